@@ -1,0 +1,28 @@
+"""The rows of the performance table: what is measured, against whom, and what the design asks for.
+
+Each figure is a function from a `Bench` to an `Outcome`; `FIGURES` names them in the order of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks._rounds import Bench
+from benchmarks.figures import _bounds, _calls, _streams
+from benchmarks.figures._abc import Goal, Outcome, Row
+
+FIGURES: dict[str, Callable[[Bench], Outcome]] = {
+    "pipe": _streams.pipe,
+    "server-stream": _streams.server_stream,
+    "client-stream": _streams.client_stream,
+    "bidirectional": _streams.bidirectional,
+    "chunks": _streams.chunks,
+    "unary": _calls.unary,
+    "in-flight": _calls.in_flight,
+    "beside-bulk": _calls.beside_bulk,
+    "run-ahead": _bounds.run_ahead,
+    "break": _bounds.leaving,
+    "idle": _bounds.idle,
+}
+
+__all__ = ["FIGURES", "Goal", "Outcome", "Row"]

@@ -1,0 +1,101 @@
+"""Compression of `ITEMS` payloads (PROTOCOL.md §11), bounded on the way out. The only file that knows zstd and zlib.
+
+A compressed payload starts with one byte that names its compression. zstd comes from the standard library (3.14) or from the extra
+`zstd`; deflate (raw, as browsers have it) is always there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from penstock.protocol._send import Compress, Segment
+    from penstock.protocol._settings import Settings
+
+ZSTD: Final = 1
+DEFLATE: Final = 2
+NUMBERS: Final = {"zstd": ZSTD, "deflate": DEFLATE}
+#: zstd windows of 32 KiB: what one stream may cost the peer's memory beside the payload itself.
+ZSTD_WINDOW_LOG: Final = 15
+
+
+def _find_zstd() -> Any:
+    for name in ("compression.zstd", "backports.zstd"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    return None
+
+
+_zstd: Final = _find_zstd()
+
+
+def available() -> list[str]:
+    """Name the compressions that this side can read, best first."""
+    return ["zstd", "deflate"] if _zstd is not None else ["deflate"]
+
+
+def compressor(settings: Settings, peer_reads: list[str]) -> Compress | None:
+    """Return how to compress towards this peer, or None: not wanted, or the peer cannot read it."""
+    name = settings.compression
+    if name == "none" or name not in peer_reads or name not in available():
+        return None
+    threshold_bytes = settings.compression_threshold_bytes
+
+    def compress(segments: list[Segment]) -> list[Segment] | None:
+        size = sum(map(len, segments))
+        if size < threshold_bytes:
+            return None
+        packed = _deflate(b"".join(segments)) if name == "deflate" else _compress_zstd(b"".join(segments))
+        return [bytes((NUMBERS[name],)), packed] if len(packed) + 1 < size else None
+
+    return compress
+
+
+def decompress(payload: bytes | bytearray, limit_bytes: int) -> bytes:
+    """Undo a compression; raise `ProtocolError` when it is unknown, broken, unfinished or larger than `limit_bytes`."""
+    number = payload[0] if payload else 0
+    try:
+        if number == DEFLATE:
+            return _inflate(payload, limit_bytes)
+        if number == ZSTD and _zstd is not None:
+            return _decompress_zstd(payload, limit_bytes)
+    except (zlib.error, ValueError, *([_zstd.ZstdError] if _zstd is not None else [])) as error:
+        raise ProtocolError("11.3", f"a payload that does not decompress ({error})") from error
+    raise ProtocolError("11.2", f"the unknown compression {number}")
+
+
+def _deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(level=1, wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+def _inflate(payload: bytes | bytearray, limit_bytes: int) -> bytes:
+    unpacker = zlib.decompressobj(wbits=-15)
+    data = unpacker.decompress(memoryview(payload)[1:], limit_bytes + 1)
+    return _complete(data, limit_bytes, eof=unpacker.eof)
+
+
+def _compress_zstd(data: bytes) -> bytes:
+    options = {_zstd.CompressionParameter.compression_level: 1, _zstd.CompressionParameter.window_log: ZSTD_WINDOW_LOG}
+    packed: bytes = _zstd.compress(data, options=options)
+    return packed
+
+
+def _decompress_zstd(payload: bytes | bytearray, limit_bytes: int) -> bytes:
+    unpacker = _zstd.ZstdDecompressor(options={_zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG})
+    data = unpacker.decompress(memoryview(payload)[1:], limit_bytes + 1)
+    return _complete(data, limit_bytes, eof=unpacker.eof)
+
+
+def _complete(data: bytes, limit_bytes: int, *, eof: bool) -> bytes:
+    if len(data) > limit_bytes:
+        raise ProtocolError("11.4", f"a payload over {limit_bytes} bytes when decompressed")
+    if not eof:
+        raise ProtocolError("11.3", "an unfinished compressed payload")
+    return data

@@ -1,0 +1,117 @@
+"""Demand as absolute numbers (PROTOCOL.md §5): how far a sender may go, and when to tell it more. It never reads a clock.
+
+Two ledgers. The consumer's side holds a `Grant`: what was consumed, what was granted, and a window between them. The sender's
+side holds a `Limit`: the highest numbers it was told. Worked example, window 4 items:
+
+    consumed 0, granted 4    the sender sends items 0 1 2 3 and stops
+    consumed 1, granted 4    less than half a window since the last grant: nothing is said
+    consumed 2, granted 6    CREDIT(items=6): the sender may go on to item 5
+
+Sent but not consumed is never more than the window: granted = consumed when it was told + window.
+"""
+
+from __future__ import annotations
+
+from penstock.errors import ProtocolError
+from penstock.protocol._frames import MAX_NUMBER, Credit
+from penstock.protocol._settings import Settings
+
+#: A window is what limits the consumer when half of it is consumed in less than this many round trips.
+LIMITING_ROUND_TRIPS = 2.0
+
+
+class Limit:
+    """How far this side may send: absolute, and it only grows."""
+
+    __slots__ = ("bytes", "consumed", "items")
+
+    def __init__(self, items: int = 0, bytes_: int = 0) -> None:
+        self.items = items
+        self.bytes = bytes_
+        self.consumed = 0
+
+    def raise_to(self, credit: Credit, sent: int) -> bool:
+        """Take what the peer grants; return whether there is more room now. Old news is ignored (rule 5.3)."""
+        if credit.consumed > sent:
+            raise ProtocolError("5.4", f"{credit.consumed} items consumed, where only {sent} were sent")
+        more = credit.items > self.items or credit.bytes > self.bytes
+        self.items = max(self.items, credit.items)
+        self.bytes = max(self.bytes, credit.bytes)
+        self.consumed = max(self.consumed, credit.consumed)
+        return more
+
+
+class Grant:
+    """How far the peer may send. A window that was set is kept exactly; one that was not doubles while it is the limit."""
+
+    __slots__ = (
+        "_told_at_s",
+        "_told_bytes",
+        "_told_items",
+        "bytes",
+        "consumed_bytes",
+        "consumed_items",
+        "items",
+        "max_window_bytes",
+        "max_window_items",
+        "window_bytes",
+        "window_items",
+    )
+
+    def __init__(self, window_items: int, window_bytes: int, max_window_items: int = 0, max_window_bytes: int = 0) -> None:
+        self.window_items = window_items
+        self.window_bytes = window_bytes
+        self.max_window_items = max(window_items, max_window_items)
+        self.max_window_bytes = max(window_bytes, max_window_bytes)
+        self.consumed_items = self.consumed_bytes = 0
+        self._told_items = self._told_bytes = 0
+        self._told_at_s: float | None = None
+        self.items = window_items
+        self.bytes = window_bytes
+
+    def consume(self, items: int, bytes_: int) -> bool:
+        """Count what the consumer took; return whether it is time to tell the peer (half a window)."""
+        self.consumed_items += items
+        self.consumed_bytes += bytes_
+        return (
+            self.consumed_items - self._told_items >= (self.window_items + 1) // 2
+            or self.consumed_bytes - self._told_bytes >= (self.window_bytes + 1) // 2
+        )
+
+    def tell(self, now_s: float, round_trip_s: float) -> Credit:
+        """Return what to tell the peer now, with a larger window if that is what limits."""
+        if self._told_at_s is not None and now_s - self._told_at_s < LIMITING_ROUND_TRIPS * round_trip_s:
+            if self.consumed_items - self._told_items >= self.window_items // 2:
+                self.window_items = min(self.window_items * 2, self.max_window_items)
+            if self.consumed_bytes - self._told_bytes >= self.window_bytes // 2:
+                self.window_bytes = min(self.window_bytes * 2, self.max_window_bytes)
+        self._told_at_s = now_s
+        self._told_items, self._told_bytes = self.consumed_items, self.consumed_bytes
+        self.items = min(self.consumed_items + self.window_items, MAX_NUMBER)
+        self.bytes = min(self.consumed_bytes + self.window_bytes, MAX_NUMBER)
+        return Credit(self.items, self.bytes, self.consumed_items)
+
+
+def grant_for(settings: Settings, items: int | None, bytes_: int | None) -> Grant:
+    """Make the grant for a stream whose buffer was set to `items` and `bytes_`; None leaves that window to tune itself.
+
+    Where only the items were set, the bytes are bounded by `set_window_bytes`, so that the item count is what holds.
+    """
+    if items is None:
+        window, max_window = settings.window_items, settings.max_window_items
+    else:
+        window = max_window = items
+    if bytes_ is not None:
+        return Grant(window, bytes_, max_window, bytes_)
+    if items is not None:
+        return Grant(window, settings.set_window_bytes, max_window, settings.set_window_bytes)
+    return Grant(window, settings.window_bytes, max_window, settings.max_window_bytes)
+
+
+def grant_wished(settings: Settings, items: int, bytes_: int) -> Grant:
+    """Make the grant that a peer wishes for its own direction, within our limits; 0 is no wish."""
+    return grant_for(
+        settings,
+        min(items, settings.max_window_items) or None,
+        min(bytes_, settings.set_window_bytes) or None,
+    )

@@ -1,0 +1,101 @@
+"""Bytes to frames (PROTOCOL.md §1): finds frames in what has arrived and checks their headers. It never looks into a body.
+
+The decoder owns the memory that bytes are read into, and hands out views of it. A view is valid until the next `get_buffer`:
+whoever wants to keep a body copies it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock.errors import ProtocolError
+from penstock.protocol._frames import CONNECTION_TYPES, FLAGS, HEADER, HEADER_BYTES, IGNORABLE, FrameType
+
+#: Enough for a `HELLO`, little enough for ten thousand connections that never say it.
+HANDSHAKE_BYTES: Final = 4 * 1024
+#: What one read may bring once the peer has said who it is (three times the throughput of 16 KiB, measured).
+READ_BYTES: Final = 64 * 1024
+
+Frame = tuple[int, int, int, memoryview]  # type, flags, stream id, body
+
+
+class FrameDecoder:
+    """Cut a sequence of bytes into frames. `limit_bytes` is the largest body that is taken."""
+
+    __slots__ = ("_end", "_memory", "_start", "_view", "limit_bytes")
+
+    def __init__(self, limit_bytes: int = HANDSHAKE_BYTES - HEADER_BYTES) -> None:
+        self.limit_bytes = limit_bytes
+        self._start = 0
+        self._end = 0
+        self._allocate(HANDSHAKE_BYTES)
+
+    def grow(self, limit_bytes: int) -> None:
+        """Take frames up to `limit_bytes` from now on: the handshake is over."""
+        self.limit_bytes = limit_bytes
+        self._allocate(max(READ_BYTES, len(self._memory)))
+
+    def get_buffer(self, size_hint: int = -1) -> memoryview:
+        """Return the memory for the next bytes. Ends the life of all views handed out before."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._memory):
+            self._make_room(self._next_frame_bytes())
+        return self._view[self._end :]
+
+    def buffer_updated(self, size: int) -> list[Frame]:
+        """Return the frames that are complete after `size` more bytes. Raises `ProtocolError` (rules 1.1 to 1.6)."""
+        self._end += size
+        start, end, view, unpack = self._start, self._end, self._view, HEADER.unpack_from
+        frames: list[Frame] = []
+        while end - start >= HEADER_BYTES:
+            length, kind, flags, stream_id = unpack(view, start)
+            if length > self.limit_bytes:
+                raise ProtocolError("1.2", self._too_long(length))
+            stop = start + HEADER_BYTES + length
+            if stop > end:
+                break
+            known = FLAGS.get(kind)
+            if known is None:
+                if not flags & IGNORABLE:
+                    raise ProtocolError("1.4", f"frame of the unknown type {kind}")
+            else:
+                if flags & ~(known | IGNORABLE) or (kind in CONNECTION_TYPES) == (stream_id != 0):
+                    raise ProtocolError("1.5", f"{FrameType(kind).name} with flags {flags:#x} on stream {stream_id}")
+                frames.append((kind, flags, stream_id, view[start + HEADER_BYTES : stop]))
+            start = stop
+        self._start = start
+        return frames
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of a frame that is not complete yet."""
+        return self._end - self._start
+
+    def _next_frame_bytes(self) -> int:
+        if self._end - self._start < HEADER_BYTES:
+            return HEADER_BYTES
+        return int(HEADER.unpack_from(self._view, self._start)[0]) + HEADER_BYTES
+
+    def _make_room(self, frame_bytes: int) -> None:
+        """Bring what is left to the start, in larger memory when the frame that has begun needs it."""
+        if frame_bytes > len(self._memory):
+            self._allocate(frame_bytes)
+        else:
+            self._view[: self._end - self._start] = bytes(self._view[self._start : self._end])
+            self._start, self._end = 0, self._end - self._start
+
+    def _allocate(self, capacity: int) -> None:
+        rest = bytes(self._view[self._start : self._end]) if self._end else b""
+        self._memory = bytearray(capacity)
+        self._view = memoryview(self._memory)
+        self._view[: len(rest)] = rest
+        self._start, self._end = 0, len(rest)
+
+    def _too_long(self, length: int) -> str:
+        first = bytes(self._view[self._start : self._start + HEADER_BYTES])
+        if first[:4] in {b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"PRI "}:
+            return "the other side speaks HTTP, not Penstock"
+        if first[:2] == b"\x16\x03":
+            return "the other side speaks TLS to a plain port; use tls:// at both ends"
+        return f"a frame of {length} bytes, where at most {self.limit_bytes} are allowed"

@@ -1,0 +1,218 @@
+"""The frames of the wire: header, types, flags, bodies (PROTOCOL.md §1). This module never keeps any state.
+
+Every frame starts with fourteen bytes, big-endian: the length of its body (4), type (1), flags (1), stream id (8). The body of
+`ITEMS` is binary, every other body is a msgpack array; fields at the end of an array that a reader does not know are ignored.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Annotated, Any, Final
+
+import msgspec
+
+VERSION: Final = 1
+MAGIC: Final = "penstock"
+
+HEADER = struct.Struct(">IBBQ")
+HEADER_BYTES: Final = HEADER.size
+#: What an `ITEMS` body starts with: the offset of its first item (8) and the number of its items (4).
+ITEMS_PREFIX = struct.Struct(">QI")
+ITEMS_PREFIX_BYTES: Final = ITEMS_PREFIX.size
+#: Both in one, for the writer.
+ITEMS_HEADER = struct.Struct(">IBBQQI")
+#: Numbers stay below this, so that every language can count with its plain integers (2**53 in JavaScript).
+MAX_NUMBER: Final = 2**53 - 1
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+
+
+class FrameType(IntEnum):
+    """What a frame is for."""
+
+    HELLO = 1
+    OPEN = 2
+    ACCEPT = 3
+    ITEMS = 4
+    CREDIT = 5
+    END = 6
+    STATUS = 7
+    CANCEL = 8
+    PING = 9
+    PONG = 10
+    GOAWAY = 11
+    RESUME = 12
+    RESUMED = 13
+
+
+MORE: Final = 0x01  # another fragment of the same message follows
+LAST: Final = 0x02  # the sender's direction ends after this message
+COMPRESSED: Final = 0x04  # the payload starts with the number of its compression
+IGNORABLE: Final = 0x80  # a reader that does not know this type skips the frame
+
+#: The flags that each type may carry; anything else breaks rule 1.5.
+FLAGS: Final[dict[int, int]] = dict.fromkeys(map(int, FrameType), 0) | {
+    FrameType.OPEN: MORE | LAST,
+    FrameType.ITEMS: MORE | LAST | COMPRESSED,
+}
+
+#: Types that belong to the connection: their stream id is 0.
+CONNECTION_TYPES: Final = frozenset(
+    {FrameType.HELLO, FrameType.PING, FrameType.PONG, FrameType.GOAWAY, FrameType.RESUME, FrameType.RESUMED}
+)
+
+
+class Priority(IntEnum):
+    """Who goes first when a connection is full; none of them starves."""
+
+    INTERACTIVE = 0
+    NORMAL = 1
+    BULK = 2
+
+
+class Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The body of a control frame."""
+
+
+class Hello(Body, frozen=True, gc=False):
+    """The first frame of each side."""
+
+    magic: str
+    version: int
+    max_frame_bytes: Annotated[int, msgspec.Meta(ge=16 * 1024)]
+    max_item_bytes: Annotated[int, msgspec.Meta(ge=1024)]
+    max_header_bytes: Annotated[int, msgspec.Meta(ge=1024)]
+    max_streams: Number
+    compressions: list[str]
+    agent: str = ""
+    epoch: Number = 0
+    token: bytes = b""
+
+
+class Open(Body, frozen=True, gc=False):
+    """Begin a call: what, how, with which argument, and how far the other side may go at once.
+
+    `wish_items` and `wish_bytes` ask the callee for windows in the caller's direction; 0 leaves them to the callee.
+    """
+
+    target: str
+    kind: Annotated[int, msgspec.Meta(ge=0, le=3)]
+    codec: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    credit_items: Number
+    credit_bytes: Number
+    argument: bytes | None = None
+    metadata: dict[str, str] = {}
+    deadline_ms: Number | None = None
+    priority: Annotated[int, msgspec.Meta(ge=0, le=2)] = 1
+    fingerprint: Annotated[int, msgspec.Meta(ge=0)] = 0
+    wish_items: Number = 0
+    wish_bytes: Number = 0
+
+    @property
+    def streams_requests(self) -> bool:
+        return bool(self.kind & 1)
+
+    @property
+    def streams_responses(self) -> bool:
+        return bool(self.kind & 2)
+
+
+class Accept(Body, frozen=True, gc=False):
+    """The call was begun: which incarnation of the stream this is, where it starts, how far the caller may go."""
+
+    epoch: Number
+    offset: Number
+    credit_items: Number
+    credit_bytes: Number
+
+
+class Credit(Body, frozen=True, gc=False):
+    """How far the other side may go, in absolute numbers, and how much of it was consumed."""
+
+    items: Number
+    bytes: Number
+    consumed: Number
+
+
+class End(Body, frozen=True, gc=False):
+    """The caller's direction ended normally after `count` items."""
+
+    count: Number
+
+
+class Status(Body, frozen=True, gc=False):
+    """How the call ended, after `count` items of the callee's direction. Code 0 is the normal end."""
+
+    code: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    reason: str = ""
+    message: str = ""
+    details: dict[str, Any] = {}
+    started: bool = True
+    count: Number = 0
+
+
+class Cancel(Body, frozen=True, gc=False):
+    """The caller gives up the call, or the callee wants no more items of the caller."""
+
+    code: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
+    reason: str = "cancelled"
+    message: str = ""
+
+
+class Ping(Body, frozen=True, gc=False):
+    """Answer me: `PONG` carries the same number."""
+
+    number: Number
+
+
+class GoAway(Body, frozen=True, gc=False):
+    """Open no more streams here. Code 0 is a drain: what is open goes on."""
+
+    last_stream_id: Number
+    code: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    message: str = ""
+
+
+class Resume(Body, frozen=True, gc=False):
+    """Take up a session again: its token and epoch, and for each stream the next offset this side wants."""
+
+    token: bytes
+    epoch: Number
+    streams: list[tuple[Number, Number]]
+
+
+class Resumed(Body, frozen=True, gc=False):
+    """The answer: code 0, the token for the next time, and for each stream the next offset that side wants."""
+
+    code: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    token: bytes = b""
+    streams: list[tuple[Number, Number]] = []
+    message: str = ""
+
+
+BODIES: Final[dict[int, type[Body]]] = {
+    FrameType.HELLO: Hello,
+    FrameType.OPEN: Open,
+    FrameType.ACCEPT: Accept,
+    FrameType.CREDIT: Credit,
+    FrameType.END: End,
+    FrameType.STATUS: Status,
+    FrameType.CANCEL: Cancel,
+    FrameType.PING: Ping,
+    FrameType.PONG: Ping,
+    FrameType.GOAWAY: GoAway,
+    FrameType.RESUME: Resume,
+    FrameType.RESUMED: Resumed,
+}
+
+DECODERS: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
+    kind: msgspec.msgpack.Decoder(body) for kind, body in BODIES.items()
+}
+encode_body = msgspec.msgpack.Encoder().encode
+
+
+def encode_frame(kind: int, flags: int, stream_id: int, body: Body | tuple[object, ...]) -> bytes:
+    """Encode one control frame; a tuple stands for the body of the same fields."""
+    encoded = encode_body(body)
+    return HEADER.pack(len(encoded), kind, flags, stream_id) + encoded

@@ -1,0 +1,66 @@
+"""Is the other side still there (PROTOCOL.md §7)? Pure: the time comes as an argument, seconds on any steady clock.
+
+Silent for `keepalive_s`: ask with `PING`. Silent for twice that: lost. Round trips are measured on the way.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+#: What a round trip is taken to be before one was measured: a local network.
+ASSUMED_ROUND_TRIP_S: Final = 0.001
+#: A new measurement weighs an eighth (RFC 6298), but a shorter one counts at once: queues make round trips longer, never shorter.
+WEIGHT: Final = 0.125
+
+
+class KeepAlive:
+    """What is known about the life of one connection."""
+
+    __slots__ = ("_asked_at_s", "_deadline_s", "_heard_at_s", "_interval_s", "_number", "ready", "round_trip_s")
+
+    def __init__(self, now_s: float, *, handshake_timeout_s: float, keepalive_s: float) -> None:
+        self._interval_s = keepalive_s
+        self._deadline_s = now_s + handshake_timeout_s
+        self._heard_at_s = now_s
+        self._asked_at_s: float | None = None
+        self._number = 0
+        self.ready = False
+        self.round_trip_s = ASSUMED_ROUND_TRIP_S
+
+    def handshake_done(self, now_s: float) -> None:
+        self.ready = True
+        self._heard_at_s = now_s
+
+    def heard(self, now_s: float) -> None:
+        """Something arrived: it is alive, whatever it said."""
+        self._heard_at_s = now_s
+
+    def ask(self, now_s: float) -> int:
+        """Return the number for a `PING` that leaves now."""
+        self._number += 1
+        self._asked_at_s = now_s
+        return self._number
+
+    def answered(self, number: int, now_s: float) -> None:
+        """`PONG` with this number arrived; one that was not asked for is ignored."""
+        if self._asked_at_s is not None and number == self._number:
+            measured, self._asked_at_s = max(now_s - self._asked_at_s, 1e-6), None
+            known = self.round_trip_s
+            self.round_trip_s = measured if measured < known else known + WEIGHT * (measured - known)
+
+    def next_timeout(self) -> float:
+        """Return when `check` should be called next."""
+        if not self.ready:
+            return self._deadline_s
+        asked = self._asked_at_s is not None and self._asked_at_s > self._heard_at_s
+        return self._heard_at_s + self._interval_s * (2 if asked else 1)
+
+    def check(self, now_s: float) -> Literal["fine", "ask", "lost"]:
+        """Say what to do now."""
+        if not self.ready:
+            return "lost" if now_s >= self._deadline_s else "fine"
+        silent_s = now_s - self._heard_at_s
+        if silent_s >= 2 * self._interval_s:
+            return "lost"
+        asked = self._asked_at_s is not None and self._asked_at_s > self._heard_at_s
+        return "ask" if silent_s >= self._interval_s and not asked else "fine"

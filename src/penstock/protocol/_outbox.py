@@ -1,0 +1,100 @@
+"""What waits to be written on one connection, and in which order: control frames, credit, then streams in turn. It keeps no stream alive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from penstock.errors import ProtocolError
+from penstock.protocol._frames import Body, FrameType, GoAway, encode_frame
+from penstock.protocol._scheduler import Scheduler
+from penstock.protocol._send import Segment
+from penstock.protocol._stream import WireStream
+
+#: Control frames that may wait to be written: a peer that makes us answer and does not read is cut off (rule 10.5). Two for each
+#: of the streams that a connection may have by default.
+MAX_CONTROL_FRAMES: Final = 32_768
+
+
+class Outbox:
+    """The output of a connection."""
+
+    __slots__ = ("_control", "_credits", "_scheduler")
+
+    def __init__(self) -> None:
+        self._control: list[bytes] = []
+        self._credits: dict[WireStream, None] = {}
+        self._scheduler: Scheduler[WireStream] = Scheduler()
+
+    def tell(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
+        """Queue a control frame; `ProtocolError` when the peer lets too many pile up."""
+        if len(self._control) >= MAX_CONTROL_FRAMES:
+            raise ProtocolError("10.5", "the peer makes this side answer and does not read the answers")
+        self._control.append(encode_frame(kind, 0, stream_id, body))
+
+    def say_goodbye(self, goaway: GoAway) -> None:
+        """Queue the last frame of all; nothing else is sent any more."""
+        self._control = [*self._control[:MAX_CONTROL_FRAMES], encode_frame(FrameType.GOAWAY, 0, 0, goaway)]
+
+    def ready(self, stream: WireStream) -> None:
+        """This stream has something to send."""
+        if not stream.ready:
+            stream.ready = True
+            self._scheduler.add(stream, stream.priority)
+
+    def owe_credit(self, stream: WireStream) -> None:
+        """Tell the sender of this stream how far it may go, once per write however often it was asked for."""
+        self._credits[stream] = None
+
+    def forget(self, stream: WireStream) -> None:
+        """This stream is over."""
+        self._credits.pop(stream, None)
+
+    def has_data(self) -> bool:
+        return bool(self._control or self._credits or self._scheduler)
+
+    def tell_credits(self, now_s: float, round_trip_s: float) -> None:
+        """Turn what is owed into frames."""
+        for stream in self._credits:
+            half = stream.receive
+            if half is not None and half.final is None:
+                self.tell(FrameType.CREDIT, half.grant.tell(now_s, round_trip_s), stream.id)
+        self._credits.clear()
+
+    def take_control(self) -> list[Segment]:
+        """Take the control frames that wait."""
+        control: list[Segment] = list(self._control)
+        self._control.clear()
+        return control
+
+    def take_frames(
+        self,
+        out: list[Segment],
+        budget_bytes: int,
+        max_frame_bytes: int,
+        begin: Callable[[WireStream], None],
+        finish: Callable[[WireStream], None],
+    ) -> None:
+        """Append frames of the streams in turn until the budget is spent. `begin` is called before a stream's first frame and
+        `finish` after its last.
+        """
+        scheduler = self._scheduler
+        scheduler.begin()
+        while scheduler and budget_bytes > 0:
+            stream, priority = scheduler.next()
+            if not stream.has_frames():
+                stream.ready = False
+                continue
+            if not stream.begun:
+                begin(stream)
+            frame = stream.next_frame(max_frame_bytes)
+            size = sum(map(len, frame))
+            out += frame
+            budget_bytes -= size
+            scheduler.spent(priority, size)
+            if stream.has_frames():
+                scheduler.add(stream, priority)
+                continue
+            stream.ready = False
+            if stream.finished():
+                finish(stream)

@@ -1,0 +1,96 @@
+"""The receiving half of a stream, and messages put together again (PROTOCOL.md §4). It never decodes an item.
+
+What waits for its consumer waits encoded: a batch is decoded when the consumer gets there.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from penstock.errors import ProtocolError
+from penstock.protocol._credit import Grant
+
+
+class Arrived(NamedTuple):
+    """A batch that waits for its consumer: the offset of its first item, and its encoded array."""
+
+    first: int
+    payload: bytes | bytearray
+
+
+class ReceiveHalf:
+    """One direction of a stream, seen by its receiver."""
+
+    __slots__ = ("arrived", "arrived_bytes", "final", "grant", "queue")
+
+    def __init__(self, grant: Grant) -> None:
+        self.grant = grant
+        self.arrived = 0
+        self.arrived_bytes = 0
+        self.queue: list[Arrived] = []
+        self.final: int | None = None
+
+    def check_start(self, offset: int, count: int) -> bool:
+        """Check a batch that begins to arrive; return False for one that is here already (sent again after a cut)."""
+        if count < 1:
+            raise ProtocolError("4.2", "ITEMS with no item")
+        if offset + count <= self.arrived:
+            return False
+        if offset != self.arrived:
+            raise ProtocolError("4.3", f"ITEMS at offset {offset}, where {self.arrived} is next")
+        if offset + count > self.grant.items:
+            raise ProtocolError("5.1", f"items up to {offset + count}, where credit ends at {self.grant.items}")
+        if self.arrived_bytes >= self.grant.bytes:
+            raise ProtocolError("5.2", f"items begun at byte {self.arrived_bytes}, where credit ends at {self.grant.bytes}")
+        return True
+
+    def add(self, offset: int, count: int, payload: bytes | bytearray) -> None:
+        """Queue a complete batch that `check_start` let through."""
+        self.arrived += count
+        self.arrived_bytes += len(payload)
+        self.queue.append(Arrived(offset, payload))
+
+    def finish(self, count: int) -> None:
+        """The direction ended after `count` items: all of them must be here (rule 6.2)."""
+        if count != self.arrived:
+            raise ProtocolError("6.2", f"an end after {count} items, where {self.arrived} arrived")
+        self.final = count
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What arrived and was not consumed."""
+        return self.arrived_bytes - self.grant.consumed_bytes
+
+
+class Reassembly:
+    """Fragments of messages that are not complete: at most one message per stream, each bounded, all together bounded."""
+
+    __slots__ = ("_limit_bytes", "_parts", "total_bytes")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._parts: dict[int, tuple[tuple[int, int, int], bytearray]] = {}
+        self.total_bytes = 0
+
+    def __contains__(self, stream_id: int) -> bool:
+        return stream_id in self._parts
+
+    def add(self, stream_id: int, key: tuple[int, int, int], part: memoryview) -> bytearray:
+        """Add a fragment and return what is there. `key` is what all fragments of a message have in common (rule 4.5)."""
+        known = self._parts.get(stream_id)
+        if known is None:
+            known = self._parts[stream_id] = (key, bytearray())
+        first_key, whole = known
+        if first_key != key:
+            raise ProtocolError("4.5", "a fragment that does not belong to the message that was begun")
+        if len(whole) + len(part) > self._limit_bytes:
+            raise ProtocolError("4.6", f"a message over {self._limit_bytes} bytes in fragments")
+        whole += part
+        self.total_bytes += len(part)
+        return whole
+
+    def drop(self, stream_id: int) -> None:
+        """Forget the fragments of a stream: its message is complete, or nobody wants it."""
+        known = self._parts.pop(stream_id, None)
+        if known is not None:
+            self.total_bytes -= len(known[1])

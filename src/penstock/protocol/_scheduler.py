@@ -1,0 +1,57 @@
+"""Who sends next on one connection (PROTOCOL.md §4.7): deficit round robin over three priorities. It never looks at a clock.
+
+Each class gets a quantum of bytes per round, and streams within a class take turns, a frame at a time; so an `interactive` call
+passes a `bulk` stream at its next frame, and `bulk` still gets its share of a full connection.
+(M. Shreedhar, G. Varghese, "Efficient Fair Queuing Using Deficit Round Robin", SIGCOMM 1995.)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Generic, TypeVar
+
+S = TypeVar("S")
+
+#: Bytes per round for interactive, normal and bulk: 16 : 4 : 1 of a frame.
+QUANTA_BYTES: Final = (4 * 256 * 1024, 256 * 1024, 64 * 1024)
+
+
+class Scheduler(Generic[S]):
+    """The streams that have something to send."""
+
+    __slots__ = ("_classes", "_deficits", "_turn")
+
+    def __init__(self) -> None:
+        self._classes: tuple[deque[S], ...] = tuple(deque() for _ in QUANTA_BYTES)
+        self._deficits = [0 for _ in QUANTA_BYTES]
+        self._turn = 0
+
+    def __bool__(self) -> bool:
+        return any(self._classes)
+
+    def add(self, stream: S, priority: int) -> None:
+        """Put a stream at the end of its class."""
+        self._classes[priority].append(stream)
+
+    def next(self) -> tuple[S, int]:
+        """Take the stream whose turn it is, with its class. Only called when there is one."""
+        while True:
+            turn = self._turn
+            waiting = self._classes[turn]
+            if waiting and self._deficits[turn] > 0:
+                return waiting.popleft(), turn
+            if not waiting:
+                self._deficits[turn] = min(self._deficits[turn], 0)  # credit is not saved up while idle
+            self._turn = turn = (turn + 1) % len(QUANTA_BYTES)
+            if self._classes[turn]:
+                self._deficits[turn] += QUANTA_BYTES[turn]
+
+    def spent(self, priority: int, size: int) -> None:
+        """Count what the stream just taken has sent."""
+        self._deficits[priority] -= size
+
+    def begin(self) -> None:
+        """A new write begins: the most urgent class looks first."""
+        self._turn = 0
+        if self._classes[0] and self._deficits[0] <= 0:
+            self._deficits[0] = QUANTA_BYTES[0]

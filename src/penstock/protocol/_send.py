@@ -1,0 +1,266 @@
+"""The sending half of a stream (PROTOCOL.md §4): encoded items from the program to frames. It decides nothing about other streams.
+
+An item is encoded the moment it is sent, into the batch that is being filled, so what the program does to the object later
+changes nothing. A batch is closed when a frame is wanted or at `BATCH_BYTES`. What was sent is kept, encoded, until the consumer
+has consumed it: **the replay buffer is the window**, and going back to the receiver's offset after a cut costs no extra memory.
+Batches are never cut anew, so items and bytes count the same each time they are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from penstock.errors import ResourceExhausted
+from penstock.protocol._credit import Limit
+from penstock.protocol._frames import COMPRESSED, ITEMS_HEADER, ITEMS_PREFIX_BYTES, LAST, MORE, FrameType
+
+Segment = bytes | bytearray | memoryview
+EncodeInto = Callable[[Any, bytearray, int], None]
+Compress = Callable[[list[Segment]], list[Segment] | None]
+
+#: A batch that has reached this size takes no further item (rule 4.4), so a message is at most this much larger than its last item.
+BATCH_BYTES: Final = 64 * 1024
+#: `bytes` of this size and more are handed to the transport as they are instead of being copied into a batch.
+WHOLE_BYTES: Final = 16 * 1024
+
+
+class Layout(NamedTuple):
+    """How a codec puts items side by side: the payload is one encoded array."""
+
+    begin: bytes
+    separator: bytes
+    end: bytes
+
+
+#: msgpack: always an array with a count of four bytes, written when the batch is closed.
+MSGPACK: Final = Layout(b"\xdd\0\0\0\0", b"", b"")
+JSON: Final = Layout(b"[", b",", b"]")
+#: By codec number; the callee refuses a number that is not here with `Unimplemented` (rule 4.8).
+LAYOUTS: Final = {0: MSGPACK, 1: JSON}
+
+
+class Batch:
+    """Items that travel together: a closed, encoded array."""
+
+    __slots__ = ("count", "first", "flags", "segments", "size")
+
+    def __init__(self, first: int, count: int, segments: list[Segment], size: int) -> None:
+        self.first = first
+        self.count = count
+        self.segments = segments
+        self.size = size
+        self.flags = -1  # not compressed yet, nor found not worth it
+
+
+class SendHalf:
+    """One direction of a stream, seen by its sender."""
+
+    __slots__ = (
+        "_compress",
+        "_fragments",
+        "batch",
+        "count",
+        "last",
+        "layout",
+        "limit",
+        "max_frame_bytes",
+        "max_item_bytes",
+        "max_unsent_bytes",
+        "pushed",
+        "pushed_bytes",
+        "replay",
+        "sent",
+        "sent_bytes",
+        "unsent",
+    )
+
+    def __init__(
+        self,
+        limit: Limit,
+        *,
+        layout: Layout,
+        max_frame_bytes: int,
+        max_item_bytes: int,
+        max_unsent_bytes: int,
+        compress: Compress | None = None,
+    ) -> None:
+        self.limit = limit
+        self.layout = layout
+        self.max_frame_bytes = max_frame_bytes
+        self.max_item_bytes = max_item_bytes
+        self.max_unsent_bytes = max_unsent_bytes
+        self._compress = compress
+        self.batch = bytearray()
+        self.count = 0
+        self.pushed = self.pushed_bytes = 0
+        self.sent = self.sent_bytes = 0
+        self.unsent: list[Batch] = []
+        self.replay: list[Batch] = []
+        self.last = False
+        self._fragments: Iterator[list[Segment]] | None = None
+
+    def has_room(self) -> bool:
+        """Whether one more item may be pushed: item credit, byte credit (rule 5.2), and our own bound on what waits unsent."""
+        return (
+            self.pushed < self.limit.items
+            and self.pushed_bytes < self.limit.bytes
+            and self.pushed_bytes - self.sent_bytes < self.max_unsent_bytes
+        )
+
+    def push(self, encode_into: EncodeInto, item: object) -> bool:
+        """Encode `item` into the open batch; return `has_room()` for the next one. Only called when there is room.
+
+        Raises what `encode_into` raises, and `ResourceExhausted` for an item over the peer's limit; then nothing was pushed.
+        """
+        batch = self.batch
+        before = len(batch)
+        batch += self.layout.separator if before else self.layout.begin
+        try:
+            encode_into(item, batch, -1)
+        except BaseException:
+            del batch[before:]
+            raise
+        size = len(batch) - before
+        if size > self.max_item_bytes:
+            del batch[before:]
+            raise self._too_large(size)
+        self.count += 1
+        self.pushed += 1
+        self.pushed_bytes += size
+        if len(batch) >= BATCH_BYTES:
+            self.seal()
+        return (
+            self.pushed < self.limit.items
+            and self.pushed_bytes < self.limit.bytes
+            and self.pushed_bytes - self.sent_bytes < self.max_unsent_bytes
+        )
+
+    def push_whole(self, item: bytes) -> bool:
+        """Push large `bytes` as a batch of their own, without a copy (msgpack only); else as `push`."""
+        size = len(item) + 10
+        if size > self.max_item_bytes:
+            raise self._too_large(size)
+        self.seal()
+        head = b"\xdd\0\0\0\1\xc6" + len(item).to_bytes(4, "big")
+        self.unsent.append(Batch(self.pushed, 1, [head, item], size))
+        self.pushed += 1
+        self.pushed_bytes += size
+        return self.has_room()
+
+    def seal(self) -> None:
+        """Close the open batch."""
+        if not self.count:
+            return
+        batch = self.batch
+        if self.layout.end:
+            batch += self.layout.end
+            self.pushed_bytes += len(self.layout.end)
+        else:
+            batch[1:5] = self.count.to_bytes(4, "big")
+        self.unsent.append(Batch(self.pushed - self.count, self.count, [batch], len(batch)))
+        self.batch = bytearray()
+        self.count = 0
+
+    def end(self) -> None:
+        """No more items: the last frame of what is unsent carries `LAST`."""
+        self.last = True
+
+    def ends_with_items(self) -> bool:
+        """Whether a frame is still to come that can carry `LAST`."""
+        return bool(self.unsent or self.count)
+
+    def discard(self) -> None:
+        """Forget everything: nobody wants it any more."""
+        self.unsent.clear()
+        self.replay.clear()
+        self.batch = bytearray()
+        self.count = 0
+        self._fragments = None
+        self.sent, self.sent_bytes = self.pushed, self.pushed_bytes
+
+    def has_frames(self) -> bool:
+        """Whether `next_frame` has something to give."""
+        return self._fragments is not None or bool(self.unsent) or self.count > 0
+
+    def next_frame(self, stream_id: int) -> list[Segment]:
+        """Return the next frame, header first. Only called when `has_frames`."""
+        if self._fragments is not None:
+            frame = next(self._fragments)
+            if not frame[0][5] & MORE:
+                self._fragments = None
+            return frame
+        if not self.unsent:
+            self.seal()
+        batch = self.unsent.pop(0)
+        self.sent += batch.count
+        self.sent_bytes += batch.size
+        self.replay.append(batch)
+        self._compress_once(batch)
+        flags = batch.flags | (LAST if self.last and not self.has_frames() else 0)
+        length = sum(map(len, batch.segments))
+        if length + ITEMS_PREFIX_BYTES <= self.max_frame_bytes:
+            head = ITEMS_HEADER.pack(length + ITEMS_PREFIX_BYTES, FrameType.ITEMS, flags, stream_id, batch.first, batch.count)
+            return [head, *batch.segments]
+        self._fragments = self._cut(batch, flags, stream_id, length)
+        return next(self._fragments)
+
+    def consumed(self) -> None:
+        """Forget the batches that the consumer has consumed whole."""
+        replay, consumed = self.replay, self.limit.consumed
+        done = 0
+        while done < len(replay) and replay[done].first + replay[done].count <= consumed:
+            done += 1
+        if done:
+            del replay[:done]
+
+    def rewind(self, offset: int) -> None:
+        """Send again from item `offset`, where the receiver stands after a cut (rule 9.4): whole batches, from the one that holds it."""
+        self._fragments = None
+        again = [batch for batch in self.replay if batch.first + batch.count > offset]
+        del self.replay[len(self.replay) - len(again) :]
+        self.unsent[:0] = again
+        self.sent -= sum(batch.count for batch in again)
+        self.sent_bytes -= sum(batch.size for batch in again)
+
+    def _compress_once(self, batch: Batch) -> None:
+        if batch.flags >= 0:
+            return
+        batch.flags = 0
+        compressed = self._compress(batch.segments) if self._compress is not None else None
+        if compressed is not None:
+            batch.segments, batch.flags = compressed, COMPRESSED
+
+    def _cut(self, batch: Batch, flags: int, stream_id: int, length: int) -> Iterator[list[Segment]]:
+        """Cut one large message into fragments; all but the last carry `MORE`."""
+        room = self.max_frame_bytes - ITEMS_PREFIX_BYTES
+        pieces = _pieces(batch.segments, room)
+        left = length
+        for piece in pieces:
+            size = sum(map(len, piece))
+            left -= size
+            head = ITEMS_HEADER.pack(
+                size + ITEMS_PREFIX_BYTES, FrameType.ITEMS, flags | (MORE if left else 0), stream_id, batch.first, batch.count
+            )
+            yield [head, *piece]
+
+    def _too_large(self, size: int) -> ResourceExhausted:
+        return ResourceExhausted(
+            f"item {self.pushed} of this stream is {size} bytes encoded, where the peer takes {self.max_item_bytes}; "
+            "send it in pieces, or raise Settings.max_item_bytes there"
+        )
+
+
+def _pieces(segments: list[Segment], room: int) -> Iterator[list[Segment]]:
+    """Cut `segments` into runs of `room` bytes, as views: nothing is copied."""
+    piece: list[Segment] = []
+    free = room
+    for segment in segments:
+        view = memoryview(segment)
+        while len(view) > free:
+            yield [*piece, view[:free]]
+            view, piece, free = view[free:], [], room
+        piece.append(view)
+        free -= len(view)
+    if piece:
+        yield piece

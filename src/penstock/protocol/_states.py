@@ -1,0 +1,61 @@
+"""Which frame is legal when (PROTOCOL.md §3), as tables: an absent key *is* the error. This module holds no stream.
+
+A stream has two directions, and each side walks through its own table with what it sends::
+
+    caller   idle ──OPEN──▶ open ──ITEMS*──▶ open ──END | ITEMS+LAST──▶ ended ──CANCEL──▶ closed
+    callee   idle ──ACCEPT──▶ open ──ITEMS*──▶ open ──STATUS | ITEMS+LAST──▶ closed
+
+The callee may answer without `ACCEPT` when its first message is its last one. What closes the callee's direction closes the
+stream. A `CANCEL` by the callee asks the caller to end its direction and changes nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock.errors import ProtocolError
+from penstock.protocol._frames import LAST, FrameType
+
+Table = dict[str, dict[tuple[int, int], str]]
+
+_OPEN, _ACCEPT, _ITEMS, _CREDIT = FrameType.OPEN, FrameType.ACCEPT, FrameType.ITEMS, FrameType.CREDIT
+_END, _STATUS, _CANCEL = FrameType.END, FrameType.STATUS, FrameType.CANCEL
+
+CALLER: Final[Table] = {
+    "idle": {(_OPEN, 0): "open", (_OPEN, LAST): "ended"},
+    "open": {
+        (_ITEMS, 0): "open",
+        (_ITEMS, LAST): "ended",
+        (_END, 0): "ended",
+        (_CREDIT, 0): "open",
+        (_CANCEL, 0): "closed",
+    },
+    "ended": {(_CREDIT, 0): "ended", (_CANCEL, 0): "closed"},
+    "closed": {},
+}
+
+CALLEE: Final[Table] = {
+    "idle": {
+        (_ACCEPT, 0): "open",
+        (_ITEMS, LAST): "closed",
+        (_STATUS, 0): "closed",
+    },
+    "open": {
+        (_ITEMS, 0): "open",
+        (_ITEMS, LAST): "closed",
+        (_STATUS, 0): "closed",
+        (_CREDIT, 0): "open",
+        (_CANCEL, 0): "open",
+    },
+    "closed": {},
+}
+
+
+def advance(table: Table, state: str, kind: int, flags: int, *, remote: bool) -> str:
+    """Return the state after this frame; raise `ProtocolError` (rule 3.4) when the table has no such step."""
+    following = table[state].get((kind, flags & LAST))
+    if following is None:
+        name = FrameType(kind).name + ("+LAST" if flags & LAST else "")
+        side = "caller" if table is CALLER else "callee"
+        raise ProtocolError("3.4", f"{name} from the {side} of a stream whose direction is {state}", remote=remote)
+    return following

@@ -1,0 +1,132 @@
+"""One stream of a connection: its two halves, its states, and the order of what it sends. It knows no other stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.protocol._frames import HEADER, LAST, MORE, FrameType, Open, Status, encode_body
+from penstock.protocol._receive import ReceiveHalf
+from penstock.protocol._send import LAYOUTS, Segment, SendHalf
+from penstock.protocol._settings import Settings
+from penstock.protocol._states import CALLEE, CALLER, advance
+
+
+class WireStream:
+    """A stream as the connection knows it. `endpoint` belongs to whoever drives the connection."""
+
+    __slots__ = (
+        "_ending",
+        "_opening",
+        "callee",
+        "endpoint",
+        "id",
+        "opened",
+        "over",
+        "priority",
+        "ready",
+        "receive",
+        "receiving",
+        "send",
+        "sending",
+    )
+
+    def __init__(self, opened: Open, *, callee: bool) -> None:
+        self.id = 0
+        self.callee = callee
+        self.opened = opened
+        self.priority = opened.priority
+        self.send: SendHalf | None = None
+        self.receive: ReceiveHalf | None = None
+        self.sending = self.receiving = "idle"
+        self.ready = False
+        self.over = False
+        self.endpoint: Any = None
+        self._opening: bytes | None = None
+        self._ending: bytes | None = None
+
+    def sends(self, kind: int, flags: int = 0) -> None:
+        """Take a step of our own direction; `ProtocolError(remote=False)` when the table has none."""
+        self.sending = advance(CALLEE if self.callee else CALLER, self.sending, kind, flags, remote=False)
+
+    def receives(self, kind: int, flags: int = 0) -> None:
+        """Take a step of the peer's direction; `ProtocolError` when the table has none."""
+        self.receiving = advance(CALLER if self.callee else CALLEE, self.receiving, kind, flags, remote=True)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the peer may know of this stream."""
+        return self.id != 0
+
+    def open(self) -> None:
+        """Queue `OPEN`."""
+        self.sends(FrameType.OPEN, 0 if self.opened.streams_requests else LAST)
+        self._opening = encode_body(self.opened)
+
+    def end(self) -> None:
+        """End our direction normally, after what is queued."""
+        half, kind = self.send, FrameType.STATUS if self.callee else FrameType.END
+        if half is not None and half.ends_with_items():
+            self.sends(FrameType.ITEMS, LAST)
+            half.end()
+        else:
+            self.sends(kind)
+            self._ending = encode_body(
+                (0, "", "", {}, True, half.pushed if half else 0) if self.callee else (half.pushed if half else 0,)
+            )
+
+    def fail(self, status: Status) -> None:
+        """End the call with an error, after what is queued (callee only)."""
+        self.sends(FrameType.STATUS)
+        self._ending = encode_body(status)
+
+    def stop_sending(self) -> None:
+        """Forget what is queued: nobody wants it."""
+        self._opening = self._ending = None
+        if self.send is not None:
+            self.send.discard()
+
+    def has_frames(self) -> bool:
+        return self._opening is not None or (self.send is not None and self.send.has_frames()) or self._ending is not None
+
+    def next_frame(self, max_frame_bytes: int) -> list[Segment]:
+        """Return the next frame of this stream: its opening, its items, its ending. Only called when `has_frames`."""
+        if self._opening is not None:
+            return self._next_opening(max_frame_bytes)
+        if self.send is not None and self.send.has_frames():
+            return self.send.next_frame(self.id)
+        ending, self._ending = self._ending or b"", None
+        kind = FrameType.STATUS if self.callee else FrameType.END
+        return [HEADER.pack(len(ending), kind, 0, self.id) + ending]
+
+    def finished(self) -> bool:
+        """Whether the last frame of the callee has left: nothing can follow in either direction."""
+        return self.callee and self.sending == "closed" and not self.has_frames()
+
+    def _next_opening(self, max_frame_bytes: int) -> list[Segment]:
+        body = self._opening or b""
+        part, rest = body[:max_frame_bytes], body[max_frame_bytes:]
+        self._opening = rest or None
+        flags = (0 if self.opened.streams_requests else LAST) | (MORE if rest else 0)
+        return [HEADER.pack(len(part), FrameType.OPEN, flags, self.id) + part]
+
+    def __repr__(self) -> str:
+        side = "callee" if self.callee else "caller"
+        return f"<WireStream {self.id} {self.opened.target} {side} sending={self.sending} receiving={self.receiving}>"
+
+
+def refusal(opened: Open, size: int, settings: Settings, *, open_streams: int, buffered_bytes: int) -> Status | None:
+    """Say why a stream that the peer opens is not taken (PROTOCOL.md §10); None when it is. `size` is that of its `OPEN`."""
+    argument_bytes = len(opened.argument or b"")
+    if open_streams >= settings.max_streams:
+        limit = f"{settings.max_streams} streams are open on this connection (Settings.max_streams)"
+    elif buffered_bytes > settings.max_buffered_bytes:
+        limit = "too much waits for its consumers on this connection (Settings.max_buffered_bytes)"
+    elif argument_bytes > settings.max_item_bytes:
+        limit = f"an argument of {argument_bytes} bytes, over {settings.max_item_bytes} (Settings.max_item_bytes)"
+    elif size - argument_bytes > settings.max_header_bytes:
+        limit = f"metadata over {settings.max_header_bytes} bytes (Settings.max_header_bytes)"
+    elif opened.codec not in LAYOUTS:
+        return Status(12, "unimplemented", f"codec {opened.codec} is not known here", started=False)
+    else:
+        return None
+    return Status(8, "resource_exhausted", limit, started=False)

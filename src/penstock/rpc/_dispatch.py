@@ -1,0 +1,221 @@
+"""Calls, seen by their callee: find the method, check the arguments, run the handler in a task of its own, tell how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock import codec as codecs
+from penstock.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EndOfStream,
+    Internal,
+    InvalidArgument,
+    StatusError,
+    StreamCancelled,
+    Unavailable,
+    Unimplemented,
+)
+from penstock.protocol import Cancel, Status, WireStream, grant_wished
+from penstock.rpc._context import CallInfo, Interceptor, current, enter_all
+from penstock.rpc._service import KINDS, Method, service_of, unknown
+from penstock.session import Endpoint, RemoteSink, RemoteSource, status_of
+
+if TYPE_CHECKING:
+    from penstock.rpc._peer import Peer
+
+log = logging.getLogger("penstock.rpc")
+
+#: How much of an error's text travels with `expose_errors=True`.
+MESSAGE_MAX: Final = 1024
+
+
+class Dispatcher:
+    """The services of one side, ready to be called."""
+
+    def __init__(self, services: Sequence[object], interceptors: Sequence[Interceptor], *, expose_errors: bool) -> None:
+        self.services = [(service_of(type(service)), service) for service in services]
+        self.interceptors = tuple(interceptors)
+        self.expose_errors = expose_errors
+        self._methods: dict[str, tuple[Method, Any]] = {}
+        for described, service in self.services:
+            for method in described.methods.values():
+                if method.target in self._methods:
+                    raise ValueError(f"two services answer to {method.target}; give one of them a service_name")
+                self._methods[method.target] = (method, getattr(service, method.name))
+
+    def find(self, target: str) -> tuple[Method, Any]:
+        """Return a method and its bound handler. Raises `Unimplemented` that says what may have been meant."""
+        found = self._methods.get(target)
+        if found is None:
+            raise Unimplemented(f"there is no {target!r} here; {unknown(target, list(self._methods))}", started=False)
+        return found
+
+    def accept(self, peer: Peer, stream: WireStream) -> None:
+        """Take a stream that the peer opened."""
+        stream.endpoint = Endpoint()
+        try:
+            method, handler = self.find(stream.opened.target)
+            if method.kind != stream.opened.kind:
+                kinds = f"{KINDS[method.kind]}, not {KINDS[stream.opened.kind]}"
+                raise Unimplemented(f"{method.target} is {kinds}", started=False)
+            arguments = method.arguments.decode(codecs.by_number(stream.opened.codec), stream.opened.argument)
+        except StatusError as error:
+            error.started = False
+            peer.session.connection.fail(stream, status_of(error))
+            peer.session.flush_soon()
+            return
+        Handling(self, peer, stream, method).start(handler, arguments)
+
+
+class Handling(Endpoint):
+    """One call that is being handled: the endpoint of its stream, with one task."""
+
+    __slots__ = (
+        "_deadline",
+        "_dispatcher",
+        "_expired",
+        "_gone",
+        "_method",
+        "_peer",
+        "_task",
+        "call",
+        "sink",
+        "source",
+        "stream",
+    )
+
+    def __init__(self, dispatcher: Dispatcher, peer: Peer, stream: WireStream, method: Method) -> None:
+        session, opened = peer.session, stream.opened
+        self.stream = stream
+        stream.endpoint = self
+        self._dispatcher = dispatcher
+        self._peer = peer
+        self._method = method
+        self._gone: Exception | None = None
+        self._expired = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self.source: RemoteSource[Any] | None = None
+        codec = codecs.by_number(opened.codec)
+        if method.kind:
+            grant = grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if method.streams_requests else None
+            session.connection.accept(stream, grant)
+        if stream.receive is not None:
+            self.source = RemoteSource(session, method.target, stream.receive, codec.decode_for(method.request))
+            self.source.stream = stream
+            self.source.bad_item = InvalidArgument
+        assert stream.send is not None
+        self.sink = RemoteSink[Any](session, stream, stream.send, codec)
+        deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
+        self.call = CallInfo(method.target, KINDS[method.kind], "callee", opened.metadata, deadline, peer)
+
+    def start(self, handler: Any, arguments: dict[str, Any]) -> None:
+        """Run the handler."""
+        if self.call.deadline is not None:
+            self._deadline = self._peer.session.loop.call_at(self.call.deadline, self._expire)
+        self._task = self._peer.own(self._run(handler, arguments))
+
+    # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
+
+    def on_items(self) -> None:
+        if self.source is not None:
+            self.source.wake()
+
+    def on_room(self) -> None:
+        self.sink.on_room()
+
+    def on_ended(self, status: Status | None) -> None:
+        if self.source is not None:
+            self.source.finish(EndOfStream())
+
+    def on_cancelled(self, cancel: Cancel) -> None:
+        self._leave(StreamCancelled(f"{self._method.target}: the caller left. {cancel.message}".rstrip()))
+
+    def on_lost(self, error: StatusError) -> None:
+        self._leave(error)
+
+    def _leave(self, error: Exception) -> None:
+        self._gone = error
+        self.sink.finish(error)
+        if self.source is not None:
+            self.source.finish(error)
+        self._task.cancel()
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._task.cancel()
+
+    # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, handler: Any, arguments: dict[str, Any]) -> None:
+        """Run the handler inside the interceptors and tell the caller how it ended."""
+        current.set(self.call)
+        error: StatusError | None = None
+        try:
+            if self._dispatcher.interceptors:
+                async with AsyncExitStack() as stack:
+                    await enter_all(stack, self._dispatcher.interceptors, self.call)
+                    await self._handle(handler, arguments)
+            else:
+                await self._handle(handler, arguments)
+        except asyncio.CancelledError:
+            error = self._cancelled()
+            if error is None:
+                raise
+        except StatusError as status:
+            error = status
+        except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
+            error = self._internal(raised)
+        finally:
+            if self._deadline is not None:
+                self._deadline.cancel()
+            if self.source is not None:
+                self.source.discard(EndOfStream())
+            self._answer(error)
+
+    async def _handle(self, handler: Any, arguments: dict[str, Any]) -> None:
+        method = self._method
+        if self.source is not None:
+            arguments = method.arguments.with_requests(arguments, self.source)
+        if not method.streams_responses:
+            result = await handler(**arguments)
+            if self._gone is None:
+                self.sink.send_nowait(result)
+            return
+        responses = handler(**arguments)
+        await self.sink.feed(await responses if method.awaited else responses)
+
+    def _answer(self, error: StatusError | None) -> None:
+        """Tell the caller how the call ended, unless it has left."""
+        if self._gone is not None or self.stream.over:
+            return
+        if error is None:
+            if self.source is not None:
+                self._peer.session.connection.stop(self.stream, Cancel(message="the handler has returned"))
+            self.sink.close()
+        else:
+            self.sink.fail(error)
+
+    def _cancelled(self) -> StatusError | None:
+        if self._gone is not None:
+            return None
+        if self._expired:
+            return DeadlineExceeded(f"{self._method.target}: the deadline passed before the handler was done")
+        if self._peer.closing:
+            return Unavailable("the server is shutting down")
+        return Cancelled(f"{self._method.target}: the handler was cancelled")
+
+    def _internal(self, raised: Exception) -> StatusError:
+        """Log what a handler raised, and return what the caller may know of it: an id to find the log entry by."""
+        error_id = secrets.token_hex(4)
+        log.error("error %s in %s", error_id, self._method.target, exc_info=raised)
+        if self._dispatcher.expose_errors:
+            return Internal(f"{type(raised).__name__}: {raised}"[:MESSAGE_MAX], {"error_id": error_id})
+        return Internal(
+            f"the handler of {self._method.target} raised; its log has the text under {error_id}", {"error_id": error_id}
+        )

@@ -1,0 +1,158 @@
+"""The other side of a live session: call it, and be called by it. This module never opens a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final, TypeVar, cast
+
+from penstock.codec import MSGPACK, Codec
+from penstock.protocol import Settings, WireStream
+from penstock.rpc._calls import Call, Request, Stream, Unary
+from penstock.rpc._context import CallInfo, Interceptor, enter_all, inherited_deadline
+from penstock.rpc._dispatch import Dispatcher
+from penstock.rpc._options import DEFAULT, CallOptions
+from penstock.rpc._service import KINDS, service_of
+from penstock.rpc._stub import Stub
+from penstock.session import Session
+
+T = TypeVar("T")
+
+AGENT: Final = "penstock-python"
+#: How long a side that closes waits for its handlers' clean-up before it says that they are stuck.
+CLEANUP_S: Final = 5.0
+
+
+class Peer:
+    """The other side of a live session.
+
+    `service(Cls)` returns a typed stub; `call`, `stream` and `open` do the same untyped. Calls go both ways: what this side
+    serves, the peer can call.
+    """
+
+    def __init__(self, role: str, settings: Settings, dispatcher: Dispatcher, interceptors: Sequence[Interceptor]) -> None:
+        self._dispatcher = dispatcher
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._drain = asyncio.Event()
+        self.interceptors = tuple(interceptors)
+        self.closing = False
+        self.principal: Any = None
+        self.session = Session(role, settings, self._accept, agent=AGENT)
+        self.session.on_draining = self._drain.set
+        self.session.closed.add_done_callback(lambda _closed: self._check_gone())
+        self.on_gone: Callable[[], None] = lambda: None
+
+    # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def service(self, cls: type[T]) -> T:
+        """Return a stub with the methods of `cls`, typed as `cls`.
+
+        Raises `TypeError`, naming method and parameter, when a type of `cls` cannot travel.
+        """
+        return cast(T, Stub(self, service_of(cls)))
+
+    async def call(self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK) -> Any:
+        """Call a unary method by name, "Service/method", and return its result as builtin types. Cancelling it cancels the call."""
+        return await self.unary(_request(target, 0, args, options, codec))
+
+    def stream(self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK) -> Stream[Any]:
+        """Call a server streaming method by name and return its items as builtin types."""
+        return Stream(self, _request(target, 2, args, options, codec))
+
+    def open(
+        self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, kind: str = "bidirectional"
+    ) -> Call[Any]:
+        """Begin a call by name and hold it in the hand. `kind` is "bidirectional" or "client_streaming"."""
+        return Call(self, _request(target, KINDS.index(kind), args, options, codec))
+
+    async def unary(self, request: Request) -> Any:
+        """Make a unary call. Cancelling it cancels the call."""
+        session = self.session
+        deadline = inherited_deadline(request.options.timeout, session.loop.time())
+        call = CallInfo(request.target, "unary", "caller", dict(request.options.metadata), deadline, self)
+        if not self.interceptors:
+            return await Unary(session, request, call).result(deadline)
+        async with AsyncExitStack() as stack:
+            await enter_all(stack, self.interceptors, call)
+            return await Unary(session, request, call).result(deadline)
+
+    # ── living ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def remote(self) -> str:
+        """Where the other side is."""
+        return self.session.remote
+
+    @property
+    def draining(self) -> bool:
+        """Whether one of the sides has begun to shut down."""
+        return self._drain.is_set()
+
+    async def wait_draining(self) -> None:
+        """Wait until one of the sides begins to shut down. Safe to cancel."""
+        await self._drain.wait()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone. Safe to cancel."""
+        await asyncio.shield(self.session.closed)
+
+    def begin_drain(self) -> None:
+        """Take no new calls and tell everybody: the peer, the handlers."""
+        self._drain.set()
+        if self.session.lost is None:
+            self.session.connection.drain("this side is shutting down")
+            self.session.flush_soon()
+
+    def own(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` in a task that ends with this peer."""
+        task = self.session.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks:
+            self._check_gone()
+
+    def _check_gone(self) -> None:
+        """Tell the owner when the connection is gone and nothing runs any more."""
+        if self.session.closed.done() and not self._tasks:
+            self.on_gone()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a handler or a call is still going on."""
+        return bool(self._tasks)
+
+    async def wait_idle(self) -> None:
+        """Wait until no handler runs. Safe to cancel."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def aclose(self) -> None:
+        """Cancel what runs here, wait for its clean-up, tell the peer, close. Cancelling it aborts the connection."""
+        self.closing = True
+        try:
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=CLEANUP_S)
+            self.session.close()
+            await asyncio.wait([self.session.closed], timeout=CLEANUP_S)
+        finally:
+            if not self.session.closed.done():
+                self.session.abort()
+
+    def _accept(self, _session: Session, stream: WireStream) -> None:
+        self._dispatcher.accept(self, stream)
+
+    def __repr__(self) -> str:
+        state = "lost" if self.session.lost else "draining" if self.draining else "up"
+        return f"<Peer {self.remote} {state}, {len(self.session.connection.streams)} streams>"
+
+
+def _request(target: str, kind: int, args: tuple[Any, ...], options: CallOptions, codec: Codec) -> Request:
+    decode = codec.decode_for(Any)
+    return Request(target, kind, codec, codec.encode(args) if args else None, decode, options)

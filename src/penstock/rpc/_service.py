@@ -1,0 +1,135 @@
+"""A class as a service: its public async methods, their kinds and their types. This module never calls anything.
+
+The type hints are the schema. A method is *unary* by default; a parameter annotated `AsyncIterator[T]` makes its requests a stream,
+a return type `AsyncIterator[T]` its responses.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import difflib
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
+
+from penstock.codec import check_type
+from penstock.rpc._arguments import Arguments, Parameter
+from penstock.streams import Source
+
+#: Annotations that mean "a stream of".
+_STREAMS: Final = (
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncIterable,
+    collections.abc.AsyncGenerator,
+)
+KINDS: Final = ("unary", "client_streaming", "server_streaming", "bidirectional")
+
+
+class Method(NamedTuple):
+    """One method of a service. `kind` is two bits: 1 for a stream of requests, 2 for a stream of responses."""
+
+    target: str
+    name: str
+    kind: int
+    arguments: Arguments
+    request: Any
+    response: Any
+    awaited: bool
+    doc: str
+
+    @property
+    def streams_requests(self) -> bool:
+        return bool(self.kind & 1)
+
+    @property
+    def streams_responses(self) -> bool:
+        return bool(self.kind & 2)
+
+
+class Service(NamedTuple):
+    """A class, as others see it."""
+
+    name: str
+    methods: Mapping[str, Method]
+    doc: str
+
+
+@lru_cache(maxsize=1024)
+def service_of(cls: type) -> Service:
+    """Read a class. Raises `TypeError`, naming method and parameter, for a type that cannot travel."""
+    name = getattr(cls, "service_name", None) or cls.__name__
+    methods = {
+        attribute: _method(cls, name, attribute, function)
+        for attribute, function in inspect.getmembers_static(cls, _is_method)
+        if not attribute.startswith("_")
+    }
+    if not methods:
+        raise TypeError(f"{cls.__qualname__} has no public async method, so there is nothing to call")
+    return Service(name, methods, inspect.getdoc(cls) or "")
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """Say what may have been meant."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known are: {', '.join(sorted(known)[:10])}" if known else "nothing is served here"
+
+
+def _is_method(member: object) -> bool:
+    if not inspect.isfunction(member):
+        return False
+    if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member):
+        return True
+    returns = member.__annotations__.get("return", "")
+    return "Async" in str(returns) or "Source" in str(returns)
+
+
+def _method(cls: type, service: str, name: str, function: Any) -> Method:
+    where = f"{cls.__qualname__}.{name}"
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise TypeError(f"{where}: a type hint that cannot be found: {error}") from error
+    parameters, request, stream = _parameters(where, function, hints)
+    returns = hints.get("return", Any)
+    response = _stream_of(returns)
+    streams = response is not None or inspect.isasyncgenfunction(function)
+    response = (response if response is not None else Any) if streams else returns
+    check_type(response, f"{where}: its result")
+    kind = (1 if stream is not None else 0) | (2 if streams else 0)
+    awaited = inspect.iscoroutinefunction(function)
+    arguments = Arguments(f"{service}/{name}", parameters, stream)
+    return Method(f"{service}/{name}", name, kind, arguments, request, response, awaited, inspect.getdoc(function) or "")
+
+
+def _parameters(where: str, function: Any, hints: Mapping[str, Any]) -> tuple[list[Parameter], Any, tuple[int, str] | None]:
+    """Return the parameters that travel in `OPEN`, the item type of the request stream, and its place and name."""
+    found: list[Parameter] = []
+    request: Any = None
+    stream: tuple[int, str] | None = None
+    for index, parameter in enumerate(list(inspect.signature(function).parameters.values())[1:]):
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            raise TypeError(f"{where}: parameter `{parameter}` has no fixed shape, so it cannot travel")
+        hint = hints.get(parameter.name, Any)
+        items = _stream_of(hint)
+        if items is None:
+            check_type(hint, f"{where}: parameter `{parameter.name}`")
+            keyword = parameter.kind is parameter.KEYWORD_ONLY
+            found.append(Parameter(parameter.name, hint, parameter.default, keyword))
+            continue
+        if stream is not None:
+            raise TypeError(f"{where}: parameter `{parameter.name}` is a second stream; a call carries one each way")
+        check_type(items, f"{where}: the items of parameter `{parameter.name}`")
+        request, stream = items, (index, parameter.name)
+    return found, request, stream
+
+
+def _stream_of(hint: Any) -> Any:
+    """Return the item type of a stream annotation, None for anything else."""
+    origin = get_origin(hint) or hint
+    if not isinstance(origin, type) or not (origin in _STREAMS or issubclass(origin, Source)):
+        return None
+    arguments = get_args(hint)
+    return arguments[0] if arguments else Any

@@ -1,0 +1,228 @@
+"""Protocol + transport + clock: feed, dispatch events, write, re-arm the timer. It decides nothing that a ledger can decide.
+
+A session runs on callbacks of its link and has no task of its own. Who opens a stream gives it an `Endpoint`; events of the stream
+go there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from penstock.errors import Cancelled, ConnectionLost, StatusError, Unavailable
+from penstock.protocol import Cancel, Connection, Settings, Status, WireStream
+from penstock.protocol import events as ev
+from penstock.session._sink import RemoteSink
+from penstock.transports import Link
+
+log = logging.getLogger("penstock.session")
+
+#: What is asked of the protocol at a time: enough for one large system call, little enough that the link can say stop.
+WRITE_BYTES: Final = 256 * 1024
+
+
+class Endpoint:
+    """Who is told what happens to a stream; each method may be left as it is. They run on the event loop and must not raise."""
+
+    __slots__ = ()
+
+    def on_accepted(self) -> None:
+        """The callee began to work."""
+
+    def on_items(self) -> None:
+        """A batch arrived."""
+
+    def on_room(self) -> None:
+        """More items may be sent."""
+
+    def on_ended(self, status: Status | None) -> None:
+        """The peer's direction ended: with None normally."""
+
+    def on_stop_sending(self, cancel: Cancel) -> None:
+        """The callee wants no more items."""
+
+    def on_cancelled(self, cancel: Cancel) -> None:
+        """The caller gave up the call."""
+
+    def on_lost(self, error: StatusError) -> None:
+        """The connection is gone."""
+
+
+class Session:
+    """One live connection with its streams. `accept` is called with each stream that the peer opens."""
+
+    def __init__(
+        self, role: str, settings: Settings, accept: Callable[[Session, WireStream], None], *, agent: str = ""
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.connection = Connection(role, settings, self.loop.time(), agent=agent)
+        self.settings = settings
+        self.link: Link | None = None
+        self.lost: StatusError | None = None
+        self.ready: asyncio.Future[None] = self.loop.create_future()
+        self.closed: asyncio.Future[None] = self.loop.create_future()
+        self.waiting_sinks: dict[RemoteSink[Any], None] = {}
+        self.get_buffer = self.connection.get_buffer
+        self.on_draining: Callable[[], None] = lambda: None
+        self._accept = accept
+        self._paused = False
+        self._flushing = False
+        self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ── what the link calls ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def link_made(self, link: Link) -> None:
+        self.link = link
+        self._arm()
+        self.flush()
+
+    def buffer_updated(self, size: int) -> None:
+        for event in self.connection.buffer_updated(size, self.loop.time()):
+            _DISPATCH[type(event)](self, event)
+        if self.connection.has_data():
+            self.flush_soon()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self.flush()
+
+    def link_lost(self, error: Exception | None) -> None:
+        if self._closing:
+            self.lose(Cancelled("the connection was closed on this side"))
+        else:
+            why = f": {error}" if error is not None and str(error) else ""
+            self.lose(ConnectionLost(f"the connection to {self.remote} was lost{why}"))
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    # ── what endpoints call ───────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def remote(self) -> str:
+        """Where the other side is."""
+        return self.link.remote if self.link is not None else "nobody"
+
+    def flush_soon(self) -> None:
+        """Write at the end of this turn of the loop: what is sent until then leaves together."""
+        if not self._flushing:
+            self._flushing = True
+            self.loop.call_soon(self.flush)
+
+    def touch(self, stream: WireStream) -> None:
+        """This stream has something to send."""
+        self.connection.ready(stream)
+        self.flush_soon()
+
+    def flush(self) -> None:
+        """Write what there is, as far as the link takes it."""
+        self._flushing = False
+        connection, link = self.connection, self.link
+        if link is None:
+            return
+        while not self._paused and connection.has_data():
+            segments = connection.data_to_send(WRITE_BYTES, self.loop.time())
+            if not segments:
+                break
+            link.write(segments)
+        if self.waiting_sinks:
+            for sink in tuple(self.waiting_sinks):
+                sink.on_room()
+
+    def lose(self, error: StatusError) -> None:
+        """Everything on this connection is over; every endpoint is told why. Idempotent."""
+        if self.lost is not None:
+            return
+        self.lost = error
+        self.connection.failed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self.ready.done():
+            self.ready.set_exception(Unavailable(error.message, started=False))
+            self.ready.exception()  # nobody may be waiting; that is fine
+        for stream in self.connection.all_streams():
+            stream.stop_sending()
+            if stream.endpoint is not None:
+                stream.endpoint.on_lost(error)
+
+    def close(self) -> None:
+        """Write what is queued, then close the link; `closed` is done when it is."""
+        self._closing = True
+        self.flush()
+        if self.link is not None:
+            self.link.close()
+        elif not self.closed.done():
+            self.closed.set_result(None)
+
+    def abort(self) -> None:
+        """Close the link at once."""
+        self._closing = True
+        if self.link is not None:
+            self.link.abort()
+
+    # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_ready(self, _event: ev.Ready) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+        self._arm()
+
+    def _on_opened(self, event: ev.Opened) -> None:
+        self._accept(self, event.stream)
+
+    def _on_drain(self, _event: ev.Draining) -> None:
+        self.on_draining()
+
+    def _on_resume(self, _event: ev.ResumeAsked) -> None:
+        self.connection.refuse_resume("this server keeps no session to resume")
+
+    def _on_failed(self, event: ev.Failed) -> None:
+        log.warning("connection to %s: %s", self.remote, event.message)
+        self.flush()
+        self.lose(ConnectionLost(f"the connection to {self.remote} was given up: {event.message}"))
+        if self.link is not None:
+            if event.error is None:
+                self.link.abort()
+            else:
+                self.link.close()
+
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self.connection.next_timeout()
+        self._timer = self.loop.call_at(due, self._on_time) if due is not None else None
+
+    def _on_time(self) -> None:
+        for event in self.connection.handle_timeout(self.loop.time()):
+            _DISPATCH[type(event)](self, event)
+        if self.lost is None:
+            self._arm()
+            self.flush()
+
+
+def _ignore(_session: Session, _event: Any) -> None:
+    pass
+
+
+_DISPATCH: Final[dict[type[ev.Event], Callable[[Session, Any], None]]] = {
+    ev.Ready: Session._on_ready,
+    ev.Opened: Session._on_opened,
+    ev.Accepted: lambda _s, event: event.stream.endpoint.on_accepted(),
+    ev.ItemsArrived: lambda _s, event: event.stream.endpoint.on_items(),
+    ev.RoomMade: lambda _s, event: event.stream.endpoint.on_room(),
+    ev.Ended: lambda _s, event: event.stream.endpoint.on_ended(event.status),
+    ev.StopSending: lambda _s, event: event.stream.endpoint.on_stop_sending(event.cancel),
+    ev.CallCancelled: lambda _s, event: event.stream.endpoint.on_cancelled(event.cancel),
+    ev.Draining: Session._on_drain,
+    ev.ResumeAsked: Session._on_resume,
+    ev.ResumeAnswered: _ignore,
+    ev.Failed: Session._on_failed,
+}

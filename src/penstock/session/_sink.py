@@ -1,0 +1,184 @@
+"""The sending end of a stream whose consumer is elsewhere. An item is encoded when it is sent, and never before there is room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from penstock.codec import Codec
+from penstock.errors import StatusError, StreamClosed, WouldBlock
+from penstock.protocol import WHOLE_BYTES, SendHalf, Status, WireStream
+from penstock.session._source import state_of
+from penstock.streams import Pressure, Sink, Statistics, feeding
+
+if TYPE_CHECKING:
+    from penstock.session._session import Session
+
+T = TypeVar("T")
+
+
+class RemoteSink(Sink[T]):
+    """See `Sink`. The bound is the peer's credit: `buffer_size` items that its consumer has not taken."""
+
+    __slots__ = ("_encode_into", "_half", "_pressure", "_waiters", "outcome", "session", "stream")
+
+    def __init__(self, session: Session, stream: WireStream, half: SendHalf, codec: Codec) -> None:
+        self.session = session
+        self.stream = stream
+        self.outcome: Exception | None = None
+        self._half = half
+        self._encode_into = codec.encode_into
+        self._waiters: list[asyncio.Future[None]] = []
+        self._pressure: Pressure | None = None
+
+    # ── for the producer ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def send(self, item: T) -> None:
+        if self._waiters or not self._half.has_room():
+            await self._room()
+        if self.outcome is not None:
+            raise self.outcome
+        self._push(item)
+        if self._half.count == 0:
+            await self._leave()
+
+    def send_nowait(self, item: T) -> None:
+        if self.outcome is not None:
+            raise self.outcome
+        if self._waiters or not self._half.has_room():
+            raise WouldBlock("the consumer has given no more credit; use `await send()` to wait")
+        self._push(item)
+
+    async def send_many(self, items: Iterable[T]) -> None:
+        for item in items:
+            await self.send(item)
+
+    async def feed(self, items: AsyncIterable[T] | Iterable[T]) -> None:
+        """Send all `items`, pulling the next one only when there is room for it, and close the iterator at the end.
+
+        Cancelling it closes the iterator.
+        """
+        if not isinstance(items, AsyncIterable):
+            await self.send_many(items)
+            return
+        half, stream, encode_into = self._half, self.stream, self._encode_into
+        feeding.set(self)
+        iterator = aiter(items)
+        try:
+            if not half.has_room():
+                await self._room()
+            async for item in iterator:
+                if type(item) is bytes and len(item) >= WHOLE_BYTES:
+                    room = self._push(item)
+                else:
+                    room = half.push(encode_into, item)
+                if not stream.ready:
+                    self.session.touch(stream)
+                if half.count == 0:
+                    await self._leave()
+                    room = half.has_room()
+                if not room:
+                    await self._room()
+                if self.outcome is not None:
+                    raise self.outcome
+        finally:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+
+    def close(self) -> None:
+        if self.outcome is None:
+            self.finish(StreamClosed("this side has ended its direction; nothing more can be sent"))
+            self.session.connection.end(self.stream)
+            self.session.flush_soon()
+
+    def fail(self, error: Exception) -> None:
+        if self.outcome is None:
+            self.finish(StreamClosed("this side has failed the stream; nothing more can be sent"))
+            status = error if isinstance(error, StatusError) else StatusError(str(error))
+            self.session.connection.fail(self.stream, status_of(status))
+            self.session.flush_soon()
+
+    def statistics(self) -> Statistics:
+        half = self._half
+        consumed = half.limit.consumed
+        credit = max(half.limit.items - half.pushed, 0)
+        state = "open" if self.outcome is None else state_of(self.outcome)
+        window = half.limit.items - consumed
+        return Statistics(state, window, half.pushed - consumed, half.pushed, consumed, credit, len(self._waiters))
+
+    # ── for the endpoint ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_room(self) -> None:
+        """There may be room: the first that waits tries."""
+        if self._waiters and (self.outcome is not None or self._half.has_room()):
+            waiter = self._waiters[0]
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def finish(self, outcome: Exception) -> None:
+        """Nothing more can be sent; whoever tries gets `outcome`. The first one counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._tell_pressure()
+
+    # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _push(self, item: Any) -> bool:
+        half = self._half
+        if type(item) is bytes and len(item) >= WHOLE_BYTES and not half.layout.end:
+            room = half.push_whole(item)
+        else:
+            room = half.push(self._encode_into, item)
+        if not self.stream.ready:
+            self.session.touch(self.stream)
+        return room
+
+    async def _leave(self) -> None:
+        """A batch is full: write it, and let others have a turn."""
+        self.session.flush()
+        await asyncio.sleep(0)
+
+    async def _room(self) -> None:
+        """Wait until one item may be pushed, or the stream is over. First come, first served."""
+        session = self.session
+        waiter = session.loop.create_future()
+        self._waiters.append(waiter)
+        session.waiting_sinks[self] = None
+        self._tell_pressure()
+        try:
+            while True:
+                self.on_room()
+                await waiter
+                if self.outcome is not None or self._half.has_room():
+                    return
+                self._waiters[0] = waiter = session.loop.create_future()
+        finally:
+            self._waiters.remove(waiter)
+            if self._waiters:
+                self.on_room()
+            else:
+                session.waiting_sinks.pop(self, None)
+                self._tell_pressure()
+
+    def _tell_pressure(self) -> None:
+        if self._pressure is not None:
+            self._pressure.set(bool(self._waiters) and self.outcome is None)
+
+    def _watch(self, on_change: Callable[[bool], None]) -> None:
+        if self._pressure is None:
+            self._pressure = Pressure()
+        self._pressure.watch(on_change)
+
+    def __repr__(self) -> str:
+        now = self.statistics()
+        return f"<Sink {self.stream.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"
+
+
+def status_of(error: StatusError) -> Status:
+    """Write an error as it travels."""
+    return Status(error.code, error.reason, error.message[:4096], error.details, error.started)

@@ -1,0 +1,254 @@
+"""The receiving end of a stream whose sender is elsewhere. Items are decoded when the consumer gets there, batch by batch.
+
+An item counts as consumed when the consumer takes it. Nothing is counted per item: a chunk of at most half a window is handed out by
+a C iterator, and accounted for just before its last item leaves, so credit is neither early nor late by more than the chunk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from operator import length_hint
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from penstock.codec import Decode
+from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
+from penstock.protocol import BATCH_BYTES, ReceiveHalf, WireStream
+from penstock.streams import Pressure, Source, Statistics, StreamState
+
+if TYPE_CHECKING:
+    from penstock.session._session import Session
+
+T = TypeVar("T")
+
+_NOTHING: Final[Any] = object()
+
+
+class RemoteSource(Source[T]):
+    """See `Source`. `bad_item` is the error for an item that does not decode."""
+
+    __slots__ = (
+        "__weakref__",
+        "_bad",
+        "_burst_bytes",
+        "_chunk",
+        "_decode",
+        "_half",
+        "_last",
+        "_pending",
+        "_pending_bytes",
+        "_pressure",
+        "_rest",
+        "bad_item",
+        "idle_timeout_s",
+        "outcome",
+        "session",
+        "stream",
+        "target",
+        "waiter",
+    )
+
+    def __init__(self, session: Session, target: str, half: ReceiveHalf, decode: Decode) -> None:
+        self.session = session
+        self.target = target
+        self.stream: WireStream | None = None
+        self.idle_timeout_s: float | None = None
+        self.outcome: Exception | None = None
+        self.bad_item: type[StatusError] = DataLoss
+        self.waiter: asyncio.Future[None] | None = None
+        self._half = half
+        self._decode = decode
+        self._bad: Exception | None = None
+        self._burst_bytes = 0
+        self._pressure: Pressure | None = None
+        self._chunk: Iterator[T] = iter(())  # what is being handed out, without its last item
+        self._last: Any = _NOTHING
+        self._rest: list[T] = []  # decoded items of the same batch, after the chunk
+        self._pending = 0  # items of the chunk, to be accounted for before its last one leaves
+        self._pending_bytes = 0  # bytes of the batch, accounted for with its last chunk
+
+    # ── for the consumer ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[T]:
+        try:
+            while True:
+                for item in self._chunk:
+                    yield item
+                if self._last is not _NOTHING:
+                    yield self._take_last()
+                elif not self._refill():
+                    if self.outcome is not None:
+                        raise self.outcome
+                    await self._readable()
+                elif self._burst_bytes >= BATCH_BYTES:  # others get a turn, or a full window would be consumed in one go
+                    self._burst_bytes = 0
+                    await asyncio.sleep(0)
+        except EndOfStream:
+            return
+        finally:
+            self._left_loop()
+
+    def _take(self, max_items: int) -> list[T]:
+        taken: list[T] = []
+        while len(taken) < max_items:
+            for item in self._chunk:
+                taken.append(item)
+                if len(taken) == max_items:
+                    return taken
+            if self._last is not _NOTHING:
+                taken.append(self._take_last())
+            elif not self._refill():
+                break
+        if not taken and self.outcome is not None:
+            raise self.outcome
+        return taken
+
+    async def _readable(self) -> None:
+        if self.waiter is not None:
+            raise Busy("another task is receiving from this source; a stream has one receiver")
+        loop = self.session.loop
+        self._burst_bytes = 0
+        self.waiter = waiter = loop.create_future()
+        timer = loop.call_later(self.idle_timeout_s, self._idle) if self.idle_timeout_s is not None else None
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if self.waiter is waiter:
+                self.waiter = None
+
+    async def aclose(self) -> None:
+        self.discard(StreamClosed("this source was closed; nothing more can be received"))
+
+    def statistics(self) -> Statistics:
+        half = self._half
+        received = half.grant.consumed_items + self._pending - self._held()
+        window = half.grant.window_items
+        credit = max(half.grant.items - half.arrived, 0)
+        return Statistics(self.state, window, half.arrived - received, half.arrived, received, credit, 0)
+
+    @property
+    def state(self) -> StreamState:
+        """How the stream stands."""
+        outcome = self.outcome
+        if outcome is None:
+            return "open"
+        return state_of(outcome)
+
+    # ── for the endpoint ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def wake(self) -> None:
+        """Something arrived, or the end."""
+        waiter = self.waiter
+        if waiter is not None:
+            self.waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._pressure is not None:
+            self._pressure.set(self._half.arrived >= self._half.grant.items and self.outcome is None)
+
+    def finish(self, outcome: Exception) -> None:
+        """No more items will arrive; the consumer gets `outcome` after those that did. The first one counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self.wake()
+
+    def discard(self, outcome: Exception) -> None:
+        """Drop what waits: the consumer left."""
+        if self.outcome is None or self._half.queue or self._held() or self._rest:
+            self.outcome = outcome
+        self._chunk, self._last, self._rest, self._pending, self._pending_bytes = iter(()), _NOTHING, [], 0, 0
+        if self.stream is not None:
+            self.session.connection.discard(self.stream)
+        self.wake()
+
+    def _idle(self) -> None:
+        self.fail_locally(IdleTimeout(f"{self.target}: no item for {self.idle_timeout_s:g} s"))
+
+    def fail_locally(self, error: StatusError) -> None:
+        """This side cannot go on with the stream. Whoever owns the call tells the peer."""
+        self.finish(error)
+
+    def _left_loop(self) -> None:
+        """The consumer left an ``async for`` over this source, by its end or in the middle."""
+
+    # ── batches ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take_last(self) -> T:
+        """Hand out the last item of the chunk, after accounting for all of it."""
+        item: T = self._last
+        self._last = _NOTHING
+        items, self._pending = self._pending, 0
+        size = 0
+        if not self._rest:
+            size, self._pending_bytes = self._pending_bytes, 0
+        if self.stream is not None and self.session.connection.consume(self.stream, items, size):
+            self.session.flush_soon()
+        return item
+
+    def _refill(self) -> bool:
+        """Make the next chunk, from the rest of the batch or from the next batch; False when nothing is here."""
+        items = self._rest
+        if not items:
+            if self._bad is not None:
+                self.fail_locally(self._bad)  # type: ignore[arg-type]
+                self._bad = None
+                return False
+            if not self._half.queue:
+                return False
+            items = self._next_batch()
+            if not items:
+                return self._refill()
+        step = (self._half.grant.window_items + 1) // 2
+        self._rest = items[step:]
+        if self._rest:
+            items = items[:step]
+        self._pending = len(items)
+        self._last = items.pop()
+        self._chunk = iter(items)
+        return True
+
+    def _next_batch(self) -> list[T]:
+        first, payload = self._half.queue.pop(0)
+        self._pending_bytes = len(payload)
+        self._burst_bytes += len(payload)
+        try:
+            return self._decode.batch(payload)
+        except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
+            items, why = self._decode.one_by_one(payload)
+            self._bad = self.bad_item(f"{self.target}: item {first + len(items)} does not fit its type: {why or error}")
+            self._half.queue.clear()
+            return items
+
+    def _held(self) -> int:
+        """Items of the chunk that were not handed out."""
+        return length_hint(self._chunk) + (self._last is not _NOTHING)
+
+    def _watch(self, on_change: Callable[[bool], None]) -> None:
+        if self._pressure is None:
+            self._pressure = Pressure()
+        self._pressure.watch(on_change)
+
+    def __repr__(self) -> str:
+        now = self.statistics()
+        return (
+            f"<{type(self).__name__} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, "
+            f"{now.received} received>"
+        )
+
+
+def state_of(outcome: Exception) -> StreamState:
+    """Name an outcome."""
+    if isinstance(outcome, EndOfStream):
+        return "ended"
+    if isinstance(outcome, ConnectionLost):
+        return "lost"
+    if isinstance(outcome, Cancelled | StreamClosed):
+        return "cancelled"
+    return "failed"

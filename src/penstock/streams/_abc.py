@@ -1,0 +1,184 @@
+"""The two ends of a stream, wherever the other end lives. This module never stores an item.
+
+A stream carries items from a `Sink` to a `Source`. Four things can happen to it, and they are never confused:
+
+========== ======================================= =====================================================
+it         because                                 the other end sees
+========== ======================================= =====================================================
+ends       ``sink.close()``                        the loop ends, after what is buffered
+fails      ``sink.fail(error)``                    `error`, after what is buffered
+cancelled  the consumer left: ``source.aclose()``  `StreamCancelled` in ``send``
+lost       the connection went away                `ConnectionLost` at both ends
+========== ======================================= =====================================================
+
+All decisions are taken without waiting (`_take`, `send_nowait`); the coroutines only wait and try again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from types import TracebackType
+from typing import Generic, Literal, NamedTuple, Self, TypeVar
+
+from penstock.errors import Cancelled, EndOfStream, WouldBlock
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+T_contra = TypeVar("T_contra", contravariant=True)
+
+StreamState = Literal["open", "ended", "failed", "cancelled", "lost"]
+
+
+class Statistics(NamedTuple):
+    """How a stream stands, seen from one end; `repr` it, or draw it.
+
+    state: open, ended, failed, cancelled or lost; it says how the sink's side stands, `buffered` items may still wait.
+    buffer_size: how many items the producer may be ahead of the consumer.
+    buffered: items that are here and not yet consumed.
+    sent: items the sink took. At a remote source: the items that arrived.
+    received: items the consumer took. At a remote sink: as far as the consumer has told.
+    credit: items that may be sent before the sink has to wait.
+    waiting_senders: tasks that wait in ``send``.
+    """
+
+    state: StreamState
+    buffer_size: int
+    buffered: int
+    sent: int
+    received: int
+    credit: int
+    waiting_senders: int
+
+
+class Source(ABC, Generic[T_co]):
+    """The receiving end of a stream: ``async for item in source``.
+
+    One task at a time may receive; a second one gets `Busy`. Leaving a loop over a `Source` keeps it open, and a second
+    loop goes on where the first one stopped; `aclose`, ``async with`` and forgetting the object cancel the stream.
+    """
+
+    __slots__ = ()
+
+    async def receive(self) -> T_co:
+        """Return the next item.
+
+        Raises `EndOfStream` at the normal end, or what the stream failed with. Cancelling it loses no item.
+        """
+        while not (taken := self._take(1)):
+            await self._readable()
+        return taken[0]
+
+    def receive_nowait(self) -> T_co:
+        """Return the next item, or raise `WouldBlock` when none is here; else as `receive`."""
+        taken = self._take(1)
+        if not taken:
+            raise WouldBlock("no item is here; use `await receive()` to wait for one")
+        return taken[0]
+
+    async def batches(self, max_items: int = 256) -> AsyncGenerator[list[T_co], None]:
+        """Iterate over lists of 1 to `max_items` items: whatever is there, without waiting for more.
+
+        Ends and raises as the loop over single items does. Cancelling it loses no item.
+        """
+        if max_items < 1:
+            raise ValueError(f"max_items is {max_items}; a batch holds at least one item")
+        try:
+            while True:
+                while not (taken := self._take(max_items)):
+                    await self._readable()
+                yield taken
+        except EndOfStream:
+            return
+
+    @abstractmethod
+    def __aiter__(self) -> AsyncIterator[T_co]:
+        """Iterate over the items until the end; what the stream failed with is raised. Cancelling it loses no item."""
+
+    async def __anext__(self) -> T_co:
+        try:
+            return await self.receive()
+        except EndOfStream:
+            raise StopAsyncIteration from None
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Cancel the stream: what is buffered is dropped and the sink's side sees `StreamCancelled`. Idempotent."""
+
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """Return how the stream stands now."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @abstractmethod
+    def _take(self, max_items: int) -> list[T_co]:
+        """Return up to `max_items` items, none when none is here; at the end raise `EndOfStream` or the failure."""
+
+    @abstractmethod
+    async def _readable(self) -> None:
+        """Wait until `_take` has something to say. Raises `Busy` when another task waits already."""
+
+    @abstractmethod
+    def _watch(self, on_change: Callable[[bool], None]) -> None:
+        """Call `on_change` with True when the producer has to wait and with False when it can go on."""
+
+
+class Sink(ABC, Generic[T_contra]):
+    """The sending end of a stream: ``await sink.send(item)``. Many tasks may send at the same time."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def send(self, item: T_contra) -> None:
+        """Send one item; waits while `buffer_size` items are not yet consumed.
+
+        Raises `StreamCancelled` when the consumer left, `ConnectionLost` when the connection did, `StreamClosed` after your
+        own `close` or `fail`. A cancelled `send` never delivers its item.
+        """
+
+    @abstractmethod
+    def send_nowait(self, item: T_contra) -> None:
+        """Send one item, or raise `WouldBlock` when the buffer is full; else as `send`."""
+
+    @abstractmethod
+    async def send_many(self, items: Iterable[T_contra]) -> None:
+        """Send all `items` in order under the same bound as `send`, with fewer switches.
+
+        Cancelling it stops between two items: what was taken from `items` is delivered, nothing else is.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the stream normally, after what is buffered. Idempotent. Tasks that wait in `send` get `StreamClosed`."""
+
+    @abstractmethod
+    def fail(self, error: Exception) -> None:
+        """End the stream with `error`, which the consumer gets after what is buffered. After `close` it does nothing."""
+
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """Return how the stream stands now."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            self.fail(error)
+        elif error is not None:
+            self.fail(Cancelled(f"the producer was stopped by {type(error).__name__} before the end of the stream"))
+        else:
+            self.close()
+
+    @abstractmethod
+    def _watch(self, on_change: Callable[[bool], None]) -> None:
+        """Call `on_change` with True when a sender has to wait and with False when it can go on."""

@@ -1,0 +1,18 @@
+"""The lab: a virtual clock, a simulated network, a source verifier, for our tests and for yours. It is no part of a program.
+
+=====================  ==============================================================================================
+`run`                  run a coroutine on a clock that jumps instead of waiting; `Deadlock` when it would wait for ever
+`VirtualClockLoop`     the same as an event loop, for pytest-asyncio and friends
+`SimulatedNetwork`     hosts under ``sim://``, with seeded delays, cuts, partitions, half-open connections
+`memory_pair`          two receivers of bytes, joined directly
+`verify_source`        checks the rules of a stream on any source, ours or yours
+=====================  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+from penstock.testing._clock import Deadlock, VirtualClockLoop, run
+from penstock.testing._network import SimulatedNetwork
+from penstock.transports import memory_links as memory_pair
+
+__all__ = ["Deadlock", "SimulatedNetwork", "VirtualClockLoop", "memory_pair", "run"]

@@ -1,0 +1,107 @@
+"""Move bytes: `dial` a URL or `listen` at one. This package knows no frame and no session, and its transports not each other.
+
+`register` adds a scheme; the simulated network of `penstock.testing` is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from penstock.errors import AlreadyExists, InvalidArgument
+from penstock.transports._abc import (
+    CLOSE_TIMEOUT_S,
+    WRITE_HIGH_WATER_BYTES,
+    Link,
+    Listener,
+    Receiver,
+    Segment,
+    Transport,
+)
+from penstock.transports._memory import MemoryTransport, memory_links
+from penstock.transports._tcp import TcpTransport
+from penstock.transports._tls import TLS
+from penstock.transports._unix import UnixTransport
+from penstock.transports._url import scheme_of
+
+__all__ = [
+    "CLOSE_TIMEOUT_S",
+    "DIAL_TIMEOUT_S",
+    "TLS",
+    "WRITE_HIGH_WATER_BYTES",
+    "Link",
+    "Listener",
+    "Receiver",
+    "Segment",
+    "Transport",
+    "dial",
+    "listen",
+    "memory_links",
+    "register",
+    "unregister",
+]
+
+#: How long `dial` waits when nothing else is said: three SYN retries, and what a person bears.
+DIAL_TIMEOUT_S = 10.0
+
+
+class _Scheme(NamedTuple):
+    transport: Transport
+    encrypted: bool
+
+
+_SCHEMES: dict[str, _Scheme] = {}
+
+
+async def dial(url: str, receiver: Receiver, *, tls: TLS | None = None, timeout_s: float = DIAL_TIMEOUT_S) -> Link:
+    """Connect `receiver` to the peer at `url` and return the link.
+
+    `tls` is needed for `tls://` and refused for anything else. Raises `Unavailable` with what to do when nobody answers within
+    `timeout_s` seconds, refuses, or is not trusted, and `InvalidArgument` for a URL that cannot be read. Cancelling it closes
+    what was opened.
+    """
+    scheme = _scheme(url, tls)
+    context = tls.client_context() if tls is not None else None
+    return await scheme.transport.dial(url, receiver, tls=context, timeout_s=timeout_s)
+
+
+async def listen(url: str, receivers: Callable[[], Receiver], *, tls: TLS | None = None) -> Listener:
+    """Listen at `url`; `receivers` is called once for each link, after its TLS handshake.
+
+    `tls` is needed for `tls://` and refused for anything else. Raises `Unavailable` when the address is taken or cannot be
+    used, and `InvalidArgument` for a URL that cannot be read. Cancelling it leaves nothing open.
+    """
+    scheme = _scheme(url, tls)
+    context = tls.server_context() if tls is not None else None
+    return await scheme.transport.listen(url, receivers, tls=context)
+
+
+def register(scheme: str, transport: Transport, *, encrypted: bool = False) -> None:
+    """Let URLs that start with `scheme` go to `transport`; an `encrypted` one needs `tls=`. Raises `AlreadyExists`."""
+    if scheme in _SCHEMES:
+        raise AlreadyExists(f"the scheme {scheme}:// is registered for {_SCHEMES[scheme].transport!r}")
+    _SCHEMES[scheme] = _Scheme(transport, encrypted)
+
+
+def unregister(scheme: str) -> None:
+    """Forget what `register` was told; links that are up stay up. Unknown schemes are ignored."""
+    _SCHEMES.pop(scheme, None)
+
+
+def _scheme(url: str, tls: TLS | None) -> _Scheme:
+    name = scheme_of(url, _SCHEMES)
+    scheme = _SCHEMES[name]
+    if scheme.encrypted and tls is None:
+        raise InvalidArgument(
+            f"{url} needs tls=: penstock.TLS.development() makes a certificate for this machine, "
+            "penstock.TLS.production(cert, key, ca) uses yours"
+        )
+    if tls is not None and not scheme.encrypted:
+        raise InvalidArgument(f"tls= was given and {name}:// is not encrypted; use tls://, or leave tls= out")
+    return scheme
+
+
+register("memory", MemoryTransport())
+register("tcp", TcpTransport("tcp"))
+register("tls", TcpTransport("tls"), encrypted=True)
+register("unix", UnixTransport())

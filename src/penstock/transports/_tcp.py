@@ -1,0 +1,207 @@
+"""Dial and listen over TCP, plain (`tcp://host:port`) or with TLS (`tls://host:port`). This module carries no bytes itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import cast
+
+from penstock.errors import InvalidArgument, Unavailable
+from penstock.transports._abc import CLOSE_TIMEOUT_S, Link, Listener, Receiver, Transport
+from penstock.transports._socket import BACKLOG, SocketLink
+from penstock.transports._url import host_and_port, url_of
+
+#: How long a client may take for its TLS handshake before the server drops it: a slow line needs two round trips.
+TLS_HANDSHAKE_TIMEOUT_S = 10.0
+
+#: How long the first address of a name may take before the next is tried beside it (RFC 8305 recommends 250 ms).
+NEXT_ADDRESS_DELAY_S = 0.25
+
+_Address = tuple[str | int, ...]
+
+#: Addresses of this machine that are listed for a name but cannot be used, as ::1 where IPv6 is switched off.
+_NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+class TcpTransport(Transport):
+    """TCP under one scheme: "tcp" plain, "tls" with a context."""
+
+    def __init__(self, scheme: str) -> None:
+        self._scheme = scheme
+
+    async def dial(self, url: str, receiver: Receiver, *, tls: ssl.SSLContext | None, timeout_s: float) -> Link:
+        """Connect to the first address of the host that answers, and shake hands when `tls` is given."""
+        host, port = host_and_port(url)
+        if not port:
+            raise InvalidArgument(f"{url!r} has port 0, which only a server can ask for; dial the port that it was given")
+        link = SocketLink(lambda: receiver, partial(url_of, self._scheme))
+        loop = asyncio.get_running_loop()
+        connect = partial(loop.create_connection, ssl_shutdown_timeout=CLOSE_TIMEOUT_S if tls else None)
+        if isinstance(loop, asyncio.BaseEventLoop):  # uvloop tries one address after the other
+            connect = partial(connect, happy_eyeballs_delay=NEXT_ADDRESS_DELAY_S)
+        with _explained(url, timeout_s=timeout_s, encrypted=tls is not None):
+            async with asyncio.timeout(timeout_s):
+                await connect(lambda: link, host, port, ssl=tls)
+        return link
+
+    async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
+        """Listen at every address of the host, all with one port."""
+        host, port = host_and_port(url)
+        loop = asyncio.get_running_loop()
+        with _explained_listening(url):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            sockets = _bind_all([(family, cast("_Address", address)) for family, _, _, _, address in found])
+        bound = sockets[0].getsockname()[1]
+        shown = url_of(self._scheme, (host, bound))
+        listener = SocketListener(shown, receivers, partial(url_of, self._scheme))
+        await listener.start(sockets, tls)
+        return listener
+
+
+class SocketListener(Listener):
+    """Takes connections on bound sockets, whatever their family."""
+
+    def __init__(self, url: str, receivers: Callable[[], Receiver], remote_url: Callable[[object], str]) -> None:
+        self.url = url
+        self._receivers = receivers
+        self._remote_url = remote_url
+        self._servers: list[asyncio.Server] = []
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<SocketListener {self.url}{' closed' if self._closed else ''}>"
+
+    async def start(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+        """Take connections on `sockets`, which are the listener's from now on. Cancelling it closes them all."""
+        loop = asyncio.get_running_loop()
+        handshake_s, shutdown_s = (TLS_HANDSHAKE_TIMEOUT_S, CLOSE_TIMEOUT_S) if tls else (None, None)
+        serve = partial(loop.create_server, ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=shutdown_s)
+        try:
+            for bound in sockets:
+                self._servers.append(await serve(self._link, sock=bound, ssl=tls, backlog=BACKLOG))
+        except BaseException:
+            await self.aclose()
+            for bound in sockets:
+                bound.close()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the listening sockets; a connection that is still in its TLS handshake is dropped when that ends."""
+        self._closed = True
+        for server in self._servers:
+            # Not wait_closed(): from Python 3.12 on it waits for every link to end.
+            server.close()
+
+    def _link(self) -> SocketLink:
+        return SocketLink(self._receiver, self._remote_url)
+
+    def _receiver(self) -> Receiver | None:
+        return None if self._closed else self._receivers()
+
+
+def _bind_all(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
+    """Bind one socket to each address; when port 0 was asked for, all take the port that the first was given."""
+    bound: list[socket.socket] = []
+    refused: OSError | None = None
+    port: int | None = None
+    try:
+        for family, address in addresses:
+            try:
+                bound.append(_bind(family, address if port is None else (address[0], port, *address[2:])))
+                port = bound[0].getsockname()[1]
+            except OSError as error:
+                refused = error
+                if error.errno not in _NOT_HERE:
+                    raise
+    except BaseException:
+        for one in bound:
+            one.close()
+        raise
+    if not bound:
+        raise refused or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    return bound
+
+
+def _bind(family: int, address: _Address) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)
+        made.setblocking(False)  # noqa: FBT003
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+# ── what went wrong, and what to do ───────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def _explained(url: str, *, timeout_s: float, encrypted: bool) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise Unavailable(_timed_out(url, timeout_s, encrypted=encrypted), started=False) from error
+    except ssl.SSLError as error:
+        raise Unavailable(_tls_failed(url, error), started=False) from error
+    except OSError as error:
+        raise Unavailable(_unreachable(url, error, encrypted=encrypted), started=False) from error
+
+
+def _timed_out(url: str, timeout_s: float, *, encrypted: bool) -> str:
+    message = f"{url} did not answer within {timeout_s:g} s; check the address, and whether a firewall drops the packets"
+    return message + "; or the server speaks no TLS: then dial tcp://, or serve tls://" if encrypted else message
+
+
+def _tls_failed(url: str, error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of {url} is not trusted: {error.verify_message}. With TLS.development() both sides need the same "
+            "directory, and a server older than the certificate must be restarted; with TLS.production() pass ca="
+        )
+    if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"):
+        return f"{url} speaks no TLS; dial it as tcp://, or have it serve tls://"
+    return f"the TLS handshake with {url} failed: {error.reason or error}"
+
+
+def _unreachable(url: str, error: OSError, *, encrypted: bool) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"the host of {url} cannot be found ({error.strerror}); check its spelling and your DNS"
+    if _is(error, errno.ECONNREFUSED):
+        return f"nothing listens at {url} (connection refused); start the server or check the port"
+    if encrypted and isinstance(error, ConnectionError):
+        return f"{url} closed the connection during the TLS handshake; it may speak no TLS (dial tcp://) or refuse this client"
+    return f"{url} cannot be reached: {error}"
+
+
+def _is(error: OSError, number: int) -> bool:
+    # Several failed addresses arrive as one OSError that only quotes their numbers (Python 3.11).
+    return error.errno == number or f"[Errno {number}]" in str(error)
+
+
+@contextlib.contextmanager
+def _explained_listening(url: str) -> Iterator[None]:
+    try:
+        yield
+    except socket.gaierror as error:
+        raise Unavailable(f"cannot listen at {url}: its host cannot be found ({error.strerror})") from error
+    except OSError as error:
+        advice = _LISTEN_ADVICE.get(error.errno or 0, str(error))
+        raise Unavailable(f"cannot listen at {url}: {advice}") from error
+
+
+_LISTEN_ADVICE = {
+    errno.EADDRINUSE: "the port is taken; stop the other server, choose another port, or port 0 for any",
+    errno.EACCES: "not permitted; ports below 1024 need privileges",
+    errno.EADDRNOTAVAIL: "this machine has no such address; 127.0.0.1 is this machine only, 0.0.0.0 all its addresses",
+}

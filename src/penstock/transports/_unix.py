@@ -1,0 +1,156 @@
+"""Dial and listen on Unix sockets: `unix:///path.sock`. This module removes no file that may be somebody's live socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from penstock.errors import InvalidArgument, Unavailable
+from penstock.transports._abc import Link, Listener, Receiver, Transport
+from penstock.transports._lock import directory_held
+from penstock.transports._socket import SocketLink
+from penstock.transports._tcp import SocketListener
+from penstock.transports._url import path_of
+
+#: How often a dial tries again while the server's queue of new connections is full: the kernel does not tell when it has room.
+QUEUE_FULL_RETRY_S = 0.01
+
+#: What the system keeps in one direction. Linux's default of 208 KiB wakes both sides more often than it must.
+SOCKET_BUFFER_BYTES = 512 * 1024
+
+#: What fits into the system's address structure, on every system that has one.
+PATH_BYTES_MAX = 103
+
+
+class UnixTransport(Transport):
+    """Sockets that have a path in the file system; who may open the path may connect."""
+
+    async def dial(self, url: str, receiver: Receiver, *, tls: ssl.SSLContext | None, timeout_s: float) -> Link:
+        """Connect to the path, waiting for room in the server's queue."""
+        path = _usable_path(url, tls)
+        loop = asyncio.get_running_loop()
+        link = SocketLink(lambda: receiver, lambda _: url)
+        connection = _new_socket()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await _connect(connection, path)
+                await loop.create_unix_connection(lambda: link, sock=connection)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, OSError):
+                raise Unavailable(_unreachable(url, path, error, timeout_s), started=False) from error
+            raise
+        return link
+
+    async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
+        """Make the socket file; one that a dead server left is replaced, one that somebody answers on is not."""
+        path = _usable_path(url, tls)
+        with _explained_listening(url, path):
+            made = _new_socket()
+            try:
+                with directory_held(Path(path).parent):
+                    _remove_if_dead(path, url)
+                    made.bind(path)
+            except BaseException:
+                made.close()
+                raise
+        listener = _UnixListener(url, receivers, path)
+        await listener.start([made], None)
+        return listener
+
+
+class _UnixListener(SocketListener):
+    def __init__(self, url: str, receivers: Callable[[], Receiver], path: str) -> None:
+        super().__init__(url, receivers, lambda _: url)
+        # Absolute: the process may change its directory before it closes.
+        self._path = Path(path).absolute()
+        self._file = _identity(path)
+
+    async def aclose(self) -> None:
+        """Close, and remove the path unless another server has put its own there since."""
+        await super().aclose()
+        if self._file is not None and _identity(self._path) == self._file:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        self._file = None
+
+
+async def _connect(connection: socket.socket, path: str) -> None:
+    # Not loop.sock_connect: when the queue is full Linux answers EAGAIN, which asyncio takes for "under way" and then "done".
+    while True:
+        try:
+            connection.connect(path)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(QUEUE_FULL_RETRY_S)
+
+
+def _new_socket() -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.setblocking(False)  # noqa: FBT003
+    with contextlib.suppress(OSError):
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+    return made
+
+
+def _remove_if_dead(path: str, url: str) -> None:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise Unavailable(f"cannot listen at {url}: {path} exists and is no socket; remove it or choose another path")
+    # A datagram socket cannot connect to a stream socket: the system says "wrong type" when one is alive, "refused" when
+    # none is, and a live server never sees the question.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        answer = probe.connect_ex(path)
+    if answer == errno.ECONNREFUSED:
+        Path(path).unlink()
+        return
+    raise Unavailable(f"cannot listen at {url}: a live server has {path}; stop it or choose another path")
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _usable_path(url: str, tls: ssl.SSLContext | None) -> str:
+    if not hasattr(socket, "AF_UNIX"):
+        raise InvalidArgument(f"{url!r}: this system has no Unix sockets; use tcp://127.0.0.1:port")
+    if tls is not None:
+        raise InvalidArgument(f"{url} never leaves the machine and takes no tls=; file permissions guard it")
+    path = path_of(url)
+    if len(os.fsencode(path)) > PATH_BYTES_MAX:
+        raise InvalidArgument(f"{url!r}: a socket path has at most {PATH_BYTES_MAX} bytes; choose a shorter one")
+    return path
+
+
+def _unreachable(url: str, path: str, error: OSError, timeout_s: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"{url} did not answer within {timeout_s:g} s: its queue is full, the server is stuck or overloaded"
+    if error.errno == errno.ENOENT:
+        return f"nothing listens at {url}: {path} does not exist; start the server or check the path"
+    if error.errno == errno.ECONNREFUSED:
+        return f"nothing listens at {url}: {path} is no socket, or what a dead server left; start the server"
+    return f"{url} cannot be reached: {error}"
+
+
+@contextlib.contextmanager
+def _explained_listening(url: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Unavailable(f"cannot listen at {url}: the directory of {path} does not exist; make it first") from error
+    except OSError as error:
+        raise Unavailable(f"cannot listen at {url}: {error.strerror or error}") from error

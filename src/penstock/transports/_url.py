@@ -1,0 +1,103 @@
+"""Read and check the URLs that say where a peer is. This module never resolves a name and opens nothing.
+
+::
+
+    memory://name                in this process
+    tcp://host:port              port 0 asks for any free port; IPv6 in brackets: tcp://[::1]:7700
+    tls://host:port
+    unix:///absolute/path.sock   a relative path works too: unix://run/penstock.sock
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from urllib.parse import unquote, urlsplit
+
+from penstock.errors import InvalidArgument
+
+#: The longest URL that is read; a longer one is a mistake or an attack, and every message would repeat it.
+URL_CHARACTERS_MAX = 2048
+
+_EXAMPLES = {
+    "memory": "memory://name",
+    "tcp": "tcp://127.0.0.1:7700",
+    "tls": "tls://127.0.0.1:7700",
+    "unix": "unix:///tmp/penstock.sock",
+}
+
+
+def scheme_of(url: str, known: Collection[str]) -> str:
+    """Return the scheme of `url`, one of `known`. Raises `InvalidArgument` with what was probably meant."""
+    _refuse_unreadable(url)
+    scheme, separator, _ = url.partition("://")
+    if not separator:
+        raise InvalidArgument(f"{url!r} is not a URL: it starts with a scheme, as in {_examples(known)}")
+    scheme = scheme.lower()
+    if scheme not in known:
+        raise InvalidArgument(f"{url!r} has the unknown scheme {scheme!r}{_meant(scheme, known)}; known are {_examples(known)}")
+    return scheme
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Return host (IPv6 without brackets) and port of `scheme://host:port`. Raises `InvalidArgument`."""
+    _refuse_unreadable(url)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidArgument(f"{url!r} cannot be read: {error}") from None
+    _refuse_extras(url, path=parts.path, query=parts.query, fragment=parts.fragment, user=parts.username)
+    if not host:
+        raise InvalidArgument(f"{url!r} names no host; write {parts.scheme}://127.0.0.1:7700 or {parts.scheme}://[::1]:7700")
+    if port is None:
+        raise InvalidArgument(f"{url!r} has no port; write {url.rstrip(':/')}:7700 (a server may ask for any with :0)")
+    return host, port
+
+
+def name_of(url: str) -> str:
+    """Return the name in `scheme://name`. Raises `InvalidArgument` when there is none."""
+    _refuse_unreadable(url)
+    name = url.partition("://")[2]
+    if not name:
+        raise InvalidArgument(f"{url!r} has no name; write {url}some-name")
+    return name
+
+
+def path_of(url: str) -> str:
+    """Return the file path in `unix://path`; percent escapes are read. Raises `InvalidArgument` when there is none."""
+    _refuse_unreadable(url)
+    path = unquote(url.partition("://")[2])
+    if not path.isprintable():
+        raise InvalidArgument(f"{url!r} names a path with a control character in it")
+    if not path or path.endswith("/"):
+        raise InvalidArgument(f"{url!r} names no socket file; write unix:///tmp/penstock.sock (three slashes)")
+    return path
+
+
+def url_of(scheme: str, address: tuple[str | int, ...]) -> str:
+    """Write the URL of a socket address `(host, port, ...)` as the system gives it."""
+    host, port = address[0], address[1]
+    return f"{scheme}://[{host}]:{port}" if ":" in str(host) else f"{scheme}://{host}:{port}"
+
+
+def _refuse_unreadable(url: str) -> None:
+    if len(url) > URL_CHARACTERS_MAX:
+        raise InvalidArgument(f"a URL of {len(url)} characters is longer than {URL_CHARACTERS_MAX}: {url[:60]!r}...")
+    if not url.isprintable() or " " in url:
+        raise InvalidArgument(f"{url!r} contains a space or control character; write it percent-escaped, or remove it")
+
+
+def _refuse_extras(url: str, **parts: str | None) -> None:
+    extra = [name for name, value in parts.items() if value and value != "/"]
+    if extra:
+        raise InvalidArgument(f"{url!r} has a {extra[0]}, which means nothing here; a URL is only scheme, host and port")
+
+
+def _examples(known: Collection[str]) -> str:
+    return ", ".join(_EXAMPLES.get(scheme, f"{scheme}://") for scheme in sorted(known))
+
+
+def _meant(scheme: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(scheme, sorted(known), n=1, cutoff=0.5)
+    return f", did you mean {close[0]}://?" if close else ""
