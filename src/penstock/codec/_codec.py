@@ -1,6 +1,7 @@
 """The two codecs: msgpack for programs, JSON for people and text peers. This module never sees a stream.
 
-`bytes` need no codec of their own: msgpack's `bin` is already a length and the raw bytes. Decoders are made once per type and kept.
+`bytes` need no codec of their own: msgpack's `bin` is already a length and the raw bytes. Decoders are made once per
+type and kept.
 Types that msgspec does not know can join by the two methods that pydantic's models have: `model_dump` and `model_validate`.
 """
 
@@ -46,7 +47,7 @@ class Decode(NamedTuple):
         items: list[Any] = []
         try:
             for raw in self.raws(payload):
-                items.append(self.value(raw))
+                items.append(self.value(raw))  # noqa: PERF401 - what was read before the error counts
         except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
             return items, error
         return items, None

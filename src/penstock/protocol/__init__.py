@@ -1,16 +1,18 @@
-"""The wire, pure: bytes in, events out; commands in, bytes out (PROTOCOL.md). Nothing here waits, reads a clock or opens a socket."""
+"""The wire, pure: bytes in, events out; commands in, bytes out (PROTOCOL.md). Nothing here waits or reads a clock."""
 
 from penstock.protocol import _events as events
 from penstock.protocol._connection import Connection
 from penstock.protocol._credit import Grant, Limit, grant_for, grant_wished
-from penstock.protocol._frames import Cancel, FrameType, Open, Priority, Status
+from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, Open, Priority, Status
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, WHOLE_BYTES, SendHalf
 from penstock.protocol._settings import Settings
-from penstock.protocol._stream import WireStream
+from penstock.protocol._stream import LONG_MESSAGE, WireStream
 
 __all__ = [
     "BATCH_BYTES",
+    "LONG_MESSAGE",
+    "MAX_NUMBER",
     "WHOLE_BYTES",
     "Cancel",
     "Connection",

@@ -1,7 +1,7 @@
 """Compression of `ITEMS` payloads (PROTOCOL.md §11), bounded on the way out. The only file that knows zstd and zlib.
 
-A compressed payload starts with one byte that names its compression. zstd comes from the standard library (3.14) or from the extra
-`zstd`; deflate (raw, as browsers have it) is always there.
+A compressed payload starts with one byte that names its compression. zstd comes from the standard library (3.14) or
+from the extra `zstd`; deflate (raw, as browsers have it) is always there.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def _find_zstd() -> Any:
 
 
 _zstd: Final = _find_zstd()
+_BROKEN: Final[tuple[type[Exception], ...]] = (zlib.error, ValueError) + ((_zstd.ZstdError,) if _zstd is not None else ())
 
 
 def available() -> list[str]:
@@ -57,6 +58,15 @@ def compressor(settings: Settings, peer_reads: list[str]) -> Compress | None:
     return compress
 
 
+def plain(payload: bytes | bytearray, limit_bytes: int, *, compressed: bool) -> bytes | bytearray:
+    """Return a payload as it was before it was compressed, if it was; `ProtocolError` (rule 4.6) when it is over the limit."""
+    if compressed:
+        return decompress(payload, limit_bytes)
+    if len(payload) > limit_bytes:
+        raise ProtocolError("4.6", f"a batch of {len(payload)} bytes, where at most {limit_bytes} are allowed")
+    return payload
+
+
 def decompress(payload: bytes | bytearray, limit_bytes: int) -> bytes:
     """Undo a compression; raise `ProtocolError` when it is unknown, broken, unfinished or larger than `limit_bytes`."""
     number = payload[0] if payload else 0
@@ -65,7 +75,7 @@ def decompress(payload: bytes | bytearray, limit_bytes: int) -> bytes:
             return _inflate(payload, limit_bytes)
         if number == ZSTD and _zstd is not None:
             return _decompress_zstd(payload, limit_bytes)
-    except (zlib.error, ValueError, *([_zstd.ZstdError] if _zstd is not None else [])) as error:
+    except _BROKEN as error:
         raise ProtocolError("11.3", f"a payload that does not decompress ({error})") from error
     raise ProtocolError("11.2", f"the unknown compression {number}")
 
@@ -78,7 +88,7 @@ def _deflate(data: bytes) -> bytes:
 def _inflate(payload: bytes | bytearray, limit_bytes: int) -> bytes:
     unpacker = zlib.decompressobj(wbits=-15)
     data = unpacker.decompress(memoryview(payload)[1:], limit_bytes + 1)
-    return _complete(data, limit_bytes, eof=unpacker.eof)
+    return _complete(data, limit_bytes, exact=unpacker.eof and not unpacker.unused_data)
 
 
 def _compress_zstd(data: bytes) -> bytes:
@@ -90,12 +100,12 @@ def _compress_zstd(data: bytes) -> bytes:
 def _decompress_zstd(payload: bytes | bytearray, limit_bytes: int) -> bytes:
     unpacker = _zstd.ZstdDecompressor(options={_zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG})
     data = unpacker.decompress(memoryview(payload)[1:], limit_bytes + 1)
-    return _complete(data, limit_bytes, eof=unpacker.eof)
+    return _complete(data, limit_bytes, exact=unpacker.eof and not unpacker.unused_data)
 
 
-def _complete(data: bytes, limit_bytes: int, *, eof: bool) -> bytes:
+def _complete(data: bytes, limit_bytes: int, *, exact: bool) -> bytes:
     if len(data) > limit_bytes:
         raise ProtocolError("11.4", f"a payload over {limit_bytes} bytes when decompressed")
-    if not eof:
-        raise ProtocolError("11.3", "an unfinished compressed payload")
+    if not exact:
+        raise ProtocolError("11.3", "a compressed payload that is unfinished, or is followed by something else")
     return data

@@ -28,7 +28,8 @@ class FrameDecoder:
         self.limit_bytes = limit_bytes
         self._start = 0
         self._end = 0
-        self._allocate(HANDSHAKE_BYTES)
+        self._memory = bytearray(HANDSHAKE_BYTES)
+        self._view = memoryview(self._memory)
 
     def grow(self, limit_bytes: int) -> None:
         """Take frames up to `limit_bytes` from now on: the handshake is over."""
@@ -43,29 +44,30 @@ class FrameDecoder:
             self._make_room(self._next_frame_bytes())
         return self._view[self._end :]
 
-    def buffer_updated(self, size: int) -> list[Frame]:
-        """Return the frames that are complete after `size` more bytes. Raises `ProtocolError` (rules 1.1 to 1.6)."""
+    def buffer_updated(self, size: int) -> None:
+        """Take `size` more bytes, written to the start of what `get_buffer` returned."""
         self._end += size
-        start, end, view, unpack = self._start, self._end, self._view, HEADER.unpack_from
-        frames: list[Frame] = []
-        while end - start >= HEADER_BYTES:
-            length, kind, flags, stream_id = unpack(view, start)
+
+    def next_frame(self) -> Frame | None:
+        """Return the next complete frame, None when there is none. Raises `ProtocolError` (rules 1.1 to 1.6)."""
+        while True:
+            start = self._start
+            if self._end - start < HEADER_BYTES:
+                return None
+            length, kind, flags, stream_id = HEADER.unpack_from(self._view, start)
             if length > self.limit_bytes:
                 raise ProtocolError("1.2", self._too_long(length))
             stop = start + HEADER_BYTES + length
-            if stop > end:
-                break
+            if stop > self._end:
+                return None
+            self._start = stop
             known = FLAGS.get(kind)
-            if known is None:
-                if not flags & IGNORABLE:
-                    raise ProtocolError("1.4", f"frame of the unknown type {kind}")
-            else:
+            if known is not None:
                 if flags & ~(known | IGNORABLE) or (kind in CONNECTION_TYPES) == (stream_id != 0):
                     raise ProtocolError("1.5", f"{FrameType(kind).name} with flags {flags:#x} on stream {stream_id}")
-                frames.append((kind, flags, stream_id, view[start + HEADER_BYTES : stop]))
-            start = stop
-        self._start = start
-        return frames
+                return kind, flags, stream_id, self._view[start + HEADER_BYTES : stop]
+            if not flags & IGNORABLE:
+                raise ProtocolError("1.4", f"frame of the unknown type {kind}")
 
     @property
     def buffered(self) -> int:
@@ -86,7 +88,7 @@ class FrameDecoder:
             self._start, self._end = 0, self._end - self._start
 
     def _allocate(self, capacity: int) -> None:
-        rest = bytes(self._view[self._start : self._end]) if self._end else b""
+        rest = bytes(self._view[self._start : self._end])
         self._memory = bytearray(capacity)
         self._view = memoryview(self._memory)
         self._view[: len(rest)] = rest

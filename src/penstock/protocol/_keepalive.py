@@ -9,23 +9,30 @@ from typing import Final, Literal
 
 #: What a round trip is taken to be before one was measured: a local network.
 ASSUMED_ROUND_TRIP_S: Final = 0.001
-#: A new measurement weighs an eighth (RFC 6298), but a shorter one counts at once: queues make round trips longer, never shorter.
+#: A new measurement weighs an eighth (RFC 6298), but a shorter one counts at once: queues make round trips longer,
+#: never shorter.
 WEIGHT: Final = 0.125
 
 
 class KeepAlive:
     """What is known about the life of one connection."""
 
-    __slots__ = ("_asked_at_s", "_deadline_s", "_heard_at_s", "_interval_s", "_number", "ready", "round_trip_s")
+    __slots__ = ("_asked_at_s", "_deadline_s", "_handshake_s", "_heard_at_s", "_interval_s", "_number", "ready", "round_trip_s")
 
     def __init__(self, now_s: float, *, handshake_timeout_s: float, keepalive_s: float) -> None:
         self._interval_s = keepalive_s
+        self._handshake_s = handshake_timeout_s
         self._deadline_s = now_s + handshake_timeout_s
         self._heard_at_s = now_s
         self._asked_at_s: float | None = None
         self._number = 0
         self.ready = False
         self.round_trip_s = ASSUMED_ROUND_TRIP_S
+
+    @property
+    def patience_s(self) -> float:
+        """How long the peer may be silent."""
+        return 2 * self._interval_s if self.ready else self._handshake_s
 
     def handshake_done(self, now_s: float) -> None:
         self.ready = True
@@ -52,15 +59,18 @@ class KeepAlive:
         """Return when `check` should be called next."""
         if not self.ready:
             return self._deadline_s
-        asked = self._asked_at_s is not None and self._asked_at_s > self._heard_at_s
-        return self._heard_at_s + self._interval_s * (2 if asked else 1)
+        return (self._unanswered_since() or self._heard_at_s) + self._interval_s
 
     def check(self, now_s: float) -> Literal["fine", "ask", "lost"]:
-        """Say what to do now."""
+        """Say what to do now. A peer is never given up without having been asked: this side may have slept itself."""
         if not self.ready:
             return "lost" if now_s >= self._deadline_s else "fine"
-        silent_s = now_s - self._heard_at_s
-        if silent_s >= 2 * self._interval_s:
-            return "lost"
-        asked = self._asked_at_s is not None and self._asked_at_s > self._heard_at_s
-        return "ask" if silent_s >= self._interval_s and not asked else "fine"
+        asked_at_s = self._unanswered_since()
+        if asked_at_s is not None:
+            return "lost" if now_s - asked_at_s >= self._interval_s else "fine"
+        return "ask" if now_s - self._heard_at_s >= self._interval_s else "fine"
+
+    def _unanswered_since(self) -> float | None:
+        """Return when the peer was asked, if it has said nothing since."""
+        asked_at_s = self._asked_at_s
+        return asked_at_s if asked_at_s is not None and asked_at_s > self._heard_at_s else None

@@ -1,40 +1,41 @@
-"""What waits to be written on one connection, and in which order: control frames, credit, then streams in turn. It keeps no stream alive."""
+"""What waits to be written on one connection, and in which order: control frames, credit, streams. It never encodes an item."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-from penstock.errors import ProtocolError
 from penstock.protocol._frames import Body, FrameType, GoAway, encode_frame
 from penstock.protocol._scheduler import Scheduler
 from penstock.protocol._send import Segment
 from penstock.protocol._stream import WireStream
 
-#: Control frames that may wait to be written: a peer that makes us answer and does not read is cut off (rule 10.5). Two for each
-#: of the streams that a connection may have by default.
+#: Control frames that may wait to be written: a peer that makes us answer and does not read is cut off (rule 10.5).
+#: Two for each of the streams that a connection may have by default.
 MAX_CONTROL_FRAMES: Final = 32_768
 
 
 class Outbox:
     """The output of a connection."""
 
-    __slots__ = ("_control", "_credits", "_scheduler")
+    __slots__ = ("_control", "_credits", "_scheduler", "overflowing")
 
     def __init__(self) -> None:
+        self.overflowing = False
         self._control: list[bytes] = []
         self._credits: dict[WireStream, None] = {}
         self._scheduler: Scheduler[WireStream] = Scheduler()
 
     def tell(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
-        """Queue a control frame; `ProtocolError` when the peer lets too many pile up."""
+        """Queue a control frame. When the peer lets too many pile up, the connection is `overflowing` and over."""
         if len(self._control) >= MAX_CONTROL_FRAMES:
-            raise ProtocolError("10.5", "the peer makes this side answer and does not read the answers")
+            self.overflowing = True
+            return
         self._control.append(encode_frame(kind, 0, stream_id, body))
 
     def say_goodbye(self, goaway: GoAway) -> None:
         """Queue the last frame of all; nothing else is sent any more."""
-        self._control = [*self._control[:MAX_CONTROL_FRAMES], encode_frame(FrameType.GOAWAY, 0, 0, goaway)]
+        self._control = [*self._control, encode_frame(FrameType.GOAWAY, 0, 0, goaway)]
 
     def ready(self, stream: WireStream) -> None:
         """This stream has something to send."""
@@ -49,6 +50,8 @@ class Outbox:
     def forget(self, stream: WireStream) -> None:
         """This stream is over."""
         self._credits.pop(stream, None)
+        self._scheduler.discard(stream, stream.priority)
+        stream.ready = False
 
     def has_data(self) -> bool:
         return bool(self._control or self._credits or self._scheduler)
@@ -75,8 +78,9 @@ class Outbox:
         begin: Callable[[WireStream], None],
         finish: Callable[[WireStream], None],
     ) -> None:
-        """Append frames of the streams in turn until the budget is spent. `begin` is called before a stream's first frame and
-        `finish` after its last.
+        """Append frames of the streams in turn until the budget is spent.
+
+        `begin` is called before a stream's first frame, `finish` after its last.
         """
         scheduler = self._scheduler
         scheduler.begin()

@@ -12,22 +12,24 @@ from penstock.protocol._credit import Grant
 
 
 class Arrived(NamedTuple):
-    """A batch that waits for its consumer: the offset of its first item, and its encoded array."""
+    """A batch that waits for its consumer: the offset of its first item, how many they are, their encoded array."""
 
     first: int
+    items: int
     payload: bytes | bytearray
 
 
 class ReceiveHalf:
     """One direction of a stream, seen by its receiver."""
 
-    __slots__ = ("arrived", "arrived_bytes", "final", "grant", "queue")
+    __slots__ = ("arrived", "arrived_bytes", "discarded", "final", "grant", "queue")
 
     def __init__(self, grant: Grant) -> None:
         self.grant = grant
         self.arrived = 0
         self.arrived_bytes = 0
         self.queue: list[Arrived] = []
+        self.discarded = False
         self.final: int | None = None
 
     def check_start(self, offset: int, count: int) -> bool:
@@ -48,7 +50,10 @@ class ReceiveHalf:
         """Queue a complete batch that `check_start` let through."""
         self.arrived += count
         self.arrived_bytes += len(payload)
-        self.queue.append(Arrived(offset, payload))
+        if self.discarded:
+            self.grant.consumed_bytes = self.arrived_bytes
+        else:
+            self.queue.append(Arrived(offset, count, payload))
 
     def finish(self, count: int) -> None:
         """The direction ended after `count` items: all of them must be here (rule 6.2)."""
@@ -65,32 +70,39 @@ class ReceiveHalf:
 class Reassembly:
     """Fragments of messages that are not complete: at most one message per stream, each bounded, all together bounded."""
 
-    __slots__ = ("_limit_bytes", "_parts", "total_bytes")
+    __slots__ = ("_max_messages", "_max_total_bytes", "_message_bytes", "_parts", "_total_bytes")
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+    def __init__(self, message_bytes: int, max_messages: int, max_total_bytes: int) -> None:
+        self._message_bytes = message_bytes
+        self._max_messages = max_messages
+        self._max_total_bytes = max_total_bytes
         self._parts: dict[int, tuple[tuple[int, int, int], bytearray]] = {}
-        self.total_bytes = 0
+        self._total_bytes = 0
 
     def __contains__(self, stream_id: int) -> bool:
         return stream_id in self._parts
 
     def add(self, stream_id: int, key: tuple[int, int, int], part: memoryview) -> bytearray:
         """Add a fragment and return what is there. `key` is what all fragments of a message have in common (rule 4.5)."""
-        known = self._parts.get(stream_id)
-        if known is None:
-            known = self._parts[stream_id] = (key, bytearray())
-        first_key, whole = known
-        if first_key != key:
-            raise ProtocolError("4.5", "a fragment that does not belong to the message that was begun")
-        if len(whole) + len(part) > self._limit_bytes:
-            raise ProtocolError("4.6", f"a message over {self._limit_bytes} bytes in fragments")
+        first_key, whole = self._parts.get(stream_id) or self._begin(stream_id, key)
+        if first_key != key or not part:
+            raise ProtocolError("4.5", "a fragment that is empty or does not belong to the message that was begun")
+        if len(whole) + len(part) > self._message_bytes:
+            raise ProtocolError("4.6", f"a message over {self._message_bytes} bytes in fragments")
+        self._total_bytes += len(part)
+        if self._total_bytes > self._max_total_bytes:
+            raise ProtocolError("10.4", f"over {self._max_total_bytes} bytes in unfinished messages")
         whole += part
-        self.total_bytes += len(part)
         return whole
 
     def drop(self, stream_id: int) -> None:
         """Forget the fragments of a stream: its message is complete, or nobody wants it."""
         known = self._parts.pop(stream_id, None)
         if known is not None:
-            self.total_bytes -= len(known[1])
+            self._total_bytes -= len(known[1])
+
+    def _begin(self, stream_id: int, key: tuple[int, int, int]) -> tuple[tuple[int, int, int], bytearray]:
+        if len(self._parts) >= self._max_messages:
+            raise ProtocolError("10.4", f"over {self._max_messages} unfinished messages")
+        begun = self._parts[stream_id] = (key, bytearray())
+        return begun

@@ -7,7 +7,7 @@ passes a `bulk` stream at its next frame, and `bulk` still gets its share of a f
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import Final, Generic, TypeVar
 
 S = TypeVar("S")
@@ -22,8 +22,8 @@ class Scheduler(Generic[S]):
     __slots__ = ("_classes", "_deficits", "_turn")
 
     def __init__(self) -> None:
-        self._classes: tuple[deque[S], ...] = tuple(deque() for _ in QUANTA_BYTES)
-        self._deficits = [0 for _ in QUANTA_BYTES]
+        self._classes: tuple[OrderedDict[S, None], ...] = tuple(OrderedDict() for _ in QUANTA_BYTES)
+        self._deficits = list(QUANTA_BYTES)
         self._turn = 0
 
     def __bool__(self) -> bool:
@@ -31,7 +31,11 @@ class Scheduler(Generic[S]):
 
     def add(self, stream: S, priority: int) -> None:
         """Put a stream at the end of its class."""
-        self._classes[priority].append(stream)
+        self._classes[priority][stream] = None
+
+    def discard(self, stream: S, priority: int) -> None:
+        """Forget a stream, if it is here."""
+        self._classes[priority].pop(stream, None)
 
     def next(self) -> tuple[S, int]:
         """Take the stream whose turn it is, with its class. Only called when there is one."""
@@ -39,19 +43,16 @@ class Scheduler(Generic[S]):
             turn = self._turn
             waiting = self._classes[turn]
             if waiting and self._deficits[turn] > 0:
-                return waiting.popleft(), turn
-            if not waiting:
-                self._deficits[turn] = min(self._deficits[turn], 0)  # credit is not saved up while idle
+                return waiting.popitem(last=False)[0], turn
             self._turn = turn = (turn + 1) % len(QUANTA_BYTES)
-            if self._classes[turn]:
-                self._deficits[turn] += QUANTA_BYTES[turn]
+            owed = self._deficits[turn] if self._classes[turn] else 0  # what an idle class owes is forgiven
+            self._deficits[turn] = min(owed + QUANTA_BYTES[turn], QUANTA_BYTES[turn])
 
     def spent(self, priority: int, size: int) -> None:
         """Count what the stream just taken has sent."""
         self._deficits[priority] -= size
 
     def begin(self) -> None:
-        """A new write begins: the most urgent class looks first."""
-        self._turn = 0
-        if self._classes[0] and self._deficits[0] <= 0:
-            self._deficits[0] = QUANTA_BYTES[0]
+        """A new write begins: the most urgent class goes first while its quantum of this round lasts."""
+        if self._classes[0] and self._deficits[0] > 0:
+            self._turn = 0

@@ -1,7 +1,8 @@
-"""The sending half of a stream (PROTOCOL.md §4): encoded items from the program to frames. It decides nothing about other streams.
+"""The sending half of a stream (PROTOCOL.md §4): encoded items from the program to frames. It knows no other stream.
 
 An item is encoded the moment it is sent, into the batch that is being filled, so what the program does to the object later
-changes nothing. A batch is closed when a frame is wanted or at `BATCH_BYTES`. What was sent is kept, encoded, until the consumer
+changes nothing. A batch is closed when a frame is wanted or at `BATCH_BYTES`. What was sent is kept, encoded, until
+the consumer
 has consumed it: **the replay buffer is the window**, and going back to the receiver's offset after a cut costs no extra memory.
 Batches are never cut anew, so items and bytes count the same each time they are sent.
 """
@@ -19,7 +20,8 @@ Segment = bytes | bytearray | memoryview
 EncodeInto = Callable[[Any, bytearray, int], None]
 Compress = Callable[[list[Segment]], list[Segment] | None]
 
-#: A batch that has reached this size takes no further item (rule 4.4), so a message is at most this much larger than its last item.
+#: A batch that has reached this size takes no further item (rule 4.4), so a message is at most this much larger than
+#: its last item.
 BATCH_BYTES: Final = 64 * 1024
 #: `bytes` of this size and more are handed to the transport as they are instead of being copied into a batch.
 WHOLE_BYTES: Final = 16 * 1024
@@ -40,6 +42,16 @@ JSON: Final = Layout(b"[", b",", b"]")
 LAYOUTS: Final = {0: MSGPACK, 1: JSON}
 
 
+class SendRules(NamedTuple):
+    """What all sending halves of a connection have in common, for one codec."""
+
+    layout: Layout
+    max_frame_bytes: int
+    max_item_bytes: int
+    max_unsent_bytes: int
+    compress: Compress | None = None
+
+
 class Batch:
     """Items that travel together: a closed, encoded array."""
 
@@ -57,40 +69,25 @@ class SendHalf:
     """One direction of a stream, seen by its sender."""
 
     __slots__ = (
-        "_compress",
         "_fragments",
         "batch",
         "count",
         "last",
         "layout",
         "limit",
-        "max_frame_bytes",
-        "max_item_bytes",
-        "max_unsent_bytes",
         "pushed",
         "pushed_bytes",
         "replay",
+        "rules",
         "sent",
         "sent_bytes",
         "unsent",
     )
 
-    def __init__(
-        self,
-        limit: Limit,
-        *,
-        layout: Layout,
-        max_frame_bytes: int,
-        max_item_bytes: int,
-        max_unsent_bytes: int,
-        compress: Compress | None = None,
-    ) -> None:
+    def __init__(self, limit: Limit, rules: SendRules) -> None:
         self.limit = limit
-        self.layout = layout
-        self.max_frame_bytes = max_frame_bytes
-        self.max_item_bytes = max_item_bytes
-        self.max_unsent_bytes = max_unsent_bytes
-        self._compress = compress
+        self.rules = rules
+        self.layout = rules.layout
         self.batch = bytearray()
         self.count = 0
         self.pushed = self.pushed_bytes = 0
@@ -105,7 +102,7 @@ class SendHalf:
         return (
             self.pushed < self.limit.items
             and self.pushed_bytes < self.limit.bytes
-            and self.pushed_bytes - self.sent_bytes < self.max_unsent_bytes
+            and self.pushed_bytes - self.sent_bytes < self.rules.max_unsent_bytes
         )
 
     def push(self, encode_into: EncodeInto, item: object) -> bool:
@@ -122,7 +119,7 @@ class SendHalf:
             del batch[before:]
             raise
         size = len(batch) - before
-        if size > self.max_item_bytes:
+        if size > self.rules.max_item_bytes:
             del batch[before:]
             raise self._too_large(size)
         self.count += 1
@@ -133,13 +130,13 @@ class SendHalf:
         return (
             self.pushed < self.limit.items
             and self.pushed_bytes < self.limit.bytes
-            and self.pushed_bytes - self.sent_bytes < self.max_unsent_bytes
+            and self.pushed_bytes - self.sent_bytes < self.rules.max_unsent_bytes
         )
 
     def push_whole(self, item: bytes) -> bool:
         """Push large `bytes` as a batch of their own, without a copy (msgpack only); else as `push`."""
         size = len(item) + 10
-        if size > self.max_item_bytes:
+        if size > self.rules.max_item_bytes:
             raise self._too_large(size)
         self.seal()
         head = b"\xdd\0\0\0\1\xc6" + len(item).to_bytes(4, "big")
@@ -199,7 +196,7 @@ class SendHalf:
         self._compress_once(batch)
         flags = batch.flags | (LAST if self.last and not self.has_frames() else 0)
         length = sum(map(len, batch.segments))
-        if length + ITEMS_PREFIX_BYTES <= self.max_frame_bytes:
+        if length + ITEMS_PREFIX_BYTES <= self.rules.max_frame_bytes:
             head = ITEMS_HEADER.pack(length + ITEMS_PREFIX_BYTES, FrameType.ITEMS, flags, stream_id, batch.first, batch.count)
             return [head, *batch.segments]
         self._fragments = self._cut(batch, flags, stream_id, length)
@@ -215,7 +212,7 @@ class SendHalf:
             del replay[:done]
 
     def rewind(self, offset: int) -> None:
-        """Send again from item `offset`, where the receiver stands after a cut (rule 9.4): whole batches, from the one that holds it."""
+        """Send again from item `offset`, where the receiver stands after a cut (rule 9.4), in the same batches."""
         self._fragments = None
         again = [batch for batch in self.replay if batch.first + batch.count > offset]
         del self.replay[len(self.replay) - len(again) :]
@@ -227,13 +224,14 @@ class SendHalf:
         if batch.flags >= 0:
             return
         batch.flags = 0
-        compressed = self._compress(batch.segments) if self._compress is not None else None
+        compress = self.rules.compress
+        compressed = compress(batch.segments) if compress is not None else None
         if compressed is not None:
             batch.segments, batch.flags = compressed, COMPRESSED
 
     def _cut(self, batch: Batch, flags: int, stream_id: int, length: int) -> Iterator[list[Segment]]:
         """Cut one large message into fragments; all but the last carry `MORE`."""
-        room = self.max_frame_bytes - ITEMS_PREFIX_BYTES
+        room = self.rules.max_frame_bytes - ITEMS_PREFIX_BYTES
         pieces = _pieces(batch.segments, room)
         left = length
         for piece in pieces:
@@ -246,7 +244,7 @@ class SendHalf:
 
     def _too_large(self, size: int) -> ResourceExhausted:
         return ResourceExhausted(
-            f"item {self.pushed} of this stream is {size} bytes encoded, where the peer takes {self.max_item_bytes}; "
+            f"item {self.pushed} of this stream is {size} bytes encoded, where the peer takes {self.rules.max_item_bytes}; "
             "send it in pieces, or raise Settings.max_item_bytes there"
         )
 

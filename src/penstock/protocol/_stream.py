@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from penstock.protocol._frames import HEADER, LAST, MORE, FrameType, Open, Status, encode_body
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import LAYOUTS, Segment, SendHalf
 from penstock.protocol._settings import Settings
 from penstock.protocol._states import CALLEE, CALLER, advance
+
+#: Characters of an error's message that fit into any peer's limit, whatever they are (1 KiB, rule 10.2).
+LONG_MESSAGE: Final = 160
 
 
 class WireStream:
@@ -62,6 +65,10 @@ class WireStream:
         self.sends(FrameType.OPEN, 0 if self.opened.streams_requests else LAST)
         self._opening = encode_body(self.opened)
 
+    def opening_bytes(self) -> int:
+        """Size of the `OPEN` that is queued."""
+        return len(self._opening or b"")
+
     def end(self) -> None:
         """End our direction normally, after what is queued."""
         half, kind = self.send, FrameType.STATUS if self.callee else FrameType.END
@@ -74,10 +81,14 @@ class WireStream:
                 (0, "", "", {}, True, half.pushed if half else 0) if self.callee else (half.pushed if half else 0,)
             )
 
-    def fail(self, status: Status) -> None:
-        """End the call with an error, after what is queued (callee only)."""
+    def fail(self, status: Status, limit_bytes: int) -> None:
+        """End the call with an error, after what is queued (callee only); one over the peer's limit loses its details."""
         self.sends(FrameType.STATUS)
-        self._ending = encode_body(status)
+        ending = encode_body(status)
+        if len(ending) > limit_bytes:
+            message = f"{status.message[:LONG_MESSAGE]} (its details are over the peer's limit and were left out)"
+            ending = encode_body((status.code, status.reason, message, {}, status.started))
+        self._ending = ending
 
     def stop_sending(self) -> None:
         """Forget what is queued: nobody wants it."""
@@ -114,8 +125,12 @@ class WireStream:
         return f"<WireStream {self.id} {self.opened.target} {side} sending={self.sending} receiving={self.receiving}>"
 
 
-def refusal(opened: Open, size: int, settings: Settings, *, open_streams: int, buffered_bytes: int) -> Status | None:
+def refusal(
+    opened: Open, size: int, settings: Settings, *, open_streams: int, buffered_bytes: int, draining: bool
+) -> Status | None:
     """Say why a stream that the peer opens is not taken (PROTOCOL.md §10); None when it is. `size` is that of its `OPEN`."""
+    if draining:
+        return Status(14, "unavailable", "this side is draining and takes no new calls", started=False)
     argument_bytes = len(opened.argument or b"")
     if open_streams >= settings.max_streams:
         limit = f"{settings.max_streams} streams are open on this connection (Settings.max_streams)"

@@ -1,6 +1,6 @@
 """How you program: services, stubs, calls, what goes around them. It never handles a byte."""
 
-from penstock.rpc._calls import Call, Stream
+from penstock.rpc._calls import Call, Request, Stream
 from penstock.rpc._context import CallInfo, Interceptor, context
 from penstock.rpc._describe import MethodDescription, ParameterDescription, ServiceDescription, describe
 from penstock.rpc._options import CallOptions, options
@@ -18,6 +18,7 @@ __all__ = [
     "MethodDescription",
     "ParameterDescription",
     "Peer",
+    "Request",
     "Server",
     "Service",
     "ServiceDescription",

@@ -1,4 +1,4 @@
-"""The arguments of a call, as one encoded value: an array in the order of the parameters, or a map by name. It never runs a method."""
+"""The arguments of a call as one encoded value: an array in declared order, or a map by name. It never runs a method."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import msgspec
 from penstock.codec import Codec
 from penstock.errors import InvalidArgument
 
+#: How an encoded array begins: "[" in JSON; fixarray, array 16 and array 32 in msgpack.
+_ARRAYS: Final = frozenset({ord("["), *range(0x90, 0xA0), 0xDC, 0xDD})
 _MISSING: Final = inspect.Parameter.empty
 _INDEX: Final = re.compile(r"\$\[(\d+)\]")
-_SHORT: Final = re.compile(r"at least length \d+, got (\d+)|length (\d+) to \d+, got (\d+)|length \d+, got (\d+)")
+_NAME: Final = re.compile(r"\$\.(\w+)")
+_SHORT: Final = re.compile(r"at (?:least|most) length \d+, got (\d+)|length (\d+) to \d+, got (\d+)|length \d+, got (\d+)")
 
 
 class Parameter(NamedTuple):
@@ -105,7 +108,7 @@ class Arguments:
         """Return the arguments by name. Raises `InvalidArgument` that names what does not fit."""
         if not encoded:
             encoded = codec.encode(())
-        shape = self._array if encoded[0] == ord("[") or 0x90 <= encoded[0] <= 0x9F or encoded[0] in {0xDC, 0xDD} else self._map
+        shape = self._array if encoded[0] in _ARRAYS else self._map
         try:
             values = codec.decode_for(shape).value(encoded)
         except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
@@ -122,7 +125,10 @@ class Arguments:
         found = _INDEX.search(text)
         if found and int(found[1]) < len(names):
             name = names[int(found[1])]
-            return f"argument `{name}`: {_INDEX.sub(f'{name}', text, count=1)}"
+            return f"argument `{name}`: {_INDEX.sub(name, text, count=1)}"
+        named = _NAME.search(text)
+        if named:
+            return f"argument `{named[1]}`: {_NAME.sub(named[1], text, count=1)}"
         short = _SHORT.search(text)
         if short:
             got = int(next(part for part in reversed(short.groups()) if part is not None))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Generator, Iterable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import msgspec
 
@@ -24,7 +24,7 @@ from penstock.errors import (
     StreamCancelled,
     status_error,
 )
-from penstock.protocol import Cancel, Open, ReceiveHalf, Status, WireStream, grant_for
+from penstock.protocol import LONG_MESSAGE, MAX_NUMBER, Cancel, Grant, Open, ReceiveHalf, Status, WireStream, grant_for
 from penstock.rpc._context import CallInfo, enter_all, inherited_deadline
 from penstock.rpc._options import CallOptions
 from penstock.rpc._service import KINDS
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from penstock.rpc._peer import Peer
 
 T = TypeVar("T")
+
+
+#: The grant of every unary call: one item of any size. Nothing is ever consumed on it, so all of them share it.
+_ONE: Final = Grant(1, MAX_NUMBER)
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +61,7 @@ def error_of(status: Status) -> Exception:
 def cancel_of(error: BaseException) -> Cancel:
     """Tell the callee why its caller leaves."""
     if isinstance(error, StatusError):
-        return Cancel(error.code, error.reason, error.message[:512])
+        return Cancel(error.code, error.reason, error.message[:LONG_MESSAGE])
     return Cancel()
 
 
@@ -69,7 +73,7 @@ class Stream(RemoteSource[T], Endpoint):
     `DeadlineExceeded`, `IdleTimeout`, `ConnectionLost`; a loop that just ends is the normal end, and nothing else is.
     """
 
-    __slots__ = ("_deadline", "_over", "_peer", "_pump", "_request", "call", "sink")
+    __slots__ = ("_begun", "_deadline", "_over", "_peer", "_pump", "_request", "call", "sink")
 
     def __init__(self, peer: Peer, request: Request, requests: AsyncIterable[Any] | Iterable[Any] | None = None) -> None:
         session = peer.session
@@ -82,19 +86,21 @@ class Stream(RemoteSource[T], Endpoint):
         self._request = request
         self._pump: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._begun: asyncio.Future[None] | None = None
         self._over: asyncio.Future[None] | None = None
         deadline = inherited_deadline(options.timeout, session.loop.time())
         self.call = CallInfo(request.target, KINDS[request.kind], "caller", dict(options.metadata), deadline, peer)
         if peer.interceptors:
+            self._begun = session.loop.create_future()
             self._over = session.loop.create_future()
-            peer.own(self._run_intercepted(requests))
+            peer.own(self._run_intercepted(requests, self._over))
         else:
             self._start(requests)
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Return itself, so that ``async for x in await stub.method()`` works where the service is written that way."""
+        yield from ()  # awaiting it never waits
         return self
-        yield
 
     def cancel(self) -> None:
         """Give up the call: the callee is told, what waits here is dropped. Idempotent."""
@@ -140,7 +146,7 @@ class Stream(RemoteSource[T], Endpoint):
     def _start(self, requests: AsyncIterable[Any] | Iterable[Any] | None) -> None:
         """Open the stream. Raises `Unavailable` or `ResourceExhausted` when no call can begin."""
         session, request = self.session, self._request
-        self.stream = stream = open_stream(session, request, self.call, self._half)
+        self.stream = stream = open_stream(session, request, self.call.metadata, self.call.deadline, self._half)
         stream.endpoint = self
         if stream.send is not None:
             self.sink = RemoteSink(session, stream, stream.send, request.codec)
@@ -148,19 +154,20 @@ class Stream(RemoteSource[T], Endpoint):
                 self._pump = self._peer.own(self._feed(self.sink, requests))
         if self.call.deadline is not None:
             self._deadline = session.loop.call_at(self.call.deadline, self._expire)
+        if self._begun is not None:
+            self._begun.set_result(None)
         session.flush_soon()
 
-    async def _run_intercepted(self, requests: AsyncIterable[Any] | Iterable[Any] | None) -> None:
+    async def _run_intercepted(self, requests: AsyncIterable[Any] | Iterable[Any] | None, over: asyncio.Future[None]) -> None:
         """Begin the call inside its interceptors and stay in them until it is over."""
-        assert self._over is not None
         try:
             async with AsyncExitStack() as stack:
                 await enter_all(stack, self._peer.interceptors, self.call)
                 if self.outcome is None:
                     self._start(requests)
-                    await self._over
+                    await over
                 if self.outcome is not None and not isinstance(self.outcome, EndOfStream):
-                    raise self.outcome
+                    raise self.outcome  # noqa: TRY301 - the interceptors see how the call ended
         except Exception as error:  # noqa: BLE001 - whatever an interceptor raises is the outcome of the call
             self._leave(error)
 
@@ -195,15 +202,16 @@ class Stream(RemoteSource[T], Endpoint):
             self.sink.finish(over)
         if self._pump is not None:
             self._pump.cancel()
-        if self._over is not None and not self._over.done():
-            self._over.set_result(None)
+        for future in (self._begun, self._over):
+            if future is not None and not future.done():
+                future.set_result(None)
         self.finish(outcome)
 
     def _left_loop(self) -> None:
         self.cancel()
 
     def __del__(self) -> None:
-        if self.outcome is None:
+        if hasattr(self, "call"):  # not when it could not even begin
             self.cancel()
 
 
@@ -217,9 +225,9 @@ class Call(Stream[T], Generic[T]):
     __slots__ = ()
 
     async def send(self, item: Any) -> None:
-        """Send one request; waits for the callee's demand. Raises as `Sink.send`. A cancelled `send` never delivers its item."""
-        while self.stream is None and self.outcome is None:
-            await asyncio.sleep(0)  # an interceptor has the call in hand
+        """Send one request; waits for the callee's demand. Raises as `Sink.send`. A cancelled `send` delivers nothing."""
+        if self._begun is not None:
+            await asyncio.shield(self._begun)  # an interceptor has the call in hand
         if self.outcome is not None and not isinstance(self.outcome, EndOfStream):
             raise self.outcome
         if self.sink is None:
@@ -252,23 +260,25 @@ class Unary(Endpoint):
 
     __slots__ = ("_decode", "_half", "_session", "_target", "future", "stream")
 
-    def __init__(self, session: Session, request: Request, call: CallInfo) -> None:
-        self.future: asyncio.Future[Any] = session.loop.create_future()
+    def __init__(self, session: Session, request: Request, metadata: dict[str, str], deadline: float | None) -> None:
         self._session = session
         self._decode = request.decode
         self._target = request.target
-        self._half = ReceiveHalf(grant_for(session.settings, 1, None))
-        self.stream = open_stream(session, request, call, self._half)
+        self._half = ReceiveHalf(_ONE)
+        self.stream = open_stream(session, request, metadata, deadline, self._half)
         self.stream.endpoint = self
-        session.flush_soon()
+        self.future: asyncio.Future[Any] = session.loop.create_future()
+        session.unary_calls += 1
+        session.flush_for(session.unary_calls)
 
     def on_items(self) -> None:
-        _first, payload = self._half.queue.pop()
-        self._session.connection.consume(self.stream, 1, len(payload))
+        payload = self._half.queue.pop().payload
+        self._session.connection.buffered_bytes -= len(payload)
         if self.future.done():
             return
         try:
-            self.future.set_result(self._decode.batch(payload)[0])
+            (result,) = self._decode.batch(payload)
+            self.future.set_result(result)
         except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
             self.future.set_exception(DataLoss(f"{self._target}: its result does not fit its type: {error}"))
 
@@ -287,23 +297,27 @@ class Unary(Endpoint):
 
     async def result(self, deadline: float | None) -> Any:
         """Wait for the response. Cancelling it cancels the call."""
-        timer = self._session.loop.call_at(deadline, self.expire) if deadline is not None else None
+        session = self._session
+        timer = session.loop.call_at(deadline, self.expire) if deadline is not None else None
         try:
             return await self.future
         except (asyncio.CancelledError, DeadlineExceeded) as error:
-            self._session.connection.cancel(self.stream, cancel_of(error))
-            self._session.flush_soon()
+            session.connection.cancel(self.stream, cancel_of(error))
+            session.flush_soon()
             raise
         finally:
+            session.unary_calls -= 1
             if timer is not None:
                 timer.cancel()
 
 
-def open_stream(session: Session, request: Request, call: CallInfo, half: ReceiveHalf) -> WireStream:
-    """Queue the `OPEN` of a call."""
+def open_stream(
+    session: Session, request: Request, metadata: dict[str, str], deadline: float | None, half: ReceiveHalf
+) -> WireStream:
+    """Queue the `OPEN` of a call. Raises what makes it impossible; then nothing was sent."""
     options, deadline_ms = request.options, None
-    if call.deadline is not None:
-        left_s = call.deadline - session.loop.time()
+    if deadline is not None:
+        left_s = deadline - session.loop.time()
         if left_s <= 0:
             raise DeadlineExceeded(f"{request.target}: the deadline passed before the call began", started=False)
         deadline_ms = int(left_s * 1000) or 1
@@ -316,7 +330,7 @@ def open_stream(session: Session, request: Request, call: CallInfo, half: Receiv
         half.grant.items,
         half.grant.bytes,
         request.argument,
-        call.metadata,
+        metadata,
         deadline_ms,
         options.priority_number,
         0,

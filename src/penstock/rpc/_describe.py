@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from penstock.codec import json_schemas
+from penstock.rpc._arguments import Parameter
 from penstock.rpc._service import KINDS, Method, Service
 
 
@@ -20,8 +21,10 @@ class ParameterDescription(msgspec.Struct, frozen=True):
 
 
 class MethodDescription(msgspec.Struct, frozen=True):
-    """One method. `request` is the schema of its request stream's items, None where it has none; `response` of its result or
-    of its response stream's items.
+    """One method.
+
+    `request` is the schema of its request stream's items, None where it has none; `response` that of its result or of its
+    response stream's items.
     """
 
     name: str
@@ -64,6 +67,14 @@ def describe(service: Service) -> ServiceDescription:
     return ServiceDescription(service.name, service.doc, methods, definitions)
 
 
+def _default(parameter: Parameter) -> dict[str, Any]:
+    """Return the default of a parameter as its schema shows it."""
+    try:
+        return {} if parameter.required else {"default": msgspec.to_builtins(parameter.default)}
+    except TypeError:
+        return {}
+
+
 def _types(method: Method) -> list[Any]:
     """Every type of a method: parameters, response, request items."""
     types = [parameter.type for parameter in method.arguments.parameters] + [method.response]
@@ -72,7 +83,7 @@ def _types(method: Method) -> list[Any]:
 
 def _method(method: Method, schemas: list[dict[str, Any]]) -> MethodDescription:
     parameters = [
-        ParameterDescription(parameter.name, parameter.required, schema)
+        ParameterDescription(parameter.name, parameter.required, schema | _default(parameter))
         for parameter, schema in zip(method.arguments.parameters, schemas, strict=False)
     ]
     count = len(parameters)

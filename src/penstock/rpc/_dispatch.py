@@ -1,4 +1,4 @@
-"""Calls, seen by their callee: find the method, check the arguments, run the handler in a task of its own, tell how it ended."""
+"""Calls, seen by their callee: find the method, check the arguments, run it in a task, tell how it ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from penstock import codec as codecs
 from penstock.errors import (
@@ -21,7 +21,7 @@ from penstock.errors import (
     Unavailable,
     Unimplemented,
 )
-from penstock.protocol import Cancel, Status, WireStream, grant_wished
+from penstock.protocol import Cancel, SendHalf, Status, WireStream, grant_wished
 from penstock.rpc._context import CallInfo, Interceptor, current, enter_all
 from penstock.rpc._service import KINDS, Method, service_of, unknown
 from penstock.session import Endpoint, RemoteSink, RemoteSource, status_of
@@ -83,6 +83,7 @@ class Handling(Endpoint):
         "_gone",
         "_method",
         "_peer",
+        "_started",
         "_task",
         "call",
         "sink",
@@ -109,8 +110,7 @@ class Handling(Endpoint):
             self.source = RemoteSource(session, method.target, stream.receive, codec.decode_for(method.request))
             self.source.stream = stream
             self.source.bad_item = InvalidArgument
-        assert stream.send is not None
-        self.sink = RemoteSink[Any](session, stream, stream.send, codec)
+        self.sink = RemoteSink[Any](session, stream, cast("SendHalf", stream.send), codec)
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
         self.call = CallInfo(method.target, KINDS[method.kind], "callee", opened.metadata, deadline, peer)
 
@@ -118,7 +118,10 @@ class Handling(Endpoint):
         """Run the handler."""
         if self.call.deadline is not None:
             self._deadline = self._peer.session.loop.call_at(self.call.deadline, self._expire)
-        self._task = self._peer.own(self._run(handler, arguments))
+        if not self._method.kind:
+            self._peer.session.unary_answers += 1
+        self._started = False
+        self._task = self._peer.own_handler(self._run(handler, arguments))
 
     # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,16 +147,24 @@ class Handling(Endpoint):
         self.sink.finish(error)
         if self.source is not None:
             self.source.finish(error)
-        self._task.cancel()
+        self._stop()
 
     def _expire(self) -> None:
         self._expired = True
+        self._stop()
+
+    def _stop(self) -> None:
+        """Cancel the task; one that has not begun will never come to say that it is over."""
         self._task.cancel()
+        if not self._started:
+            self._task.add_done_callback(self._peer.disown)
+            self._answer(self._cancelled())
 
     # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self, handler: Any, arguments: dict[str, Any]) -> None:
         """Run the handler inside the interceptors and tell the caller how it ended."""
+        self._started = True
         current.set(self.call)
         error: StatusError | None = None
         try:
@@ -177,6 +188,7 @@ class Handling(Endpoint):
             if self.source is not None:
                 self.source.discard(EndOfStream())
             self._answer(error)
+            self._peer.disown(self._task)
 
     async def _handle(self, handler: Any, arguments: dict[str, Any]) -> None:
         method = self._method
@@ -185,13 +197,15 @@ class Handling(Endpoint):
         if not method.streams_responses:
             result = await handler(**arguments)
             if self._gone is None:
-                self.sink.send_nowait(result)
+                self.sink.answer(result)
             return
         responses = handler(**arguments)
         await self.sink.feed(await responses if method.awaited else responses)
 
     def _answer(self, error: StatusError | None) -> None:
         """Tell the caller how the call ended, unless it has left."""
+        if not self._method.kind:
+            self._peer.session.unary_answers -= 1
         if self._gone is not None or self.stream.over:
             return
         if error is None:

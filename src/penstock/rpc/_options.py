@@ -22,7 +22,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     buffer_size: int | None = None
     buffer_bytes: int | None = None
     priority: Literal["interactive", "normal", "bulk"] = "normal"
-    metadata: Mapping[str, str] = {}
+    metadata: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         for name in ("timeout", "idle_timeout"):
@@ -35,9 +35,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{name} is {value!r}; a buffer holds at least one")
         if self.priority not in _PRIORITIES:
             raise ValueError(f"priority is {self.priority!r}; it is one of {', '.join(_PRIORITIES)}")
-        for key, value in self.metadata.items():
-            if not isinstance(key, str) or not isinstance(value, str):
-                raise TypeError(f"metadata {key!r}: {value!r} is not a pair of strings")
+        if not all(isinstance(text, str) for pair in self.metadata.items() for text in pair):
+            raise TypeError(f"metadata {self.metadata!r} is not a map of strings to strings")
 
     @property
     def priority_number(self) -> int:
@@ -68,5 +67,5 @@ def changed(base: CallOptions, changes: Mapping[str, Any]) -> CallOptions:
     """Return `base` with `changes`."""
     unknown = set(changes) - set(CallOptions.__struct_fields__)
     if unknown:
-        raise TypeError(f"unknown call option {sorted(unknown)[0]!r}; known are {', '.join(CallOptions.__struct_fields__)}")
+        raise TypeError(f"unknown call option {min(unknown)!r}; known are {', '.join(CallOptions.__struct_fields__)}")
     return CallOptions(**{name: changes.get(name, getattr(base, name)) for name in CallOptions.__struct_fields__})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar, cast
@@ -18,6 +19,8 @@ from penstock.rpc._stub import Stub
 from penstock.session import Session
 
 T = TypeVar("T")
+
+log = logging.getLogger("penstock.rpc")
 
 AGENT: Final = "penstock-python"
 #: How long a side that closes waits for its handlers' clean-up before it says that they are stuck.
@@ -53,7 +56,10 @@ class Peer:
         return cast(T, Stub(self, service_of(cls)))
 
     async def call(self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK) -> Any:
-        """Call a unary method by name, "Service/method", and return its result as builtin types. Cancelling it cancels the call."""
+        """Call a unary method by name, "Service/method", and return its result as builtin types.
+
+        Cancelling it cancels the call.
+        """
         return await self.unary(_request(target, 0, args, options, codec))
 
     def stream(self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK) -> Stream[Any]:
@@ -70,12 +76,13 @@ class Peer:
         """Make a unary call. Cancelling it cancels the call."""
         session = self.session
         deadline = inherited_deadline(request.options.timeout, session.loop.time())
-        call = CallInfo(request.target, "unary", "caller", dict(request.options.metadata), deadline, self)
+        metadata = request.options.metadata
         if not self.interceptors:
-            return await Unary(session, request, call).result(deadline)
+            return await Unary(session, request, metadata, deadline).result(deadline)
+        call = CallInfo(request.target, "unary", "caller", dict(metadata), deadline, self)
         async with AsyncExitStack() as stack:
             await enter_all(stack, self.interceptors, call)
-            return await Unary(session, request, call).result(deadline)
+            return await Unary(session, request, call.metadata, deadline).result(deadline)
 
     # ── living ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -108,10 +115,17 @@ class Peer:
         """Run `work` in a task that ends with this peer."""
         task = self.session.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self.disown)
         return task
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
+    def own_handler(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """As `own`, for work that calls `disown` itself at its end: a done callback would cost a turn of the loop."""
+        task = self.session.loop.create_task(work)
+        self._tasks.add(task)
+        return task
+
+    def disown(self, task: asyncio.Task[Any]) -> None:
+        """This task is over."""
         self._tasks.discard(task)
         if not self._tasks:
             self._check_gone()
@@ -138,7 +152,10 @@ class Peer:
             for task in self._tasks:
                 task.cancel()
             if self._tasks:
-                await asyncio.wait(self._tasks, timeout=CLEANUP_S)
+                _done, stuck = await asyncio.wait(self._tasks, timeout=CLEANUP_S)
+                for task in stuck:
+                    log.error("%s: %r has not ended %g s after it was cancelled; it is left behind", self, task, CLEANUP_S)
+                self._tasks.clear()
             self.session.close()
             await asyncio.wait([self.session.closed], timeout=CLEANUP_S)
         finally:
@@ -150,7 +167,7 @@ class Peer:
 
     def __repr__(self) -> str:
         state = "lost" if self.session.lost else "draining" if self.draining else "up"
-        return f"<Peer {self.remote} {state}, {len(self.session.connection.streams)} streams>"
+        return f"<Peer {self.remote} {state}, {len(self.session.connection.streams.all())} streams>"
 
 
 def _request(target: str, kind: int, args: tuple[Any, ...], options: CallOptions, codec: Codec) -> Request:

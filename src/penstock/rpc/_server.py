@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from penstock.errors import Unavailable
 from penstock.protocol import Settings
 from penstock.rpc._context import Interceptor
 from penstock.rpc._describe import Reflection
@@ -117,7 +118,8 @@ async def connect(
 ) -> AsyncIterator[Peer]:
     """Connect to a server and return it as a `Peer`; leaving the block cancels what still runs and closes.
 
-    `services` are what the peer can call on this side. `interceptors` go around every call this side makes. `timeout` is for the
+    `services` are what the peer can call on this side. `interceptors` go around every call this side makes. `timeout`
+    is for the
     connection and the handshake, in seconds. Raises `Unavailable` when nobody answers there, `InvalidArgument` for a URL that
     cannot be read. Cancelling it closes the connection.
     """
@@ -125,8 +127,11 @@ async def connect(
     peer = Peer("client", settings or Settings(), dispatcher, interceptors)
     try:
         await dial(url, peer.session, tls=tls, timeout_s=timeout)
-        async with asyncio.timeout(timeout):
-            await peer.session.ready
+        try:
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(peer.session.ready)
+        except TimeoutError:
+            raise Unavailable(f"{url} took the connection but did not say HELLO within {timeout:g} s", started=False) from None
         yield peer
     finally:
         await peer.aclose()

@@ -1,7 +1,7 @@
 """A class as a service: its public async methods, their kinds and their types. This module never calls anything.
 
-The type hints are the schema. A method is *unary* by default; a parameter annotated `AsyncIterator[T]` makes its requests a stream,
-a return type `AsyncIterator[T]` its responses.
+The type hints are the schema. A method is *unary* by default; a parameter annotated `AsyncIterator[T]` makes its
+requests a stream, a return type `AsyncIterator[T]` its responses.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import collections.abc
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
+from inspect import getattr_static
+from typing import Any, Final, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from penstock.codec import check_type
 from penstock.rpc._arguments import Arguments, Parameter
@@ -55,14 +56,18 @@ class Service(NamedTuple):
     doc: str
 
 
-@lru_cache(maxsize=1024)
-def service_of(cls: type) -> Service:
+def service_of(cls: type[Any]) -> Service:
     """Read a class. Raises `TypeError`, naming method and parameter, for a type that cannot travel."""
+    return _read(cast("Hashable", cls))
+
+
+@lru_cache(maxsize=1024)
+def _read(cls: Any) -> Service:
     name = getattr(cls, "service_name", None) or cls.__name__
     methods = {
         attribute: _method(cls, name, attribute, function)
-        for attribute, function in inspect.getmembers_static(cls, _is_method)
-        if not attribute.startswith("_")
+        for attribute, function in _members(cls).items()
+        if not attribute.startswith("_") and _is_method(function)
     }
     if not methods:
         raise TypeError(f"{cls.__qualname__} has no public async method, so there is nothing to call")
@@ -75,6 +80,11 @@ def unknown(name: str, known: Sequence[str]) -> str:
     if near:
         return f"did you mean {near[0]!r}?"
     return f"known are: {', '.join(sorted(known)[:10])}" if known else "nothing is served here"
+
+
+def _members(cls: type) -> dict[str, Any]:
+    """Return the attributes of a class and its bases in the order of their definition."""
+    return {name: getattr_static(cls, name) for base in reversed(cls.__mro__) for name in vars(base)}
 
 
 def _is_method(member: object) -> bool:

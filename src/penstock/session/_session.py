@@ -1,7 +1,7 @@
 """Protocol + transport + clock: feed, dispatch events, write, re-arm the timer. It decides nothing that a ledger can decide.
 
-A session runs on callbacks of its link and has no task of its own. Who opens a stream gives it an `Endpoint`; events of the stream
-go there.
+A session runs on callbacks of its link and has no task of its own. Who opens a stream gives it an `Endpoint`; events
+of the stream go there.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class Session:
         self.ready: asyncio.Future[None] = self.loop.create_future()
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.waiting_sinks: dict[RemoteSink[Any], None] = {}
+        self.unary_calls = 0  # made here, not answered yet
+        self.unary_answers = 0  # being worked on here
         self.get_buffer = self.connection.get_buffer
         self.on_draining: Callable[[], None] = lambda: None
         self._accept = accept
@@ -108,6 +110,16 @@ class Session:
         """Where the other side is."""
         return self.link.remote if self.link is not None else "nobody"
 
+    def flush_for(self, calls: int) -> None:
+        """Write for a unary call, of which `calls` are under way: at once for one that is alone, else with the others.
+
+        A turn of the loop costs a lone call more than its own write (a fifth of its round trip, measured).
+        """
+        if calls == 1 and not self._flushing:
+            self.flush()
+        else:
+            self.flush_soon()
+
     def flush_soon(self) -> None:
         """Write at the end of this turn of the loop: what is sent until then leaves together."""
         if not self._flushing:
@@ -146,7 +158,7 @@ class Session:
         if not self.ready.done():
             self.ready.set_exception(Unavailable(error.message, started=False))
             self.ready.exception()  # nobody may be waiting; that is fine
-        for stream in self.connection.all_streams():
+        for stream in self.connection.streams.all():
             stream.stop_sending()
             if stream.endpoint is not None:
                 stream.endpoint.on_lost(error)
@@ -174,7 +186,9 @@ class Session:
         self._arm()
 
     def _on_opened(self, event: ev.Opened) -> None:
-        self._accept(self, event.stream)
+        event.stream.endpoint = _NOBODY
+        if not event.stream.over:  # else it was cancelled in the same read
+            self._accept(self, event.stream)
 
     def _on_drain(self, _event: ev.Draining) -> None:
         self.on_draining()
@@ -206,6 +220,9 @@ class Session:
         if self.lost is None:
             self._arm()
             self.flush()
+
+
+_NOBODY: Final = Endpoint()
 
 
 def _ignore(_session: Session, _event: Any) -> None:

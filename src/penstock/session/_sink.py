@@ -1,9 +1,9 @@
-"""The sending end of a stream whose consumer is elsewhere. An item is encoded when it is sent, and never before there is room."""
+"""The sending end of a stream whose consumer is elsewhere. An item is never encoded before there is room for it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.codec import Codec
@@ -64,15 +64,13 @@ class RemoteSink(Sink[T]):
             return
         half, stream, encode_into = self._half, self.stream, self._encode_into
         feeding.set(self)
-        iterator = aiter(items)
+        iterator: AsyncIterator[Any] = aiter(items)
         try:
             if not half.has_room():
                 await self._room()
             async for item in iterator:
-                if type(item) is bytes and len(item) >= WHOLE_BYTES:
-                    room = self._push(item)
-                else:
-                    room = half.push(encode_into, item)
+                large = type(item) is bytes and len(item) >= WHOLE_BYTES
+                room = self._push(item) if large else half.push(encode_into, item)
                 if not stream.ready:
                     self.session.touch(stream)
                 if half.count == 0:
@@ -86,6 +84,13 @@ class RemoteSink(Sink[T]):
             close = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
+
+    def answer(self, item: T) -> None:
+        """Send the one item of this direction and end it, both at once."""
+        self._encode(item)
+        self.outcome = StreamClosed("this side has ended its direction; nothing more can be sent")
+        self.session.connection.end(self.stream)
+        self.session.flush_for(self.session.unary_answers)
 
     def close(self) -> None:
         if self.outcome is None:
@@ -129,14 +134,16 @@ class RemoteSink(Sink[T]):
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _push(self, item: Any) -> bool:
-        half = self._half
-        if type(item) is bytes and len(item) >= WHOLE_BYTES and not half.layout.end:
-            room = half.push_whole(item)
-        else:
-            room = half.push(self._encode_into, item)
+        room = self._encode(item)
         if not self.stream.ready:
             self.session.touch(self.stream)
         return room
+
+    def _encode(self, item: Any) -> bool:
+        half = self._half
+        if type(item) is bytes and len(item) >= WHOLE_BYTES and not half.layout.end:
+            return half.push_whole(item)
+        return half.push(self._encode_into, item)
 
     async def _leave(self) -> None:
         """A batch is full: write it, and let others have a turn."""

@@ -1,6 +1,7 @@
 """The receiving end of a stream whose sender is elsewhere. Items are decoded when the consumer gets there, batch by batch.
 
-An item counts as consumed when the consumer takes it. Nothing is counted per item: a chunk of at most half a window is handed out by
+An item counts as consumed when the consumer takes it. Nothing is counted per item: a chunk of at most half a window is
+handed out by
 a C iterator, and accounted for just before its last item leaves, so credit is neither early nor late by more than the chunk.
 """
 
@@ -203,7 +204,7 @@ class RemoteSource(Source[T]):
             if not self._half.queue:
                 return False
             items = self._next_batch()
-            if not items:
+            if not items:  # the first item of the batch is a bad one
                 return self._refill()
         step = (self._half.grant.window_items + 1) // 2
         self._rest = items[step:]
@@ -215,11 +216,14 @@ class RemoteSource(Source[T]):
         return True
 
     def _next_batch(self) -> list[T]:
-        first, payload = self._half.queue.pop(0)
+        first, count, payload = self._half.queue.pop(0)
         self._pending_bytes = len(payload)
         self._burst_bytes += len(payload)
         try:
-            return self._decode.batch(payload)
+            items = self._decode.batch(payload)
+            if len(items) == count:
+                return items
+            raise ValueError(f"{len(items)} items in a batch of {count}")  # noqa: TRY301 - handled as any bad batch
         except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
             items, why = self._decode.one_by_one(payload)
             self._bad = self.bad_item(f"{self.target}: item {first + len(items)} does not fit its type: {why or error}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from penstock.streams._abc import Sink, Source
 
 T = TypeVar("T")
-Watched = TypeVar("Watched", bound="AsyncIterable[object] | Sink[object]")
+Watched = TypeVar("Watched", bound="AsyncIterable[object] | Sink[Any]")
 
 
 class Pressure:
@@ -37,7 +37,7 @@ class Pressure:
 
 
 #: The sink that the generator of the running handler feeds; set by whoever drives that generator.
-feeding: ContextVar[Sink[object] | None] = ContextVar("penstock_feeding", default=None)
+feeding: ContextVar[Sink[Any] | None] = ContextVar("penstock_feeding", default=None)
 
 
 def watch_backpressure(source: Watched, on_change: Callable[[bool], None]) -> Watched:
@@ -54,7 +54,7 @@ def watch_backpressure(source: Watched, on_change: Callable[[bool], None]) -> Wa
     Called on the event loop, at the real edges, never by a clock; it must not raise. Raises `TypeError` for something that
     is no stream, outside a handler.
     """
-    stream: Source[object] | Sink[object] | None = source if hasattr(source, "_watch") else feeding.get()  # type: ignore[assignment]
+    stream: Source[Any] | Sink[Any] | None = source if hasattr(source, "_watch") else feeding.get()  # type: ignore[assignment]
     if stream is None:
         raise TypeError(f"{type(source).__name__} is no Source or Sink, and no streaming handler is running here")
     stream._watch(on_change)

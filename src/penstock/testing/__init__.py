@@ -5,7 +5,7 @@
 `VirtualClockLoop`     the same as an event loop, for pytest-asyncio and friends
 `SimulatedNetwork`     hosts under ``sim://``, with seeded delays, cuts, partitions, half-open connections
 `memory_pair`          two receivers of bytes, joined directly
-`verify_source`        checks the rules of a stream on any source, ours or yours
+`verify_source`        checks the rules of a stream on any source, ours or yours: `SourceCase`, `RuleBroken`, `Verified`
 =====================  ==============================================================================================
 """
 
@@ -13,6 +13,18 @@ from __future__ import annotations
 
 from penstock.testing._clock import Deadlock, VirtualClockLoop, run
 from penstock.testing._network import SimulatedNetwork
+from penstock.testing._rules import RuleBroken, SourceCase
+from penstock.testing._verify import Verified, verify_source
 from penstock.transports import memory_links as memory_pair
 
-__all__ = ["Deadlock", "SimulatedNetwork", "VirtualClockLoop", "memory_pair", "run"]
+__all__ = [
+    "Deadlock",
+    "RuleBroken",
+    "SimulatedNetwork",
+    "SourceCase",
+    "Verified",
+    "VirtualClockLoop",
+    "memory_pair",
+    "run",
+    "verify_source",
+]

@@ -1,7 +1,7 @@
-"""One simulated connection: two lines, each with its own delays, and a link at either end. This module draws no random number.
+"""One simulated connection: a link at either end and a line each way between them. This module draws no random number.
 
-What a link writes is cut into packets by the network (`Weather.packets`), each of which arrives at its own time, never before
-the one ahead of it. All of it runs on the event loop's clock, so that a virtual one makes it instant and repeatable.
+What a link writes flies along its line in packets that the weather has cut and timed; none overtakes the one ahead of it. All
+of it runs on the event loop's clock, so that a virtual one makes it instant and repeatable.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import asyncio
 import errno
 import sys
 from collections import deque
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
+from penstock.testing._weather import Packet, Weather
 from penstock.transports import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Receiver, Segment
 
 #: What the two simulated systems hold of one direction together before the writer's link has to: Linux's default buffers
@@ -22,138 +22,36 @@ SYSTEM_BUFFER_BYTES = 256 * 1024
 _PAUSE_ABOVE_BYTES = SYSTEM_BUFFER_BYTES + WRITE_HIGH_WATER_BYTES
 _RESUME_BELOW_BYTES = SYSTEM_BUFFER_BYTES + WRITE_HIGH_WATER_BYTES // 4
 
-
-class Packet:
-    """Bytes that arrive together; no bytes mean that the sender has closed."""
-
-    __slots__ = ("arrival", "data")
-
-    def __init__(self, data: memoryview, arrival: float) -> None:
-        self.data = data
-        self.arrival = arrival
+_END = memoryview(b"")
 
 
-class Weather(Protocol):
-    """What decides over delays; the network implements it."""
+class Line:
+    """One direction: the bytes that `source` wrote and `target` has not yet taken."""
 
-    def packets(self, data: memoryview, after: float) -> list[Packet]:
-        """Cut `data` into packets, the first of which arrives not before `after` seconds of the loop's clock."""
-
-    def parted(self, source: str, target: str) -> bool:
-        """Return whether nothing passes from `source` to `target` now."""
-
-    def ended(self, connection: Connection) -> None:
-        """Forget a connection that is lost at both ends."""
-
-
-class Connection:
-    """Two links that are joined by a line each way."""
-
-    def __init__(self, weather: Weather, client: str, server: str, scheme: str) -> None:
-        self.weather = weather
-        self.hosts = (client, server)
-        self.client = SimulatedLink(self, client, f"{scheme}://{server}")
-        self.server = SimulatedLink(self, server, f"{scheme}://{client}")
-        self.client.other, self.server.other = self.server, self.client
-        self.silent = False
-
-    def __repr__(self) -> str:
-        return f"<Connection {self.hosts[0]} → {self.hosts[1]}{' silent' if self.silent else ''}>"
-
-    def cut(self) -> None:
-        """Lose both ends at once, with `ConnectionResetError`."""
-        for link in (self.client, self.server):
-            link.lose(ConnectionResetError(errno.ECONNRESET, "the simulated network cut the connection"))
-
-    def silence(self) -> None:
-        """Let everything vanish from now on, without a word to either end."""
-        self.silent = True
-        self.client.forget()
-        self.server.forget()
-
-    def pump(self) -> None:
-        """Go on where a partition had stopped."""
-        self.client.schedule()
-        self.server.schedule()
-
-    def lost_one(self) -> None:
-        """Report to the network when both ends are lost."""
-        if self.client.lost and self.server.lost:
-            self.weather.ended(self)
-
-
-class SimulatedLink(Link):
-    """One end of a simulated connection; it holds what it wrote until the other end has taken it."""
-
-    def __init__(self, connection: Connection, host: str, remote: str) -> None:
-        self.remote = remote
-        self.host = host
-        self.connection = connection
-        self.other: SimulatedLink
-        self.receiver: Receiver
-        self.reading = True
-        self.closing = False
-        self.lost = False
-        self.delivered_bytes = 0
-        self.cut_after_bytes: int | None = None
+    def __init__(self, source: SimulatedLink, target: SimulatedLink, weather: Weather) -> None:
+        self._source = source
+        self._target = target
+        self._weather = weather
         self._loop = asyncio.get_running_loop()
         self._flying: deque[Packet] = deque()
-        self._held_bytes = 0
-        self._writable = True
         self._timer: asyncio.TimerHandle | None = None
-        self._close_timer: asyncio.TimerHandle | None = None
+        self.held_bytes = 0
+        self.silent = False
 
-    def __repr__(self) -> str:
-        state = "lost" if self.lost else "closing" if self.closing else "up"
-        return f"<SimulatedLink {self.host} → {self.remote} {state} holds={self._held_bytes}>"
+    def send(self, data: memoryview) -> None:
+        """Send `data` on its way; no bytes are the end. On a silent line it is held, as by a system that nobody answers."""
+        self.held_bytes += len(data)
+        if not self.silent:
+            after = self._flying[-1].arrival if self._flying else self._loop.time()
+            self._flying.extend(self._weather.packets(data, after))
+            self.schedule()
 
-    def join(self, receiver: Receiver) -> None:
-        """Give the link its receiver and tell it."""
-        self.receiver = receiver
-        receiver.link_made(self)
-
-    def write(self, segments: Sequence[Segment]) -> None:
-        """Send the segments on their way."""
-        data = b"".join(segments)
-        if self.closing or not data:
-            return
-        self._held_bytes += len(data)
-        self._fly(memoryview(data))
-        if self._held_bytes > _PAUSE_ABOVE_BYTES and self._writable:
-            self._writable = False
-            self.receiver.pause_writing()
-
-    def pause_reading(self) -> None:
-        """Let what arrives wait in the system."""
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        """Take what has arrived."""
-        if not self.reading:
-            self.reading = True
-            self.other.schedule()
-
-    def close(self) -> None:
-        """Send the end behind all that was written; both sides are lost when it arrives, or this one after a time-out."""
-        if not self.closing:
-            self.closing = True
-            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
-            self._fly(memoryview(b""))
-
-    def abort(self) -> None:
-        """Lose this end at once; the other one hears of it when the reset arrives."""
-        if not self.lost:
-            self.lose(ConnectionAbortedError(errno.ECONNABORTED, "aborted by this side"))
-            self._fly(memoryview(b""))
-
-    # ── the line to the other end ─────────────────────────────────────────────────────────────────────────────────────
-
-    def _fly(self, data: memoryview) -> None:
-        if self.connection.silent:
-            return
-        after = self._flying[-1].arrival if self._flying else self._loop.time()
-        self._flying.extend(self.connection.weather.packets(data, after))
-        self.schedule()
+    def forget(self) -> None:
+        """Drop what has not arrived."""
+        self._flying.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def schedule(self) -> None:
         """Wake up when the next packet arrives, unless it cannot be delivered then."""
@@ -161,8 +59,10 @@ class SimulatedLink(Link):
             self._timer = self._loop.call_at(self._flying[0].arrival, self._arrive)
 
     def _passable(self) -> bool:
-        parted = self.connection.weather.parted(self.host, self.other.host)
-        return not parted and not self.other.lost and (self.other.reading or self.lost)
+        source, target = self._source, self._target
+        # A reset is heard also by who does not read.
+        heard = not target.lost and (target.reading or source.lost)
+        return heard and not self._weather.parted(source.host, target.host)
 
     def _arrive(self) -> None:
         """Deliver every packet whose time has come; those that come at one time come in one piece."""
@@ -172,26 +72,31 @@ class SimulatedLink(Link):
                 self._deliver_one()
         except Exception as error:
             # A receiver must not raise; when it does, the connection is what breaks, as on a socket.
-            self.other.lose(error)
-            self.connection.cut()
+            self._target.lose(error)
+            self._source.lose(_reset())
             raise
-        self._after_delivery()
+        self._source.lighten()
+        self.schedule()
 
     def _deliver_one(self) -> None:
         if not self._flying[0].data:
-            self._flying.clear()
+            self.forget()
             self._deliver_the_end()
-        elif self.other.closing:
-            self._held_bytes -= len(self._flying.popleft().data)
-        elif self.other.room == 0:
-            self.connection.cut()
+        elif self._target.closing:
+            self.held_bytes -= len(self._flying.popleft().data)
+        elif self._target.room == 0:
+            self._target.cut()
         else:
             self._fill_one_buffer()
 
+    def _deliver_the_end(self) -> None:
+        self._target.lose(_reset() if self._source.lost else None)
+        self._source.lose(None)
+
     def _fill_one_buffer(self) -> None:
-        other, now = self.other, self._loop.time()
-        buffer = other.receiver.get_buffer(self._held_bytes)
-        room, filled = min(len(buffer), other.room), 0
+        target, now = self._target, self._loop.time()
+        buffer = target.receiver.get_buffer(self.held_bytes)
+        room, filled = min(len(buffer), target.room), 0
         while filled < room and self._flying and self._flying[0].data and self._flying[0].arrival <= now:
             packet = self._flying[0]
             size = min(len(packet.data), room - filled)
@@ -200,8 +105,74 @@ class SimulatedLink(Link):
             packet.data = packet.data[size:]
             if not packet.data:
                 self._flying.popleft()
-        self._held_bytes -= filled
-        other.take(filled)
+        self.held_bytes -= filled
+        target.take(filled)
+
+
+class SimulatedLink(Link):
+    """One end of a simulated connection."""
+
+    def __init__(self, connection: Connection, host: str, remote: str) -> None:
+        self.remote = remote
+        self.host = host
+        self.receiver: Receiver
+        self.outgoing: Line
+        self.incoming: Line
+        self.reading = True
+        self.closing = False
+        self.lost = False
+        self.delivered_bytes = 0
+        self.cut_after_bytes: int | None = None
+        self._connection = connection
+        self._writable = True
+        self._close_timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        state = "lost" if self.lost else "closing" if self.closing else "up"
+        return f"<SimulatedLink {self.host} → {self.remote} {state}>"
+
+    def join(self, receiver: Receiver) -> None:
+        """Give the link its receiver and tell it."""
+        self.receiver = receiver
+        receiver.link_made(self)
+
+    def write(self, segments: Sequence[Segment]) -> None:
+        """Send the segments on their way, as one piece unless the weather splits it."""
+        data = b"".join(segments)
+        if self.closing or not data:
+            return
+        self.outgoing.send(memoryview(data))
+        if self.outgoing.held_bytes > _PAUSE_ABOVE_BYTES and self._writable:
+            self._writable = False
+            self.receiver.pause_writing()
+
+    def pause_reading(self) -> None:
+        """Let what arrives wait in the system."""
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        """Take what has arrived."""
+        self.reading = True
+        self.incoming.schedule()
+
+    def close(self) -> None:
+        """Send the end behind all that was written; both sides are lost when it arrives. Aborts after `CLOSE_TIMEOUT_S`."""
+        if not self.closing:
+            self.closing = True
+            self._close_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+            self.outgoing.send(_END)
+
+    def abort(self) -> None:
+        """Lose this end at once; the other one hears of it when the reset arrives."""
+        if not self.lost:
+            self.lose(ConnectionAbortedError(errno.ECONNABORTED, "aborted by this side"))
+            self.outgoing.send(_END)
+
+    def lighten(self) -> None:
+        """Let the receiver write again when enough has been taken."""
+        if not self._writable and not self.closing and self.outgoing.held_bytes <= _RESUME_BELOW_BYTES:
+            self._writable = True
+            self.receiver.resume_writing()
 
     @property
     def room(self) -> int:
@@ -213,35 +184,63 @@ class SimulatedLink(Link):
         self.delivered_bytes += size
         self.receiver.buffer_updated(size)
         if self.room == 0:
-            self.connection.cut()
+            self.cut()
 
-    def _after_delivery(self) -> None:
-        if not self._writable and self._held_bytes <= _RESUME_BELOW_BYTES and not self.closing:
-            self._writable = True
-            self.receiver.resume_writing()
-        self.schedule()
-
-    def _deliver_the_end(self) -> None:
-        if self.lost:
-            self.other.lose(ConnectionResetError(errno.ECONNRESET, "the other side aborted the connection"))
-        else:
-            self.lose(None)
-            self.other.lose(None)
+    def cut(self) -> None:
+        """Cut the whole connection."""
+        self._connection.cut()
 
     def lose(self, error: Exception | None) -> None:
         """Tell the receiver that the link is lost, once, from a callback of its own."""
         if self.lost:
             return
         self.lost = self.closing = True
-        self.forget()
+        self.outgoing.forget()
         if self._close_timer is not None:
             self._close_timer.cancel()
-        self._loop.call_soon(self.receiver.link_lost, error)
-        self.connection.lost_one()
+        asyncio.get_running_loop().call_soon(self.receiver.link_lost, error)
+        self._connection.lost_one()
 
-    def forget(self) -> None:
-        """Drop what has not arrived. It stays counted: a system holds what nobody acknowledges."""
-        self._flying.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+
+class Connection:
+    """Two links that are joined by a line each way; `ended` is called when both are lost."""
+
+    def __init__(self, weather: Weather, hosts: tuple[str, str], scheme: str, ended: Callable[[Connection], None]) -> None:
+        client, server = hosts
+        self.hosts = frozenset(hosts)
+        self.client = SimulatedLink(self, client, f"{scheme}://{server}")
+        self.server = SimulatedLink(self, server, f"{scheme}://{client}")
+        self.links = (self.client, self.server)
+        self.client.outgoing = self.server.incoming = Line(self.client, self.server, weather)
+        self.server.outgoing = self.client.incoming = Line(self.server, self.client, weather)
+        self._ended = ended
+
+    def cut(self) -> None:
+        """Lose both ends at once, with `ConnectionResetError`."""
+        for link in self.links:
+            link.lose(ConnectionResetError(errno.ECONNRESET, "the simulated network cut the connection"))
+
+    def silence(self) -> None:
+        """Let everything vanish from now on, without a word to either end."""
+        for link in self.links:
+            link.outgoing.silent = True
+            link.outgoing.forget()
+
+    def pump(self) -> None:
+        """Go on where a partition had stopped."""
+        for link in self.links:
+            link.outgoing.schedule()
+
+    def cut_after(self, received_bytes: int, target: str) -> None:
+        """Cut when the host `target` has received so many bytes, or would receive more."""
+        link = self.client if self.client.host == target else self.server
+        link.cut_after_bytes = received_bytes
+
+    def lost_one(self) -> None:
+        """Report when both ends are lost."""
+        if all(link.lost for link in self.links):
+            self._ended(self)
+
+
+def _reset() -> ConnectionResetError:
+    return ConnectionResetError(errno.ECONNRESET, "the other side aborted the connection")

@@ -16,22 +16,18 @@ Run it under `penstock.testing.run`: an hour passes in no time, and the same see
 from __future__ import annotations
 
 import asyncio
-import itertools
-import random
 import ssl
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from penstock.errors import InvalidArgument, Unavailable
-from penstock.testing._line import Connection, Packet
+from penstock.testing._line import Connection
+from penstock.testing._weather import Weather
 from penstock.transports import Link, Listener, Receiver, Transport, register, unregister
 
 #: The host name of a client whose URL names none.
 CLIENT = "client"
-
-#: How many pieces one write is split into at most.
-PIECES_MAX = 8
 
 
 class SimulatedNetwork(Transport):
@@ -39,8 +35,8 @@ class SimulatedNetwork(Transport):
 
     `seed` chooses everything that is left to chance. `latency_s`: the least and the most that a packet takes one way; order is
     kept within a direction. `bandwidth_bytes_s`: how much passes in a second and direction (default: any). `split`: the
-    probability that a write arrives in pieces. `coalesce`: that it arrives late enough to meet the next. Several networks at
-    a time need a `scheme` each.
+    probability that a write arrives in pieces. `coalesce`: that it is delayed by up to the latency once more, so that the next
+    ones catch up and arrive with it in one piece. Several networks at a time need a `scheme` each.
     """
 
     def __init__(
@@ -53,29 +49,17 @@ class SimulatedNetwork(Transport):
         coalesce: float = 0.0,
         scheme: str = "sim",
     ) -> None:
-        if not 0 <= latency_s[0] <= latency_s[1]:
-            raise ValueError(f"latency_s is {latency_s}: the least and the most, in seconds")
         self.seed = seed
         self.scheme = scheme
+        self._weather = Weather(seed, latency_s=latency_s, bandwidth_bytes_s=bandwidth_bytes_s, split=split, coalesce=coalesce)
         #: The generator behind every choice; a scenario may draw its own from it.
-        self.random = random.Random(seed)
-        self._latency_s = latency_s
-        self._bandwidth_bytes_s = bandwidth_bytes_s
-        self._split = split
-        self._coalesce = coalesce
+        self.random = self._weather.random
         self._listeners: dict[str, _SimulatedListener] = {}
         self._connections: list[Connection] = []
-        self._cuts: list[tuple[str, str, int]] = []
-        self._parted: set[frozenset[str]] = set()
-        self._all_parted = False
-        self._healed = asyncio.Event()
+        self._cuts: list[_Cut] = []
 
     def __repr__(self) -> str:
-        parted = "all" if self._all_parted else len(self._parted)
-        return (
-            f"<SimulatedNetwork {self.scheme}:// seed={self.seed} latency_s={self._latency_s} "
-            f"connections={len(self._connections)} parted={parted}>"
-        )
+        return f"<SimulatedNetwork {self.scheme}:// seed={self.seed} {self._weather!r} connections={len(self._connections)}>"
 
     def __enter__(self) -> Self:
         register(self.scheme, self)
@@ -83,25 +67,19 @@ class SimulatedNetwork(Transport):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         unregister(self.scheme)
-        self.cut()
         if error is not None:
             error.add_note(f"this happened on {self!r}; the same seed repeats it")
+        self.cut()
 
     # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def partition(self, *hosts: str) -> None:
         """Let nothing pass between the two `hosts` (default: between any), and tell nobody. It is held until `heal`."""
-        if not hosts:
-            self._all_parted = True
-        else:
-            self._parted.add(_two(hosts))
-        self._healed.clear()
+        self._weather.part(_two(hosts) if hosts else None)
 
     def heal(self) -> None:
         """End every partition; what was held goes on its way."""
-        self._all_parted = False
-        self._parted.clear()
-        self._healed.set()
+        self._weather.heal()
         for connection in self._connections:
             connection.pump()
 
@@ -115,6 +93,17 @@ class SimulatedNetwork(Transport):
             connection.cut()
         return len(found)
 
+    def cut_after(self, received_bytes: int, *, source: str, target: str) -> None:
+        """Cut the connection at the very byte: when `target` has received so many from `source` on it.
+
+        It holds for the connection that is up between them, else for the next one. With 0, or when it has received as many
+        already, it is cut when the next byte would arrive.
+        """
+        for connection in self._between((source, target)):
+            connection.cut_after(received_bytes, target)
+            return
+        self._cuts.append(_Cut(_two((source, target)), target, received_bytes))
+
     def silence(self, *hosts: str) -> int:
         """Make the connections between the two `hosts` (default: all) half-open: what is sent vanishes, nobody is told.
 
@@ -125,20 +114,9 @@ class SimulatedNetwork(Transport):
             connection.silence()
         return len(found)
 
-    def cut_after(self, received_bytes: int, *, source: str, target: str) -> None:
-        """Cut the connection at the very byte: when `target` has received so many from `source` on it.
-
-        It holds for the connection that is up between them, else for the next one. With 0, or when it has received as many
-        already, it is cut when the next byte would arrive.
-        """
-        for connection in self._between((source, target)):
-            _set_cut(connection, target, received_bytes)
-            return
-        self._cuts.append((source, target, received_bytes))
-
     def _between(self, hosts: tuple[str, ...]) -> list[Connection]:
         wanted = _two(hosts) if hosts else None
-        return [one for one in self._connections if wanted is None or frozenset(one.hosts) == wanted]
+        return [one for one in self._connections if wanted is None or one.hosts == wanted]
 
     # ── what a transport does ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,90 +125,57 @@ class SimulatedNetwork(Transport):
         client, server = _hosts(url)
         try:
             async with asyncio.timeout(timeout_s):
-                await self._cross(client, server)
+                await self._weather.cross(client, server)
                 connection = self._accept(url, client, server)
                 try:
-                    await self._cross(server, client)
+                    await self._weather.cross(server, client)
                 except BaseException:
                     connection.cut()
                     raise
         except TimeoutError:
             raise Unavailable(f"{url} did not answer within {timeout_s:g} s", started=False) from None
-        if connection.client.lost:
+        link = connection.client
+        if link.lost:
             raise Unavailable(f"{url} closed the connection while it was made", started=False)
-        connection.client.join(receiver)
-        connection.client.resume_reading()
-        return connection.client
+        link.join(receiver)
+        link.resume_reading()
+        return link
 
     async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
         """Listen as the host that `url` names."""
         _, host = _hosts(url)
         if host in self._listeners:
             raise Unavailable(f"cannot listen at {url}: the name is taken; close the server that has it")
-        listener = self._listeners[host] = _SimulatedListener(url, host, receivers, self._listeners)
+        listener = self._listeners[host] = _SimulatedListener(url, receivers, self._listeners)
         return listener
-
-    async def _cross(self, source: str, target: str) -> None:
-        await asyncio.sleep(self._latency())
-        while self.parted(source, target):
-            await self._healed.wait()
 
     def _accept(self, url: str, client: str, server: str) -> Connection:
         listener = self._listeners.get(server)
         if listener is None:
             raise Unavailable(f"nothing listens at {url} on {self!r}", started=False)
-        connection = Connection(self, client, server, self.scheme)
+        receiver = listener.receivers()
+        connection = Connection(self._weather, (client, server), self.scheme, self._connections.remove)
         self._connections.append(connection)
-        # Not before it has a receiver: the server may write in link_made.
+        for cut in [cut for cut in self._cuts if cut.hosts == connection.hosts]:
+            self._cuts.remove(cut)
+            connection.cut_after(cut.received_bytes, cut.target)
         connection.client.receiver = _Nobody()
         connection.client.pause_reading()
-        for cut in [cut for cut in self._cuts if {cut[0], cut[1]} == {client, server}]:
-            self._cuts.remove(cut)
-            _set_cut(connection, cut[1], cut[2])
-        connection.server.join(listener.receivers())
+        connection.server.join(receiver)
         return connection
 
-    # ── what decides over delays ──────────────────────────────────────────────────────────────────────────────────────
 
-    def packets(self, data: memoryview, after: float) -> list[Packet]:
-        """Cut `data` by chance, and give each piece its time of arrival."""
-        found = []
-        now = asyncio.get_running_loop().time()
-        for piece in self._pieces(data):
-            after = max(after, now + self._latency()) + self._transfer_s(len(piece))
-            if self._coalesce and self.random.random() < self._coalesce:
-                after += self.random.uniform(0.0, self._latency_s[1])
-            found.append(Packet(piece, after))
-        return found
-
-    def parted(self, source: str, target: str) -> bool:
-        """Return whether a partition holds between the two."""
-        return self._all_parted or frozenset((source, target)) in self._parted
-
-    def ended(self, connection: Connection) -> None:
-        """Forget a connection."""
-        if connection in self._connections:
-            self._connections.remove(connection)
-
-    def _pieces(self, data: memoryview) -> list[memoryview]:
-        if len(data) <= 1 or not self._split or self.random.random() >= self._split:
-            return [data]
-        count = min(self.random.randint(1, PIECES_MAX - 1), len(data) - 1)
-        places = [0, *sorted(self.random.sample(range(1, len(data)), count)), len(data)]
-        return [data[start:end] for start, end in itertools.pairwise(places)]
-
-    def _latency(self) -> float:
-        return self.random.uniform(*self._latency_s)
-
-    def _transfer_s(self, size: int) -> float:
-        return size / self._bandwidth_bytes_s if self._bandwidth_bytes_s else 0.0
+class _Cut(NamedTuple):
+    hosts: frozenset[str]
+    target: str
+    received_bytes: int
 
 
 class _SimulatedListener(Listener):
-    def __init__(self, url: str, host: str, receivers: Callable[[], Receiver], table: dict[str, _SimulatedListener]) -> None:
+    def __init__(self, url: str, receivers: Callable[[], Receiver], table: dict[str, _SimulatedListener]) -> None:
         self.url = url
         self.receivers = receivers
-        self._host = host
+        self._host = _hosts(url)[1]
         self._table = table
 
     async def aclose(self) -> None:
@@ -239,13 +184,13 @@ class _SimulatedListener(Listener):
 
 
 class _Nobody:
-    """Stands for the client's receiver until the answer has reached the client."""
+    """Stands for the client's receiver while the answer is on its way to the client, who neither reads nor writes yet."""
 
     def link_made(self, link: Link) -> None:
         """Nobody hears."""
 
     def get_buffer(self, size_hint: int) -> memoryview:
-        """Nobody is fed: reading is paused."""
+        """Nobody is fed."""
         return memoryview(bytearray(1))
 
     def buffer_updated(self, size: int) -> None:
@@ -274,8 +219,3 @@ def _two(hosts: tuple[str, ...]) -> frozenset[str]:
     except ValueError:
         raise ValueError(f"a connection is between two hosts, {len(hosts)} were named: {', '.join(hosts)}") from None
     return frozenset((first, second))
-
-
-def _set_cut(connection: Connection, target: str, received_bytes: int) -> None:
-    link = connection.client if connection.client.host == target else connection.server
-    link.cut_after_bytes = received_bytes

@@ -30,6 +30,7 @@ class Receiver(Protocol):
 
     def get_buffer(self, size_hint: int) -> memoryview:
         """Return the memory that the next bytes go into, at least one byte."""
+        raise NotImplementedError
 
     def buffer_updated(self, size: int) -> None:
         """Take `size` bytes, written to the start of what `get_buffer` returned."""

@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from penstock.errors import InvalidArgument, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, Link, Listener, Receiver, Transport
@@ -67,7 +67,7 @@ class TcpTransport(Transport):
 class SocketListener(Listener):
     """Takes connections on bound sockets, whatever their family."""
 
-    def __init__(self, url: str, receivers: Callable[[], Receiver], remote_url: Callable[[object], str]) -> None:
+    def __init__(self, url: str, receivers: Callable[[], Receiver], remote_url: Callable[[Any], str]) -> None:
         self.url = url
         self._receivers = receivers
         self._remote_url = remote_url
@@ -87,8 +87,7 @@ class SocketListener(Listener):
                 self._servers.append(await serve(self._link, sock=bound, ssl=tls, backlog=BACKLOG))
         except BaseException:
             await self.aclose()
-            for bound in sockets:
-                bound.close()
+            _close_all(sockets)
             raise
 
     async def aclose(self) -> None:
@@ -108,24 +107,22 @@ class SocketListener(Listener):
 def _bind_all(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
     """Bind one socket to each address; when port 0 was asked for, all take the port that the first was given."""
     bound: list[socket.socket] = []
-    refused: OSError | None = None
-    port: int | None = None
-    try:
-        for family, address in addresses:
-            try:
-                bound.append(_bind(family, address if port is None else (address[0], port, *address[2:])))
-                port = bound[0].getsockname()[1]
-            except OSError as error:
-                refused = error
-                if error.errno not in _NOT_HERE:
-                    raise
-    except BaseException:
-        for one in bound:
-            one.close()
-        raise
+    for family, (host, asked, *rest) in addresses:
+        port = bound[0].getsockname()[1] if bound else asked
+        try:
+            bound.append(_bind(family, (host, port, *rest)))
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                _close_all(bound)
+                raise
     if not bound:
-        raise refused or OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
     return bound
+
+
+def _close_all(sockets: list[socket.socket]) -> None:
+    for one in sockets:
+        one.close()
 
 
 def _bind(family: int, address: _Address) -> socket.socket:

@@ -1,0 +1,119 @@
+"""`penstock call`: one call of any kind, with JSON lines in and out. This module never parses a command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from penstock import TLS, connect
+from penstock.cli import _stdio as stdio
+from penstock.cli._describe import ask, find_method
+from penstock.cli._run import OK, Unusable
+from penstock.codec import JSON
+from penstock.errors import DataLoss, EndOfStream, InvalidArgument
+from penstock.rpc import KINDS, CallOptions, MethodDescription, Peer, Request, Stream
+
+#: Items that are written at a time, at most: what is there goes out together, without waiting for more.
+BATCH_ITEMS: Final = 1024
+#: How long connecting may take, unless the call as a whole has less.
+CONNECT_TIMEOUT_S: Final = 10.0
+
+#: Bytes of JSON as they stand: what arrives is printed, what is read is sent, and nothing is made of it in between.
+_AS_IT_STANDS: Final = JSON.decode_for(msgspec.Raw)
+
+
+class Wanted(NamedTuple):
+    """What the command line asks for."""
+
+    url: str
+    target: str
+    argument: str | None
+    tls: TLS | None
+    options: CallOptions
+    pretty: bool
+
+
+async def call(wanted: Wanted) -> int:
+    """Make the call and print what it brings. Cancelling it cancels the call."""
+    given = None if wanted.argument in {None, "-"} else _checked(str(wanted.argument))
+    output = stdio.Output(pretty=wanted.pretty)
+    timeout = min(CONNECT_TIMEOUT_S, wanted.options.timeout or CONNECT_TIMEOUT_S)
+    async with output.until_broken(), connect(wanted.url, tls=wanted.tls, timeout=timeout) as peer:
+        method = find_method(await ask(peer, wanted.options.metadata), wanted.target)
+        if wanted.argument == "-":
+            given = await _from_input(method)
+        kind, argument = KINDS.index(method.kind), bind(method, given)
+        await _run(peer, Request(method.target, kind, JSON, argument, _AS_IT_STANDS, wanted.options), output)
+    return OK
+
+
+async def _run(peer: Peer, request: Request, output: stdio.Output) -> None:
+    """Make a call of whichever kind: two bits, 1 for a stream of requests, 2 for a stream of responses."""
+    if request.kind == 0:
+        await output.write([await peer.unary(request)])
+        return
+    async with Stream[msgspec.Raw](peer, request, _requests() if request.kind & 1 else None) as stream:
+        if request.kind & 2:
+            async for batch in stream.batches(BATCH_ITEMS):
+                await output.write(batch)
+        else:
+            await output.write([await _only(stream)])
+
+
+async def _only(stream: Stream[msgspec.Raw]) -> msgspec.Raw:
+    try:
+        return await stream.receive()
+    except EndOfStream:
+        raise DataLoss(f"{stream.target}: the call ended without a result") from None
+
+
+def _requests() -> AsyncIterator[msgspec.Raw]:
+    if stdio.is_terminal(stdio.STDIN) and stdio.is_terminal(stdio.STDERR):
+        print("one item a line, as JSON; Ctrl-D ends", file=sys.stderr)
+    return stdio.items()
+
+
+# ── the argument ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _from_input(method: MethodDescription) -> msgspec.Raw:
+    if method.request is not None:
+        raise Unusable(f"{method.target} reads its items from standard input; give its argument on the command line, not as -")
+    return stdio.json_value(await stdio.argument(), "the input")
+
+
+def _checked(text: str) -> msgspec.Raw:
+    try:
+        return stdio.json_value(text.encode(errors="surrogateescape"), "the argument")
+    except InvalidArgument as error:
+        quoted = "; a text is written in two pairs of quotes: '\"text\"'" if text[:1].isalpha() else ""
+        raise Unusable(f"{error}{quoted}") from None
+
+
+def bind(method: MethodDescription, given: msgspec.Raw | None) -> bytes | None:
+    """Return the encoded arguments.
+
+    An object whose keys are all names of parameters gives them by name, an array gives several parameters by place, and anything
+    else is the one argument.
+    """
+    if given is None:
+        return None
+    names = [parameter.name for parameter in method.parameters]
+    first = bytes(given)[:1]
+    if first == b"{":
+        by_name = msgspec.json.decode(given, type=dict[str, msgspec.Raw])
+        if by_name.keys() <= set(names) and (by_name or not any(p.required for p in method.parameters)):
+            return bytes(given)
+    if first == b"[" and len(names) != 1:
+        return _by_place(names, msgspec.json.decode(given, type=list[msgspec.Raw]))
+    return _by_place(names, [given])
+
+
+def _by_place(names: list[str], values: list[Any]) -> bytes:
+    """Give the names to the values; one too many goes as it is, for the callee to say so."""
+    if len(values) > len(names):
+        return JSON.encode(values)
+    return JSON.encode(dict(zip(names, values, strict=False)))

@@ -1,0 +1,159 @@
+"""The scene of the large file, with small calls beside it, in the client process. This module never draws."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import penstock
+from penstock.cli._demo._board import Card, Row, ms, number, percentile, size
+from penstock.cli._demo._files import CHUNK_BYTES, Files
+from penstock.cli._demo._metrics import Metrics, resident_bytes
+from penstock.cli._demo._process import FILE, MB
+from penstock.cli._demo._stage import Stage, held
+
+UPLOAD_BYTES: Final = 64 * MB
+#: Small calls that are remembered; the durations of the scene end long before it does.
+CALLS_MAX: Final = 1_000_000
+#: A person does not notice a call below this; that it holds beside a stream that takes both cores is what is promised here.
+BESIDE_P99_MAX_NS: Final = 50_000_000
+#: What a process may grow by while the file flows through it: windows, buffers and the allocator's slack, not the file.
+GROWTH_BYTES_MAX: Final = 64 * MB
+
+
+class SmallCalls:
+    """Small calls, one after the other, and how long each took."""
+
+    def __init__(self, peer: penstock.Peer) -> None:
+        self.taken_ns: list[int] = []
+        self._metrics = penstock.options(peer.service(Metrics), priority="interactive", timeout=10)
+
+    async def run(self) -> None:
+        """Call until cancelled."""
+        while len(self.taken_ns) < CALLS_MAX:
+            began = time.perf_counter_ns()
+            await self._metrics.uptime_s()
+            self.taken_ns.append(time.perf_counter_ns() - began)
+
+    def p99(self) -> int:
+        """The time in ns that one call in a hundred takes longer than."""
+        return percentile(self.taken_ns, 0.99)
+
+    def __str__(self) -> str:
+        return f"p50 {ms(percentile(self.taken_ns, 0.5))} · p99 {ms(self.p99())} · {number(len(self.taken_ns))} calls"
+
+
+async def file(stage: Stage, card: Card) -> None:
+    """A large file comes while small calls go on; then a part of it goes back."""
+    idle, beside = SmallCalls(stage.peer), SmallCalls(stage.peer)
+    calling = asyncio.create_task(idle.run())
+    await _show_calls(stage, card, "calls alone", idle)
+    await _stop(calling)
+    calling = asyncio.create_task(beside.run())
+    try:
+        await _downloads(stage, card, beside)
+    finally:
+        await _stop(calling)
+    ratio = beside.p99() / (idle.p99() or 1)
+    measured = f"p99 {ms(beside.p99())} beside it, {ms(idle.p99())} alone ({ratio:.1f} ×), {number(len(beside.taken_ns))} calls"
+    card.judge("Small calls keep being answered", measured, held=bool(beside.taken_ns) and beside.p99() < BESIDE_P99_MAX_NS)
+    await _upload(stage, card)
+    await _outside(stage, card)
+
+
+async def _show_calls(stage: Stage, card: Card, label: str, calls: SmallCalls) -> None:
+    until = stage.until(1.5)
+    while time.perf_counter() < until:
+        await asyncio.sleep(0.1)
+        card.show(2, Row(label, str(calls)))
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel, and raise what it may have ended with before."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+# ── down ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _downloads(stage: Stage, card: Card, beside: SmallCalls) -> None:
+    """Fetch the whole file, again until there is enough to measure."""
+    files = penstock.options(stage.peer.service(Files), priority="bulk")
+    told = await files.info(FILE)
+    before = resident_bytes(), await stage.peer.service(Metrics).resident_bytes()
+    began, until, count, whole = time.perf_counter(), stage.until(3), 0, True
+    while count == 0 or time.perf_counter() < until:
+        whole &= told.sha256 == stage.file.sha256 == await _download(stage, card, files, beside)
+        count += 1
+    seconds = time.perf_counter() - began
+    after = resident_bytes(), await stage.peer.service(Metrics).resident_bytes()
+    rate = f"{size(count * told.size / seconds)}/s"
+    times = f"{count} × {size(told.size)}" if count > 1 else size(told.size)
+    verdict = "equal" if whole else "DIFFERENT"
+    card.show(0, Row("down", f"{times} · {rate} · SHA-256 {told.sha256[:8]}… {verdict}", 1.0))
+    card.brief = f"{times}, {rate}, SHA-256 {verdict}, calls beside it {ms(beside.p99())} p99"
+    card.judge("A large file comes whole", f"{times}, SHA-256 {verdict}, {rate}", held=whole)
+    grown = max(now - then for now, then in zip(after, before, strict=True))
+    card.judge("Memory does not grow with the file", f"+{size(max(grown, 0))} in the larger process", held=grown < GROWTH_BYTES_MAX)
+
+
+async def _download(stage: Stage, card: Card, files: Files, beside: SmallCalls) -> str:
+    digest, arrived, began = hashlib.sha256(), 0, time.perf_counter()
+    stream = held(files.read(FILE))
+    async for chunk in stream:
+        await asyncio.to_thread(digest.update, chunk)
+        arrived += len(chunk)
+        seen, rate = stream.statistics(), arrived / (time.perf_counter() - began)
+        card.show(
+            0,
+            Row("down", f"{size(arrived)} · {size(rate)}/s", arrived / stage.file.size),
+            Row("stream", f"{seen.buffered} chunks of {CHUNK_BYTES // 1024} KiB buffered · credit left {seen.credit}"),
+        )
+        if arrived // MB % 20 == 0:
+            card.show(3, Row("calls beside", str(beside)))
+    card.show(3, Row("calls beside", str(beside)))
+    return digest.hexdigest()
+
+
+# ── up ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _upload(stage: Stage, card: Card) -> None:
+    """Send the beginning of the file back under another name."""
+    files, digest, began = stage.peer.service(Files), hashlib.sha256(), time.perf_counter()
+    total = min(UPLOAD_BYTES, stage.file.size)
+
+    def chunks() -> Iterator[bytes]:
+        with (stage.workspace / "files" / FILE).open("rb") as source:
+            sent = 0
+            while chunk := source.read(min(CHUNK_BYTES, total - sent)):
+                sent += len(chunk)
+                digest.update(chunk)
+                rate = sent / (time.perf_counter() - began)
+                card.show(4, Row("up", f"{size(sent)} · {size(rate)}/s", sent / total))
+                yield chunk
+
+    summary = await files.upload("back.bin", chunks())
+    rate = f"{size(total / (time.perf_counter() - began))}/s"
+    whole = (summary.sha256, summary.size) == (digest.hexdigest(), total)
+    verdict = "equal" if whole else "DIFFERENT"
+    card.show(4, Row("up", f"{size(summary.size)} · {rate} · SHA-256 {summary.sha256[:8]}… {verdict}", 1.0))
+    card.judge("An upload arrives whole", f"{size(summary.size)} in {summary.chunks} chunks, SHA-256 {verdict}, {rate}", held=whole)
+
+
+async def _outside(stage: Stage, card: Card) -> None:
+    """Ask for what is not in the folder."""
+    path = "../../../../etc/passwd"
+    try:
+        await stage.peer.service(Files).info(path)
+        answer = "answered!"
+    except penstock.StatusError as error:
+        answer = type(error).__name__
+    card.show(5, Row("outside", f"{path} → {answer}"))
+    card.judge("A path outside of the folder is refused", answer, held=answer == penstock.PermissionDenied.__name__)

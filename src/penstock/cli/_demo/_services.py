@@ -1,0 +1,125 @@
+"""`Numbers` and `Chat`: a producer as fast as it is allowed to be, and a room to talk in. This module never starts a server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Final
+
+import penstock
+
+#: Runs of `Numbers.count` that are remembered; the oldest is forgotten.
+RUNS_MAX: Final = 1024
+#: Lines that may wait for a participant; one who is further behind is shown out, so that nobody waits for the slowest.
+LINES_WAITING_MAX: Final = 64
+
+
+class Number(penstock.Struct, frozen=True, gc=False):
+    """The `n`th number, and when it was made, by the clock that all processes of a machine share (`time.perf_counter_ns`)."""
+
+    n: int
+    made_ns: int
+
+
+class _Run:
+    """One run of `Numbers.count`, seen from outside."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.freed_ns = 0
+        self.freed = asyncio.Event()
+
+
+class Numbers:
+    """Numbers without end, made as fast as the consumer allows."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
+
+    async def count(self, run: str) -> AsyncIterator[Number]:
+        """Count up from 1. `run` is the name to ask about it by."""
+        seen = self._begin(run)
+        try:
+            while True:
+                seen.made += 1
+                yield Number(seen.made, time.perf_counter_ns())
+        finally:
+            seen.freed_ns = time.perf_counter_ns()
+            seen.freed.set()
+
+    async def made(self, run: str) -> int:
+        """Return how many numbers that run has made until now."""
+        return self._run(run).made
+
+    async def freed_ns(self, run: str) -> int:
+        """Return when the clean-up of that run was reached, by the clock of `Number.made_ns`; waits for it."""
+        seen = self._run(run)
+        await seen.freed.wait()
+        return seen.freed_ns
+
+    async def never(self) -> None:
+        """Return never: a call that waits."""
+        await asyncio.Event().wait()
+
+    def _begin(self, run: str) -> _Run:
+        seen = self._runs[run] = _Run()
+        if len(self._runs) > RUNS_MAX:
+            self._runs.popitem(last=False)
+        return seen
+
+    def _run(self, run: str) -> _Run:
+        seen = self._runs.get(run)
+        if seen is None:
+            raise penstock.NotFound(f"there was no run {run!r}")
+        return seen
+
+
+class Line(penstock.Struct, frozen=True):
+    """What somebody said. The room itself has no name."""
+
+    name: str
+    text: str
+
+
+class Chat:
+    """One room. Everybody hears everything, in the same order, themselves included."""
+
+    def __init__(self) -> None:
+        self._room: dict[str, penstock.Sink[Line]] = {}
+
+    async def join(self, name: str, lines: AsyncIterator[str]) -> AsyncIterator[Line]:
+        """Say `lines` and hear what is said. Whoever ends their lines leaves."""
+        if name in self._room:
+            raise penstock.AlreadyExists(f"{name!r} is in the room already")
+        pipe: tuple[penstock.Sink[Line], penstock.Source[Line]] = penstock.pipe(buffer_size=LINES_WAITING_MAX)
+        self._room[name], heard = pipe
+        listening = asyncio.create_task(self._listen(name, lines))
+        try:
+            self._tell(Line("", f"{name} came in"))
+            async for line in heard:
+                yield line
+        finally:
+            listening.cancel()
+            await asyncio.wait([listening])
+            self._leave(name)
+
+    async def _listen(self, name: str, lines: AsyncIterator[str]) -> None:
+        async for text in lines:
+            self._tell(Line(name, text))
+        self._leave(name)
+
+    def _tell(self, line: Line) -> None:
+        for name, sink in list(self._room.items()):
+            try:
+                sink.send_nowait(line)
+            except penstock.WouldBlock:
+                del self._room[name]
+                sink.fail(penstock.ResourceExhausted(f"more than {LINES_WAITING_MAX} lines waited for {name}"))
+
+    def _leave(self, name: str) -> None:
+        sink = self._room.pop(name, None)
+        if sink is not None:
+            self._tell(Line("", f"{name} left"))
+            sink.close()

@@ -1,0 +1,115 @@
+"""What a server serves: asked of it, searched, and as one JSON document with JSON Schema. It never draws."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from penstock.cli._schema import reference
+from penstock.codec import MSGPACK
+from penstock.errors import InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented
+from penstock.rpc import CallOptions, MethodDescription, Peer, Request, ServiceDescription, unknown
+
+#: The built-in service that describes the others.
+DESCRIBE: Final = "Penstock/describe"
+#: How long a server may take to describe itself.
+DESCRIBE_TIMEOUT_S: Final = 10.0
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+async def ask(peer: Peer, metadata: Mapping[str, str]) -> list[ServiceDescription]:
+    """Ask the peer what it serves. Raises `Unimplemented` when it does not say."""
+    options = CallOptions(timeout=DESCRIBE_TIMEOUT_S, metadata=metadata)
+    decode = MSGPACK.decode_for(list[ServiceDescription])
+    try:
+        services: list[ServiceDescription] = await peer.unary(Request(DESCRIBE, 0, MSGPACK, None, decode, options))
+    except (Unimplemented, PermissionDenied, Unauthenticated) as error:
+        raise type(error)(f"{peer.remote} does not describe itself ({DESCRIBE}), which this needs: {error.message}") from error
+    return services
+
+
+def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDescription:
+    """Return the method called "Service/method". Raises `Unimplemented` that says what may have been meant."""
+    methods = {method.target: method for service in services for method in service.methods}
+    found = methods.get(target)
+    if found is not None:
+        return found
+    service, slash, name = target.partition("/")
+    here = next((known for known in services if known.name == service), None)
+    if here is None:
+        names = list(methods) if slash or service not in _names(methods) else [t for t in methods if t.endswith(f"/{service}")]
+        raise Unimplemented(f"there is no service {service!r} here; {unknown(target, names)}")
+    if not slash:
+        raise InvalidArgument(f"{service} is a service; name one of its methods: {', '.join(m.target for m in here.methods)}")
+    raise Unimplemented(f"{service} has no method {name!r}; {unknown(name, [method.name for method in here.methods])}")
+
+
+def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDescription:
+    """Return a service by its name, or by the name of a method of it. Raises `Unimplemented`."""
+    wanted = name.partition("/")[0]
+    found = next((service for service in services if service.name == wanted), None)
+    if found is None:
+        raise Unimplemented(f"there is no service {wanted!r} here; {unknown(wanted, [service.name for service in services])}")
+    return found
+
+
+def without_built_in(services: Sequence[ServiceDescription]) -> list[ServiceDescription]:
+    """Return the services that somebody wrote for this server."""
+    return [service for service in services if service.name != DESCRIBE.partition("/")[0]]
+
+
+def _names(targets: Mapping[str, Any]) -> set[str]:
+    return {target.partition("/")[2] for target in targets}
+
+
+# ── as one document ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def document(services: Sequence[ServiceDescription]) -> str:
+    """Return the services as JSON. Types are JSON Schema 2020-12; every ``$ref`` is found in the document."""
+    definitions: dict[str, Any] = {}
+    described = [_service(service, definitions) for service in services]
+    whole = {"$schema": _DIALECT, "services": described, "$defs": dict(sorted(definitions.items()))}
+    return json.dumps(whole, indent=2, ensure_ascii=False)
+
+
+def _service(service: ServiceDescription, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Describe one service; its types join `definitions`, under a longer name where another service has taken theirs."""
+    taken = {
+        name: f"{service.name}.{name}"
+        for name, schema in service.definitions.items()
+        if definitions.get(name, schema) != schema
+    }
+    for name, schema in service.definitions.items():
+        definitions[taken.get(name, name)] = _renamed(schema, taken)
+    methods = [_renamed(_method(method), taken) for method in service.methods]
+    return {"name": service.name, "doc": service.doc, "methods": methods}
+
+
+def _method(method: MethodDescription) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "target": method.target,
+        "kind": method.kind,
+        "doc": method.doc,
+        "parameters": {
+            "type": "object",
+            "properties": {parameter.name: parameter.schema for parameter in method.parameters},
+            "required": [parameter.name for parameter in method.parameters if parameter.required],
+            "additionalProperties": False,
+        },
+        "request": method.request,
+        "response": method.response,
+    }
+
+
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(part, list):
+        return [_renamed(one, names) for one in part]
+    if not isinstance(part, dict):
+        return part
+    name = reference(part)
+    if name in names:
+        return {**part, "$ref": f"#/$defs/{names[name]}"}
+    return {key: _renamed(value, names) for key, value in part.items()}

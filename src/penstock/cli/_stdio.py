@@ -1,0 +1,216 @@
+"""Standard input and output as ends of streams: read when there is demand, written before more is taken. It never blocks the loop.
+
+The descriptors stay as they are: making them non-blocking would change the terminal of everybody else who has it open. One thread for
+each of them does one blocking call at a time; it is a daemon, so what it still waits for holds up nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import select
+import stat
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import msgspec
+
+from penstock.errors import InvalidArgument
+from penstock.protocol import Settings
+
+STDIN: Final = 0
+STDOUT: Final = 1
+
+#: What is read at a time, and so how far reading is ahead of demand: as much as a pipe holds.
+READ_BYTES: Final = 64 * 1024
+#: The longest line or argument: what the other side would take at most, unless it was told otherwise.
+TEXT_BYTES_MAX: Final = Settings().max_item_bytes
+
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class Aside:
+    """A thread for what blocks: one call at a time."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # holds one at most: who asks waits
+        self._thread: threading.Thread | None = None
+
+    async def run(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Return what `work` returns. Cancelling it forgets the call, which may still go on."""
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+
+        def settle(error: Exception | None, result: Any) -> None:
+            if done.done():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+
+        def job() -> None:
+            error, result = _outcome(work, args)
+            with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, error, result)
+
+        self._start()
+        self._jobs.put(job)
+        return await done
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="penstock-stdio", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+
+
+def _outcome(work: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Exception | None, Any]:
+    try:
+        return None, work(*args)
+    except Exception as error:  # noqa: BLE001 - raised where the result is awaited
+        return error, None
+
+
+# ── standard input ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def items(descriptor: int = STDIN) -> AsyncIterator[msgspec.Raw]:
+    """Iterate over the JSON values of an input, one a line; empty lines are passed over.
+
+    Raises `InvalidArgument` that names the line for what is not JSON. Cancelling it may lose what was read last.
+    """
+    async for number, line in _lines(descriptor):
+        if line and not line.isspace():
+            yield json_value(line, f"line {number} of the input")
+
+
+async def argument(descriptor: int = STDIN) -> bytes:
+    """Read an input to its end. Raises `InvalidArgument` when it is too long for an argument."""
+    aside, parts, size = Aside(), [], 0
+    while part := await aside.run(_read, descriptor):
+        parts.append(part)
+        size += len(part)
+        if size > TEXT_BYTES_MAX:
+            raise InvalidArgument(f"the input is longer than {TEXT_BYTES_MAX} bytes, too long for one argument")
+    return b"".join(parts)
+
+
+def json_value(text: bytes, where: str) -> msgspec.Raw:
+    """Check that `text` is one JSON value and return it as it stands. Raises `InvalidArgument` that says `where` and why."""
+    try:
+        if not text.isascii():
+            text.decode()
+        return _check(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        shown = text[:60].decode(errors="replace").strip()
+        raise InvalidArgument(f"{where} is no JSON: {error}: {shown}{'…' if len(text) > 60 else ''}") from None
+
+
+async def _lines(descriptor: int) -> AsyncIterator[tuple[int, bytes]]:
+    """Iterate over the numbered lines, from 1; the last one need not end."""
+    aside, number = Aside(), 1
+    begun: list[bytes] = []
+    size = 0
+    while part := await aside.run(_read, descriptor):
+        first, *rest = part.split(b"\n")
+        begun.append(first)
+        size += len(first)
+        if size > TEXT_BYTES_MAX:
+            raise InvalidArgument(f"line {number} of the input is longer than {TEXT_BYTES_MAX} bytes, too long for one item")
+        if rest:
+            for line in (b"".join(begun), *rest[:-1]):
+                yield number, line
+                number += 1
+            begun, size = [rest[-1]], len(rest[-1])
+    if size:
+        yield number, b"".join(begun)
+
+
+def _read(descriptor: int) -> bytes:
+    while True:
+        try:
+            return os.read(descriptor, READ_BYTES)
+        except BlockingIOError:  # someone else made the terminal non-blocking
+            select.select([descriptor], [], [])
+
+
+def is_terminal(descriptor: int) -> bool:
+    """Whether a person is there."""
+    return os.isatty(descriptor)
+
+
+# ── standard output ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Output:
+    """JSON values, one a line, or indented when `pretty`; each `write` is out when it returns."""
+
+    def __init__(self, descriptor: int = STDOUT, *, pretty: bool = False) -> None:
+        self._descriptor = descriptor
+        self._pretty = pretty
+        self._aside = Aside()
+
+    async def write(self, values: Sequence[msgspec.Raw]) -> None:
+        """Write encoded values. Raises `BrokenPipeError` when nobody reads any more. Cancelling it may leave half of them."""
+        await self._aside.run(_write, self._descriptor, self._text(values))
+
+    def _text(self, values: Sequence[msgspec.Raw]) -> bytes:
+        text = b"\n".join([*values, b""])
+        if self._pretty:
+            return b"\n".join([*(msgspec.json.format(bytes(value), indent=2) for value in values), b""])
+        if text.count(b"\n") != len(values):  # another implementation may indent what it sends
+            return b"\n".join([*(msgspec.json.format(bytes(value), indent=-1) for value in values), b""])
+        return text
+
+    @asynccontextmanager
+    async def until_broken(self) -> AsyncIterator[None]:
+        """Raise `BrokenPipeError` out of the block as soon as nobody reads any more, even while nothing is written."""
+        loop, task, broken = asyncio.get_running_loop(), asyncio.current_task(), False
+        assert task is not None
+
+        def look() -> None:  # the loop tells of an error as of something to read
+            nonlocal broken
+            loop.remove_reader(self._descriptor)
+            if _is_broken(self._descriptor):
+                broken = True
+                task.cancel()
+
+        watched = _is_pipe(self._descriptor)
+        if watched:
+            loop.add_reader(self._descriptor, look)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if broken and task.uncancel() == 0:
+                raise BrokenPipeError from None
+            raise
+        finally:
+            if watched:
+                loop.remove_reader(self._descriptor)
+
+
+def _write(descriptor: int, text: bytes) -> None:
+    rest = memoryview(text)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:  # someone else made the terminal non-blocking
+            select.select([], [descriptor], [])
+
+
+def _is_pipe(descriptor: int) -> bool:
+    return sys.platform != "win32" and stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+
+
+def _is_broken(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _descriptor, events in poll.poll(0))

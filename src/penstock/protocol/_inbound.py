@@ -1,0 +1,254 @@
+"""What each frame of the peer does to a connection: checks, ledgers, events (PROTOCOL.md §2 to §6). It never sends an item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.errors import ProtocolError
+from penstock.protocol import _events as ev
+from penstock.protocol._compression import plain
+from penstock.protocol._credit import Limit
+from penstock.protocol._decoder import Frame, FrameDecoder
+from penstock.protocol._frames import (
+    COMPRESSED,
+    DECODERS,
+    ITEMS_PREFIX,
+    ITEMS_PREFIX_BYTES,
+    LAST,
+    MORE,
+    FrameType,
+    GoAway,
+    Hello,
+    Open,
+    Ping,
+    Status,
+)
+from penstock.protocol._handshake import check_hello
+from penstock.protocol._receive import Reassembly
+from penstock.protocol._send import BATCH_BYTES
+from penstock.protocol._stream import WireStream, refusal
+
+if TYPE_CHECKING:
+    from penstock.protocol._connection import Connection
+
+
+class Inbound:
+    """The reading side of one connection."""
+
+    __slots__ = ("_c", "_reassembly", "decoder")
+
+    def __init__(self, connection: Connection) -> None:
+        settings = connection.settings
+        self._c = connection
+        self.decoder = FrameDecoder()
+        self._reassembly = Reassembly(
+            settings.max_item_bytes + settings.max_header_bytes + BATCH_BYTES, settings.max_streams, settings.max_buffered_bytes
+        )
+
+    def read(self, size: int, events: list[ev.Event], now_s: float) -> None:
+        """Handle every frame that is complete with `size` more bytes; raise `ProtocolError` at the first bad one."""
+        self.decoder.buffer_updated(size)
+        while not self._c.failed and (frame := self.decoder.next_frame()) is not None:
+            self._on_frame(frame, events, now_s)
+
+    def forget(self, stream_id: int) -> None:
+        """Drop the unfinished message of a stream."""
+        self._reassembly.drop(stream_id)
+
+    def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:
+        kind, flags, stream_id, body = frame
+        if self._c.peer is None and kind != FrameType.HELLO:
+            raise ProtocolError("2.1", f"{FrameType(kind).name} before HELLO")
+        if kind == FrameType.ITEMS:
+            self._on_items(flags, stream_id, body, events)
+        elif kind == FrameType.OPEN:
+            self._on_open(flags, stream_id, body, events)
+        else:
+            self._on_control(kind, stream_id, body, events, now_s)
+
+    def _on_control(self, kind: int, stream_id: int, body: memoryview, events: list[ev.Event], now_s: float) -> None:
+        decoded = self._decode(kind, body)
+        if stream_id:
+            stream = self._c.streams.find(kind, stream_id)
+            if stream is None:
+                self._reassembly.drop(stream_id)  # a call may be cancelled before its argument is complete
+            else:
+                _ON_STREAM[kind](self, stream, decoded, events)
+        else:
+            _ON_CONNECTION[kind](self, decoded, events, now_s)
+
+    def _decode(self, kind: int, body: memoryview | bytes | bytearray) -> Any:
+        if kind != FrameType.OPEN and len(body) > self._c.settings.max_header_bytes:
+            raise ProtocolError("10.2", f"a control frame of {len(body)} bytes, over {self._c.settings.max_header_bytes}")
+        try:
+            return DECODERS[kind].decode(body)
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError("1.7", f"a body of {FrameType(kind).name} that cannot be read: {error}") from error
+
+    def _on_open(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
+        if stream_id not in self._reassembly:
+            self._c.streams.take_id(stream_id)
+        whole = self._whole(stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
+        if whole is None:
+            return
+        opened: Open = self._decode(FrameType.OPEN, whole)
+        if opened.streams_requests == bool(flags & LAST):
+            raise ProtocolError("3.6", "OPEN whose LAST flag does not fit its kind")
+        self._take_stream(stream_id, opened, len(whole), flags, events)
+
+    def _take_stream(self, stream_id: int, opened: Open, size: int, flags: int, events: list[ev.Event]) -> None:
+        refused = refusal(
+            opened,
+            size,
+            self._c.settings,
+            open_streams=self._c.streams.theirs,
+            buffered_bytes=self._c.buffered_bytes,
+            draining=self._c.draining,
+        )
+        if refused is not None:
+            self._c.outbox.tell(FrameType.STATUS, refused, stream_id)
+            return
+        stream = WireStream(opened, callee=True)
+        stream.id = stream_id
+        stream.receives(FrameType.OPEN, flags)
+        stream.send = self._c.send_half(self._c.known_peer(), Limit(opened.credit_items, opened.credit_bytes), opened.codec)
+        self._c.streams.add_theirs(stream)
+        events.append(ev.Opened(stream))
+
+    def _on_items(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
+        stream = self._c.streams.find(FrameType.ITEMS, stream_id)
+        if stream is None:
+            return
+        if len(body) < ITEMS_PREFIX_BYTES:
+            raise ProtocolError("4.1", "ITEMS shorter than its prefix")
+        offset, count = ITEMS_PREFIX.unpack_from(body)
+        half = stream.receive
+        if half is None:
+            raise ProtocolError("3.4", f"ITEMS on stream {stream_id}, whose kind has none in this direction")
+        if stream_id not in self._reassembly and not half.check_start(offset, count):
+            return
+        payload = self._whole(stream_id, flags, (offset, count, flags & ~MORE), body[ITEMS_PREFIX_BYTES:])
+        if payload is None:
+            return
+        payload = plain(payload, self._c.settings.max_item_bytes + BATCH_BYTES, compressed=bool(flags & COMPRESSED))
+        if stream.opened.codec == 0 and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
+            raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
+        stream.receives(FrameType.ITEMS, flags)
+        half.add(offset, count, payload)
+        if not half.discarded:
+            self._c.buffered_bytes += len(payload)
+        events.append(ev.ItemsArrived(stream))
+        if flags & LAST:
+            half.final = half.arrived
+            self._ended(stream, None, events)
+
+    def _whole(self, stream_id: int, flags: int, key: tuple[int, int, int], part: memoryview) -> bytes | bytearray | None:
+        """Return a message that is complete with this frame, None for one that is not."""
+        if not flags & MORE and stream_id not in self._reassembly:
+            return bytes(part)
+        whole = self._reassembly.add(stream_id, key, part)
+        if flags & MORE:
+            return None
+        self._reassembly.drop(stream_id)
+        return whole
+
+    # ── frames of a stream ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_accept(self, stream: WireStream, accept: Any, events: list[ev.Event]) -> None:
+        stream.receives(FrameType.ACCEPT)
+        if stream.send is not None:
+            stream.send.limit.items, stream.send.limit.bytes = accept.credit_items, accept.credit_bytes
+        events.append(ev.Accepted(stream, accept))
+
+    def _on_credit(self, stream: WireStream, credit: Any, events: list[ev.Event]) -> None:
+        stream.receives(FrameType.CREDIT)
+        half = stream.send
+        if half is not None:
+            more = half.limit.raise_to(credit, half.sent)
+            half.consumed()
+            if more:
+                events.append(ev.RoomMade(stream))
+
+    def _on_end(self, stream: WireStream, end: Any, events: list[ev.Event]) -> None:
+        stream.receives(FrameType.END)
+        if stream.receive is not None:
+            stream.receive.finish(end.count)
+        elif end.count:
+            raise ProtocolError("6.2", f"an end after {end.count} items, where none was asked for")
+        self._ended(stream, None, events)
+
+    def _on_status(self, stream: WireStream, status: Any, events: list[ev.Event]) -> None:
+        stream.receives(FrameType.STATUS)
+        if stream.receive is not None and status.code == 0:
+            stream.receive.finish(status.count)
+        self._ended(stream, status, events)
+
+    def _on_cancel(self, stream: WireStream, cancel: Any, events: list[ev.Event]) -> None:
+        stream.receives(FrameType.CANCEL)
+        if stream.callee:
+            stream.sending = "closed"
+            stream.stop_sending()
+            self._c.remove(stream)
+            events.append(ev.CallCancelled(stream, cancel))
+        else:
+            if stream.sending == "open":
+                stream.sending = "ended"
+                stream.stop_sending()
+            events.append(ev.StopSending(stream, cancel))
+
+    def _ended(self, stream: WireStream, status: Status | None, events: list[ev.Event]) -> None:
+        if not stream.callee:
+            stream.sending = "closed"
+            stream.stop_sending()
+            self._c.remove(stream)
+        events.append(ev.Ended(stream, status))
+
+    # ── frames of the connection ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_hello(self, hello: Hello, events: list[ev.Event], now_s: float) -> None:
+        if self._c.peer is not None:
+            raise ProtocolError("2.3", "a second HELLO")
+        check_hello(hello)
+        self._c.peer = hello
+        self.decoder.grow(self._c.settings.max_frame_bytes)
+        self._c.keepalive.handshake_done(now_s)
+        self._c.outbox.tell(FrameType.PING, Ping(self._c.keepalive.ask(now_s)))
+        events.append(ev.Ready(hello))
+
+    def _on_ping(self, ping: Ping, events: list[ev.Event], now_s: float) -> None:
+        self._c.outbox.tell(FrameType.PONG, ping)
+
+    def _on_pong(self, pong: Ping, events: list[ev.Event], now_s: float) -> None:
+        self._c.keepalive.answered(pong.number, now_s)
+
+    def _on_goaway(self, goaway: GoAway, events: list[ev.Event], now_s: float) -> None:
+        self._c.peer_draining = True
+        if goaway.code:
+            self._c.failed = True
+            events.append(ev.Failed(None, f"the peer closed the connection: {goaway.message}"))
+        else:
+            events.append(ev.Draining(goaway))
+
+    def _on_resume(self, resume: Any, events: list[ev.Event], now_s: float) -> None:
+        events.append(ev.ResumeAsked(resume))
+
+    def _on_resumed(self, resumed: Any, events: list[ev.Event], now_s: float) -> None:
+        events.append(ev.ResumeAnswered(resumed))
+
+
+_ON_STREAM: Final[dict[int, Callable[[Inbound, WireStream, Any, list[ev.Event]], None]]] = {
+    FrameType.ACCEPT: Inbound._on_accept,
+    FrameType.CREDIT: Inbound._on_credit,
+    FrameType.END: Inbound._on_end,
+    FrameType.STATUS: Inbound._on_status,
+    FrameType.CANCEL: Inbound._on_cancel,
+}
+_ON_CONNECTION: Final[dict[int, Callable[[Inbound, Any, list[ev.Event], float], None]]] = {
+    FrameType.HELLO: Inbound._on_hello,
+    FrameType.PING: Inbound._on_ping,
+    FrameType.PONG: Inbound._on_pong,
+    FrameType.GOAWAY: Inbound._on_goaway,
+    FrameType.RESUME: Inbound._on_resume,
+    FrameType.RESUMED: Inbound._on_resumed,
+}

@@ -1,0 +1,90 @@
+"""What is left to chance on a simulated network, and which hosts are parted. This module carries no byte and knows no link."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+
+#: How many pieces one write is split into at most.
+PIECES_MAX = 8
+
+
+class Packet:
+    """Bytes that arrive together; no bytes stand for the end of the connection."""
+
+    __slots__ = ("arrival", "data")
+
+    def __init__(self, data: memoryview, arrival: float) -> None:
+        self.data = data
+        self.arrival = arrival
+
+
+class Weather:
+    """Delays, pieces and partitions, drawn from one seed. For the parameters see `SimulatedNetwork`."""
+
+    def __init__(
+        self, seed: int, *, latency_s: tuple[float, float], bandwidth_bytes_s: float | None, split: float, coalesce: float
+    ) -> None:
+        if not 0 <= latency_s[0] <= latency_s[1]:
+            raise ValueError(f"latency_s is {latency_s}: the least and the most, in seconds")
+        self.random = random.Random(seed)
+        self.latency_s = latency_s
+        self._bandwidth_bytes_s = bandwidth_bytes_s
+        self._split = split
+        self._coalesce = coalesce
+        self._parted: set[frozenset[str]] = set()
+        self._all_parted = False
+        self._healed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        parted = "all" if self._all_parted else sorted("|".join(sorted(two)) for two in self._parted) or "none"
+        return f"latency_s={self.latency_s} parted={parted}"
+
+    def packets(self, data: memoryview, after: float) -> list[Packet]:
+        """Cut `data` by chance and give each piece its time of arrival, the first not before `after`."""
+        found = []
+        now = asyncio.get_running_loop().time()
+        for piece in self._pieces(data):
+            after = max(after, now + self._latency()) + self._transfer_s(len(piece))
+            if self._coalesce and self.random.random() < self._coalesce:
+                after += self.random.uniform(0.0, self.latency_s[1])
+            found.append(Packet(piece, after))
+        return found
+
+    def part(self, hosts: frozenset[str] | None) -> None:
+        """Let nothing pass between the two hosts; None: between any."""
+        if hosts is None:
+            self._all_parted = True
+        else:
+            self._parted.add(hosts)
+        self._healed.clear()
+
+    def heal(self) -> None:
+        """End every partition."""
+        self._all_parted = False
+        self._parted.clear()
+        self._healed.set()
+
+    def parted(self, source: str, target: str) -> bool:
+        """Return whether nothing passes between the two now."""
+        return self._all_parted or frozenset((source, target)) in self._parted
+
+    async def cross(self, source: str, target: str) -> None:
+        """Take as long as one packet takes."""
+        await asyncio.sleep(self._latency())
+        while self.parted(source, target):
+            await self._healed.wait()
+
+    def _pieces(self, data: memoryview) -> list[memoryview]:
+        if len(data) <= 1 or not self._split or self.random.random() >= self._split:
+            return [data]
+        count = min(self.random.randint(1, PIECES_MAX - 1), len(data) - 1)
+        places = [0, *sorted(self.random.sample(range(1, len(data)), count)), len(data)]
+        return [data[start:end] for start, end in itertools.pairwise(places)]
+
+    def _latency(self) -> float:
+        return self.random.uniform(*self.latency_s)
+
+    def _transfer_s(self, size: int) -> float:
+        return size / self._bandwidth_bytes_s if self._bandwidth_bytes_s else 0.0

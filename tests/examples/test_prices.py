@@ -1,0 +1,49 @@
+"""The program of the README, in one process and in two."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+
+import pytest
+
+from tests.examples._programs import EXAMPLES, run, serving
+from tests.house._source import ROOT
+
+PRICES = "ACME 101.5\nACME 102.25\nACME 101.75\n"
+
+
+def _program(text: str) -> ast.Module:
+    tree = ast.parse(text)
+    if ast.get_docstring(tree) is not None:
+        del tree.body[0]
+    return tree
+
+
+def _main(name: str) -> list[str]:
+    tree = _program((EXAMPLES / name).read_text(encoding="utf-8"))
+    return next(ast.unparse(node) for node in tree.body if getattr(node, "name", "") == "main").splitlines()
+
+
+@pytest.mark.processes
+def test_the_program_prints_three_prices():
+    assert run("prices.py") == PRICES
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("url", ["tcp://127.0.0.1:0", "unix://{folder}/prices.sock"])
+def test_the_program_in_two_processes_prints_the_same(url, tmp_path):
+    with serving("prices_server.py", url.format(folder=tmp_path)) as served_at:
+        assert run("prices_client.py", served_at) == PRICES
+
+
+def test_the_first_program_of_the_readme_is_the_example():
+    first = re.search(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    program = _program((EXAMPLES / "prices.py").read_text(encoding="utf-8"))
+    assert ast.unparse(ast.parse(first[1])) == ast.unparse(program)
+
+
+def test_over_the_network_one_line_changes():
+    changes = [line for line in difflib.ndiff(_main("prices.py"), _main("prices_client.py")) if line[0] in "+-"]
+    assert [line.split()[:3] for line in changes] == [["-", "async", "with"], ["+", "async", "with"]]
