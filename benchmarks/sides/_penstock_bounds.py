@@ -58,7 +58,8 @@ class StallDriver:
 
         self._stack = AsyncExitStack()
         if transport == "memory":
-            url = await StallServer().serve(transport, folder)
+            self._server = StallServer()
+            url = await self._server.serve(transport, folder)
         tls = _penstock.encryption(transport, folder)
         peer = await self._stack.enter_async_context(penstock.connect(url, tls=tls))
         self._stall: Stall = penstock.options(peer.service(Stall), buffer_size=16)
@@ -70,10 +71,13 @@ class StallDriver:
         start: Callable[[Board, int], Awaitable[None]] = getattr(self, f"_{kind}")
         consumer = asyncio.ensure_future(start(board, size))
         try:
-            return await self._stall_points(board, both=kind == "bidirectional")
+            ahead = await self._stall_points(board, both=kind == "bidirectional")
         finally:
-            consumer.cancel()
+            left = consumer.cancel()
             await asyncio.wait([consumer])
+        if not left:
+            raise AssertionError(f"the consumer did not stall, it ended: {consumer.exception()!r}")
+        return ahead
 
     async def _stall_points(self, board: Board, *, both: bool) -> dict[str, list[int]]:
         ahead = []

@@ -36,7 +36,7 @@ from penstock.errors import (
     WouldBlock,
 )
 from penstock.protocol import Settings
-from penstock.rpc import Call, CallInfo, Peer, Server, Stream, connect, context, options, serve
+from penstock.rpc import Call, CallInfo, CallOptions, Peer, Server, Stream, connect, context, options, serve
 from penstock.streams import Sink, Source, Statistics, pipe, watch_backpressure
 from penstock.transports import TLS
 
@@ -47,6 +47,7 @@ __all__ = [
     "Busy",
     "Call",
     "CallInfo",
+    "CallOptions",
     "Cancelled",
     "ConnectionLost",
     "DataLoss",

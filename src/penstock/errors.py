@@ -57,6 +57,10 @@ class StatusError(PenstockError):
         self.details: dict[str, Any] = dict(details or {})
         self.started = started
 
+    def again(self) -> StatusError:
+        """Return an equal error, for one more place to be raised at: a raised error keeps its traceback."""
+        return type(self)(self.message, self.details, started=self.started)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r})"
 

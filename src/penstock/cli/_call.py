@@ -71,7 +71,7 @@ async def _only(stream: Stream[msgspec.Raw]) -> msgspec.Raw:
 
 
 def _requests() -> AsyncIterator[msgspec.Raw]:
-    if stdio.is_terminal(stdio.STDIN) and stdio.is_terminal(stdio.STDERR):
+    if stdio.is_terminal(stdio.STDIN):
         print("one item a line, as JSON; Ctrl-D ends", file=sys.stderr)
     return stdio.items()
 
@@ -96,8 +96,8 @@ def _checked(text: str) -> msgspec.Raw:
 def bind(method: MethodDescription, given: msgspec.Raw | None) -> bytes | None:
     """Return the encoded arguments.
 
-    An object whose keys are all names of parameters gives them by name, an array gives several parameters by place, and anything
-    else is the one argument.
+    An object whose keys are all names of parameters gives them by name, an array gives several parameters by place, anything else
+    is the one argument.
     """
     if given is None:
         return None

@@ -1,11 +1,14 @@
-"""What a server serves: asked of it, searched, and as one JSON document with JSON Schema. It never draws."""
+"""What a server serves: asked of it, searched, and as one JSON document with JSON Schema. It never looks into a type."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from penstock import TLS, connect
+from penstock.cli._run import OK
 from penstock.cli._schema import reference
 from penstock.codec import MSGPACK
 from penstock.errors import InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented
@@ -16,6 +19,20 @@ DESCRIBE: Final = "Penstock/describe"
 #: How long a server may take to describe itself.
 DESCRIBE_TIMEOUT_S: Final = 10.0
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+async def show(url: str, name: str | None, tls: TLS | None, metadata: Mapping[str, str], *, as_json: bool) -> int:
+    """Print what the server at `url` serves, or the one service called `name`."""
+    async with connect(url, tls=tls) as peer:
+        services = await ask(peer, metadata)
+    services = [find_service(services, name)] if name else without_built_in(services)
+    if as_json or not sys.stdout.isatty():
+        print(document(services), flush=True)
+    else:
+        from penstock.cli._outline import draw
+
+        draw(services, url)
+    return OK
 
 
 async def ask(peer: Peer, metadata: Mapping[str, str]) -> list[ServiceDescription]:

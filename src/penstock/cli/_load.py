@@ -152,5 +152,3 @@ def _raised(error: BaseException) -> str:
 
 def _is_theirs(frame: traceback.FrameSummary) -> bool:
     return not frame.filename.startswith(("<frozen importlib", _OURS))
-
-

@@ -21,7 +21,9 @@ def example(schema: Schema, definitions: Mapping[str, Schema], depth: int = _EXA
     """Return a value of the type, to show how one is written."""
     if "$ref" in schema:
         schema = definitions.get(reference(schema), {})
-    given = next((schema[key] for key in ("default", "const") if key in schema), None) or next(iter(schema.get("enum", ())), None)
+    given = next((schema[key] for key in ("default", "const") if key in schema), None) or next(
+        iter(schema.get("enum", ())), None
+    )
     if given is not None or depth == 0:
         return given
     if "anyOf" in schema:
@@ -33,9 +35,7 @@ def example(schema: Schema, definitions: Mapping[str, Schema], depth: int = _EXA
 
 def _example_object(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> dict[str, Any]:
     required = schema.get("required", ())
-    return {
-        name: example(part, definitions, depth) for name, part in schema.get("properties", {}).items() if name in required
-    }
+    return {name: example(part, definitions, depth) for name, part in schema.get("properties", {}).items() if name in required}
 
 
 def _example_array(schema: Schema, definitions: Mapping[str, Schema], depth: int) -> list[Any]:

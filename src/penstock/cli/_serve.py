@@ -39,7 +39,7 @@ async def serve(served: Served, stopping: asyncio.Event) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     async with AsyncExitStack() as stack:
         services = [await make(found, spec, stack) for spec, found in served.found]
-        server = await stack.enter_async_context(_serving(services, served))
+        server = await _begin(services, served, stack)
         for url in served.urls:
             await server.listen(url, served.tls if is_encrypted(url) else None)
         _announce(server, services, served.hint)
@@ -53,9 +53,9 @@ def is_encrypted(url: str) -> bool:
     return url.partition("://")[0] not in PLAIN
 
 
-def _serving(services: Sequence[object], served: Served) -> serving:  # type: ignore[valid-type]
+async def _begin(services: Sequence[object], served: Served, stack: AsyncExitStack) -> Server:
     try:
-        return serving(*services, listen=[], expose_errors=served.expose_errors)
+        return await stack.enter_async_context(serving(*services, listen=[], expose_errors=served.expose_errors))
     except (TypeError, ValueError) as error:
         raise Unusable(str(error)) from None
 

@@ -35,6 +35,12 @@ def decode_other(kind: type, value: object) -> object:
     raise NotImplementedError(f"{kind.__qualname__} cannot be decoded")
 
 
+#: What encoding raises for a value that cannot travel.
+UNENCODABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
+#: What decoding raises for bytes that do not fit their type.
+UNDECODABLE: Final = (msgspec.DecodeError, ValueError, TypeError, RecursionError)
+
+
 class Decode(NamedTuple):
     """How to read one type: a single value, a batch, and a batch whose items are tried one by one."""
 
@@ -48,7 +54,7 @@ class Decode(NamedTuple):
         try:
             for raw in self.raws(payload):
                 items.append(self.value(raw))  # noqa: PERF401 - what was read before the error counts
-        except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
+        except UNDECODABLE as error:
             return items, error
         return items, None
 

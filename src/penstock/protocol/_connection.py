@@ -1,8 +1,8 @@
-"""One connection, without any I/O: routes frames through tables to the ledgers. It never waits and never reads a clock.
+"""One connection, without any I/O: what the program commands, what there is to write, what is due. It never reads a clock.
 
 Bytes go in (`get_buffer`, `buffer_updated`), events come out; commands go in (`open`, `accept`, `end`, `cancel` …), bytes come
-out (`data_to_send`). `_inbound` knows what each frame does. Every rule lives in a ledger of its own: `_table`, `_states`, `_credit`, `_send`, `_receive`, `_outbox`,
-`_keepalive`.
+out (`data_to_send`). `_inbound` routes the peer's frames through a table; every rule lives in a ledger of its own: `_table`,
+`_states`, `_credit`, `_send`, `_receive`, `_outbox`, `_keepalive`.
 """
 
 from __future__ import annotations

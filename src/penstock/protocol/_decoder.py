@@ -96,8 +96,8 @@ class FrameDecoder:
 
     def _too_long(self, length: int) -> str:
         first = bytes(self._view[self._start : self._start + HEADER_BYTES])
-        if first[:4] in {b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"PRI "}:
+        if first[:4] in {b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"PRI ", b"HTTP"}:
             return "the other side speaks HTTP, not Penstock"
-        if first[:2] == b"\x16\x03":
+        if first[:2] in {b"\x16\x03", b"\x15\x03"}:
             return "the other side speaks TLS to a plain port; use tls:// at both ends"
         return f"a frame of {length} bytes, where at most {self.limit_bytes} are allowed"

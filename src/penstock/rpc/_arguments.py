@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from penstock.codec import Codec
+from penstock.codec import UNDECODABLE, UNENCODABLE, Codec
 from penstock.errors import InvalidArgument
 
 #: How an encoded array begins: "[" in JSON; fixarray, array 16 and array 32 in msgpack.
@@ -77,7 +77,7 @@ class Arguments:
             values = self._bind(args, kwargs)
         try:
             return codec.encode(values), requests
-        except (TypeError, ValueError, RecursionError) as error:
+        except UNENCODABLE as error:
             raise InvalidArgument(f"{self.target}: {error}") from error
 
     def _split(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]]:
@@ -111,7 +111,7 @@ class Arguments:
         shape = self._array if encoded[0] in _ARRAYS else self._map
         try:
             values = codec.decode_for(shape).value(encoded)
-        except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise InvalidArgument(f"{self.target}: {self._explain(str(error))}") from None
         return {p.name: getattr(values, p.name) for p in self.parameters}
 
@@ -125,10 +125,11 @@ class Arguments:
         found = _INDEX.search(text)
         if found and int(found[1]) < len(names):
             name = names[int(found[1])]
-            return f"argument `{name}`: {_INDEX.sub(name, text, count=1)}"
+            return f"argument `{name}`: {_INDEX.sub(name, text, count=1).removesuffix(f' - at `{name}`')}"
         named = _NAME.search(text)
         if named:
-            return f"argument `{named[1]}`: {_NAME.sub(named[1], text, count=1)}"
+            name = named[1]
+            return f"argument `{name}`: {_NAME.sub(name, text, count=1).removesuffix(f' - at `{name}`')}"
         short = _SHORT.search(text)
         if short:
             got = int(next(part for part in reversed(short.groups()) if part is not None))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 import msgspec
 
-from penstock.codec import Codec, Decode
+from penstock.codec import UNDECODABLE, Codec, Decode
 from penstock.errors import (
     Cancelled,
     DataLoss,
@@ -279,7 +279,7 @@ class Unary(Endpoint):
         try:
             (result,) = self._decode.batch(payload)
             self.future.set_result(result)
-        except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
+        except UNDECODABLE as error:
             self.future.set_exception(DataLoss(f"{self._target}: its result does not fit its type: {error}"))
 
     def on_ended(self, status: Status | None) -> None:
@@ -321,8 +321,7 @@ def open_stream(
         if left_s <= 0:
             raise DeadlineExceeded(f"{request.target}: the deadline passed before the call began", started=False)
         deadline_ms = int(left_s * 1000) or 1
-    if session.lost is not None:
-        raise session.lost
+    session.check_open()
     opened = Open(
         request.target,
         request.kind,

@@ -39,6 +39,9 @@ class Dispatcher:
     """The services of one side, ready to be called."""
 
     def __init__(self, services: Sequence[object], interceptors: Sequence[Interceptor], *, expose_errors: bool) -> None:
+        for service in services:
+            if isinstance(service, type):
+                raise TypeError(f"{service.__name__} is a class; serve an object of it: {service.__name__}()")
         self.services = [(service_of(type(service)), service) for service in services]
         self.interceptors = tuple(interceptors)
         self.expose_errors = expose_errors

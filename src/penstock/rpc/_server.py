@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -99,7 +99,7 @@ async def serve(
     reflection.describes = [service for service, _object in dispatcher.services]
     server = Server(dispatcher, chosen)
     try:
-        for url in [listen] if isinstance(listen, str) else listen:
+        for url in [listen] if isinstance(listen, str) or not isinstance(listen, Iterable) else listen:
             await server.listen(url, tls)
         yield server
     finally:

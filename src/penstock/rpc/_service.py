@@ -58,6 +58,8 @@ class Service(NamedTuple):
 
 def service_of(cls: type[Any]) -> Service:
     """Read a class. Raises `TypeError`, naming method and parameter, for a type that cannot travel."""
+    if not isinstance(cls, type):
+        raise TypeError(f"{cls!r} is no class; a stub is made from the class of a service: peer.service({type(cls).__name__})")
     return _read(cast("Hashable", cls))
 
 

@@ -146,6 +146,12 @@ class Session:
             for sink in tuple(self.waiting_sinks):
                 sink.on_room()
 
+    def check_open(self) -> None:
+        """Raise why no call can begin on a connection that is gone."""
+        if self.lost is not None:
+            kind = Unavailable if isinstance(self.lost, Cancelled) else type(self.lost)
+            raise kind(self.lost.message, started=False)
+
     def lose(self, error: StatusError) -> None:
         """Everything on this connection is over; every endpoint is told why. Idempotent."""
         if self.lost is not None:
@@ -161,7 +167,7 @@ class Session:
         for stream in self.connection.streams.all():
             stream.stop_sending()
             if stream.endpoint is not None:
-                stream.endpoint.on_lost(error)
+                stream.endpoint.on_lost(error.again())
 
     def close(self) -> None:
         """Write what is queued, then close the link; `closed` is done when it is."""

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from penstock.codec import Codec
-from penstock.errors import StatusError, StreamClosed, WouldBlock
+from penstock.codec import UNENCODABLE, Codec
+from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import WHOLE_BYTES, SendHalf, Status, WireStream
 from penstock.session._source import state_of
 from penstock.streams import Pressure, Sink, Statistics, feeding
@@ -70,7 +70,10 @@ class RemoteSink(Sink[T]):
                 await self._room()
             async for item in iterator:
                 large = type(item) is bytes and len(item) >= WHOLE_BYTES
-                room = self._push(item) if large else half.push(encode_into, item)
+                try:
+                    room = self._push(item) if large else half.push(encode_into, item)
+                except UNENCODABLE as error:
+                    raise self._unfit(error) from error
                 if not stream.ready:
                     self.session.touch(stream)
                 if half.count == 0:
@@ -143,7 +146,16 @@ class RemoteSink(Sink[T]):
         half = self._half
         if type(item) is bytes and len(item) >= WHOLE_BYTES and not half.layout.end:
             return half.push_whole(item)
-        return half.push(self._encode_into, item)
+        try:
+            return half.push(self._encode_into, item)
+        except UNENCODABLE as error:
+            raise self._unfit(error) from error
+
+    def _unfit(self, error: Exception) -> Exception:
+        """Return what an item that cannot be encoded means: a bad argument of a caller, a mistake of a callee."""
+        if self.stream.callee:
+            return TypeError(f"{self.stream.opened.target} yielded or returned what cannot travel: {error}")
+        return InvalidArgument(f"{self.stream.opened.target}: {error}")
 
     async def _leave(self) -> None:
         """A batch is full: write it, and let others have a turn."""

@@ -12,9 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import msgspec
-
-from penstock.codec import Decode
+from penstock.codec import UNDECODABLE, Decode
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
 from penstock.protocol import BATCH_BYTES, ReceiveHalf, WireStream
 from penstock.streams import Pressure, Source, Statistics, StreamState
@@ -61,7 +59,7 @@ class RemoteSource(Source[T]):
         self.waiter: asyncio.Future[None] | None = None
         self._half = half
         self._decode = decode
-        self._bad: Exception | None = None
+        self._bad: StatusError | None = None
         self._burst_bytes = 0
         self._pressure: Pressure | None = None
         self._chunk: Iterator[T] = iter(())  # what is being handed out, without its last item
@@ -164,6 +162,7 @@ class RemoteSource(Source[T]):
         """Drop what waits: the consumer left."""
         if self.outcome is None or self._half.queue or self._held() or self._rest:
             self.outcome = outcome
+        self._half.grant.consumed_items += self._pending - self._held()
         self._chunk, self._last, self._rest, self._pending, self._pending_bytes = iter(()), _NOTHING, [], 0, 0
         if self.stream is not None:
             self.session.connection.discard(self.stream)
@@ -198,8 +197,7 @@ class RemoteSource(Source[T]):
         items = self._rest
         if not items:
             if self._bad is not None:
-                self.fail_locally(self._bad)  # type: ignore[arg-type]
-                self._bad = None
+                self._spoil(self._bad)
                 return False
             if not self._half.queue:
                 return False
@@ -215,6 +213,14 @@ class RemoteSource(Source[T]):
         self._chunk = iter(items)
         return True
 
+    def _spoil(self, error: StatusError) -> None:
+        """The next item is a bad one: the stream fails here, whatever else was known of its end."""
+        self._bad = None
+        if self.outcome is None:
+            self.fail_locally(error)
+        else:
+            self.outcome = error
+
     def _next_batch(self) -> list[T]:
         first, count, payload = self._half.queue.pop(0)
         self._pending_bytes = len(payload)
@@ -223,8 +229,8 @@ class RemoteSource(Source[T]):
             items = self._decode.batch(payload)
             if len(items) == count:
                 return items
-            raise ValueError(f"{len(items)} items in a batch of {count}")  # noqa: TRY301 - handled as any bad batch
-        except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{len(items)} items in a batch of {count}")
+        except UNDECODABLE as error:
             items, why = self._decode.one_by_one(payload)
             self._bad = self.bad_item(f"{self.target}: item {first + len(items)} does not fit its type: {why or error}")
             self._half.queue.clear()

@@ -29,6 +29,8 @@ _EXAMPLES = {
 
 def scheme_of(url: str, known: Collection[str]) -> str:
     """Return the scheme of `url`, one of `known`. Raises `InvalidArgument` with what was probably meant."""
+    if not isinstance(url, str):
+        raise InvalidArgument(f"{url!r} is not a URL: it is a string, as in {_examples(known)}")
     _refuse_unreadable(url)
     scheme, separator, _ = url.partition("://")
     if not separator:

@@ -89,8 +89,8 @@ async def leave(stage: Stage, card: Card) -> None:
         taken: list[int] = []
         for turn in range(ROUNDS):
             taken.append(await _freed_after(stage, f"{name} {turn}", way))
-            figures = f"clean-up after {ms(taken[-1])} · median {ms(percentile(taken, 0.5))} · most {ms(max(taken))}"
-            card.show(line, Row(name, f"{figures} · {len(taken)} of {ROUNDS}", len(taken) / ROUNDS))
+            figures = f"{ms(taken[-1])} · median {ms(percentile(taken, 0.5))} · most {ms(max(taken))}"
+            card.show(line, Row(name, figures, len(taken) / ROUNDS))
             await stage.pause(0.04)
         everything += taken
     median, most = ms(percentile(everything, 0.5)), ms(max(everything))
@@ -112,6 +112,7 @@ async def _freed_after(stage: Stage, run: str, way: Callable[[penstock.Stream[Nu
 async def lose(stage: Stage, card: Card) -> None:
     """Kill a server in the middle of a stream and of a call that waits."""
     async with server_process(stage.workspace, throw_away=True) as server, penstock.connect(server.urls[0]) as peer:
+        stage.pids.append(server.pid)
         numbers, received = peer.service(Numbers), [0]
         consuming = asyncio.create_task(_outcome(_consume(numbers, received)))
         waiting = asyncio.create_task(_outcome(numbers.never()))

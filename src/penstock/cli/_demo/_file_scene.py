@@ -96,7 +96,7 @@ async def _downloads(stage: Stage, card: Card, beside: SmallCalls) -> None:
     rate = f"{size(count * told.size / seconds)}/s"
     times = f"{count} × {size(told.size)}" if count > 1 else size(told.size)
     verdict = "equal" if whole else "DIFFERENT"
-    card.show(0, Row("down", f"{times} · {rate} · SHA-256 {told.sha256[:8]}… {verdict}", 1.0))
+    card.show(0, Row("down", f"{times} · {rate} · SHA-256 {told.sha256[:8]}… {verdict}"))
     card.brief = f"{times}, {rate}, SHA-256 {verdict}, calls beside it {ms(beside.p99())} p99"
     card.judge("A large file comes whole", f"{times}, SHA-256 {verdict}, {rate}", held=whole)
     grown = max(now - then for now, then in zip(after, before, strict=True))
@@ -143,7 +143,7 @@ async def _upload(stage: Stage, card: Card) -> None:
     rate = f"{size(total / (time.perf_counter() - began))}/s"
     whole = (summary.sha256, summary.size) == (digest.hexdigest(), total)
     verdict = "equal" if whole else "DIFFERENT"
-    card.show(4, Row("up", f"{size(summary.size)} · {rate} · SHA-256 {summary.sha256[:8]}… {verdict}", 1.0))
+    card.show(4, Row("up", f"{size(summary.size)} · {rate} · SHA-256 {summary.sha256[:8]}… {verdict}"))
     card.judge("An upload arrives whole", f"{size(summary.size)} in {summary.chunks} chunks, SHA-256 {verdict}, {rate}", held=whole)
 
 

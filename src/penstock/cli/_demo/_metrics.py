@@ -39,6 +39,13 @@ def resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process."""
+    import psutil
+
+    return bool(psutil.pid_exists(pid))
+
+
 class Metrics:
     """Live figures of the machine that the server runs on."""
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import penstock
 from penstock.cli._demo import _end_scenes, _file_scene, _scenes
-from penstock.cli._demo._board import Board, Card, size
-from penstock.cli._demo._metrics import is_available
+from penstock.cli._demo._board import Board, Card, Verdict
+from penstock.cli._demo._metrics import is_available, is_running
 from penstock.cli._demo._plain import PlainScreen
-from penstock.cli._demo._process import DemoError, ServerProcess, server_process, write_file
+from penstock.cli._demo._process import DemoError, server_process, write_file
 from penstock.cli._demo._stage import Stage
 from penstock.cli._loop import loop_factory
 
@@ -30,7 +31,8 @@ NORMAL_S: Final = 25.0
 TIMEOUT_S: Final = 55.0
 #: How long a finished scene stays before the next one begins.
 LINGER_S: Final = 0.7
-INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130  # as a shell says it
+TERMINATED: Final = 143
 
 Scene = Callable[[Stage, Card], Awaitable[None]]
 
@@ -47,7 +49,7 @@ def scenes() -> list[tuple[Card, Scene]]:
     ]
 
 
-class Screen(Protocol):
+class Screen(AbstractContextManager["Screen"], Protocol):
     """Where the board is shown, every `every_s` seconds and when a scene begins or ends."""
 
     every_s: float
@@ -55,23 +57,127 @@ class Screen(Protocol):
     def draw(self, board: Board) -> None:
         """Show how everything stands."""
 
+    def summarize(self, verdicts: Sequence[Verdict], seconds: float) -> None:
+        """Show what was promised and what was measured, after the rest."""
+
+
+class Demo:
+    """One showing of the demo."""
+
+    def __init__(self, screen: Screen, *, file_mb: int, pace: float) -> None:
+        self.scenes = scenes()
+        self.board = Board(*(card for card, _scene in self.scenes))
+        self.pids: list[int] = []
+        self._screen = screen
+        self._file_mb = file_mb
+        self._pace = pace
+
+    async def play(self, workspace: Path) -> None:
+        """Play everything. Raises `DemoError`. Cancelling it ends the other processes."""
+        _cancel_on_signals()
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await _first_of(self._draw(), self._play(workspace))
+        except TimeoutError:
+            raise DemoError(f"the demo was not over within {TIMEOUT_S:g} s") from None
+        self._screen.draw(self.board)
+
+    async def _draw(self) -> None:
+        while True:
+            self._screen.draw(self.board)
+            await asyncio.sleep(self._screen.every_s)
+
+    async def _play(self, workspace: Path) -> None:
+        self.board.heading = f"writing a file of {self._file_mb} MB, starting the server process …"
+        file = await asyncio.to_thread(write_file, workspace, self._file_mb)
+        async with server_process(workspace) as server, penstock.connect(server.urls[0]) as peer:
+            self.pids.append(server.pid)
+            loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
+            self.board.heading = f"client {os.getpid()} ⇄ server {server.pid} · {server.urls[0]} · {loop}"
+            stage = Stage(peer, server, workspace, file, self._pace, self.pids)
+            await _first_of(server.watch(), self._play_scenes(stage))
+
+    async def _play_scenes(self, stage: Stage) -> None:
+        beside = asyncio.create_task(self._play_scene(stage, *self.scenes[0]))
+        try:
+            await stage.pause(LINGER_S)
+            for card, scene in self.scenes[1:]:
+                await self._play_scene(stage, card, scene)
+                await stage.pause(LINGER_S)
+        finally:
+            beside.cancel()
+            await asyncio.wait([beside])
+
+    async def _play_scene(self, stage: Stage, card: Card, scene: Scene) -> None:
+        card.state = "running"
+        self._screen.draw(self.board)
+        try:
+            await scene(stage, card)
+        except (penstock.PenstockError, OSError) as error:
+            card.judge(f"{card.title}: the scene is played", f"{type(error).__name__}: {error}", held=False)
+        finally:
+            card.finish()
+        self._screen.draw(self.board)
+
 
 def run(*, plain: bool, file_mb: int | None, seconds: float | None) -> int:
     """See `run_demo`."""
     if not is_available():
-        return _refuse("the demo shows live figures of this machine with psutil: pip install 'penstock[demo]'")
-    screen = PlainScreen() if plain or not sys.stdout.isatty() else _live_screen()
-    played = scenes()
-    board = Board(*(card for card, _scene in played))
+        return _refuse("the demo shows live figures of this machine by psutil; get it with: pip install 'penstock[demo]'")
+    screen: Screen = PlainScreen() if plain or not sys.stdout.isatty() else _live_screen()
+    demo = Demo(screen, file_mb=FILE_MB if file_mb is None else file_mb, pace=(seconds or NORMAL_S) / NORMAL_S)
     began = time.monotonic()
+    workspace = Path(tempfile.mkdtemp(prefix="penstock-demo-"))
     try:
-        with tempfile.TemporaryDirectory(prefix="penstock-demo-", ignore_cleanup_errors=True) as folder:
-            with screen, asyncio.Runner(loop_factory=loop_factory()) as runner:
-                runner.run(_play(screen, board, played, Path(folder), file_mb or FILE_MB, (seconds or NORMAL_S) / NORMAL_S))
+        with screen, asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(demo.play(workspace))
     except DemoError as error:
         return _refuse(str(error))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        print("interrupted; the server process has ended and the files are removed", file=sys.stderr)
-        return INTERRUPTED
-    screen.summarize(board.verdicts, time.monotonic() - began)
-    return 0 if all(card.state == "held" for card in board.cards) else 1
+    except (KeyboardInterrupt, asyncio.CancelledError) as stop:
+        print("penstock demo: stopped; its processes have ended, its files are removed", file=sys.stderr)
+        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+    verdicts = [*demo.board.verdicts, _nothing_left(demo.pids, workspace)]
+    screen.summarize(verdicts, time.monotonic() - began)
+    return 0 if all(verdict.held for verdict in verdicts) else 1
+
+
+def _nothing_left(pids: Sequence[int], workspace: Path) -> Verdict:
+    running = [pid for pid in pids if is_running(pid)]
+    files = "its folder is there" if workspace.exists() else "no file"
+    held = not running and not workspace.exists()
+    return Verdict("Nothing is left behind", f"{len(running)} of {len(pids)} processes running, {files}", held)
+
+
+def _live_screen() -> Screen:
+    from penstock.cli._demo._view import LiveScreen  # only a terminal needs what it imports
+
+    return LiveScreen()
+
+
+def _refuse(why: str) -> int:
+    print(f"penstock demo: {why}", file=sys.stderr)
+    return 1
+
+
+def _cancel_on_signals() -> None:
+    """End in order when told to, not only by Ctrl-C, which the runner sees to."""
+    task = asyncio.current_task()
+    assert task is not None
+    for name in ("SIGTERM", "SIGHUP"):
+        with suppress(NotImplementedError, AttributeError):  # not on every system
+            asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)
+
+
+async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all of them until one ends; cancel the others; raise what that one raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()

@@ -16,13 +16,14 @@ T = TypeVar("T")
 
 
 class Stage(NamedTuple):
-    """`pace` stretches every duration of the scenes, which are given for a demo of `NORMAL_S` seconds."""
+    """`pace` stretches every duration in the scenes. `pids` are the processes that were started."""
 
     peer: penstock.Peer
     server: ServerProcess
     workspace: Path
     file: FileInfo
     pace: float
+    pids: list[int]
 
     async def pause(self, seconds: float) -> None:
         """Wait, so that eyes can follow."""

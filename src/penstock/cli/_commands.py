@@ -1,0 +1,231 @@
+"""The commands and their options, as click knows them. What a command does is elsewhere, and imported when it is run."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from penstock.cli._run import BROKEN_PIPE, SIGNAL, run, tell
+
+if TYPE_CHECKING:
+    from penstock import TLS
+    from penstock.rpc import CallOptions
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+#: Where `serve` listens unless it is told: this machine only.
+DEFAULT_URL: Final = "tcp://127.0.0.1:7700"
+
+EXIT_CODES: Final = """\b
+Exit codes:
+    0   the call ended well
+    1   something else went wrong
+    2   the command cannot be run as it was given
+   65   cancelled               73   failed precondition
+   66   unknown                 74   aborted
+   67   invalid argument        75   out of range
+   68   deadline exceeded       76   unimplemented
+   69   not found               77   internal
+   70   already exists          78   unavailable, connection lost
+   71   permission denied       79   data loss
+   72   resource exhausted      80   unauthenticated
+  130   Ctrl-C                 141   nobody reads the output
+  143   SIGTERM
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        result = commands.main(arguments, prog_name="penstock", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        tell(error.format_message())
+        return error.exit_code
+    except click.Abort:
+        return SIGNAL + 2
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    return result if isinstance(result, int) else 0
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda *given: _show_version(*given))
+def commands() -> None:
+    """Typed streams under backpressure, from the command line.
+
+    \b
+    penstock serve shop.py:Prices                     serve a class
+    penstock describe tcp://127.0.0.1:7700            what is there
+    penstock call tcp://127.0.0.1:7700 Prices/watch '"AAPL"' | head -3
+    penstock demo                                     two processes, live
+    """
+
+
+def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click calls it so
+    if wanted:
+        from importlib.metadata import version
+
+        python = ".".join(map(str, sys.version_info[:3]))
+        click.echo(f"penstock {version('penstock')} (Python {python})")
+        context.exit()
+
+
+# ── options that several commands have ────────────────────────────────────────────────────────────────────────────────
+
+
+def _all(*decorators: Callable[[C], C]) -> Callable[[C], C]:
+    def decorate(command: C) -> C:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+_FILE: Final = click.Path(exists=True, dir_okay=False)
+_SECONDS: Final = click.FloatRange(min=0, min_open=True)
+
+tls_options = _all(
+    click.option("--dev-tls", is_flag=True, help="Use the throw-away certificate of this user and machine."),
+    click.option(
+        "--tls-ca", "--ca", type=_FILE, metavar="PATH", help="Whom to trust, as PEM (default: the system's authorities)."
+    ),
+    click.option("--cert", type=_FILE, metavar="PATH", help="The certificate of this side, as PEM."),
+    click.option("--key", type=_FILE, metavar="PATH", help="Its private key, as PEM (default: in the file of --cert)."),
+)
+metadata_option = click.option(
+    "-m", "--metadata", multiple=True, metavar="KEY=VALUE", help="Send a pair of strings with the call; repeat it for more."
+)
+
+
+def _tls(urls: Sequence[str], given: dict[str, Any], *, server: bool) -> TLS | None:
+    """Make of the TLS options what `urls` need, and see that they fit together."""
+    from penstock import TLS
+    from penstock.cli._serve import is_encrypted
+
+    dev, cert, key, ca = (given.pop(name) for name in ("dev_tls", "cert", "key", "tls_ca"))
+    own = cert or key or ca
+    if dev and own:
+        raise click.UsageError("--dev-tls makes its own certificate; leave out --cert, --key and --tls-ca")
+    if key and not cert:
+        raise click.UsageError("--key needs --cert, the certificate that it belongs to")
+    if not any(map(is_encrypted, urls)):
+        if dev or own:
+            raise click.UsageError(f"{', '.join(urls)} is not encrypted, so it takes no certificate; did you mean tls://…?")
+        return None
+    if server and not (dev or cert):
+        raise click.UsageError("tls:// needs a certificate: --dev-tls makes one for this machine, --cert and --key use yours")
+    return TLS.development() if dev else TLS.production(cert, key, ca)
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    for pair in given:
+        if not pair.partition("=")[1]:
+            raise click.UsageError(f"-m {pair}: metadata is written key=value")
+    return {key: value for key, _, value in (pair.partition("=") for pair in given)}
+
+
+def _options(given: dict[str, Any]) -> CallOptions:
+    from penstock.rpc import CallOptions
+
+    names = ("timeout", "idle_timeout", "buffer_size", "priority")
+    return CallOptions(**{name: given[name] for name in names}, metadata=_pairs(given["metadata"]))
+
+
+# ── the commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@commands.command(epilog=EXIT_CODES)
+@click.argument("url")
+@click.argument("method", metavar="SERVICE/METHOD")
+@click.argument("argument", metavar="[JSON]", required=False)
+@click.option("--timeout", type=_SECONDS, metavar="SECONDS", help="The whole call must be over by then.")
+@click.option(
+    "--idle-timeout", type=_SECONDS, metavar="SECONDS", help="Every item must come within this time of the one before."
+)
+@click.option("--buffer-size", type=click.IntRange(min=1), metavar="ITEMS", help="How far the producer may be ahead.")
+@click.option("--priority", type=click.Choice(["interactive", "normal", "bulk"]), default="normal", help="Who goes first.")
+@metadata_option
+@click.option("--pretty", is_flag=True, help="Indent the JSON.")
+@tls_options
+def call(url: str, method: str, argument: str | None, **given: Any) -> int:
+    """Call a method of any kind, with JSON in and out.
+
+    JSON is the argument: an object whose keys are all names of parameters gives them by name, an array gives several parameters by
+    place, anything else is the one argument; - reads it from standard input. bytes are written as base64.
+
+    A method that takes a stream reads its items from standard input, one JSON value a line, as fast as they are wanted. A stream of
+    results is printed one JSON value a line. Ctrl-C cancels the call.
+
+    \b
+    penstock call tcp://127.0.0.1:7700 Prices/quote '"AAPL"'
+    penstock call tcp://127.0.0.1:7700 Prices/watch '{"symbol": "AAPL"}' --buffer-size 8
+    penstock call tcp://127.0.0.1:7700 Prices/record < prices.ndjson
+    """
+    from penstock.cli._call import Wanted
+    from penstock.cli._call import call as make_call
+
+    tls = _tls([url], given, server=False)
+    return run(make_call(Wanted(url, method, argument, tls, _options(given), given["pretty"])))
+
+
+@commands.command()
+@click.argument("services", metavar="MODULE:CLASS...", nargs=-1, required=True)
+@click.option(
+    "--listen", multiple=True, metavar="URL", default=[DEFAULT_URL], show_default=True, help="Where; repeat it for more."
+)
+@click.option("--expose-errors", is_flag=True, help="Send the text of unexpected errors to the caller, for development.")
+@click.option("--grace", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS", help="See below.")
+@tls_options
+def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, grace: float, **given: Any) -> int:  # noqa: FBT001
+    """Serve classes or objects until Ctrl-C or SIGTERM.
+
+    MODULE:CLASS is importable from here, or path/to/file.py:Class. It may also name an object, or a function that returns one; one
+    that is an async context manager is entered and left.
+
+    URLs: tcp://host:port (port 0 takes a free one), tls://host:port, unix:///path. With --ca a tls:// server lets in only clients
+    whose certificate it signed.
+
+    The first signal stops politely: no new calls, and those that run have --grace SECONDS; the second one stops at once.
+    """
+    from penstock.cli._load import load
+    from penstock.cli._serve import Served
+    from penstock.cli._serve import serve as start
+
+    hint = ["--dev-tls"] if given["dev_tls"] else []
+    tls = _tls(listen, given, server=True)
+    found = [(spec, load(spec)) for spec in services]
+    stopping = asyncio.Event()
+    return run(start(Served(found, listen, tls, expose_errors, grace, hint), stopping), ask=stopping.set)
+
+
+@commands.command()
+@click.argument("url")
+@click.argument("service", required=False)
+@click.option("--json", "as_json", is_flag=True, help="JSON with JSON Schema also on a terminal.")
+@metadata_option
+@tls_options
+def describe(url: str, service: str | None, as_json: bool, **given: Any) -> int:  # noqa: FBT001 - click passes it by name
+    """Show what a server serves: an outline on a terminal, else JSON with JSON Schema."""
+    from penstock.cli._describe import show
+
+    tls = _tls([url], given, server=False)
+    return run(show(url, service, tls, _pairs(given["metadata"]), as_json=as_json))
+
+
+@commands.command()
+@click.option("--plain", is_flag=True, help="Lines instead of a live view, for pipes and logs.")
+@click.option("--size", type=click.IntRange(min=1), metavar="MB", help="Size of the file that is sent (default: at least 200).")
+@click.option("--seconds", type=_SECONDS, help="How long the live part takes.")
+def demo(plain: bool, size: int | None, seconds: float | None) -> int:  # noqa: FBT001 - click passes them by name
+    """Two processes, live: metrics of this machine, a large file, a chat, and a slow consumer that is never flooded."""
+    from penstock.cli._demo import run_demo
+
+    return run_demo(plain=plain, file_mb=size, seconds=seconds)
