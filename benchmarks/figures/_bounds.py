@@ -19,8 +19,9 @@ _IDLE_WARM_UP = 500
 _IDLE_BYTES = 2048
 
 
-def _lost(outcome: Outcome, loop: str, what: str, target: str, why: SideFailed) -> None:
-    outcome.rows.append(Row(what, loop, target, "—", "—", "—", "not measured", str(why)))
+def _lost(bench: Bench, outcome: Outcome, row: tuple[str, str, str], why: SideFailed) -> None:
+    figure, loop, target = row
+    _report(bench, outcome, Row(figure, loop, target, "—", "—", "—", "not measured", f"{figure}: {why}"))
 
 
 def _report(bench: Bench, outcome: Outcome, row: Row) -> None:
@@ -37,7 +38,7 @@ def run_ahead(bench: Bench) -> Outcome:
             with open_pair(bench, loop, Contender("", "penstock-stall", "run_ahead", transport)) as pair:
                 _one_transport(bench, outcome, pair, transport)
         except SideFailed as why:
-            _lost(outcome, loop, f"run-ahead: {transport}", f"= {_BUFFER_SIZE}", why)
+            _lost(bench, outcome, (f"run-ahead: {transport}", loop, f"= buffer_size ({_BUFFER_SIZE})"), why)
     return outcome
 
 
@@ -70,7 +71,7 @@ def leaving(bench: Bench) -> Outcome:
                     pair.driver.ask("breaks", count=20, producer=producer, after=after)
                     answer = pair.driver.ask("breaks", count=_BREAKS, producer=producer, after=after)
             except SideFailed as why:
-                _lost(outcome, loop, figure, "p99 < 5 ms", why)
+                _lost(bench, outcome, (figure, loop, "p99 < 5 ms"), why)
                 continue
             outcome.rounds[f"{loop} {producer}"] = answer
             _report(bench, outcome, _break_row(loop, figure, answer))
@@ -95,7 +96,7 @@ def idle(bench: Bench) -> Outcome:
         with open_pair(bench, loop, Contender("", "penstock-held", "hold")) as pair:
             answer = _hold(pair)
     except SideFailed as why:
-        _lost(outcome, loop, figure, target, why)
+        _lost(bench, outcome, (figure, loop, target), why)
         return outcome
     outcome.rounds[loop] = {**answer, "bare": bare}
     verdict: Verdict = "met" if max(answer["driver"], answer["server"]) <= _IDLE_BYTES else "missed"

@@ -58,8 +58,8 @@ class StallDriver:
 
         self._stack = AsyncExitStack()
         if transport == "memory":
-            self._server = StallServer()
-            url = await self._server.serve(transport, folder)
+            self._host = StallServer()
+            url = await self._host.serve(transport, folder)
         tls = _penstock.encryption(transport, folder)
         peer = await self._stack.enter_async_context(penstock.connect(url, tls=tls))
         self._stall: Stall = penstock.options(peer.service(Stall), buffer_size=16)

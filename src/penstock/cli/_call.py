@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from penstock import TLS, connect
+from penstock import TLS
 from penstock.cli import _stdio as stdio
-from penstock.cli._describe import ask, find_method
+from penstock.cli._describe import CONNECT_TIMEOUT_S, ask, connecting, find_method
 from penstock.cli._run import OK, Unusable
 from penstock.codec import JSON
 from penstock.errors import DataLoss, EndOfStream, InvalidArgument
@@ -18,8 +19,6 @@ from penstock.rpc import KINDS, CallOptions, MethodDescription, Peer, Request, S
 
 #: Items that are written at a time, at most: what is there goes out together, without waiting for more.
 BATCH_ITEMS: Final = 1024
-#: How long connecting may take, unless the call as a whole has less.
-CONNECT_TIMEOUT_S: Final = 10.0
 
 #: Bytes of JSON as they stand: what arrives is printed, what is read is sent, and nothing is made of it in between.
 _AS_IT_STANDS: Final = JSON.decode_for(msgspec.Raw)
@@ -41,13 +40,24 @@ async def call(wanted: Wanted) -> int:
     given = None if wanted.argument in {None, "-"} else _checked(str(wanted.argument))
     output = stdio.Output(pretty=wanted.pretty)
     timeout = min(CONNECT_TIMEOUT_S, wanted.options.timeout or CONNECT_TIMEOUT_S)
-    async with output.until_broken(), connect(wanted.url, tls=wanted.tls, timeout=timeout) as peer:
+    async with output.until_broken(), connecting(wanted.url, wanted.tls, timeout) as peer:
         method = find_method(await ask(peer, wanted.options.metadata), wanted.target)
         if wanted.argument == "-":
             given = await _from_input(method)
         kind, argument = KINDS.index(method.kind), bind(method, given)
-        await _run(peer, Request(method.target, kind, JSON, argument, _AS_IT_STANDS, wanted.options), output)
+        with _pointing_to_its_description(wanted.url, method):
+            await _run(peer, Request(method.target, kind, JSON, argument, _AS_IT_STANDS, wanted.options), output)
     return OK
+
+
+@contextmanager
+def _pointing_to_its_description(url: str, method: MethodDescription) -> Iterator[None]:
+    try:
+        yield
+    except InvalidArgument as error:
+        if error.message.startswith(method.target):
+            error.add_note(f"`penstock describe {url} {method.target}` shows what it takes")
+        raise
 
 
 async def _run(peer: Peer, request: Request, output: stdio.Output) -> None:
@@ -96,8 +106,8 @@ def _checked(text: str) -> msgspec.Raw:
 def bind(method: MethodDescription, given: msgspec.Raw | None) -> bytes | None:
     """Return the encoded arguments.
 
-    An object whose keys are all names of parameters gives them by name, an array gives several parameters by place, anything else
-    is the one argument.
+    An object whose keys are all names of parameters gives them by name, an array gives several parameters by place, and
+    anything else is the one argument.
     """
     if given is None:
         return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from penstock.cli._run import BROKEN_PIPE, SIGNAL, run, tell
+from penstock.cli._run import BROKEN_PIPE, INTERRUPTED, run, tell
 
 if TYPE_CHECKING:
     from penstock import TLS
@@ -49,23 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tell(error.format_message())
         return error.exit_code
     except click.Abort:
-        return SIGNAL + 2
+        return INTERRUPTED
     except BrokenPipeError:
         return BROKEN_PIPE
     return result if isinstance(result, int) else 0
-
-
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda *given: _show_version(*given))
-def commands() -> None:
-    """Typed streams under backpressure, from the command line.
-
-    \b
-    penstock serve shop.py:Prices                     serve a class
-    penstock describe tcp://127.0.0.1:7700            what is there
-    penstock call tcp://127.0.0.1:7700 Prices/watch '"AAPL"' | head -3
-    penstock demo                                     two processes, live
-    """
 
 
 def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click calls it so
@@ -75,6 +62,19 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
         python = ".".join(map(str, sys.version_info[:3]))
         click.echo(f"penstock {version('penstock')} (Python {python})")
         context.exit()
+
+
+@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version.")
+def commands() -> None:
+    r"""Typed streams under backpressure, from the command line.
+
+    \b
+    penstock serve shop.py:Prices                     serve a class
+    penstock describe tcp://127.0.0.1:7700            what is there
+    penstock call tcp://127.0.0.1:7700 Prices/watch '"AAPL"' | head -3
+    penstock demo                                     two processes, live
+    """
 
 
 # ── options that several commands have ────────────────────────────────────────────────────────────────────────────────
@@ -156,13 +156,13 @@ def _options(given: dict[str, Any]) -> CallOptions:
 @click.option("--pretty", is_flag=True, help="Indent the JSON.")
 @tls_options
 def call(url: str, method: str, argument: str | None, **given: Any) -> int:
-    """Call a method of any kind, with JSON in and out.
+    r"""Call a method of any kind, with JSON in and out.
 
-    JSON is the argument: an object whose keys are all names of parameters gives them by name, an array gives several parameters by
-    place, anything else is the one argument; - reads it from standard input. bytes are written as base64.
+    JSON is the argument: an object whose keys are all names of parameters gives them by name, an array gives several
+    parameters by place, anything else is the one argument; - reads it from standard input. bytes are written as base64.
 
-    A method that takes a stream reads its items from standard input, one JSON value a line, as fast as they are wanted. A stream of
-    results is printed one JSON value a line. Ctrl-C cancels the call.
+    A method that takes a stream reads its items from standard input, one JSON value a line, as fast as they are wanted.
+    A stream of results is printed one JSON value a line. Ctrl-C cancels the call.
 
     \b
     penstock call tcp://127.0.0.1:7700 Prices/quote '"AAPL"'
@@ -187,11 +187,11 @@ def call(url: str, method: str, argument: str | None, **given: Any) -> int:
 def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, grace: float, **given: Any) -> int:  # noqa: FBT001
     """Serve classes or objects until Ctrl-C or SIGTERM.
 
-    MODULE:CLASS is importable from here, or path/to/file.py:Class. It may also name an object, or a function that returns one; one
-    that is an async context manager is entered and left.
+    MODULE:CLASS is importable from here, or path/to/file.py:Class. It may also name an object, or a function that
+    returns one; what is an async context manager is entered and left.
 
-    URLs: tcp://host:port (port 0 takes a free one), tls://host:port, unix:///path. With --ca a tls:// server lets in only clients
-    whose certificate it signed.
+    URLs: tcp://host:port (port 0 takes a free one), tls://host:port, unix:///path. With --tls-ca a tls:// server lets in
+    only clients whose certificate it signed.
 
     The first signal stops politely: no new calls, and those that run have --grace SECONDS; the second one stops at once.
     """
@@ -228,4 +228,5 @@ def demo(plain: bool, size: int | None, seconds: float | None) -> int:  # noqa: 
     """Two processes, live: metrics of this machine, a large file, a chat, and a slow consumer that is never flooded."""
     from penstock.cli._demo import run_demo
 
-    return run_demo(plain=plain, file_mb=size, seconds=seconds)
+    code: int = run_demo(plain=plain, file_mb=size, seconds=seconds)
+    return code

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from penstock import TLS, connect
-from penstock.cli._run import OK
+from penstock.cli._run import OK, Unusable
 from penstock.cli._schema import reference
 from penstock.codec import MSGPACK
-from penstock.errors import InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented
+from penstock.errors import InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from penstock.rpc import CallOptions, MethodDescription, Peer, Request, ServiceDescription, unknown
 
 #: The built-in service that describes the others.
 DESCRIBE: Final = "Penstock/describe"
+#: How long connecting may take, unless the call as a whole has less.
+CONNECT_TIMEOUT_S: Final = 10.0
 #: How long a server may take to describe itself.
 DESCRIBE_TIMEOUT_S: Final = 10.0
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
-async def show(url: str, name: str | None, tls: TLS | None, metadata: Mapping[str, str], *, as_json: bool) -> int:
+async def show(url: str, name: str | None, tls: TLS | None, metadata: dict[str, str], *, as_json: bool) -> int:
     """Print what the server at `url` serves, or the one service called `name`."""
-    async with connect(url, tls=tls) as peer:
+    async with connecting(url, tls) as peer:
         services = await ask(peer, metadata)
     services = [find_service(services, name)] if name else without_built_in(services)
     if as_json or not sys.stdout.isatty():
@@ -35,7 +38,32 @@ async def show(url: str, name: str | None, tls: TLS | None, metadata: Mapping[st
     return OK
 
 
-async def ask(peer: Peer, metadata: Mapping[str, str]) -> list[ServiceDescription]:
+@asynccontextmanager
+async def connecting(url: str, tls: TLS | None, timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncIterator[Peer]:
+    """Connect to `url`. Raises `Unusable` for a URL or certificate that cannot be used, `Unavailable` when nobody answers."""
+    async with AsyncExitStack() as stack:
+        try:
+            peer = await stack.enter_async_context(connect(url, tls=tls, timeout=timeout_s))
+        except InvalidArgument as error:
+            raise Unusable(error.message) from None
+        except Unavailable as error:
+            error.__notes__ = _connecting_advice(error.message)
+            raise
+        except TimeoutError:
+            raise Unavailable(f"{url} did not greet within {timeout_s:g} s; is it a Penstock server?", started=False) from None
+        yield peer
+
+
+def _connecting_advice(message: str) -> list[str]:
+    """Say in terms of the command line what the message says in terms of Python, or nothing."""
+    if "is not trusted" in message:
+        return ["here: --dev-tls for a server with --dev-tls, --tls-ca PATH for an authority of your own"]
+    if "was lost" in message:
+        return ["it closed the connection before it greeted: a tls:// server, perhaps, or none of Penstock"]
+    return []
+
+
+async def ask(peer: Peer, metadata: dict[str, str]) -> list[ServiceDescription]:
     """Ask the peer what it serves. Raises `Unimplemented` when it does not say."""
     options = CallOptions(timeout=DESCRIBE_TIMEOUT_S, metadata=metadata)
     decode = MSGPACK.decode_for(list[ServiceDescription])

@@ -16,7 +16,8 @@ from typing import Any, Final
 from penstock.cli._run import Unusable
 from penstock.rpc import service_of, unknown
 
-_OURS: Final = str(Path(__file__).parent)
+#: Frames of these files are no news to who wrote the service.
+_NOT_THEIRS: Final = ("<frozen importlib", str(importlib.__file__), str(Path(__file__).parent))
 
 
 def load(spec: str) -> object:
@@ -32,16 +33,16 @@ def load(spec: str) -> object:
     return _attribute(module, where, name)
 
 
-async def make(found: object, spec: str, stack: AsyncExitStack) -> object:
+async def make(found: Any, spec: str, stack: AsyncExitStack) -> object:
     """Return the service that was found: an object as it is, one made of a class, or what a function returns.
 
     What is an async context manager is entered, and left when `stack` is. Raises `Unusable`.
     """
-    made = found
+    made: Any = found
     if inspect.isclass(found) or inspect.isroutine(found):
         _check_parameters(found, spec)
         try:
-            made = found()  # type: ignore[operator]
+            made = found()
             if inspect.isawaitable(made):
                 made = await made
         except Exception as error:
@@ -151,4 +152,4 @@ def _raised(error: BaseException) -> str:
 
 
 def _is_theirs(frame: traceback.FrameSummary) -> bool:
-    return not frame.filename.startswith(("<frozen importlib", _OURS))
+    return not frame.filename.startswith(_NOT_THEIRS)

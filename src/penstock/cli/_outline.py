@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,8 +44,8 @@ def _method_row(method: MethodDescription) -> tuple[Any, ...]:
 
     parts: list[Any] = [(one_line(method.name), "bold"), "("]
     for index, parameter in enumerate(method.parameters):
-        optional = "" if parameter.required else " = …"
-        parts += [", " if index else "", one_line(parameter.name), ": ", _type(parameter.schema), optional]
+        optional = () if parameter.required else _default(parameter.schema)
+        parts += [", " if index else "", one_line(parameter.name), ": ", _type(parameter.schema), *optional]
     if method.request is not None:
         parts += [", " if method.parameters else "", ("stream ", "magenta"), _type(method.request)]
     stream = ("stream ", "magenta") if method.kind in {"server_streaming", "bidirectional"} else ""
@@ -58,9 +59,14 @@ def _type_row(name: str, schema: Mapping[str, Any]) -> tuple[Any, ...]:
     required = schema.get("required", ())
     parts: list[Any] = []
     for field, part in schema.get("properties", {}).items():
-        optional = "" if field in required else " = …"
-        parts += [", " if parts else "", one_line(field), ": ", _type(part), optional]
+        optional = () if field in required else _default(part)
+        parts += [", " if parts else "", one_line(field), ": ", _type(part), *optional]
     return Text(one_line(name), "green"), Text.assemble(*(parts or [_type(schema)]))
+
+
+def _default(schema: Mapping[str, Any]) -> tuple[Any, ...]:
+    value = json.dumps(schema["default"], ensure_ascii=False) if "default" in schema else "…"
+    return " = ", (one_line(value), "yellow")
 
 
 def _type(schema: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import click
 
@@ -16,12 +16,10 @@ from penstock.errors import (
     ConnectionLost,
     DeadlineExceeded,
     IdleTimeout,
-    InvalidArgument,
     PenstockError,
     ResourceExhausted,
     StatusError,
     Unauthenticated,
-    Unimplemented,
 )
 
 OK: Final = 0
@@ -33,6 +31,7 @@ USAGE: Final = 2
 STATUS: Final = 64
 #: Ended by a signal: 128 + its number, as in every shell. 130 is Ctrl-C, 141 a closed pipe, 143 SIGTERM.
 SIGNAL: Final = 128
+INTERRUPTED: Final = SIGNAL + 2
 BROKEN_PIPE: Final = SIGNAL + 13
 
 #: What to do about an outcome whose message does not say it. The first one that fits counts.
@@ -41,8 +40,6 @@ _ADVICE: Final[tuple[tuple[type[StatusError], str], ...]] = (
     (IdleTimeout, "give it more time with --idle-timeout"),
     (DeadlineExceeded, "give it more time with --timeout"),
     (Cancelled, "the other side gave it up; its log may say why"),
-    (InvalidArgument, "`penstock describe` shows what it takes"),
-    (Unimplemented, "`penstock describe` lists what is there"),
     (ResourceExhausted, "ask for less at a time, or try again later"),
     (Unauthenticated, "pass what proves who you are with -m key=value, or --cert and --key"),
 )
@@ -82,6 +79,7 @@ def run(work: Coroutine[Any, Any, int], *, ask: Callable[[], object] | None = No
 
     `ask` is called at the first signal; by default `work` is cancelled.
     """
+    _fill_standard_descriptors()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_until_signal(work, ask))
@@ -92,9 +90,17 @@ def run(work: Coroutine[Any, Any, int], *, ask: Callable[[], object] | None = No
         return exit_code(error)
 
 
+def _fill_standard_descriptors() -> None:
+    """Open what the shell closed (`<&-`), or the first socket would become standard input."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+
+
 async def _until_signal(work: Coroutine[Any, Any, int], ask: Callable[[], object] | None) -> int:
-    task = asyncio.current_task()
-    assert task is not None
+    task = this_task()
     interrupt = Interrupt(ask or task.cancel)
     interrupt.watch(asyncio.get_running_loop())
     try:
@@ -103,6 +109,11 @@ async def _until_signal(work: Coroutine[Any, Any, int], ask: Callable[[], object
         if interrupt.number is None:
             raise
         return SIGNAL + interrupt.number
+
+
+def this_task() -> asyncio.Task[Any]:
+    """Return the task that runs here."""
+    return cast("asyncio.Task[Any]", asyncio.current_task())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -122,8 +133,8 @@ def explain(error: Exception) -> str:
     """Say in one line what happened and what to do."""
     name = click.style(type(error).__name__, fg="red", bold=True)
     message = one_line(str(error)) or "no reason was given"
-    advice = next((text for kind, text in _ADVICE if isinstance(error, kind) and text not in message), None)
-    return f"{name}: {message}; {advice}" if advice else f"{name}: {message}"
+    advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
+    return "; ".join([f"{name}: {message}", *getattr(error, "__notes__", [advice] if advice else [])])
 
 
 def one_line(text: str) -> str:

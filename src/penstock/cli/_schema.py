@@ -64,7 +64,7 @@ def type_name(schema: Schema | None) -> str:
     if "enum" in schema or "const" in schema:
         return " | ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
     name = _TYPE_NAMES.get(str(schema.get("type", "")), "any")
-    return name(schema) if callable(name) else name
+    return str(name(schema) if callable(name) else name)
 
 
 def _string(schema: Schema) -> str:

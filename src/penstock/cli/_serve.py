@@ -17,10 +17,11 @@ from penstock import serve as serving
 from penstock.cli._load import make
 from penstock.cli._run import OK, Unusable, tell
 from penstock.cli._schema import example
+from penstock.errors import InvalidArgument
 from penstock.rpc import MethodDescription, ServiceDescription, describe, service_of
 
-#: Schemes that nothing encrypts; a TLS configuration is for the others.
-PLAIN: Final = ("memory", "tcp", "unix")
+#: Schemes that a TLS configuration is for.
+ENCRYPTED: Final = ("tls",)
 
 
 class Served(NamedTuple):
@@ -40,8 +41,6 @@ async def serve(served: Served, stopping: asyncio.Event) -> int:
     async with AsyncExitStack() as stack:
         services = [await make(found, spec, stack) for spec, found in served.found]
         server = await _begin(services, served, stack)
-        for url in served.urls:
-            await server.listen(url, served.tls if is_encrypted(url) else None)
         _announce(server, services, served.hint)
         await stopping.wait()
         await _drain(server, served.grace_s)
@@ -50,14 +49,17 @@ async def serve(served: Served, stopping: asyncio.Event) -> int:
 
 def is_encrypted(url: str) -> bool:
     """Whether what listens at `url` needs a TLS configuration."""
-    return url.partition("://")[0] not in PLAIN
+    return url.partition("://")[0] in ENCRYPTED
 
 
 async def _begin(services: Sequence[object], served: Served, stack: AsyncExitStack) -> Server:
     try:
-        return await stack.enter_async_context(serving(*services, listen=[], expose_errors=served.expose_errors))
-    except (TypeError, ValueError) as error:
+        server = await stack.enter_async_context(serving(*services, listen=[], expose_errors=served.expose_errors))
+        for url in served.urls:
+            await server.listen(url, served.tls if is_encrypted(url) else None)
+    except (TypeError, ValueError, InvalidArgument) as error:
         raise Unusable(str(error)) from None
+    return server
 
 
 async def _drain(server: Server, grace_s: float) -> None:
@@ -85,8 +87,8 @@ def _announce(server: Server, services: Sequence[object], hint: Sequence[str]) -
 
 
 def _example_call(url: str, service: ServiceDescription, hint: Sequence[str]) -> str:
-    """Return a command line that calls the simplest method."""
-    method = min(service.methods, key=lambda method: (method.request is not None, len(method.parameters)))
+    """Return a command line that calls the first method, or the first that reads no items where there is one."""
+    method = min(service.methods, key=lambda method: method.request is not None)
     words = ["penstock", "call", *(hint if is_encrypted(url) else ()), url, method.target, *_example_argument(method, service)]
     line = " ".join(shlex.quote(word) for word in words)
     if method.request is None:

@@ -1,7 +1,7 @@
-"""Standard input and output as ends of streams: read when there is demand, written before more is taken. It never blocks the loop.
+"""Standard input and output as ends of streams: read on demand, written before more is taken. It never blocks the loop.
 
-The descriptors stay as they are: making them non-blocking would change the terminal of everybody else who has it open. One thread for
-each of them does one blocking call at a time; it is a daemon, so what it still waits for holds up nobody.
+The descriptors stay as they are: making them non-blocking would change the terminal of everybody else who has it open. One
+thread for each of them does one blocking call at a time; it is a daemon, so what it still waits for holds up nobody.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock.cli._run import this_task
 from penstock.errors import InvalidArgument
 from penstock.protocol import Settings
 
@@ -29,6 +30,9 @@ STDOUT: Final = 1
 READ_BYTES: Final = 64 * 1024
 #: The longest line or argument: what the other side would take at most, unless it was told otherwise.
 TEXT_BYTES_MAX: Final = Settings().max_item_bytes
+
+#: How much of what is no JSON is quoted.
+SHOWN_MAX: Final = 60
 
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -110,8 +114,8 @@ def json_value(text: bytes, where: str) -> msgspec.Raw:
             text.decode()
         return _check(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        shown = text[:60].decode(errors="replace").strip()
-        raise InvalidArgument(f"{where} is no JSON: {error}: {shown}{'…' if len(text) > 60 else ''}") from None
+        shown = text[:SHOWN_MAX].decode(errors="replace").strip()
+        raise InvalidArgument(f"{where} is no JSON: {error}: {shown}{'…' if len(text) > SHOWN_MAX else ''}") from None
 
 
 async def _lines(descriptor: int) -> AsyncIterator[tuple[int, bytes]]:
@@ -173,8 +177,7 @@ class Output:
     @asynccontextmanager
     async def until_broken(self) -> AsyncIterator[None]:
         """Raise `BrokenPipeError` out of the block as soon as nobody reads any more, even while nothing is written."""
-        loop, task, broken = asyncio.get_running_loop(), asyncio.current_task(), False
-        assert task is not None
+        loop, task, broken = asyncio.get_running_loop(), this_task(), False
 
         def look() -> None:  # the loop tells of an error as of something to read
             nonlocal broken

@@ -32,7 +32,7 @@ def json_schemas(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, 
 
 def _other_schema(kind: type) -> dict[str, Any]:
     schema = getattr(kind, "model_json_schema", None)
-    return schema() if schema is not None else {}
+    return schema() if schema is not None else {"title": kind.__qualname__}
 
 
 def _parts(info: Any, seen: set[int]) -> Iterator[Any]:

@@ -105,6 +105,14 @@ class SendHalf:
             and self.pushed_bytes - self.sent_bytes < self.rules.max_unsent_bytes
         )
 
+    def is_stuffed(self) -> bool:
+        """Whether the peer would take more, but too much waits here unsent."""
+        return (
+            self.pushed_bytes - self.sent_bytes >= self.rules.max_unsent_bytes
+            and self.pushed < self.limit.items
+            and self.pushed_bytes < self.limit.bytes
+        )
+
     def push(self, encode_into: EncodeInto, item: object) -> bool:
         """Encode `item` into the open batch; return `has_room()` for the next one. Only called when there is room.
 

@@ -36,29 +36,19 @@ class Parameter(NamedTuple):
 class Arguments:
     """What one method takes: binds and encodes it on the caller's side, decodes and checks it on the callee's."""
 
-    __slots__ = ("_array", "_least", "_map", "_most", "_stream", "parameters", "target")
+    __slots__ = ("_array", "_least", "_map", "_needs_names", "_positional", "_stream", "parameters", "target")
 
     def __init__(self, target: str, parameters: Sequence[Parameter], stream: tuple[int, str] | None) -> None:
         self.target = target
         self.parameters = list(parameters)
         self._stream = stream
-        self._least = sum(p.required for p in parameters)
-        self._most = sum(not p.keyword for p in parameters)
-        fields = [
-            (p.name, p.type) if p.required else (p.name, p.type, msgspec.field(default_factory=_always(p.default)))
-            for p in sorted(parameters, key=lambda p: not p.required)
-        ]
-        # the array keeps the declared order, which puts defaults last by itself, except for keyword-only parameters
-        ordered = {name: (name, *rest) for name, *rest in fields}
+        self._positional = [p for p in parameters if not p.keyword]
+        self._least = sum(p.required for p in self._positional)
+        self._needs_names = any(p.keyword and p.required for p in parameters)
         name = target.replace("/", "_")
-        self._map = msgspec.defstruct(name, fields, forbid_unknown_fields=True)
-        self._array = msgspec.defstruct(
-            name, [ordered[p.name] for p in self._in_order()], array_like=True, forbid_unknown_fields=True
-        )
-
-    def _in_order(self) -> list[Parameter]:
-        required = [p for p in self.parameters if p.required]
-        return required + [p for p in self.parameters if not p.required]
+        required_first = sorted(parameters, key=lambda p: not p.required)
+        self._map = msgspec.defstruct(name, map(_field, required_first), forbid_unknown_fields=True)
+        self._array = msgspec.defstruct(name, map(_field, self._positional), array_like=True, forbid_unknown_fields=True)
 
     # ── the caller's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -73,7 +63,7 @@ class Arguments:
         if not args and not kwargs and not self.parameters:
             return None, requests
         values: Any = args
-        if kwargs or not self._least <= len(args) <= self._most:
+        if kwargs or self._needs_names or not self._least <= len(args) <= len(self._positional):
             values = self._bind(args, kwargs)
         try:
             return codec.encode(values), requests
@@ -104,24 +94,35 @@ class Arguments:
 
     # ── the callee's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def decode(self, codec: Codec, encoded: bytes | None) -> dict[str, Any]:
-        """Return the arguments by name. Raises `InvalidArgument` that names what does not fit."""
+    def decode(self, codec: Codec, encoded: bytes | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments as the method takes them. Raises `InvalidArgument` that names what does not fit."""
         if not encoded:
             encoded = codec.encode(())
-        shape = self._array if encoded[0] in _ARRAYS else self._map
+        by_place = encoded[0] in _ARRAYS
         try:
-            values = codec.decode_for(shape).value(encoded)
+            values = codec.decode_for(self._array if by_place else self._map).value(encoded)
         except UNDECODABLE as error:
             raise InvalidArgument(f"{self.target}: {self._explain(str(error))}") from None
-        return {p.name: getattr(values, p.name) for p in self.parameters}
+        if not by_place:
+            keywords = {p.name: getattr(values, p.name) for p in self.parameters if p.keyword}
+            return tuple(getattr(values, p.name) for p in self._positional), keywords
+        if self._needs_names:
+            missing = next(p.name for p in self.parameters if p.keyword and p.required)
+            raise InvalidArgument(f"{self.target}: argument `{missing}` is missing, and is taken by name only")
+        return msgspec.structs.astuple(values), {}
 
-    def with_requests(self, values: dict[str, Any], requests: Any) -> dict[str, Any]:
+    def with_requests(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], requests: Any
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments with the stream of requests among them."""
-        return {**values, self._stream[1]: requests} if self._stream is not None else values
+        at, name = self._stream or (0, "")
+        if at > len(args):
+            return args, {**kwargs, name: requests}
+        return (*args[:at], requests, *args[at:]), kwargs
 
     def _explain(self, text: str) -> str:
         """Say in names what msgspec says in places."""
-        names = [p.name for p in self._in_order()]
+        names = [p.name for p in self._positional]
         found = _INDEX.search(text)
         if found and int(found[1]) < len(names):
             name = names[int(found[1])]
@@ -140,10 +141,9 @@ class Arguments:
             "Object contains unknown field", "unknown argument"
         )
 
-    def signature(self) -> str:
-        """Return the parameters as people write them."""
-        return ", ".join(f"{p.name}" if p.required else f"{p.name}={p.default!r}" for p in self.parameters)
 
-
-def _always(value: Any) -> Any:
-    return lambda: value
+def _field(parameter: Parameter) -> Any:
+    """Describe a parameter to msgspec."""
+    if parameter.required:
+        return parameter.name, parameter.type
+    return parameter.name, parameter.type, msgspec.field(default_factory=lambda: parameter.default)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from penstock import codec as codecs
 from penstock.errors import (
+    Aborted,
     Cancelled,
     DeadlineExceeded,
     EndOfStream,
@@ -24,7 +25,7 @@ from penstock.errors import (
 from penstock.protocol import Cancel, SendHalf, Status, WireStream, grant_wished
 from penstock.rpc._context import CallInfo, Interceptor, current, enter_all
 from penstock.rpc._service import KINDS, Method, service_of, unknown
-from penstock.session import Endpoint, RemoteSink, RemoteSource, status_of
+from penstock.session import NOBODY, Endpoint, RemoteSink, RemoteSource, status_of
 
 if TYPE_CHECKING:
     from penstock.rpc._peer import Peer
@@ -33,6 +34,7 @@ log = logging.getLogger("penstock.rpc")
 
 #: How much of an error's text travels with `expose_errors=True`.
 MESSAGE_MAX: Final = 1024
+_NOTHING: Final[Any] = object()
 
 
 class Dispatcher:
@@ -61,19 +63,18 @@ class Dispatcher:
 
     def accept(self, peer: Peer, stream: WireStream) -> None:
         """Take a stream that the peer opened."""
-        stream.endpoint = Endpoint()
         try:
             method, handler = self.find(stream.opened.target)
             if method.kind != stream.opened.kind:
                 kinds = f"{KINDS[method.kind]}, not {KINDS[stream.opened.kind]}"
                 raise Unimplemented(f"{method.target} is {kinds}", started=False)
-            arguments = method.arguments.decode(codecs.by_number(stream.opened.codec), stream.opened.argument)
+            args, kwargs = method.arguments.decode(codecs.by_number(stream.opened.codec), stream.opened.argument)
         except StatusError as error:
             error.started = False
             peer.session.connection.fail(stream, status_of(error))
             peer.session.flush_soon()
             return
-        Handling(self, peer, stream, method).start(handler, arguments)
+        Handling(self, peer, stream, method).start(handler, args, kwargs)
 
 
 class Handling(Endpoint):
@@ -117,14 +118,16 @@ class Handling(Endpoint):
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
         self.call = CallInfo(method.target, KINDS[method.kind], "callee", opened.metadata, deadline, peer)
 
-    def start(self, handler: Any, arguments: dict[str, Any]) -> None:
+    def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler."""
+        if self.source is not None:
+            args, kwargs = self._method.arguments.with_requests(args, kwargs, self.source)
         if self.call.deadline is not None:
             self._deadline = self._peer.session.loop.call_at(self.call.deadline, self._expire)
         if not self._method.kind:
             self._peer.session.unary_answers += 1
         self._started = False
-        self._task = self._peer.own_handler(self._run(handler, arguments))
+        self._task = self._peer.own_handler(self._run(handler, args, kwargs))
 
     # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
 
@@ -161,22 +164,26 @@ class Handling(Endpoint):
         self._task.cancel()
         if not self._started:
             self._task.add_done_callback(self._peer.disown)
-            self._answer(self._cancelled())
+            self._finish(self._cancelled())
 
     # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self, handler: Any, arguments: dict[str, Any]) -> None:
+    async def _run(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler inside the interceptors and tell the caller how it ended."""
         self._started = True
         current.set(self.call)
-        error: StatusError | None = None
+        error: StatusError | None = Aborted(f"{self._method.target}: the handler was stopped before it was done")
         try:
             if self._dispatcher.interceptors:
-                async with AsyncExitStack() as stack:
-                    await enter_all(stack, self._dispatcher.interceptors, self.call)
-                    await self._handle(handler, arguments)
+                result = await self._intercepted(handler, args, kwargs)
+            elif self._method.streams_responses:
+                await self._respond(handler, args, kwargs)
+                result = None
             else:
-                await self._handle(handler, arguments)
+                result = await handler(*args, **kwargs)
+            if not self._method.streams_responses and self._gone is None:
+                self.sink.answer(result)
+            error = None
         except asyncio.CancelledError:
             error = self._cancelled()
             if error is None:
@@ -186,37 +193,45 @@ class Handling(Endpoint):
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
             error = self._internal(raised)
         finally:
-            if self._deadline is not None:
-                self._deadline.cancel()
-            if self.source is not None:
-                self.source.discard(EndOfStream())
-            self._answer(error)
+            self._finish(error)
             self._peer.disown(self._task)
 
-    async def _handle(self, handler: Any, arguments: dict[str, Any]) -> None:
-        method = self._method
-        if self.source is not None:
-            arguments = method.arguments.with_requests(arguments, self.source)
-        if not method.streams_responses:
-            result = await handler(**arguments)
-            if self._gone is None:
-                self.sink.answer(result)
-            return
-        responses = handler(**arguments)
-        await self.sink.feed(await responses if method.awaited else responses)
+    async def _intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = _NOTHING
+        async with AsyncExitStack() as stack:
+            await enter_all(stack, self._dispatcher.interceptors, self.call)
+            if self._method.streams_responses:
+                await self._respond(handler, args, kwargs)
+                result = None
+            else:
+                result = await handler(*args, **kwargs)
+        if result is _NOTHING:
+            raise Aborted(f"{self._method.target}: an interceptor swallowed what the handler raised")
+        return result
 
-    def _answer(self, error: StatusError | None) -> None:
-        """Tell the caller how the call ended, unless it has left."""
+    async def _respond(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Send what the handler yields."""
+        responses = handler(*args, **kwargs)
+        await self.sink.feed(await responses if self._method.awaited else responses)
+
+    def _finish(self, error: StatusError | None) -> None:
+        """The handler is done: tell the caller, unless it has left."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self.source is not None:
+            self.source.discard(EndOfStream())
         if not self._method.kind:
             self._peer.session.unary_answers -= 1
-        if self._gone is not None or self.stream.over:
+        stream = self.stream
+        stream.endpoint = NOBODY
+        if self._gone is not None or stream.over:
             return
-        if error is None:
-            if self.source is not None:
-                self._peer.session.connection.stop(self.stream, Cancel(message="the handler has returned"))
-            self.sink.close()
-        else:
+        if error is not None:
             self.sink.fail(error)
+            return
+        if self.source is not None:
+            self._peer.session.connection.stop(stream, Cancel(message="the handler has returned"))
+        self.sink.close()
 
     def _cancelled(self) -> StatusError | None:
         if self._gone is not None:

@@ -8,14 +8,17 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar, cast
 
-from penstock.codec import MSGPACK, Codec
+from penstock.codec import MSGPACK, UNENCODABLE, Codec
+from penstock.errors import DeadlineExceeded, InvalidArgument, StatusError
 from penstock.protocol import Settings, WireStream
-from penstock.rpc._calls import Call, Request, Stream, Unary
 from penstock.rpc._context import CallInfo, Interceptor, enter_all, inherited_deadline
 from penstock.rpc._dispatch import Dispatcher
 from penstock.rpc._options import DEFAULT, CallOptions
+from penstock.rpc._request import Request
 from penstock.rpc._service import KINDS, service_of
+from penstock.rpc._stream import Call, Stream
 from penstock.rpc._stub import Stub
+from penstock.rpc._unary import Unary
 from penstock.session import Session
 
 T = TypeVar("T")
@@ -80,9 +83,28 @@ class Peer:
         if not self.interceptors:
             return await Unary(session, request, metadata, deadline).result(deadline)
         call = CallInfo(request.target, "unary", "caller", dict(metadata), deadline, self)
-        async with AsyncExitStack() as stack:
-            await enter_all(stack, self.interceptors, call)
-            return await Unary(session, request, call.metadata, deadline).result(deadline)
+        return await self._intercepted(request, call)
+
+    async def _intercepted(self, request: Request, call: CallInfo) -> Any:
+        """Make a unary call inside its interceptors, which may replace its outcome by another error."""
+        outcome: StatusError | None = None
+        result: Any = None
+        limit = asyncio.timeout_at(call.deadline)
+        try:
+            async with limit, AsyncExitStack() as stack:
+                await enter_all(stack, self.interceptors, call)
+                try:
+                    result = await Unary(self.session, request, call.metadata, call.deadline).result(call.deadline)
+                except StatusError as error:
+                    outcome = error
+                    raise
+        except TimeoutError:
+            if limit.expired():
+                raise DeadlineExceeded(f"{call.target}: the deadline passed before the call was over") from None
+            raise
+        if outcome is not None:  # an interceptor swallowed it
+            raise outcome
+        return result
 
     # ── living ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -138,12 +160,13 @@ class Peer:
     @property
     def busy(self) -> bool:
         """Whether a handler or a call is still going on."""
-        return bool(self._tasks)
+        return bool(self._tasks) or self.session.has_data
 
     async def wait_idle(self) -> None:
-        """Wait until no handler runs. Safe to cancel."""
+        """Wait until no handler runs and everything they sent has been handed to the system. Safe to cancel."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self.session.wait_written()
 
     async def aclose(self) -> None:
         """Cancel what runs here, wait for its clean-up, tell the peer, close. Cancelling it aborts the connection."""
@@ -171,5 +194,8 @@ class Peer:
 
 
 def _request(target: str, kind: int, args: tuple[Any, ...], options: CallOptions, codec: Codec) -> Request:
-    decode = codec.decode_for(Any)
-    return Request(target, kind, codec, codec.encode(args) if args else None, decode, options)
+    try:
+        argument = codec.encode(args) if args else None
+    except UNENCODABLE as error:
+        raise InvalidArgument(f"{target}: {error}") from error
+    return Request(target, kind, codec, argument, codec.decode_for(Any), options)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from penstock.codec import MSGPACK
-from penstock.rpc._calls import Request, Stream, only
 from penstock.rpc._options import DEFAULT, CallOptions, changed
+from penstock.rpc._request import Request
 from penstock.rpc._service import Method, Service, unknown
+from penstock.rpc._stream import Stream, only
 
 if TYPE_CHECKING:
     from penstock.rpc._peer import Peer

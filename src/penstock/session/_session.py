@@ -73,6 +73,7 @@ class Session:
         self._flushing = False
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._written: asyncio.Future[None] | None = None
 
     # ── what the link calls ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,8 +144,15 @@ class Session:
                 break
             link.write(segments)
         if self.waiting_sinks:
-            for sink in tuple(self.waiting_sinks):
+            sinks = tuple(self.waiting_sinks)
+            self.waiting_sinks.clear()
+            for sink in sinks:
                 sink.on_room()
+        if self._written is not None and not self.has_data:
+            self._written.set_result(None)
+            self._written = None
+            if self._closing:
+                link.close()
 
     def check_open(self) -> None:
         """Raise why no call can begin on a connection that is gone."""
@@ -161,6 +169,9 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._written is not None:
+            self._written.set_result(None)
+            self._written = None
         if not self.ready.done():
             self.ready.set_exception(Unavailable(error.message, started=False))
             self.ready.exception()  # nobody may be waiting; that is fine
@@ -169,12 +180,30 @@ class Session:
             if stream.endpoint is not None:
                 stream.endpoint.on_lost(error.again())
 
+    @property
+    def has_data(self) -> bool:
+        """Whether something waits here to be written."""
+        return self.lost is None and self.connection.has_data()
+
+    async def wait_written(self) -> None:
+        """Wait until everything was handed to the link. Safe to cancel."""
+        while self.has_data:
+            await asyncio.shield(self._when_written())
+
+    def _when_written(self) -> asyncio.Future[None]:
+        if self._written is None:
+            self._written = self.loop.create_future()
+        return self._written
+
     def close(self) -> None:
         """Write what is queued, then close the link; `closed` is done when it is."""
         self._closing = True
         self.flush()
         if self.link is not None:
-            self.link.close()
+            if self.has_data:
+                self._when_written()
+            else:
+                self.link.close()
         elif not self.closed.done():
             self.closed.set_result(None)
 
@@ -192,9 +221,19 @@ class Session:
         self._arm()
 
     def _on_opened(self, event: ev.Opened) -> None:
-        event.stream.endpoint = _NOBODY
+        event.stream.endpoint = NOBODY
         if not event.stream.over:  # else it was cancelled in the same read
             self._accept(self, event.stream)
+
+    def _on_ended(self, event: ev.Ended) -> None:
+        endpoint = event.stream.endpoint
+        if event.stream.over:
+            event.stream.endpoint = NOBODY  # or each call would be a cycle, and wait for the garbage collector
+        endpoint.on_ended(event.status)
+
+    def _on_cancelled(self, event: ev.CallCancelled) -> None:
+        endpoint, event.stream.endpoint = event.stream.endpoint, NOBODY
+        endpoint.on_cancelled(event.cancel)
 
     def _on_drain(self, _event: ev.Draining) -> None:
         self.on_draining()
@@ -228,7 +267,8 @@ class Session:
             self.flush()
 
 
-_NOBODY: Final = Endpoint()
+#: The endpoint of a stream that nobody cares for.
+NOBODY: Final = Endpoint()
 
 
 def _ignore(_session: Session, _event: Any) -> None:
@@ -241,9 +281,9 @@ _DISPATCH: Final[dict[type[ev.Event], Callable[[Session, Any], None]]] = {
     ev.Accepted: lambda _s, event: event.stream.endpoint.on_accepted(),
     ev.ItemsArrived: lambda _s, event: event.stream.endpoint.on_items(),
     ev.RoomMade: lambda _s, event: event.stream.endpoint.on_room(),
-    ev.Ended: lambda _s, event: event.stream.endpoint.on_ended(event.status),
+    ev.Ended: Session._on_ended,
     ev.StopSending: lambda _s, event: event.stream.endpoint.on_stop_sending(event.cancel),
-    ev.CallCancelled: lambda _s, event: event.stream.endpoint.on_cancelled(event.cancel),
+    ev.CallCancelled: Session._on_cancelled,
     ev.Draining: Session._on_drain,
     ev.ResumeAsked: Session._on_resume,
     ev.ResumeAnswered: _ignore,

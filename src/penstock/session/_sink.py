@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from penstock.codec import UNENCODABLE, Codec
+from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import WHOLE_BYTES, SendHalf, Status, WireStream
 from penstock.session._source import state_of
@@ -17,17 +17,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Characters of an error's message that travel.
+MESSAGE_MAX: Final = 4096
+#: The details of an error, as the peer will read them.
+DETAILS: Final = MSGPACK.decode_for(dict[str, Any]).value
+
 
 class RemoteSink(Sink[T]):
     """See `Sink`. The bound is the peer's credit: `buffer_size` items that its consumer has not taken."""
 
-    __slots__ = ("_encode_into", "_half", "_pressure", "_waiters", "outcome", "session", "stream")
+    __slots__ = ("_encode_into", "_half", "_owes_turn", "_pressure", "_waiters", "outcome", "session", "stream")
 
     def __init__(self, session: Session, stream: WireStream, half: SendHalf, codec: Codec) -> None:
         self.session = session
         self.stream = stream
         self.outcome: Exception | None = None
         self._half = half
+        self._owes_turn = False
         self._encode_into = codec.encode_into
         self._waiters: list[asyncio.Future[None]] = []
         self._pressure: Pressure | None = None
@@ -35,17 +41,21 @@ class RemoteSink(Sink[T]):
     # ── for the producer ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def send(self, item: T) -> None:
+        if self._owes_turn:  # before this item is taken, so that a cancelled send delivers nothing
+            self._owes_turn = False
+            await asyncio.sleep(0)
         if self._waiters or not self._half.has_room():
             await self._room()
         if self.outcome is not None:
-            raise self.outcome
+            raise self.outcome.with_traceback(None)
         self._push(item)
         if self._half.count == 0:
-            await self._leave()
+            self.session.flush()
+            self._owes_turn = True
 
     def send_nowait(self, item: T) -> None:
         if self.outcome is not None:
-            raise self.outcome
+            raise self.outcome.with_traceback(None)
         if self._waiters or not self._half.has_room():
             raise WouldBlock("the consumer has given no more credit; use `await send()` to wait")
         self._push(item)
@@ -76,13 +86,14 @@ class RemoteSink(Sink[T]):
                     raise self._unfit(error) from error
                 if not stream.ready:
                     self.session.touch(stream)
-                if half.count == 0:
-                    await self._leave()
+                if half.count == 0:  # a batch is full: write it, and let others have a turn
+                    self.session.flush()
+                    await asyncio.sleep(0)
                     room = half.has_room()
                 if not room:
                     await self._room()
                 if self.outcome is not None:
-                    raise self.outcome
+                    raise self.outcome.with_traceback(None)
         finally:
             close = getattr(iterator, "aclose", None)
             if close is not None:
@@ -124,6 +135,8 @@ class RemoteSink(Sink[T]):
             waiter = self._waiters[0]
             if not waiter.done():
                 waiter.set_result(None)
+        elif self._waiters and self._half.is_stuffed():
+            self.session.waiting_sinks[self] = None
 
     def finish(self, outcome: Exception) -> None:
         """Nothing more can be sent; whoever tries gets `outcome`. The first one counts."""
@@ -157,21 +170,17 @@ class RemoteSink(Sink[T]):
             return TypeError(f"{self.stream.opened.target} yielded or returned what cannot travel: {error}")
         return InvalidArgument(f"{self.stream.opened.target}: {error}")
 
-    async def _leave(self) -> None:
-        """A batch is full: write it, and let others have a turn."""
-        self.session.flush()
-        await asyncio.sleep(0)
-
     async def _room(self) -> None:
         """Wait until one item may be pushed, or the stream is over. First come, first served."""
         session = self.session
         waiter = session.loop.create_future()
         self._waiters.append(waiter)
-        session.waiting_sinks[self] = None
         self._tell_pressure()
         try:
             while True:
                 self.on_room()
+                if not waiter.done() and self._half.is_stuffed():
+                    session.waiting_sinks[self] = None
                 await waiter
                 if self.outcome is not None or self._half.has_room():
                     return
@@ -181,7 +190,6 @@ class RemoteSink(Sink[T]):
             if self._waiters:
                 self.on_room()
             else:
-                session.waiting_sinks.pop(self, None)
                 self._tell_pressure()
 
     def _tell_pressure(self) -> None:
@@ -199,5 +207,11 @@ class RemoteSink(Sink[T]):
 
 
 def status_of(error: StatusError) -> Status:
-    """Write an error as it travels."""
-    return Status(error.code, error.reason, error.message[:4096], error.details, error.started)
+    """Write an error as it travels. Details that cannot travel are told as text, or the caller would wait for ever."""
+    message = error.message[:MESSAGE_MAX].encode("utf-8", "backslashreplace").decode("utf-8")
+    details = error.details
+    try:
+        DETAILS(MSGPACK.encode(details))
+    except (*UNENCODABLE, *UNDECODABLE):
+        details = {str(key): ascii(value) for key, value in details.items()}
+    return Status(error.code, error.reason, message, details, error.started)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from operator import length_hint
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from penstock.codec import UNDECODABLE, Decode
@@ -36,6 +37,7 @@ class RemoteSource(Source[T]):
         "_decode",
         "_half",
         "_last",
+        "_origin",
         "_pending",
         "_pending_bytes",
         "_pressure",
@@ -59,6 +61,7 @@ class RemoteSource(Source[T]):
         self.waiter: asyncio.Future[None] | None = None
         self._half = half
         self._decode = decode
+        self._origin: TracebackType | None = None
         self._bad: StatusError | None = None
         self._burst_bytes = 0
         self._pressure: Pressure | None = None
@@ -82,7 +85,7 @@ class RemoteSource(Source[T]):
                     yield self._take_last()
                 elif not self._refill():
                     if self.outcome is not None:
-                        raise self.outcome
+                        raise self.outcome.with_traceback(self._origin)
                     await self._readable()
                 elif self._burst_bytes >= BATCH_BYTES:  # others get a turn, or a full window would be consumed in one go
                     self._burst_bytes = 0
@@ -104,7 +107,7 @@ class RemoteSource(Source[T]):
             elif not self._refill():
                 break
         if not taken and self.outcome is not None:
-            raise self.outcome
+            raise self.outcome.with_traceback(self._origin)
         return taken
 
     async def _readable(self) -> None:
@@ -155,13 +158,17 @@ class RemoteSource(Source[T]):
     def finish(self, outcome: Exception) -> None:
         """No more items will arrive; the consumer gets `outcome` after those that did. The first one counts."""
         if self.outcome is None:
-            self.outcome = outcome
+            self._conclude(outcome)
             self.wake()
+
+    def _conclude(self, outcome: Exception) -> None:
+        self.outcome = outcome
+        self._origin = outcome.__traceback__  # each raise starts from here: a traceback must not grow with every `receive`
 
     def discard(self, outcome: Exception) -> None:
         """Drop what waits: the consumer left."""
         if self.outcome is None or self._half.queue or self._held() or self._rest:
-            self.outcome = outcome
+            self._conclude(outcome)
         self._half.grant.consumed_items += self._pending - self._held()
         self._chunk, self._last, self._rest, self._pending, self._pending_bytes = iter(()), _NOTHING, [], 0, 0
         if self.stream is not None:
@@ -174,9 +181,6 @@ class RemoteSource(Source[T]):
     def fail_locally(self, error: StatusError) -> None:
         """This side cannot go on with the stream. Whoever owns the call tells the peer."""
         self.finish(error)
-
-    def _left_loop(self) -> None:
-        """The consumer left an ``async for`` over this source, by its end or in the middle."""
 
     # ── batches ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -219,7 +223,7 @@ class RemoteSource(Source[T]):
         if self.outcome is None:
             self.fail_locally(error)
         else:
-            self.outcome = error
+            self._conclude(error)
 
     def _next_batch(self) -> list[T]:
         first, count, payload = self._half.queue.pop(0)
@@ -233,7 +237,9 @@ class RemoteSource(Source[T]):
         except UNDECODABLE as error:
             items, why = self._decode.one_by_one(payload)
             self._bad = self.bad_item(f"{self.target}: item {first + len(items)} does not fit its type: {why or error}")
-            self._half.queue.clear()
+            if self.stream is not None:
+                self.session.connection.discard(self.stream)
+            self._pending_bytes = 0  # it was counted just now
             return items
 
     def _held(self) -> int:

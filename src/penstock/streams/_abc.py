@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Generic, Literal, NamedTuple, Self, TypeVar
 
-from penstock.errors import Cancelled, EndOfStream, WouldBlock
+from penstock.errors import Aborted, Cancelled, EndOfStream, WouldBlock
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -49,6 +49,15 @@ class Statistics(NamedTuple):
     received: int
     credit: int
     waiting_senders: int
+
+
+def as_failure(error: Exception) -> Exception:
+    """Return `error` as it ends a stream: a producer that tripped over the end of *another* stream has not ended its own."""
+    if not isinstance(error, EndOfStream):
+        return error
+    failure = Aborted("the producer stopped because another stream, which it reads, had ended")
+    failure.__cause__ = error
+    return failure
 
 
 class Source(ABC, Generic[T_co]):
@@ -90,6 +99,11 @@ class Source(ABC, Generic[T_co]):
                 yield taken
         except EndOfStream:
             return
+        finally:
+            self._left_loop()
+
+    def _left_loop(self) -> None:
+        """The consumer left a loop over this source, by its end or in the middle."""
 
     @abstractmethod
     def __aiter__(self) -> AsyncIterator[T_co]:
@@ -151,7 +165,8 @@ class Sink(ABC, Generic[T_contra]):
     async def send_many(self, items: Iterable[T_contra]) -> None:
         """Send all `items` in order under the same bound as `send`, with fewer switches.
 
-        Cancelling it stops between two items: what was taken from `items` is delivered, nothing else is.
+        Cancelling it stops before an item that had to wait: that one was taken from `items` and is not delivered, all before
+        it are, and ``statistics().sent`` tells how many.
         """
 
     @abstractmethod

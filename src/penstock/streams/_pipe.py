@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure
 from penstock.streams._watch import Pressure
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ def pipe(buffer_size: int = 16) -> tuple[Sink[Any], Source[Any]]:
 class _Pipe(Generic[T]):
     """The state both ends share."""
 
-    __slots__ = ("buffer", "consumer", "outcome", "pressure", "reserved", "senders", "sent", "size", "state")
+    __slots__ = ("buffer", "consumer", "origin", "outcome", "pressure", "reserved", "senders", "sent", "size", "state")
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -46,6 +47,7 @@ class _Pipe(Generic[T]):
         self.consumer: asyncio.Future[None] | None = None
         self.state: StreamState = "open"
         self.outcome: Exception | None = None
+        self.origin: TracebackType | None = None
         self.pressure = Pressure()
 
     def refusal(self) -> Exception:
@@ -96,6 +98,7 @@ class _Pipe(Generic[T]):
         if self.state != "open":
             return
         self.state, self.outcome = state, outcome
+        self.origin = outcome.__traceback__  # each raise starts from here: a traceback must not grow with every `receive`
         self._refuse_senders()
         self.wake_consumer()
 
@@ -167,7 +170,7 @@ class PipeSink(Sink[T]):
         self._pipe.finish("ended", EndOfStream())
 
     def fail(self, error: Exception) -> None:
-        self._pipe.finish("failed", error)
+        self._pipe.finish("failed", as_failure(error))
 
     def statistics(self) -> Statistics:
         return self._pipe.statistics()
@@ -206,7 +209,7 @@ class PipeSource(Source[T]):
             if shared.outcome is not None:
                 if isinstance(shared.outcome, EndOfStream):
                     return
-                raise shared.outcome
+                raise shared.outcome.with_traceback(shared.origin)
             await self._readable()
 
     def _take(self, max_items: int) -> list[T]:
@@ -218,7 +221,7 @@ class PipeSource(Source[T]):
                 shared.wake_senders()
             return taken
         if shared.outcome is not None:
-            raise shared.outcome
+            raise shared.outcome.with_traceback(shared.origin)
         return []
 
     async def _readable(self) -> None:

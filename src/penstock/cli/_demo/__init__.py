@@ -8,9 +8,9 @@ __all__ = ["run_demo"]
 def run_demo(*, plain: bool, file_mb: int | None = None, seconds: float | None = None) -> int:
     """Play the demo and return its exit code: 0 when every promise held.
 
-    plain: one line at a time, also without being asked when stdout is no terminal. file_mb: the size of the file that is carried,
-    200 unless told. seconds: about how long the scenes take, 25 unless told. 1 for a broken promise or a demo that cannot be
-    played, 130 after Ctrl-C; the processes and files are gone in every case.
+    plain: one line at a time; chosen by itself when stdout is no terminal. file_mb: the size of the file that is carried, 200
+    unless told. seconds: about how long the scenes take, 25 unless told. Returns 1 for a broken promise or a demo that cannot
+    be played, 130 after Ctrl-C; processes and files are gone in every case.
     """
     from penstock.cli._demo._run import run
 

@@ -12,12 +12,16 @@ MARKS: Final[dict[State, str]] = {"waiting": "·", "running": "▶", "held": "�
 
 
 class Row(NamedTuple):
-    """One line of a card. `fraction` draws a bar; `levels`, each from 0 to 1, draw one small column each."""
+    """One line of a card.
+
+    `fraction` draws a bar, in `slots` pieces when they are worth counting; `levels`, each from 0 to 1, draw a column each.
+    """
 
     label: str
     value: str
     fraction: float | None = None
     levels: Sequence[float] = ()
+    slots: int = 0
 
 
 class Verdict(NamedTuple):
@@ -39,9 +43,11 @@ class Card:
         self.verdicts: list[Verdict] = []
         self.state: State = "waiting"
         self.brief = about
+        self.latest: tuple[Row, ...] = ()
 
     def show(self, at: int, *rows: Row) -> None:
         """Put rows from line `at` on; what is above and below stays."""
+        self.latest = rows
         empty = [Row("", "")] * (at + len(rows) - len(self.rows))
         self.rows = [*self.rows, *empty]
         self.rows[at : at + len(rows)] = rows

@@ -27,8 +27,11 @@ FREED_P50_MAX_NS: Final = 5_000_000
 # ── leaving: the producer's clean-up runs ─────────────────────────────────────────────────────────────────────────────
 
 
-class _Left(Exception):  # noqa: N818 - it stands for any exception of a loop's body
-    pass
+class _Left(Exception):
+    """Stands for any exception in the body of a loop."""
+
+    def __init__(self, at_ns: int) -> None:
+        self.at_ns = at_ns
 
 
 async def _by_break(stream: penstock.Stream[Number]) -> int:
@@ -46,15 +49,17 @@ async def _by_return(stream: penstock.Stream[Number]) -> int:
 
 
 async def _by_exception(stream: penstock.Stream[Number]) -> int:
-    left = 0
     try:
         async for item in stream:
             if item.n == TAKEN:
-                left = time.perf_counter_ns()
-                raise _Left
-    except _Left:
-        pass
-    return left
+                _fail()
+    except _Left as error:
+        return error.at_ns
+    return 0
+
+
+def _fail() -> None:
+    raise _Left(time.perf_counter_ns())
 
 
 async def _by_cancelling(stream: penstock.Stream[Number]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Final
 
 import penstock
@@ -13,8 +13,11 @@ from penstock.cli._demo._board import Card, Row, ms, number, percentile, size
 from penstock.cli._demo._files import CHUNK_BYTES, Files
 from penstock.cli._demo._metrics import Metrics, resident_bytes
 from penstock.cli._demo._process import FILE, MB
-from penstock.cli._demo._stage import Stage, held
+from penstock.cli._demo._stage import Stage, first_of, held
 
+#: Between two small calls: many enough to measure, few enough to leave the processors to the file.
+CALL_EVERY_S: Final = 0.001
+SHOW_CALLS_EVERY_S: Final = 0.25
 UPLOAD_BYTES: Final = 64 * MB
 #: Small calls that are remembered; the durations of the scene end long before it does.
 CALLS_MAX: Final = 1_000_000
@@ -37,6 +40,13 @@ class SmallCalls:
             began = time.perf_counter_ns()
             await self._metrics.uptime_s()
             self.taken_ns.append(time.perf_counter_ns() - began)
+            await asyncio.sleep(CALL_EVERY_S)
+
+    async def show(self, card: Card, at: int, label: str) -> None:
+        """Show how they do until cancelled; now and then only, because sorting all of them is work too."""
+        while True:
+            await asyncio.sleep(SHOW_CALLS_EVERY_S)
+            card.show(at, Row(label, str(self)))
 
     def p99(self) -> int:
         """The time in ns that one call in a hundred takes longer than."""
@@ -49,34 +59,14 @@ class SmallCalls:
 async def file(stage: Stage, card: Card) -> None:
     """A large file comes while small calls go on; then a part of it goes back."""
     idle, beside = SmallCalls(stage.peer), SmallCalls(stage.peer)
-    calling = asyncio.create_task(idle.run())
-    await _show_calls(stage, card, "calls alone", idle)
-    await _stop(calling)
-    calling = asyncio.create_task(beside.run())
-    try:
-        await _downloads(stage, card, beside)
-    finally:
-        await _stop(calling)
+    await first_of(stage.pause(1.5), idle.run(), idle.show(card, 0, "calls alone"))
+    await first_of(_downloads(stage, card, beside), beside.run(), beside.show(card, 1, "calls beside"))
+    card.show(0, Row("calls alone", str(idle)), Row("calls beside", str(beside)))
     ratio = beside.p99() / (idle.p99() or 1)
     measured = f"p99 {ms(beside.p99())} beside it, {ms(idle.p99())} alone ({ratio:.1f} ×), {number(len(beside.taken_ns))} calls"
     card.judge("Small calls keep being answered", measured, held=bool(beside.taken_ns) and beside.p99() < BESIDE_P99_MAX_NS)
     await _upload(stage, card)
     await _outside(stage, card)
-
-
-async def _show_calls(stage: Stage, card: Card, label: str, calls: SmallCalls) -> None:
-    until = stage.until(1.5)
-    while time.perf_counter() < until:
-        await asyncio.sleep(0.1)
-        card.show(2, Row(label, str(calls)))
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    """Cancel, and raise what it may have ended with before."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
 
 
 # ── down ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -89,21 +79,23 @@ async def _downloads(stage: Stage, card: Card, beside: SmallCalls) -> None:
     before = resident_bytes(), await stage.peer.service(Metrics).resident_bytes()
     began, until, count, whole = time.perf_counter(), stage.until(3), 0, True
     while count == 0 or time.perf_counter() < until:
-        whole &= told.sha256 == stage.file.sha256 == await _download(stage, card, files, beside)
+        whole &= told.sha256 == stage.file.sha256 == await _download(stage, card, files)
         count += 1
     seconds = time.perf_counter() - began
     after = resident_bytes(), await stage.peer.service(Metrics).resident_bytes()
     rate = f"{size(count * told.size / seconds)}/s"
     times = f"{count} × {size(told.size)}" if count > 1 else size(told.size)
     verdict = "equal" if whole else "DIFFERENT"
-    card.show(0, Row("down", f"{times} · {rate} · SHA-256 {told.sha256[:8]}… {verdict}"))
-    card.brief = f"{times}, {rate}, SHA-256 {verdict}, calls beside it {ms(beside.p99())} p99"
+    card.show(2, Row("down", f"{times} · {rate} · SHA-256 {told.sha256[:8]}… {verdict}"))
+    card.brief = f"{times}, {rate}, SHA-256 {verdict}; small calls beside it: p99 {ms(beside.p99())}"
     card.judge("A large file comes whole", f"{times}, SHA-256 {verdict}, {rate}", held=whole)
     grown = max(now - then for now, then in zip(after, before, strict=True))
-    card.judge("Memory does not grow with the file", f"+{size(max(grown, 0))} in the larger process", held=grown < GROWTH_BYTES_MAX)
+    card.judge(
+        "Memory does not grow with the file", f"+{size(max(grown, 0))} in the larger process", held=grown < GROWTH_BYTES_MAX
+    )
 
 
-async def _download(stage: Stage, card: Card, files: Files, beside: SmallCalls) -> str:
+async def _download(stage: Stage, card: Card, files: Files) -> str:
     digest, arrived, began = hashlib.sha256(), 0, time.perf_counter()
     stream = held(files.read(FILE))
     async for chunk in stream:
@@ -111,13 +103,10 @@ async def _download(stage: Stage, card: Card, files: Files, beside: SmallCalls) 
         arrived += len(chunk)
         seen, rate = stream.statistics(), arrived / (time.perf_counter() - began)
         card.show(
-            0,
+            2,
             Row("down", f"{size(arrived)} · {size(rate)}/s", arrived / stage.file.size),
             Row("stream", f"{seen.buffered} chunks of {CHUNK_BYTES // 1024} KiB buffered · credit left {seen.credit}"),
         )
-        if arrived // MB % 20 == 0:
-            card.show(3, Row("calls beside", str(beside)))
-    card.show(3, Row("calls beside", str(beside)))
     return digest.hexdigest()
 
 
@@ -129,10 +118,10 @@ async def _upload(stage: Stage, card: Card) -> None:
     files, digest, began = stage.peer.service(Files), hashlib.sha256(), time.perf_counter()
     total = min(UPLOAD_BYTES, stage.file.size)
 
-    def chunks() -> Iterator[bytes]:
-        with (stage.workspace / "files" / FILE).open("rb") as source:
+    async def chunks() -> AsyncIterator[bytes]:
+        with await asyncio.to_thread((stage.workspace / "files" / FILE).open, "rb") as source:
             sent = 0
-            while chunk := source.read(min(CHUNK_BYTES, total - sent)):
+            while chunk := await asyncio.to_thread(source.read, min(CHUNK_BYTES, total - sent)):
                 sent += len(chunk)
                 digest.update(chunk)
                 rate = sent / (time.perf_counter() - began)
@@ -144,7 +133,9 @@ async def _upload(stage: Stage, card: Card) -> None:
     whole = (summary.sha256, summary.size) == (digest.hexdigest(), total)
     verdict = "equal" if whole else "DIFFERENT"
     card.show(4, Row("up", f"{size(summary.size)} · {rate} · SHA-256 {summary.sha256[:8]}… {verdict}"))
-    card.judge("An upload arrives whole", f"{size(summary.size)} in {summary.chunks} chunks, SHA-256 {verdict}, {rate}", held=whole)
+    card.judge(
+        "An upload arrives whole", f"{size(summary.size)} in {summary.chunks} chunks, SHA-256 {verdict}, {rate}", held=whole
+    )
 
 
 async def _outside(stage: Stage, card: Card) -> None:

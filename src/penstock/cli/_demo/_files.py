@@ -10,8 +10,8 @@ from typing import BinaryIO, Final
 
 import penstock
 
-#: One chunk is one item and one frame: large enough that the cost of an item is nothing, small enough that others get in between.
-CHUNK_BYTES: Final = 128 * 1024
+#: A chunk is an item and fits a frame: large enough that an item costs nothing, small enough that others get in between.
+CHUNK_BYTES: Final = 240 * 1024
 #: What one caller may put on this disk at a time.
 UPLOAD_BYTES_MAX: Final = 256 * 1024 * 1024
 
@@ -36,8 +36,8 @@ class UploadSummary(penstock.Struct, frozen=True):
 class Files:
     """The files of one folder. A path that leads outside is refused with `PermissionDenied`.
 
-    Reads and writes run in threads: a slow disk delays no other call. The files are buffered, because a buffered file has a lock:
-    when a call is cancelled, its file is not closed, and the number given to somebody else, under a thread that still reads.
+    Reads and writes run in threads: a slow disk delays no other call. The files are buffered, because a buffered file has a
+    lock: when a call is cancelled, its file is not closed, and its number given to another, under a thread that still reads.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -29,9 +29,7 @@ class PlainScreen:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Leave the log as it is."""
 
     def draw(self, board: Board) -> None:
@@ -45,23 +43,24 @@ class PlainScreen:
     def _draw_card(self, board: Board, place: int, card: Card) -> None:
         if card.state == "waiting" or place in self._over:
             return
-        at = f"[{board.elapsed_s:5.1f} s]"
         if place not in self._began:
             self._began.add(place)
-            _say(f"{at} {card.title}: {card.about}")
+            _say(f"[{board.elapsed_s:5.1f} s] {card.title}: {card.about}")
         if card.state == "running":
-            self._progress(at, card)
+            self._progress(board, card)
             return
         self._over.add(place)
         for row in card.rows:
             _say(f"{'':9} {row.label:>13}  {row.value}")
 
-    def _progress(self, at: str, card: Card) -> None:
-        rows = [row for row in card.rows if row.value]
-        line = f"{card.title}: {rows[-1].label} {rows[-1].value}" if rows else ""
+    def _progress(self, board: Board, card: Card) -> None:
+        """Print how a scene stands. The first scene runs beside all others, and is only told of when it is alone."""
+        if card is board.cards[0] and any(other.state == "running" for other in board.cards[1:]):
+            return
+        line = " | ".join(f"{row.label} {row.value}" for row in card.latest)
         if line and line != self._last:
             self._last = line
-            _say(f"{at}   {line}")
+            _say(f"[{board.elapsed_s:5.1f} s]   {line}")
 
     def summarize(self, verdicts: Sequence[Verdict], seconds: float) -> None:
         """Print what was promised and what was measured."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -60,9 +60,7 @@ async def server_process(workspace: Path, *, throw_away: bool = False) -> AsyncI
     pipe = asyncio.subprocess.PIPE
     with log.open("wb") as errors:
         # A session of its own: Ctrl-C is for us, and we end the server in order.
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True
-        )
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True)
     try:
         yield ServerProcess(process, await _urls(process, log), log)
     finally:
@@ -70,10 +68,10 @@ async def server_process(workspace: Path, *, throw_away: bool = False) -> AsyncI
 
 
 async def _urls(process: asyncio.subprocess.Process, log: Path) -> list[str]:
-    assert process.stdout is not None
+    stdout = cast(asyncio.StreamReader, process.stdout)
     try:
         async with asyncio.timeout(START_S):
-            said = await process.stdout.readline()
+            said = await stdout.readline()
     except TimeoutError:
         said = b""
     if not said:
@@ -82,8 +80,7 @@ async def _urls(process: asyncio.subprocess.Process, log: Path) -> list[str]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
+    cast(asyncio.StreamWriter, process.stdin).close()
     try:
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), END_S)

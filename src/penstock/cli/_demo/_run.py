@@ -9,10 +9,10 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol, cast
 
 import penstock
 from penstock.cli._demo import _end_scenes, _file_scene, _scenes
@@ -20,7 +20,7 @@ from penstock.cli._demo._board import Board, Card, Verdict
 from penstock.cli._demo._metrics import is_available, is_running
 from penstock.cli._demo._plain import PlainScreen
 from penstock.cli._demo._process import DemoError, server_process, write_file
-from penstock.cli._demo._stage import Stage
+from penstock.cli._demo._stage import Stage, first_of
 from penstock.cli._loop import loop_factory
 
 #: A file of 200 MB is what the demo promises to carry.
@@ -77,7 +77,7 @@ class Demo:
         _cancel_on_signals()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await _first_of(self._draw(), self._play(workspace))
+                await first_of(self._draw(), self._play(workspace))
         except TimeoutError:
             raise DemoError(f"the demo was not over within {TIMEOUT_S:g} s") from None
         self._screen.draw(self.board)
@@ -95,7 +95,7 @@ class Demo:
             loop = type(asyncio.get_running_loop()).__module__.partition(".")[0]
             self.board.heading = f"client {os.getpid()} ⇄ server {server.pid} · {server.urls[0]} · {loop}"
             stage = Stage(peer, server, workspace, file, self._pace, self.pids)
-            await _first_of(server.watch(), self._play_scenes(stage))
+            await first_of(server.watch(), self._play_scenes(stage))
 
     async def _play_scenes(self, stage: Stage) -> None:
         beside = asyncio.create_task(self._play_scene(stage, *self.scenes[0]))
@@ -163,21 +163,7 @@ def _refuse(why: str) -> int:
 
 def _cancel_on_signals() -> None:
     """End in order when told to, not only by Ctrl-C, which the runner sees to."""
-    task = asyncio.current_task()
-    assert task is not None
+    task = cast("asyncio.Task[None]", asyncio.current_task())
     for name in ("SIGTERM", "SIGHUP"):
         with suppress(NotImplementedError, AttributeError):  # not on every system
             asyncio.get_running_loop().add_signal_handler(getattr(signal, name), task.cancel)
-
-
-async def _first_of(*works: Coroutine[Any, Any, None]) -> None:
-    """Run all of them until one ends; cancel the others; raise what that one raised."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    for task in done:
-        task.result()

@@ -20,7 +20,8 @@ SAMPLE_EVERY_S: Final = 0.1
 #: A stream that is starved by others shows it by a gap between two samples; a busy machine alone makes shorter ones.
 SAMPLE_GAP_MAX_S: Final = 1.0
 #: Columns of the small charts.
-CHART: Final = 24
+CHART: Final = 30
+COLUMN_S: Final = 0.1
 
 
 # ── metrics: beside everything else, from the first second to the last ────────────────────────────────────────────────
@@ -39,7 +40,8 @@ async def metrics(stage: Stage, card: Card) -> None:
             cpu.append(sum(sample.cores) / len(sample.cores))
             seen = stream.statistics()
             flow = f"{count / (now - began):4.1f} items/s · {number(count)} items · longest gap {ms(longest * 1e9)}"
-            card.show(0, *_machine(sample, cpu), Row("stream", f"{flow} · {seen.buffered} buffered, credit {seen.credit}"))
+            card.show(0, *_machine(sample, cpu))
+            card.show(3, Row("stream", f"{flow} · {seen.buffered} buffered, credit {seen.credit}"))
     finally:
         measured = f"{number(count)} samples, {count / (last - began or 1):.1f}/s, longest gap {ms(longest * 1e9)}"
         card.judge("Live samples keep coming beside it all", measured, held=count > 0 and longest < SAMPLE_GAP_MAX_S)
@@ -99,22 +101,22 @@ async def bound(stage: Stage, card: Card) -> None:
 
 
 async def _keep_up(stage: Stage, card: Card, numbers: Numbers) -> None:
-    began, until, count = time.perf_counter(), stage.until(2.5), 0
+    began = last = time.perf_counter()
+    until, count, counted = stage.until(2.5), 0, 0
     rates: deque[float] = deque(maxlen=CHART)
-    last_s, last_count = began, 0
     async with held(numbers.count("fast")) as stream:
         async for batch in stream.batches():
             count += len(batch)
             now = time.perf_counter()
-            if now - last_s < 0.1:  # noqa: PLR2004 - one column of the chart
+            if now < last + COLUMN_S:
                 continue
-            rates.append((count - last_count) / (now - last_s))
-            last_s, last_count = now, count
+            rates.append((count - counted) / (now - last))
+            last, counted = now, count
             chart = tuple(rate / max(rates) for rate in rates)
             card.show(0, Row("keeping up", f"{number(count / (now - began))} items/s · {number(count)} items", levels=chart))
             if now > until:
                 break
-    card.judge("A fast consumer gets what it can take", f"{number(count / (now - began))} items/s", held=count > 0)
+    card.judge("A fast consumer gets what it can take", f"{number(count / (last - began))} items/s", held=count > 0)
 
 
 async def _consume_slowly(stage: Stage, card: Card, stream: penstock.Stream[Number], ahead: RunAhead) -> None:
@@ -133,8 +135,8 @@ def _show_slow(card: Card, stream: penstock.Stream[Number], ahead: RunAhead, mad
     card.show(
         1,
         Row("then slow", f"consumed {number(ahead.consumed)}, {pace} · produced {number(made)}"),
-        Row("ahead", f"{now:2} of {BUFFER_SIZE} · most so far {max(now, ahead.most)}", now / BUFFER_SIZE),
-        Row("here", f"{seen.buffered:2} buffered · credit left {seen.credit}", seen.buffered / BUFFER_SIZE),
+        Row("ahead", f"{now:2} of {BUFFER_SIZE} · most so far {max(now, ahead.most)}", now / BUFFER_SIZE, slots=BUFFER_SIZE),
+        Row("here", f"{seen.buffered:2} buffered · credit left {seen.credit}", seen.buffered / BUFFER_SIZE, slots=BUFFER_SIZE),
     )
 
 
@@ -192,9 +194,11 @@ class Participant:
 async def chat(stage: Stage, card: Card) -> None:
     """Two participants on two connections, over two transports where the system has two, in one room."""
     async with AsyncExitStack() as stack:
-        peers = [await stack.enter_async_context(penstock.connect(url)) for url in (stage.server.urls[0], stage.server.urls[-1])]
-        ada, grace = Participant("Ada", peers[0]), Participant("Grace", peers[1])
+        peers = [
+            await stack.enter_async_context(penstock.connect(url)) for url in (stage.server.urls[0], stage.server.urls[-1])
+        ]
         async with asyncio.TaskGroup() as group:
+            ada, grace = [Participant(name, peer) for name, peer in zip(("Ada", "Grace"), peers, strict=True)]
             group.create_task(ada.listen())
             group.create_task(grace.listen())
             delays = await _talk(stage, card, ada, grace)
@@ -208,7 +212,8 @@ async def chat(stage: Stage, card: Card) -> None:
 async def _talk(stage: Stage, card: Card, ada: Participant, grace: Participant) -> list[int]:
     delays: list[int] = []
     shown: deque[Row] = deque(maxlen=card.height)
-    await ada.hear("Grace came in")
+    await ada.hear("Ada came in")
+    await grace.hear("Grace came in")
     for name, text in SCRIPT:
         speaker, listener = (ada, grace) if name == "Ada" else (grace, ada)
         said_ns = time.perf_counter_ns()
@@ -216,6 +221,7 @@ async def _talk(stage: Stage, card: Card, ada: Participant, grace: Participant) 
         delays.append(await listener.hear(text) - said_ns)
         shown.append(Row(name, f"{text}  ({ms(delays[-1])} to {listener.name})"))
         card.show(0, *shown)
+        card.latest = tuple(shown)[-1:]
         await stage.pause(0.45)
     ada.say.close()
     grace.say.close()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import penstock
 from penstock.cli._demo._files import FileInfo
@@ -36,5 +36,17 @@ class Stage(NamedTuple):
 
 def held(stream: AsyncIterator[T]) -> penstock.Stream[T]:
     """Return what a stub returned as what it is: a `Stream`, with statistics, batches and a way to cancel it."""
-    assert isinstance(stream, penstock.Stream)
-    return stream
+    return cast("penstock.Stream[T]", stream)
+
+
+async def first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all of them until one ends; cancel the others; raise what that one raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()

@@ -28,7 +28,7 @@ WIDE: Final = 100
 class LiveScreen:
     """Draws the board over the whole terminal and leaves it as it was."""
 
-    every_s = 0.125
+    every_s = 0.2
 
     def __init__(self) -> None:
         self._console = Console()
@@ -38,9 +38,7 @@ class LiveScreen:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._live.stop()
 
     def draw(self, board: Board) -> None:
@@ -61,7 +59,7 @@ class LiveScreen:
 
 def _page(board: Board, width: int, height: int) -> list[RenderableType]:
     open_cards = _opened(board, height - 2)
-    heading = _between(Text("Penstock ", "bold cyan") + Text(board.heading, ""), f"{board.elapsed_s:.1f} s", width)
+    heading = _between(Text.assemble(("Penstock ", "bold cyan"), board.heading), f"{board.elapsed_s:.1f} s", width)
     cards = [_panel(card, width) if card in open_cards else _line(card, width) for card in board.cards]
     return [heading, *cards, Text("Ctrl-C ends it early and leaves nothing behind.", "bright_black")]
 
@@ -101,13 +99,19 @@ def _row(row: Row, width: int) -> Text:
     if row.fraction is None and not row.levels:
         line.truncate(width, overflow="ellipsis")
         return line
-    room = 30 if width >= WIDE - FRAME else 18
-    return _between(line, _chart(row.levels, room) if row.levels else _bar(row.fraction or 0.0, room), width)
+    room = 31 if width >= WIDE - FRAME else 18
+    return _between(line, _graph(row, room), width)
 
 
-def _bar(fraction: float, room: int) -> Text:
-    full = round(min(max(fraction, 0.0), 1.0) * room)
-    return Text.assemble(("━" * full, "cyan"), ("━" * (room - full), "grey23"))
+def _graph(row: Row, room: int) -> Text:
+    if row.levels:
+        return _chart(row.levels, room)
+    steps = row.slots or room
+    full = round(min(max(row.fraction or 0.0, 0.0), 1.0) * steps)
+    if not row.slots:
+        return Text.assemble(("━" * full, "cyan"), ("━" * (room - full), "grey23"))
+    slot = "■" if room < 2 * row.slots - 1 else "■ "
+    return Text.assemble((slot * full, "cyan"), ((slot * (steps - full)).rstrip(), "grey23"))
 
 
 def _chart(levels: Sequence[float], room: int) -> Text:

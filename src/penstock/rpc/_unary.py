@@ -1,0 +1,71 @@
+"""A call with one request and one response: as little as possible. It knows no stream of items."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from penstock.codec import UNDECODABLE
+from penstock.errors import DataLoss, DeadlineExceeded, StatusError
+from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
+from penstock.rpc._request import Request, cancel_of, error_of, open_stream
+from penstock.session import Endpoint, Session
+
+#: The grant of every unary call: one item of any size. Nothing is ever consumed on it, so all of them share it.
+_ONE: Final = Grant(1, MAX_NUMBER)
+
+
+class Unary(Endpoint):
+    """The endpoint of a unary call, and its result."""
+
+    __slots__ = ("_decode", "_half", "_session", "_target", "future", "stream")
+
+    def __init__(self, session: Session, request: Request, metadata: dict[str, str], deadline: float | None) -> None:
+        self._session = session
+        self._decode = request.decode
+        self._target = request.target
+        self._half = ReceiveHalf(_ONE)
+        self.stream = open_stream(session, request, metadata, deadline, self._half)
+        self.stream.endpoint = self
+        self.future: asyncio.Future[Any] = session.loop.create_future()
+        session.unary_calls += 1
+        session.flush_for(session.unary_calls)
+
+    def on_items(self) -> None:
+        payload = self._half.queue.pop().payload
+        self._session.connection.buffered_bytes -= len(payload)
+        if self.future.done():
+            return
+        try:
+            (result,) = self._decode.batch(payload)
+            self.future.set_result(result)
+        except UNDECODABLE as error:
+            self.future.set_exception(DataLoss(f"{self._target}: its result does not fit its type: {error}"))
+
+    def on_ended(self, status: Status | None) -> None:
+        if not self.future.done():
+            error = error_of(status) if status is not None and status.code else None
+            self.future.set_exception(error or DataLoss(f"{self._target}: the call ended without a result"))
+
+    def on_lost(self, error: StatusError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def expire(self) -> None:
+        if not self.future.done():
+            self.future.set_exception(DeadlineExceeded(f"{self._target}: the deadline passed before the call was over"))
+
+    async def result(self, deadline: float | None) -> Any:
+        """Wait for the response. Cancelling it cancels the call."""
+        session = self._session
+        timer = session.loop.call_at(deadline, self.expire) if deadline is not None else None
+        try:
+            return await self.future
+        except (asyncio.CancelledError, DeadlineExceeded) as error:
+            session.connection.cancel(self.stream, cancel_of(error))
+            session.flush_soon()
+            raise
+        finally:
+            session.unary_calls -= 1
+            if timer is not None:
+                timer.cancel()

@@ -1,0 +1,112 @@
+"""Which types can travel is known before the first call, and the message says where and why."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import io
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import pytest
+
+import penstock
+from penstock.codec import check_type, json_schemas
+from tests.codec.test_codec import VALUES, Foreign, Price
+
+T = TypeVar("T")
+
+
+class Tree(penstock.Struct):
+    value: int
+    children: list[Tree] = []
+
+
+class HoldsALock(penstock.Struct):
+    name: str
+    lock: threading.Lock
+
+
+@dataclasses.dataclass
+class HoldsAFile:
+    lines: list[dict[str, io.StringIO]]
+
+
+class Box(penstock.Struct, Generic[T]):
+    content: T
+
+
+class Left(penstock.Struct):
+    x: int
+
+
+class Right(penstock.Struct):
+    y: int
+
+
+class Tagged(penstock.Struct, tag=True):
+    x: int
+
+
+class AlsoTagged(penstock.Struct, tag=True):
+    y: int
+
+
+class Unknown:
+    """Nothing that can travel."""
+
+
+class NamesWhatIsNotThere(penstock.Struct):
+    x: NotAnywhere  # noqa: F821 - that is the case under test
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in VALUES], ids=str)
+def test_what_comes_back_as_it_was_is_accepted(kind):
+    check_type(kind, "here")
+
+
+@pytest.mark.parametrize("kind", [Any, Tree, list[Tree], Box[int], Box[Price], Tagged | AlsoTagged, Foreign | None, list[Any]], ids=str)
+def test_recursive_generic_and_tagged_types_are_accepted(kind):
+    check_type(kind, "here")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        object,
+        complex,
+        Unknown,
+        asyncio.Lock,
+        Callable[[int], int],
+        list[Unknown],
+        dict[str, tuple[int, Unknown]],
+        Unknown | None,
+        HoldsALock,
+        HoldsAFile,
+        Box[Unknown],
+        Left | Right,
+        NamesWhatIsNotThere,
+        "not a type",
+    ],
+    ids=str,
+)
+def test_what_cannot_travel_is_refused_and_the_place_is_named(kind):
+    with pytest.raises(TypeError, match=r"^Orders\.put: parameter `order`: .*cannot travel"):
+        check_type(kind, "Orders.put: parameter `order`")
+
+
+@pytest.mark.parametrize(("kind", "part"), [(HoldsALock, "lock"), (HoldsAFile, "StringIO"), (dict[str, Unknown], "Unknown")], ids=str)
+def test_the_part_that_cannot_travel_is_named(kind, part):
+    with pytest.raises(TypeError, match=part):
+        check_type(kind, "here")
+
+
+def test_schemas_share_their_definitions():
+    schemas, definitions = json_schemas([Price, list[Price], int, Foreign])
+    assert schemas[0] == {"$ref": "#/$defs/Price"}
+    assert schemas[1] == {"type": "array", "items": {"$ref": "#/$defs/Price"}}
+    assert schemas[2] == {"type": "integer"}
+    assert schemas[3] == {}
+    assert set(definitions) == {"Price"}
+    assert definitions["Price"]["required"] == ["symbol", "value"]

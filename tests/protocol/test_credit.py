@@ -1,0 +1,227 @@
+"""Demand as absolute numbers (PROTOCOL.md §5): the worked example, and the two ledgers against each other."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from penstock.errors import ProtocolError
+from penstock.protocol import MAX_NUMBER, Grant, Limit, Settings, grant_for, grant_wished
+from penstock.protocol._frames import Credit
+
+
+def test_the_worked_example_of_the_protocol():
+    """Window 4 items and 1,000 bytes; every batch is one item of 400 bytes."""
+    grant, limit = Grant(4, 1000), Limit(4, 1000)
+    sent = []
+
+    def send() -> None:
+        while len(sent) < limit.items and sum(sent) < limit.bytes:
+            sent.append(400)
+
+    send()
+    assert len(sent) == 3  # begun at byte 800 of 1,000, so it passed; at byte 1,200 nothing does
+    assert not grant.consume(1, 400)  # less than half of either window: nothing is said
+    assert grant.consume(1, 400)
+    assert limit.raise_to(told := grant.tell(0.0, 0.001), len(sent))
+    assert told == Credit(6, 1800, 2)
+    send()
+    assert len(sent) == 5  # begun at 1,200 and 1,600 of 1,800; two more items would have been allowed, the bytes are spent
+    assert not grant.consume(1, 400)
+    assert grant.consume(1, 400)
+    assert grant.tell(9.0, 0.001) == Credit(8, 2600, 4)
+
+
+@pytest.mark.parametrize(("window", "consumed"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (256, 128)])
+def test_half_a_window_consumed_is_when_the_peer_is_told(window, consumed):
+    grant = Grant(window, MAX_NUMBER)
+    assert [grant.consume(1, 0) for _ in range(consumed)] == [False] * (consumed - 1) + [True]
+
+
+def test_half_a_window_of_bytes_is_when_the_peer_is_told_too():
+    grant = Grant(100, 1000)
+    assert not grant.consume(1, 499)
+    assert grant.consume(1, 1)
+
+
+def test_a_window_that_was_set_is_kept_exactly():
+    grant = Grant(4, 100)
+    for now_s in range(20):
+        grant.consume(4, 100)
+        told = grant.tell(now_s * 1e-6, 1.0)
+        assert (told.items - told.consumed, told.bytes - grant.consumed_bytes) == (4, 100)
+
+
+def test_a_window_that_limits_a_consumer_that_keeps_up_doubles_to_its_largest():
+    grant = Grant(4, 1000, 64, 1000)
+    windows = []
+    for now_s in range(7):
+        grant.consume(grant.window_items // 2, 0)
+        told = grant.tell(now_s * 0.1, 1.0)
+        windows.append(told.items - told.consumed)
+    assert windows == [4, 8, 16, 32, 64, 64, 64]
+
+
+def test_a_window_does_not_grow_for_a_consumer_that_is_slower_than_the_line():
+    grant = Grant(4, 1000, 64, 64000)
+    for now_s in range(10):
+        grant.consume(2, 500)
+        assert grant.tell(now_s * 10.0, 1.0).items == grant.consumed_items + 4
+    assert grant.window_bytes == 1000
+
+
+def test_items_and_bytes_grow_each_for_itself():
+    grant = Grant(4, 1_000_000, 64, 2_000_000)
+    for now_s in range(3):
+        grant.consume(4, 10)
+        grant.tell(now_s * 0.1, 1.0)
+    assert (grant.window_items, grant.window_bytes) == (16, 1_000_000)
+
+
+def test_credit_stays_below_the_largest_number():
+    grant = Grant(MAX_NUMBER, MAX_NUMBER)
+    grant.consume(MAX_NUMBER - 1, MAX_NUMBER - 1)
+    assert grant.tell(0.0, 1.0) == Credit(MAX_NUMBER, MAX_NUMBER, MAX_NUMBER - 1)
+
+
+def test_old_news_changes_nothing():
+    limit = Limit(10, 1000)
+    assert limit.raise_to(Credit(20, 2000, 5), 10)
+    assert not limit.raise_to(Credit(20, 2000, 5), 10)
+    assert not limit.raise_to(Credit(3, 7, 1), 10)
+    assert (limit.items, limit.bytes, limit.consumed) == (20, 2000, 5)
+
+
+def test_either_number_alone_makes_room():
+    limit = Limit(10, 1000)
+    assert limit.raise_to(Credit(11, 0, 0), 10)
+    assert limit.raise_to(Credit(0, 1001, 0), 10)
+    assert (limit.items, limit.bytes) == (11, 1001)
+
+
+def test_more_consumed_than_sent_breaks_rule_5_4():
+    with pytest.raises(ProtocolError) as caught:
+        Limit(10, 1000).raise_to(Credit(20, 2000, 4), 3)
+    assert caught.value.rule == "5.4"
+
+
+@pytest.mark.parametrize(
+    ("items", "bytes_", "windows"),
+    [
+        (None, None, (256, 262144, 16384, 8388608)),
+        (7, None, (7, 67108864, 7, 67108864)),
+        (None, 500, (256, 500, 16384, 500)),
+        (7, 500, (7, 500, 7, 500)),
+        (100_000, None, (100_000, 67108864, 100_000, 67108864)),
+    ],
+)
+def test_what_was_set_is_fixed_and_what_was_not_tunes_itself(items, bytes_, windows):
+    grant = grant_for(Settings(), items, bytes_)
+    assert (grant.window_items, grant.window_bytes, grant.max_window_items, grant.max_window_bytes) == windows
+
+
+def test_a_wish_of_the_peer_is_kept_within_our_limits():
+    ours = Settings(max_window_items=50, set_window_bytes=999)
+    assert (grant_wished(ours, 10, 20).items, grant_wished(ours, 10, 20).bytes) == (10, 20)
+    assert (grant_wished(ours, 10**9, 10**9).items, grant_wished(ours, 10**9, 10**9).bytes) == (50, 999)
+    assert grant_wished(ours, 0, 0).max_window_items == 256  # no wish: as if nobody had set anything
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 5000), st.floats(0, 10)), max_size=40),
+    window=st.tuples(st.integers(1, 60), st.integers(1, 6000), st.integers(1, 200), st.integers(1, 20000)),
+)
+def test_credit_never_shrinks(steps, window):
+    grant = Grant(*window)
+    before, now_s = (grant.items, grant.bytes, 0), 0.0
+    for items, size, seconds in steps:
+        grant.consume(items, size)
+        now_s += seconds
+        told = grant.tell(now_s, 0.5)
+        after = (told.items, told.bytes, told.consumed)
+        assert all(new >= old for new, old in zip(after, before, strict=True))
+        before = after
+
+
+class Demand(RuleBasedStateMachine):
+    """A sender with a `Limit`, a consumer with a `Grant`, and a line between them that delays and repeats credit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grant: Grant | None = None
+        self.limit = Limit()
+        self.sizes: list[int] = []  # of all items sent
+        self.consumed = 0
+        self.line: list[Credit] = []
+        self.now_s = 0.0
+
+    @precondition(lambda self: self.grant is None)
+    @rule(window=st.tuples(st.integers(1, 9), st.integers(1, 900), st.integers(1, 30), st.integers(1, 3000)))
+    def open(self, window) -> None:
+        self.grant = Grant(*window)
+        self.limit = Limit(self.grant.items, self.grant.bytes)
+
+    @precondition(lambda self: self.grant is not None)
+    @rule(sizes=st.lists(st.integers(1, 2000), min_size=1, max_size=8))
+    def send(self, sizes) -> None:
+        for size in sizes:
+            if self._may_send():
+                self.sizes.append(size)
+
+    @precondition(lambda self: self.consumed < len(self.sizes))
+    @rule(count=st.integers(1, 5), seconds=st.floats(0, 2))
+    def consume(self, count, seconds) -> None:
+        taken = self.sizes[self.consumed : self.consumed + count]
+        self.consumed += len(taken)
+        self.now_s += seconds
+        if self.grant.consume(len(taken), sum(taken)):
+            self.line.append(self.grant.tell(self.now_s, 0.5))
+
+    @precondition(lambda self: self.line)
+    @rule(at=st.integers(0), again=st.booleans())
+    def hear(self, at, again) -> None:
+        """Credit arrives, in any order and more than once: after a resume it does."""
+        credit = self.line[at % len(self.line)]
+        self.limit.raise_to(credit, len(self.sizes))
+        if not again:
+            self.line.remove(credit)
+
+    def _may_send(self) -> bool:
+        return len(self.sizes) < self.limit.items and sum(self.sizes) < self.limit.bytes
+
+    @invariant()
+    def sent_is_within_granted(self) -> None:
+        if self.grant is not None:
+            assert len(self.sizes) <= self.limit.items <= self.grant.items
+            assert self.limit.bytes <= self.grant.bytes
+            assert sum(self.sizes[:-1]) < self.grant.bytes  # the last one may reach over
+
+    @invariant()
+    def ahead_of_the_consumer_by_at_most_the_window(self) -> None:
+        if self.grant is not None:
+            assert len(self.sizes) - self.consumed <= self.grant.window_items
+            ahead = self.sizes[self.consumed :]
+            assert sum(ahead[:-1]) < self.grant.window_bytes
+
+    def teardown(self) -> None:
+        """Whatever was consumed and heard, both go on for ever: nobody waits for the other."""
+        if self.grant is None:
+            return
+        for credit in self.line:
+            self.limit.raise_to(credit, len(self.sizes))
+        goal = len(self.sizes) + 40
+        while len(self.sizes) < goal:
+            moved = self._may_send()
+            if moved:
+                self.sizes.append(1 + 97 * len(self.sizes) % 2000)
+            elif self.consumed < len(self.sizes):
+                moved = True
+                size, self.consumed = self.sizes[self.consumed], self.consumed + 1
+                if self.grant.consume(1, size):
+                    self.limit.raise_to(self.grant.tell(self.now_s, 0.5), len(self.sizes))
+            assert moved, "both sides wait for each other"
+
+
+TestDemand = Demand.TestCase

@@ -1,0 +1,89 @@
+"""Is the other side still there (PROTOCOL.md §7)? No clock: the tests say what time it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.protocol._keepalive import ASSUMED_ROUND_TRIP_S, KeepAlive
+
+
+def alive(*, greeted: bool = True) -> KeepAlive:
+    made = KeepAlive(0.0, handshake_timeout_s=10.0, keepalive_s=15.0)
+    if greeted:
+        made.handshake_done(0.0)
+    return made
+
+
+def test_who_never_says_hello_is_given_up_after_the_handshake_time():
+    made = alive(greeted=False)
+    assert made.next_timeout() == 10.0
+    made.heard(9.0)  # bytes that are no HELLO do not help
+    assert made.check(9.999) == "fine"
+    assert made.check(10.0) == "lost"
+
+
+def test_a_silent_peer_is_asked_once_and_then_given_up():
+    made = alive()
+    assert made.next_timeout() == 15.0
+    assert made.check(14.9) == "fine"
+    assert made.check(15.0) == "ask"
+    made.ask(15.0)
+    assert made.next_timeout() == 30.0
+    assert made.check(29.9) == "fine"
+    assert made.check(30.0) == "lost"
+
+
+def test_any_byte_is_a_sign_of_life():
+    made = alive()
+    made.ask(15.0)
+    made.heard(20.0)
+    assert made.next_timeout() == 35.0
+    assert made.check(34.0) == "fine"
+    assert made.check(35.0) == "ask"
+
+
+@given(asleep_s=st.floats(15.0, 1e6))
+def test_a_peer_is_never_given_up_without_having_been_asked(asleep_s):
+    made = alive()
+    assert made.check(asleep_s) == "ask"  # this side slept, and timers go off before what waits is read
+    made.ask(asleep_s)
+    assert made.check(asleep_s + 14.0) == "fine"
+    assert made.check(asleep_s + 15.01) == "lost"
+
+
+@given(beats=st.lists(st.floats(0.001, 14.9), max_size=30))
+def test_a_peer_that_says_something_within_the_interval_is_never_asked(beats):
+    made, now_s = alive(), 0.0
+    for beat in beats:
+        now_s += beat
+        assert made.check(now_s) == "fine"
+        made.heard(now_s)
+        assert made.next_timeout() > now_s
+
+
+def test_round_trips_are_measured_from_the_answers():
+    made = alive()
+    assert made.round_trip_s == ASSUMED_ROUND_TRIP_S
+    made.answered(made.ask(0.0), 0.0005)
+    assert made.round_trip_s == 0.0005  # a shorter one counts at once
+    made.answered(made.ask(1.0), 1.0085)
+    assert made.round_trip_s == pytest.approx(0.0005 + (0.0085 - 0.0005) / 8)  # a longer one by an eighth
+
+
+def test_an_answer_that_was_not_asked_for_is_ignored():
+    made = alive()
+    number = made.ask(0.0)
+    for other in (number + 1, number - 1, 99):
+        made.answered(other, 5.0)
+    assert made.round_trip_s == ASSUMED_ROUND_TRIP_S
+    made.answered(number, 0.0)
+    made.answered(number, 9.0)  # the same again
+    assert made.round_trip_s <= ASSUMED_ROUND_TRIP_S
+    assert made.round_trip_s > 0
+
+
+def test_numbers_of_pings_rise():
+    made = alive()
+    assert [made.ask(0.0) for _ in range(3)] == [1, 2, 3]

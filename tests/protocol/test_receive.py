@@ -1,0 +1,157 @@
+"""The receiving half: what may begin to arrive, and fragments put together within bounds (PROTOCOL.md §4 to §6, §10)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from penstock.errors import ProtocolError
+from penstock.protocol import Grant, ReceiveHalf
+from penstock.protocol._receive import Arrived, Reassembly
+
+
+def broken(function, *arguments) -> str | None:
+    try:
+        function(*arguments)
+    except ProtocolError as error:
+        return error.rule
+    return None
+
+
+def receiver(items: int = 10, bytes_: int = 100) -> ReceiveHalf:
+    return ReceiveHalf(Grant(items, bytes_))
+
+
+def test_what_arrives_waits_encoded():
+    half = receiver()
+    assert half.check_start(0, 2)
+    half.add(0, 2, b"payload")
+    assert half.queue == [Arrived(0, 2, b"payload")]
+    assert (half.arrived, half.arrived_bytes, half.waiting_bytes) == (2, 7, 7)
+
+
+@pytest.mark.parametrize(
+    ("offset", "count", "rule_broken"),
+    [
+        (3, 1, None),
+        (3, 7, None),
+        (3, 8, "5.1"),
+        (3, 0, "4.2"),
+        (4, 1, "4.3"),
+        (2, 2, "4.3"),
+        (2**64 - 1, 2**32 - 1, "4.3"),
+    ],
+)
+def test_a_batch_begins_where_the_last_one_ended_and_within_credit(offset, count, rule_broken):
+    half = receiver()
+    half.add(0, 3, b"abc")
+    assert broken(half.check_start, offset, count) == rule_broken
+
+
+@pytest.mark.parametrize(("offset", "count"), [(0, 3), (0, 1), (2, 1)])
+def test_a_batch_that_is_here_already_is_skipped(offset, count):
+    half = receiver()
+    half.add(0, 3, b"abc")
+    assert not half.check_start(offset, count)
+
+
+def test_a_message_begins_while_byte_credit_is_left_however_large_it_is():
+    half = receiver(bytes_=8)
+    assert half.check_start(0, 1)
+    half.add(0, 1, b"1234567")
+    assert half.check_start(1, 1)
+    half.add(1, 1, b"12345678901234567890")
+    assert broken(half.check_start, 2, 1) == "5.2"
+
+
+@given(batches=st.lists(st.integers(1, 5), max_size=10), said=st.integers(0, 60))
+def test_an_end_says_how_many_there_were(batches, said):
+    half = receiver(100)
+    for count in batches:
+        half.add(half.arrived, count, b"x")
+    assert broken(half.finish, said) == (None if said == sum(batches) else "6.2")
+
+
+def test_what_arrives_for_a_consumer_that_left_is_dropped():
+    half = receiver()
+    half.discarded = True
+    half.add(0, 2, b"payload")
+    assert (half.queue, half.arrived, half.waiting_bytes) == ([], 2, 0)
+
+
+def test_fragments_of_several_streams_are_put_together():
+    parts = Reassembly(100, 10, 1000)
+    for stream_id, part in [(1, b"ab"), (3, b"xy"), (1, b"cd"), (3, b"z")]:
+        whole = parts.add(stream_id, (0, 1, 0), memoryview(part))
+    assert whole == b"xyz"
+    assert parts.add(1, (0, 1, 0), memoryview(b"e")) == b"abcde"
+    parts.drop(1)
+    assert 1 not in parts
+    assert 3 in parts
+
+
+@pytest.mark.parametrize("key", [(1, 1, 0), (0, 2, 0), (0, 1, 2)])
+def test_fragments_of_one_message_have_all_but_more_in_common(key):
+    parts = Reassembly(100, 10, 1000)
+    parts.add(1, (0, 1, 0), memoryview(b"a"))
+    assert broken(parts.add, 1, key, memoryview(b"b")) == "4.5"
+
+
+def test_a_fragment_is_never_empty():
+    parts = Reassembly(100, 10, 1000)
+    assert broken(parts.add, 1, (0, 1, 0), memoryview(b"")) == "4.5"
+
+
+def test_a_message_has_a_limit_and_all_unfinished_ones_have():
+    parts = Reassembly(100, 3, 150)
+    key = (0, 1, 0)
+    parts.add(1, key, memoryview(bytes(100)))
+    assert broken(parts.add, 1, key, memoryview(b"x")) == "4.6"
+    parts.add(3, key, memoryview(bytes(50)))
+    assert broken(parts.add, 5, key, memoryview(b"x")) == "10.4"
+
+
+def test_the_number_of_unfinished_messages_has_a_limit():
+    parts = Reassembly(100, 3, 150)
+    for stream_id in (1, 3, 5):
+        parts.add(stream_id, (0, 1, 0), memoryview(b"x"))
+    assert broken(parts.add, 7, (0, 1, 0), memoryview(b"x")) == "10.4"
+    parts.drop(3)
+    assert broken(parts.add, 7, (0, 1, 0), memoryview(b"x")) is None
+
+
+class Parts(RuleBasedStateMachine):
+    """Fragments of anything: what is kept is bounded, and is what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = Reassembly(60, 3, 100)
+        self.model: dict[int, bytes] = {}
+
+    @rule(stream_id=st.integers(1, 6), part=st.binary(max_size=40))
+    def add(self, stream_id, part) -> None:
+        try:
+            whole = self.parts.add(stream_id, (0, 1, 0), memoryview(part))
+        except ProtocolError as error:
+            assert error.rule in {"4.5", "4.6", "10.4"}
+            self.__init__()  # the connection is over
+            return
+        self.model[stream_id] = self.model.get(stream_id, b"") + part
+        assert whole == self.model[stream_id]
+
+    @rule(stream_id=st.integers(1, 6))
+    def drop(self, stream_id) -> None:
+        self.parts.drop(stream_id)
+        self.model.pop(stream_id, None)
+
+    @invariant()
+    def bounded(self) -> None:
+        assert len(self.model) <= 3
+        assert sum(map(len, self.model.values())) <= 100
+        assert all(len(whole) <= 60 for whole in self.model.values())
+        assert all(stream_id in self.parts for stream_id in self.model)
+
+
+TestParts = Parts.TestCase

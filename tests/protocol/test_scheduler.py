@@ -1,0 +1,109 @@
+"""Who sends next (PROTOCOL.md §4.7): urgent calls pass, none starves, shares hold."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.protocol._scheduler import QUANTA_BYTES, Scheduler
+
+WRITE_BYTES = 256 * 1024
+
+
+class Line:
+    """A scheduler on a full line: every stream always has another frame of its size."""
+
+    def __init__(self, streams: dict[str, tuple[int, int]]) -> None:
+        self.scheduler: Scheduler[str] = Scheduler()
+        self.streams = streams
+        self.sent = dict.fromkeys(streams, 0)
+        self.order: list[str] = []
+        for name, (priority, _) in streams.items():
+            self.scheduler.add(name, priority)
+
+    def write(self, budget_bytes: int = WRITE_BYTES) -> None:
+        self.scheduler.begin()
+        while budget_bytes > 0 and self.scheduler:
+            name, priority = self.scheduler.next()
+            size = self.streams[name][1]
+            self.scheduler.spent(priority, size)
+            self.scheduler.add(name, priority)
+            self.sent[name] += size
+            self.order.append(name)
+            budget_bytes -= size
+
+    def by_class(self) -> list[int]:
+        return [sum(self.sent[name] for name, (own, _) in self.streams.items() if own == number) for number in range(3)]
+
+
+sizes = st.integers(20, WRITE_BYTES + 26)
+
+
+@given(streams=st.lists(st.tuples(st.integers(0, 2), sizes), min_size=1, max_size=7), budget=st.integers(1, 1 << 20))
+def test_none_starves(streams, budget):
+    line = Line({f"{at}": stream for at, stream in enumerate(streams)})
+    writes = 0
+    while min(line.sent.values()) == 0:
+        line.write(budget)
+        writes += 1
+        assert sum(line.sent.values()) < 40 * sum(QUANTA_BYTES) + 40 * len(streams) * WRITE_BYTES, "somebody waits for ever"
+
+
+@pytest.mark.parametrize("budget", [WRITE_BYTES, 10_000, 1])
+@pytest.mark.parametrize("size", [100, 9_999, 65_562, WRITE_BYTES + 14])
+def test_classes_that_always_have_something_share_16_to_4_to_1(budget, size):
+    line = Line({"interactive": (0, size), "normal": (1, size), "bulk": (2, size)})
+    while sum(line.sent.values()) < 40_000_000 and len(line.order) < 60_000:
+        line.write(budget)
+    total = sum(line.sent.values())
+    if total > 8 * sum(QUANTA_BYTES):
+        shares = [sent / total for sent in line.by_class()]
+        assert shares == pytest.approx([16 / 21, 4 / 21, 1 / 21], rel=0.2)
+
+
+@given(first=sizes, second=sizes)
+def test_streams_of_one_class_take_turns_a_frame_at_a_time(first, second):
+    line = Line({"a": (1, first), "b": (1, second)})
+    for _ in range(5):
+        line.write()
+    assert line.order == ["a", "b"] * (len(line.order) // 2) + ["a"] * (len(line.order) % 2)
+
+
+def test_a_class_alone_has_the_whole_line():
+    line = Line({"bulk": (2, 50_000)})
+    line.write(10_000_000)
+    assert line.sent["bulk"] >= 10_000_000
+
+
+def test_an_interactive_call_passes_a_saturating_stream_at_its_next_frame():
+    line = Line({"bulk": (2, 65_562)})
+    for _ in range(50):
+        line.write()
+    line.streams["call"] = (0, 100)
+    line.sent["call"] = 0
+    line.scheduler.add("call", 0)
+    line.order.clear()
+    line.write()
+    assert line.order[0] == "call"
+
+
+def test_what_was_not_used_while_idle_is_not_saved_up():
+    line = Line({"normal": (1, 65_562)})
+    for _ in range(100):
+        line.write()
+    line.streams["bulk"] = (2, 65_562)
+    line.sent = dict.fromkeys(line.streams, 0)
+    line.scheduler.add("bulk", 2)
+    line.write(1 << 20)
+    assert line.sent["bulk"] <= QUANTA_BYTES[2] + 65_562 + (1 << 20) * 2 / 5
+
+
+def test_a_stream_that_is_forgotten_has_no_turn():
+    scheduler: Scheduler[str] = Scheduler()
+    scheduler.add("a", 1)
+    scheduler.add("b", 1)
+    scheduler.discard("a", 1)
+    scheduler.discard("never there", 0)
+    assert scheduler.next() == ("b", 1)
+    assert not scheduler

@@ -1,0 +1,168 @@
+"""One stream: the order of what it sends, and how it ends (PROTOCOL.md §3, §6)."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import ProtocolError
+from penstock.protocol import Limit, SendHalf, Settings, Status, WireStream
+from penstock.protocol._frames import DECODERS, LAST, MORE, FrameType
+from penstock.protocol._send import MSGPACK, SendRules
+from penstock.protocol._stream import refusal
+from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_frames
+
+
+def stream(kind: int = 3, *, callee: bool = False, **changes) -> WireStream:
+    made = WireStream(opening(kind, **changes), callee=callee)
+    made.id = 1
+    made.send = SendHalf(Limit(100, 100_000), SendRules(MSGPACK, 60, 10_000, 10_000, None))
+    if callee:
+        made.receives(FrameType.OPEN, 0 if kind & 1 else LAST)
+    else:
+        made.open()
+    return made
+
+
+def drain(made: WireStream, max_frame_bytes: int = ALL) -> list[Seen]:
+    frames = []
+    while made.has_frames():
+        frames += read_frames(b"".join(made.next_frame(max_frame_bytes)))
+    return frames
+
+
+def accepted(kind: int = 3) -> WireStream:
+    made = stream(kind, callee=True)
+    made.sends(FrameType.ACCEPT)
+    return made
+
+
+def test_a_caller_opens_then_sends_then_ends():
+    made = stream()
+    push(made, 1, 2)
+    assert [seen.kind for seen in drain(made)] == ["OPEN", "ITEMS"]
+    push(made, 3)
+    made.end()
+    assert [(seen.kind, seen.flags) for seen in drain(made)] == [("ITEMS", LAST)]
+    assert made.sending == "ended"
+
+
+def test_an_end_after_the_last_items_left_is_a_frame_of_its_own():
+    made = stream()
+    push(made, 1, 2)
+    drain(made)
+    made.end()
+    assert [(seen.kind, seen.body.count) for seen in drain(made)] == [("END", 2)]
+
+
+def test_an_end_without_an_item_is_a_frame_of_its_own():
+    made = stream()
+    made.end()
+    assert [(seen.kind, seen.stream) for seen in drain(made)] == [("OPEN", 1), ("END", 1)]
+
+
+def test_a_callee_ends_with_its_last_items_or_with_a_status():
+    made = accepted()
+    push(made, 1)
+    made.end()
+    assert [(seen.kind, seen.flags) for seen in drain(made)] == [("ITEMS", LAST)]
+    assert made.finished()
+    made = accepted()
+    push(made, 1)
+    drain(made)
+    made.end()
+    (status,) = drain(made)
+    assert status.body == Status(0, "", "", {}, True, 1)
+    assert made.finished()
+
+
+def test_an_end_while_the_last_message_is_in_fragments_is_a_frame_of_its_own():
+    made = accepted()
+    push(made, "x" * 100)
+    made.next_frame(ALL)
+    made.end()
+    assert [seen.kind for seen in drain(made)] == ["ITEMS", "ITEMS", "STATUS"]
+
+
+def test_an_error_comes_after_what_is_queued():
+    made = accepted()
+    push(made, 1)
+    made.fail(Status(5, "not_found", "gone"), 1000)
+    assert [seen.kind for seen in drain(made)] == ["ITEMS", "STATUS"]
+
+
+def test_an_error_over_the_peers_limit_loses_its_details_and_keeps_its_code():
+    made = accepted()
+    made.fail(Status(5, "not_found", "é" * 4000, {"all": "x" * 2000}, False), 1024)
+    ending = made.next_frame(ALL)[0]
+    assert len(ending) <= 14 + 1024
+    status = DECODERS[FrameType.STATUS].decode(ending[14:])
+    assert (status.code, status.reason, status.started, status.details) == (5, "not_found", False, {})
+    assert status.message.startswith("é" * 160)
+
+
+def test_a_unary_call_is_opened_with_last_and_may_be_answered_at_once():
+    assert drain(stream(0))[0].flags == LAST
+    made = stream(0, callee=True)
+    push(made, "result")
+    made.end()
+    assert drain(made) == [Seen("ITEMS", LAST, 1, (0, 1, array("result")))]
+
+
+@pytest.mark.parametrize("step", ["end", "fail", "accept"])
+def test_what_the_table_has_no_step_for_is_our_own_error(step):
+    made = accepted()
+    made.end()
+    with pytest.raises(ProtocolError) as caught:
+        if step == "end":
+            made.end()
+        elif step == "fail":
+            made.fail(Status(13), 1000)
+        else:
+            made.sends(FrameType.ACCEPT)
+    assert not caught.value.remote
+
+
+def test_a_large_open_leaves_in_fragments_that_agree_on_last():
+    for kind, last in ((0, LAST), (3, 0)):
+        made = stream(kind, argument=bytes(100))
+        whole = encode(made.opened)
+        pieces = [b"".join(made.next_frame(50)) for _ in iter(made.has_frames, False)]
+        assert b"".join(piece[14:] for piece in pieces) == whole
+        assert max(len(piece) for piece in pieces) == 14 + 50
+        assert [piece[5] for piece in pieces] == [MORE | last] * (len(pieces) - 1) + [last]
+
+
+def test_what_nobody_wants_is_forgotten():
+    made = stream()
+    push(made, 1)
+    made.end()
+    made.stop_sending()
+    assert not made.has_frames()
+
+
+def test_its_repr_says_how_it_stands():
+    assert repr(stream()) == "<WireStream 1 S/m caller sending=open receiving=idle>"
+
+
+REFUSED = [
+    ({}, {"open_streams": 3}, 8, "max_streams"),
+    ({}, {"buffered_bytes": 1001}, 8, "max_buffered_bytes"),
+    ({"argument": bytes(2001)}, {"size": 2100}, 8, "max_item_bytes"),
+    ({"metadata": {"a": "b"}}, {"size": 1025}, 8, "max_header_bytes"),
+    ({"codec": 2}, {}, 12, "codec 2"),
+    ({}, {"draining": True}, 14, "draining"),
+]
+
+
+@pytest.mark.parametrize(("changes", "given", "code", "word"), REFUSED, ids=[case[3] for case in REFUSED])
+def test_a_stream_that_is_not_taken_was_never_started(changes, given, code, word):
+    ours = Settings(max_streams=3, max_buffered_bytes=1000, max_item_bytes=2000, max_header_bytes=1024)
+    status = refusal(opening(**changes), settings=ours, **({"size": 100, "open_streams": 2, "buffered_bytes": 1000, "draining": False} | given))
+    assert (status.code, status.started) == (code, False)
+    assert word in status.message
+
+
+def test_a_stream_within_all_limits_is_taken():
+    ours = Settings(max_streams=3, max_buffered_bytes=1000, max_item_bytes=2000, max_header_bytes=1024)
+    opened = opening(argument=bytes(2000))
+    assert refusal(opened, 3024, ours, open_streams=2, buffered_bytes=1000, draining=False) is None
