@@ -107,6 +107,6 @@ def test_schemas_share_their_definitions():
     assert schemas[0] == {"$ref": "#/$defs/Price"}
     assert schemas[1] == {"type": "array", "items": {"$ref": "#/$defs/Price"}}
     assert schemas[2] == {"type": "integer"}
-    assert schemas[3] == {}
+    assert schemas[3] == {"title": "Foreign"}
     assert set(definitions) == {"Price"}
     assert definitions["Price"]["required"] == ["symbol", "value"]

@@ -40,7 +40,7 @@ class Pair:
 def _left_over(peer: penstock.Peer) -> dict[str, object]:
     session = peer.session
     found = {
-        "streams": session.connection.all_streams(),
+        "streams": session.connection.streams.all(),
         "bytes that wait": session.connection.buffered_bytes,
         "sinks that wait": list(session.waiting_sinks),
         "tasks": list(peer._tasks),

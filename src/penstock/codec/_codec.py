@@ -29,6 +29,8 @@ def encode_other(value: object) -> object:
 
 def decode_other(kind: type, value: object) -> object:
     """Make a value of a type that msgspec does not know."""
+    if kind is object:  # whoever writes it means anything
+        return value
     validate = getattr(kind, "model_validate", None)
     if validate is not None:
         return validate(value)

@@ -17,7 +17,7 @@ def check_type(kind: Any, where: str) -> None:
     except (TypeError, ValueError, RecursionError, NameError) as error:
         raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}") from error
     for part in _parts(info, set()):
-        if isinstance(part, shape.CustomType) and not hasattr(part.cls, "model_validate"):
+        if isinstance(part, shape.CustomType) and part.cls is not object and not hasattr(part.cls, "model_validate"):
             raise TypeError(
                 f"{where}: {_name(part.cls)} cannot travel; use a penstock.Struct, dataclass, attrs class, TypedDict or "
                 "builtin type"

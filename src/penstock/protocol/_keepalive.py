@@ -67,8 +67,8 @@ class KeepAlive:
             return "lost" if now_s >= self._deadline_s else "fine"
         asked_at_s = self._unanswered_since()
         if asked_at_s is not None:
-            return "lost" if now_s - asked_at_s >= self._interval_s else "fine"
-        return "ask" if now_s - self._heard_at_s >= self._interval_s else "fine"
+            return "lost" if now_s >= asked_at_s + self._interval_s else "fine"
+        return "ask" if now_s >= self._heard_at_s + self._interval_s else "fine"
 
     def _unanswered_since(self) -> float | None:
         """Return when the peer was asked, if it has said nothing since."""

@@ -56,6 +56,11 @@ class Outbox:
     def has_data(self) -> bool:
         return bool(self._control or self._credits or self._scheduler)
 
+    @property
+    def owes(self) -> bool:
+        """Whether some credit is to be told."""
+        return bool(self._credits)
+
     def tell_credits(self, now_s: float, round_trip_s: float) -> None:
         """Turn what is owed into frames."""
         for stream in self._credits:
@@ -66,8 +71,9 @@ class Outbox:
 
     def take_control(self) -> list[Segment]:
         """Take the control frames that wait."""
-        control: list[Segment] = list(self._control)
-        self._control.clear()
+        control: list[Segment] = [*self._control]
+        if control:
+            self._control.clear()
         return control
 
     def take_frames(
@@ -92,7 +98,7 @@ class Outbox:
             if not stream.begun:
                 begin(stream)
             frame = stream.next_frame(max_frame_bytes)
-            size = sum(map(len, frame))
+            size = len(frame[0]) if len(frame) == 1 else sum(map(len, frame))
             out += frame
             budget_bytes -= size
             scheduler.spent(priority, size)

@@ -19,23 +19,26 @@ QUANTA_BYTES: Final = (4 * 256 * 1024, 256 * 1024, 64 * 1024)
 class Scheduler(Generic[S]):
     """The streams that have something to send."""
 
-    __slots__ = ("_classes", "_deficits", "_turn")
+    __slots__ = ("_classes", "_count", "_deficits", "_turn")
 
     def __init__(self) -> None:
         self._classes: tuple[OrderedDict[S, None], ...] = tuple(OrderedDict() for _ in QUANTA_BYTES)
         self._deficits = list(QUANTA_BYTES)
         self._turn = 0
+        self._count = 0
 
     def __bool__(self) -> bool:
-        return any(self._classes)
+        return self._count > 0
 
     def add(self, stream: S, priority: int) -> None:
-        """Put a stream at the end of its class."""
+        """Put a stream at the end of its class. It must not be here."""
         self._classes[priority][stream] = None
+        self._count += 1
 
     def discard(self, stream: S, priority: int) -> None:
         """Forget a stream, if it is here."""
-        self._classes[priority].pop(stream, None)
+        if self._classes[priority].pop(stream, stream) is None:
+            self._count -= 1
 
     def next(self) -> tuple[S, int]:
         """Take the stream whose turn it is, with its class. Only called when there is one."""
@@ -43,6 +46,7 @@ class Scheduler(Generic[S]):
             turn = self._turn
             waiting = self._classes[turn]
             if waiting and self._deficits[turn] > 0:
+                self._count -= 1
                 return waiting.popitem(last=False)[0], turn
             self._turn = turn = (turn + 1) % len(QUANTA_BYTES)
             owed = self._deficits[turn] if self._classes[turn] else 0  # what an idle class owes is forgiven

@@ -201,9 +201,10 @@ class SendHalf:
         self.sent += batch.count
         self.sent_bytes += batch.size
         self.replay.append(batch)
-        self._compress_once(batch)
-        flags = batch.flags | (LAST if self.last and not self.has_frames() else 0)
-        length = sum(map(len, batch.segments))
+        if batch.flags < 0:
+            self._compress_once(batch)
+        flags = batch.flags | (LAST if self.last and not (self.unsent or self.count) else 0)
+        length = sum(map(len, batch.segments)) if flags & COMPRESSED else batch.size
         if length + ITEMS_PREFIX_BYTES <= self.rules.max_frame_bytes:
             head = ITEMS_HEADER.pack(length + ITEMS_PREFIX_BYTES, FrameType.ITEMS, flags, stream_id, batch.first, batch.count)
             return [head, *batch.segments]
@@ -229,8 +230,6 @@ class SendHalf:
         self.sent_bytes -= sum(batch.size for batch in again)
 
     def _compress_once(self, batch: Batch) -> None:
-        if batch.flags >= 0:
-            return
         batch.flags = 0
         compress = self.rules.compress
         compressed = compress(batch.segments) if compress is not None else None

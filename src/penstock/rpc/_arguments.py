@@ -17,7 +17,7 @@ _ARRAYS: Final = frozenset({ord("["), *range(0x90, 0xA0), 0xDC, 0xDD})
 _MISSING: Final = inspect.Parameter.empty
 _INDEX: Final = re.compile(r"\$\[(\d+)\]")
 _NAME: Final = re.compile(r"\$\.(\w+)")
-_SHORT: Final = re.compile(r"at (?:least|most) length \d+, got (\d+)|length (\d+) to \d+, got (\d+)|length \d+, got (\d+)")
+_SHORT: Final = re.compile(r"at least length \d+, got (\d+)|length (\d+) to \d+, got (\d+)|length \d+, got (\d+)")
 
 
 class Parameter(NamedTuple):
@@ -136,7 +136,8 @@ class Arguments:
             got = int(next(part for part in reversed(short.groups()) if part is not None))
             if got < len(names):
                 return f"argument `{names[got]}` is missing"
-            return f"{got} arguments where {len(names)} are taken ({', '.join(names) or 'none'})"
+        if short or "at most length" in text:
+            return f"too many arguments; {len(names)} are taken ({', '.join(names) or 'none'})"
         return text.replace("Object missing required field", "missing argument").replace(
             "Object contains unknown field", "unknown argument"
         )

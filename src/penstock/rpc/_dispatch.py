@@ -114,7 +114,7 @@ class Handling(Endpoint):
             self.source = RemoteSource(session, method.target, stream.receive, codec.decode_for(method.request))
             self.source.stream = stream
             self.source.bad_item = InvalidArgument
-        self.sink = RemoteSink[Any](session, stream, cast("SendHalf", stream.send), codec)
+        self.sink: RemoteSink[Any] = RemoteSink(session, stream, cast("SendHalf", stream.send), codec)
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
         self.call = CallInfo(method.target, KINDS[method.kind], "callee", opened.metadata, deadline, peer)
 
@@ -247,7 +247,15 @@ class Handling(Endpoint):
         error_id = secrets.token_hex(4)
         log.error("error %s in %s", error_id, self._method.target, exc_info=raised)
         if self._dispatcher.expose_errors:
-            return Internal(f"{type(raised).__name__}: {raised}"[:MESSAGE_MAX], {"error_id": error_id})
+            return Internal(_text_of(raised)[:MESSAGE_MAX], {"error_id": error_id})
         return Internal(
             f"the handler of {self._method.target} raised; its log has the text under {error_id}", {"error_id": error_id}
         )
+
+
+def _text_of(error: Exception) -> str:
+    """Return what an error says, even one that cannot say it."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - a broken __str__ is no reason to leave the caller without an answer
+        return type(error).__name__

@@ -94,8 +94,10 @@ def _is_method(member: object) -> bool:
         return False
     if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member):
         return True
-    returns = member.__annotations__.get("return", "")
-    return "Async" in str(returns) or "Source" in str(returns)
+    try:
+        return _stream_of(get_type_hints(member).get("return")) is not None
+    except (NameError, TypeError):  # a plain method's hints are its own affair
+        return False
 
 
 def _method(cls: type, service: str, name: str, function: Any) -> Method:

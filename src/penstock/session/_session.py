@@ -138,11 +138,13 @@ class Session:
         connection, link = self.connection, self.link
         if link is None:
             return
-        while not self._paused and connection.has_data():
+        while not self._paused:
             segments = connection.data_to_send(WRITE_BYTES, self.loop.time())
             if not segments:
                 break
             link.write(segments)
+            if not connection.has_data():
+                break
         if self.waiting_sinks:
             sinks = tuple(self.waiting_sinks)
             self.waiting_sinks.clear()

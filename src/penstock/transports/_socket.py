@@ -54,6 +54,9 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         transport = self._transport
         if transport.is_closing():
             return
+        if len(segments) == 1 or sum(map(len, segments)) < WHOLE_SEGMENT_BYTES:
+            transport.write(segments[0] if len(segments) == 1 else b"".join(segments))
+            return
         small: list[Segment] = []
         for segment in segments:
             if len(segment) < WHOLE_SEGMENT_BYTES:

@@ -80,10 +80,10 @@ class Board:
 
 
 def size(count: float) -> str:
-    """Write a number of bytes: 209.7 MB."""
+    """Write a number of bytes: 64.0 MB, 200 MB, 1.61 GB."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:  # noqa: PLR2004 - the step between two units
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+            return f"{count:.{0 if unit == 'B' or count >= 100 else 1}f} {unit}"  # noqa: PLR2004 - three digits say enough
         count /= 1000
     return f"{count:.2f} GB"
 

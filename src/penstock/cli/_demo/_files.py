@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 import penstock
 
@@ -50,26 +50,27 @@ class Files:
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
         """Send a file, chunk by chunk, read as the consumer asks for it."""
-        file = self._inside(path)
-        with await asyncio.to_thread(file.open, "rb") as opened:
+        with self._open(path, "rb") as opened:
             while chunk := await asyncio.to_thread(opened.read, CHUNK_BYTES):
                 yield chunk
 
     async def upload(self, name: str, chunks: AsyncIterator[bytes]) -> UploadSummary:
         """Write a new file from the chunks that come. One that does not come whole is removed."""
-        file = self._inside(name)
-        try:
-            opened = await asyncio.to_thread(file.open, "xb")
-        except FileExistsError:
-            raise penstock.AlreadyExists(f"{name!r} is here already") from None
-        except OSError as error:
-            raise penstock.InvalidArgument(f"{name!r} cannot be written: {error.strerror}") from None
-        try:
-            with opened:
+        with self._open(name, "xb") as opened:
+            try:
                 return await _receive(name, opened, chunks)
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
+            except BaseException:
+                self._inside(name).unlink(missing_ok=True)
+                raise
+
+    def _open(self, path: str, mode: Literal["rb", "xb"]) -> BinaryIO:
+        """Open a file. Not in a thread: a call that is cancelled meanwhile would leave it open, and a new one behind."""
+        try:
+            return self._inside(path).open(mode)
+        except FileExistsError:
+            raise penstock.AlreadyExists(f"{path!r} is here already") from None
+        except OSError as error:
+            raise penstock.NotFound(f"{path!r}: {error.strerror}") from None
 
     def _inside(self, path: str) -> Path:
         """Return the place of `path`, links followed, when that is inside of the folder."""

@@ -27,7 +27,9 @@ from penstock.cli._loop import loop_factory
 FILE_MB: Final = 200
 #: What the durations in the scenes add up to; `seconds` is measured against it.
 NORMAL_S: Final = 25.0
-#: Over before the minute is, whatever happens.
+#: Less than this is too short to measure anything in.
+SECONDS_MIN: Final = 3.0
+#: Over before the minute is, whatever happens, unless a longer demo was asked for.
 TIMEOUT_S: Final = 55.0
 #: How long a finished scene stays before the next one begins.
 LINGER_S: Final = 0.7
@@ -71,15 +73,16 @@ class Demo:
         self._screen = screen
         self._file_mb = file_mb
         self._pace = pace
+        self._timeout_s = TIMEOUT_S * max(pace, 1.0)
 
     async def play(self, workspace: Path) -> None:
         """Play everything. Raises `DemoError`. Cancelling it ends the other processes."""
         _cancel_on_signals()
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 await first_of(self._draw(), self._play(workspace))
         except TimeoutError:
-            raise DemoError(f"the demo was not over within {TIMEOUT_S:g} s") from None
+            raise DemoError(f"the demo was not over within {self._timeout_s:g} s") from None
         self._screen.draw(self.board)
 
     async def _draw(self) -> None:
@@ -124,8 +127,9 @@ def run(*, plain: bool, file_mb: int | None, seconds: float | None) -> int:
     """See `run_demo`."""
     if not is_available():
         return _refuse("the demo shows live figures of this machine by psutil; get it with: pip install 'penstock[demo]'")
-    screen: Screen = PlainScreen() if plain or not sys.stdout.isatty() else _live_screen()
-    demo = Demo(screen, file_mb=FILE_MB if file_mb is None else file_mb, pace=(seconds or NORMAL_S) / NORMAL_S)
+    screen: Screen = PlainScreen() if plain or not _can_draw() else _live_screen()
+    pace = max(seconds or NORMAL_S, SECONDS_MIN) / NORMAL_S
+    demo = Demo(screen, file_mb=FILE_MB if file_mb is None else file_mb, pace=pace)
     began = time.monotonic()
     workspace = Path(tempfile.mkdtemp(prefix="penstock-demo-"))
     try:
@@ -145,9 +149,13 @@ def run(*, plain: bool, file_mb: int | None, seconds: float | None) -> int:
 
 def _nothing_left(pids: Sequence[int], workspace: Path) -> Verdict:
     running = [pid for pid in pids if is_running(pid)]
-    files = "its folder is there" if workspace.exists() else "no file"
+    files = f"files in {workspace}" if workspace.exists() else "no file"
     held = not running and not workspace.exists()
-    return Verdict("Nothing is left behind", f"{len(running)} of {len(pids)} processes running, {files}", held)
+    return Verdict("Nothing is left behind", f"{len(running)} of {len(pids)} processes run, {files}", held)
+
+
+def _can_draw() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
 
 
 def _live_screen() -> Screen:

@@ -39,12 +39,12 @@ async def metrics(stage: Stage, card: Card) -> None:
             count, longest, last = count + 1, max(longest, now - last), now
             cpu.append(sum(sample.cores) / len(sample.cores))
             seen = stream.statistics()
-            flow = f"{count / (now - began):4.1f} items/s · {number(count)} items · longest gap {ms(longest * 1e9)}"
+            flow = f"{number(count)} items, {count / (now - began):.1f}/s · gap ≤ {ms(longest * 1e9)}"
             card.show(0, *_machine(sample, cpu))
-            card.show(3, Row("stream", f"{flow} · {seen.buffered} buffered, credit {seen.credit}"))
+            card.show(3, Row("stream", f"{flow} · {seen.buffered} buffered · credit {seen.credit}"))
     finally:
-        measured = f"{number(count)} samples, {count / (last - began or 1):.1f}/s, longest gap {ms(longest * 1e9)}"
-        card.judge("Live samples keep coming beside it all", measured, held=count > 0 and longest < SAMPLE_GAP_MAX_S)
+        measured = f"{number(count)} samples, {count / (last - began or 1):.1f}/s, gap ≤ {ms(longest * 1e9)}"
+        card.judge("Live samples go on beside it all", measured, held=count > 0 and longest < SAMPLE_GAP_MAX_S)
 
 
 def _machine(sample: Sample, cpu: deque[float]) -> list[Row]:
@@ -94,7 +94,7 @@ async def bound(stage: Stage, card: Card) -> None:
     most = max(ahead.most, made - stopped)
     card.brief = f"at most {most} ahead of a slow consumer, buffer_size={BUFFER_SIZE}"
     card.judge(
-        f"Never more than buffer_size={BUFFER_SIZE} ahead",
+        f"Never over buffer_size={BUFFER_SIZE} ahead",
         f"at most {most} ahead, over {number(made)} items",
         held=0 < most <= BUFFER_SIZE and grown == 0,
     )
@@ -116,7 +116,7 @@ async def _keep_up(stage: Stage, card: Card, numbers: Numbers) -> None:
             card.show(0, Row("keeping up", f"{number(count / (now - began))} items/s · {number(count)} items", levels=chart))
             if now > until:
                 break
-    card.judge("A fast consumer gets what it can take", f"{number(count / (last - began))} items/s", held=count > 0)
+    card.judge("A fast consumer is fed fast", f"{number(count / (last - began))} items/s", held=count > 0)
 
 
 async def _consume_slowly(stage: Stage, card: Card, stream: penstock.Stream[Number], ahead: RunAhead) -> None:
@@ -204,9 +204,9 @@ async def chat(stage: Stage, card: Card) -> None:
             delays = await _talk(stage, card, ada, grace)
     both = ada.spoken() == grace.spoken() == SCRIPT
     ways = " and ".join(sorted({peer.remote.partition(":")[0] for peer in peers}))
-    card.brief = f"{len(delays)} lines both ways, in order, {ms(percentile(delays, 0.5))} each"
-    measured = f"{len(delays)} lines in order over {ways}, median {ms(percentile(delays, 0.5))}"
-    card.judge("Both sides talk in one call", measured, held=both)
+    median = ms(percentile(delays, 0.5))
+    card.brief = f"{len(delays)} lines in order over {ways}, {median} each"
+    card.judge("Both sides talk in one call", f"{len(delays)} lines in order, median {median}", held=both)
 
 
 async def _talk(stage: Stage, card: Card, ada: Participant, grace: Participant) -> list[int]:
@@ -219,7 +219,7 @@ async def _talk(stage: Stage, card: Card, ada: Participant, grace: Participant) 
         said_ns = time.perf_counter_ns()
         await speaker.say.send(text)
         delays.append(await listener.hear(text) - said_ns)
-        shown.append(Row(name, f"{text}  ({ms(delays[-1])} to {listener.name})"))
+        shown.append(Row(name, f"{text} ({ms(delays[-1])})"))
         card.show(0, *shown)
         card.latest = tuple(shown)[-1:]
         await stage.pause(0.45)

@@ -12,8 +12,10 @@ import penstock
 
 #: Runs of `Numbers.count` that are remembered; the oldest is forgotten.
 RUNS_MAX: Final = 1024
-#: Lines that may wait for a participant; one who is further behind is shown out, so that nobody waits for the slowest.
+#: Lines that may wait for a participant; then the speaker waits too …
 LINES_WAITING_MAX: Final = 64
+#: … for this long. A participant who makes no room is shown out, so that one who sleeps does not silence all others.
+PATIENCE_S: Final = 1.0
 
 
 class Number(penstock.Struct, frozen=True, gc=False):
@@ -88,38 +90,49 @@ class Chat:
 
     def __init__(self) -> None:
         self._room: dict[str, penstock.Sink[Line]] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     async def join(self, name: str, lines: AsyncIterator[str]) -> AsyncIterator[Line]:
         """Say `lines` and hear what is said. Whoever ends their lines leaves."""
         if name in self._room:
             raise penstock.AlreadyExists(f"{name!r} is in the room already")
         pipe: tuple[penstock.Sink[Line], penstock.Source[Line]] = penstock.pipe(buffer_size=LINES_WAITING_MAX)
-        self._room[name], heard = pipe
-        listening = asyncio.create_task(self._listen(name, lines))
+        sink, heard = pipe
+        self._room[name] = sink
+        listening = asyncio.create_task(self._listen(name, sink, lines))
         try:
-            self._tell(Line("", f"{name} came in"))
+            await self._tell(Line("", f"{name} came in"))
             async for line in heard:
                 yield line
         finally:
             listening.cancel()
             await asyncio.wait([listening])
-            self._leave(name)
+            await self._leave(name, sink)
 
-    async def _listen(self, name: str, lines: AsyncIterator[str]) -> None:
+    async def _listen(self, name: str, sink: penstock.Sink[Line], lines: AsyncIterator[str]) -> None:
         async for text in lines:
-            self._tell(Line(name, text))
-        self._leave(name)
+            await self._tell(Line(name, text))
+        await self._leave(name, sink)
 
-    def _tell(self, line: Line) -> None:
-        for name, sink in list(self._room.items()):
-            try:
-                sink.send_nowait(line)
-            except penstock.WouldBlock:
-                del self._room[name]
-                sink.fail(penstock.ResourceExhausted(f"more than {LINES_WAITING_MAX} lines waited for {name}"))
+    async def _tell(self, line: Line) -> None:
+        async with self._one_at_a_time:
+            for name, sink in list(self._room.items()):
+                try:
+                    await asyncio.wait_for(sink.send(line), PATIENCE_S)
+                except TimeoutError:
+                    self._remove(name, sink)
+                    sink.fail(penstock.ResourceExhausted(f"{name} made no room for a line in {PATIENCE_S:g} s"))
+                except (penstock.StreamCancelled, penstock.StreamClosed):
+                    self._remove(name, sink)  # on the way out
 
-    def _leave(self, name: str) -> None:
-        sink = self._room.pop(name, None)
-        if sink is not None:
-            self._tell(Line("", f"{name} left"))
+    async def _leave(self, name: str, sink: penstock.Sink[Line]) -> None:
+        if self._remove(name, sink):
+            await self._tell(Line("", f"{name} left"))
             sink.close()
+
+    def _remove(self, name: str, sink: penstock.Sink[Line]) -> bool:
+        """Take somebody out of the room, unless another one of that name is in it by now."""
+        here = self._room.get(name) is sink
+        if here:
+            del self._room[name]
+        return here

@@ -109,9 +109,10 @@ def _graph(row: Row, room: int) -> Text:
     steps = row.slots or room
     full = round(min(max(row.fraction or 0.0, 0.0), 1.0) * steps)
     if not row.slots:
-        return Text.assemble(("━" * full, "cyan"), ("━" * (room - full), "grey23"))
-    slot = "■" if room < 2 * row.slots - 1 else "■ "
-    return Text.assemble((slot * full, "cyan"), ((slot * (steps - full)).rstrip(), "grey23"))
+        return Text.assemble(("━" * full, "cyan"), ("─" * (room - full), "grey35"))
+    gap = " " if room >= 2 * row.slots - 1 else ""
+    taken, free = [("■", "cyan")] * full, [("□", "grey35")] * (steps - full)
+    return Text(gap).join(Text(*slot) for slot in taken + free)
 
 
 def _chart(levels: Sequence[float], room: int) -> Text:

@@ -1,0 +1,26 @@
+"""Every limit is on by default and cannot be switched off by mistake."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from penstock.protocol import Settings
+
+NUMBERS = [field.name for field in msgspec.structs.fields(Settings) if field.name != "compression"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_limit_has_a_default_above_zero(name):
+    assert getattr(Settings(), name) > 0
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_limit_of_nothing_is_refused(name, value):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({name: value}, Settings)
+
+
+def test_compression_costs_more_than_it_saves_on_a_local_network_so_it_is_off():
+    assert Settings().compression == "none"

@@ -1,0 +1,542 @@
+"""A stream of responses at its caller: every way to leave it frees the producer, and each outcome is what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+
+import pytest
+
+import penstock
+from penstock import Busy, Cancelled, ConnectionLost, EndOfStream, IdleTimeout, PenstockError, StreamClosed
+from penstock.streams import Statistics
+from tests.streams.kit import depth
+from tests.rpc.kit import Log, collected, ended, linked, rest, started
+
+
+class Numbers:
+    def __init__(self):
+        self.log = Log()
+        self.produced = 0
+
+    async def endless(self, pause_s: float = 0.0) -> AsyncIterator[int]:
+        self.log.append("begun")
+        try:
+            while True:
+                self.produced += 1
+                yield self.produced - 1
+                if pause_s:
+                    await asyncio.sleep(pause_s)
+        except asyncio.CancelledError:
+            self.log.append("cancelled")
+            raise
+        finally:
+            self.log.append("closed")
+
+    async def count(self, items: int) -> AsyncIterator[int]:
+        try:
+            for number in range(items):
+                yield number
+        finally:
+            self.log.append("closed")
+
+    async def one_and_wait(self) -> AsyncIterator[int]:
+        yield 1
+        await asyncio.Event().wait()
+
+    async def fail_after(self, items: int) -> AsyncIterator[int]:
+        for number in range(items):
+            yield number
+        raise penstock.NotFound("failed", {"after": items})
+
+    async def mirror(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
+        try:
+            async for item in items:
+                yield item
+        finally:
+            self.log.append("closed")
+
+    async def chunks(self, count: int, size: int) -> AsyncIterator[bytes]:
+        for number in range(count):
+            yield number.to_bytes(4, "big") * (size // 4)
+
+    async def mixed(self) -> AsyncIterator[bytes | None]:
+        for item in (None, b"", b"x", None, b"y" * 100_000, b"", None):
+            yield item
+
+    async def echo(self, value: int) -> int:
+        return value
+
+
+@pytest.fixture
+async def numbers():
+    return Numbers()
+
+
+@pytest.fixture
+async def pair(numbers):
+    async with linked(numbers) as pair:
+        yield pair
+
+
+# ── every way to leave frees the producer ─────────────────────────────────────────────────────────────────────────────
+
+
+async def by_break(stream):
+    async for _ in stream:
+        break
+
+
+async def by_break_of_batches(stream):
+    async for _ in stream.batches():
+        break
+
+
+async def by_exception(stream):
+    with pytest.raises(ZeroDivisionError):
+        async for _ in stream:
+            raise ZeroDivisionError
+
+
+async def by_return(stream):
+    async def first():
+        async for item in stream:
+            return item
+
+    assert await first() == 0
+
+
+async def by_cancelled_task(stream):
+    async def consume():
+        async for _ in stream:
+            await asyncio.Event().wait()
+
+    consuming = await started(consume())
+    consuming.cancel()
+    await ended(consuming)
+
+
+async def by_timeout(stream):
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            async for _ in stream:
+                await asyncio.sleep(0.3)
+
+
+async def by_aclose(stream):
+    await stream.receive()
+    await stream.aclose()
+
+
+async def by_cancel(stream):
+    await stream.receive()
+    stream.cancel()
+    stream.cancel()
+
+
+async def by_context(stream):
+    async with stream:
+        await stream.receive()
+
+
+async def by_exception_in_context(stream):
+    with pytest.raises(ZeroDivisionError):
+        async with stream:
+            await stream.receive()
+            raise ZeroDivisionError
+
+
+async def by_closing_the_iterator(stream):
+    iterator = aiter(stream)
+    await anext(iterator)
+    await iterator.aclose()
+
+
+LEAVE = [
+    by_break,
+    by_break_of_batches,
+    by_exception,
+    by_return,
+    by_cancelled_task,
+    by_timeout,
+    by_aclose,
+    by_cancel,
+    by_context,
+    by_exception_in_context,
+    by_closing_the_iterator,
+]
+
+
+@pytest.mark.parametrize("leave", LEAVE)
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
+async def test_leaving_in_any_way_runs_the_finally_of_the_producer(pair, numbers, leave, kept):
+    stream = pair.stub(Numbers, buffer_size=4).endless()
+    if kept:
+        await leave(stream)
+        await rest()
+        assert stream.statistics().state == "cancelled"
+    else:
+        leaving = leave(stream)
+        del stream
+        await leaving
+        await rest()
+    assert numbers.log == ["begun", "closed"]
+    assert not pair.left_over()
+
+
+async def test_a_producer_that_waits_inside_is_cancelled_there(pair, numbers):
+    async for _ in pair.stub(Numbers).endless(pause_s=1):
+        break
+    await rest()
+    assert numbers.log == ["begun", "cancelled", "closed"]
+
+
+@pytest.mark.parametrize("how", ["never read", "read once", "kept as an iterator"])
+async def test_forgetting_a_stream_frees_the_producer_without_the_collector(pair, numbers, how):
+    gc.disable()
+    try:
+        stream = pair.stub(Numbers).endless()
+        if how == "read once":
+            await stream.receive()
+        elif how == "kept as an iterator":
+            stream = aiter(stream)
+            await anext(stream)
+        await rest()
+        assert numbers.log == ["begun"]
+        del stream
+        await rest()
+        assert numbers.log == ["begun", "closed"]
+    finally:
+        gc.enable()
+
+
+async def test_a_stream_that_was_read_to_its_end_needs_no_collector(pair):
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            assert len([item async for item in pair.stub(Numbers).count(10)]) == 10
+            assert await pair.stub(Numbers).echo(1) == 1
+            await collected(pair.stub(Numbers).fail_after(3))
+        await rest()
+        alive = [type(found).__name__ for found in gc.get_objects() if type(found).__name__ in {"WireStream", "Stream", "Unary"}]
+        assert alive == []
+    finally:
+        gc.enable()
+
+
+async def test_the_bytes_of_items_that_nobody_read_are_given_back(pair):
+    for method in ("count", "fail_after"):
+        stream = getattr(pair.stub(Numbers), method)(100)
+        await stream.receive()
+        await rest()
+        assert stream.statistics().buffered == 99
+        del stream
+        await rest()
+        assert pair.peer.session.connection.buffered_bytes == 0
+    stream = pair.stub(Numbers).count(100)
+    await rest()
+    stream.cancel()
+    assert pair.peer.session.connection.buffered_bytes == 0
+
+
+async def test_a_stream_cancelled_before_it_left_is_never_heard_of(pair, numbers):
+    stream = pair.stub(Numbers).endless()
+    stream.cancel()
+    await rest()
+    assert numbers.log == []
+
+
+# ── each outcome is what it is ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_normal_end_is_an_end_again_and_again(pair):
+    stream = pair.stub(Numbers).count(3)
+    assert [await stream.receive() for _ in range(3)] == [0, 1, 2]
+    for _ in range(3):
+        with pytest.raises(EndOfStream):
+            await stream.receive()
+    assert stream.statistics().state == "ended"
+    stream.cancel()
+    assert stream.statistics().state == "ended"
+    assert [item async for item in pair.stub(Numbers).count(0)] == []
+
+
+async def test_a_failure_comes_after_the_items_and_stays(pair):
+    stream = pair.stub(Numbers).fail_after(3)
+    assert [await stream.receive() for _ in range(3)] == [0, 1, 2]
+    for _ in range(3):
+        with pytest.raises(penstock.NotFound) as raised:
+            await stream.receive()
+        assert raised.value.details == {"after": 3}
+    assert stream.statistics().state == "failed"
+
+
+@pytest.mark.parametrize("all_here", [True, False])
+async def test_an_own_cancel_never_looks_like_an_end(pair, all_here):
+    stream = pair.stub(Numbers).count(5) if all_here else pair.stub(Numbers).endless()
+    await stream.receive()
+    await rest()
+    stream.cancel()
+    assert stream.statistics().state == "cancelled"
+    for _ in range(2):
+        with pytest.raises((Cancelled, StreamClosed)):
+            await stream.receive()
+    with pytest.raises((Cancelled, StreamClosed)):
+        async for _ in stream:
+            pass
+
+
+async def test_a_consumer_that_waits_when_another_task_cancels_is_told(pair):
+    stream = pair.stub(Numbers).one_and_wait()
+    consuming = await started(collected(stream))
+    stream.cancel()
+    items, error = await ended(consuming)
+    assert items == [1]
+    assert isinstance(error, Cancelled)
+
+
+@pytest.mark.parametrize("end", ["client", "server"])
+async def test_a_lost_connection_is_lost_after_the_items_that_came(numbers, end):
+    async with linked(numbers, gate=False) as pair:
+        streams = [pair.stub(Numbers, buffer_size=5).endless() for _ in range(3)]
+        await rest()
+        (pair.peer if end == "client" else pair.served).session.link.abort()
+        await rest()
+        errors = []
+        for stream in streams:
+            items, error = await collected(stream)
+            assert len(items) == 5
+            if end == "server":
+                assert type(error) is ConnectionLost
+            assert isinstance(error, PenstockError)
+            errors.append(error)
+        assert len(set(map(id, errors))) == 3  # each its own, or tracebacks would mix
+        assert numbers.log.count("closed") == 3
+        with pytest.raises(penstock.Unavailable) as raised:
+            await pair.stub(Numbers).echo(1)
+        assert raised.value.started is False
+
+
+async def test_calls_on_a_lost_connection_raise_without_growing(numbers):
+    async with linked(numbers, gate=False) as pair:
+        pair.served.session.link.abort()
+        await rest()
+        depths = set()
+        for _ in range(20):
+            with pytest.raises(penstock.Unavailable) as raised:
+                await pair.stub(Numbers).echo(1)
+            depths.add(depth(raised.value))
+            with pytest.raises(penstock.Unavailable):
+                pair.stub(Numbers).count(1)
+        assert len(depths) == 1
+
+
+async def test_reading_after_the_end_again_and_again_does_not_grow(pair):
+    stream = pair.stub(Numbers).fail_after(0)
+    depths = set()
+    for _ in range(20):
+        with pytest.raises(penstock.NotFound) as raised:
+            await stream.receive()
+        depths.add(depth(raised.value))
+    assert len(depths) == 1
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_none_and_empty_bytes_are_items(pair):
+    expected = [None, b"", b"x", None, b"y" * 100_000, b"", None]
+    assert [item async for item in pair.stub(Numbers).mixed()] == expected
+    assert [item async for batch in pair.stub(Numbers).mixed().batches(2) for item in batch] == expected
+
+
+@pytest.mark.parametrize("size", [4, 1024, 16 * 1024 - 4, 16 * 1024, 64 * 1024, 300_000, 1_048_576])
+async def test_items_of_any_size_arrive_in_order(pair, size):
+    count = min(200, 8_000_000 // size)
+    number = 0
+    async for chunk in pair.stub(Numbers).chunks(count, size):
+        assert chunk == number.to_bytes(4, "big") * (size // 4)
+        number += 1
+    assert number == count
+
+
+@pytest.mark.parametrize("max_items", [1, 3, 256, 10_000])
+async def test_batches_hold_all_items_in_order(pair, max_items):
+    batches = [batch async for batch in pair.stub(Numbers).count(1000).batches(max_items)]
+    assert [item for batch in batches for item in batch] == list(range(1000))
+    assert max(map(len, batches)) <= max_items
+
+
+async def test_a_receive_cancelled_at_any_turn_loses_no_item(pair):
+    stream = pair.stub(Numbers, buffer_size=3).count(60)
+    taken = []
+    for attempt in range(2000):
+        receiving = asyncio.ensure_future(stream.receive())
+        for _ in range(attempt % 5):
+            await asyncio.sleep(0)
+        receiving.cancel()
+        outcome = await ended(receiving)
+        if isinstance(outcome, EndOfStream):
+            break
+        if not isinstance(outcome, asyncio.CancelledError):
+            taken.append(outcome)
+    assert taken == list(range(60))
+
+
+async def test_a_second_receiver_is_refused_and_the_first_is_not_disturbed(pair):
+    stream = pair.stub(Numbers).endless(pause_s=1)
+    assert await stream.receive() == 0
+    first = await started(stream.receive())
+    with pytest.raises(Busy):
+        await stream.receive()
+    with pytest.raises(Busy):
+        await anext(stream.batches())
+    assert await first == 1
+    await stream.aclose()
+
+
+async def test_receive_nowait_takes_what_is_here(pair):
+    stream = pair.stub(Numbers).count(2)
+    with pytest.raises(penstock.WouldBlock):
+        stream.receive_nowait()
+    await rest()
+    assert [stream.receive_nowait(), stream.receive_nowait()] == [0, 1]
+    with pytest.raises(EndOfStream):
+        stream.receive_nowait()
+
+
+async def test_a_stub_may_be_awaited_where_the_service_is_a_coroutine(pair):
+    assert [item async for item in await pair.stub(Numbers).count(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
+async def test_statistics_tell_how_the_stream_stands(pair, numbers, size):
+    stream = pair.stub(Numbers, buffer_size=size).endless()
+    await rest()
+    assert stream.statistics() == Statistics("open", size, size, size, 0, 0, 0)
+    for consumed in range(1, 3 * size):
+        await stream.receive()
+        await rest()
+        now = stream.statistics()
+        assert now.received == consumed
+        assert now.buffered == now.sent - now.received <= size
+        assert numbers.produced - consumed <= size
+    assert f"{stream.statistics().buffered} of {size} buffered" in repr(stream)
+    await stream.aclose()
+
+
+# ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_idle_timeout_is_the_time_without_an_item_while_somebody_waits(pair, numbers):
+    stream = pair.stub(Numbers, idle_timeout=2).endless(pause_s=1.5)
+    assert [await stream.receive() for _ in range(4)] == [0, 1, 2, 3]
+    await asyncio.sleep(100)  # nobody waits: the consumer is slow, the stream is not idle
+    assert await stream.receive() == 4
+    await stream.aclose()
+    stream = pair.stub(Numbers, idle_timeout=2).endless(pause_s=2.5)
+    items, error = await collected(stream)
+    assert len(items) == 1
+    assert type(error) is IdleTimeout
+    await rest()
+    assert numbers.log[-2:] == ["cancelled", "closed"]
+
+
+async def test_a_deadline_is_for_the_whole_call_however_busy_it_is(pair, numbers):
+    items, error = await collected(pair.stub(Numbers, timeout=10).endless(pause_s=1))
+    assert len(items) == 10
+    assert type(error) is penstock.DeadlineExceeded
+    await rest()
+    assert numbers.log == ["begun", "cancelled", "closed"]
+    assert not pair.left_over()
+
+
+async def test_a_deadline_that_passes_while_the_consumer_is_away_is_found_after_the_items(pair):
+    stream = pair.stub(Numbers, timeout=1, buffer_size=5).endless()
+    await asyncio.sleep(5)
+    items, error = await collected(stream)
+    assert items == [0, 1, 2, 3, 4]
+    assert type(error) is penstock.DeadlineExceeded
+
+
+async def test_a_stream_that_ends_in_time_forgets_its_deadline(pair):
+    assert [item async for item in pair.stub(Numbers, timeout=1000, idle_timeout=1000).count(3)] == [0, 1, 2]
+    await rest()
+    timers = asyncio.get_running_loop()._scheduled
+    assert not [timer for timer in timers if not timer.cancelled() and 500 < timer.when() < 2000]
+
+
+# ── the stream of requests ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_leaving_the_responses_closes_the_requests(pair, numbers):
+    log = Log()
+
+    async def requests():
+        try:
+            number = 0
+            while True:
+                yield number
+                number += 1
+        finally:
+            log.append("requests closed")
+
+    async for item in pair.stub(Numbers, buffer_size=4).mirror(requests()):
+        if item == 10:
+            break
+    await rest()
+    assert log == ["requests closed"]
+    assert numbers.log == ["closed"]
+
+
+async def test_aclose_returns_when_the_requests_are_closed(pair):
+    log = Log()
+
+    async def requests():
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(1)
+            log.append("closed")
+
+    stream = pair.stub(Numbers).mirror(requests())
+    assert await stream.receive() == 1
+    await stream.aclose()
+    assert log == ["closed"]
+
+
+async def test_what_the_requests_raise_is_the_outcome_of_the_call(pair, numbers):
+    async def requests():
+        yield 1
+        raise ZeroDivisionError("mine")
+
+    items, error = await collected(pair.stub(Numbers).mirror(requests()))
+    assert items in ([], [1])
+    assert type(error) is ZeroDivisionError
+    await rest()
+    assert numbers.log == ["closed"]
+
+
+@pytest.mark.parametrize("kind", ["list", "generator", "async generator", "source", "empty"])
+async def test_requests_may_be_any_iterable_or_a_source(pair, kind):
+    async def generator():
+        for number in range(1000):
+            yield number
+
+    sink, source = penstock.pipe(4)
+    sending = asyncio.ensure_future(sink.send_many(range(1000)))
+    sending.add_done_callback(lambda _: sink.close())
+    requests = {
+        "list": list(range(1000)),
+        "generator": (number for number in range(1000)),
+        "async generator": generator(),
+        "source": source,
+        "empty": [],
+    }[kind]
+    expected = [] if kind == "empty" else list(range(1000))
+    assert [item async for item in pair.stub(Numbers).mirror(requests)] == expected
+    await source.aclose()
+    await ended(sending)
