@@ -5,6 +5,7 @@ python examples/tokens.py [--stop-after 12]
 
 import argparse
 import asyncio
+import contextlib
 import random
 import threading
 from collections.abc import AsyncIterator
@@ -45,8 +46,7 @@ async def main(prompt: str, stop_after: int | None) -> None:
         try:
             async for token in tokens:
                 print(token, end=" ", flush=True)
-                received += 1
-                if received == stop_after:
+                if (received := received + 1) == stop_after:
                     break
         except penstock.Cancelled:
             print(f"\n[you] pressed Enter after {received} tokens", flush=True)
@@ -56,5 +56,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Stream tokens until you stop them.")
     parser.add_argument("prompt", nargs="?", default="Tell me about dams.")
     parser.add_argument("--stop-after", type=int, help="leave the loop after so many tokens")
-    arguments = parser.parse_args()
-    asyncio.run(main(arguments.prompt, arguments.stop_after))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(**vars(parser.parse_args())))

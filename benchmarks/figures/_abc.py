@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,7 +10,7 @@ from benchmarks._rounds import Bench, Contender, Turns, take_turns
 
 Verdict = Literal["met", "missed", "noted", "not measured"]
 
-_THOUSAND, _MILLION = 1e3, 1e6
+_TEN, _THOUSAND, _MILLION = 10, 1e3, 1e6
 
 
 def show(value: float, key: str) -> str:
@@ -85,9 +86,14 @@ class Goal:
             self.target,
             show(turns.median(self.ours, self.key), self.key),
             f"{self.peer} {show(turns.median(self.peer, self.key), self.key)}",
-            f"{ratio:.2f} ×" if ratio < 10 else f"{ratio:.0f} ×",
+            self._shown(ratio),
             self._verdict(ratio),
         )
+
+    def _shown(self, ratio: float) -> str:
+        """Write a ratio rounded away from its goal: what is shown as "2.00 ×" is never a hair below two."""
+        rounded = math.ceil(ratio * 100) if self.sense == "within" else math.floor(ratio * 100)
+        return f"{rounded / 100:.2f} ×" if ratio < _TEN else f"{ratio:.0f} ×"
 
     def _verdict(self, ratio: float) -> Verdict:
         if self.limit is None:

@@ -40,7 +40,7 @@ class Server:
     """`penstock.serve(Bench())`."""
 
     services: ClassVar[tuple[type[Any], ...]] = (Bench,)
-    settings: ClassVar[dict[str, int]] = {}
+    settings: ClassVar[dict[str, Any]] = {}
 
     async def serve(self, transport: str, folder: str) -> str:
         """Start, and answer where."""

@@ -41,7 +41,7 @@ class StallServer(_penstock.Server):
     """Serves `Stall` with request windows of 16 items, whatever their size."""
 
     services = (Stall,)
-    settings: ClassVar[dict[str, int]] = {
+    settings: ClassVar[dict[str, Any]] = {
         "window_items": 16,
         "max_window_items": 16,
         "window_bytes": 64 * _MIB,

@@ -58,8 +58,11 @@ class StatusError(PenstockError):
         self.started = started
 
     def again(self) -> StatusError:
-        """Return an equal error, for one more place to be raised at: a raised error keeps its traceback."""
-        return type(self)(self.message, self.details, started=self.started)
+        """Return an equal error, for one more place to be raised at: a raised error keeps its traceback, and with it frames."""
+        twin = type(self).__new__(type(self), *self.args)
+        twin.__dict__.update(self.__dict__)
+        twin.__cause__ = self.__cause__
+        return twin
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r})"

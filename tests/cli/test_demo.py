@@ -20,11 +20,10 @@ from rich.console import Console
 import penstock
 from penstock.cli._demo import _end_scenes, _run, _services, _view, run_demo
 from penstock.cli._demo._board import Board, Row, size
-from penstock.cli._demo._files import Files
 from penstock.cli._demo._metrics import Metrics
-from penstock.cli._demo._process import DemoError, server_process, write_file
 from penstock.cli._demo._scenes import RunAhead
-from penstock.cli._demo._services import LINES_WAITING_MAX, Chat, Number, Numbers
+from penstock.cli._demo._services import LINES_WAITING_MAX, Chat, Files, Number, Numbers
+from penstock.cli._demo._stage import DemoError, server_process, write_file
 
 PROGRAM = "from penstock.cli._demo import run_demo; raise SystemExit(run_demo(plain={plain}, file_mb=4, seconds=3))"
 PROMISES = 12

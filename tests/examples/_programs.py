@@ -1,4 +1,4 @@
-"""Runs the example programs as a user does. It never imports one."""
+"""Runs the example programs, and the command `penstock`, as a user does. It never imports one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from tests.house._source import ROOT
 
 EXAMPLES = ROOT / "examples"
+PENSTOCK = Path(sys.executable).with_name("penstock")
 PROGRAM_SECONDS_MAX = 30
 
 
 def _popen(name: str, *arguments: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments]
+    program = [str(PENSTOCK)] if name == "penstock" else [sys.executable, "-W", "error", str(EXAMPLES / name)]
     pipe = subprocess.PIPE
     environ = {**os.environ, **environment}
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environ)
+    return subprocess.Popen([*program, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environ)
 
 
 def run(name: str, *arguments: str, typed: str = "", **environment: str) -> str:

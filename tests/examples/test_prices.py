@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import difflib
+import json
 import re
 
 import pytest
 
-from tests.examples._programs import EXAMPLES, run, serving
+from tests.examples._programs import EXAMPLES, run, running, serving
 from tests.house._source import ROOT
 
 PRICES = "ACME 101.5\nACME 102.25\nACME 101.75\n"
@@ -47,3 +48,12 @@ def test_the_first_program_of_the_readme_is_the_example():
 def test_over_the_network_one_line_changes():
     changes = [line for line in difflib.ndiff(_main("prices.py"), _main("prices_client.py")) if line[0] in "+-"]
     assert [line.split()[:3] for line in changes] == [["-", "async", "with"], ["+", "async", "with"]]
+
+
+@pytest.mark.processes
+def test_the_command_serves_the_producer_of_the_program_and_calls_it():
+    with running("penstock", "serve", str(EXAMPLES / "prices.py:Prices"), "--listen", "tcp://127.0.0.1:0") as program:
+        url = next(line.split()[1] for line in program.stdout if line.startswith("at "))
+        assert run("prices_client.py", url) == PRICES
+        called = run("penstock", "call", url, "Prices/watch", '"ACME"').splitlines()
+        assert [json.loads(line) for line in called] == PRICES.splitlines()

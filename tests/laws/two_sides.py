@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from penstock.errors import ResourceExhausted, Unavailable
-from penstock.protocol import Cancel, Connection, Grant, Open, ReceiveHalf, SendHalf, Settings, Status, WireStream, events
-from penstock.protocol import grant_wished
+from penstock.protocol import (
+    Cancel,
+    Connection,
+    Grant,
+    Open,
+    ReceiveHalf,
+    SendHalf,
+    Settings,
+    Status,
+    WireStream,
+    events,
+    grant_wished,
+)
 from tests.protocol.kit import ALL, encode_into, values_of
 
+ROLES: Final = ("caller", "callee")
 #: What a status of each code is called here.
 REASONS: Final = {5: "not_found", 13: "internal"}
 
@@ -45,6 +57,12 @@ class Call:
         self.outcomes: dict[str, list[str]] = {"caller": [], "callee": []}
         self.answered: str | None = None  # how the callee ended it
 
+    @property
+    def settled(self) -> bool:
+        """Whether neither side has anything left to do with it."""
+        over = all(stream is None or stream.over for stream in (self.stream, self.handled))
+        return over and bool(self.outcomes["caller"]) and not any(self.waits(role) for role in ROLES)
+
     def stream_of(self, role: str) -> WireStream | None:
         return self.stream if role == "caller" else self.handled
 
@@ -74,7 +92,9 @@ class Call:
     def may_answer(self) -> bool:
         stream = self.handled
         ready = {"idle"} if self.kind == 0 else {"open"}
-        return stream is not None and not stream.over and stream.sending in ready and not self.kind & 2 and stream.send.has_room()
+        return (
+            stream is not None and not stream.over and stream.sending in ready and not self.kind & 2 and stream.send.has_room()
+        )
 
     def answer(self, number: int, size: int) -> None:
         self.push("callee", number, size)

@@ -129,7 +129,12 @@ def test_stream_zero_is_for_the_connection_and_nothing_else(kind):
 
 
 @pytest.mark.parametrize(
-    ("data", "word"), [(b"GET / HTTP/1.1\r\nHost: x\r\n", "HTTP"), (b"PRI * HTTP/2.0\r\n", "HTTP"), (b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3abc", "TLS")]
+    ("data", "word"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", "HTTP"),
+        (b"PRI * HTTP/2.0\r\n", "HTTP"),
+        (b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3abc", "TLS"),
+    ],
 )
 def test_who_speaks_something_else_is_told_what(data, word):
     decoder = FrameDecoder()

@@ -42,8 +42,9 @@ values = st.recursive(
 )
 marks = st.lists(st.tuples(numbers, numbers), max_size=4)
 bodies = st.one_of(
-    st.builds(Hello, text, numbers, st.integers(2**14), *[st.integers(2**10)] * 2, numbers, st.lists(text), text, numbers, st.binary())
-    .filter(lambda hello: max(hello.max_frame_bytes, hello.max_item_bytes, hello.max_header_bytes) < 2**64),
+    st.builds(
+        Hello, text, numbers, st.integers(2**14), *[st.integers(2**10)] * 2, numbers, st.lists(text), text, numbers, st.binary()
+    ).filter(lambda hello: max(hello.max_frame_bytes, hello.max_item_bytes, hello.max_header_bytes) < 2**64),
     st.builds(
         Open,
         text,
@@ -121,7 +122,9 @@ def test_every_type_is_either_of_the_connection_or_of_a_stream():
     assert {FrameType(kind).name for kind in CONNECTION_TYPES} == {"HELLO", "PING", "PONG", "GOAWAY", "RESUME", "RESUMED"}
 
 
-@pytest.mark.parametrize(("kind", "requests", "responses"), [(0, False, False), (1, True, False), (2, False, True), (3, True, True)])
+@pytest.mark.parametrize(
+    ("kind", "requests", "responses"), [(0, False, False), (1, True, False), (2, False, True), (3, True, True)]
+)
 def test_a_kind_is_two_bits(kind, requests, responses):
     opened = Open("S/m", kind, 0, 0, 0)
     assert (opened.streams_requests, opened.streams_responses) == (requests, responses)

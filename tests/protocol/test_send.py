@@ -19,7 +19,14 @@ SMALL_FRAME = 12 + 7  # seven bytes of payload in each fragment
 
 
 def half(
-    items: int = 100, bytes_: int = MAX_NUMBER, *, frame: int = 1 << 18, item: int = 1 << 24, unsent: int = 1 << 20, layout: Layout = MSGPACK, compress=None
+    items: int = 100,
+    bytes_: int = MAX_NUMBER,
+    *,
+    frame: int = 1 << 18,
+    item: int = 1 << 24,
+    unsent: int = 1 << 20,
+    layout: Layout = MSGPACK,
+    compress=None,
 ) -> SendHalf:
     return SendHalf(Limit(items, bytes_), SendRules(layout, frame, item, unsent, compress))
 
@@ -296,5 +303,3 @@ class OneDirection(RuleBasedStateMachine):
 
 
 TestOneDirection = OneDirection.TestCase
-
-

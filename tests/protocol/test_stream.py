@@ -157,7 +157,11 @@ REFUSED = [
 @pytest.mark.parametrize(("changes", "given", "code", "word"), REFUSED, ids=[case[3] for case in REFUSED])
 def test_a_stream_that_is_not_taken_was_never_started(changes, given, code, word):
     ours = Settings(max_streams=3, max_buffered_bytes=1000, max_item_bytes=2000, max_header_bytes=1024)
-    status = refusal(opening(**changes), settings=ours, **({"size": 100, "open_streams": 2, "buffered_bytes": 1000, "draining": False} | given))
+    status = refusal(
+        opening(**changes),
+        settings=ours,
+        **({"size": 100, "open_streams": 2, "buffered_bytes": 1000, "draining": False} | given),
+    )
     assert (status.code, status.started) == (code, False)
     assert word in status.message
 

@@ -12,7 +12,6 @@ from penstock import Aborted, Busy, Cancelled, EndOfStream, NotFound, StreamCanc
 from penstock.streams import Statistics
 from tests.streams.kit import depth, ended, rest, started, stopped
 
-
 # ── the bound ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -78,6 +78,10 @@ class Grant:
             or self.consumed_bytes - self._told_bytes >= (self.window_bytes + 1) // 2
         )
 
+    def until_told(self) -> int:
+        """How many items may be consumed before it is time to tell the peer, at least one."""
+        return max(1, (self.window_items + 1) // 2 - (self.consumed_items - self._told_items))
+
     def tell(self, now_s: float, round_trip_s: float) -> Credit:
         """Return what to tell the peer now, with a larger window if that is what limits."""
         if self._told_at_s is not None and now_s - self._told_at_s < LIMITING_ROUND_TRIPS * round_trip_s:

@@ -16,6 +16,7 @@ from penstock.protocol._frames import (
     ITEMS_PREFIX,
     ITEMS_PREFIX_BYTES,
     LAST,
+    MAX_NUMBER,
     MORE,
     FrameType,
     GoAway,
@@ -36,15 +37,16 @@ if TYPE_CHECKING:
 class Inbound:
     """The reading side of one connection."""
 
-    __slots__ = ("_c", "_reassembly", "decoder")
+    __slots__ = ("_batches", "_c", "_openings", "decoder")
 
     def __init__(self, connection: Connection) -> None:
         settings = connection.settings
         self._c = connection
         self.decoder = FrameDecoder()
-        self._reassembly = Reassembly(
-            settings.max_item_bytes + settings.max_header_bytes + BATCH_BYTES, settings.max_streams, settings.max_buffered_bytes
-        )
+        opening_bytes = settings.max_item_bytes + settings.max_header_bytes
+        self._openings = Reassembly(opening_bytes, settings.max_streams, settings.max_buffered_bytes)
+        # one batch for each stream there is, and those have a limit of their own
+        self._batches = Reassembly(settings.max_item_bytes + BATCH_BYTES, MAX_NUMBER, settings.max_buffered_bytes)
 
     def read(self, size: int, events: list[ev.Event], now_s: float) -> None:
         """Handle every frame that is complete with `size` more bytes; raise `ProtocolError` at the first bad one."""
@@ -54,7 +56,8 @@ class Inbound:
 
     def forget(self, stream_id: int) -> None:
         """Drop the unfinished message of a stream."""
-        self._reassembly.drop(stream_id)
+        self._openings.drop(stream_id)
+        self._batches.drop(stream_id)
 
     def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:
         kind, flags, stream_id, body = frame
@@ -72,7 +75,7 @@ class Inbound:
         if stream_id:
             stream = self._c.streams.find(kind, stream_id)
             if stream is None:
-                self._reassembly.drop(stream_id)  # a call may be cancelled before its argument is complete
+                self._openings.drop(stream_id)  # a call may be cancelled before its argument is complete
             else:
                 _ON_STREAM[kind](self, stream, decoded, events)
         else:
@@ -87,9 +90,9 @@ class Inbound:
             raise ProtocolError("1.7", f"a body of {FrameType(kind).name} that cannot be read: {error}") from error
 
     def _on_open(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
-        if stream_id not in self._reassembly:
+        if stream_id not in self._openings:
             self._c.streams.take_id(stream_id)
-        whole = self._whole(stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
+        whole = _whole(self._openings, stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
         if whole is None:
             return
         opened: Open = self._decode(FrameType.OPEN, whole)
@@ -126,9 +129,9 @@ class Inbound:
         half = stream.receive
         if half is None:
             raise ProtocolError("3.4", f"ITEMS on stream {stream_id}, whose kind has none in this direction")
-        if stream_id not in self._reassembly and not half.check_start(offset, count):
+        if stream_id not in self._batches and not half.check_start(offset, count):
             return
-        payload = self._whole(stream_id, flags, (offset, count, flags & ~MORE), body[ITEMS_PREFIX_BYTES:])
+        payload = _whole(self._batches, stream_id, flags, (offset, count, flags & ~MORE), body[ITEMS_PREFIX_BYTES:])
         if payload is None:
             return
         payload = plain(payload, self._c.settings.max_item_bytes + BATCH_BYTES, compressed=bool(flags & COMPRESSED))
@@ -142,16 +145,6 @@ class Inbound:
         if flags & LAST:
             half.final = half.arrived
             self._ended(stream, None, events)
-
-    def _whole(self, stream_id: int, flags: int, key: tuple[int, int, int], part: memoryview) -> bytes | bytearray | None:
-        """Return a message that is complete with this frame, None for one that is not."""
-        if not flags & MORE and stream_id not in self._reassembly:
-            return bytes(part)
-        whole = self._reassembly.add(stream_id, key, part)
-        if flags & MORE:
-            return None
-        self._reassembly.drop(stream_id)
-        return whole
 
     # ── frames of a stream ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -235,6 +228,19 @@ class Inbound:
 
     def _on_resumed(self, resumed: Any, events: list[ev.Event], now_s: float) -> None:
         events.append(ev.ResumeAnswered(resumed))
+
+
+def _whole(
+    parts: Reassembly, stream_id: int, flags: int, key: tuple[int, int, int], part: memoryview
+) -> bytes | bytearray | None:
+    """Return a message that is complete with this frame, None for one that is not."""
+    if not flags & MORE and stream_id not in parts:
+        return bytes(part)
+    whole = parts.add(stream_id, key, part)
+    if flags & MORE:
+        return None
+    parts.drop(stream_id)
+    return whole
 
 
 _ON_STREAM: Final[dict[int, Callable[[Inbound, WireStream, Any, list[ev.Event]], None]]] = {

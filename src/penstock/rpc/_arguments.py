@@ -17,7 +17,6 @@ _ARRAYS: Final = frozenset({ord("["), *range(0x90, 0xA0), 0xDC, 0xDD})
 _MISSING: Final = inspect.Parameter.empty
 _INDEX: Final = re.compile(r"\$\[(\d+)\]")
 _NAME: Final = re.compile(r"\$\.(\w+)")
-_SHORT: Final = re.compile(r"at least length \d+, got (\d+)|length (\d+) to \d+, got (\d+)|length \d+, got (\d+)")
 
 
 class Parameter(NamedTuple):
@@ -102,7 +101,7 @@ class Arguments:
         try:
             values = codec.decode_for(self._array if by_place else self._map).value(encoded)
         except UNDECODABLE as error:
-            raise InvalidArgument(f"{self.target}: {self._explain(str(error))}") from None
+            raise InvalidArgument(f"{self.target}: {self._explain(str(error), codec, encoded)}") from None
         if not by_place:
             keywords = {p.name: getattr(values, p.name) for p in self.parameters if p.keyword}
             return tuple(getattr(values, p.name) for p in self._positional), keywords
@@ -120,7 +119,7 @@ class Arguments:
             return args, {**kwargs, name: requests}
         return (*args[:at], requests, *args[at:]), kwargs
 
-    def _explain(self, text: str) -> str:
+    def _explain(self, text: str, codec: Codec, encoded: bytes) -> str:
         """Say in names what msgspec says in places."""
         names = [p.name for p in self._positional]
         found = _INDEX.search(text)
@@ -131,13 +130,11 @@ class Arguments:
         if named:
             name = named[1]
             return f"argument `{name}`: {_NAME.sub(name, text, count=1).removesuffix(f' - at `{name}`')}"
-        short = _SHORT.search(text)
-        if short:
-            got = int(next(part for part in reversed(short.groups()) if part is not None))
+        if "length" in text and encoded[0] in _ARRAYS:
+            got = len(codec.decode_for(list[msgspec.Raw]).value(encoded))
             if got < len(names):
                 return f"argument `{names[got]}` is missing"
-        if short or "at most length" in text:
-            return f"too many arguments; {len(names)} are taken ({', '.join(names) or 'none'})"
+            return f"{got} arguments where {len(names)} are taken ({', '.join(names) or 'none'})"
         return text.replace("Object missing required field", "missing argument").replace(
             "Object contains unknown field", "unknown argument"
         )

@@ -195,6 +195,8 @@ class Handling(Endpoint):
         finally:
             self._finish(error)
             self._peer.disown(self._task)
+            # an error holds this frame by its traceback, and a cancelled task its error: neither may hold the call for longer
+            del error, self._task
 
     async def _intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = _NOTHING

@@ -73,6 +73,8 @@ class Peer:
         self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, kind: str = "bidirectional"
     ) -> Call[Any]:
         """Begin a call by name and hold it in the hand. `kind` is "bidirectional" or "client_streaming"."""
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}; it is one of {', '.join(KINDS)}")
         return Call(self, _request(target, KINDS.index(kind), args, options, codec))
 
     async def unary(self, request: Request) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterable, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -85,6 +85,17 @@ class Stream(RemoteSource[T]):
             self._guard = peer.own(_intercept(weakref.ref(self), watch, requests, self._over))
         else:
             self.begin(watch, requests)
+
+    @staticmethod
+    def of(responses: AsyncIterator[T]) -> Stream[T]:
+        """Return `responses`, as a typed stub gave it, with its real type.
+
+        ``Stream.of(prices.watch("AAPL")).batches()``: the class of a service says `AsyncIterator`, and so does a stub's type.
+        Raises `TypeError` for anything else.
+        """
+        if not isinstance(responses, Stream):
+            raise TypeError(f"{responses!r} is not the stream of a stub")
+        return responses
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Return itself, so that ``async for x in await stub.method()`` works where the service is written that way."""

@@ -66,6 +66,7 @@ class Unary(Endpoint):
             session.flush_soon()
             raise
         finally:
+            del self.future  # an error in it holds this frame, and the frame holds this call
             session.unary_calls -= 1
             if timer is not None:
                 timer.cancel()

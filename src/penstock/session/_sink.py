@@ -10,7 +10,7 @@ from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import WHOLE_BYTES, SendHalf, Status, WireStream
 from penstock.session._source import state_of
-from penstock.streams import Pressure, Sink, Statistics, feeding
+from penstock.streams import Pressure, Sink, Statistics, feeding, raised
 
 if TYPE_CHECKING:
     from penstock.session._session import Session
@@ -47,7 +47,7 @@ class RemoteSink(Sink[T]):
         if self._waiters or not self._half.has_room():
             await self._room()
         if self.outcome is not None:
-            raise self.outcome.with_traceback(None)
+            raise raised(self.outcome, None)
         self._push(item)
         if self._half.count == 0:
             self.session.flush()
@@ -55,7 +55,7 @@ class RemoteSink(Sink[T]):
 
     def send_nowait(self, item: T) -> None:
         if self.outcome is not None:
-            raise self.outcome.with_traceback(None)
+            raise raised(self.outcome, None)
         if self._waiters or not self._half.has_room():
             raise WouldBlock("the consumer has given no more credit; use `await send()` to wait")
         self._push(item)
@@ -93,7 +93,7 @@ class RemoteSink(Sink[T]):
                 if not room:
                     await self._room()
                 if self.outcome is not None:
-                    raise self.outcome.with_traceback(None)
+                    raise raised(self.outcome, None)
         finally:
             close = getattr(iterator, "aclose", None)
             if close is not None:

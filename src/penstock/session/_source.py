@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from penstock.codec import UNDECODABLE, Decode
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
 from penstock.protocol import BATCH_BYTES, ReceiveHalf, WireStream
-from penstock.streams import Pressure, Source, Statistics, StreamState
+from penstock.streams import Pressure, Source, Statistics, StreamState, raised
 
 if TYPE_CHECKING:
     from penstock.session._session import Session
@@ -77,6 +77,7 @@ class RemoteSource(Source[T]):
         return self._iterate()
 
     async def _iterate(self) -> AsyncIterator[T]:
+        ours = True
         try:
             while True:
                 for item in self._chunk:
@@ -85,15 +86,19 @@ class RemoteSource(Source[T]):
                     yield self._take_last()
                 elif not self._refill():
                     if self.outcome is not None:
-                        raise self.outcome.with_traceback(self._origin)
+                        raise raised(self.outcome, self._origin)
                     await self._readable()
                 elif self._burst_bytes >= BATCH_BYTES:  # others get a turn, or a full window would be consumed in one go
                     self._burst_bytes = 0
                     await asyncio.sleep(0)
         except EndOfStream:
             return
+        except Busy:
+            ours = False
+            raise
         finally:
-            self._left_loop()
+            if ours:
+                self._left_loop()
 
     def _take(self, max_items: int) -> list[T]:
         taken: list[T] = []
@@ -107,7 +112,7 @@ class RemoteSource(Source[T]):
             elif not self._refill():
                 break
         if not taken and self.outcome is not None:
-            raise self.outcome.with_traceback(self._origin)
+            raise raised(self.outcome, self._origin)
         return taken
 
     async def _readable(self) -> None:
@@ -208,7 +213,7 @@ class RemoteSource(Source[T]):
             items = self._next_batch()
             if not items:  # the first item of the batch is a bad one
                 return self._refill()
-        step = (self._half.grant.window_items + 1) // 2
+        step = self._half.grant.until_told()
         self._rest = items[step:]
         if self._rest:
             items = items[:step]

@@ -1,7 +1,18 @@
 """Demand: streams with two ends, in one process. Nothing here knows what a network is."""
 
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, raised
 from penstock.streams._pipe import pipe
 from penstock.streams._watch import Pressure, feeding, watch_backpressure
 
-__all__ = ["Pressure", "Sink", "Source", "Statistics", "StreamState", "as_failure", "feeding", "pipe", "watch_backpressure"]
+__all__ = [
+    "Pressure",
+    "Sink",
+    "Source",
+    "Statistics",
+    "StreamState",
+    "as_failure",
+    "feeding",
+    "pipe",
+    "raised",
+    "watch_backpressure",
+]

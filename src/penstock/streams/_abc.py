@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Generic, Literal, NamedTuple, Self, TypeVar
 
-from penstock.errors import Aborted, Cancelled, EndOfStream, WouldBlock
+from penstock.errors import Aborted, Busy, Cancelled, EndOfStream, StatusError, StreamClosed, WouldBlock
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -60,6 +60,18 @@ def as_failure(error: Exception) -> Exception:
     return failure
 
 
+def raised(outcome: Exception, origin: TracebackType | None) -> Exception:
+    """Return what to raise for an outcome that is kept: a twin, or itself with the traceback it came with.
+
+    An outcome raised again and again would hold the frames of each time, and with them the stream that holds the outcome.
+    """
+    if isinstance(outcome, StatusError):
+        return outcome.again()
+    if isinstance(outcome, EndOfStream | StreamClosed):
+        return type(outcome)(*outcome.args)
+    return outcome.with_traceback(origin)
+
+
 class Source(ABC, Generic[T_co]):
     """The receiving end of a stream: ``async for item in source``.
 
@@ -92,6 +104,7 @@ class Source(ABC, Generic[T_co]):
         """
         if max_items < 1:
             raise ValueError(f"max_items is {max_items}; a batch holds at least one item")
+        ours = True
         try:
             while True:
                 while not (taken := self._take(max_items)):
@@ -99,8 +112,12 @@ class Source(ABC, Generic[T_co]):
                 yield taken
         except EndOfStream:
             return
+        except Busy:
+            ours = False
+            raise
         finally:
-            self._left_loop()
+            if ours:
+                self._left_loop()
 
     def _left_loop(self) -> None:
         """The consumer left a loop over this source, by its end or in the middle."""

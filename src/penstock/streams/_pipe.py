@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, raised
 from penstock.streams._watch import Pressure
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class PipeSource(Source[T]):
             if shared.outcome is not None:
                 if isinstance(shared.outcome, EndOfStream):
                     return
-                raise shared.outcome.with_traceback(shared.origin)
+                raise raised(shared.outcome, shared.origin)
             await self._readable()
 
     def _take(self, max_items: int) -> list[T]:
@@ -221,7 +221,7 @@ class PipeSource(Source[T]):
                 shared.wake_senders()
             return taken
         if shared.outcome is not None:
-            raise shared.outcome.with_traceback(shared.origin)
+            raise raised(shared.outcome, shared.origin)
         return []
 
     async def _readable(self) -> None:

@@ -9,9 +9,8 @@ from typing import Final
 
 import penstock
 from penstock.cli._demo._board import Card, Row, ms, number, percentile
-from penstock.cli._demo._process import server_process
 from penstock.cli._demo._services import Number, Numbers
-from penstock.cli._demo._stage import Stage, held
+from penstock.cli._demo._stage import Stage, held, server_process
 
 #: Items that are taken before a loop is left: the producer is in full swing by then.
 TAKEN: Final = 1000

@@ -10,10 +10,9 @@ from typing import Final
 
 import penstock
 from penstock.cli._demo._board import Card, Row, ms, number, percentile, size
-from penstock.cli._demo._files import CHUNK_BYTES, Files
 from penstock.cli._demo._metrics import Metrics, resident_bytes
-from penstock.cli._demo._process import FILE, MB
-from penstock.cli._demo._stage import Stage, first_of, held
+from penstock.cli._demo._services import CHUNK_BYTES, Files
+from penstock.cli._demo._stage import FILE, MB, Stage, first_of, held
 
 #: Between two small calls: many enough to measure, few enough to leave the processors to the file.
 CALL_EVERY_S: Final = 0.001

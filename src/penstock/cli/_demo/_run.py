@@ -19,8 +19,7 @@ from penstock.cli._demo import _end_scenes, _file_scene, _scenes
 from penstock.cli._demo._board import Board, Card, Verdict
 from penstock.cli._demo._metrics import is_available, is_running
 from penstock.cli._demo._plain import PlainScreen
-from penstock.cli._demo._process import DemoError, server_process, write_file
-from penstock.cli._demo._stage import Stage, first_of
+from penstock.cli._demo._stage import DemoError, Stage, first_of, server_process, write_file
 from penstock.cli._loop import loop_factory
 
 #: A file of 200 MB is what the demo promises to carry.

@@ -69,11 +69,17 @@ class RunAhead:
 
     def __init__(self) -> None:
         self.most = 0
+        self._began = time.perf_counter()
         self._consumed_ns: list[int] = []
 
     @property
     def consumed(self) -> int:
         return len(self._consumed_ns)
+
+    @property
+    def rate(self) -> float:
+        """Items per second, from the beginning on."""
+        return self.consumed / (time.perf_counter() - self._began)
 
     def consume(self, item: Number) -> None:
         """Count an item that the consumer has just taken."""
@@ -121,20 +127,19 @@ async def _keep_up(stage: Stage, card: Card, numbers: Numbers) -> None:
 
 async def _consume_slowly(stage: Stage, card: Card, stream: penstock.Stream[Number], ahead: RunAhead) -> None:
     numbers = stage.peer.service(Numbers)
-    began, until = time.perf_counter(), stage.until(4)
+    until = stage.until(4)
     while time.perf_counter() < until:
         ahead.consume(await stream.receive())  # a loop over the stream would end the call when it is left
         await asyncio.sleep(0.02)
         made = await numbers.made("slow")
-        rate = ahead.consumed / (time.perf_counter() - began)
-        _show_slow(card, stream, ahead, made, f"{rate:.0f} items/s")
+        _show_slow(card, stream, ahead, made)
 
 
-def _show_slow(card: Card, stream: penstock.Stream[Number], ahead: RunAhead, made: int, pace: str) -> None:
+def _show_slow(card: Card, stream: penstock.Stream[Number], ahead: RunAhead, made: int) -> None:
     now, seen = made - ahead.consumed, stream.statistics()
     card.show(
         1,
-        Row("then slow", f"consumed {number(ahead.consumed)}, {pace} · produced {number(made)}"),
+        Row("then slow", f"consumed {number(ahead.consumed)}, {ahead.rate:.0f} items/s · produced {number(made)}"),
         Row("ahead", f"{now:2} of {BUFFER_SIZE} · most so far {max(now, ahead.most)}", now / BUFFER_SIZE, slots=BUFFER_SIZE),
         Row("here", f"{seen.buffered:2} buffered · credit left {seen.credit}", seen.buffered / BUFFER_SIZE, slots=BUFFER_SIZE),
     )

@@ -14,9 +14,8 @@ from typing import Final
 import msgspec
 
 import penstock
-from penstock.cli._demo._files import Files
 from penstock.cli._demo._metrics import Metrics
-from penstock.cli._demo._services import Chat, Numbers
+from penstock.cli._demo._services import Chat, Files, Numbers
 from penstock.cli._loop import loop_factory
 
 #: What fits into the address of a Unix socket on every system; a longer path is served on TCP alone.

@@ -65,8 +65,8 @@ def _page(board: Board, width: int, height: int) -> list[RenderableType]:
 
 
 def _opened(board: Board, room: int) -> list[Card]:
-    """Choose the cards that are shown whole: the first, the one that runs, then as many finished ones as there is room for."""
-    wanted = [card for card in board.cards if card.state == "running"]
+    """Choose the cards that are shown whole: those that run, then as many finished ones as there is room for, latest first."""
+    wanted = [card for card in reversed(board.cards) if card.state == "running"]
     wanted += [card for card in reversed(board.cards) if card.state in {"held", "broken"}]
     opened: list[Card] = []
     room -= len(board.cards)
@@ -81,6 +81,7 @@ def _opened(board: Board, room: int) -> list[Card]:
 def _panel(card: Card, width: int) -> Panel:
     style = STYLES[card.state]
     title = Text.assemble((f"{MARKS[card.state]} {card.title}", f"bold {style}"), (f" · {card.about}", "bright_black"))
+    title.truncate(width - 2 * FRAME, overflow="ellipsis")
     rows = [_row(row, width - FRAME) for row in card.rows[: card.height]]
     rows += [Text()] * (card.height - len(rows))
     return Panel(Group(*rows), title=title, title_align="left", box=box.ROUNDED, border_style=style, width=width)

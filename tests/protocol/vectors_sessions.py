@@ -1,0 +1,235 @@
+"""Golden vectors of whole sessions: both directions, byte by byte, with the events that each write causes at the other side."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from penstock.protocol import Cancel, Connection, Grant, Open, ReceiveHalf, Settings, Status, WireStream, events
+from penstock.protocol._frames import Body, FrameType, Resume
+from tests.protocol.kit import ALL, encode, encode_into, frame, hello, read_frames, values_of
+from tests.protocol.vectors_frames import Vector, meaning, plain
+
+#: The same on every machine, whatever compressions are installed there.
+LIMITS: Final = {"max_frame_bytes": 262_144, "max_item_bytes": 16_777_216, "max_header_bytes": 65_536, "max_streams": 16_384}
+
+
+class Recorder:
+    """Two sides that talk, and the record of it."""
+
+    def __init__(self) -> None:
+        self.sides = {"client": Connection("client", Settings(), 0.0), "server": Connection("server", Settings(), 0.0)}
+        self.steps: list[Vector] = []
+        self.now_s = 0.0
+        self.opened: dict[int, WireStream] = {}
+        for side in self.sides.values():
+            side.data_to_send(ALL, 0.0)  # its own HELLO, which names what is installed here
+        for name, what in (("client", "connects"), ("server", "is connected to")):
+            self.tell(name, hello(**LIMITS, compressions=["deflate"], agent=name), what)
+        self.write("client", "measures the round trip")
+        self.write("server", "measures the round trip, and answers")
+        self.write("client", "answers")
+
+    def write(self, name: str, what: str) -> None:
+        """Let one side write all it has, and record what it means."""
+        self.tell(name, b"".join(self.sides[name].data_to_send(ALL, self.now_s)), what)
+
+    def tell(self, name: str, data: bytes, what: str) -> None:
+        """Hand bytes to the other side, and record what they mean to it."""
+        other = "server" if name == "client" else "client"
+        self.now_s += 0.001
+        seen = self.sides[other].receive_data(data, self.now_s)
+        for event in seen:
+            if isinstance(event, events.Opened):
+                self.opened[event.stream.id] = event.stream
+        frames = [meaning(read, items=_items(read)) for read in read_frames(data)]
+        told = [_event(event) for event in seen]
+        self.steps.append({"from": name, "what": what, "hex": data.hex(), "frames": frames, "events": told})
+
+    def call(self, name: str, target: str, kind: int, argument: list[Any] | None, window: Grant) -> WireStream:
+        encoded = None if argument is None else encode(argument)
+        opened = Open(target, kind, 0, window.items, window.bytes, encoded)
+        return self.sides[name].open(opened, ReceiveHalf(window))
+
+    def push(self, name: str, stream: WireStream, *items: Any) -> None:
+        for item in items:
+            stream.send.push(encode_into, item)
+        self.sides[name].ready(stream)
+
+    def take(self, name: str, stream: WireStream) -> None:
+        """The consumer takes everything that waits."""
+        for batch in stream.receive.queue:
+            self.sides[name].consume(stream, batch.items, len(batch.payload))
+        stream.receive.queue.clear()
+
+
+def _items(seen: Any) -> list[Any] | None:
+    return values_of(seen.body[2]) if seen.kind == "ITEMS" else None
+
+
+def _event(event: events.Event) -> Vector:
+    told: Vector = {"event": type(event).__name__}
+    for name, value in msgspec.structs.asdict(event).items():
+        if isinstance(value, WireStream):
+            told["stream"] = value.id
+        elif isinstance(value, Body):
+            told[name] = plain(msgspec.structs.asdict(value))
+        elif name != "error":
+            told[name] = plain(value)
+    return told
+
+
+def unary() -> Recorder:
+    talk = Recorder()
+    call = talk.call("client", "Prices/quote", 0, ["AAPL"], Grant(1, 67_108_864))
+    talk.write("client", "calls Prices/quote('AAPL')")
+    answer = talk.opened[call.id]
+    talk.push("server", answer, {"symbol": "AAPL", "value": 187.5})
+    talk.sides["server"].end(answer)
+    talk.write("server", "returns a price: its one item is its last")
+    return talk
+
+
+def server_streaming() -> Recorder:
+    talk = Recorder()
+    call = talk.call("client", "Prices/watch", 2, ["AAPL"], Grant(4, 1000))
+    talk.write("client", "calls Prices/watch('AAPL') and may be sent 4 items, 1,000 bytes")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, None)
+    talk.push("server", answer, 1.5, 2.5)
+    talk.write("server", "begins, and sends two items")
+    talk.push("server", answer, 3.5, 4.5)
+    talk.write("server", "sends two more; its credit is used up")
+    talk.take("client", call)
+    talk.write("client", "has consumed all four")
+    talk.push("server", answer, 5.5)
+    talk.sides["server"].end(answer)
+    talk.write("server", "sends the last item")
+    return talk
+
+
+def client_streaming() -> Recorder:
+    talk = Recorder()
+    call = talk.call("client", "Prices/record", 1, None, Grant(1, 67_108_864))
+    talk.write("client", "calls Prices/record(prices)")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, Grant(2, 1000))
+    talk.write("server", "begins, and takes 2 items, 1,000 bytes")
+    talk.push("client", call, "a", "b")
+    talk.write("client", "sends two items; its credit is used up")
+    talk.take("server", answer)
+    talk.write("server", "has consumed both")
+    talk.push("client", call, "c")
+    talk.write("client", "sends a third")
+    talk.sides["client"].end(call)
+    talk.write("client", "has no more")
+    talk.take("server", answer)
+    talk.push("server", answer, 3)
+    talk.sides["server"].end(answer)
+    talk.write("server", "returns the count")
+    return talk
+
+
+def bidirectional() -> Recorder:
+    talk = Recorder()
+    call = talk.call("client", "Prices/trade", 3, ["NYSE"], Grant(2, 1000))
+    talk.write("client", "calls Prices/trade(orders, 'NYSE')")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, Grant(2, 1000))
+    talk.write("server", "begins")
+    for number in (1, 2):
+        talk.push("client", call, {"order": number})
+        talk.write("client", f"sends order {number}")
+        talk.take("server", answer)
+        talk.push("server", answer, {"fill": number})
+        talk.write("server", f"fills order {number}")
+        talk.take("client", call)
+    talk.sides["client"].end(call)
+    talk.write("client", "has no more orders")
+    talk.sides["server"].end(answer)
+    talk.write("server", "has no more fills")
+    return talk
+
+
+def cancelled() -> Recorder:
+    talk = Recorder()
+    call = talk.call("client", "Prices/watch", 2, ["AAPL"], Grant(4, 1000))
+    talk.write("client", "calls Prices/watch('AAPL')")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, None)
+    talk.push("server", answer, 1.5)
+    talk.write("server", "begins, and sends an item")
+    talk.sides["client"].cancel(call, Cancel())
+    talk.write("client", "leaves its loop")
+    return talk
+
+
+def failed() -> Recorder:
+    talk = Recorder()
+    call = talk.call("client", "Prices/watch", 2, ["XXXX"], Grant(4, 1000))
+    talk.write("client", "calls Prices/watch('XXXX')")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, None)
+    talk.push("server", answer, 1.5)
+    talk.sides["server"].fail(answer, Status(5, "not_found", "XXXX is gone", {"symbol": "XXXX"}))
+    talk.write("server", "sends an item, then raises NotFound")
+    return talk
+
+
+def callee_stops() -> Recorder:
+    talk = Recorder()
+    call = talk.call("client", "Prices/record", 1, None, Grant(1, 67_108_864))
+    talk.write("client", "calls Prices/record(prices)")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, Grant(4, 1000))
+    talk.write("server", "begins")
+    talk.push("client", call, "a")
+    talk.write("client", "sends an item")
+    talk.sides["server"].stop(answer, Cancel(message="the handler has returned"))
+    talk.push("server", answer, 1)
+    talk.sides["server"].end(answer)
+    talk.write("server", "has seen enough, and returns")
+    return talk
+
+
+def drained() -> Recorder:
+    talk = Recorder()
+    call = talk.call("client", "Prices/watch", 2, ["AAPL"], Grant(4, 1000))
+    talk.write("client", "calls Prices/watch('AAPL')")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, None)
+    talk.write("server", "begins")
+    talk.call("client", "Prices/quote", 0, ["AAPL"], Grant(1, 1000))
+    talk.sides["server"].drain("restarting")
+    talk.write("client", "calls once more, before it hears of the drain")
+    talk.write("server", "drains, and refuses the new call")
+    talk.push("server", answer, 1.5)
+    talk.sides["server"].end(answer)
+    talk.write("server", "ends the old call as if nothing had happened")
+    return talk
+
+
+def resume_refused() -> Recorder:
+    talk = Recorder()
+    asked = Resume(bytes(range(16)), 1, [(1, 300)])
+    talk.tell("client", frame(FrameType.RESUME, asked), "wants to take up an earlier session")
+    talk.sides["server"].refuse_resume("this server keeps no session to resume")
+    talk.write("server", "cannot")
+    return talk
+
+
+SESSIONS: Final = {
+    play.__name__: play
+    for play in (
+        unary,
+        client_streaming,
+        server_streaming,
+        bidirectional,
+        cancelled,
+        failed,
+        callee_stops,
+        drained,
+        resume_refused,
+    )
+}
