@@ -15,8 +15,8 @@ MAY_IMPORT = {
     "compression": ["protocol/_compression.py"],
     "cryptography": ["transports/_certificate.py"],
     "msgspec": ["*.py"],
-    "psutil": ["cli/_metrics.py"],
-    "rich": ["cli/_view.py"],
+    "psutil": ["cli/_demo/_metrics.py"],
+    "rich": ["cli/_demo/_view.py", "cli/_outline.py"],
     "uvloop": ["cli/_loop.py"],
 }
 APPLICATIONS = ("cli/", "testing/")

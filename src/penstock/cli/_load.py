@@ -101,16 +101,23 @@ def _file(name: str) -> ModuleType:
     if not path.is_file():
         beside = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise Unusable(f"there is no file {name}" + (f"; {unknown(path.name, beside)}" if beside else ""))
+    loaded = sys.modules.get(path.stem)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    return _run_file(path, path.stem if loaded is None else f"served_{path.stem}")
+
+
+def _run_file(path: Path, name: str) -> ModuleType:
     sys.path.insert(0, str(path.parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise Unusable(f"{name} is no Python file")
+        raise Unusable(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # type hints are looked up there
+    sys.modules[name] = module  # type hints are looked up there
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise Unusable(f"{name} could not be imported: {_raised(error)}") from error
+        raise Unusable(f"{path.name} could not be imported: {_raised(error)}") from error
     return module
 
 

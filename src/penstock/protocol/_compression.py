@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import zlib
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.errors import ProtocolError
@@ -23,7 +24,9 @@ NUMBERS: Final = {"zstd": ZSTD, "deflate": DEFLATE}
 ZSTD_WINDOW_LOG: Final = 15
 
 
-def _find_zstd() -> Any:
+@cache
+def _zstd() -> Any:
+    """Return the module, None where there is none. Looked for when it is first needed: a plain session does not."""
     for name in ("compression.zstd", "backports.zstd"):
         try:
             return importlib.import_module(name)
@@ -32,13 +35,15 @@ def _find_zstd() -> Any:
     return None
 
 
-_zstd: Final = _find_zstd()
-_BROKEN: Final[tuple[type[Exception], ...]] = (zlib.error, ValueError) + ((_zstd.ZstdError,) if _zstd is not None else ())
+def _broken() -> tuple[type[Exception], ...]:
+    """Return what broken compressed data raise."""
+    module = _zstd()
+    return (zlib.error, ValueError) if module is None else (zlib.error, ValueError, module.ZstdError)
 
 
 def available() -> list[str]:
     """Name the compressions that this side can read, best first."""
-    return ["zstd", "deflate"] if _zstd is not None else ["deflate"]
+    return ["zstd", "deflate"] if _zstd() is not None else ["deflate"]
 
 
 def compressor(settings: Settings, peer_reads: list[str]) -> Compress | None:
@@ -73,9 +78,9 @@ def decompress(payload: bytes | bytearray, limit_bytes: int) -> bytes:
     try:
         if number == DEFLATE:
             return _inflate(payload, limit_bytes)
-        if number == ZSTD and _zstd is not None:
+        if number == ZSTD and _zstd() is not None:
             return _decompress_zstd(payload, limit_bytes)
-    except _BROKEN as error:
+    except _broken() as error:
         raise ProtocolError("11.3", f"a payload that does not decompress ({error})") from error
     raise ProtocolError("11.2", f"the unknown compression {number}")
 
@@ -92,13 +97,15 @@ def _inflate(payload: bytes | bytearray, limit_bytes: int) -> bytes:
 
 
 def _compress_zstd(data: bytes) -> bytes:
-    options = {_zstd.CompressionParameter.compression_level: 1, _zstd.CompressionParameter.window_log: ZSTD_WINDOW_LOG}
-    packed: bytes = _zstd.compress(data, options=options)
+    zstd = _zstd()
+    options = {zstd.CompressionParameter.compression_level: 1, zstd.CompressionParameter.window_log: ZSTD_WINDOW_LOG}
+    packed: bytes = zstd.compress(data, options=options)
     return packed
 
 
 def _decompress_zstd(payload: bytes | bytearray, limit_bytes: int) -> bytes:
-    unpacker = _zstd.ZstdDecompressor(options={_zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG})
+    zstd = _zstd()
+    unpacker = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG})
     data = unpacker.decompress(memoryview(payload)[1:], limit_bytes + 1)
     return _complete(data, limit_bytes, exact=unpacker.eof and not unpacker.unused_data)
 

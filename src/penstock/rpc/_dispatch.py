@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from penstock import codec as codecs
+from penstock.codec import by_number
 from penstock.errors import (
     Aborted,
     Cancelled,
@@ -68,7 +68,7 @@ class Dispatcher:
             if method.kind != stream.opened.kind:
                 kinds = f"{KINDS[method.kind]}, not {KINDS[stream.opened.kind]}"
                 raise Unimplemented(f"{method.target} is {kinds}", started=False)
-            args, kwargs = method.arguments.decode(codecs.by_number(stream.opened.codec), stream.opened.argument)
+            args, kwargs = method.arguments.decode(by_number(stream.opened.codec), stream.opened.argument)
         except StatusError as error:
             error.started = False
             peer.session.connection.fail(stream, status_of(error))
@@ -106,7 +106,7 @@ class Handling(Endpoint):
         self._expired = False
         self._deadline: asyncio.TimerHandle | None = None
         self.source: RemoteSource[Any] | None = None
-        codec = codecs.by_number(opened.codec)
+        codec = by_number(opened.codec)
         if method.kind:
             grant = grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if method.streams_requests else None
             session.connection.accept(stream, grant)

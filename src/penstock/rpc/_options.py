@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from penstock.protocol import Priority
+from penstock.protocol import MAX_NUMBER, Priority
 
 S = TypeVar("S")
 
@@ -15,7 +15,7 @@ _PRIORITIES: Final = {priority.name.lower(): int(priority) for priority in Prior
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a call; see `options`."""
+    """The options of a call, for the untyped forms of `Peer`; `options` explains each, and sets them on a stub."""
 
     timeout: float | None = None
     idle_timeout: float | None = None
@@ -27,12 +27,12 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("timeout", "idle_timeout"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and (not isinstance(value, int | float) or not value > 0):
                 raise ValueError(f"{name} is {value!r}; it takes seconds above zero, or None for no limit")
         for name in ("buffer_size", "buffer_bytes"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value!r}; a buffer holds at least one")
+            if value is not None and (not isinstance(value, int) or not 1 <= value <= MAX_NUMBER):
+                raise ValueError(f"{name} is {value!r}; it takes a whole number of at least one, or None to tune itself")
         if self.priority not in _PRIORITIES:
             raise ValueError(f"priority is {self.priority!r}; it is one of {', '.join(_PRIORITIES)}")
         if not all(isinstance(text, str) for pair in self.metadata.items() for text in pair):
@@ -40,6 +40,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def priority_number(self) -> int:
+        """The priority as it travels."""
         return _PRIORITIES[self.priority]
 
 

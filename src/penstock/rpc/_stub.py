@@ -24,6 +24,8 @@ class Stub:
         self._penstock_options = options
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):  # Python looks for these by itself, before there is a service
+            raise AttributeError(name)
         service = self._penstock_service
         method = service.methods.get(name)
         if method is None:

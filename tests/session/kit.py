@@ -1,0 +1,115 @@
+"""Two sessions that are joined directly, with an endpoint that writes down what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.codec import MSGPACK
+from penstock.protocol import Cancel, Grant, Open, ReceiveHalf, Settings, Status, WireStream
+from penstock.session import Endpoint, RemoteSink, RemoteSource, Session
+from penstock.testing import memory_pair
+from penstock.transports import Link, Segment
+
+
+class Written(Endpoint):
+    """One end of a stream that tells in order what happened."""
+
+    __slots__ = ("events", "sink", "source")
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.sink: RemoteSink[Any] | None = None
+        self.source: RemoteSource[Any] | None = None
+
+    def on_accepted(self) -> None:
+        self.events.append("accepted")
+        self.on_room()
+
+    def on_items(self) -> None:
+        self.events.append("items")
+        if self.source is not None:
+            self.source.wake()
+
+    def on_room(self) -> None:
+        if self.sink is not None:
+            self.sink.on_room()
+
+    def on_ended(self, status: Status | None) -> None:
+        self.events.append(("ended", status.code if status else 0))
+
+    def on_stop_sending(self, cancel: Cancel) -> None:
+        self.events.append("stop")
+
+    def on_cancelled(self, cancel: Cancel) -> None:
+        self.events.append("cancelled")
+
+    def on_lost(self, error: Any) -> None:
+        self.events.append(type(error).__name__)
+
+
+class Joined:
+    """A client session and a server session; `accepted` are the ends of streams that the server took."""
+
+    def __init__(self, client: Settings | None = None, server: Settings | None = None) -> None:
+        self.accepted: list[Written] = []
+        self.client = Session("client", client or Settings(), self._accept)
+        self.server = Session("server", server or Settings(), self._accept)
+        self.window = 8
+        memory_pair(self.client, self.server)
+
+    async def __aenter__(self) -> Joined:
+        await self.client.ready
+        await self.server.ready
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.client.close()
+        self.server.close()
+        await asyncio.wait([self.client.closed, self.server.closed])
+
+    def _accept(self, session: Session, stream: WireStream) -> None:
+        end = Written()
+        stream.endpoint = end
+        session.connection.accept(stream, Grant(self.window, 1_000_000) if stream.opened.streams_requests else None)
+        end.sink = RemoteSink(session, stream, stream.send, MSGPACK)
+        if stream.receive is not None:
+            end.source = RemoteSource(session, "test", stream.receive, MSGPACK.decode_for(Any))
+            end.source.stream = stream
+        self.accepted.append(end)
+
+    def open(self, kind: int = 3, *, window: int = 8, window_bytes: int = 1_000_000) -> Written:
+        """Open a stream from the client."""
+        grant = Grant(window, window_bytes)
+        half = ReceiveHalf(grant)
+        stream = self.client.connection.open(Open("test", kind, 0, grant.items, grant.bytes), half)
+        end = Written()
+        stream.endpoint = end
+        end.source = RemoteSource(self.client, "test", half, MSGPACK.decode_for(Any))
+        end.source.stream = stream
+        if stream.send is not None:
+            end.sink = RemoteSink(self.client, stream, stream.send, MSGPACK)
+        self.client.flush_soon()
+        return end
+
+
+class CountingLink(Link):
+    """A link that carries nothing: it counts writes, and may say stop."""
+
+    def __init__(self) -> None:
+        self.remote = "nowhere"
+        self.writes: list[bytes] = []
+        self.closed = False
+
+    def write(self, segments: Sequence[Segment]) -> None:
+        self.writes.append(b"".join(segments))
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
