@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 
 import msgspec
 import pytest
@@ -149,7 +150,7 @@ def _read(terminal):
             parts.append(part)
     except OSError:  # the other end is closed
         pass
-    return b"".join(parts).decode()
+    return re.sub(r"\x1b\[[\d;]*m", "", b"".join(parts).decode())
 
 
 def test_the_names_of_a_peer_do_not_steer_the_terminal(capsys):

@@ -79,9 +79,9 @@ async def test_what_is_no_json_is_refused_by_its_line(pipe, text, why):
 
 
 async def test_a_line_without_end_is_refused(pipe, monkeypatch):
-    monkeypatch.setattr(stdio, "TEXT_BYTES_MAX", 100)
-    with pytest.raises(InvalidArgument, match="line 2 of the input is longer than 100 bytes"):
-        await all_items(pipe, b"1\n" + b" " * 200)
+    monkeypatch.setattr(stdio, "TEXT_BYTES_MAX", stdio.READ_BYTES)
+    with pytest.raises(InvalidArgument, match="line 2 of the input is longer than 65536 bytes"):
+        await all_items(pipe, b"1\n" + b" " * (2 * stdio.READ_BYTES))
 
 
 async def test_an_argument_without_end_is_refused(pipe, monkeypatch):

@@ -26,11 +26,12 @@ CROWDED = {
 MANY_SIDED = {
     "Connection": 25,  # the whole of the pure core from outside: a line or two each
     "Inbound": 21,  # a method for each frame type
-    "Peer": 19,  # four ways to call, and a life
+    "Peer": 21,  # four ways to call, and a life
     "SendHalf": 16,
     "Handling": 16,
     "Session": 29,  # what the link calls, what endpoints call, what events do
-    "RemoteSource": 19,
+    "RemoteSource": 21,
+    "RemoteSink": 18,
     "Stream": 16,
 }
 DEEP = {"_iterate": 4}  # the hot loop of a remote source: a call per item would cost more than the item

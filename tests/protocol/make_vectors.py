@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from tests.protocol import bad_inputs, vectors_frames, vectors_sessions
 from tests.protocol.page import PAGE, ROOT, made_anew
 
 VECTORS: Final = ROOT / "vectors"
+_RUN: Final = re.compile(rb"(.)\1{63,}", re.DOTALL)
 
 
 def _states(table: Table) -> dict[str, dict[str, str]]:
@@ -21,8 +23,18 @@ def _states(table: Table) -> dict[str, dict[str, str]]:
     }
 
 
+def _runs(data: bytes) -> list[Any]:
+    """Write bytes as parts: hex, or one byte that is there many times."""
+    parts: list[Any] = []
+    at = 0
+    for run in _RUN.finditer(data):
+        parts += [data[at : run.start()].hex(), {"repeat": run[1].hex(), "times": len(run[0])}]
+        at = run.end()
+    return [part for part in (*parts, data[at:].hex()) if part]
+
+
 def _bad(case: bad_inputs.Bad) -> dict[str, Any]:
-    before = [{what: given.hex() if isinstance(given, bytes) else given} for what, given in case.before]
+    before = [{what: _runs(given) if isinstance(given, bytes) else given} for what, given in case.before]
     outcome: dict[str, Any] = {"ignored": True}
     if case.rule is not None:
         outcome = {"rule": case.rule}
@@ -33,7 +45,7 @@ def _bad(case: bad_inputs.Bad) -> dict[str, Any]:
         "receiver": case.role,
         "greeted": case.greeted,
         "before": before,
-        "hex": case.data.hex(),
+        "data": _runs(case.data),
         "outcome": outcome,
     }
 
@@ -54,7 +66,7 @@ def vectors() -> dict[str, Any]:
 
 
 def written(content: Any) -> str:
-    """Write a file's content as text: one line for each thing that has bytes of its own."""
+    """Write a file's content as text."""
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 

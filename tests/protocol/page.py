@@ -50,7 +50,7 @@ def codes() -> str:
 
 
 def _subclasses(kind: type) -> list[type]:
-    found = kind.__subclasses__()
+    found = [own for own in kind.__subclasses__() if own.__module__ == errors.__name__]
     return found + [leaf for branch in found for leaf in _subclasses(branch)]
 
 
@@ -100,7 +100,7 @@ def credit() -> str:
             row(f"item {sent - 1} is begun at byte {(sent - 1) * 400:,}, below {limit.bytes:,}")
         if turn == 2:
             break
-        row(f"{sent * 400:,} ≥ {limit.bytes:,}: the sender stops, by bytes, with {limit.items - sent} items of credit left")
+        row(f"{sent * 400:,} ≥ {limit.bytes:,}: the sender waits, by bytes; by items it might send {limit.items - sent} more")
         grant.consume(1, 400)
         row(f"item {grant.consumed_items - 1} is consumed: less than half a window, nothing is said")
         grant.consume(1, 400)

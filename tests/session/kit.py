@@ -57,6 +57,7 @@ class Joined:
         self.client = Session("client", client or Settings(), self._accept)
         self.server = Session("server", server or Settings(), self._accept)
         self.window = 8
+        self.window_bytes = 1_000_000
         memory_pair(self.client, self.server)
 
     async def __aenter__(self) -> Joined:
@@ -72,7 +73,7 @@ class Joined:
     def _accept(self, session: Session, stream: WireStream) -> None:
         end = Written()
         stream.endpoint = end
-        session.connection.accept(stream, Grant(self.window, 1_000_000) if stream.opened.streams_requests else None)
+        session.connection.accept(stream, Grant(self.window, self.window_bytes) if stream.opened.streams_requests else None)
         end.sink = RemoteSink(session, stream, stream.send, MSGPACK)
         if stream.receive is not None:
             end.source = RemoteSource(session, "test", stream.receive, MSGPACK.decode_for(Any))

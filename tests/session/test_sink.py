@@ -106,6 +106,7 @@ async def test_a_feed_whose_stream_is_over_stops_and_closes_its_iterator(joined,
 
 
 async def test_a_producer_that_never_waits_lets_others_have_a_turn(joined):
+    joined.window_bytes = 100_000_000
     sink, source = await opened(joined, window=100_000)
     turns = 0
 

@@ -38,24 +38,29 @@ async def make(found: Any, spec: str, stack: AsyncExitStack) -> object:
 
     What is an async context manager is entered, and left when `stack` is. Raises `Unusable`.
     """
-    made: Any = found
+    if inspect.isclass(found) and not hasattr(found, "__aenter__"):
+        _check_service(found, spec)
     if inspect.isclass(found) or inspect.isroutine(found):
         _check_parameters(found, spec)
-        try:
-            made = found()
-            if inspect.isawaitable(made):
-                made = await made
-        except Exception as error:
-            raise Unusable(f"{spec} could not be made: {_raised(error)}") from error
-    if hasattr(made, "__aenter__"):
-        made = await stack.enter_async_context(made) or made
-    _check_service(made, spec)
+    try:
+        made = await _made(found, stack)
+    except Exception as error:
+        raise Unusable(f"{spec} could not be made: {_raised(error)}") from error
+    _check_service(type(made), spec)
     return made
 
 
-def _check_service(made: object, spec: str) -> None:
+async def _made(found: Any, stack: AsyncExitStack) -> Any:
+    made: Any = found() if inspect.isclass(found) or inspect.isroutine(found) else found
+    if inspect.isawaitable(made):
+        made = await made
+    opening: Any = made
+    return await stack.enter_async_context(opening) or made if hasattr(made, "__aenter__") else made
+
+
+def _check_service(kind: type, spec: str) -> None:
     try:
-        service_of(type(made))
+        service_of(kind)
     except TypeError as error:
         raise Unusable(f"{spec} cannot be served: {error}") from None
 

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 import click
 
+from penstock.cli._loop import loop_factory
 from penstock.errors import (
     Cancelled,
     ConnectionLost,
@@ -81,7 +82,7 @@ def run(work: Coroutine[Any, Any, int], *, ask: Callable[[], object] | None = No
     """
     _fill_standard_descriptors()
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_until_signal(work, ask))
     except BrokenPipeError:
         return BROKEN_PIPE
@@ -114,14 +115,6 @@ async def _until_signal(work: Coroutine[Any, Any, int], ask: Callable[[], object
 def this_task() -> asyncio.Task[Any]:
     """Return the task that runs here."""
     return cast("asyncio.Task[Any]", asyncio.current_task())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # the extra `speed` is not installed
-        return None
-    return uvloop.new_event_loop
 
 
 def exit_code(error: Exception) -> int:

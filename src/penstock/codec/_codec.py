@@ -44,11 +44,15 @@ UNDECODABLE: Final = (msgspec.DecodeError, ValueError, TypeError, RecursionError
 
 
 class Decode(NamedTuple):
-    """How to read one type: a single value, a batch, and a batch whose items are tried one by one."""
+    """How to read one type: a single value, a batch, and a batch whose items are tried one by one.
+
+    `takes_bytes` says that `bytes` need not be read at all.
+    """
 
     value: Callable[[bytes | bytearray | memoryview], Any]
     batch: Callable[[bytes | bytearray | memoryview], list[Any]]
     raws: Callable[[bytes | bytearray | memoryview], list[msgspec.Raw]]
+    takes_bytes: bool
 
     def one_by_one(self, payload: bytes | bytearray) -> tuple[list[Any], Exception | None]:
         """Read what can be read of a batch that does not decode: the items before the first bad one, and its error."""
@@ -80,6 +84,7 @@ class Codec:
                 decoder(kind, dec_hook=decode_other).decode,
                 decoder(list[kind], dec_hook=decode_other).decode,
                 raws,
+                kind is bytes or kind is Any or kind is object,
             )
 
         self.decode_for: Callable[[Any], Decode] = decode_for

@@ -15,6 +15,8 @@ from penstock.protocol._frames import CONNECTION_TYPES, FLAGS, HEADER, HEADER_BY
 HANDSHAKE_BYTES: Final = 4 * 1024
 #: What one read may bring once the peer has said who it is (three times the throughput of 16 KiB, measured).
 READ_BYTES: Final = 64 * 1024
+#: What one read may bring once a frame was larger than that: several large frames in one system call.
+LARGE_READ_BYTES: Final = 256 * 1024
 
 Frame = tuple[int, int, int, memoryview]  # type, flags, stream id, body
 
@@ -82,7 +84,7 @@ class FrameDecoder:
     def _make_room(self, frame_bytes: int) -> None:
         """Bring what is left to the start, in larger memory when the frame that has begun needs it."""
         if frame_bytes > len(self._memory):
-            self._allocate(frame_bytes)
+            self._allocate(max(frame_bytes, LARGE_READ_BYTES))
         else:
             self._view[: self._end - self._start] = bytes(self._view[self._start : self._end])
             self._start, self._end = 0, self._end - self._start

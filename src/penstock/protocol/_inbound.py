@@ -26,8 +26,8 @@ from penstock.protocol._frames import (
     Status,
 )
 from penstock.protocol._handshake import check_hello
-from penstock.protocol._receive import Reassembly
-from penstock.protocol._send import BATCH_BYTES
+from penstock.protocol._receive import Arrived, Reassembly
+from penstock.protocol._send import BATCH_BYTES, WHOLE_BYTES, WHOLE_HEAD_BYTES, whole_head
 from penstock.protocol._stream import WireStream, refusal
 
 if TYPE_CHECKING:
@@ -131,16 +131,18 @@ class Inbound:
             raise ProtocolError("3.4", f"ITEMS on stream {stream_id}, whose kind has none in this direction")
         if stream_id not in self._batches and not half.check_start(offset, count):
             return
-        payload = _whole(self._batches, stream_id, flags, (offset, count, flags & ~MORE), body[ITEMS_PREFIX_BYTES:])
-        if payload is None:
-            return
-        payload = plain(payload, self._c.settings.max_item_bytes + BATCH_BYTES, compressed=bool(flags & COMPRESSED))
-        if stream.opened.codec == 0 and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
-            raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
+        part = body[ITEMS_PREFIX_BYTES:]
+        arrived = _whole_bytes(offset, count, part) if flags in _PLAIN and stream.opened.codec == 0 else None
+        if arrived is None:
+            payload = _whole(self._batches, stream_id, flags, (offset, count, flags & ~MORE), part)
+            if payload is None:
+                return
+            payload = plain(payload, self._c.settings.max_item_bytes + BATCH_BYTES, compressed=bool(flags & COMPRESSED))
+            if stream.opened.codec == 0 and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
+                raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
+            arrived = Arrived(offset, count, payload)
         stream.receives(FrameType.ITEMS, flags)
-        half.add(offset, count, payload)
-        if not half.discarded:
-            self._c.buffered_bytes += len(payload)
+        self._c.buffered_bytes += half.add(arrived)
         events.append(ev.ItemsArrived(stream))
         if flags & LAST:
             half.final = half.arrived
@@ -228,6 +230,18 @@ class Inbound:
 
     def _on_resumed(self, resumed: Any, events: list[ev.Event], now_s: float) -> None:
         events.append(ev.ResumeAnswered(resumed))
+
+
+#: Flags of a message that is complete in one frame and not compressed.
+_PLAIN: Final = frozenset({0, LAST})
+
+
+def _whole_bytes(offset: int, count: int, part: memoryview) -> Arrived | None:
+    """Return one large `bytes` item as it will be handed out, None for any other batch."""
+    size = len(part) - WHOLE_HEAD_BYTES
+    if count == 1 and size >= WHOLE_BYTES and part[:WHOLE_HEAD_BYTES] == whole_head(size):
+        return Arrived(offset, 1, bytes(part[WHOLE_HEAD_BYTES:]), whole=True)
+    return None
 
 
 def _whole(

@@ -9,14 +9,28 @@ from typing import NamedTuple
 
 from penstock.errors import ProtocolError
 from penstock.protocol._credit import Grant
+from penstock.protocol._send import WHOLE_HEAD_BYTES, whole_head
 
 
 class Arrived(NamedTuple):
-    """A batch that waits for its consumer: the offset of its first item, how many they are, their encoded array."""
+    """A batch that waits for its consumer: the offset of its first item, how many they are, their encoded array.
+
+    `whole` means one large `bytes` item in msgpack, whose `payload` is the item itself: it was copied once, out of the read buffer.
+    """
 
     first: int
     items: int
     payload: bytes | bytearray
+    whole: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded array."""
+        return len(self.payload) + (WHOLE_HEAD_BYTES if self.whole else 0)
+
+    def encoded(self) -> bytes | bytearray:
+        """Return the encoded array, for who does not want `bytes`."""
+        return whole_head(len(self.payload)) + self.payload if self.whole else self.payload
 
 
 class ReceiveHalf:
@@ -46,14 +60,16 @@ class ReceiveHalf:
             raise ProtocolError("5.2", f"items begun at byte {self.arrived_bytes}, where credit ends at {self.grant.bytes}")
         return True
 
-    def add(self, offset: int, count: int, payload: bytes | bytearray) -> None:
-        """Queue a complete batch that `check_start` let through."""
-        self.arrived += count
-        self.arrived_bytes += len(payload)
+    def add(self, arrived: Arrived) -> int:
+        """Queue a complete batch that `check_start` let through; return how many bytes wait more than before."""
+        size = arrived.size
+        self.arrived += arrived.items
+        self.arrived_bytes += size
         if self.discarded:
             self.grant.consumed_bytes = self.arrived_bytes
-        else:
-            self.queue.append(Arrived(offset, count, payload))
+            return 0
+        self.queue.append(arrived)
+        return size
 
     def finish(self, count: int) -> None:
         """The direction ended after `count` items: all of them must be here (rule 6.2)."""

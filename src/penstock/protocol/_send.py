@@ -27,6 +27,16 @@ BATCH_BYTES: Final = 64 * 1024
 WHOLE_BYTES: Final = 16 * 1024
 
 
+#: What stands before such an item: an array of one, a `bin` with a length of four bytes.
+WHOLE_HEAD: Final = b"\xdd\0\0\0\1\xc6"
+WHOLE_HEAD_BYTES: Final = len(WHOLE_HEAD) + 4
+
+
+def whole_head(size: int) -> bytes:
+    """Return what stands before one large `bytes` item."""
+    return WHOLE_HEAD + size.to_bytes(4, "big")
+
+
 class Layout(NamedTuple):
     """How a codec puts items side by side: the payload is one encoded array."""
 
@@ -143,12 +153,11 @@ class SendHalf:
 
     def push_whole(self, item: bytes) -> bool:
         """Push large `bytes` as a batch of their own, without a copy (msgpack only); else as `push`."""
-        size = len(item) + 10
+        size = len(item) + WHOLE_HEAD_BYTES
         if size > self.rules.max_item_bytes:
             raise self._too_large(size)
         self.seal()
-        head = b"\xdd\0\0\0\1\xc6" + len(item).to_bytes(4, "big")
-        self.unsent.append(Batch(self.pushed, 1, [head, item], size))
+        self.unsent.append(Batch(self.pushed, 1, [whole_head(len(item)), item], size))
         self.pushed += 1
         self.pushed_bytes += size
         return self.has_room()

@@ -30,6 +30,7 @@ class CallInfo:
         target: str,
         kind: str,
         side: Literal["caller", "callee"],
+        *,
         metadata: dict[str, str],
         deadline: float | None,
         peer: Peer,

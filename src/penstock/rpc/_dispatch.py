@@ -116,7 +116,9 @@ class Handling(Endpoint):
             self.source.bad_item = InvalidArgument
         self.sink: RemoteSink[Any] = RemoteSink(session, stream, cast("SendHalf", stream.send), codec)
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
-        self.call = CallInfo(method.target, KINDS[method.kind], "callee", opened.metadata, deadline, peer)
+        self.call = CallInfo(
+            method.target, KINDS[method.kind], "callee", metadata=opened.metadata, deadline=deadline, peer=peer
+        )
 
     def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler."""

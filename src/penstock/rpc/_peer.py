@@ -84,7 +84,7 @@ class Peer:
         metadata = request.options.metadata
         if not self.interceptors:
             return await Unary(session, request, metadata, deadline).result(deadline)
-        call = CallInfo(request.target, "unary", "caller", dict(metadata), deadline, self)
+        call = CallInfo(request.target, "unary", "caller", metadata=dict(metadata), deadline=deadline, peer=self)
         return await self._intercepted(request, call)
 
     async def _intercepted(self, request: Request, call: CallInfo) -> Any:

@@ -75,7 +75,9 @@ class Stream(RemoteSource[T]):
         self._guard: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         deadline = inherited_deadline(options.timeout, session.loop.time())
-        self.call = CallInfo(request.target, KINDS[request.kind], "caller", dict(options.metadata), deadline, peer)
+        self.call = CallInfo(
+            request.target, KINDS[request.kind], "caller", metadata=dict(options.metadata), deadline=deadline, peer=peer
+        )
         watch = _Watch(self)
         if deadline is not None:
             self._deadline = session.loop.call_at(deadline, watch.expire)

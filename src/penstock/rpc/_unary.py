@@ -32,12 +32,15 @@ class Unary(Endpoint):
         session.flush_for(session.unary_calls)
 
     def on_items(self) -> None:
-        payload = self._half.queue.pop().payload
-        self._session.connection.buffered_bytes -= len(payload)
+        arrived = self._half.queue.pop()
+        self._session.connection.buffered_bytes -= arrived.size
         if self.future.done():
             return
+        if arrived.whole and self._decode.takes_bytes:
+            self.future.set_result(arrived.payload)
+            return
         try:
-            (result,) = self._decode.batch(payload)
+            (result,) = self._decode.batch(arrived.encoded())
             self.future.set_result(result)
         except UNDECODABLE as error:
             self.future.set_exception(DataLoss(f"{self._target}: its result does not fit its type: {error}"))

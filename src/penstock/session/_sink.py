@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
-from penstock.protocol import WHOLE_BYTES, SendHalf, Status, WireStream
+from penstock.protocol import BATCH_BYTES, WHOLE_BYTES, SendHalf, Status, WireStream
 from penstock.session._source import state_of
 from penstock.streams import Pressure, Sink, Statistics, feeding, raised
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Large `bytes` leave by as many at a time as one write takes.
+LARGE_TURN_BYTES: Final = 4 * BATCH_BYTES
 #: Characters of an error's message that travel.
 MESSAGE_MAX: Final = 4096
 #: The details of an error, as the peer will read them.
@@ -86,8 +88,8 @@ class RemoteSink(Sink[T]):
                     raise self._unfit(error) from error
                 if not stream.ready:
                     self.session.touch(stream)
-                if half.count == 0:  # a batch is full: write it, and let others have a turn
-                    self.session.flush()
+                if half.count == 0 and (not large or half.pushed_bytes - half.sent_bytes >= LARGE_TURN_BYTES):
+                    self.session.flush()  # a batch is full: write it, and let others have a turn
                     await asyncio.sleep(0)
                     room = half.has_room()
                 if not room:

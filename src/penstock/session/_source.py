@@ -11,11 +11,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from operator import length_hint
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from penstock.codec import UNDECODABLE, Decode
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
-from penstock.protocol import BATCH_BYTES, ReceiveHalf, WireStream
+from penstock.protocol import ReceiveHalf, WireStream
 from penstock.streams import Pressure, Source, Statistics, StreamState, raised
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: What a consumer may take without giving others a turn: about a third of a millisecond of work, in bytes to copy …
+BURST_BYTES: Final = 512 * 1024
+#: … where one item to decode and hand out costs as much as this many bytes.
+ITEM_COST_BYTES: Final = 400
 _NOTHING: Final[Any] = object()
 
 
@@ -32,7 +36,7 @@ class RemoteSource(Source[T]):
     __slots__ = (
         "__weakref__",
         "_bad",
-        "_burst_bytes",
+        "_burst",
         "_chunk",
         "_decode",
         "_half",
@@ -63,7 +67,7 @@ class RemoteSource(Source[T]):
         self._decode = decode
         self._origin: TracebackType | None = None
         self._bad: StatusError | None = None
-        self._burst_bytes = 0
+        self._burst = 0
         self._pressure: Pressure | None = None
         self._chunk: Iterator[T] = iter(())  # what is being handed out, without its last item
         self._last: Any = _NOTHING
@@ -88,8 +92,8 @@ class RemoteSource(Source[T]):
                     if self.outcome is not None:
                         raise raised(self.outcome, self._origin)
                     await self._readable()
-                elif self._burst_bytes >= BATCH_BYTES:  # others get a turn, or a full window would be consumed in one go
-                    self._burst_bytes = 0
+                elif self._burst >= BURST_BYTES:  # others get a turn, or a full window would be consumed in one go
+                    self._burst = 0
                     await asyncio.sleep(0)
         except EndOfStream:
             return
@@ -119,7 +123,7 @@ class RemoteSource(Source[T]):
         if self.waiter is not None:
             raise Busy("another task is receiving from this source; a stream has one receiver")
         loop = self.session.loop
-        self._burst_bytes = 0
+        self._burst = 0
         self.waiter = waiter = loop.create_future()
         timer = loop.call_later(self.idle_timeout_s, self._idle) if self.idle_timeout_s is not None else None
         try:
@@ -231,9 +235,13 @@ class RemoteSource(Source[T]):
             self._conclude(error)
 
     def _next_batch(self) -> list[T]:
-        first, count, payload = self._half.queue.pop(0)
-        self._pending_bytes = len(payload)
-        self._burst_bytes += len(payload)
+        arrived = self._half.queue.pop(0)
+        first, count = arrived.first, arrived.items
+        self._pending_bytes = arrived.size
+        self._burst += count * ITEM_COST_BYTES + arrived.size
+        if arrived.whole and self._decode.takes_bytes:
+            return cast("list[T]", [arrived.payload])
+        payload = arrived.encoded()
         try:
             items = self._decode.batch(payload)
             if len(items) == count:
