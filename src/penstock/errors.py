@@ -214,6 +214,7 @@ class ProtocolError(PenstockError):
 
     def __init__(self, rule: str, message: str, *, remote: bool = True) -> None:
         super().__init__(f"{message} (PROTOCOL.md rule {rule})")
+        self.message = message
         self.rule = rule
         self.remote = remote
 

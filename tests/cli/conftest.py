@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import penstock
+from penstock.cli._loop import loop_factory
 
 SHOP = Path(__file__).with_name("shop.py")
 #: How long a command may take on a machine that does other things too.
@@ -32,6 +33,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def _command(arguments: tuple[object, ...]) -> list[str]:
     return [sys.executable, "-m", "penstock", *map(str, arguments)]
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run everything here on both loops: they treat descriptors differently."""
+    made = {"asyncio": asyncio.SelectorEventLoop, "installed": loop_factory()}
+    return {name: factory for name, factory in made.items() if factory is not None}
 
 
 @pytest.fixture

@@ -174,6 +174,12 @@ def test_a_server_that_dies_is_no_normal_end(start, announced, shop_file):
     assert "ConnectionLost" in process.stderr.read()
 
 
+def test_closed_standard_input_is_empty_input(url, environment):
+    command = f"{sys.executable} -m penstock call {url} Prices/record <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=20, check=False, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
 # ── leaving ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -129,6 +129,16 @@ def test_a_service_that_is_not_there_is_told(run, url):
 
 
 @pytest.mark.processes
+def test_a_pipe_that_is_closed_is_no_error_of_ours(start, url):
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start("describe", url, stdout=writing)
+    os.close(writing)
+    assert process.wait(10) == 141
+    assert process.stderr.read() == ""
+
+
+@pytest.mark.processes
 def test_a_terminal_gets_an_outline(start, url):
     ours, theirs = pty.openpty()
     process = start("describe", url, stdout=theirs)

@@ -81,7 +81,7 @@ def test_a_signal_may_only_ask():
 
 @pytest.mark.parametrize(
     ("error", "code", "told"),
-    [(errors.NotFound("gone"), 69, "gone"), (BrokenPipeError(), 141, ""), (TimeoutError("slow"), 1, "slow")],
+    [(errors.NotFound("gone"), 69, "gone"), (BrokenPipeError(), 141, ""), (errors.ProtocolError("1.1", "odd"), 1, "odd")],
 )
 def test_an_error_becomes_an_exit_code(error, code, told, capsys):
     async def work() -> int:

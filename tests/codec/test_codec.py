@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import math
@@ -94,8 +94,8 @@ VALUES = [
     (Pair, Pair(1, "x")),
     (Side, Side.SELL),
     (Literal["a", "b"], "b"),
-    (datetime.datetime, datetime.datetime(2026, 11, 20, 12, 0, tzinfo=datetime.UTC)),
-    (datetime.timedelta, datetime.timedelta(seconds=1.5)),
+    (dt.datetime, dt.datetime(2026, 11, 20, 12, 0, tzinfo=dt.UTC)),
+    (dt.timedelta, dt.timedelta(seconds=1.5)),
     (decimal.Decimal, decimal.Decimal("1.10")),
     (uuid.UUID, uuid.UUID(int=7)),
     (Annotated[int, msgspec.Meta(ge=0)], 3),

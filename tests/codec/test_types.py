@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 class Tree(penstock.Struct):
     value: int
-    children: list[Tree] = []
+    children: list[Tree]
 
 
 class HoldsALock(penstock.Struct):

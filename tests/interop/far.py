@@ -1,4 +1,4 @@
-"""A process of its own: `python -m tests.interop.far serve URL FOLDER`, or `consume URL METHOD`. It prints one line when it is ready."""
+"""A process of its own: `python -m tests.interop.far serve URL FOLDER`, or `consume URL METHOD`. It prints when it is ready."""
 
 from __future__ import annotations
 

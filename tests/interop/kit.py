@@ -64,6 +64,12 @@ async def still(value: Callable[[], Any], seconds: float = 0.03) -> Any:
     return seen
 
 
+async def take(stream: Any, count: int) -> None:
+    """Take `count` items."""
+    for _ in range(count):
+        await stream.receive()
+
+
 @asynccontextmanager
 async def far(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Run `tests.interop.far` in a process of its own; yield it with its first line."""

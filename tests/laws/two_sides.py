@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from penstock.errors import ResourceExhausted, Unavailable
 from penstock.protocol import (
+    WHOLE_BYTES,
     Cancel,
     Connection,
     Grant,
@@ -18,7 +19,7 @@ from penstock.protocol import (
     events,
     grant_wished,
 )
-from tests.protocol.kit import ALL, encode_into, values_of
+from tests.protocol.kit import ALL, encode, encode_into, values_of
 
 ROLES: Final = ("caller", "callee")
 #: What a status of each code is called here.
@@ -85,7 +86,10 @@ class Call:
 
     def push(self, role: str, number: int, size: int) -> None:
         stream, end = self.stream_of(role), self.end_of(role)
-        stream.send.push(encode_into, [number, bytes(size)])
+        if size >= WHOLE_BYTES:
+            stream.send.push_whole(number.to_bytes(8, "big") + bytes(size))
+        else:
+            stream.send.push(encode_into, [number, bytes(size)])
         self.sent_by(role).pushed.append(number)
         end.connection.ready(stream)
 
@@ -97,8 +101,11 @@ class Call:
         )
 
     def answer(self, number: int, size: int) -> None:
-        self.push("callee", number, size)
-        self.finish()
+        """The handler returns the one item of a call."""
+        self.answered = "ended"
+        self._leave_requests()
+        self.responses.pushed.append(number)
+        self.callee.connection.answer(self.handled, encode([number, bytes(size)]))
 
     def may_finish(self) -> bool:
         return self.handled is not None and not self.handled.over and self.handled.sending == "open"
@@ -141,13 +148,13 @@ class Call:
         """The consumer takes one batch; its items count as they are taken, its bytes with the last one."""
         stream, end = self.stream_of(role), self.end_of(role)
         batch = stream.receive.queue.pop(0)
-        values = values_of(batch.payload)
+        values = values_of(batch.encoded())
         assert len(values) == batch.items
-        self.taken_by(role).taken += [number for number, _ in values]
+        self.taken_by(role).taken += [_number(value) for value in values]
         first = len(values) // 2 if in_two else 0
         if first:
             end.connection.consume(stream, first, 0)
-        end.connection.consume(stream, len(values) - first, len(batch.payload))
+        end.connection.consume(stream, len(values) - first, batch.size)
 
     def waits(self, role: str) -> bool:
         stream = self.stream_of(role)
@@ -157,6 +164,10 @@ class Call:
         """The two halves of the direction that `role` sends in."""
         sender, receiver = self.stream_of(role), self.stream_of("callee" if role == "caller" else "caller")
         return (sender.send if sender is not None else None), (receiver.receive if receiver is not None else None)
+
+
+def _number(item: Any) -> int:
+    return int.from_bytes(item[:8], "big") if isinstance(item, bytes) else item[0]
 
 
 class End:
@@ -179,8 +190,7 @@ class End:
         opened = Open(name, kind, 0, window.items, window.bytes, bytes(argument), priority=priority, **wishes)
         try:
             call.stream = self.connection.open(opened, ReceiveHalf(Grant(*window)))
-        except (Unavailable, ResourceExhausted) as error:
-            assert not error.started
+        except (Unavailable, ResourceExhausted):
             return None
         call.stream.endpoint = call
         self.book[name] = call

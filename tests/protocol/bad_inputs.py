@@ -1,6 +1,7 @@
-"""Every wrong thing a peer can say in one breath, with the rule that it breaks. The list is data: tests and vectors share it.
+"""Wrong things that a peer can say in one breath, with the rule that each breaks: data that tests and vectors share.
 
-A case begins with a connection that has greeted its peer, unless `greeted` says otherwise. `before` brings it to the point where
+A case begins with a connection that has greeted its peer, unless `greeted` says otherwise. `before` brings it to the point
+where
 the bad bytes arrive: bytes that are received, calls that this side opens or accepts.
 """
 

@@ -1,4 +1,4 @@
-"""Write vectors/ and the made parts of PROTOCOL.md anew: `python -m tests.protocol.make_vectors`. It never reads old vectors."""
+"""Write vectors/ and the made parts of PROTOCOL.md anew: `python -m tests.protocol.make_vectors`. It reads no old vectors."""
 
 from __future__ import annotations
 

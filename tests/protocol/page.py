@@ -1,4 +1,4 @@
-"""The parts of PROTOCOL.md that are made from the code, so that they cannot disagree with it. Everything else there is prose."""
+"""The parts of PROTOCOL.md that are made from the code, so that the two cannot disagree. It never touches the prose."""
 
 from __future__ import annotations
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
-from penstock.errors import ResourceExhausted, Unavailable
+from penstock.errors import PenstockError, ResourceExhausted, Unavailable
 from penstock.protocol import Cancel, Grant, ReceiveHalf, Status, events
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, FrameType, GoAway, Ping
+from penstock.protocol._outbox import MAX_CONTROL_FRAMES
 from tests.protocol.kit import array, frame, items_frame, open_frame, opening, push, rule_of, side
 
 
@@ -89,6 +92,23 @@ def test_an_answer_ends_the_stream_when_it_has_left():
     assert made.connection.streams.theirs == 1
     assert [(seen.kind, seen.flags) for seen in made.frames()] == [("ITEMS", LAST)]
     assert made.connection.streams.theirs == 0
+
+
+@pytest.mark.parametrize("credit", [{"credit_items": 0}, {"credit_bytes": 0}])
+def test_an_answer_without_credit_is_not_sent(credit):
+    made = side()
+    (opened,) = made.feed(open_frame(1, 0, **({"credit_items": 1, "credit_bytes": 100} | credit)))
+    with suppress(PenstockError):
+        made.connection.answer(opened.stream, b"\x01")
+    assert [seen.kind for seen in made.frames() if seen.kind == "ITEMS"] == []
+
+
+def test_many_calls_of_this_side_do_not_count_as_answers_that_nobody_reads():
+    made = side("client")
+    for _ in range(MAX_CONTROL_FRAMES + 10):
+        made.connection.open(opening(0), ReceiveHalf(Grant(1, 1000)))
+    assert not made.connection.outbox.overflowing
+    assert len(made.frames()) == MAX_CONTROL_FRAMES + 10
 
 
 def test_consumed_items_become_credit_at_half_a_window():

@@ -6,7 +6,7 @@ import pytest
 
 from penstock.protocol import Cancel, Grant, Status, events
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, End, FrameType, GoAway, Ping, Resume, Resumed
-from tests.protocol.kit import array, frame, hello, items_frame, open_frame, push, rule_of, side, values_of
+from tests.protocol.kit import frame, hello, items_frame, open_frame, push, rule_of, side
 
 CREDIT, END, STATUS, CANCEL, ACCEPT = (
     FrameType.CREDIT,
@@ -77,83 +77,6 @@ def test_accept_tells_the_caller_how_far_it_may_go():
     assert isinstance(accepted, events.Accepted)
     assert (stream.send.limit.items, stream.send.limit.bytes) == (5, 500)
     assert rule_of(made.feed(frame(ACCEPT, Accept(0, 0, 5, 500), stream=1))) == "3.4"
-
-
-def test_items_wait_for_their_consumer_and_are_counted():
-    made = side()
-    stream = made.answer(1, 3)
-    made.feed(items_frame(1, 0, 1, 2), items_frame(1, 2, 3))
-    assert [values_of(batch.payload) for batch in stream.receive.queue] == [[1, 2], [3]]
-    assert made.connection.buffered_bytes == len(array(1, 2)) + len(array(3))
-
-
-def test_items_with_last_end_the_direction():
-    made = side()
-    stream = made.answer(1, 3)
-    arrived, ended = made.feed(items_frame(1, 0, 1, flags=LAST))
-    assert (type(arrived), type(ended), ended.status) == (events.ItemsArrived, events.Ended, None)
-    assert (stream.receiving, stream.receive.final) == ("ended", 1)
-    assert stream.id in made.connection.streams.begun  # our own direction goes on
-
-
-def test_items_with_last_from_the_callee_end_the_stream():
-    made = side("client")
-    stream = made.call(0)
-    made.feed(items_frame(1, 0, "result", flags=LAST))
-    assert stream.over
-    assert len(made.connection.streams) == 0
-
-
-@pytest.mark.parametrize("body", [b"", b"\0" * 11])
-def test_items_shorter_than_their_prefix_break_rule_4_1(body):
-    made = side()
-    made.answer(1, 3)
-    assert rule_of(made.feed(frame(FrameType.ITEMS, body, stream=1))) == "4.1"
-
-
-@pytest.mark.parametrize("payload", [b"", b"\xdd", array(1), array(1, 2, 3), b"\x92\x01\x02", b"\xdc\0\2\1\2", b"[1,2]"])
-def test_a_batch_is_an_array_of_as_many_items_as_its_prefix_says_or_breaks_rule_4_9(payload):
-    made = side()
-    made.answer(1, 3)
-    assert rule_of(made.feed(items_frame(1, 0, payload=payload, count=2))) == "4.9"
-
-
-def test_a_batch_in_json_is_not_looked_into():
-    made = side()
-    stream = made.answer(1, 3, codec=1)
-    assert rule_of(made.feed(items_frame(1, 0, payload=b"[1,2]", count=2))) is None
-    assert stream.receive.arrived == 2
-
-
-def test_fragments_of_a_message_may_have_frames_of_other_streams_between_them():
-    made = side()
-    one, two = made.answer(1, 3), made.answer(3, 3)
-    whole = array("a longer item")
-    made.feed(
-        items_frame(1, 0, payload=whole[:5], count=1, flags=MORE),
-        items_frame(3, 0, "between"),
-        frame(CREDIT, Credit(20, 2000, 0), stream=1),
-        items_frame(1, 0, payload=whole[5:], count=1),
-    )
-    assert [values_of(batch.payload) for batch in one.receive.queue] == [["a longer item"]]
-    assert two.receive.arrived == 1
-
-
-@pytest.mark.parametrize(
-    "second",
-    [
-        items_frame(1, 0, payload=b"xx", count=2),
-        items_frame(1, 1, payload=b"xx", count=1),
-        items_frame(1, 0, payload=b"xx", count=1, flags=LAST),
-        items_frame(1, 0, payload=b"", count=1),
-    ],
-    ids=["count", "offset", "flags", "empty"],
-)
-def test_a_fragment_that_does_not_belong_breaks_rule_4_5(second):
-    made = side()
-    made.answer(1, 3)
-    made.feed(items_frame(1, 0, payload=array("abc")[:4], count=1, flags=MORE))
-    assert rule_of(made.feed(second)) == "4.5"
 
 
 def test_an_end_mentions_all_items_or_breaks_rule_6_2():

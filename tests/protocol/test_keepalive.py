@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.protocol._keepalive import ASSUMED_ROUND_TRIP_S, KeepAlive
+from penstock.protocol._keepalive import ASSUMED_ROUND_TRIP_S, DECAY, PROBES, KeepAlive
 
 
 def alive(*, greeted: bool = True) -> KeepAlive:
@@ -69,7 +69,13 @@ def test_round_trips_are_measured_from_the_answers():
     made.answered(made.ask(0.0), 0.0005)
     assert made.round_trip_s == 0.0005  # a shorter one counts at once
     made.answered(made.ask(1.0), 1.0085)
-    assert made.round_trip_s == pytest.approx(0.0005 + (0.0085 - 0.0005) / 8)  # a longer one by an eighth
+    assert made.round_trip_s == pytest.approx(0.0005 * DECAY)  # a longer one only little by little
+
+
+def test_a_new_connection_measures_more_than_once():
+    made = alive()
+    again = [made.answered(made.ask(float(number)), number + 0.001) for number in range(PROBES)]
+    assert again == [True] * (PROBES - 1) + [False]
 
 
 def test_an_answer_that_was_not_asked_for_is_ignored():

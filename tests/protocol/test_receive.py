@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock.errors import ProtocolError
 from penstock.protocol import Grant, ReceiveHalf
@@ -27,7 +27,7 @@ def receiver(items: int = 10, bytes_: int = 100) -> ReceiveHalf:
 def test_what_arrives_waits_encoded():
     half = receiver()
     assert half.check_start(0, 2)
-    half.add(0, 2, b"payload")
+    half.add(Arrived(0, 2, b"payload"))
     assert half.queue == [Arrived(0, 2, b"payload")]
     assert (half.arrived, half.arrived_bytes, half.waiting_bytes) == (2, 7, 7)
 
@@ -46,38 +46,45 @@ def test_what_arrives_waits_encoded():
 )
 def test_a_batch_begins_where_the_last_one_ended_and_within_credit(offset, count, rule_broken):
     half = receiver()
-    half.add(0, 3, b"abc")
+    half.add(Arrived(0, 3, b"abc"))
     assert broken(half.check_start, offset, count) == rule_broken
 
 
 @pytest.mark.parametrize(("offset", "count"), [(0, 3), (0, 1), (2, 1)])
 def test_a_batch_that_is_here_already_is_skipped(offset, count):
     half = receiver()
-    half.add(0, 3, b"abc")
+    half.add(Arrived(0, 3, b"abc"))
     assert not half.check_start(offset, count)
 
 
 def test_a_message_begins_while_byte_credit_is_left_however_large_it_is():
     half = receiver(bytes_=8)
     assert half.check_start(0, 1)
-    half.add(0, 1, b"1234567")
+    half.add(Arrived(0, 1, b"1234567"))
     assert half.check_start(1, 1)
-    half.add(1, 1, b"12345678901234567890")
+    half.add(Arrived(1, 1, b"12345678901234567890"))
     assert broken(half.check_start, 2, 1) == "5.2"
+
+
+@pytest.mark.parametrize(("granted", "rule_broken"), [(8, None), (7, "5.2"), (6, "5.2")])
+def test_the_last_byte_of_credit_is_the_last_at_which_a_message_begins(granted, rule_broken):
+    half = receiver(bytes_=granted)
+    half.add(Arrived(0, 1, b"1234567"))
+    assert broken(half.check_start, 1, 1) == rule_broken
 
 
 @given(batches=st.lists(st.integers(1, 5), max_size=10), said=st.integers(0, 60))
 def test_an_end_says_how_many_there_were(batches, said):
     half = receiver(100)
     for count in batches:
-        half.add(half.arrived, count, b"x")
+        half.add(Arrived(half.arrived, count, b"x"))
     assert broken(half.finish, said) == (None if said == sum(batches) else "6.2")
 
 
 def test_what_arrives_for_a_consumer_that_left_is_dropped():
     half = receiver()
     half.discarded = True
-    half.add(0, 2, b"payload")
+    half.add(Arrived(0, 2, b"payload"))
     assert (half.queue, half.arrived, half.waiting_bytes) == ([], 2, 0)
 
 
@@ -132,14 +139,22 @@ class Parts(RuleBasedStateMachine):
 
     @rule(stream_id=st.integers(1, 6), part=st.binary(max_size=40))
     def add(self, stream_id, part) -> None:
-        try:
-            whole = self.parts.add(stream_id, (0, 1, 0), memoryview(part))
-        except ProtocolError as error:
-            assert error.rule in {"4.5", "4.6", "10.4"}
+        rule_broken = broken(self.parts.add, stream_id, (0, 1, 0), memoryview(part))
+        if rule_broken is not None:
+            assert rule_broken in {"4.5", "4.6", "10.4"}
             self.__init__()  # the connection is over
             return
         self.model[stream_id] = self.model.get(stream_id, b"") + part
-        assert whole == self.model[stream_id]
+
+    @precondition(lambda self: self.model)
+    @rule(stream_id=st.integers(1, 6), part=st.binary(min_size=1, max_size=9))
+    def complete(self, stream_id, part) -> None:
+        """The last fragment: what is there is what was sent."""
+        if len(self.model.get(stream_id, b"") + part) <= 60 and sum(map(len, self.model.values())) + len(part) <= 100:
+            known = self.model.pop(stream_id, None)
+            if known is not None:
+                assert self.parts.add(stream_id, (0, 1, 0), memoryview(part)) == known + part
+                self.parts.drop(stream_id)
 
     @rule(stream_id=st.integers(1, 6))
     def drop(self, stream_id) -> None:

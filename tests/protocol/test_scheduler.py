@@ -19,6 +19,7 @@ class Line:
         self.streams = streams
         self.sent = dict.fromkeys(streams, 0)
         self.order: list[str] = []
+        self.once: set[str] = set()  # streams with one frame only
         for name, (priority, _) in streams.items():
             self.scheduler.add(name, priority)
 
@@ -28,7 +29,8 @@ class Line:
             name, priority = self.scheduler.next()
             size = self.streams[name][1]
             self.scheduler.spent(priority, size)
-            self.scheduler.add(name, priority)
+            if name not in self.once:
+                self.scheduler.add(name, priority)
             self.sent[name] += size
             self.order.append(name)
             budget_bytes -= size
@@ -84,6 +86,19 @@ def test_an_interactive_call_passes_a_saturating_stream_at_its_next_frame():
     line.order.clear()
     line.write()
     assert line.order[0] == "call"
+
+
+@pytest.mark.parametrize("call_bytes", [50, 100, 5000])
+def test_a_trickle_of_urgent_calls_leaves_the_others_their_shares(call_bytes):
+    line = Line({"normal": (1, 65_562), "bulk": (2, 65_562)})
+    for number in range(400):
+        line.streams[f"call {number}"] = (0, call_bytes)
+        line.sent[f"call {number}"] = 0
+        line.once.add(f"call {number}")
+        line.scheduler.add(f"call {number}", 0)
+        line.write()
+        assert line.sent[f"call {number}"] == call_bytes
+    assert line.sent["bulk"] / line.sent["normal"] == pytest.approx(1 / 4, rel=0.25)
 
 
 def test_what_was_not_used_while_idle_is_not_saved_up():

@@ -11,7 +11,7 @@ from penstock import codec
 from penstock.errors import ResourceExhausted
 from penstock.protocol import BATCH_BYTES, Grant, Limit, ReceiveHalf, SendHalf
 from penstock.protocol._frames import COMPRESSED, LAST, MAX_NUMBER, MORE, Credit
-from penstock.protocol._receive import Reassembly
+from penstock.protocol._receive import Arrived, Reassembly
 from penstock.protocol._send import JSON, MSGPACK, Layout, SendRules
 from tests.protocol.kit import Seen, array, encode_into, read_frames, values_of
 
@@ -208,6 +208,16 @@ def test_after_a_cut_the_same_batches_are_sent_again():
     assert (sender.sent, sender.sent_bytes) == (sender.pushed, sender.pushed_bytes)
 
 
+@pytest.mark.parametrize(("offset", "first"), [(0, 0), (1, 0), (2, 2), (3, 2), (4, 4)])
+def test_going_back_begins_with_the_batch_that_holds_the_offset(offset, first):
+    sender = half()
+    for value in (0, 2, 4):
+        push(sender, value, value + 1)
+        drain(sender)
+    sender.rewind(offset)
+    assert drain(sender)[0].body[0] == first
+
+
 def test_nobody_wants_it_any_more():
     sender = half(frame=SMALL_FRAME)
     push(sender, "a long one", 2)
@@ -257,7 +267,7 @@ class OneDirection(RuleBasedStateMachine):
         whole = self.parts.add(7, (offset, count, 0), memoryview(part))
         if not more:
             self.parts.drop(7)
-            self.receiver.add(offset, count, bytes(whole))
+            self.receiver.add(Arrived(offset, count, bytes(whole)))
 
     @precondition(lambda self: self.receiver.queue)
     @rule()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from penstock.errors import ProtocolError
@@ -108,17 +110,16 @@ def test_a_unary_call_is_opened_with_last_and_may_be_answered_at_once():
     assert drain(made) == [Seen("ITEMS", LAST, 1, (0, 1, array("result")))]
 
 
-@pytest.mark.parametrize("step", ["end", "fail", "accept"])
+@pytest.mark.parametrize(
+    "step",
+    [WireStream.end, partial(WireStream.sends, kind=FrameType.ACCEPT), lambda made: made.fail(Status(13), 1000)],
+    ids=["end", "accept", "fail"],
+)
 def test_what_the_table_has_no_step_for_is_our_own_error(step):
     made = accepted()
     made.end()
     with pytest.raises(ProtocolError) as caught:
-        if step == "end":
-            made.end()
-        elif step == "fail":
-            made.fail(Status(13), 1000)
-        else:
-            made.sends(FrameType.ACCEPT)
+        step(made)
     assert not caught.value.remote
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import uuid
@@ -38,9 +38,7 @@ from tests.protocol.kit import Seen, array, encode, encode_into, frame, items_fr
 
 Vector = dict[str, Any]
 
-TYPED: Final = Hello(
-    "penstock", 1, 262_144, 16_777_216, 65_536, 16_384, ["zstd", "deflate"], "penstock-python", 0, b""
-)
+TYPED: Final = Hello("penstock", 1, 262_144, 16_777_216, 65_536, 16_384, ["zstd", "deflate"], "penstock-python", 0, b"")
 ROOMY: Final = Open(
     "Prices/watch", 2, 0, 256, 262_144, b"\x91\xa4AAPL", {"trace": "a1"}, 1500, 0, 81_985_529_216_486_895, 16, 65_536
 )
@@ -48,7 +46,13 @@ DETAILS: Final = {"field": "symbol", "raw": b"\x00\xff", "tried": [1, None, True
 CONTROL: Final[list[tuple[str, int, int, int, Body]]] = [
     ("HELLO", FrameType.HELLO, 0, 0, TYPED),
     ("HELLO with the smallest limits", FrameType.HELLO, 0, 0, Hello("penstock", 1, 16_384, 1024, 1024, 0, [])),
-    ("HELLO with the largest numbers", FrameType.HELLO, 0, 0, Hello("penstock", 1, *[MAX_NUMBER] * 4, [], "", MAX_NUMBER, b"\x01")),
+    (
+        "HELLO with the largest numbers",
+        FrameType.HELLO,
+        0,
+        0,
+        Hello("penstock", 1, *[MAX_NUMBER] * 4, [], "", MAX_NUMBER, b"\x01"),
+    ),
     ("OPEN unary", FrameType.OPEN, LAST, 1, Open("Prices/quote", 0, 0, 1, 67_108_864, b"\x91\xa4AAPL")),
     ("OPEN client streaming, no argument", FrameType.OPEN, 0, 2, Open("Prices/record", 1, 0, 1, 67_108_864)),
     ("OPEN server streaming, every field", FrameType.OPEN, LAST, 3, ROOMY),
@@ -66,7 +70,7 @@ CONTROL: Final[list[tuple[str, int, int, int, Body]]] = [
     ("PING", FrameType.PING, 0, 0, Ping(1)),
     ("PONG", FrameType.PONG, 0, 0, Ping(1)),
     ("GOAWAY, a drain", FrameType.GOAWAY, 0, 0, GoAway(41, 0, "restarting")),
-    ("GOAWAY, a broken rule", FrameType.GOAWAY, 0, 0, GoAway(41, 13, "ITEMS with no item (PROTOCOL.md rule 4.2)")),
+    ("GOAWAY, a broken rule", FrameType.GOAWAY, 0, 0, GoAway(41, 13, "PROTOCOL.md rule 4.2: ITEMS with no item")),
     ("RESUME", FrameType.RESUME, 0, 0, Resume(bytes(range(16)), 2, [(1, 300), (4, 0)])),
     ("RESUMED", FrameType.RESUMED, 0, 0, Resumed(0, bytes(range(16, 32)), [(1, 17)])),
     ("RESUMED, refused", FrameType.RESUMED, 0, 0, Resumed(9, message="this server keeps no session to resume")),
@@ -141,7 +145,10 @@ def fragments() -> list[Vector]:
         pieces.append(b"".join(sender.next_frame(3)))
     whole = array("x" * 100)
     opened = encode(Open("S/upload", 0, 0, 1, 1000, b"y" * 80))
-    opening = [frame(FrameType.OPEN, opened[:60], flags=LAST | MORE, stream=5), frame(FrameType.OPEN, opened[60:], flags=LAST, stream=5)]
+    opening = [
+        frame(FrameType.OPEN, opened[:60], flags=LAST | MORE, stream=5),
+        frame(FrameType.OPEN, opened[60:], flags=LAST, stream=5),
+    ]
     return [
         {"name": "one large item", "frames": _parts(pieces), "payload": {"hex": whole.hex()}, "items": ["x" * 100]},
         {"name": "a large argument", "frames": _parts(opening), "payload": {"hex": opened.hex()}},
@@ -182,7 +189,7 @@ def _value(name: str, value: Any) -> Vector:
 def _sample_values() -> list[tuple[str, Any]]:
     color = enum.Enum("Color", {"RED": "red"})
     price = msgspec.defstruct("Price", [("symbol", str), ("value", float)])
-    moment = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    moment = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
     return [
         ("None", None),
         ("bool", True),
@@ -199,7 +206,7 @@ def _sample_values() -> list[tuple[str, Any]]:
         ("datetime with a time zone", moment),
         ("datetime without a time zone", moment.replace(tzinfo=None)),
         ("date", moment.date()),
-        ("timedelta", datetime.timedelta(seconds=90)),
+        ("timedelta", dt.timedelta(seconds=90)),
         ("Decimal", decimal.Decimal("1.50")),
         ("UUID", uuid.UUID(int=1)),
     ]

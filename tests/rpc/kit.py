@@ -1,4 +1,4 @@
-"""A server and a client that are joined, and the gate: when a test is done, no call has left anything behind in either session."""
+"""A server and a client that are joined, and the gate: no call leaves anything behind in either session."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import penstock
 T = TypeVar("T")
 
 URL = "memory://test"
+#: How long handlers of a test may take to clean up, in virtual seconds.
+CLEAN_UP_S = 2.0
 
 
 @dataclass
@@ -45,6 +47,7 @@ def _left_over(peer: penstock.Peer) -> dict[str, object]:
         "sinks that wait": list(session.waiting_sinks),
         "tasks": list(peer._tasks),
         "unary calls": session.unary_calls,
+        "something to write": session.connection.has_data(),
     }
     return {what: value for what, value in found.items() if value}
 
@@ -62,7 +65,7 @@ async def linked(*services: object, url: str = URL, gate: bool = True, **options
                 await rest()
                 left = pair.left_over()
                 assert not left, f"left behind: {left}"
-        await rest()
+        await asyncio.sleep(CLEAN_UP_S)
         assert not server.peers
 
 
@@ -92,6 +95,12 @@ async def collected(items: Any) -> tuple[list[Any], Exception | None]:
     except Exception as error:  # noqa: BLE001 - the test looks at it
         return found, error
     return found, None
+
+
+async def read_on(stream: Any) -> None:
+    """Receive for ever: what comes is dropped, what ends it is raised."""
+    while True:
+        await stream.receive()
 
 
 def now() -> float:

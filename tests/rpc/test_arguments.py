@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,7 +17,7 @@ from tests.rpc.kit import linked
 class Order(penstock.Struct):
     symbol: str
     size: int
-    limits: list[float] = []
+    limits: tuple[float, ...] = ()
 
 
 class Desk:
@@ -45,7 +45,7 @@ class Desk:
     async def nothing(self) -> str:
         return "nothing"
 
-    async def when(self, at: datetime.datetime) -> str:
+    async def when(self, at: dt.datetime) -> str:
         return at.isoformat()
 
     async def record(self, before: int, items: AsyncIterator[int], after: int = 7, *, name: str = "n") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -150,10 +151,8 @@ async def test_what_an_interceptor_does_after_the_call_is_done_in_full(kind, sid
 async def test_an_error_that_an_interceptor_swallows_is_still_an_error(kind, side):
     @asynccontextmanager
     async def swallow(_call):
-        try:
+        with contextlib.suppress(StatusError):
             yield
-        except StatusError:
-            pass
 
     async with linked(Service(), **around(side, swallow)) as pair:
         _, error = await call(pair.stub(Service), kind, fail=True)

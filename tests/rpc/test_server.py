@@ -9,7 +9,7 @@ import pytest
 
 import penstock
 from penstock import Unavailable
-from tests.rpc.kit import URL, Log, collected, ended, linked, now, rest, started
+from tests.rpc.kit import URL, Log, collected, ended, linked, now, read_on, rest, started
 
 
 class Service:
@@ -114,8 +114,7 @@ async def test_calls_that_outlive_the_grace_are_cancelled_and_their_callers_told
         assert now() - begun == pytest.approx(2, abs=0.1)
         assert isinstance(await ended(sleeping), Unavailable)
         with pytest.raises(Unavailable):
-            while True:
-                await endless.receive()
+            await read_on(endless)
         assert service.log.count("cancelled") == 1
         assert service.log.count("closed") == 1
 
@@ -183,11 +182,13 @@ async def test_wait_closed_returns_when_the_server_is_closed(service):
 
 
 async def test_leaving_the_block_by_an_exception_closes_too(service):
-    with pytest.raises(ZeroDivisionError):
+    async def leave():
         async with penstock.serve(service, listen=URL), penstock.connect(URL) as peer:
-            stream = peer.service(Service).endless()
-            await stream.receive()
+            await peer.service(Service).endless().receive()
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await leave()
     await rest()
     assert service.log == ["closed"]
     async with linked(service) as pair:  # the name is free again
@@ -205,8 +206,7 @@ async def test_a_client_that_leaves_ends_its_calls_on_both_sides(service):
             sleeping = await started(peer.service(Service).sleep(1000))
         assert isinstance(await ended(sleeping), penstock.StatusError)
         with pytest.raises(penstock.PenstockError):
-            while True:
-                await stream.receive()
+            await read_on(stream)
         await rest()
         assert sorted(service.log) == ["cancelled", "closed"]
         assert not server.peers

@@ -93,15 +93,19 @@ async def by_break_of_batches(stream):
 
 
 async def by_exception(stream):
-    with pytest.raises(ZeroDivisionError):
+    async def trip():
         async for _ in stream:
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await trip()
 
 
 async def by_return(stream):
     async def first():
         async for item in stream:
             return item
+        return None
 
     assert await first() == 0
 
@@ -117,10 +121,12 @@ async def by_cancelled_task(stream):
 
 
 async def by_timeout(stream):
+    async def read_slowly():
+        async for _ in stream:
+            await asyncio.sleep(0.3)
+
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
-            async for _ in stream:
-                await asyncio.sleep(0.3)
+        await asyncio.wait_for(read_slowly(), 1)
 
 
 async def by_aclose(stream):
@@ -140,10 +146,13 @@ async def by_context(stream):
 
 
 async def by_exception_in_context(stream):
-    with pytest.raises(ZeroDivisionError):
+    async def trip():
         async with stream:
             await stream.receive()
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await trip()
 
 
 async def by_closing_the_iterator(stream):

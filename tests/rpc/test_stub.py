@@ -37,7 +37,7 @@ async def test_a_method_has_its_name_and_its_text(stub):
 
 
 async def test_what_the_service_has_not_the_stub_has_not(stub):
-    with pytest.raises(AttributeError, match="Prices has no method 'quot'; did you mean 'quote'?"):
+    with pytest.raises(AttributeError, match=r"Prices has no method 'quot'; did you mean 'quote'\?"):
         stub.quot  # noqa: B018 - that is the case under test
     assert not hasattr(stub, "aclose")
     assert not hasattr(stub, "_quote")
@@ -55,12 +55,9 @@ async def test_a_call_that_streams_begins_when_it_is_made_and_the_others_when_th
 
 
 async def test_a_stub_is_no_value(stub):
-    with pytest.raises(Exception) as raised:  # noqa: PT011 - any honest refusal
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         pickle.dumps(stub)
-    assert not isinstance(raised.value, RecursionError)
-    try:
-        copied = copy.copy(stub)
-    except Exception as error:  # noqa: BLE001 - any honest refusal
-        assert not isinstance(error, RecursionError)
-    else:
-        assert await copied.quote("A") == 1.5
+
+
+async def test_a_copy_of_a_stub_is_a_stub(stub):
+    assert await copy.copy(stub).quote("A") == 1.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from penstock.codec import MSGPACK
 from penstock.protocol import Cancel, Grant, Open, ReceiveHalf, Settings, Status, WireStream
@@ -60,7 +60,7 @@ class Joined:
         self.window_bytes = 1_000_000
         memory_pair(self.client, self.server)
 
-    async def __aenter__(self) -> Joined:
+    async def __aenter__(self) -> Self:
         await self.client.ready
         await self.server.ready
         return self

@@ -71,7 +71,9 @@ async def test_connecting_to_somebody_who_never_says_hello_is_unavailable_in_tim
 
 
 @pytest.mark.parametrize(
-    "noise", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" + bytes(20), b"\xff" * 100, bytes(100)], ids=["http", "tls", "ff", "zeros"]
+    "noise",
+    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" + bytes(20), b"\xff" * 100, bytes(100)],
+    ids=["http", "tls", "ff", "zeros"],
 )
 async def test_somebody_who_speaks_something_else_is_shown_out_and_nobody_else_is_disturbed(noise, caplog):
     async with linked(Service()) as pair:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import penstock
-from penstock.testing import run
+from penstock.testing import SourceCase, run, verify_source
 from tests.rpc.kit import linked, rest, started
 from tests.session.kit import Joined
 
@@ -122,7 +123,7 @@ async def test_credit_is_told_once_for_each_half_window_that_was_consumed(window
             await rest()
             if numbers.produced != before:
                 told.append(consumed)
-        gaps = {later - earlier for earlier, later in zip(told, told[1:], strict=False)}
+        gaps = {later - earlier for earlier, later in itertools.pairwise(told)}
         assert max(gaps) <= max(window, 1)
         assert len(told) <= 40 * window // ((window + 1) // 2) + 1
         await stream.aclose()
@@ -170,3 +171,43 @@ async def test_bytes_that_wait_are_counted_for_the_whole_connection_and_given_ba
         assert 50_000 < connection.buffered_bytes < 51_000
         await ends[2].source.aclose()
         assert connection.buffered_bytes == 0
+
+
+@pytest.mark.parametrize("failing", [False, True])
+@pytest.mark.parametrize("window", [1, 5, None])
+async def test_a_remote_stream_keeps_every_rule_of_a_source(window, failing):
+    class Rules(Numbers):
+        released = False
+
+        async def count(self) -> AsyncIterator[bytes]:
+            try:
+                async for item in super().count():
+                    yield item
+                if failing:
+                    raise penstock.NotFound("after all")
+            finally:
+                self.released = True
+
+    opened = []
+
+    async def case():
+        numbers = Rules([10] * 30)
+        context = linked(numbers, url=f"memory://rules{len(opened)}", gate=False)
+        opened.append(context)
+        pair = await context.__aenter__()
+        stream = pair.stub(Rules, buffer_size=window).count()
+        return SourceCase(
+            stream,
+            [numbers.item(number, 10) for number in range(30)],
+            penstock.NotFound if failing else None,
+            lambda: numbers.produced,
+            window,
+            lambda: numbers.released,
+        )
+
+    try:
+        verified = await verify_source(case)
+    finally:
+        for context in opened:
+            await context.__aexit__(None, None, None)
+    assert len(verified.held) >= 6, str(verified)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
@@ -215,28 +216,27 @@ async def _scenario(size: int, steps: list[Any]) -> bool:
 async def _step(
     sink: Any, source: Any, number: int, step: Any, sends: list[tuple[asyncio.Task[Any] | None, int]], receives: list[Any]
 ) -> None:
+    free = not receives or isinstance(receives[-1], int) or receives[-1].done()
     if step == "send":
         sends.append((asyncio.ensure_future(sink.send(number)), number))
         await asyncio.sleep(0)  # a send that has not begun has no place in the order
-    elif step == "send_nowait":
-        try:
-            sink.send_nowait(number)
-            sends.append((None, number))
-        except WouldBlock:
-            pass
-    elif step == "receive":
-        if not receives or isinstance(receives[-1], int) or receives[-1].done():
-            receives.append(asyncio.ensure_future(source.receive()))
-            await asyncio.sleep(0)
-    elif step == "receive_nowait":
-        if not receives or isinstance(receives[-1], int) or receives[-1].done():
-            try:
-                receives.append(source.receive_nowait())
-            except WouldBlock:
-                pass
+    elif step == "receive" and free:
+        receives.append(asyncio.ensure_future(source.receive()))
+        await asyncio.sleep(0)
     elif step == "turn":
         await asyncio.sleep(0)
-    else:
+    elif step == "send_nowait" or (step == "receive_nowait" and free):
+        with contextlib.suppress(WouldBlock):
+            _step_nowait(sink, source, number, step, sends, receives)
+    elif isinstance(step, tuple):
         tasks = [task for task, _ in sends if task is not None] + [task for task in receives if not isinstance(task, int)]
         if tasks:
             tasks[step[1] % len(tasks)].cancel()
+
+
+def _step_nowait(sink: Any, source: Any, number: int, step: str, sends: list[Any], receives: list[Any]) -> None:
+    if step == "send_nowait":
+        sink.send_nowait(number)
+        sends.append((None, number))
+    elif step == "receive_nowait":
+        receives.append(source.receive_nowait())

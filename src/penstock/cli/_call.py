@@ -41,7 +41,7 @@ async def call(wanted: Wanted) -> int:
     output = stdio.Output(pretty=wanted.pretty)
     timeout = min(CONNECT_TIMEOUT_S, wanted.options.timeout or CONNECT_TIMEOUT_S)
     async with output.until_broken(), connecting(wanted.url, wanted.tls, timeout) as peer:
-        method = find_method(await ask(peer, wanted.options.metadata), wanted.target)
+        method = find_method(await ask(peer, wanted.options.metadata, timeout), wanted.target)
         if wanted.argument == "-":
             given = await _from_input(method)
         kind, argument = KINDS.index(method.kind), bind(method, given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -40,6 +41,13 @@ Exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    code = _run(arguments)
+    if code == BROKEN_PIPE:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what Python still holds for it goes nowhere, without a complaint
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = commands.main(arguments, prog_name="penstock", standalone_mode=False)
     except click.UsageError as error:
@@ -182,7 +190,7 @@ def call(url: str, method: str, argument: str | None, **given: Any) -> int:
     "--listen", multiple=True, metavar="URL", default=[DEFAULT_URL], show_default=True, help="Where; repeat it for more."
 )
 @click.option("--expose-errors", is_flag=True, help="Send the text of unexpected errors to the caller, for development.")
-@click.option("--grace", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS", help="See below.")
+@click.option("--grace", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS", help="See above.")
 @tls_options
 def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, grace: float, **given: Any) -> int:  # noqa: FBT001
     """Serve classes or objects until Ctrl-C or SIGTERM.
@@ -206,7 +214,7 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
     return run(start(Served(found, listen, tls, expose_errors, grace, hint), stopping), ask=stopping.set)
 
 
-@commands.command()
+@commands.command(short_help="Show what a server serves.")
 @click.argument("url")
 @click.argument("service", required=False)
 @click.option("--json", "as_json", is_flag=True, help="JSON with JSON Schema also on a terminal.")
@@ -220,11 +228,13 @@ def describe(url: str, service: str | None, as_json: bool, **given: Any) -> int:
     return run(show(url, service, tls, _pairs(given["metadata"]), as_json=as_json))
 
 
-@commands.command()
+@commands.command(short_help="Two processes, live.")
 @click.option("--plain", is_flag=True, help="Lines instead of a live view, for pipes and logs.")
-@click.option("--size", type=click.IntRange(min=1), metavar="MB", help="Size of the file that is sent (default: at least 200).")
-@click.option("--seconds", type=_SECONDS, help="How long the live part takes.")
-def demo(plain: bool, size: int | None, seconds: float | None) -> int:  # noqa: FBT001 - click passes them by name
+@click.option(
+    "--size", type=click.IntRange(min=1), metavar="MB", default=200, show_default=True, help="Size of the file that is carried."
+)
+@click.option("--seconds", type=_SECONDS, metavar="SECONDS", help="About how long the scenes take (default: 25).")
+def demo(plain: bool, size: int, seconds: float | None) -> int:  # noqa: FBT001 - click passes them by name
     """Two processes, live: metrics of this machine, a large file, a chat, and a slow consumer that is never flooded."""
     from penstock.cli._demo import run_demo
 

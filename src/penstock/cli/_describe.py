@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -41,6 +42,7 @@ async def show(url: str, name: str | None, tls: TLS | None, metadata: dict[str, 
 @asynccontextmanager
 async def connecting(url: str, tls: TLS | None, timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncIterator[Peer]:
     """Connect to `url`. Raises `Unusable` for a URL or certificate that cannot be used, `Unavailable` when nobody answers."""
+    logging.getLogger("penstock").setLevel(logging.CRITICAL)  # what else it would warn of is told once, as the error
     async with AsyncExitStack() as stack:
         try:
             peer = await stack.enter_async_context(connect(url, tls=tls, timeout=timeout_s))
@@ -49,8 +51,6 @@ async def connecting(url: str, tls: TLS | None, timeout_s: float = CONNECT_TIMEO
         except Unavailable as error:
             error.__notes__ = _connecting_advice(error.message)
             raise
-        except TimeoutError:
-            raise Unavailable(f"{url} did not greet within {timeout_s:g} s; is it a Penstock server?", started=False) from None
         yield peer
 
 
@@ -63,9 +63,9 @@ def _connecting_advice(message: str) -> list[str]:
     return []
 
 
-async def ask(peer: Peer, metadata: dict[str, str]) -> list[ServiceDescription]:
+async def ask(peer: Peer, metadata: dict[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S) -> list[ServiceDescription]:
     """Ask the peer what it serves. Raises `Unimplemented` when it does not say."""
-    options = CallOptions(timeout=DESCRIBE_TIMEOUT_S, metadata=metadata)
+    options = CallOptions(timeout=timeout_s, metadata=metadata)
     decode = MSGPACK.decode_for(list[ServiceDescription])
     try:
         services: list[ServiceDescription] = await peer.unary(Request(DESCRIBE, 0, MSGPACK, None, decode, options))

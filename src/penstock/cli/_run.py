@@ -86,7 +86,7 @@ def run(work: Coroutine[Any, Any, int], *, ask: Callable[[], object] | None = No
             return runner.run(_until_signal(work, ask))
     except BrokenPipeError:
         return BROKEN_PIPE
-    except (PenstockError, TimeoutError) as error:
+    except PenstockError as error:
         tell(explain(error))
         return exit_code(error)
 

@@ -188,7 +188,9 @@ class Output:
 
         watched = _is_pipe(self._descriptor)
         if watched:
+            blocking = os.get_blocking(self._descriptor)
             loop.add_reader(self._descriptor, look)
+            os.set_blocking(self._descriptor, blocking)  # uvloop changes it
         try:
             yield
         except asyncio.CancelledError:

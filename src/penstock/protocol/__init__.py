@@ -3,7 +3,7 @@
 from penstock.protocol import _events as events
 from penstock.protocol._connection import Connection
 from penstock.protocol._credit import Grant, Limit, grant_for, grant_wished
-from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, Open, Priority, Status
+from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, Open, Priority, Status, readable
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, WHOLE_BYTES, SendHalf
 from penstock.protocol._settings import Settings
@@ -29,4 +29,5 @@ __all__ = [
     "events",
     "grant_for",
     "grant_wished",
+    "readable",
 ]

@@ -7,25 +7,32 @@ out (`data_to_send`). `_inbound` routes the peer's frames through a table; every
 
 from __future__ import annotations
 
-from penstock.errors import ProtocolError, ResourceExhausted, Unavailable
+from typing import cast
+
+from penstock.errors import InvalidArgument, ProtocolError, ResourceExhausted, Unavailable
 from penstock.protocol import _events as ev
-from penstock.protocol._credit import Grant, Limit
+from penstock.protocol._credit import LIMITING_ROUND_TRIPS_BULK, Grant, Limit
 from penstock.protocol._frames import (
+    ITEMS_HEADER,
+    ITEMS_PREFIX_BYTES,
+    LAST,
     Cancel,
     FrameType,
     GoAway,
     Hello,
     Open,
     Ping,
+    Priority,
     Resumed,
     Status,
+    readable,
 )
 from penstock.protocol._handshake import hello_of, rules_for
 from penstock.protocol._inbound import Inbound
 from penstock.protocol._keepalive import KeepAlive
-from penstock.protocol._outbox import Outbox
+from penstock.protocol._outbox import DIRECT_BYTES, Outbox
 from penstock.protocol._receive import ReceiveHalf
-from penstock.protocol._send import Segment, SendHalf, SendRules
+from penstock.protocol._send import ONE_ITEM, Segment, SendHalf, SendRules
 from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream
 from penstock.protocol._table import StreamTable
@@ -63,10 +70,15 @@ class Connection:
         if self.streams.ours >= peer.max_streams:
             raise ResourceExhausted(f"the peer takes {peer.max_streams} open streams on one connection", started=False)
         stream = WireStream(opened, callee=False)
+        if opened.priority == Priority.BULK:
+            receive.grant.round_trips = LIMITING_ROUND_TRIPS_BULK
         if opened.streams_requests:
             stream.send = self.send_half(peer, Limit(), opened.codec)
         stream.receive = receive
-        stream.open()
+        try:
+            stream.open()
+        except ValueError as error:  # a lone surrogate
+            raise InvalidArgument(f"{opened.target!a}: its name or its metadata cannot travel: {error}") from error
         argument_bytes = len(opened.argument or b"")
         if argument_bytes > peer.max_item_bytes:
             raise ResourceExhausted(
@@ -76,13 +88,19 @@ class Connection:
         if stream.opening_bytes() - argument_bytes > peer.max_header_bytes:
             raise ResourceExhausted(f"{opened.target}: metadata over the peer's {peer.max_header_bytes} bytes", started=False)
         self.streams.add_ours(stream)
-        self.ready(stream)
+        if not opened.kind and opened.priority != Priority.BULK and stream.opening_bytes() <= DIRECT_BYTES:
+            self.streams.begin(stream)
+            self.outbox.put(b"".join(cast("list[bytes]", stream.next_frame(DIRECT_BYTES))))
+        else:
+            self.ready(stream)
         return stream
 
     def accept(self, stream: WireStream, grant: Grant | None, epoch: int = 0) -> None:
         """Tell the caller that its call was begun. `grant` is how far its items may go, None when its kind has none."""
         stream.sends(FrameType.ACCEPT)
         if grant is not None:
+            if stream.priority == Priority.BULK:
+                grant.round_trips = LIMITING_ROUND_TRIPS_BULK
             stream.receive = ReceiveHalf(grant)
             if stream.receiving == "ended":
                 stream.receive.final = 0
@@ -96,6 +114,22 @@ class Connection:
         """End our direction of a stream normally, after what is queued."""
         stream.end()
         self.ready(stream)
+
+    def answer(self, stream: WireStream, encoded: bytes) -> bool:
+        """Send the one item of a call that the peer opened, encoded, and end the call; False when there is no credit for it."""
+        half, opened = stream.send, stream.opened
+        if half is None or not half.has_room():
+            return False
+        if len(encoded) <= DIRECT_BYTES and opened.codec == 0 and opened.priority != Priority.BULK:
+            stream.sends(FrameType.ITEMS, LAST)
+            size = ITEMS_PREFIX_BYTES + len(ONE_ITEM) + len(encoded)
+            head = ITEMS_HEADER.pack(size, FrameType.ITEMS, LAST, stream.id, 0, 1)
+            self.outbox.put_answer(head + ONE_ITEM + encoded)
+            self.remove(stream)
+        else:
+            half.push_encoded(encoded)
+            self.end(stream)
+        return True
 
     def fail(self, stream: WireStream, status: Status) -> None:
         """End a call that the peer opened with an error, after what is queued."""
@@ -142,7 +176,7 @@ class Connection:
     def drain(self, message: str, code: int = 0) -> None:
         """Tell the peer to open no more streams here."""
         self.draining = True
-        self.outbox.tell(FrameType.GOAWAY, GoAway(self.streams.highest_peer_id, code, message[:LONG_MESSAGE]))
+        self.outbox.tell(FrameType.GOAWAY, GoAway(self.streams.highest_peer_id, code, readable(message, LONG_MESSAGE)))
 
     # ── bytes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -248,5 +282,6 @@ class Connection:
 
     def _fail(self, error: ProtocolError, events: list[ev.Event]) -> None:
         self.failed = True
-        self.outbox.say_goodbye(GoAway(self.streams.highest_peer_id, 13, str(error)[:LONG_MESSAGE]))
+        message = readable(f"PROTOCOL.md rule {error.rule}: {error.message}", LONG_MESSAGE)
+        self.outbox.say_goodbye(GoAway(self.streams.highest_peer_id, 13, message))
         events.append(ev.Failed(error, str(error)))

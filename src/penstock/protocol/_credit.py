@@ -16,8 +16,10 @@ from penstock.errors import ProtocolError
 from penstock.protocol._frames import MAX_NUMBER, Credit
 from penstock.protocol._settings import Settings
 
-#: A window is what limits the consumer when half of it is consumed in less than this many round trips.
-LIMITING_ROUND_TRIPS = 2.0
+#: A window is what limits the consumer when half of it is consumed in less than this many round trips. What is in the window
+#: stands in front of everybody else's items on the way, so a `bulk` stream gets one that just fills its path.
+LIMITING_ROUND_TRIPS = 4.0
+LIMITING_ROUND_TRIPS_BULK = 1.0
 
 
 class Limit:
@@ -54,11 +56,13 @@ class Grant:
         "items",
         "max_window_bytes",
         "max_window_items",
+        "round_trips",
         "window_bytes",
         "window_items",
     )
 
     def __init__(self, window_items: int, window_bytes: int, max_window_items: int = 0, max_window_bytes: int = 0) -> None:
+        self.round_trips = LIMITING_ROUND_TRIPS
         self.window_items = window_items
         self.window_bytes = window_bytes
         self.max_window_items = max(window_items, max_window_items)
@@ -84,7 +88,7 @@ class Grant:
 
     def tell(self, now_s: float, round_trip_s: float) -> Credit:
         """Return what to tell the peer now, with a larger window if that is what limits."""
-        if self._told_at_s is not None and now_s - self._told_at_s < LIMITING_ROUND_TRIPS * round_trip_s:
+        if self._told_at_s is not None and now_s - self._told_at_s < self.round_trips * round_trip_s:
             if self.consumed_items - self._told_items >= self.window_items // 2:
                 self.window_items = min(self.window_items * 2, self.max_window_items)
             if self.consumed_bytes - self._told_bytes >= self.window_bytes // 2:

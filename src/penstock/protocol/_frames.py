@@ -212,6 +212,11 @@ DECODERS: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
 encode_body = msgspec.msgpack.Encoder().encode
 
 
+def readable(text: str, characters: int) -> str:
+    """Return a text as it can travel: not too long, and without the lone surrogates that a file name can have."""
+    return text[:characters].encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def encode_frame(kind: int, flags: int, stream_id: int, body: Body | tuple[object, ...]) -> bytes:
     """Encode one control frame; a tuple stands for the body of the same fields."""
     encoded = encode_body(body)

@@ -132,12 +132,14 @@ class Inbound:
         if stream_id not in self._batches and not half.check_start(offset, count):
             return
         part = body[ITEMS_PREFIX_BYTES:]
-        arrived = _whole_bytes(offset, count, part) if flags in _PLAIN and stream.opened.codec == 0 else None
+        plain_bytes = flags in _PLAIN and stream.opened.codec == 0 and stream_id not in self._batches
+        limit_bytes = self._c.settings.max_item_bytes + BATCH_BYTES
+        arrived = _whole_bytes(offset, count, part) if plain_bytes and len(part) <= limit_bytes else None
         if arrived is None:
             payload = _whole(self._batches, stream_id, flags, (offset, count, flags & ~MORE), part)
             if payload is None:
                 return
-            payload = plain(payload, self._c.settings.max_item_bytes + BATCH_BYTES, compressed=bool(flags & COMPRESSED))
+            payload = plain(payload, limit_bytes, compressed=bool(flags & COMPRESSED))
             if stream.opened.codec == 0 and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
                 raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
             arrived = Arrived(offset, count, payload)
@@ -215,15 +217,21 @@ class Inbound:
         self._c.outbox.tell(FrameType.PONG, ping)
 
     def _on_pong(self, pong: Ping, events: list[ev.Event], now_s: float) -> None:
-        self._c.keepalive.answered(pong.number, now_s)
+        keepalive = self._c.keepalive
+        if keepalive.answered(pong.number, now_s):
+            self._c.outbox.tell(FrameType.PING, Ping(keepalive.ask(now_s)))
 
     def _on_goaway(self, goaway: GoAway, events: list[ev.Event], now_s: float) -> None:
         self._c.peer_draining = True
         if goaway.code:
             self._c.failed = True
             events.append(ev.Failed(None, f"the peer closed the connection: {goaway.message}"))
-        else:
-            events.append(ev.Draining(goaway))
+            return
+        events.append(ev.Draining(goaway))
+        message = f"the peer is draining and did not take this call. {goaway.message}".rstrip()
+        for stream in self._c.streams.all():
+            if not stream.callee and not 0 < stream.id <= goaway.last_stream_id:
+                self._ended(stream, Status(14, "unavailable", message, started=False), events)
 
     def _on_resume(self, resume: Any, events: list[ev.Event], now_s: float) -> None:
         events.append(ev.ResumeAsked(resume))

@@ -10,6 +10,8 @@ from penstock.protocol._scheduler import Scheduler
 from penstock.protocol._send import Segment
 from penstock.protocol._stream import WireStream
 
+#: The request or the answer of a unary call up to this size travels as control frames do, past the queues of the streams.
+DIRECT_BYTES: Final = 1024
 #: Control frames that may wait to be written: a peer that makes us answer and does not read is cut off (rule 10.5).
 #: Two for each of the streams that a connection may have by default.
 MAX_CONTROL_FRAMES: Final = 32_768
@@ -18,20 +20,30 @@ MAX_CONTROL_FRAMES: Final = 32_768
 class Outbox:
     """The output of a connection."""
 
-    __slots__ = ("_control", "_credits", "_scheduler", "overflowing")
+    __slots__ = ("_answers", "_control", "_credits", "_scheduler", "overflowing")
 
     def __init__(self) -> None:
         self.overflowing = False
+        self._answers = 0
         self._control: list[bytes] = []
         self._credits: dict[WireStream, None] = {}
         self._scheduler: Scheduler[WireStream] = Scheduler()
 
-    def tell(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
-        """Queue a control frame. When the peer lets too many pile up, the connection is `overflowing` and over."""
-        if len(self._control) >= MAX_CONTROL_FRAMES:
+    def put(self, frame: bytes) -> None:
+        """Queue a small frame of this side's own making that need not wait for its turn among the streams."""
+        self._control.append(frame)
+
+    def put_answer(self, frame: bytes) -> None:
+        """Queue a small frame that the peer asked for; when too many pile up, the connection is `overflowing` and over."""
+        if self._answers >= MAX_CONTROL_FRAMES:
             self.overflowing = True
-            return
-        self._control.append(encode_frame(kind, 0, stream_id, body))
+        else:
+            self._answers += 1
+            self._control.append(frame)
+
+    def tell(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
+        """Queue a control frame. It counts as an answer: there is hardly one that a peer cannot provoke."""
+        self.put_answer(encode_frame(kind, 0, stream_id, body))
 
     def say_goodbye(self, goaway: GoAway) -> None:
         """Queue the last frame of all; nothing else is sent any more."""
@@ -74,6 +86,7 @@ class Outbox:
         control: list[Segment] = [*self._control]
         if control:
             self._control.clear()
+            self._answers = 0
         return control
 
     def take_frames(

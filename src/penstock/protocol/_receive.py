@@ -15,7 +15,8 @@ from penstock.protocol._send import WHOLE_HEAD_BYTES, whole_head
 class Arrived(NamedTuple):
     """A batch that waits for its consumer: the offset of its first item, how many they are, their encoded array.
 
-    `whole` means one large `bytes` item in msgpack, whose `payload` is the item itself: it was copied once, out of the read buffer.
+    `whole` means one large `bytes` item in msgpack, whose `payload` is the item itself: it was copied once, out of the
+    read buffer.
     """
 
     first: int

@@ -27,8 +27,10 @@ BATCH_BYTES: Final = 64 * 1024
 WHOLE_BYTES: Final = 16 * 1024
 
 
-#: What stands before such an item: an array of one, a `bin` with a length of four bytes.
-WHOLE_HEAD: Final = b"\xdd\0\0\0\1\xc6"
+#: An array of one item, without the item.
+ONE_ITEM: Final = b"\xdd\0\0\0\1"
+#: What stands before one large `bytes` item: an array of one, a `bin` with a length of four bytes.
+WHOLE_HEAD: Final = ONE_ITEM + b"\xc6"
 WHOLE_HEAD_BYTES: Final = len(WHOLE_HEAD) + 4
 
 
@@ -150,6 +152,17 @@ class SendHalf:
             and self.pushed_bytes < self.limit.bytes
             and self.pushed_bytes - self.sent_bytes < self.rules.max_unsent_bytes
         )
+
+    def push_encoded(self, encoded: bytes) -> None:
+        """Push an item that is encoded already, the only one of its direction; `ResourceExhausted` when it is too large."""
+        size = len(self.layout.begin) + len(encoded)
+        if size > self.rules.max_item_bytes:
+            raise self._too_large(size)
+        self.batch += self.layout.begin
+        self.batch += encoded
+        self.count = 1
+        self.pushed += 1
+        self.pushed_bytes += size
 
     def push_whole(self, item: bytes) -> bool:
         """Push large `bytes` as a batch of their own, without a copy (msgpack only); else as `push`."""

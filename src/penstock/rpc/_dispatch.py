@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from penstock.codec import by_number
+from penstock.codec import UNENCODABLE, by_number
 from penstock.errors import (
     Aborted,
     Cancelled,
@@ -114,7 +114,9 @@ class Handling(Endpoint):
             self.source = RemoteSource(session, method.target, stream.receive, codec.decode_for(method.request))
             self.source.stream = stream
             self.source.bad_item = InvalidArgument
-        self.sink: RemoteSink[Any] = RemoteSink(session, stream, cast("SendHalf", stream.send), codec)
+        self.sink: RemoteSink[Any] | None = None
+        if method.streams_responses:
+            self.sink = RemoteSink(session, stream, cast("SendHalf", stream.send), codec)
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
         self.call = CallInfo(
             method.target, KINDS[method.kind], "callee", metadata=opened.metadata, deadline=deadline, peer=peer
@@ -138,7 +140,8 @@ class Handling(Endpoint):
             self.source.wake()
 
     def on_room(self) -> None:
-        self.sink.on_room()
+        if self.sink is not None:
+            self.sink.on_room()
 
     def on_ended(self, status: Status | None) -> None:
         if self.source is not None:
@@ -152,7 +155,8 @@ class Handling(Endpoint):
 
     def _leave(self, error: Exception) -> None:
         self._gone = error
-        self.sink.finish(error)
+        if self.sink is not None:
+            self.sink.finish(error)
         if self.source is not None:
             self.source.finish(error)
         self._stop()
@@ -174,18 +178,17 @@ class Handling(Endpoint):
         """Run the handler inside the interceptors and tell the caller how it ended."""
         self._started = True
         current.set(self.call)
-        error: StatusError | None = Aborted(f"{self._method.target}: the handler was stopped before it was done")
+        error: StatusError | None = None
+        done = False
         try:
             if self._dispatcher.interceptors:
-                result = await self._intercepted(handler, args, kwargs)
-            elif self._method.streams_responses:
-                await self._respond(handler, args, kwargs)
-                result = None
+                await self._intercepted(handler, args, kwargs)
+            elif self.sink is None:
+                await self._answer(await handler(*args, **kwargs))
             else:
-                result = await handler(*args, **kwargs)
-            if not self._method.streams_responses and self._gone is None:
-                self.sink.answer(result)
-            error = None
+                responses = handler(*args, **kwargs)
+                await self.sink.feed(await responses if self._method.awaited else responses)
+            done = True
         except asyncio.CancelledError:
             error = self._cancelled()
             if error is None:
@@ -195,28 +198,43 @@ class Handling(Endpoint):
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
             error = self._internal(raised)
         finally:
+            if not done and error is None:
+                error = Aborted(f"{self._method.target}: the handler was stopped before it was done")
             self._finish(error)
             self._peer.disown(self._task)
             # an error holds this frame by its traceback, and a cancelled task its error: neither may hold the call for longer
             del error, self._task
 
-    async def _intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def _intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run the handler inside the interceptors; they see how it ended before the caller does."""
         result = _NOTHING
         async with AsyncExitStack() as stack:
             await enter_all(stack, self._dispatcher.interceptors, self.call)
-            if self._method.streams_responses:
-                await self._respond(handler, args, kwargs)
-                result = None
+            responses = handler(*args, **kwargs)
+            if self.sink is None:
+                result = await responses
             else:
-                result = await handler(*args, **kwargs)
+                await self.sink.feed(await responses if self._method.awaited else responses)
+                result = None
         if result is _NOTHING:
             raise Aborted(f"{self._method.target}: an interceptor swallowed what the handler raised")
-        return result
+        if self.sink is None:
+            await self._answer(result)
 
-    async def _respond(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Send what the handler yields."""
-        responses = handler(*args, **kwargs)
-        await self.sink.feed(await responses if self._method.awaited else responses)
+    async def _answer(self, result: Any) -> None:
+        """Send the one response of a call."""
+        if self._gone is None:
+            session = self._peer.session
+            try:
+                encoded = by_number(self.stream.opened.codec).encode(result)
+            except UNENCODABLE as error:
+                raise TypeError(f"{self._method.target} returned what cannot travel: {error}") from error
+            if session.connection.answer(self.stream, encoded):
+                session.flush_for(session.unary_answers)
+            else:  # a caller that gives no credit to one item
+                sending = cast("SendHalf", self.stream.send)
+                self.sink = RemoteSink(session, self.stream, sending, by_number(self.stream.opened.codec))
+                await self.sink.send(result)
 
     def _finish(self, error: StatusError | None) -> None:
         """The handler is done: tell the caller, unless it has left."""
@@ -230,12 +248,14 @@ class Handling(Endpoint):
         stream.endpoint = NOBODY
         if self._gone is not None or stream.over:
             return
+        session = self._peer.session
         if error is not None:
-            self.sink.fail(error)
-            return
-        if self.source is not None:
-            self._peer.session.connection.stop(stream, Cancel(message="the handler has returned"))
-        self.sink.close()
+            session.connection.fail(stream, status_of(error))
+        elif self.sink is not None:
+            if self.source is not None:
+                session.connection.stop(stream, Cancel(message="the handler has returned"))
+            self.sink.close()
+        session.flush_soon()
 
     def _cancelled(self) -> StatusError | None:
         if self._gone is not None:

@@ -6,7 +6,7 @@ import msgspec
 
 from penstock.codec import Codec, Decode
 from penstock.errors import DeadlineExceeded, EndOfStream, StatusError, status_error
-from penstock.protocol import LONG_MESSAGE, Cancel, Open, ReceiveHalf, Status, WireStream
+from penstock.protocol import LONG_MESSAGE, Cancel, Open, ReceiveHalf, Status, WireStream, readable
 from penstock.rpc._options import CallOptions
 from penstock.session import Session
 
@@ -32,7 +32,7 @@ def error_of(status: Status) -> Exception:
 def cancel_of(error: BaseException) -> Cancel:
     """Tell the callee why its caller leaves."""
     if isinstance(error, StatusError):
-        return Cancel(error.code, error.reason, error.message[:LONG_MESSAGE])
+        return Cancel(error.code, error.reason, readable(error.message, LONG_MESSAGE))
     return Cancel()
 
 

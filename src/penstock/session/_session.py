@@ -180,7 +180,9 @@ class Session:
         for stream in self.connection.streams.all():
             stream.stop_sending()
             if stream.endpoint is not None:
-                stream.endpoint.on_lost(error.again())
+                twin = error.again()
+                twin.started = stream.begun  # what never left was surely never started
+                stream.endpoint.on_lost(twin)
 
     @property
     def has_data(self) -> bool:
@@ -229,7 +231,7 @@ class Session:
 
     def _on_ended(self, event: ev.Ended) -> None:
         endpoint = event.stream.endpoint
-        if event.stream.over:
+        if event.stream.over and not event.stream.callee:
             event.stream.endpoint = NOBODY  # or each call would be a cycle, and wait for the garbage collector
         endpoint.on_ended(event.status)
 

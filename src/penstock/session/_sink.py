@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
-from penstock.protocol import BATCH_BYTES, WHOLE_BYTES, SendHalf, Status, WireStream
+from penstock.protocol import BATCH_BYTES, WHOLE_BYTES, SendHalf, Status, WireStream, readable
 from penstock.session._source import state_of
 from penstock.streams import Pressure, Sink, Statistics, feeding, raised
 
@@ -100,13 +100,6 @@ class RemoteSink(Sink[T]):
             close = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
-
-    def answer(self, item: T) -> None:
-        """Send the one item of this direction and end it, both at once."""
-        self._encode(item)
-        self.outcome = StreamClosed("this side has ended its direction; nothing more can be sent")
-        self.session.connection.end(self.stream)
-        self.session.flush_for(self.session.unary_answers)
 
     def close(self) -> None:
         if self.outcome is None:
@@ -210,10 +203,10 @@ class RemoteSink(Sink[T]):
 
 def status_of(error: StatusError) -> Status:
     """Write an error as it travels. Details that cannot travel are told as text, or the caller would wait for ever."""
-    message = error.message[:MESSAGE_MAX].encode("utf-8", "backslashreplace").decode("utf-8")
+    message = readable(error.message, MESSAGE_MAX)
     details = error.details
     try:
         DETAILS(MSGPACK.encode(details))
     except (*UNENCODABLE, *UNDECODABLE):
-        details = {str(key): ascii(value) for key, value in details.items()}
+        details = {readable(str(key), MESSAGE_MAX): ascii(value) for key, value in details.items()}
     return Status(error.code, error.reason, message, details, error.started)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from penstock.codec import UNDECODABLE, Decode
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
-from penstock.protocol import ReceiveHalf, WireStream
+from penstock.protocol import Cancel, ReceiveHalf, WireStream
 from penstock.streams import Pressure, Source, Statistics, StreamState, raised
 
 if TYPE_CHECKING:
@@ -136,6 +136,9 @@ class RemoteSource(Source[T]):
 
     async def aclose(self) -> None:
         self.discard(StreamClosed("this source was closed; nothing more can be received"))
+        if self.stream is not None and not self.stream.over:
+            self.session.connection.stop(self.stream, Cancel(message="the handler has closed its stream of requests"))
+            self.session.flush_soon()
 
     def statistics(self) -> Statistics:
         half = self._half
@@ -203,6 +206,8 @@ class RemoteSource(Source[T]):
             size, self._pending_bytes = self._pending_bytes, 0
         if self.stream is not None and self.session.connection.consume(self.stream, items, size):
             self.session.flush_soon()
+            if self._pressure is not None:
+                self._pressure.set(False)
         return item
 
     def _refill(self) -> bool:
@@ -253,7 +258,7 @@ class RemoteSource(Source[T]):
             if self.stream is not None:
                 self.session.connection.discard(self.stream)
             self._pending_bytes = 0  # it was counted just now
-            return items
+            return items[:count]
 
     def _held(self) -> int:
         """Items of the chunk that were not handed out."""
