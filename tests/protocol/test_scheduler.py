@@ -24,7 +24,6 @@ class Line:
             self.scheduler.add(name, priority)
 
     def write(self, budget_bytes: int = WRITE_BYTES) -> None:
-        self.scheduler.begin()
         while budget_bytes > 0 and self.scheduler:
             name, priority = self.scheduler.next()
             size = self.streams[name][1]

@@ -51,6 +51,9 @@ class Desk:
     async def record(self, before: int, items: AsyncIterator[int], after: int = 7, *, name: str = "n") -> str:
         return f"{before} {[item async for item in items]} {after} {name}"
 
+    async def named_record(self, a: int = 1, *, items: AsyncIterator[int], b: int = 2) -> str:
+        return f"{a} {[item async for item in items]} {b}"
+
     async def mutable(self, items: list[int] = []) -> list[int]:  # noqa: B006 - as services are written
         return items
 
@@ -122,6 +125,19 @@ async def test_what_python_refuses_the_stub_refuses_without_asking_the_peer(pair
 )
 async def test_the_stream_of_requests_stands_among_the_arguments(pair, args, kwargs, result):
     assert await pair.stub(Desk).record(*args, **kwargs) == result
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "result"),
+    [((), {"items": [7]}, "1 [7] 2"), ((5,), {"items": [7]}, "5 [7] 2"), ((), {"b": 6, "items": [7], "a": 5}, "5 [7] 6")],
+)
+async def test_the_stream_of_requests_may_be_taken_by_name_only(pair, args, kwargs, result):
+    assert await pair.stub(Desk).named_record(*args, **kwargs) == result
+    with pytest.raises(TypeError, match="Desk/named_record"):
+        await pair.stub(Desk).named_record(5, [7])
+    call = pair.peer.open("Desk/named_record", 5, kind="client_streaming")
+    await call.send(7)
+    assert await call.close_and_receive() == "5 [7] 2"
 
 
 async def test_a_missing_stream_of_requests_is_named(pair):

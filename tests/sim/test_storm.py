@@ -1,4 +1,4 @@
-"""Everything at once, chosen by a seed: calls of all kinds in both directions that are cancelled, left, late, stuck or forgotten."""
+"""Everything at once, chosen by a seed: calls of all kinds, both ways, that are cancelled, left, late, stuck or forgotten."""
 
 from __future__ import annotations
 

@@ -120,6 +120,16 @@ async def test_a_batch_is_what_is_there_up_to_max_items(max_items, sizes):
     assert [item for batch in batches for item in batch] == list(range(7))
 
 
+async def test_a_source_is_its_own_iterator_too():
+    sink, source = penstock.pipe()
+    await sink.send_many([1, 2])
+    sink.close()
+    assert [await anext(source), await anext(source)] == [1, 2]
+    with pytest.raises(StopAsyncIteration):
+        await anext(source)
+    assert await anext(source, "nothing") == "nothing"
+
+
 async def test_a_batch_does_not_wait_for_more():
     sink, source = penstock.pipe(16)
     batches = source.batches(10)

@@ -66,10 +66,7 @@ async def _drain(server: Server, grace_s: float) -> None:
     busy = sum(peer.busy for peer in server.peers)
     if busy:
         tell(f"stopping: calls of {busy} peer{'s' * (busy > 1)} have {grace_s:g} s to end; once more stops at once")
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await server.aclose(grace_s)
-    if busy and loop.time() - began >= grace_s:
+    if not await server.aclose(grace_s):
         tell(f"stopped; what still ran after {grace_s:g} s was cancelled (--grace gives more time)")
 
 

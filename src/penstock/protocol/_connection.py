@@ -148,7 +148,8 @@ class Connection:
 
     def stop(self, stream: WireStream, cancel: Cancel) -> None:
         """Tell the caller that we want no more of its items; our answer goes on."""
-        if stream.sending == "open" and stream.receiving == "open":
+        if stream.sending == "open" and stream.receiving == "open" and not stream.stopped:
+            stream.stopped = True
             self.outbox.tell(FrameType.CANCEL, cancel, stream.id)
 
     def consume(self, stream: WireStream, items: int, size: int) -> bool:

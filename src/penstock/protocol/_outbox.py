@@ -102,7 +102,6 @@ class Outbox:
         `begin` is called before a stream's first frame, `finish` after its last.
         """
         scheduler = self._scheduler
-        scheduler.begin()
         while scheduler and budget_bytes > 0:
             stream, priority = scheduler.next()
             if not stream.has_frames():

@@ -41,22 +41,24 @@ class Scheduler(Generic[S]):
             self._count -= 1
 
     def next(self) -> tuple[S, int]:
-        """Take the stream whose turn it is, with its class. Only called when there is one."""
+        """Take the stream whose turn it is, with its class. Only called when there is one.
+
+        The most urgent class goes first while its quantum of this round lasts; then the round goes on where it was.
+        """
+        if self._classes[0] and self._deficits[0] > 0:
+            return self._take(0)
         while True:
             turn = self._turn
-            waiting = self._classes[turn]
-            if waiting and self._deficits[turn] > 0:
-                self._count -= 1
-                return waiting.popitem(last=False)[0], turn
+            if self._classes[turn] and self._deficits[turn] > 0:
+                return self._take(turn)
             self._turn = turn = (turn + 1) % len(QUANTA_BYTES)
             owed = self._deficits[turn] if self._classes[turn] else 0  # what an idle class owes is forgiven
             self._deficits[turn] = min(owed + QUANTA_BYTES[turn], QUANTA_BYTES[turn])
 
+    def _take(self, turn: int) -> tuple[S, int]:
+        self._count -= 1
+        return self._classes[turn].popitem(last=False)[0], turn
+
     def spent(self, priority: int, size: int) -> None:
         """Count what the stream just taken has sent."""
         self._deficits[priority] -= size
-
-    def begin(self) -> None:
-        """A new write begins: the most urgent class goes first while its quantum of this round lasts."""
-        if self._classes[0] and self._deficits[0] > 0:
-            self._turn = 0

@@ -31,6 +31,7 @@ class WireStream:
         "receiving",
         "send",
         "sending",
+        "stopped",
     )
 
     def __init__(self, opened: Open, *, callee: bool) -> None:
@@ -43,6 +44,7 @@ class WireStream:
         self.sending = self.receiving = "idle"
         self.ready = False
         self.over = False
+        self.stopped = False
         self.endpoint: Any = None
         self._opening: bytes | None = None
         self._ending: bytes | None = None

@@ -166,8 +166,11 @@ class Handling(Endpoint):
         self._stop()
 
     def _stop(self) -> None:
-        """Cancel the task; one that has not begun will never come to say that it is over."""
-        self._task.cancel()
+        """Cancel the task, once, for its clean-up is not to be interrupted; one that has not begun never says that it is over."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if not self._task.cancelling():
+            self._task.cancel()
         if not self._started:
             self._task.add_done_callback(self._peer.disown)
             self._finish(self._cancelled())

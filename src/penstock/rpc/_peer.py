@@ -167,7 +167,8 @@ class Peer:
     async def wait_idle(self) -> None:
         """Wait until no handler runs and everything they sent has been handed to the system. Safe to cancel."""
         while self._tasks:
-            await asyncio.wait(self._tasks)
+            done, _running = await asyncio.wait(self._tasks)
+            self._tasks -= done  # a handler that was cancelled before it began does not say that it is over
         await self.session.wait_written()
 
     async def aclose(self) -> None:
@@ -175,7 +176,8 @@ class Peer:
         self.closing = True
         try:
             for task in self._tasks:
-                task.cancel()
+                if not task.cancelling():  # else it is cleaning up
+                    task.cancel()
             if self._tasks:
                 _done, stuck = await asyncio.wait(self._tasks, timeout=CLEANUP_S)
                 for task in stuck:

@@ -43,11 +43,13 @@ class Server:
         """Wait until the server is closed. Safe to cancel."""
         await self._closed.wait()
 
-    async def aclose(self, grace_s: float = GRACE_S) -> None:
+    async def aclose(self, grace_s: float = GRACE_S) -> bool:
         """Drain and close: no new connections, no new calls; calls that run have `grace_s` seconds, then they are cancelled.
 
-        Peers, handlers and iterators are told at once (`CallInfo.draining`). Idempotent. Cancelling it cuts the grace short.
+        Peers, handlers and iterators are told at once (`CallInfo.draining`). Return whether every call ended by itself.
+        Idempotent. Cancelling it cuts the grace short.
         """
+        late: set[asyncio.Task[None]] = set()
         try:
             for listener in self._listeners:
                 await listener.aclose()
@@ -63,6 +65,7 @@ class Server:
         finally:
             await asyncio.gather(*(peer.aclose() for peer in set(self.peers)))
             self._closed.set()
+        return not late
 
     def _take(self) -> Session:
         """A link arrives."""

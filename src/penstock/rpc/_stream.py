@@ -137,7 +137,11 @@ class Stream(RemoteSource[T]):
         """The callee wants no more items."""
         if self.sink is not None:
             self.sink.finish(StreamCancelled(f"{self.target}: the callee wants no more items. {why}".rstrip()))
-        if self._pump is not None:
+        self._stop_pump()
+
+    def _stop_pump(self) -> None:
+        """Stop the request stream, once: the clean-up of its generator is not to be interrupted."""
+        if self._pump is not None and not self._pump.cancelling():
             self._pump.cancel()
 
     def leave(self, error: Exception) -> None:
@@ -161,8 +165,7 @@ class Stream(RemoteSource[T]):
         if self.sink is not None:
             over = StreamCancelled(f"{self.target}: the call has ended") if isinstance(outcome, EndOfStream) else outcome
             self.sink.finish(over)
-        if self._pump is not None:
-            self._pump.cancel()
+        self._stop_pump()
         if self._begun is not None and not self._begun.done():
             self._begun.set_result(None)
         if self._over is None:
