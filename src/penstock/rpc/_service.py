@@ -24,6 +24,8 @@ _STREAMS: Final = (
     collections.abc.AsyncIterable,
     collections.abc.AsyncGenerator,
 )
+#: The place of a request stream that is taken by name only: after every other argument.
+_BY_NAME: Final = 1 << 30
 KINDS: Final = ("unary", "client_streaming", "server_streaming", "bidirectional")
 
 
@@ -136,7 +138,7 @@ def _parameters(where: str, function: Any, hints: Mapping[str, Any]) -> tuple[li
         if stream is not None:
             raise TypeError(f"{where}: parameter `{parameter.name}` is a second stream; a call carries one each way")
         check_type(items, f"{where}: the items of parameter `{parameter.name}`")
-        request, stream = items, (index, parameter.name)
+        request, stream = items, (_BY_NAME if parameter.kind is parameter.KEYWORD_ONLY else index, parameter.name)
     return found, request, stream
 
 
