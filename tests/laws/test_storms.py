@@ -75,6 +75,18 @@ def test_opening_and_cancelling_without_reading_breaks_rule_10_5():
     assert len(made.connection.streams) <= 1
 
 
+def test_small_answers_that_are_not_read_break_rule_10_5():
+    made = side()
+    seen = []
+    for stream_id in range(1, 70_000, 2):
+        seen = made.feed(open_frame(stream_id, 0))
+        if rule_of(seen) is not None:
+            break
+        assert made.connection.answer(seen[0].stream, b"\x01")
+    assert rule_of(seen) == "10.5"
+    assert stream_id <= 3 + 2 * MAX_CONTROL_FRAMES
+
+
 def test_answers_to_calls_that_were_cancelled_are_not_kept_for_who_does_not_read():
     made = side()
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from penstock.errors import PenstockError, ResourceExhausted, Unavailable
+from penstock.errors import InvalidArgument, PenstockError, ResourceExhausted, Unavailable
 from penstock.protocol import Cancel, Grant, ReceiveHalf, Status, events
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, FrameType, GoAway, Ping
 from penstock.protocol._outbox import MAX_CONTROL_FRAMES
@@ -67,6 +67,15 @@ def test_a_call_over_a_limit_of_the_peer_is_refused_here_and_the_connection_live
     assert made.frames() == []
     assert made.connection.streams.ours == 1
     assert not caught.value.started
+
+
+@pytest.mark.parametrize("changes", [{"target": "S/\udcff"}, {"metadata": {"a": "\udcff"}}])
+def test_a_call_that_cannot_be_written_is_refused_here_and_leaves_nothing(changes):
+    made = side("client")
+    with pytest.raises(InvalidArgument):
+        made.call(**changes)
+    assert made.connection.streams.ours == 0
+    assert made.frames() == []
 
 
 def test_accept_tells_the_window_of_the_requests():

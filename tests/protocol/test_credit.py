@@ -54,30 +54,61 @@ def test_a_window_that_was_set_is_kept_exactly():
         assert (told.items - told.consumed, told.bytes - grant.consumed_bytes) == (4, 100)
 
 
-def test_a_window_that_limits_a_consumer_that_keeps_up_doubles_to_its_largest():
-    grant = Grant(4, 1000, 64, 1000)
+def test_a_window_that_limits_a_consumer_that_keeps_up_doubles_once_a_round_trip_to_its_largest():
+    grant = Grant(4, 1_000_000, 64, 1_000_000)
     windows = []
-    for now_s in range(7):
-        grant.consume(grant.window_items // 2, 0)
-        told = grant.tell(now_s * 0.1, 1.0)
+    for round_trip in range(7):
+        grant.consume(grant.window_items, 0)
+        told = grant.tell(1.0 + round_trip * 0.1, 0.1)
         windows.append(told.items - told.consumed)
     assert windows == [4, 8, 16, 32, 64, 64, 64]
 
 
+def test_a_burst_is_not_taken_for_a_rate():
+    grant = Grant(4, 1_000_000, 64, 1_000_000)
+    grant.consume(4, 0)
+    grant.tell(1.0, 0.0001)
+    for moment in range(1, 50):
+        grant.consume(2, 0)
+        grant.tell(1.0 + moment * 1e-6, 0.0001)
+    assert grant.window_items == 4
+
+
 def test_a_window_does_not_grow_for_a_consumer_that_is_slower_than_the_line():
     grant = Grant(4, 1000, 64, 64000)
-    for now_s in range(10):
+    for now_s in range(1, 10):
         grant.consume(2, 500)
-        assert grant.tell(now_s * 10.0, 1.0).items == grant.consumed_items + 4
+        assert grant.tell(now_s * 10.0, 0.1).items == grant.consumed_items + 4
     assert grant.window_bytes == 1000
 
 
-def test_items_and_bytes_grow_each_for_itself():
-    grant = Grant(4, 1_000_000, 64, 2_000_000)
-    for now_s in range(3):
-        grant.consume(4, 10)
-        grant.tell(now_s * 0.1, 1.0)
-    assert (grant.window_items, grant.window_bytes) == (16, 1_000_000)
+def test_a_window_in_bytes_fills_its_path_and_no_more():
+    """10 MB/s over 100 ms: a megabyte on the way, so the window grows while it holds less than two."""
+    grant = Grant(1_000_000, 100_000, 1_000_000, 100_000_000)
+    for step in range(1, 200):
+        grant.consume(1, 200_000)
+        grant.tell(1.0 + step * 0.02, 0.1)
+    assert 2_000_000 <= grant.window_bytes < 4_000_000
+
+
+def test_a_window_in_bytes_follows_many_small_items_up_to_a_megabyte():
+    grant = Grant(4, 1_000, 64, 100_000_000)
+    for step in range(1, 20):
+        grant.consume(grant.window_items, grant.window_items * 100_000)
+        grant.tell(1.0 + step * 0.1, 0.1)
+        if grant.window_items == 64:
+            break
+    assert grant.window_bytes >= MANY_ITEMS_BYTES
+
+
+@pytest.mark.parametrize(("round_trip_s", "grows"), [(0.0001, False), (0.1, True)])
+def test_a_stream_that_yields_keeps_its_window_on_a_short_path(round_trip_s, grows):
+    grant = Grant(4, 1_000_000, 64, 1_000_000)
+    grant.yields = True
+    for step in range(1, 6):
+        grant.consume(10_000, 0)
+        grant.tell(1.0 + step * 0.1, round_trip_s)
+    assert (grant.window_items > 4) is grows
 
 
 def test_credit_stays_below_the_largest_number():

@@ -136,6 +136,7 @@ def test_a_caller_that_cancels_ends_the_stream_at_once():
     (cancelled,) = made.feed(frame(CANCEL, Cancel(4, "deadline_exceeded", "late"), stream=1))
     assert cancelled == events.CallCancelled(stream, Cancel(4, "deadline_exceeded", "late"))
     assert stream.over
+    assert not stream.has_frames()
     assert made.frames() == []
 
 

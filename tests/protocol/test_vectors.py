@@ -140,6 +140,27 @@ def test_the_made_parts_of_the_page_are_up_to_date():
     assert made_anew(text) == text, "python -m tests.protocol.make_vectors"
 
 
+def _fields_on_the_page() -> dict[str, list[str]]:
+    """Read the tables of fields: the types of a table's heading, and the names of its rows."""
+    found: dict[str, list[str]] = {}
+    kinds: list[str] = []
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("| # | field of "):
+            kinds = re.findall(r"`(\w+)`", line)
+            found |= {kind: [] for kind in kinds}
+        elif not line.startswith("|"):
+            kinds = []
+        elif row := re.match(r"\| (\d+) \| (\w+) \|", line):
+            for kind in kinds:
+                assert int(row[1]) == len(found[kind])
+                found[kind].append(row[2])
+    return found
+
+
+def test_the_fields_on_the_page_are_those_of_the_code():
+    assert _fields_on_the_page() == {FrameType(kind).name: list(body.__struct_fields__) for kind, body in BODIES.items()}
+
+
 def _numbered() -> set[str]:
     return set(re.findall(r"^\*\*(\d+\.\d+)\*\*", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
 

@@ -75,12 +75,19 @@ CONTROL: Final[list[tuple[str, int, int, int, Body]]] = [
     ("RESUMED", FrameType.RESUMED, 0, 0, Resumed(0, bytes(range(16, 32)), [(1, 17)])),
     ("RESUMED, refused", FrameType.RESUMED, 0, 0, Resumed(9, message="this server keeps no session to resume")),
 ]
+_TWICE: Final = frame(
+    FrameType.OPEN,
+    b"\x97" + b"".join(map(encode, ["S/m", 2, 0, 1, 1, None])) + b"\x82\xa1a\xa11\xa1a\xa12",
+    flags=LAST,
+    stream=3,
+)
 #: Bodies that another version may write: read, never written by this one.
 OTHER_VERSIONS: Final[list[tuple[str, bytes]]] = [
     ("PING with fields behind the known ones", frame(FrameType.PING, encode([7, "new", {"a": 1}]))),
     ("CANCEL without any field", frame(FrameType.CANCEL, encode([]), stream=3)),
     ("STATUS with a code only", frame(FrameType.STATUS, encode([13]), stream=3)),
     ("OPEN with the first five fields only", frame(FrameType.OPEN, encode(["S/m", 2, 0, 1, 1]), flags=LAST, stream=3)),
+    ("OPEN with a key twice in its metadata: the last counts", _TWICE),
     ("a number written longer than it needs", frame(FrameType.PING, b"\x91\xcf" + (7).to_bytes(8, "big"))),
     ("PING that says it may be ignored", frame(FrameType.PING, Ping(1), flags=IGNORABLE)),
 ]

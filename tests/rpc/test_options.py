@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 import penstock
 from penstock.rpc import CallOptions
+from penstock.testing import SimulatedNetwork
 from tests.rpc.kit import linked, rest
 
 
@@ -122,18 +124,25 @@ async def test_both_bounds_hold_together(pair, service):
     await stream.aclose()
 
 
-async def test_a_buffer_that_nobody_set_starts_at_the_window_and_grows_only_for_a_consumer_that_keeps_up(pair, service):
+async def test_a_buffer_that_nobody_set_starts_at_the_window_and_grows_only_for_a_consumer_that_keeps_up(service):
     window = penstock.Settings().window_items
-    stalled = pair.stub(Service).watch(1)
-    await rest()
-    assert service.produced == window
-    fast = pair.stub(Service).watch(1)
-    for _ in range(100 * window):
-        await fast.receive()
-    assert fast.statistics().buffer_size > window
-    assert stalled.statistics().buffer_size == window
-    await stalled.aclose()
-    await fast.aclose()
+    with SimulatedNetwork(1, latency_s=(0.02, 0.02)):
+        async with linked(service, url="sim://server") as pair:
+            stalled = pair.stub(Service).watch(1)
+            await asyncio.sleep(1)
+            assert service.produced == window
+            fast = pair.stub(Service).watch(1)
+            for _ in range(100 * window):
+                await fast.receive()
+            assert fast.statistics().buffer_size > window
+            slow = pair.stub(Service).watch(1)
+            for _ in range(2 * window):
+                await slow.receive()
+                await asyncio.sleep(0.01)
+            assert slow.statistics().buffer_size == stalled.statistics().buffer_size == window
+            for stream in (stalled, fast, slow):
+                await stream.aclose()
+            await asyncio.sleep(0.1)
 
 
 async def test_a_service_method_named_like_an_option_is_still_a_method():

@@ -11,7 +11,7 @@ from typing import cast
 
 from penstock.errors import InvalidArgument, ProtocolError, ResourceExhausted, Unavailable
 from penstock.protocol import _events as ev
-from penstock.protocol._credit import LIMITING_ROUND_TRIPS_BULK, Grant, Limit
+from penstock.protocol._credit import Grant, Limit
 from penstock.protocol._frames import (
     ITEMS_HEADER,
     ITEMS_PREFIX_BYTES,
@@ -70,8 +70,7 @@ class Connection:
         if self.streams.ours >= peer.max_streams:
             raise ResourceExhausted(f"the peer takes {peer.max_streams} open streams on one connection", started=False)
         stream = WireStream(opened, callee=False)
-        if opened.priority == Priority.BULK:
-            receive.grant.round_trips = LIMITING_ROUND_TRIPS_BULK
+        receive.grant.yields = opened.priority == Priority.BULK
         if opened.streams_requests:
             stream.send = self.send_half(peer, Limit(), opened.codec)
         stream.receive = receive
@@ -99,8 +98,7 @@ class Connection:
         """Tell the caller that its call was begun. `grant` is how far its items may go, None when its kind has none."""
         stream.sends(FrameType.ACCEPT)
         if grant is not None:
-            if stream.priority == Priority.BULK:
-                grant.round_trips = LIMITING_ROUND_TRIPS_BULK
+            grant.yields = stream.priority == Priority.BULK
             stream.receive = ReceiveHalf(grant)
             if stream.receiving == "ended":
                 stream.receive.final = 0

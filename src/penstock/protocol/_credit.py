@@ -12,14 +12,23 @@ Sent but not consumed is never more than the window: granted = consumed when it 
 
 from __future__ import annotations
 
+from typing import Final
+
 from penstock.errors import ProtocolError
 from penstock.protocol._frames import MAX_NUMBER, Credit
 from penstock.protocol._settings import Settings
 
-#: A window is what limits the consumer when half of it is consumed in less than this many round trips. What is in the window
-#: stands in front of everybody else's items on the way, so a `bulk` stream gets one that just fills its path.
-LIMITING_ROUND_TRIPS = 4.0
-LIMITING_ROUND_TRIPS_BULK = 1.0
+#: A window that nobody set doubles while it holds less than this many round trips of what is consumed. What is in it stands in
+#: front of everybody else's items on the way, so in bytes it fills its path and no more …
+LIMITING_ROUND_TRIPS_BYTES: Final = 2.0
+#: … but many small items weigh little, and a turn of the event loop at either end takes longer than a short round trip.
+LIMITING_ROUND_TRIPS_ITEMS: Final = 32.0
+#: How far a window in bytes follows one in items.
+MANY_ITEMS_BYTES: Final = 1024 * 1024
+#: The windows of a `bulk` stream stay as they are on a shorter path than this: 256 KiB a millisecond are two gigabits a second.
+SHORT_PATH_S: Final = 0.001
+#: What is consumed is measured over at least this long: consumers take what is there in bursts, a turn of the loop at a time.
+EPOCH_S: Final = 0.005
 
 
 class Limit:
@@ -44,10 +53,15 @@ class Limit:
 
 
 class Grant:
-    """How far the peer may send. A window that was set is kept exactly; one that was not doubles while it is the limit."""
+    """How far the peer may send. A window that was set is kept exactly; one that was not doubles while it is the limit.
+
+    `yields` is for a `bulk` stream, whose window grows no further than its path needs.
+    """
 
     __slots__ = (
-        "_told_at_s",
+        "_epoch_bytes",
+        "_epoch_items",
+        "_epoch_s",
         "_told_bytes",
         "_told_items",
         "bytes",
@@ -56,20 +70,21 @@ class Grant:
         "items",
         "max_window_bytes",
         "max_window_items",
-        "round_trips",
         "window_bytes",
         "window_items",
+        "yields",
     )
 
     def __init__(self, window_items: int, window_bytes: int, max_window_items: int = 0, max_window_bytes: int = 0) -> None:
-        self.round_trips = LIMITING_ROUND_TRIPS
+        self.yields = False
         self.window_items = window_items
         self.window_bytes = window_bytes
         self.max_window_items = max(window_items, max_window_items)
         self.max_window_bytes = max(window_bytes, max_window_bytes)
         self.consumed_items = self.consumed_bytes = 0
         self._told_items = self._told_bytes = 0
-        self._told_at_s: float | None = None
+        self._epoch_s = 0.0
+        self._epoch_items = self._epoch_bytes = 0
         self.items = window_items
         self.bytes = window_bytes
 
@@ -88,16 +103,24 @@ class Grant:
 
     def tell(self, now_s: float, round_trip_s: float) -> Credit:
         """Return what to tell the peer now, with a larger window if that is what limits."""
-        if self._told_at_s is not None and now_s - self._told_at_s < self.round_trips * round_trip_s:
-            if self.consumed_items - self._told_items >= self.window_items // 2:
-                self.window_items = min(self.window_items * 2, self.max_window_items)
-            if self.consumed_bytes - self._told_bytes >= self.window_bytes // 2:
-                self.window_bytes = min(self.window_bytes * 2, self.max_window_bytes)
-        self._told_at_s = now_s
+        elapsed_s = now_s - self._epoch_s
+        if elapsed_s >= max(round_trip_s, EPOCH_S):
+            if self._epoch_s > 0 and not (self.yields and round_trip_s < SHORT_PATH_S):
+                self._grow(round_trip_s / elapsed_s)
+            self._epoch_s, self._epoch_items, self._epoch_bytes = now_s, self.consumed_items, self.consumed_bytes
         self._told_items, self._told_bytes = self.consumed_items, self.consumed_bytes
         self.items = min(self.consumed_items + self.window_items, MAX_NUMBER)
         self.bytes = min(self.consumed_bytes + self.window_bytes, MAX_NUMBER)
         return Credit(self.items, self.bytes, self.consumed_items)
+
+    def _grow(self, share: float) -> None:
+        """Double what limits; `share` of what was consumed in this epoch was consumed in one round trip."""
+        if (self.consumed_items - self._epoch_items) * share * LIMITING_ROUND_TRIPS_ITEMS > self.window_items:
+            self.window_items = min(self.window_items * 2, self.max_window_items)
+            as_many_bytes = self.window_items * self.consumed_bytes // self.consumed_items
+            self.window_bytes = max(self.window_bytes, min(as_many_bytes, MANY_ITEMS_BYTES, self.max_window_bytes))
+        if (self.consumed_bytes - self._epoch_bytes) * share * LIMITING_ROUND_TRIPS_BYTES > self.window_bytes:
+            self.window_bytes = min(self.window_bytes * 2, self.max_window_bytes)
 
 
 def grant_for(settings: Settings, items: int | None, bytes_: int | None) -> Grant:
