@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from penstock.errors import ProtocolError
 from penstock.protocol import MAX_NUMBER, Grant, Limit, Settings, grant_for, grant_wished
+from penstock.protocol._credit import MANY_ITEMS_BYTES
 from penstock.protocol._frames import Credit
 
 
@@ -59,7 +60,7 @@ def test_a_window_that_limits_a_consumer_that_keeps_up_doubles_once_a_round_trip
     windows = []
     for round_trip in range(7):
         grant.consume(grant.window_items, 0)
-        told = grant.tell(1.0 + round_trip * 0.1, 0.1)
+        told = grant.tell(1.0 + round_trip * 0.125, 0.125)
         windows.append(told.items - told.consumed)
     assert windows == [4, 8, 16, 32, 64, 64, 64]
 
@@ -95,7 +96,7 @@ def test_a_window_in_bytes_follows_many_small_items_up_to_a_megabyte():
     grant = Grant(4, 1_000, 64, 100_000_000)
     for step in range(1, 20):
         grant.consume(grant.window_items, grant.window_items * 100_000)
-        grant.tell(1.0 + step * 0.1, 0.1)
+        grant.tell(1.0 + step * 0.125, 0.125)
         if grant.window_items == 64:
             break
     assert grant.window_bytes >= MANY_ITEMS_BYTES

@@ -23,7 +23,7 @@ class Scheduler(Generic[S]):
 
     def __init__(self) -> None:
         self._classes: tuple[OrderedDict[S, None], ...] = tuple(OrderedDict() for _ in QUANTA_BYTES)
-        self._deficits = list(QUANTA_BYTES)
+        self._deficits: list[int] = list(QUANTA_BYTES)
         self._turn = 0
         self._count = 0
 

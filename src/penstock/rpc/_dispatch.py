@@ -166,7 +166,7 @@ class Handling(Endpoint):
         self._stop()
 
     def _stop(self) -> None:
-        """Cancel the task, once, for its clean-up is not to be interrupted; one that has not begun never says that it is over."""
+        """Cancel the task, once: its clean-up is not to be interrupted. One that has not begun never says that it is over."""
         if self._deadline is not None:
             self._deadline.cancel()
         if not self._task.cancelling():
