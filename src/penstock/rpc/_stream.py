@@ -28,7 +28,7 @@ from penstock.rpc._context import CallInfo, enter_all, inherited_deadline
 from penstock.rpc._request import Request, cancel_of, error_of, open_stream
 from penstock.rpc._service import KINDS
 from penstock.session import Endpoint, RemoteSink, RemoteSource
-from penstock.streams import as_failure
+from penstock.streams import as_failure, forgotten
 
 if TYPE_CHECKING:
     from penstock.rpc._peer import Peer
@@ -183,7 +183,7 @@ class Stream(RemoteSource[T]):
 
     def __del__(self) -> None:
         if hasattr(self, "call"):  # not when it could not even begin
-            self.cancel()
+            forgotten(self.session.loop, self.cancel)
 
 
 class _Watch(Endpoint):

@@ -16,6 +16,7 @@ All decisions are taken without waiting (`_take`, `send_nowait`); the coroutines
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from types import TracebackType
@@ -70,6 +71,20 @@ def raised(outcome: Exception, origin: TracebackType | None) -> Exception:
     if isinstance(outcome, EndOfStream | StreamClosed):
         return type(outcome)(*outcome.args)
     return outcome.with_traceback(origin)
+
+
+def forgotten(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
+    """Do what follows from an end that everybody has forgotten, on its loop: the collector may notice it in any thread."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if loop is None or running is loop:
+        action()
+    elif loop.is_running():
+        loop.call_soon_threadsafe(action)
+    elif not loop.is_closed():
+        action()
 
 
 class Source(ABC, Generic[T_co]):

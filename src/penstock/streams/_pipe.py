@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, raised
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, forgotten, raised
 from penstock.streams._watch import Pressure
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def pipe(buffer_size: int = 16) -> tuple[Sink[Any], Source[Any]]:
 class _Pipe(Generic[T]):
     """The state both ends share."""
 
-    __slots__ = ("buffer", "consumer", "origin", "outcome", "pressure", "reserved", "senders", "sent", "size", "state")
+    __slots__ = ("buffer", "consumer", "loop", "origin", "outcome", "pressure", "reserved", "senders", "sent", "size", "state")
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -45,6 +45,7 @@ class _Pipe(Generic[T]):
         self.reserved = 0
         self.senders: deque[asyncio.Future[None]] = deque()
         self.consumer: asyncio.Future[None] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # of whoever waits
         self.state: StreamState = "open"
         self.outcome: Exception | None = None
         self.origin: TracebackType | None = None
@@ -75,7 +76,8 @@ class _Pipe(Generic[T]):
 
     async def room(self) -> None:
         """Wait for room for one item; on return it is the caller's, who must fill it before it awaits again."""
-        waiter = asyncio.get_running_loop().create_future()
+        self.loop = asyncio.get_running_loop()
+        waiter = self.loop.create_future()
         self.senders.append(waiter)
         self.pressure.set(True)
         try:
@@ -179,8 +181,10 @@ class PipeSink(Sink[T]):
         self._pipe.pressure.watch(on_change)
 
     def __del__(self) -> None:
-        if self._pipe.state == "open":
-            self.fail(Aborted("the sink of this stream was dropped without close() or fail()"))
+        shared = self._pipe
+        if shared.state == "open":
+            dropped = Aborted("the sink of this stream was dropped without close() or fail()")
+            forgotten(shared.loop, lambda: shared.finish("failed", dropped))
 
     def __repr__(self) -> str:
         return f"<Sink {describe(self.statistics())}>"
@@ -228,7 +232,8 @@ class PipeSource(Source[T]):
         shared = self._pipe
         if shared.consumer is not None:
             raise Busy("another task is receiving from this source; a stream has one receiver")
-        shared.consumer = waiter = asyncio.get_running_loop().create_future()
+        shared.loop = asyncio.get_running_loop()
+        shared.consumer = waiter = shared.loop.create_future()
         try:
             await waiter
         finally:
@@ -245,7 +250,7 @@ class PipeSource(Source[T]):
         self._pipe.pressure.watch(on_change)
 
     def __del__(self) -> None:
-        self._pipe.cancel()
+        forgotten(self._pipe.loop, self._pipe.cancel)
 
     def __repr__(self) -> str:
         return f"<Source {describe(self.statistics())}>"
