@@ -106,3 +106,14 @@ def test_a_plain_client_of_an_encrypted_server_is_told(start, run, announced, sh
     done = run("call", url.replace("tls:", "tcp:"), "Prices/quote", '"A"')
     assert done.returncode == 78
     assert "a tls:// server, perhaps" in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["call"], ["serve"], ["describe"], ["demo"]])
+def test_the_examples_of_a_help_stand_in_lines_of_their_own(command: list[str]) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "penstock", *command, "--help"], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+    assert "\\b" not in told
+    examples = [line for line in told.splitlines() if line.startswith("  penstock ")]
+    assert all(line.count("penstock ") == 1 for line in examples)
+    assert examples or command not in ([], ["call"])

@@ -75,14 +75,14 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
 @click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version.")
 def commands() -> None:
-    r"""Typed streams under backpressure, from the command line.
+    """Typed streams under backpressure, from the command line.
 
     \b
     penstock serve shop.py:Prices                     serve a class
     penstock describe tcp://127.0.0.1:7700            what is there
     penstock call tcp://127.0.0.1:7700 Prices/watch '"AAPL"' | head -3
     penstock demo                                     two processes, live
-    """
+    """  # noqa: D301 - click wants the character, not the backslash
 
 
 # ── options that several commands have ────────────────────────────────────────────────────────────────────────────────
@@ -164,7 +164,7 @@ def _options(given: dict[str, Any]) -> CallOptions:
 @click.option("--pretty", is_flag=True, help="Indent the JSON.")
 @tls_options
 def call(url: str, method: str, argument: str | None, **given: Any) -> int:
-    r"""Call a method of any kind, with JSON in and out.
+    """Call a method of any kind, with JSON in and out.
 
     JSON is the argument: an object whose keys are all names of parameters gives them by name, an array gives several
     parameters by place, anything else is the one argument; - reads it from standard input. bytes are written as base64.
@@ -176,7 +176,7 @@ def call(url: str, method: str, argument: str | None, **given: Any) -> int:
     penstock call tcp://127.0.0.1:7700 Prices/quote '"AAPL"'
     penstock call tcp://127.0.0.1:7700 Prices/watch '{"symbol": "AAPL"}' --buffer-size 8
     penstock call tcp://127.0.0.1:7700 Prices/record < prices.ndjson
-    """
+    """  # noqa: D301 - click wants the character, not the backslash
     from penstock.cli._call import Wanted
     from penstock.cli._call import call as make_call
 
