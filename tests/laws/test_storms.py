@@ -10,7 +10,7 @@ import pytest
 from penstock.errors import ProtocolError
 from penstock.protocol import Cancel, Grant, events
 from penstock.protocol._compression import decompress
-from penstock.protocol._frames import LAST, MORE, Credit, End, FrameType, GoAway, Ping
+from penstock.protocol._frames import LAST, MORE, Accept, Credit, End, FrameType, GoAway, Ping
 from penstock.protocol._outbox import MAX_CONTROL_FRAMES
 from tests.protocol.bad_inputs import control, deflated, nested
 from tests.protocol.kit import Side, frame, hello, items_frame, open_frame, push, rule_of, side
@@ -111,17 +111,34 @@ def test_beginning_messages_and_never_finishing_them_breaks_rule_10_4():
     assert (rule_of(seen), stream_id) == ("10.4", 21)
 
 
-def test_unfinished_messages_of_all_streams_together_break_rule_10_4():
+def test_a_fragment_too_many_over_all_streams_ends_its_stream_and_no_other():
     made = side(max_buffered_bytes=100_000)
     total, seen = 0, []
     for stream_id in range(1, 99, 2):
         made.answer(stream_id, 3)
+        made.write()
         seen = made.feed(items_frame(stream_id, 0, payload=bytes(9000), count=1, flags=MORE))
         if seen:
             break
         total += 9000
-    assert rule_of(seen) == "10.4"
     assert 91_000 < total <= 100_000
+    (cancelled,) = seen
+    assert (cancelled.stream.id, cancelled.cancel.code, cancelled.stream.over) == (stream_id, 8, True)
+    (told,) = made.frames()
+    assert (told.kind, told.stream) == ("STATUS", stream_id)
+    assert made.feed(items_frame(stream_id, 0, payload=bytes(9000), count=1)) == []
+    assert not made.connection.failed
+
+
+def test_a_caller_gives_up_the_call_whose_answer_is_a_fragment_too_many():
+    made = side("client", max_buffered_bytes=1000, max_item_bytes=100_000)
+    stream = made.call(2)
+    made.feed(frame(FrameType.ACCEPT, Accept(0, 0, 0, 0), stream=1))
+    made.write()
+    (ended,) = made.feed(items_frame(1, 0, payload=bytes(2000), count=1, flags=MORE))
+    assert (ended.stream, ended.status.code) == (stream, 8)
+    (told,) = made.frames()
+    assert (told.kind, told.stream) == ("CANCEL", 1)
 
 
 def test_fragments_and_then_cancel_leave_nothing_behind():

@@ -18,6 +18,7 @@ from penstock.protocol._frames import (
     LAST,
     MAX_NUMBER,
     MORE,
+    Cancel,
     FrameType,
     GoAway,
     Hello,
@@ -136,6 +137,9 @@ class Inbound:
         limit_bytes = self._c.settings.max_item_bytes + BATCH_BYTES
         arrived = _whole_bytes(offset, count, part) if plain_bytes and len(part) <= limit_bytes else None
         if arrived is None:
+            if (flags & MORE or stream_id in self._batches) and self._batches.is_full(part):
+                self._give_up(stream, events)
+                return
             payload = _whole(self._batches, stream_id, flags, (offset, count, flags & ~MORE), part)
             if payload is None:
                 return
@@ -149,6 +153,19 @@ class Inbound:
         if flags & LAST:
             half.final = half.arrived
             self._ended(stream, None, events)
+
+    def _give_up(self, stream: WireStream, events: list[ev.Event]) -> None:
+        """End one stream rather than the connection: too many large items arrive in fragments at once (rule 10.4)."""
+        limit = self._c.settings.max_buffered_bytes
+        status = Status(8, "resource_exhausted", f"over {limit} bytes in unfinished items (Settings.max_buffered_bytes)")
+        if stream.callee:
+            self._c.outbox.tell(FrameType.STATUS, status, stream.id)
+            stream.sending = "closed"
+            self._c.remove(stream)
+            events.append(ev.CallCancelled(stream, Cancel(8, status.reason, status.message)))
+        else:
+            self._c.cancel(stream, Cancel(8, status.reason, status.message))
+            events.append(ev.Ended(stream, status))
 
     # ── frames of a stream ────────────────────────────────────────────────────────────────────────────────────────────
 

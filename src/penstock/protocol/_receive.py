@@ -99,6 +99,10 @@ class Reassembly:
     def __contains__(self, stream_id: int) -> bool:
         return stream_id in self._parts
 
+    def is_full(self, part: memoryview) -> bool:
+        """Whether this fragment would be too much, over all unfinished messages together."""
+        return self._total_bytes + len(part) > self._max_total_bytes
+
     def add(self, stream_id: int, key: tuple[int, int, int], part: memoryview) -> bytearray:
         """Add a fragment and return what is there. `key` is what all fragments of a message have in common (rule 4.5)."""
         first_key, whole = self._parts.get(stream_id) or self._begin(stream_id, key)
