@@ -25,7 +25,7 @@ CROWDED = {
 }
 MANY_SIDED = {
     "Connection": 26,  # the whole of the pure core from outside: a line or two each
-    "Inbound": 21,  # a method for each frame type
+    "Inbound": 22,  # a method for each frame type
     "Peer": 21,  # four ways to call, and a life
     "SendHalf": 17,
     "Handling": 16,

@@ -173,8 +173,11 @@ async def test_two_connections_to_one_server_are_apart():
 
 
 def test_memory_joins_two_ends_of_one_loop_only():
+    left = []  # what is collected while its loop is open would be finished by it
+
     async def serve_and_leave():
-        await penstock.serve(Service(), listen=URL).__aenter__()
+        left.append(penstock.serve(Service(), listen=URL))
+        await left[-1].__aenter__()
 
     for loop in (VirtualClockLoop(), VirtualClockLoop()):
         loop.run_until_complete(serve_and_leave())  # the loop ends without closing the server: its name is free again
