@@ -26,7 +26,7 @@ CROWDED = {
 MANY_SIDED = {
     "Connection": 26,  # the whole of the pure core from outside: a line or two each
     "Inbound": 22,  # a method for each frame type
-    "Peer": 21,  # four ways to call, and a life
+    "Peer": 22,  # four ways to call, and a life
     "SendHalf": 17,
     "Handling": 16,
     "Session": 29,  # what the link calls, what endpoints call, what events do

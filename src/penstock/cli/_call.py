@@ -107,7 +107,7 @@ def bind(method: MethodDescription, given: msgspec.Raw | None) -> bytes | None:
     """Return the encoded arguments.
 
     An object whose keys are all names of parameters gives them by name, an array gives several parameters by place, and
-    anything else is the one argument.
+    anything else is the one argument. Where several are needed, an object gives names, right or wrong.
     """
     if given is None:
         return None
@@ -115,7 +115,10 @@ def bind(method: MethodDescription, given: msgspec.Raw | None) -> bytes | None:
     first = bytes(given)[:1]
     if first == b"{":
         by_name = msgspec.json.decode(given, type=dict[str, msgspec.Raw])
-        if by_name.keys() <= set(names) and (by_name or not any(p.required for p in method.parameters)):
+        needed = [parameter for parameter in method.parameters if parameter.required]
+        if len(needed) > 1:
+            return bytes(given)
+        if by_name.keys() <= set(names) and (by_name or not needed):
             return bytes(given)
     if first == b"[" and len(names) != 1:
         return _by_place(names, msgspec.json.decode(given, type=list[msgspec.Raw]))

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
+import msgspec
+
 from penstock import TLS, connect
 from penstock.cli._run import OK, Unusable
 from penstock.cli._schema import reference
@@ -91,12 +93,12 @@ def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDe
 
 
 def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDescription:
-    """Return a service by its name, or by the name of a method of it. Raises `Unimplemented`."""
-    wanted = name.partition("/")[0]
+    """Return a service by its name, or with one method alone by "Service/method". Raises `Unimplemented`."""
+    wanted, slash, _method = name.partition("/")
     found = next((service for service in services if service.name == wanted), None)
     if found is None:
         raise Unimplemented(f"there is no service {wanted!r} here; {unknown(wanted, [service.name for service in services])}")
-    return found
+    return msgspec.structs.replace(found, methods=[find_method(services, name)]) if slash else found
 
 
 def without_built_in(services: Sequence[ServiceDescription]) -> list[ServiceDescription]:

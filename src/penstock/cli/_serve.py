@@ -53,6 +53,8 @@ def is_encrypted(url: str) -> bool:
 
 
 async def _begin(services: Sequence[object], served: Served, stack: AsyncExitStack) -> Server:
+    if any(url.startswith("memory://") for url in served.urls):
+        raise Unusable("nobody can reach memory:// in this process from another one; listen at tcp://, tls:// or unix://")
     try:
         server = await stack.enter_async_context(serving(*services, listen=[], expose_errors=served.expose_errors))
         for url in served.urls:

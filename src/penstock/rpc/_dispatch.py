@@ -13,10 +13,12 @@ from penstock.codec import UNENCODABLE, by_number
 from penstock.errors import (
     Aborted,
     Cancelled,
+    ConnectionLost,
     DeadlineExceeded,
     EndOfStream,
     Internal,
     InvalidArgument,
+    ResourceExhausted,
     StatusError,
     StreamCancelled,
     Unavailable,
@@ -64,6 +66,8 @@ class Dispatcher:
     def accept(self, peer: Peer, stream: WireStream) -> None:
         """Take a stream that the peer opened."""
         try:
+            if peer.running >= peer.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
+                raise ResourceExhausted(f"{peer.running} handlers run for this connection (Settings.max_streams)")
             method, handler = self.find(stream.opened.target)
             if method.kind != stream.opened.kind:
                 kinds = f"{KINDS[method.kind]}, not {KINDS[stream.opened.kind]}"
@@ -196,6 +200,8 @@ class Handling(Endpoint):
             error = self._cancelled()
             if error is None:
                 raise
+        except ConnectionLost as lost:  # of another connection: the caller's own is alive
+            error = Unavailable(lost.message, lost.details)
         except StatusError as status:
             error = status
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here

@@ -160,6 +160,11 @@ class Peer:
             self.on_gone()
 
     @property
+    def running(self) -> int:
+        """How many tasks run for this peer: handlers, and what feeds its calls."""
+        return len(self._tasks)
+
+    @property
     def busy(self) -> bool:
         """Whether a handler or a call is still going on."""
         return bool(self._tasks) or self.session.has_data
