@@ -39,8 +39,8 @@ def decode_other(kind: type, value: object) -> object:
 
 #: What encoding raises for a value that cannot travel.
 UNENCODABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
-#: What decoding raises for bytes that do not fit their type.
-UNDECODABLE: Final = (msgspec.DecodeError, ValueError, TypeError, RecursionError)
+#: What decoding raises for bytes that do not fit their type: anything, for the types of the program check themselves.
+UNDECODABLE: Final = (Exception,)
 
 
 class Decode(NamedTuple):

@@ -179,6 +179,7 @@ class Peer:
     async def aclose(self) -> None:
         """Cancel what runs here, wait for its clean-up, tell the peer, close. Cancelling it aborts the connection."""
         self.closing = True
+        self.session.connection.draining = True  # what begins now would be nobody's
         try:
             for task in self._tasks:
                 if not task.cancelling():  # else it is cleaning up

@@ -256,7 +256,7 @@ async def _intercept(
         async with AsyncExitStack() as stack:
             await _enter(stream, stack)
             _begin(stream, watch, requests)
-            outcome = await over
+            outcome = await asyncio.shield(over)  # closing the peer cancels this task, which must not cancel the outcome
             if not isinstance(outcome, EndOfStream):
                 raise outcome  # noqa: TRY301 - the interceptors see how the call ended
     except asyncio.CancelledError:

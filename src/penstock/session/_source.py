@@ -8,6 +8,7 @@ a C iterator, and accounted for just before its last item leaves, so credit is n
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from operator import length_hint
 from types import TracebackType
@@ -182,6 +183,7 @@ class RemoteSource(Source[T]):
         if self.outcome is None or self._half.queue or self._held() or self._rest:
             self._conclude(outcome)
         self._half.grant.consumed_items += self._pending - self._held()
+        deque(self._chunk, maxlen=0)  # a loop may have it in hand
         self._chunk, self._last, self._rest, self._pending, self._pending_bytes = iter(()), _NOTHING, [], 0, 0
         if self.stream is not None:
             self.session.connection.discard(self.stream)
