@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every target may write to the one .venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format clean check-format check-lint check-types check-layers check-house
+.PHONY: help demo test check bench format clean check-format check-lint check-types check-layers check-house vectors
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -26,6 +26,9 @@ check: check-format check-lint check-layers check-types check-house ## format, l
 
 bench: .venv/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under five minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+vectors: .venv/.stamp-test ## make vectors/ and the made parts of PROTOCOL.md anew, after a change on the wire
+	$(BIN)/python -m tests.protocol.make_vectors
 
 format: .venv/.stamp-test ## rewrite the files into the house format
 	$(BIN)/ruff check --fix-only --quiet .

@@ -40,8 +40,7 @@ def stop_on_enter(stream: penstock.Stream[str]) -> None:
 async def main(prompt: str, stop_after: int | None) -> None:
     received = 0
     async with penstock.serve(Model(), listen="tcp://127.0.0.1:0") as server, penstock.connect(server.urls[0]) as peer:
-        tokens = peer.service(Model).generate(prompt)
-        assert isinstance(tokens, penstock.Stream)
+        tokens = penstock.Stream.of(peer.service(Model).generate(prompt))
         stop_on_enter(tokens)
         try:
             async for token in tokens:

@@ -10,7 +10,7 @@ from typing import Final
 import penstock
 from penstock.cli._demo._board import Card, Row, ms, number, percentile
 from penstock.cli._demo._services import Number, Numbers
-from penstock.cli._demo._stage import Stage, held, server_process
+from penstock.cli._demo._stage import Stage, server_process
 
 #: Items that are taken before a loop is left: the producer is in full swing by then.
 TAKEN: Final = 1000
@@ -106,7 +106,7 @@ async def leave(stage: Stage, card: Card) -> None:
 async def _freed_after(stage: Stage, run: str, way: Callable[[penstock.Stream[Number]], Awaitable[int]]) -> int:
     """Leave one stream, and return the time in ns until the clean-up in the other process was reached."""
     numbers = penstock.options(stage.peer.service(Numbers), timeout=FREED_TIMEOUT_S)
-    left = await way(held(numbers.count(run)))
+    left = await way(penstock.Stream.of(numbers.count(run)))
     return await numbers.freed_ns(run) - left
 
 
@@ -143,7 +143,7 @@ async def lose(stage: Stage, card: Card) -> None:
 
 
 async def _consume(numbers: Numbers, received: list[int]) -> None:
-    async for batch in held(numbers.count("lost")).batches():
+    async for batch in penstock.Stream.of(numbers.count("lost")).batches():
         received[0] += len(batch)
 
 

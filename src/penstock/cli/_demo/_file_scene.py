@@ -12,7 +12,7 @@ import penstock
 from penstock.cli._demo._board import Card, Row, ms, number, percentile, size
 from penstock.cli._demo._metrics import Metrics, resident_bytes
 from penstock.cli._demo._services import CHUNK_BYTES, Files
-from penstock.cli._demo._stage import FILE, MB, Stage, first_of, held
+from penstock.cli._demo._stage import FILE, MB, Stage, first_of
 
 #: Between two small calls: many enough to measure, few enough to leave the processors to the file.
 CALL_EVERY_S: Final = 0.001
@@ -95,7 +95,7 @@ async def _downloads(stage: Stage, card: Card, beside: SmallCalls) -> None:
 
 async def _download(stage: Stage, card: Card, files: Files) -> str:
     digest, arrived, began = hashlib.sha256(), 0, time.perf_counter()
-    stream = held(files.read(FILE))
+    stream = penstock.Stream.of(files.read(FILE))
     async for chunk in stream:
         await asyncio.to_thread(digest.update, chunk)
         arrived += len(chunk)

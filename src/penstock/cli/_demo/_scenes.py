@@ -13,7 +13,7 @@ import penstock
 from penstock.cli._demo._board import Card, Row, ms, number, percentile, size
 from penstock.cli._demo._metrics import Metrics, Sample
 from penstock.cli._demo._services import Chat, Line, Number, Numbers
-from penstock.cli._demo._stage import Stage, held
+from penstock.cli._demo._stage import Stage
 
 BUFFER_SIZE: Final = 16
 SAMPLE_EVERY_S: Final = 0.1
@@ -29,7 +29,7 @@ COLUMN_S: Final = 0.1
 
 async def metrics(stage: Stage, card: Card) -> None:
     """Show the samples of the server's machine until cancelled."""
-    stream = held(stage.peer.service(Metrics).samples(SAMPLE_EVERY_S))
+    stream = penstock.Stream.of(stage.peer.service(Metrics).samples(SAMPLE_EVERY_S))
     began = last = time.perf_counter()
     count, longest = 0, 0.0
     cpu: deque[float] = deque(maxlen=CHART)
@@ -92,7 +92,7 @@ async def bound(stage: Stage, card: Card) -> None:
     numbers = stage.peer.service(Numbers)
     await _keep_up(stage, card, numbers)
     ahead = RunAhead()
-    async with held(penstock.options(numbers, buffer_size=BUFFER_SIZE).count("slow")) as stream:
+    async with penstock.Stream.of(penstock.options(numbers, buffer_size=BUFFER_SIZE).count("slow")) as stream:
         await _consume_slowly(stage, card, stream, ahead)
         made, stopped = await numbers.made("slow"), ahead.consumed
         await _stall(stage, card, made)
@@ -110,7 +110,7 @@ async def _keep_up(stage: Stage, card: Card, numbers: Numbers) -> None:
     began = last = time.perf_counter()
     until, count, counted = stage.until(2.5), 0, 0
     rates: deque[float] = deque(maxlen=CHART)
-    async with held(numbers.count("fast")) as stream:
+    async with penstock.Stream.of(numbers.count("fast")) as stream:
         async for batch in stream.batches():
             count += len(batch)
             now = time.perf_counter()
@@ -175,7 +175,7 @@ class Participant:
         self.heard: list[tuple[Line, int]] = []
         pipe: tuple[penstock.Sink[str], penstock.Source[str]] = penstock.pipe()
         self.say, lines = pipe
-        self._stream = held(peer.service(Chat).join(name, lines))
+        self._stream = penstock.Stream.of(peer.service(Chat).join(name, lines))
         self._news = asyncio.Event()
 
     async def listen(self) -> None:

@@ -141,11 +141,6 @@ class Stage(NamedTuple):
         return time.perf_counter() + seconds * self.pace
 
 
-def held(stream: AsyncIterator[T]) -> penstock.Stream[T]:
-    """Return what a stub returned as what it is: a `Stream`, with statistics, batches and a way to cancel it."""
-    return cast("penstock.Stream[T]", stream)
-
-
 async def first_of(*works: Coroutine[Any, Any, None]) -> None:
     """Run all of them until one ends; cancel the others; raise what that one raised."""
     tasks = [asyncio.create_task(work) for work in works]
