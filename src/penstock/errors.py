@@ -51,9 +51,15 @@ class StatusError(PenstockError):
     code: ClassVar[int] = 2
     reason: ClassVar[str] = "unknown"
 
-    def __init__(self, message: str = "", details: Mapping[str, Any] | None = None, *, started: bool = True) -> None:
+    def __init_subclass__(cls) -> None:
+        """Refuse a code that no peer would know, and 0, which is no error."""
+        super().__init_subclass__()
+        if cls.code not in range(1, 17):
+            raise TypeError(f"{cls.__name__}.code is {cls.code!r}; it is one of the sixteen codes of gRPC, 1 to 16")
+
+    def __init__(self, message: object = "", details: Mapping[str, Any] | None = None, *, started: bool = True) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)
         self.details: dict[str, Any] = dict(details or {})
         self.started = started
 

@@ -256,3 +256,35 @@ def test_cancel_and_the_end_may_cross():
     made.connection.end(stream)
     made.write()
     assert made.feed(frame(CANCEL, Cancel(), stream=1), frame(FrameType.END, End(0), stream=1)) == []
+
+
+def test_an_argument_in_a_fragment_too_many_is_refused_and_the_connection_goes_on():
+    made = side(max_buffered_bytes=100_000)
+    seen = []
+    for stream_id in range(1, 99, 2):
+        seen = made.feed(frame(FrameType.OPEN, bytes(9000), flags=MORE | LAST, stream=stream_id))
+        told = made.frames()
+        if told:
+            break
+    (refused,) = told
+    assert (refused.kind, refused.stream, refused.body.code, refused.body.started) == ("STATUS", stream_id, 8, False)
+    assert made.feed(frame(FrameType.OPEN, bytes(9000), flags=LAST, stream=stream_id)) == []  # it was on its way
+    assert not made.connection.failed
+    assert seen == []
+
+
+def test_arguments_and_answers_that_wait_count_until_their_call_is_over():
+    made = side(max_buffered_bytes=10_000)
+    taken = []
+    for stream_id in range(1, 99, 2):
+        opened = made.feed(open_frame(stream_id, 0, argument=bytes(3000)))
+        if not opened:
+            break
+        taken.append(opened[0].stream)
+    assert len(taken) == 4
+    assert made.connection.held_bytes == 4 * 3000
+    made.write()
+    for stream in taken:
+        made.feed(frame(CANCEL, Cancel(), stream=stream.id))
+    assert made.connection.held_bytes == 0
+    assert made.feed(open_frame(101, 0, argument=bytes(3000)))

@@ -10,6 +10,9 @@ import pytest
 
 import penstock
 from penstock import Cancelled, DataLoss, InvalidArgument, PenstockError, Unavailable
+from penstock.codec import JSON, MSGPACK
+from penstock.protocol import Status
+from penstock.rpc import Request
 from tests.rpc.kit import linked, rest, started
 
 
@@ -101,3 +104,89 @@ async def test_a_call_that_arrives_while_a_peer_closes_is_refused():
         await closing
         await asyncio.gather(first, return_exceptions=True)
         assert desk.begun == 1
+
+
+async def test_a_unary_result_counts_when_the_end_says_so():
+    desk = Desk()
+    desk.open.set()
+    async with linked(desk, gate=False) as pair:
+        calling = asyncio.ensure_future(pair.peer.call("Desk/slow"))
+        await rest()
+        (served,) = pair.server.peers
+        (stream,) = served.session.connection.streams.all()
+        stream.send.push(MSGPACK.encode_into, 7)
+        served.session.connection.accept(stream, None)
+        served.session.touch(stream)
+        await rest()
+        assert not calling.done()
+        served.session.connection.fail(stream, Status(5, "not_found", "after all"))
+        served.session.flush_soon()
+        with pytest.raises(penstock.NotFound, match="after all"):
+            await calling
+        assert await pair.peer.call("Desk/check", {"value": 4}) == 4
+        for task in tuple(served._tasks):  # the handler, whose call was answered behind its back
+            task.cancel()
+
+
+async def test_an_item_that_is_here_after_a_stall_is_no_idle_stream():
+    class Ticks:
+        async def tick(self) -> AsyncIterator[int]:
+            for number in range(3):
+                await asyncio.sleep(1)
+                yield number
+
+    async with linked(Ticks()) as pair:
+        stub = penstock.options(pair.stub(Ticks), idle_timeout=2)
+        stream = penstock.Stream.of(stub.tick())
+        assert await stream.receive() == 0
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().advance, 10)
+        assert [item async for item in stream] == [1, 2]
+
+
+async def test_an_error_may_carry_any_message():
+    class Odd:
+        async def raise_(self) -> int:
+            raise penstock.NotFound(17)
+
+    async with linked(Odd()) as pair:
+        with pytest.raises(penstock.NotFound, match="17"):
+            await pair.stub(Odd).raise_()
+
+
+@pytest.mark.parametrize("code", [0, 17, 404, "x"])
+def test_an_error_of_your_own_has_one_of_the_sixteen_codes(code):
+    with pytest.raises(TypeError, match="1 to 16"):
+        type("Mine", (penstock.StatusError,), {"code": code})
+
+
+@pytest.mark.parametrize("timeout", [1e13, float("inf")])
+async def test_a_time_out_beyond_all_measure_is_none(timeout):
+    async with linked(Desk()) as pair:
+        assert await penstock.options(pair.stub(Desk), timeout=timeout, idle_timeout=timeout).check(Even(4)) == 4
+
+
+async def test_metadata_that_is_no_text_is_refused_and_the_connection_goes_on():
+    @asynccontextmanager
+    async def number(call: penstock.CallInfo) -> AsyncIterator[None]:
+        call.metadata["attempt"] = 1  # type: ignore[assignment]
+        yield
+
+    async with linked(Desk(), client_interceptors=[number]) as pair:
+        for _ in range(2):
+            with pytest.raises(InvalidArgument, match="attempt"):
+                await pair.stub(Desk).check(Even(4))
+
+
+@pytest.mark.parametrize("argument", [b"[1,2,3,", b"{", b"["])
+async def test_an_argument_that_cannot_be_read_is_refused_and_the_connection_goes_on(argument):
+    async with linked(Desk()) as pair:
+        request = Request("Desk/check", 0, JSON, argument, JSON.decode_for(object), penstock.CallOptions())
+        with pytest.raises(InvalidArgument):
+            await pair.peer.unary(request)
+        assert await pair.stub(Desk).check(Even(4)) == 4
+
+
+@pytest.mark.parametrize("wrong", [{"window_items": 0}, {"max_frame_bytes": 100}, {"keepalive_s": -1.0}, {"compression": "x"}])
+def test_settings_that_make_no_sense_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        penstock.Settings(**wrong)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from penstock.errors import InvalidArgument, ProtocolError, ResourceExhausted, Unavailable
+from penstock.errors import ProtocolError, ResourceExhausted, Unavailable
 from penstock.protocol import _events as ev
 from penstock.protocol._credit import Grant, Limit
 from penstock.protocol._frames import (
@@ -34,7 +34,7 @@ from penstock.protocol._outbox import DIRECT_BYTES, Outbox
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import ONE_ITEM, Segment, SendHalf, SendRules
 from penstock.protocol._settings import Settings
-from penstock.protocol._stream import LONG_MESSAGE, WireStream
+from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts
 from penstock.protocol._table import StreamTable
 
 
@@ -51,7 +51,8 @@ class Connection:
         self.failed = False
         self.draining = False
         self.peer_draining = False
-        self.buffered_bytes = 0
+        self.buffered_bytes = 0  # items that wait for their consumers
+        self.held_bytes = 0  # arguments and answers of the calls that the peer has open
         self.keepalive = KeepAlive(now_s, handshake_timeout_s=settings.handshake_timeout_s, keepalive_s=settings.keepalive_s)
         self.outbox = Outbox()
         self._rules: dict[int, SendRules] = {}
@@ -74,10 +75,8 @@ class Connection:
         if opened.streams_requests:
             stream.send = self.send_half(peer, Limit(), opened.codec)
         stream.receive = receive
-        try:
-            stream.open()
-        except ValueError as error:  # a lone surrogate
-            raise InvalidArgument(f"{opened.target!a}: its name or its metadata cannot travel: {error}") from error
+        check_texts(opened)
+        stream.open()
         argument_bytes = len(opened.argument or b"")
         if argument_bytes > peer.max_item_bytes:
             raise ResourceExhausted(
@@ -126,8 +125,14 @@ class Connection:
             self.remove(stream)
         else:
             half.push_encoded(encoded)
+            self.hold(stream, len(encoded))
             self.end(stream)
         return True
+
+    def hold(self, stream: WireStream, size: int) -> None:
+        """Count what is held for a call of the peer, until the call is over."""
+        stream.held_bytes += size
+        self.held_bytes += size
 
     def fail(self, stream: WireStream, status: Status) -> None:
         """End a call that the peer opened with an error, after what is queued."""
@@ -272,6 +277,7 @@ class Connection:
         if stream.over:
             return
         self.streams.remove(stream)
+        self.held_bytes -= stream.held_bytes
         self._inbound.forget(stream.id)
         self.outbox.forget(stream)
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 class Inbound:
     """The reading side of one connection."""
 
-    __slots__ = ("_batches", "_c", "_openings", "decoder")
+    __slots__ = ("_batches", "_c", "_openings", "_refused", "decoder")
 
     def __init__(self, connection: Connection) -> None:
         settings = connection.settings
@@ -46,6 +46,7 @@ class Inbound:
         self.decoder = FrameDecoder()
         opening_bytes = settings.max_item_bytes + settings.max_header_bytes
         self._openings = Reassembly(opening_bytes, settings.max_streams, settings.max_buffered_bytes)
+        self._refused: dict[int, None] = {}
         # one batch for each stream there is, and those have a limit of their own
         self._batches = Reassembly(settings.max_item_bytes + BATCH_BYTES, MAX_NUMBER, settings.max_buffered_bytes)
 
@@ -91,8 +92,13 @@ class Inbound:
             raise ProtocolError("1.7", f"a body of {FrameType(kind).name} that cannot be read: {error}") from error
 
     def _on_open(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
+        if stream_id in self._refused:
+            return
         if stream_id not in self._openings:
             self._c.streams.take_id(stream_id)
+        if flags & MORE and self._openings.is_full(body):
+            self._refuse_opening(stream_id)
+            return
         whole = _whole(self._openings, stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
         if whole is None:
             return
@@ -101,13 +107,23 @@ class Inbound:
             raise ProtocolError("3.6", "OPEN whose LAST flag does not fit its kind")
         self._take_stream(stream_id, opened, len(whole), flags, events)
 
+    def _refuse_opening(self, stream_id: int) -> None:
+        """Refuse one call rather than the connection: too many large arguments arrive in fragments at once (rule 10.4)."""
+        limit = self._c.settings.max_buffered_bytes
+        message = f"over {limit} bytes in unfinished arguments (Settings.max_buffered_bytes)"
+        self._c.outbox.tell(FrameType.STATUS, Status(8, "resource_exhausted", message, started=False), stream_id)
+        self._openings.drop(stream_id)
+        self._refused[stream_id] = None  # its other fragments may be on their way
+        if len(self._refused) > self._c.settings.max_streams:
+            del self._refused[next(iter(self._refused))]
+
     def _take_stream(self, stream_id: int, opened: Open, size: int, flags: int, events: list[ev.Event]) -> None:
         refused = refusal(
             opened,
             size,
             self._c.settings,
             open_streams=self._c.streams.theirs,
-            buffered_bytes=self._c.buffered_bytes,
+            buffered_bytes=self._c.buffered_bytes + self._c.held_bytes,
             draining=self._c.draining,
         )
         if refused is not None:
@@ -118,6 +134,7 @@ class Inbound:
         stream.receives(FrameType.OPEN, flags)
         stream.send = self._c.send_half(self._c.known_peer(), Limit(opened.credit_items, opened.credit_bytes), opened.codec)
         self._c.streams.add_theirs(stream)
+        self._c.hold(stream, len(opened.argument or b""))
         events.append(ev.Opened(stream))
 
     def _on_items(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:

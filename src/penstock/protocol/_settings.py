@@ -51,3 +51,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: more than it saves.
     compression: Literal["none", "zstd", "deflate"] = "none"
     compression_threshold_bytes: Positive = KIB
+
+    def __post_init__(self) -> None:
+        try:
+            msgspec.convert(msgspec.structs.asdict(self), _Checked)
+        except msgspec.ValidationError as error:
+            name = str(error).rpartition("$.")[2].rstrip("`")
+            raise ValueError(f"Settings.{name} is {getattr(self, name, None)!r}: {error}") from None
+
+
+_Checked = msgspec.defstruct("Settings", [(field.name, field.type) for field in msgspec.structs.fields(Settings)])

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
+from penstock.errors import InvalidArgument
 from penstock.protocol._frames import HEADER, LAST, MORE, FrameType, Open, Status, encode_body
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import LAYOUTS, Segment, SendHalf
 from penstock.protocol._settings import Settings
 from penstock.protocol._states import CALLEE, CALLER, advance
 
+#: An argument of this size is worth a new `Open` without it.
+LARGE_ARGUMENT_BYTES: Final = 4096
 #: Characters of an error's message that fit into any peer's limit, whatever they are (1 KiB, rule 10.2).
 LONG_MESSAGE: Final = 160
 
@@ -22,6 +27,7 @@ class WireStream:
         "_opening",
         "callee",
         "endpoint",
+        "held_bytes",
         "id",
         "opened",
         "over",
@@ -44,6 +50,7 @@ class WireStream:
         self.sending = self.receiving = "idle"
         self.ready = False
         self.over = False
+        self.held_bytes = 0
         self.stopped = False
         self.endpoint: Any = None
         self._opening: bytes | None = None
@@ -101,6 +108,11 @@ class WireStream:
     def has_frames(self) -> bool:
         return self._opening is not None or (self.send is not None and self.send.has_frames()) or self._ending is not None
 
+    def forget_argument(self) -> None:
+        """The argument of `OPEN` was decoded: a large one is not kept beside it."""
+        if len(self.opened.argument or b"") >= LARGE_ARGUMENT_BYTES:
+            self.opened = msgspec.structs.replace(self.opened, argument=None)
+
     def next_frame(self, max_frame_bytes: int) -> list[Segment]:
         """Return the next frame of this stream: its opening, its items, its ending. Only called when `has_frames`."""
         if self._opening is not None:
@@ -137,7 +149,7 @@ def refusal(
     if open_streams >= settings.max_streams:
         limit = f"{settings.max_streams} streams are open on this connection (Settings.max_streams)"
     elif buffered_bytes > settings.max_buffered_bytes:
-        limit = "too much waits for its consumers on this connection (Settings.max_buffered_bytes)"
+        limit = "too many arguments, answers and items wait on this connection (Settings.max_buffered_bytes)"
     elif argument_bytes > settings.max_item_bytes:
         limit = f"an argument of {argument_bytes} bytes, over {settings.max_item_bytes} (Settings.max_item_bytes)"
     elif size - argument_bytes > settings.max_header_bytes:
@@ -147,3 +159,15 @@ def refusal(
     else:
         return None
     return Status(8, "resource_exhausted", limit, started=False)
+
+
+def check_texts(opened: Open) -> None:
+    """Raise `InvalidArgument` for a target or metadata that the peer could not read: they are strings, in UTF-8."""
+    texts: list[object] = [opened.target]
+    if opened.metadata:
+        texts += [*opened.metadata, *opened.metadata.values()]
+    for text in texts:
+        try:
+            str.encode(text)  # type: ignore[arg-type]
+        except (TypeError, UnicodeEncodeError) as error:
+            raise InvalidArgument(f"{opened.target!a}: {text!a} in its name or metadata cannot travel: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -131,10 +132,11 @@ class Arguments:
             name = named[1]
             return f"argument `{name}`: {_NAME.sub(name, text, count=1).removesuffix(f' - at `{name}`')}"
         if "length" in text and encoded[0] in _ARRAYS:
-            got = len(codec.decode_for(list[msgspec.Raw]).value(encoded))
-            if got < len(names):
-                return f"argument `{names[got]}` is missing"
-            return f"{got} arguments where {len(names)} are taken ({', '.join(names) or 'none'})"
+            with suppress(msgspec.DecodeError):
+                got = len(codec.decode_for(list[msgspec.Raw]).value(encoded))
+                if got < len(names):
+                    return f"argument `{names[got]}` is missing"
+                return f"{got} arguments where {len(names)} are taken ({', '.join(names) or 'none'})"
         return text.replace("Object missing required field", "missing argument").replace(
             "Object contains unknown field", "unknown argument"
         )

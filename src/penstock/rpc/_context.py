@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from penstock.errors import FailedPrecondition
 
@@ -79,9 +79,13 @@ def context() -> CallInfo:
     return call
 
 
+#: A time-out of thirty years is none, and neither is an infinite one.
+NO_DEADLINE_S: Final = 1e9
+
+
 def inherited_deadline(timeout_s: float | None, now_s: float) -> float | None:
     """Return the deadline of a new call: its own time-out or what is left to the call being handled, whichever is sooner."""
-    own = None if timeout_s is None else now_s + timeout_s
+    own = None if timeout_s is None or timeout_s > NO_DEADLINE_S else now_s + timeout_s
     call = current.get()
     if call is None or call.deadline is None:
         return own

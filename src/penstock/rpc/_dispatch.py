@@ -66,19 +66,29 @@ class Dispatcher:
     def accept(self, peer: Peer, stream: WireStream) -> None:
         """Take a stream that the peer opened."""
         try:
-            if peer.running >= peer.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
-                raise ResourceExhausted(f"{peer.running} handlers run for this connection (Settings.max_streams)")
-            method, handler = self.find(stream.opened.target)
-            if method.kind != stream.opened.kind:
-                kinds = f"{KINDS[method.kind]}, not {KINDS[stream.opened.kind]}"
-                raise Unimplemented(f"{method.target} is {kinds}", started=False)
-            args, kwargs = method.arguments.decode(by_number(stream.opened.codec), stream.opened.argument)
+            method, handler, args, kwargs = self._prepare(peer, stream)
         except StatusError as error:
             error.started = False
-            peer.session.connection.fail(stream, status_of(error))
-            peer.session.flush_soon()
+            refused: StatusError = error
+        except Exception:  # this runs where the connection is read: no argument may end it
+            log.exception("a call of %r could not be read", stream.opened.target)
+            refused = Internal("the call could not be read", started=False)
+        else:
+            Handling(self, peer, stream, method).start(handler, args, kwargs)
             return
-        Handling(self, peer, stream, method).start(handler, args, kwargs)
+        peer.session.connection.fail(stream, status_of(refused))
+        peer.session.flush_soon()
+
+    def _prepare(self, peer: Peer, stream: WireStream) -> tuple[Method, Any, tuple[Any, ...], dict[str, Any]]:
+        """Return what is to be called, and with what. Raises the `StatusError` that refuses the call."""
+        if peer.running >= peer.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
+            raise ResourceExhausted(f"{peer.running} handlers run for this connection (Settings.max_streams)")
+        method, handler = self.find(stream.opened.target)
+        if method.kind != stream.opened.kind:
+            raise Unimplemented(f"{method.target} is {KINDS[method.kind]}, not {KINDS[stream.opened.kind]}", started=False)
+        args, kwargs = method.arguments.decode(by_number(stream.opened.codec), stream.opened.argument)
+        stream.forget_argument()
+        return method, handler, args, kwargs
 
 
 class Handling(Endpoint):
@@ -135,7 +145,10 @@ class Handling(Endpoint):
         if not self._method.kind:
             self._peer.session.unary_answers += 1
         self._started = False
-        self._task = self._peer.own_handler(self._run(handler, args, kwargs))
+        self._task: asyncio.Task[None] | None = None
+        task = self._peer.own_handler(self._run(handler, args, kwargs))
+        if not task.done():  # a task that begins at once may be over by now
+            self._task = task
 
     # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,10 +186,13 @@ class Handling(Endpoint):
         """Cancel the task, once: its clean-up is not to be interrupted. One that has not begun never says that it is over."""
         if self._deadline is not None:
             self._deadline.cancel()
-        if not self._task.cancelling():
-            self._task.cancel()
+        task = self._task
+        if task is None:
+            return
+        if not task.cancelling():
+            task.cancel()
         if not self._started:
-            self._task.add_done_callback(self._peer.disown)
+            task.add_done_callback(self._peer.disown)
             self._finish(self._cancelled())
 
     # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,10 +225,11 @@ class Handling(Endpoint):
         finally:
             if not done and error is None:
                 error = Aborted(f"{self._method.target}: the handler was stopped before it was done")
-            self._finish(error)
-            self._peer.disown(self._task)
+            self._tell(error)
+            self._peer.disown(asyncio.current_task())
             # an error holds this frame by its traceback, and a cancelled task its error: neither may hold the call for longer
-            del error, self._task
+            self._task = None
+            del error
 
     async def _intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler inside the interceptors; they see how it ended before the caller does."""
@@ -244,6 +261,14 @@ class Handling(Endpoint):
                 sending = cast("SendHalf", self.stream.send)
                 self.sink = RemoteSink(session, self.stream, sending, by_number(self.stream.opened.codec))
                 await self.sink.send(result)
+
+    def _tell(self, error: StatusError | None) -> None:
+        """Finish; an outcome that cannot be told is told as an error of this side, or the caller would wait for ever."""
+        try:
+            self._finish(error)
+        except Exception as raised:  # noqa: BLE001 - see above
+            self._peer.session.connection.fail(self.stream, status_of(self._internal(raised)))
+            self._peer.session.flush_soon()
 
     def _finish(self, error: StatusError | None) -> None:
         """The handler is done: tell the caller, unless it has left."""

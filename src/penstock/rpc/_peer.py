@@ -145,12 +145,13 @@ class Peer:
     def own_handler(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """As `own`, for work that calls `disown` itself at its end: a done callback would cost a turn of the loop."""
         task = self.session.loop.create_task(work)
-        self._tasks.add(task)
+        if not task.done():  # it may begin, and end, at once
+            self._tasks.add(task)
         return task
 
-    def disown(self, task: asyncio.Task[Any]) -> None:
+    def disown(self, task: asyncio.Task[Any] | None) -> None:
         """This task is over."""
-        self._tasks.discard(task)
+        self._tasks.discard(cast("asyncio.Task[Any]", task))
         if not self._tasks:
             self._check_gone()
 

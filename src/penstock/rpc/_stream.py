@@ -24,7 +24,7 @@ from penstock.errors import (
     StreamClosed,
 )
 from penstock.protocol import Cancel, ReceiveHalf, Status, grant_for
-from penstock.rpc._context import CallInfo, enter_all, inherited_deadline
+from penstock.rpc._context import NO_DEADLINE_S, CallInfo, enter_all, inherited_deadline
 from penstock.rpc._request import Request, cancel_of, error_of, open_stream
 from penstock.rpc._service import KINDS
 from penstock.session import Endpoint, RemoteSink, RemoteSource
@@ -63,7 +63,7 @@ class Stream(RemoteSource[T]):
         session, options = peer.session, request.options
         half = ReceiveHalf(grant_for(session.settings, options.buffer_size, options.buffer_bytes))
         super().__init__(session, request.target, half, request.decode)
-        self.idle_timeout_s = options.idle_timeout
+        self.idle_timeout_s = None if (options.idle_timeout or 0) > NO_DEADLINE_S else options.idle_timeout
         self.sink: RemoteSink[Any] | None = None
         self._peer = peer
         self._request = request

@@ -9,21 +9,24 @@ from penstock.codec import UNDECODABLE
 from penstock.errors import DataLoss, DeadlineExceeded, StatusError
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
 from penstock.rpc._request import Request, cancel_of, error_of, open_stream
-from penstock.session import Endpoint, Session
+from penstock.session import NOBODY, Endpoint, Session
 
 #: The grant of every unary call: one item of any size. Nothing is ever consumed on it, so all of them share it.
 _ONE: Final = Grant(1, MAX_NUMBER)
+_NOTHING: Final[Any] = object()
 
 
 class Unary(Endpoint):
     """The endpoint of a unary call, and its result."""
 
-    __slots__ = ("_decode", "_half", "_session", "_target", "future", "stream")
+    __slots__ = ("_bad", "_decode", "_half", "_result", "_session", "_target", "future", "stream")
 
     def __init__(self, session: Session, request: Request, metadata: dict[str, str], deadline: float | None) -> None:
         self._session = session
         self._decode = request.decode
         self._target = request.target
+        self._bad: Exception | None = None
+        self._result: Any = _NOTHING
         self._half = ReceiveHalf(_ONE)
         self.stream = open_stream(session, request, metadata, deadline, self._half)
         self.stream.endpoint = self
@@ -32,23 +35,27 @@ class Unary(Endpoint):
         session.flush_for(session.unary_calls)
 
     def on_items(self) -> None:
+        """Keep the result: it counts when the end says that it is one."""
         arrived = self._half.queue.pop()
         self._session.connection.buffered_bytes -= arrived.size
-        if self.future.done():
-            return
         if arrived.whole and self._decode.takes_bytes:
-            self.future.set_result(arrived.payload)
+            self._result = arrived.payload
             return
         try:
-            (result,) = self._decode.batch(arrived.encoded())
-            self.future.set_result(result)
+            (self._result,) = self._decode.batch(arrived.encoded())
         except UNDECODABLE as error:
-            self.future.set_exception(DataLoss(f"{self._target}: its result does not fit its type: {error}"))
+            self._bad = DataLoss(f"{self._target}: its result does not fit its type: {error}")
 
     def on_ended(self, status: Status | None) -> None:
-        if not self.future.done():
-            error = error_of(status) if status is not None and status.code else None
-            self.future.set_exception(error or DataLoss(f"{self._target}: the call ended without a result"))
+        if self.future.done():
+            return
+        error = error_of(status) if status is not None and status.code else self._bad
+        if error is None and self._result is _NOTHING:
+            error = DataLoss(f"{self._target}: the call ended without a result")
+        if error is None:
+            self.future.set_result(self._result)
+        else:
+            self.future.set_exception(error)
 
     def on_lost(self, error: StatusError) -> None:
         if not self.future.done():
@@ -69,6 +76,7 @@ class Unary(Endpoint):
             session.flush_soon()
             raise
         finally:
+            self.stream.endpoint = NOBODY
             del self.future  # an error in it holds this frame, and the frame holds this call
             session.unary_calls -= 1
             if timer is not None:

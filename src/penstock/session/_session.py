@@ -100,7 +100,10 @@ class Session:
 
     def buffer_updated(self, size: int) -> None:
         for event in self.connection.buffer_updated(size, self._now()):
-            _DISPATCH[type(event)](self, event)
+            try:
+                _DISPATCH[type(event)](self, event)
+            except Exception:  # one endpoint must not take the connection, and all other calls, with it
+                log.exception("%r could not be handled", event)
         if self.connection.has_data():
             self.flush_soon()
 
@@ -198,7 +201,7 @@ class Session:
             if stream.endpoint is not None:
                 twin = error.again()
                 twin.started = stream.begun  # what never left was surely never started
-                stream.endpoint.on_lost(twin)
+                self._tell_lost(stream, twin)
 
     @property
     def has_data(self) -> bool:
@@ -214,6 +217,13 @@ class Session:
         if self._written is None:
             self._written = self.loop.create_future()
         return self._written
+
+    def _tell_lost(self, stream: WireStream, error: StatusError) -> None:
+        """Tell one endpoint; whatever it does, the others are told too."""
+        try:
+            stream.endpoint.on_lost(error)
+        except Exception:
+            log.exception("%r could not be told that its connection is lost", stream)
 
     def close(self) -> None:
         """Write what is queued, then close the link; `closed` is done when it is."""

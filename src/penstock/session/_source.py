@@ -28,6 +28,8 @@ T = TypeVar("T")
 BURST_BYTES: Final = 512 * 1024
 #: … where one item to decode and hand out costs as much as this many bytes.
 ITEM_COST_BYTES: Final = 400
+#: How long a stream that seems idle is given for what has arrived and was not read yet: one turn of any event loop.
+LAST_LOOK_S: Final = 0.001
 _NOTHING: Final[Any] = object()
 
 
@@ -126,7 +128,7 @@ class RemoteSource(Source[T]):
         loop = self.session.loop
         self._burst = 0
         self.waiter = waiter = loop.create_future()
-        timer = loop.call_later(self.idle_timeout_s, self._idle) if self.idle_timeout_s is not None else None
+        timer = loop.call_later(self.idle_timeout_s, self._idle, waiter) if self.idle_timeout_s is not None else None
         try:
             await waiter
         finally:
@@ -189,8 +191,13 @@ class RemoteSource(Source[T]):
             self.session.connection.discard(self.stream)
         self.wake()
 
-    def _idle(self) -> None:
-        self.fail_locally(IdleTimeout(f"{self.target}: no item for {self.idle_timeout_s:g} s"))
+    def _idle(self, waiter: asyncio.Future[None]) -> None:
+        """The time has passed; but what was read in this turn, or lies unread after a stall, is an item all the same."""
+        self.session.loop.call_later(LAST_LOOK_S, self._give_up, waiter)
+
+    def _give_up(self, waiter: asyncio.Future[None]) -> None:
+        if self.waiter is waiter:
+            self.fail_locally(IdleTimeout(f"{self.target}: no item for {self.idle_timeout_s:g} s"))
 
     def fail_locally(self, error: StatusError) -> None:
         """This side cannot go on with the stream. Whoever owns the call tells the peer."""
