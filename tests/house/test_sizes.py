@@ -28,7 +28,7 @@ MANY_SIDED = {
     "Inbound": 23,  # a method for each frame type
     "Peer": 22,  # four ways to call, and a life
     "SendHalf": 17,
-    "Handling": 16,
+    "Handling": 17,
     "Session": 30,  # what the link calls, what endpoints call, what events do
     "RemoteSource": 22,
     "RemoteSink": 18,

@@ -69,7 +69,7 @@ class Dispatcher:
             method, handler, args, kwargs = self._prepare(peer, stream)
         except StatusError as error:
             error.started = False
-            refused: StatusError = error
+            refused: StatusError = error.with_traceback(None)  # which holds this frame
         except Exception:  # this runs where the connection is read: no argument may end it
             log.exception("a call of %r could not be read", stream.opened.target)
             refused = Internal("the call could not be read", started=False)
