@@ -31,7 +31,7 @@ MANY_SIDED = {
     "Handling": 17,
     "Session": 30,  # what the link calls, what endpoints call, what events do
     "RemoteSource": 22,
-    "RemoteSink": 18,
+    "RemoteSink": 19,
     "Stream": 16,
 }
 DEEP = {"_iterate": 4}  # the hot loop of a remote source: a call per item would cost more than the item

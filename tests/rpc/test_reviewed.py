@@ -190,3 +190,52 @@ async def test_an_argument_that_cannot_be_read_is_refused_and_the_connection_goe
 def test_settings_that_make_no_sense_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         penstock.Settings(**wrong)
+
+
+async def drained(answer: AsyncIterator[int]) -> list[int]:
+    return [item async for item in answer]
+
+
+class Picky:
+    async def echo(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for item in items:
+            if item == 3:
+                raise penstock.FailedPrecondition("no threes")
+            yield item
+
+    async def refuse(self, items: AsyncIterator[int]) -> int:
+        raise penstock.FailedPrecondition("no")
+
+
+@pytest.mark.parametrize("method", ["echo", "refuse"])
+async def test_who_feeds_a_call_by_a_pipe_is_told_when_the_call_is_over(method):
+    async with linked(Picky()) as pair:
+        sink, source = penstock.pipe(1)
+
+        async def feed() -> None:
+            for number in range(100):
+                await sink.send(number)
+
+        feeding = asyncio.ensure_future(feed())
+        answer = getattr(pair.stub(Picky), method)(source)
+        with pytest.raises(penstock.FailedPrecondition):
+            await (drained(answer) if method == "echo" else answer)
+        with pytest.raises(penstock.StreamCancelled):
+            await asyncio.wait_for(feeding, 1)
+        assert source.statistics().state == "cancelled"
+
+
+async def test_what_a_handler_leaves_running_is_not_bound_by_its_deadline():
+    called = []
+
+    class Starter:
+        async def start(self) -> None:
+            called.append(asyncio.ensure_future(self.later()))
+
+        async def later(self) -> int:
+            await asyncio.sleep(5)
+            return await penstock.context().peer.call("Desk/check", {"value": 4})
+
+    async with linked(Starter(), client_services=[Desk()]) as pair:
+        await penstock.options(pair.stub(Starter), timeout=1).start()
+        assert await called[0] == 4

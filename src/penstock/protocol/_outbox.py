@@ -51,7 +51,7 @@ class Outbox:
 
     def ready(self, stream: WireStream) -> None:
         """This stream has something to send."""
-        if not stream.ready:
+        if not stream.ready and not stream.over:
             stream.ready = True
             self._scheduler.add(stream, stream.priority)
 

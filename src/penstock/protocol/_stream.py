@@ -170,4 +170,6 @@ def check_texts(opened: Open) -> None:
         try:
             str.encode(text)  # type: ignore[arg-type]
         except (TypeError, UnicodeEncodeError) as error:
-            raise InvalidArgument(f"{opened.target!a}: {text!a} in its name or metadata cannot travel: {error}") from None
+            raise InvalidArgument(
+                f"{opened.target!a}: its name or its metadata {opened.metadata!a} cannot travel: {error}", started=False
+            ) from None

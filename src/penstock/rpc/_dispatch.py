@@ -69,7 +69,7 @@ class Dispatcher:
             method, handler, args, kwargs = self._prepare(peer, stream)
         except StatusError as error:
             error.started = False
-            refused: StatusError = error.with_traceback(None)  # which holds this frame
+            refused: StatusError = error.again()  # `error` holds this frame, which must not hold it
         except Exception:  # this runs where the connection is read: no argument may end it
             log.exception("a call of %r could not be read", stream.opened.target)
             refused = Internal("the call could not be read", started=False)
@@ -278,6 +278,7 @@ class Handling(Endpoint):
             self.source.discard(EndOfStream())
         if not self._method.kind:
             self._peer.session.unary_answers -= 1
+        self.call.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
         stream = self.stream
         stream.endpoint = NOBODY
         if self._gone is not None or stream.over:

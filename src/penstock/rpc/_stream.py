@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from inspect import CORO_CREATED, getcoroutinestate
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from penstock.errors import (
     Cancelled,
@@ -140,9 +141,17 @@ class Stream(RemoteSource[T]):
         self._stop_pump()
 
     def _stop_pump(self) -> None:
-        """Stop the request stream, once: the clean-up of its generator is not to be interrupted."""
-        if self._pump is not None and not self._pump.cancelling():
-            self._pump.cancel()
+        """Stop the request stream, once: the clean-up of its generator is not to be interrupted.
+
+        One that has not begun finds its sink closed when it does; cancelled before, it would close nothing.
+        """
+        pump = self._pump
+        if (
+            pump is not None
+            and not pump.cancelling()
+            and getcoroutinestate(cast("Coroutine[Any, Any, Any]", pump.get_coro())) != CORO_CREATED
+        ):
+            pump.cancel()
 
     def leave(self, error: Exception) -> None:
         """End the call from this side, with `error` as its outcome."""

@@ -48,8 +48,7 @@ class RemoteSink(Sink[T]):
             await asyncio.sleep(0)
         if self._waiters or not self._half.has_room():
             await self._room()
-        if self.outcome is not None:
-            raise raised(self.outcome, None)
+        self._check()
         self._push(item)
         if self._half.count == 0:
             self.session.flush()
@@ -78,6 +77,8 @@ class RemoteSink(Sink[T]):
         feeding.set(self)
         iterator: AsyncIterator[Any] = aiter(items)
         try:
+            if self.outcome is not None:
+                raise raised(self.outcome, None)
             if not half.has_room():
                 await self._room()
             async for item in iterator:
@@ -97,9 +98,9 @@ class RemoteSink(Sink[T]):
                 if self.outcome is not None:
                     raise raised(self.outcome, None)
         finally:
-            close = getattr(iterator, "aclose", None)
-            if close is not None:
-                await close()
+            await _close(iterator)
+            if items is not iterator:  # leaving a loop over a pipe keeps the pipe open
+                await _close(items)
 
     def close(self) -> None:
         if self.outcome is None:
@@ -143,6 +144,11 @@ class RemoteSink(Sink[T]):
             self._tell_pressure()
 
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check(self) -> None:
+        """Raise the outcome, if there is one."""
+        if self.outcome is not None:
+            raise raised(self.outcome, None)
 
     def _push(self, item: Any) -> bool:
         room = self._encode(item)
@@ -199,6 +205,12 @@ class RemoteSink(Sink[T]):
     def __repr__(self) -> str:
         now = self.statistics()
         return f"<Sink {self.stream.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"
+
+
+async def _close(items: object) -> None:
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def status_of(error: StatusError) -> Status:
