@@ -239,3 +239,28 @@ async def test_what_a_handler_leaves_running_is_not_bound_by_its_deadline():
     async with linked(Starter(), client_services=[Desk()]) as pair:
         await penstock.options(pair.stub(Starter), timeout=1).start()
         assert await called[0] == 4
+
+
+async def test_requests_that_outlive_their_handler_do_not_end_they_are_closed():
+    read: list[object] = []
+
+    class Leaver:
+        async def take(self, items: AsyncIterator[int]) -> int:
+            async def go_on() -> None:
+                try:
+                    async for item in items:
+                        await asyncio.sleep(1)
+                        read.append(item)
+                except PenstockError as error:
+                    read.append(error)
+                else:
+                    read.append("an end")
+
+            read.append(asyncio.ensure_future(go_on()))
+            await asyncio.sleep(2.5)
+            return 1
+
+    async with linked(Leaver()) as pair:
+        assert await pair.stub(Leaver).take(range(1000)) == 1
+        await read[0]
+        assert isinstance(read[-1], penstock.StreamClosed)

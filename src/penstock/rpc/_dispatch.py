@@ -21,6 +21,7 @@ from penstock.errors import (
     ResourceExhausted,
     StatusError,
     StreamCancelled,
+    StreamClosed,
     Unavailable,
     Unimplemented,
 )
@@ -275,7 +276,7 @@ class Handling(Endpoint):
         if self._deadline is not None:
             self._deadline.cancel()
         if self.source is not None:
-            self.source.discard(EndOfStream())
+            self.source.discard(StreamClosed(f"{self._method.target}: the handler has returned, and its requests are closed"))
         if not self._method.kind:
             self._peer.session.unary_answers -= 1
         self.call.deadline = None  # what the handler started, and goes on, is not bound by a call that is over

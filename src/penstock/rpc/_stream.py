@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Requests = AsyncIterable[Any] | Iterable[Any]
+Feeding = Coroutine[Any, Any, None]
 
 
 class Stream(RemoteSource[T]):
@@ -146,11 +147,7 @@ class Stream(RemoteSource[T]):
         One that has not begun finds its sink closed when it does; cancelled before, it would close nothing.
         """
         pump = self._pump
-        if (
-            pump is not None
-            and not pump.cancelling()
-            and getcoroutinestate(cast("Coroutine[Any, Any, Any]", pump.get_coro())) != CORO_CREATED
-        ):
+        if pump is not None and not pump.cancelling() and getcoroutinestate(cast("Feeding", pump.get_coro())) != CORO_CREATED:
             pump.cancel()
 
     def leave(self, error: Exception) -> None:

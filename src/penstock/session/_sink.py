@@ -77,9 +77,7 @@ class RemoteSink(Sink[T]):
         feeding.set(self)
         iterator: AsyncIterator[Any] = aiter(items)
         try:
-            if self.outcome is not None:
-                raise raised(self.outcome, None)
-            if not half.has_room():
+            if self.outcome is not None or not half.has_room():
                 await self._room()
             async for item in iterator:
                 large = type(item) is bytes and len(item) >= WHOLE_BYTES
@@ -93,10 +91,8 @@ class RemoteSink(Sink[T]):
                     self.session.flush()  # a batch is full: write it, and let others have a turn
                     await asyncio.sleep(0)
                     room = half.has_room()
-                if not room:
+                if self.outcome is not None or not room:
                     await self._room()
-                if self.outcome is not None:
-                    raise raised(self.outcome, None)
         finally:
             await _close(iterator)
             if items is not iterator:  # leaving a loop over a pipe keeps the pipe open
@@ -172,7 +168,8 @@ class RemoteSink(Sink[T]):
         return InvalidArgument(f"{self.stream.opened.target}: {error}")
 
     async def _room(self) -> None:
-        """Wait until one item may be pushed, or the stream is over. First come, first served."""
+        """Wait until one item may be pushed, first come, first served; raise the outcome when the stream is over."""
+        self._check()
         session = self.session
         waiter = session.loop.create_future()
         self._waiters.append(waiter)
@@ -183,7 +180,8 @@ class RemoteSink(Sink[T]):
                 if not waiter.done() and self._half.is_stuffed():
                     session.waiting_sinks[self] = None
                 await waiter
-                if self.outcome is not None or self._half.has_room():
+                self._check()
+                if self._half.has_room():
                     return
                 self._waiters[0] = waiter = session.loop.create_future()
         finally:

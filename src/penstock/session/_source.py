@@ -182,7 +182,8 @@ class RemoteSource(Source[T]):
 
     def discard(self, outcome: Exception) -> None:
         """Drop what waits: the consumer left."""
-        if self.outcome is None or self._half.queue or self._held() or self._rest:
+        dropped = bool(self._half.queue or self._held() or self._rest)
+        if self.outcome is None or (dropped and isinstance(self.outcome, EndOfStream)):  # an error stays the outcome
             self._conclude(outcome)
         self._half.grant.consumed_items += self._pending - self._held()
         deque(self._chunk, maxlen=0)  # a loop may have it in hand
