@@ -27,7 +27,7 @@ MANY_SIDED = {
     "Connection": 27,  # the whole of the pure core from outside: a line or two each
     "Inbound": 23,  # a method for each frame type
     "Peer": 22,  # four ways to call, and a life
-    "SendHalf": 17,
+    "SendHalf": 20,
     "Handling": 17,
     "Session": 30,  # what the link calls, what endpoints call, what events do
     "RemoteSource": 22,

@@ -288,3 +288,39 @@ def test_arguments_and_answers_that_wait_count_until_their_call_is_over():
         made.feed(frame(CANCEL, Cancel(), stream=stream.id))
     assert made.connection.held_bytes == 0
     assert made.feed(open_frame(101, 0, argument=bytes(3000)))
+
+
+def test_forty_large_arguments_at_once_cost_some_calls_and_not_the_connection():
+    made = side(max_buffered_bytes=100_000)
+    size, told = 9000, []
+    for fragment in range(2):
+        for stream_id in range(1, 81, 2):
+            made.feed(frame(FrameType.OPEN, bytes(size), flags=LAST | (MORE if fragment == 0 else 0), stream=stream_id))
+        told += [seen for seen in made.frames() if seen.kind == "STATUS" and seen.body.code == 8]
+        if made.connection.failed:
+            break
+    assert len(told) >= 40 - 100_000 // size
+
+
+def test_a_length_that_was_refused_is_not_made_room_for():
+    made = side(greeted=False)
+    (failed,) = made.connection.receive_data(b"\xff\xff\xff\xf0" + bytes(10), 0.0)
+    assert failed.error.rule == "1.2"
+
+    def go_on() -> None:
+        for _ in range(100):
+            room = made.connection.get_buffer()
+            assert len(room) <= 64 * 1024
+            made.connection.buffer_updated(len(room), 0.0)
+
+    assert held_bytes(go_on) < 1_000_000
+
+
+def test_a_peer_that_never_says_consumed_is_kept_no_more_than_the_limit():
+    made = side(max_buffered_bytes=100_000)
+    stream = made.answer(1, 2)
+    made.feed(frame(FrameType.CREDIT, Credit(1_000_000, 1_000_000_000, 0), stream=1))
+    for _ in range(300):
+        push(stream, bytes(5000))
+        made.write()
+    assert sum(batch.size for batch in stream.send.replay) <= 100_000

@@ -12,6 +12,7 @@ from typing import cast
 from penstock.errors import ProtocolError, ResourceExhausted, Unavailable
 from penstock.protocol import _events as ev
 from penstock.protocol._credit import Grant, Limit
+from penstock.protocol._decoder import HANDSHAKE_BYTES
 from penstock.protocol._frames import (
     ITEMS_HEADER,
     ITEMS_PREFIX_BYTES,
@@ -32,7 +33,7 @@ from penstock.protocol._inbound import Inbound
 from penstock.protocol._keepalive import KeepAlive
 from penstock.protocol._outbox import DIRECT_BYTES, Outbox
 from penstock.protocol._receive import ReceiveHalf
-from penstock.protocol._send import ONE_ITEM, Segment, SendHalf, SendRules
+from penstock.protocol._send import ONE_ITEM, Kept, Segment, SendHalf, SendRules
 from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts
 from penstock.protocol._table import StreamTable
@@ -56,6 +57,7 @@ class Connection:
         self.keepalive = KeepAlive(now_s, handshake_timeout_s=settings.handshake_timeout_s, keepalive_s=settings.keepalive_s)
         self.outbox = Outbox()
         self._rules: dict[int, SendRules] = {}
+        self._kept = Kept(settings.max_buffered_bytes)
         self._inbound = Inbound(self)
         self.outbox.tell(FrameType.HELLO, hello_of(settings, agent, epoch, token))
 
@@ -204,7 +206,9 @@ class Connection:
     # ── bytes in ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def get_buffer(self, size_hint: int = -1) -> memoryview:
-        """Return the memory for the next bytes."""
+        """Return the memory for the next bytes; after `Failed`, what arrives goes nowhere."""
+        if self.failed:
+            return memoryview(bytearray(HANDSHAKE_BYTES))
         return self._inbound.decoder.get_buffer(size_hint)
 
     def buffer_updated(self, size: int, now_s: float) -> list[ev.Event]:
@@ -269,7 +273,7 @@ class Connection:
         """Make the sending half of a stream."""
         rules = self._rules.get(codec)
         if rules is None:
-            rules = self._rules[codec] = rules_for(self.settings, peer, codec)
+            rules = self._rules[codec] = rules_for(self.settings, peer, codec, self._kept)
         return SendHalf(limit, rules)
 
     def remove(self, stream: WireStream) -> None:
@@ -278,6 +282,8 @@ class Connection:
             return
         self.streams.remove(stream)
         self.held_bytes -= stream.held_bytes
+        if stream.send is not None:
+            stream.send.forget()
         self._inbound.forget(stream.id)
         self.outbox.forget(stream)
 

@@ -79,7 +79,7 @@ class FrameDecoder:
     def _next_frame_bytes(self) -> int:
         if self._end - self._start < HEADER_BYTES:
             return HEADER_BYTES
-        return int(HEADER.unpack_from(self._view, self._start)[0]) + HEADER_BYTES
+        return min(int(HEADER.unpack_from(self._view, self._start)[0]), self.limit_bytes) + HEADER_BYTES
 
     def _make_room(self, frame_bytes: int) -> None:
         """Bring what is left to the start, in larger memory when the frame that has begun needs it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock.errors import ProtocolError
 from penstock.protocol._compression import available, compressor
 from penstock.protocol._frames import MAGIC, VERSION, Hello
-from penstock.protocol._send import LAYOUTS, SendRules
+from penstock.protocol._send import LAYOUTS, Kept, SendRules
 from penstock.protocol._settings import Settings
 
 
@@ -33,7 +33,7 @@ def check_hello(hello: Hello) -> None:
         raise ProtocolError("2.2", f"the other side speaks version {hello.version}, this side {VERSION}")
 
 
-def rules_for(settings: Settings, peer: Hello, codec: int) -> SendRules:
+def rules_for(settings: Settings, peer: Hello, codec: int, kept: Kept) -> SendRules:
     """Return how items are sent to this peer: within its limits, and within ours."""
     return SendRules(
         LAYOUTS[codec],
@@ -41,4 +41,5 @@ def rules_for(settings: Settings, peer: Hello, codec: int) -> SendRules:
         peer.max_item_bytes,
         settings.max_unsent_bytes,
         compressor(settings, peer.compressions),
+        kept,
     )

@@ -77,6 +77,7 @@ class Inbound:
         if stream_id:
             stream = self._c.streams.find(kind, stream_id)
             if stream is None:
+                self._refused.pop(stream_id, None)
                 self._openings.drop(stream_id)  # a call may be cancelled before its argument is complete
             else:
                 _ON_STREAM[kind](self, stream, decoded, events)
@@ -93,11 +94,13 @@ class Inbound:
 
     def _on_open(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
         if stream_id in self._refused:
+            if not flags & MORE:
+                del self._refused[stream_id]
             return
         if stream_id not in self._openings:
             self._c.streams.take_id(stream_id)
-        if flags & MORE and self._openings.is_full(body):
-            self._refuse_opening(stream_id)
+        if (flags & MORE or stream_id in self._openings) and self._openings.is_full(body):
+            self._refuse_opening(stream_id, more=bool(flags & MORE))
             return
         whole = _whole(self._openings, stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
         if whole is None:
@@ -107,13 +110,14 @@ class Inbound:
             raise ProtocolError("3.6", "OPEN whose LAST flag does not fit its kind")
         self._take_stream(stream_id, opened, len(whole), flags, events)
 
-    def _refuse_opening(self, stream_id: int) -> None:
+    def _refuse_opening(self, stream_id: int, *, more: bool) -> None:
         """Refuse one call rather than the connection: too many large arguments arrive in fragments at once (rule 10.4)."""
         limit = self._c.settings.max_buffered_bytes
         message = f"over {limit} bytes in unfinished arguments (Settings.max_buffered_bytes)"
         self._c.outbox.tell(FrameType.STATUS, Status(8, "resource_exhausted", message, started=False), stream_id)
         self._openings.drop(stream_id)
-        self._refused[stream_id] = None  # its other fragments may be on their way
+        if more:
+            self._refused[stream_id] = None  # its other fragments may be on their way
         if len(self._refused) > self._c.settings.max_streams:
             del self._refused[next(iter(self._refused))]
 

@@ -54,6 +54,16 @@ JSON: Final = Layout(b"[", b",", b"]")
 LAYOUTS: Final = {0: MSGPACK, 1: JSON}
 
 
+class Kept:
+    """What all replay buffers of a connection hold together, and may hold: a peer need not ever say what it has consumed."""
+
+    __slots__ = ("bytes", "limit_bytes")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.bytes = 0
+        self.limit_bytes = limit_bytes
+
+
 class SendRules(NamedTuple):
     """What all sending halves of a connection have in common, for one codec."""
 
@@ -62,6 +72,7 @@ class SendRules(NamedTuple):
     max_item_bytes: int
     max_unsent_bytes: int
     compress: Compress | None = None
+    kept: Kept | None = None
 
 
 class Batch:
@@ -200,7 +211,7 @@ class SendHalf:
     def discard(self) -> None:
         """Forget everything: nobody wants it any more."""
         self.unsent.clear()
-        self.replay.clear()
+        self.forget()
         self.batch = bytearray()
         self.count = 0
         self._fragments = None
@@ -222,7 +233,7 @@ class SendHalf:
         batch = self.unsent.pop(0)
         self.sent += batch.count
         self.sent_bytes += batch.size
-        self.replay.append(batch)
+        self._keep(batch)
         if batch.flags < 0:
             self._compress_once(batch)
         flags = batch.flags | (LAST if self.last and not (self.unsent or self.count) else 0)
@@ -240,12 +251,32 @@ class SendHalf:
         while done < len(replay) and replay[done].first + replay[done].count <= consumed:
             done += 1
         if done:
+            self._release(replay[:done])
             del replay[:done]
+
+    def forget(self) -> None:
+        """Keep nothing for a resume any more."""
+        self._release(self.replay)
+        self.replay.clear()
+
+    def _keep(self, batch: Batch) -> None:
+        """Keep what was sent for a resume; with more than the connection may keep, this stream cannot be resumed."""
+        self.replay.append(batch)
+        kept = self.rules.kept
+        if kept is not None:
+            kept.bytes += batch.size
+            if kept.bytes > kept.limit_bytes:
+                self.forget()
+
+    def _release(self, batches: list[Batch]) -> None:
+        if self.rules.kept is not None:
+            self.rules.kept.bytes -= sum(batch.size for batch in batches)
 
     def rewind(self, offset: int) -> None:
         """Send again from item `offset`, where the receiver stands after a cut (rule 9.4), in the same batches."""
         self._fragments = None
         again = [batch for batch in self.replay if batch.first + batch.count > offset]
+        self._release(again)
         del self.replay[len(self.replay) - len(again) :]
         self.unsent[:0] = again
         self.sent -= sum(batch.count for batch in again)
