@@ -64,6 +64,7 @@ class Server:
                 await asyncio.gather(*late, return_exceptions=True)
         finally:
             await asyncio.gather(*(peer.aclose() for peer in set(self.peers)))
+            self._listeners.clear()
             self._closed.set()
         return not late
 
