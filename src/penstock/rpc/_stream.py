@@ -88,7 +88,7 @@ class Stream(RemoteSource[T]):
             self._over = session.loop.create_future()
             self._guard = peer.own(_intercept(weakref.ref(self), watch, requests, self._over))
         else:
-            self.begin(watch, requests)
+            self._begin(watch, requests)
 
     @staticmethod
     def of(responses: AsyncIterator[T]) -> Stream[T]:
@@ -109,7 +109,7 @@ class Stream(RemoteSource[T]):
     def cancel(self) -> None:
         """Give up the call: the callee is told, what waits here is dropped. Idempotent."""
         error = Cancelled(f"{self.target}: the call was cancelled on this side")
-        self.leave(error)
+        self._leave(error)
         self.discard(error)
 
     async def aclose(self) -> None:
@@ -120,7 +120,7 @@ class Stream(RemoteSource[T]):
 
     # ── what happens to the call ──────────────────────────────────────────────────────────────────────────────────────
 
-    def begin(self, watch: _Watch, requests: Requests | None) -> None:
+    def _begin(self, watch: _Watch, requests: Requests | None) -> None:
         """Open the stream. Raises `Unavailable` or `ResourceExhausted` when no call can begin."""
         session, request = self.session, self._request
         self.stream = stream = open_stream(session, request, self.call.metadata, self.call.deadline, self._half)
@@ -135,7 +135,7 @@ class Stream(RemoteSource[T]):
             self._begun.set_result(None)
         session.flush_soon()
 
-    def stop_sending(self, why: str) -> None:
+    def _stop_sending(self, why: str) -> None:
         """The callee wants no more items."""
         if self.sink is not None:
             self.sink.finish(StreamCancelled(f"{self.target}: the callee wants no more items. {why}".rstrip()))
@@ -150,7 +150,7 @@ class Stream(RemoteSource[T]):
         if pump is not None and not pump.cancelling() and getcoroutinestate(cast("Feeding", pump.get_coro())) != CORO_CREATED:
             pump.cancel()
 
-    def leave(self, error: Exception) -> None:
+    def _leave(self, error: Exception) -> None:
         """End the call from this side, with `error` as its outcome."""
         if self._closed:
             return
@@ -159,9 +159,9 @@ class Stream(RemoteSource[T]):
             self.session.flush_soon()
         elif self._guard is not None:
             self._guard.cancel()
-        self.close(error)
+        self._close(error)
 
-    def close(self, outcome: Exception) -> None:
+    def _close(self, outcome: Exception) -> None:
         """The call is over; interceptors, if any, see `outcome` before the consumer does."""
         if self._closed:
             return
@@ -180,7 +180,7 @@ class Stream(RemoteSource[T]):
             self._over.set_result(outcome)
 
     def fail_locally(self, error: StatusError) -> None:
-        self.leave(error)
+        self._leave(error)
         if self._over is not None:
             self.finish(error)
 
@@ -219,7 +219,7 @@ class _Watch(Endpoint):
     def on_stop_sending(self, cancel: Cancel) -> None:
         stream = self._stream()
         if stream is not None:
-            stream.stop_sending(cancel.message)
+            stream._stop_sending(cancel.message)
 
     def on_lost(self, error: StatusError) -> None:
         self.close(error)
@@ -227,17 +227,17 @@ class _Watch(Endpoint):
     def close(self, outcome: Exception) -> None:
         stream = self._stream()
         if stream is not None:
-            stream.close(outcome)
+            stream._close(outcome)
 
     def leave(self, error: Exception) -> None:
         stream = self._stream()
         if stream is not None:
-            stream.leave(error)
+            stream._leave(error)
 
     def expire(self) -> None:
         stream = self._stream()
         if stream is not None:
-            stream.leave(DeadlineExceeded(f"{stream.target}: the deadline passed before the call was over"))
+            stream._leave(DeadlineExceeded(f"{stream.target}: the deadline passed before the call was over"))
 
 
 async def _feed(watch: _Watch, sink: RemoteSink[Any], requests: Requests) -> None:
@@ -271,7 +271,7 @@ async def _intercept(
         outcome = as_failure(error)
     known = stream()
     if known is not None:
-        known.leave(outcome)
+        known._leave(outcome)
         known.finish(outcome)
 
 
@@ -286,7 +286,7 @@ async def _enter(stream: weakref.ref[Stream[Any]], stack: AsyncExitStack) -> Non
 def _begin(stream: weakref.ref[Stream[Any]], watch: _Watch, requests: Requests | None) -> None:
     known = stream()
     if known is not None:
-        known.begin(watch, requests)
+        known._begin(watch, requests)
 
 
 class Call(Stream[T], Generic[T]):
