@@ -24,7 +24,7 @@ CROWDED = {
     "src/penstock/rpc": 13,
 }
 MANY_SIDED = {
-    "Connection": 27,  # the whole of the pure core from outside: a line or two each
+    "Connection": 29,  # the whole of the pure core from outside: a line or two each
     "Inbound": 23,  # a method for each frame type
     "Peer": 22,  # four ways to call, and a life
     "SendHalf": 20,

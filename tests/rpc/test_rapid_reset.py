@@ -46,6 +46,25 @@ async def test_handlers_that_clean_up_count_as_streams():
         assert slow.running == 0
 
 
+async def test_an_argument_counts_while_its_handler_cleans_up():
+    class Keeper(Slow):
+        async def keep(self, _large: bytes) -> int:
+            return await self.work()
+
+    keeper = Keeper()
+    async with linked(keeper) as pair:
+        call = asyncio.ensure_future(pair.stub(Keeper).keep(bytes(100_000)))
+        await rest()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        await rest()
+        (served,) = pair.server.peers
+        assert served.session.connection.held_bytes > 100_000
+        keeper.may_end.set()
+        await rest()
+        assert served.session.connection.held_bytes == 0
+
+
 async def test_a_connection_that_a_handler_lost_is_not_the_callers():
     class Relay:
         async def relay(self) -> int:

@@ -132,9 +132,20 @@ class Connection:
         return True
 
     def hold(self, stream: WireStream, size: int) -> None:
-        """Count what is held for a call of the peer, until the call is over."""
+        """Count what is held for a call of the peer, until the call is over and its handler, too."""
         stream.held_bytes += size
         self.held_bytes += size
+
+    def release(self, stream: WireStream) -> None:
+        """Nothing is held for this call any more."""
+        self.held_bytes -= stream.held_bytes
+        stream.held_bytes = 0
+
+    def handled(self, stream: WireStream) -> None:
+        """The handler of a call of the peer is done."""
+        stream.handled = False
+        if stream.over:
+            self.release(stream)
 
     def fail(self, stream: WireStream, status: Status) -> None:
         """End a call that the peer opened with an error, after what is queued."""
@@ -281,7 +292,8 @@ class Connection:
         if stream.over:
             return
         self.streams.remove(stream)
-        self.held_bytes -= stream.held_bytes
+        if not stream.handled:
+            self.release(stream)
         if stream.send is not None:
             stream.send.forget()
         self._inbound.forget(stream.id)

@@ -27,6 +27,7 @@ class WireStream:
         "_opening",
         "callee",
         "endpoint",
+        "handled",
         "held_bytes",
         "id",
         "opened",
@@ -51,6 +52,7 @@ class WireStream:
         self.ready = False
         self.over = False
         self.held_bytes = 0
+        self.handled = False  # somebody works on it, and holds its argument
         self.stopped = False
         self.endpoint: Any = None
         self._opening: bytes | None = None

@@ -114,6 +114,7 @@ class Handling(Endpoint):
         session, opened = peer.session, stream.opened
         self.stream = stream
         stream.endpoint = self
+        stream.handled = True
         self._dispatcher = dispatcher
         self._peer = peer
         self._method = method
@@ -282,6 +283,7 @@ class Handling(Endpoint):
         self.call.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
         stream = self.stream
         stream.endpoint = NOBODY
+        self._peer.session.connection.handled(stream)
         if self._gone is not None or stream.over:
             return
         session = self._peer.session

@@ -182,6 +182,7 @@ class Peer:
         self.closing = True
         self.session.connection.draining = True  # what begins now would be nobody's
         try:
+            await asyncio.sleep(0)  # what was about to begin begins, and can say how it ended
             for task in self._tasks:
                 if not task.cancelling():  # else it is cleaning up
                     task.cancel()
