@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import penstock
+from tests.streams.kit import ended, rest, started  # noqa: F401 - the tests of calls take them from here
 
 T = TypeVar("T")
 
@@ -67,23 +68,6 @@ async def linked(*services: object, url: str = URL, gate: bool = True, **options
                 assert not left, f"left behind: {left}"
         await asyncio.sleep(CLEAN_UP_S)
         assert not server.peers
-
-
-async def rest() -> None:
-    """Return when nothing is ready any more: the virtual clock moves only then."""
-    await asyncio.sleep(0.001)
-
-
-async def started(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    """Run `work` in a task as far as it goes."""
-    task = asyncio.ensure_future(work)
-    await rest()
-    return task
-
-
-async def ended(task: asyncio.Future[Any]) -> object:
-    """Wait for a task; return its result, or what it raised."""
-    return (await asyncio.gather(task, return_exceptions=True))[0]
 
 
 async def collected(items: Any) -> tuple[list[Any], Exception | None]:

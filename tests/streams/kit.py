@@ -25,7 +25,7 @@ async def stopped(task: asyncio.Task[Any]) -> object:
     return await ended(task)
 
 
-async def ended(task: asyncio.Task[Any]) -> object:
+async def ended(task: asyncio.Future[Any]) -> object:
     """Wait for a task; return its result, or what it raised."""
     return (await asyncio.gather(task, return_exceptions=True))[0]
 

@@ -46,7 +46,6 @@ class Connection:
         self, role: str, settings: Settings, now_s: float, *, agent: str = "", epoch: int = 0, token: bytes = b""
     ) -> None:
         self.settings = settings
-        self.role = role
         self.streams = StreamTable(role)
         self.peer: Hello | None = None
         self.failed = False

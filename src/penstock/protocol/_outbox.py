@@ -68,11 +68,6 @@ class Outbox:
     def has_data(self) -> bool:
         return bool(self._control or self._credits or self._scheduler)
 
-    @property
-    def owes(self) -> bool:
-        """Whether some credit is to be told."""
-        return bool(self._credits)
-
     def tell_credits(self, now_s: float, round_trip_s: float) -> None:
         """Turn what is owed into frames."""
         for stream in self._credits:

@@ -158,7 +158,7 @@ class SendHalf:
         self.pushed_bytes += size
         if len(batch) >= BATCH_BYTES:
             self.seal()
-        return (
+        return (  # has_room(), written out: a call for each item would cost more than the comparison
             self.pushed < self.limit.items
             and self.pushed_bytes < self.limit.bytes
             and self.pushed_bytes - self.sent_bytes < self.rules.max_unsent_bytes

@@ -55,8 +55,7 @@ class RemoteSink(Sink[T]):
             self._owes_turn = True
 
     def send_nowait(self, item: T) -> None:
-        if self.outcome is not None:
-            raise raised(self.outcome, None)
+        self._check()
         if self._waiters or not self._half.has_room():
             raise WouldBlock("the consumer has given no more credit; use `await send()` to wait")
         self._push(item)
@@ -147,19 +146,17 @@ class RemoteSink(Sink[T]):
             raise raised(self.outcome, None)
 
     def _push(self, item: Any) -> bool:
-        room = self._encode(item)
+        half = self._half
+        try:
+            if type(item) is bytes and len(item) >= WHOLE_BYTES and not half.layout.end:
+                room = half.push_whole(item)
+            else:
+                room = half.push(self._encode_into, item)
+        except UNENCODABLE as error:
+            raise self._unfit(error) from error
         if not self.stream.ready:
             self.session.touch(self.stream)
         return room
-
-    def _encode(self, item: Any) -> bool:
-        half = self._half
-        if type(item) is bytes and len(item) >= WHOLE_BYTES and not half.layout.end:
-            return half.push_whole(item)
-        try:
-            return half.push(self._encode_into, item)
-        except UNENCODABLE as error:
-            raise self._unfit(error) from error
 
     def _unfit(self, error: Exception) -> Exception:
         """Return what an item that cannot be encoded means: a bad argument of a caller, a mistake of a callee."""
@@ -170,20 +167,17 @@ class RemoteSink(Sink[T]):
     async def _room(self) -> None:
         """Wait until one item may be pushed, first come, first served; raise the outcome when the stream is over."""
         self._check()
-        session = self.session
-        waiter = session.loop.create_future()
+        waiter = self.session.loop.create_future()
         self._waiters.append(waiter)
         self._tell_pressure()
         try:
             while True:
                 self.on_room()
-                if not waiter.done() and self._half.is_stuffed():
-                    session.waiting_sinks[self] = None
                 await waiter
                 self._check()
                 if self._half.has_room():
                     return
-                self._waiters[0] = waiter = session.loop.create_future()
+                self._waiters[0] = waiter = self.session.loop.create_future()
         finally:
             self._waiters.remove(waiter)
             if self._waiters:
@@ -217,6 +211,6 @@ def status_of(error: StatusError) -> Status:
     details = error.details
     try:
         DETAILS(MSGPACK.encode(details))
-    except (*UNENCODABLE, *UNDECODABLE):
+    except UNDECODABLE:  # or not to be encoded
         details = {readable(str(key), MESSAGE_MAX): ascii(value) for key, value in details.items()}
     return Status(error.code, error.reason, message, details, error.started)
