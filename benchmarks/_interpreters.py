@@ -2,6 +2,7 @@
 
 The `main` one is this Python's version. Casty wants Python ≥ 3.12; when this one is older, the newest other Python of the
 machine becomes the `modern` one, and Penstock is measured there a second time, so that both run on the same interpreter.
+`casty30` is the `modern` one once more, with the newer of the two Castys: both distributions have one name.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _PROBE = (
     "print(json.dumps([sys.version.split()[0], {d.name: d.version for d in m.distributions()}]))"
 )
 #: What the versions table of the results names.
-NAMED = ("anyio", "casty", "grpcio", "msgspec", "protobuf", "rsocket", "uvloop")
+NAMED = ("anyio", "casty", "grpcio", "msgspec", "protobuf", "pykka", "rsocket", "thespian", "uvloop")
+_NEWER_CASTY = "casty==0.30.2"
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,13 @@ class Interpreter:
 
 
 def find_interpreters(say: Callable[[str], None]) -> dict[str, Interpreter]:
-    """Return "main", and "modern" when there is a Python ≥ 3.12; installs the peers on the first run."""
+    """Return "main", and "modern" and "casty30" when there is a Python ≥ 3.12; installs the peers on the first run."""
     found = {"main": _provide(sys.executable, sys.version_info[:2], say)}
-    if sys.version_info >= _MODERN_LEAST:
-        found["modern"] = found["main"]
-        return found
-    for python, version in _other_pythons():
-        found["modern"] = _provide(python, version, say)
-        break
+    ours = (sys.executable, sys.version_info[:2])
+    modern = ours if sys.version_info >= _MODERN_LEAST else next(_other_pythons(), None)
+    if modern is not None:
+        found["modern"] = _provide(*modern, say)
+        found["casty30"] = _provide(*modern, say, newer_casty=True)
     return found
 
 
@@ -70,10 +71,12 @@ def _runs(python: str) -> bool:
     return subprocess.run([python, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode == 0
 
 
-def _provide(python: str, version: tuple[int, int], say: Callable[[str], None]) -> Interpreter:
-    home = _HERE / ".peers" / f"py{version[0]}{version[1]}"
+def _provide(python: str, version: tuple[int, int], say: Callable[[str], None], *, newer_casty: bool = False) -> Interpreter:
+    home = _HERE / ".peers" / (f"py{version[0]}{version[1]}" + ("-casty30" if newer_casty else ""))
     inside = home / "bin" / "python"
     wanted = _requirements()
+    if newer_casty:
+        wanted = [_NEWER_CASTY if requirement.startswith("casty==") else requirement for requirement in wanted]
     stamp = home / "installed.txt"
     if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
         say(f"installing the peers for Python {version[0]}.{version[1]} into benchmarks/.peers (once)")

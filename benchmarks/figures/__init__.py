@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks._rounds import Bench
-from benchmarks.figures import _bounds, _calls, _streams
+from benchmarks.figures import _actors, _bounds, _calls, _streams
 from benchmarks.figures._abc import Goal, Outcome, Row
 
 FIGURES: dict[str, Callable[[Bench], Outcome]] = {
@@ -23,6 +23,15 @@ FIGURES: dict[str, Callable[[Bench], Outcome]] = {
     "run-ahead": _bounds.run_ahead,
     "break": _bounds.leaving,
     "idle": _bounds.idle,
+    "actor-ask": _actors.ask,
+    "actor-in-flight": _actors.ask_in_flight,
+    "actor-tell": _actors.tell,
+    "actor-spawn": _actors.spawn,
+    "actor-idle": _actors.idle,
+    "remote-ask": _actors.remote_ask,
+    "remote-in-flight": _actors.remote_ask_in_flight,
+    "remote-tell": _actors.remote_tell,
+    "history": _actors.history,
 }
 
 __all__ = ["FIGURES", "Goal", "Outcome", "Row"]

@@ -24,6 +24,19 @@ _MODULES = {
     "rsocket": ("_rsocket", ""),
     "bare": ("_bare", ""),
     "raw": ("_raw", ""),
+    "actors-penstock-local": ("actors._penstock", "Local"),
+    "actors-penstock": ("actors._penstock", ""),
+    "actors-penstock-mailbox-local": ("actors._penstock", "MailboxLocal"),
+    "actors-penstock-history-local": ("actors._penstock", "HistoryLocal"),
+    "actors-penstock-history-mailbox-local": ("actors._penstock", "HistoryMailboxLocal"),
+    "actors-penstock-history": ("actors._penstock", "History"),
+    "actors-casty22-local": ("actors._casty22", "Local"),
+    "actors-casty22": ("actors._casty22", ""),
+    "actors-casty30-local": ("actors._casty30", "Local"),
+    "actors-casty30": ("actors._casty30", ""),
+    "actors-pykka-local": ("actors._pykka", "Local"),
+    "actors-thespian-local": ("actors._thespian", "Local"),
+    "actors-thespian": ("actors._thespian", ""),
 }
 
 

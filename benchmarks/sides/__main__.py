@@ -37,6 +37,8 @@ async def _run(name: str, role: str) -> None:
     while line := await commands.readline():
         sys.stdout.write(json.dumps(await _obey(side, line)) + "\n")
         sys.stdout.flush()
+    if hasattr(side, "close"):  # it has processes of its own
+        await side.close()
     os._exit(0)  # the harness is done: whatever still runs here has no one to answer to
 
 

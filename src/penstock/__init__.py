@@ -4,14 +4,21 @@ A producer is an async generator, a consumer is an ``async for``, and the produc
 in one process and across a network. `pipe` is a stream in one process; `serve` and `connect` carry services between processes.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from msgspec import Struct
 
 from penstock import errors
+from penstock.actors import Actor, ActorSystem, Mailbox, StreamConsumer, StreamProducer, Supervision
+from penstock.channel import Channel
 from penstock.errors import (
     Aborted,
+    ActorStopped,
     AlreadyExists,
     Busy,
     Cancelled,
+    ChannelClosed,
+    ChannelRejected,
     ConnectionLost,
     DataLoss,
     DeadlineExceeded,
@@ -20,11 +27,13 @@ from penstock.errors import (
     IdleTimeout,
     Internal,
     InvalidArgument,
+    MailboxFull,
     NotFound,
     OutOfRange,
     PenstockError,
     PermissionDenied,
     ProtocolError,
+    ReentrancyError,
     ResourceExhausted,
     StatusError,
     StreamCancelled,
@@ -36,44 +45,87 @@ from penstock.errors import (
     WouldBlock,
 )
 from penstock.protocol import Settings
-from penstock.rpc import Call, CallInfo, CallOptions, Peer, Server, Stream, connect, context, options, serve
-from penstock.streams import Sink, Source, Statistics, pipe, watch_backpressure
+from penstock.rpc import (
+    ActorRef,
+    Call,
+    CallInfo,
+    CallOptions,
+    CancelToken,
+    Message,
+    Peer,
+    Server,
+    SinkRef,
+    SourceRef,
+    Stream,
+    StreamEvent,
+    connect,
+    context,
+    options,
+    ref,
+    serve,
+    tell,
+)
+from penstock.streams import Dropped, Port, Sink, Source, Statistics, pipe, watch_backpressure
 from penstock.transports import TLS
+
+if TYPE_CHECKING:
+    from penstock.node import Node
 
 __all__ = [
     "TLS",
     "Aborted",
+    "Actor",
+    "ActorRef",
+    "ActorStopped",
+    "ActorSystem",
     "AlreadyExists",
     "Busy",
     "Call",
     "CallInfo",
     "CallOptions",
+    "CancelToken",
     "Cancelled",
+    "Channel",
+    "ChannelClosed",
+    "ChannelRejected",
     "ConnectionLost",
     "DataLoss",
     "DeadlineExceeded",
+    "Dropped",
     "EndOfStream",
     "FailedPrecondition",
     "IdleTimeout",
     "Internal",
     "InvalidArgument",
+    "Mailbox",
+    "MailboxFull",
+    "Message",
+    "Node",
     "NotFound",
     "OutOfRange",
     "Peer",
     "PenstockError",
     "PermissionDenied",
+    "Port",
     "ProtocolError",
+    "ReentrancyError",
     "ResourceExhausted",
     "Server",
     "Settings",
     "Sink",
+    "SinkRef",
     "Source",
+    "SourceRef",
     "Statistics",
     "StatusError",
     "Stream",
     "StreamCancelled",
     "StreamClosed",
+    "StreamConsumer",
+    "StreamEvent",
+    "StreamProducer",
     "Struct",
+    "Supervision",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
@@ -84,6 +136,18 @@ __all__ = [
     "errors",
     "options",
     "pipe",
+    "ref",
     "serve",
+    "tell",
     "watch_backpressure",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Node` when it is first asked for: it brings a database, which streams and services do not need."""
+    if name != "Node":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from penstock.node import Node
+
+    globals()[name] = Node
+    return Node

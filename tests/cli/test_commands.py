@@ -5,11 +5,14 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from penstock.cli import main
+from penstock.cli._commands import SECTIONS, commands
 
 pytestmark = pytest.mark.processes
 
@@ -20,15 +23,30 @@ HELP_SECONDS_MAX = 0.25
 def test_help_names_every_command_and_every_exit_code(run):
     done = run("--help")
     assert done.returncode == 0
-    assert all(command in done.stdout for command in ("call", "serve", "describe", "demo"))
+    assert all(command in done.stdout for command in commands.commands)
     assert all(str(code) in done.stdout for code in (*range(65, 81), 130, 141, 143))
 
 
-@pytest.mark.parametrize("command", ["call", "serve", "describe", "demo"])
-def test_every_command_has_help(run, command):
-    done = run(command, "-h")
-    assert done.returncode == 0
-    assert done.stdout.startswith(f"Usage: penstock {command}")
+def _every(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Iterate over all commands, as the words that call them."""
+    for name, command in group.commands.items():
+        yield (*words, name)
+        if isinstance(command, click.Group):
+            yield from _every(command, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(_every(commands)), ids=" ".join)
+def test_every_command_has_help_with_an_example(words, capfd):
+    assert main([*words, "-h"]) == 0
+    told = capfd.readouterr().out
+    assert told.startswith(f"Usage: penstock {' '.join(words)}")
+    assert "\n  penstock " in told or words[0] in {"serve", "describe", "demo", "new", "channel"}
+    assert "\\b" not in told
+
+
+def test_every_command_is_in_one_section_of_the_help():
+    listed = [name for names in SECTIONS.values() for name in names]
+    assert sorted(listed) == sorted(commands.commands)
 
 
 def test_the_script_is_the_module(run):
@@ -51,7 +69,7 @@ def test_it_starts_quickly(run):
 def test_a_command_that_does_not_exist_is_told(run):
     done = run("cal")
     assert done.returncode == 2
-    assert "Did you mean 'call'" in done.stderr
+    assert "Did you mean one of: 'call', 'channel'?" in done.stderr
 
 
 @pytest.mark.parametrize(

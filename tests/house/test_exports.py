@@ -12,7 +12,7 @@ from penstock import errors
 from tests.house._source import PACKAGE, modules, tree
 
 NAMES = getattr(penstock, "__all__", [])
-NAMES_MAX = 60
+NAMES_MAX = 70
 FOLDERS = sorted(
     ".".join(path.parent.relative_to(PACKAGE.parent).parts)
     for path in modules()

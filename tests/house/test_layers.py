@@ -15,8 +15,9 @@ MAY_IMPORT = {
     "compression": ["protocol/_compression.py"],
     "cryptography": ["transports/_certificate.py"],
     "msgspec": ["*.py"],
+    "prompt_toolkit": ["cli/_node/_channel/_prompt.py"],
     "psutil": ["cli/_demo/_metrics.py"],
-    "rich": ["cli/_demo/_view.py", "cli/_outline.py"],
+    "rich": ["cli/_demo/_view.py", "cli/_node/_top.py", "cli/_outline.py"],
     "uvloop": ["cli/_loop.py"],
 }
 APPLICATIONS = ("cli/", "testing/")

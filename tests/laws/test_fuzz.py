@@ -78,6 +78,11 @@ class Program:
             self.side.connection.stop(event.stream, Cancel())
             self.side.connection.end(event.stream)
 
+    def on_halfclosed(self, event: events.HalfClosed) -> None:
+        if event.stream.sending == "open":
+            self.side.connection.close(event.stream, "enough")
+            self.side.connection.discard(event.stream)
+
     def check(self) -> None:
         """Whatever came, it was one of the things that can come, and little is held."""
         connection = self.side.connection

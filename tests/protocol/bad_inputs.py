@@ -178,7 +178,16 @@ STREAMS: Final = [
     Bad("STATUS from a caller", control(FrameType.STATUS, Status(0)), "3.4", before=SERVING),
     Bad("ACCEPT from a caller", control(FrameType.ACCEPT, Accept(0, 0, 1, 1)), "3.4", before=SERVING),
     Bad("ACCEPT twice", control(FrameType.ACCEPT, Accept(0, 0, 1, 1)), "3.4", role="client", before=CALLING),
-    Bad("END from a callee", control(FrameType.END, End(0)), "3.4", role="client", before=CALLING),
+    Bad("END twice from a callee", control(FrameType.END, End(0)) * 2, "3.4", role="client", before=CALLING),
+    Bad("END with a reason from a callee", control(FrameType.END, End(0, "")), "3.4", role="client", before=CALLING),
+    Bad(
+        "ITEMS of a callee after its END",
+        control(FrameType.END, End(0)) + items_frame(1, 0, 1),
+        "3.4",
+        role="client",
+        before=CALLING,
+    ),
+    Bad("END before ACCEPT", control(FrameType.END, End(0)), "3.4", role="client", before=((OPEN, 3),)),
     Bad("ITEMS before ACCEPT", items_frame(1, 0, 1), "3.4", role="client", before=((OPEN, 2),)),
     Bad("CREDIT before ACCEPT", control(FrameType.CREDIT, Credit(1, 1, 0)), "3.4", role="client", before=((OPEN, 3),)),
     Bad("ITEMS before they were asked for", items_frame(1, 0, 1), "3.4", before=((RECEIVE, open_frame(1, 3)),)),
@@ -226,6 +235,16 @@ CREDITS: Final = [
 ENDS: Final = [
     Bad("END that counts too many", control(FrameType.END, End(1)), "6.2", before=SERVING),
     Bad("END that counts too few", control(FrameType.END, End(0)), "6.2", before=(*SERVING, (RECEIVE, items_frame(1, 0, 1)))),
+    Bad("a close that counts too many", control(FrameType.END, End(1, "done")), "6.2", before=SERVING),
+    Bad("a number for the reason of an end", control(FrameType.END, [0, 7]), "1.7", before=SERVING),
+    Bad("END that counts too many, of a callee", control(FrameType.END, End(1)), "6.2", role="client", before=CALLING),
+    Bad(
+        "a STATUS that counts otherwise than the END before it",
+        control(FrameType.END, End(0)) + control(FrameType.STATUS, Status(0, count=1)),
+        "6.2",
+        role="client",
+        before=CALLING,
+    ),
     Bad("END of 5 items before ACCEPT", control(FrameType.END, End(5)), "6.2", before=((RECEIVE, open_frame(1, 3)),)),
     Bad(
         "a normal end that counts too many", control(FrameType.STATUS, Status(0, count=1)), "6.2", role="client", before=CALLING

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from penstock.protocol._frames import FrameType
-from penstock.protocol._states import CALLEE, CALLER, Table
+from penstock.protocol._states import CALLEE, CALLER, Table, step_name
 from tests.protocol import bad_inputs, vectors_frames, vectors_sessions
 from tests.protocol.page import PAGE, ROOT, made_anew
 
@@ -18,7 +17,7 @@ _RUN: Final = re.compile(rb"(.)\1{63,}", re.DOTALL)
 
 def _states(table: Table) -> dict[str, dict[str, str]]:
     return {
-        state: {FrameType(kind).name + ("+LAST" if flags else ""): following for (kind, flags), following in steps.items()}
+        state: {step_name(kind, flags): following for (kind, flags), following in steps.items()}
         for state, steps in table.items()
     }
 

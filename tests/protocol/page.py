@@ -9,8 +9,8 @@ from typing import Final
 
 from penstock import errors
 from penstock.protocol import Grant, Limit, Settings
-from penstock.protocol._frames import FLAGS, LAST, FrameType
-from penstock.protocol._states import CALLEE, CALLER, Table
+from penstock.protocol._frames import FLAGS, FrameType
+from penstock.protocol._states import CALLEE, CALLER, Table, step_name
 from tests.protocol.kit import FLAG_NAMES
 from tests.protocol.vectors_frames import fragments
 
@@ -25,7 +25,7 @@ def states(table: Table) -> str:
     for state, steps in table.items():
         arrows: dict[str, list[str]] = {}
         for (kind, flags), following in steps.items():
-            arrows.setdefault(following, []).append(FrameType(kind).name + ("+LAST" if flags & LAST else ""))
+            arrows.setdefault(following, []).append(step_name(kind, flags))
         lines += [f"    {state} --> {following}: {', '.join(names)}" for following, names in arrows.items()]
     return "\n".join([*lines, "    closed --> [*]", "```"])
 

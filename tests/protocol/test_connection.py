@@ -10,7 +10,7 @@ from penstock.errors import InvalidArgument, PenstockError, ResourceExhausted, U
 from penstock.protocol import Cancel, Grant, ReceiveHalf, Status, events
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, FrameType, GoAway, Ping
 from penstock.protocol._outbox import MAX_CONTROL_FRAMES
-from tests.protocol.kit import array, frame, items_frame, open_frame, opening, push, rule_of, side
+from tests.protocol.kit import array, encode, frame, items_frame, open_frame, opening, push, rule_of, side
 
 
 def test_a_call_is_opened_when_it_is_written_and_ids_are_odd_for_who_dialled():
@@ -238,3 +238,49 @@ def test_calls_go_both_ways_on_one_connection():
     assert stream.id == 2
     seen = made.feed(frame(FrameType.ACCEPT, Accept(0, 0, 0, 0), stream=2), items_frame(2, 0, 1, flags=LAST))
     assert [type(event) for event in seen] == [events.Accepted, events.ItemsArrived, events.Ended]
+
+
+def test_a_payload_to_accept_with_keeps_the_limit_of_the_peer():
+    made = side(peer={"max_header_bytes": 1024})
+    (opened,) = made.feed(open_frame(1, 3))
+    with pytest.raises(ResourceExhausted, match="982"):
+        made.connection.accept(opened.stream, Grant(1, 1), payload=bytes(983))
+    assert made.frames() == []
+    made.connection.accept(opened.stream, Grant(2**53 - 1, 2**53 - 1), 2**53 - 1, bytes(982))
+    (accept,) = made.frames()
+    assert accept.body.payload == bytes(982)
+    assert len(encode(accept.body)) <= 1024
+
+
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_who_closes_a_stream_drops_what_arrives_and_forgets_it_when_the_close_has_left(role):
+    made = side(role)
+    if role == "client":
+        stream = made.call(3)
+        made.feed(frame(FrameType.ACCEPT, Accept(0, 0, 10, 1000), stream=1))
+    else:
+        stream = made.answer(kind=3)
+    made.feed(items_frame(1, 0, "a"))
+    push(stream, 1)
+    made.connection.close(stream, "done")
+    made.connection.discard(stream)
+    assert made.connection.buffered_bytes == 0
+    made.feed(items_frame(1, 1, "b"), frame(FrameType.CREDIT, Credit(20, 2000, 0), stream=1))
+    assert made.connection.buffered_bytes == 0
+    assert not stream.over
+    assert [seen.kind for seen in made.frames()] == ["ITEMS", "END" if role == "client" else "STATUS"]
+    assert stream.over
+    assert len(made.connection.streams) == 0
+    assert rule_of(made.feed(items_frame(1, 2, "c"))) is None
+
+
+def test_a_callee_may_half_close_and_answer_later():
+    made = side()
+    stream = made.answer(kind=3)
+    push(stream, 1)
+    made.connection.half_close(stream)
+    assert [seen.kind for seen in made.frames()] == ["ITEMS", "END"]
+    assert not stream.over
+    made.connection.fail(stream, Status(5, "not_found", "gone"))
+    assert [seen.kind for seen in made.frames()] == ["STATUS"]
+    assert stream.over

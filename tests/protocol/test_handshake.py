@@ -11,7 +11,7 @@ from penstock.protocol._decoder import HANDSHAKE_BYTES
 from penstock.protocol._frames import HEADER_BYTES, FrameType, Hello, Ping
 from penstock.protocol._handshake import check_hello, hello_of, rules_for
 from penstock.protocol._send import Kept
-from tests.protocol.kit import encode, frame, hello, open_frame, read_frames, rule_of, side
+from tests.protocol.kit import ALL, encode, frame, hello, open_frame, read_frames, rule_of, side
 
 
 def known(**changes) -> Hello:
@@ -19,8 +19,10 @@ def known(**changes) -> Hello:
 
 
 def test_hello_tells_the_limits_of_this_side():
-    told = hello_of(Settings(max_frame_bytes=16384, max_item_bytes=4096, max_header_bytes=2048, max_streams=5), "me", 3, b"t")
-    assert told == Hello("penstock", 1, 16384, 4096, 2048, 5, available(), "me", 3, b"t")
+    told = hello_of(
+        Settings(max_frame_bytes=16384, max_item_bytes=4096, max_header_bytes=2048, max_streams=5), "me", 3, b"t", b"who"
+    )
+    assert told == Hello("penstock", 1, 16384, 4096, 2048, 5, available(), "me", 3, b"t", b"who")
 
 
 def test_hello_is_the_first_thing_either_side_sends():
@@ -42,7 +44,7 @@ def test_hello_is_answered_with_a_ping_that_measures_the_round_trip():
 
 def test_a_longer_hello_of_a_later_version_is_understood():
     check_hello(known(version=2))
-    fields = ["penstock", 7, 2**14, 2**10, 2**10, 9, ["brotli"], "agent", 0, b"", {"new": True}]
+    fields = ["penstock", 7, 2**14, 2**10, 2**10, 9, ["brotli"], "agent", 0, b"", b"", {"new": True}]
     assert rule_of(side(greeted=False).feed(frame(FrameType.HELLO, encode(fields)))) is None
 
 
@@ -75,3 +77,16 @@ def test_a_large_frame_may_follow_hello_in_the_same_read():
     made = side(greeted=False)
     seen = made.feed(hello() + open_frame(argument=bytes(100_000)))
     assert [type(event) for event in seen] == [events.Ready, events.Opened]
+
+
+def test_a_peer_says_which_process_it_is():
+    me = Connection("client", Settings(), 0.0, instance=bytes(range(16)))
+    made = side(greeted=False)
+    made.feed(b"".join(me.data_to_send(ALL, 0.0)))
+    assert made.connection.peer.instance == bytes(range(16))
+
+
+def test_a_peer_of_an_older_version_says_nothing_of_its_process():
+    made = side(greeted=False)
+    made.feed(frame(FrameType.HELLO, encode(["penstock", 1, 2**14, 2**10, 2**10, 9, []])))
+    assert made.connection.peer.instance == b""

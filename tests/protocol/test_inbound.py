@@ -6,7 +6,7 @@ import pytest
 
 from penstock.protocol import Cancel, Grant, Status, events
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, End, FrameType, GoAway, Ping, Resume, Resumed
-from tests.protocol.kit import frame, hello, items_frame, open_frame, push, rule_of, side
+from tests.protocol.kit import encode, frame, hello, items_frame, open_frame, push, rule_of, side
 
 CREDIT, END, STATUS, CANCEL, ACCEPT = (
     FrameType.CREDIT,
@@ -251,3 +251,50 @@ def test_what_came_before_a_bad_frame_counts():
     (away,) = made.frames()
     assert (away.kind, away.body.last_stream_id, away.body.code) == ("GOAWAY", 1, 13)
     assert "rule 1.4" in away.body.message
+
+
+def test_a_callee_that_half_closes_still_reads_and_its_status_follows():
+    made = side("client")
+    call = made.call(3)
+    accept = frame(FrameType.ACCEPT, Accept(0, 0, 10, 1000), stream=1)
+    _, _, half_closed = made.feed(accept, items_frame(1, 0, "a"), frame(FrameType.END, End(1), stream=1))
+    assert half_closed == events.HalfClosed(call)
+    assert not call.over
+    push(call, 1)
+    made.connection.ready(call)
+    assert [seen.kind for seen in made.frames()] == ["ITEMS"]
+    (ended,) = made.feed(frame(FrameType.STATUS, Status(0, "", "done", count=1), stream=1))
+    assert ended.status.message == "done"
+    assert call.over
+
+
+@pytest.mark.parametrize("half_closed", [False, True])
+def test_a_caller_that_closes_ends_the_stream_after_its_items_and_nothing_answers(half_closed):
+    made = side()
+    stream = made.answer(kind=3)
+    push(stream, "unsent")
+    made.connection.ready(stream)
+    made.feed(items_frame(1, 0, 1, 2))
+    if half_closed:
+        made.feed(frame(FrameType.END, End(2), stream=1))
+    assert made.feed(frame(FrameType.END, End(2, "done"), stream=1)) == [events.Closed(stream, "done")]
+    assert stream.over
+    assert stream.receive.final == 2
+    assert len(stream.receive.queue) == 1, "what arrived before can be consumed"
+    assert made.frames() == []
+
+
+def test_a_call_closed_before_it_was_accepted_is_over():
+    made = side()
+    (opened,) = made.feed(open_frame(1, 3))
+    assert made.feed(frame(FrameType.END, End(0, ""), stream=1)) == [events.Closed(opened.stream, "")]
+
+
+def test_accept_brings_a_payload():
+    made = side("client")
+    made.call(3)
+    (accepted,) = made.feed(frame(FrameType.ACCEPT, Accept(0, 0, 1, 1, b"\x01"), stream=1))
+    assert accepted.accept.payload == b"\x01"
+    made.call(3)
+    (accepted,) = made.feed(frame(FrameType.ACCEPT, encode([0, 0, 1, 1]), stream=3))
+    assert accepted.accept.payload is None

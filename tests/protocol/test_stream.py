@@ -8,7 +8,7 @@ import pytest
 
 from penstock.errors import ProtocolError
 from penstock.protocol import Limit, SendHalf, Settings, Status, WireStream
-from penstock.protocol._frames import DECODERS, LAST, MORE, FrameType
+from penstock.protocol._frames import DECODERS, LAST, MORE, End, FrameType
 from penstock.protocol._send import MSGPACK, SendRules
 from penstock.protocol._stream import refusal
 from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_frames
@@ -171,3 +171,55 @@ def test_a_stream_within_all_limits_is_taken():
     ours = Settings(max_streams=3, max_buffered_bytes=1000, max_item_bytes=2000, max_header_bytes=1024)
     opened = opening(argument=bytes(2000))
     assert refusal(opened, 3024, ours, open_streams=2, buffered_bytes=1000, draining=False) is None
+
+
+@pytest.mark.parametrize("callee", [False, True], ids=["caller", "callee"])
+def test_a_half_close_comes_after_what_is_queued_and_leaves_the_stream_open(callee):
+    made = accepted() if callee else stream()
+    push(made, 1, 2)
+    made.half_close()
+    *_, items, ending = drain(made)
+    assert (items.kind, items.flags) == ("ITEMS", 0)
+    assert (ending.kind, ending.body) == ("END", End(2, None))
+    assert not made.finished()
+
+
+@pytest.mark.parametrize("half_closed", [False, True])
+@pytest.mark.parametrize("callee", [False, True], ids=["caller", "callee"])
+def test_a_close_comes_after_what_is_queued_and_finishes_the_stream(callee, half_closed):
+    made = accepted() if callee else stream()
+    push(made, 1)
+    if half_closed:
+        made.half_close()
+        drain(made)
+    made.close("done", 1000)
+    *before, ending = drain(made)
+    assert [seen.kind for seen in before] == ([] if half_closed else ["ITEMS"] if callee else ["OPEN", "ITEMS"])
+    assert ending.body == (Status(0, "", "done", count=1) if callee else End(1, "done"))
+    assert made.finished()
+
+
+def test_a_caller_may_close_after_its_last_item_has_ended_its_direction():
+    made = stream()
+    push(made, 1)
+    made.end()
+    made.close("done", 1000)
+    assert [(seen.kind, seen.flags) for seen in drain(made)] == [("OPEN", 0), ("ITEMS", LAST), ("END", 0)]
+
+
+@pytest.mark.parametrize("callee", [False, True], ids=["caller", "callee"])
+def test_a_reason_is_cut_to_what_the_peer_takes(callee):
+    made = accepted() if callee else stream()
+    made.close("é\ud800" * 4000, 1024)
+    ending = drain(made)[-1]
+    reason = ending.body.message if callee else ending.body.reason
+    assert reason.startswith("é\\ud800é")
+    assert len(encode(ending.body)) <= 1024
+
+
+def test_nothing_is_sent_after_a_half_close():
+    made = accepted()
+    made.half_close()
+    with pytest.raises(ProtocolError) as caught:
+        made.half_close()
+    assert caught.value.rule == "3.4"

@@ -38,7 +38,9 @@ from tests.protocol.kit import Seen, array, encode, encode_into, frame, items_fr
 
 Vector = dict[str, Any]
 
-TYPED: Final = Hello("penstock", 1, 262_144, 16_777_216, 65_536, 16_384, ["zstd", "deflate"], "penstock-python", 0, b"")
+TYPED: Final = Hello(
+    "penstock", 1, 262_144, 16_777_216, 65_536, 16_384, ["zstd", "deflate"], "penstock-python", 0, b"", bytes(range(16))
+)
 ROOMY: Final = Open(
     "Prices/watch", 2, 0, 256, 262_144, b"\x91\xa4AAPL", {"trace": "a1"}, 1500, 0, 81_985_529_216_486_895, 16, 65_536
 )
@@ -59,10 +61,14 @@ CONTROL: Final[list[tuple[str, int, int, int, Body]]] = [
     ("OPEN bidirectional in JSON", FrameType.OPEN, 0, 5, Open("Prices/trade", 3, 1, 4, 1000, b'{"symbol":"AAPL"}')),
     ("ACCEPT", FrameType.ACCEPT, 0, 3, Accept(0, 0, 0, 0)),
     ("ACCEPT with a window for requests", FrameType.ACCEPT, 0, 5, Accept(0, 0, 256, 262_144)),
+    ("ACCEPT with a payload", FrameType.ACCEPT, 0, 5, Accept(0, 0, 16, 67_108_864, b"\x81\xa5hello\xa4cart")),
     ("CREDIT", FrameType.CREDIT, 0, 3, Credit(6, 1800, 2)),
     ("CREDIT of the largest numbers", FrameType.CREDIT, 0, MAX_NUMBER, Credit(*[MAX_NUMBER] * 3)),
     ("END", FrameType.END, 0, 5, End(3)),
+    ("END that closes the call", FrameType.END, 0, 5, End(3, "done")),
+    ("END that closes the call without a word", FrameType.END, 0, 5, End(0, "")),
     ("STATUS, a normal end", FrameType.STATUS, 0, 3, Status(0, count=300)),
+    ("STATUS, a normal end with a reason", FrameType.STATUS, 0, 3, Status(0, "", "done", count=2)),
     ("STATUS, an error", FrameType.STATUS, 0, 3, Status(5, "not_found", "no such symbol: AÄ–漢", DETAILS, True, 0)),
     ("STATUS, never started", FrameType.STATUS, 0, 3, Status(8, "resource_exhausted", "full", {}, False)),
     ("CANCEL", FrameType.CANCEL, 0, 3, Cancel()),
@@ -85,6 +91,9 @@ _TWICE: Final = frame(
 OTHER_VERSIONS: Final[list[tuple[str, bytes]]] = [
     ("PING with fields behind the known ones", frame(FrameType.PING, encode([7, "new", {"a": 1}]))),
     ("CANCEL without any field", frame(FrameType.CANCEL, encode([]), stream=3)),
+    ("HELLO without an instance", frame(FrameType.HELLO, encode(["penstock", 1, 16_384, 1024, 1024, 4, [], "old", 0, b""]))),
+    ("ACCEPT without a payload", frame(FrameType.ACCEPT, encode([0, 0, 256, 262_144]), stream=3)),
+    ("END with a count only", frame(FrameType.END, encode([3]), stream=3)),
     ("STATUS with a code only", frame(FrameType.STATUS, encode([13]), stream=3)),
     ("OPEN with the first five fields only", frame(FrameType.OPEN, encode(["S/m", 2, 0, 1, 1]), flags=LAST, stream=3)),
     ("OPEN with a key twice in its metadata: the last counts", _TWICE),

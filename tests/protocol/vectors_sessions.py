@@ -201,6 +201,38 @@ def callee_stops() -> Recorder:
     return talk
 
 
+def _channel() -> tuple[Recorder, WireStream, WireStream]:
+    """Open a channel: the callee accepts it with a payload."""
+    talk = Recorder()
+    call = talk.call("client", "/consumer!channel", 3, ["producer"], Grant(4, 1000))
+    talk.write("client", "opens a channel, with a payload")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, Grant(4, 1000), payload=encode({"hello": "producer"}))
+    talk.write("server", "accepts it, with a payload")
+    return talk, call, answer
+
+
+def channel_closed_by_caller() -> Recorder:
+    talk, call, answer = _channel()
+    talk.push("server", answer, "last words")
+    talk.sides["server"].half_close(answer)
+    talk.write("server", "sends an item, and will send no more; it still reads")
+    talk.push("client", call, 1, 2)
+    talk.sides["client"].close(call, "that is all")
+    talk.write("client", "sends two items and closes: nothing answers it")
+    return talk
+
+
+def channel_closed_by_callee() -> Recorder:
+    talk, call, answer = _channel()
+    talk.sides["client"].half_close(call)
+    talk.write("client", "will send nothing, and still reads")
+    talk.push("server", answer, 1)
+    talk.sides["server"].close(answer, "served")
+    talk.write("server", "sends an item and closes")
+    return talk
+
+
 def drained() -> Recorder:
     talk = Recorder()
     call = talk.call("client", "Prices/watch", 2, ["AAPL"], Grant(4, 1000))
@@ -244,6 +276,8 @@ SESSIONS: Final = {
         cancelled,
         failed,
         callee_stops,
+        channel_closed_by_caller,
+        channel_closed_by_callee,
         drained,
         keep_alive,
         resume_refused,

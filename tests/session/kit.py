@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from penstock.codec import MSGPACK
-from penstock.protocol import Cancel, Grant, Open, ReceiveHalf, Settings, Status, WireStream
+from penstock.protocol import Accept, Cancel, Grant, Open, ReceiveHalf, Settings, Status, WireStream
 from penstock.session import Endpoint, RemoteSink, RemoteSource, Session
 from penstock.testing import memory_pair
 from penstock.transports import Link, Segment
@@ -23,7 +23,7 @@ class Written(Endpoint):
         self.sink: RemoteSink[Any] | None = None
         self.source: RemoteSource[Any] | None = None
 
-    def on_accepted(self) -> None:
+    def on_accepted(self, accept: Accept) -> None:
         self.events.append("accepted")
         self.on_room()
 

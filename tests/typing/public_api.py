@@ -92,6 +92,21 @@ async def calls_by_name() -> None:
         call.cancel()
 
 
+async def a_channel(channel: penstock.Channel[Price]) -> None:
+    await channel.accept({"hello": channel.initiator})
+    await channel.send(Summary(count=1))
+    assert_type(await channel.receive(), Price)
+    async for message in channel:
+        assert_type(message, Price)
+    async for batch in channel.batches():
+        assert_type(batch, list[Price])
+    async with channel as same:
+        assert_type(same, penstock.Channel[Price])
+    assert_type(channel.reason, str)
+    channel.close_send()
+    await channel.close("done")
+
+
 def what_a_handler_can_ask() -> None:
     context = penstock.context()
     assert_type(context.deadline, float | None)

@@ -11,11 +11,11 @@ import msgspec
 
 from penstock import TLS
 from penstock.cli import _stdio as stdio
-from penstock.cli._describe import CONNECT_TIMEOUT_S, ask, connecting, find_method
+from penstock.cli._describe import CONNECT_TIMEOUT_S, connecting, method_called
 from penstock.cli._run import OK, Unusable
 from penstock.codec import JSON
 from penstock.errors import DataLoss, EndOfStream, InvalidArgument
-from penstock.rpc import KINDS, CallOptions, MethodDescription, Peer, Request, Stream
+from penstock.rpc import KINDS, CallOptions, MethodDescription, Peer, RemoteStream, Request
 
 #: Items that are written at a time, at most: what is there goes out together, without waiting for more.
 BATCH_ITEMS: Final = 1024
@@ -41,7 +41,7 @@ async def call(wanted: Wanted) -> int:
     output = stdio.Output(pretty=wanted.pretty)
     timeout = min(CONNECT_TIMEOUT_S, wanted.options.timeout or CONNECT_TIMEOUT_S)
     async with output.until_broken(), connecting(wanted.url, wanted.tls, timeout) as peer:
-        method = find_method(await ask(peer, wanted.options.metadata, timeout), wanted.target)
+        method = await method_called(peer, wanted.target, wanted.options.metadata, timeout)
         if wanted.argument == "-":
             given = await _from_input(method)
         kind, argument = KINDS.index(method.kind), bind(method, given)
@@ -65,7 +65,7 @@ async def _run(peer: Peer, request: Request, output: stdio.Output) -> None:
     if request.kind == 0:
         await output.write([await peer.unary(request)])
         return
-    async with Stream[msgspec.Raw](peer, request, _requests() if request.kind & 1 else None) as stream:
+    async with RemoteStream[msgspec.Raw](peer, request, _requests() if request.kind & 1 else None) as stream:
         if request.kind & 2:
             async for batch in stream.batches(BATCH_ITEMS):
                 await output.write(batch)
@@ -73,7 +73,7 @@ async def _run(peer: Peer, request: Request, output: stdio.Output) -> None:
             await output.write([await _only(stream)])
 
 
-async def _only(stream: Stream[msgspec.Raw]) -> msgspec.Raw:
+async def _only(stream: RemoteStream[msgspec.Raw]) -> msgspec.Raw:
     try:
         return await stream.receive()
     except EndOfStream:

@@ -5,45 +5,46 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 import click
 
+from penstock.cli._new import TOOLS
+from penstock.cli._node import VERBS
+from penstock.cli._options import EXIT_CODES, SECONDS, metadata_option, options_of, pairs, tls_of, tls_options
 from penstock.cli._run import BROKEN_PIPE, INTERRUPTED, run, tell
 
-if TYPE_CHECKING:
-    from penstock import TLS
-    from penstock.rpc import CallOptions
-
-C = TypeVar("C", bound=Callable[..., Any])
-
+#: The commands as the help lists them.
+SECTIONS: Final = {
+    "Services": ("serve", "describe", "call", "demo"),
+    "A node": ("server", "top"),
+    "Actors": (
+        "start",
+        "stop",
+        "restart",
+        "list",
+        "message",
+        "request",
+        "subscribe",
+        "channel",
+        "state",
+        "inspect",
+    ),
+    "History": ("logs", "events", "replay", "verify"),
+    "Tools": ("new", "completion"),
+}
 #: Where `serve` listens unless it is told: this machine only.
 DEFAULT_URL: Final = "tcp://127.0.0.1:7700"
-
-EXIT_CODES: Final = """\b
-Exit codes:
-    0   the call ended well
-    1   something else went wrong
-    2   the command cannot be run as it was given
-   65   cancelled               73   failed precondition
-   66   unknown                 74   aborted
-   67   invalid argument        75   out of range
-   68   deadline exceeded       76   unimplemented
-   69   not found               77   internal
-   70   already exists          78   unavailable, connection lost
-   71   permission denied       79   data loss
-   72   resource exhausted      80   unauthenticated
-  130   Ctrl-C                 141   nobody reads the output
-  143   SIGTERM
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     code = _run(arguments)
-    if code == BROKEN_PIPE:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what Python still holds for it goes nowhere, without a complaint
+    try:
+        sys.stdout.flush()
+    except OSError:  # it was told, or is a broken pipe: what Python still holds goes nowhere, without a complaint
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return code
 
 
@@ -72,7 +73,21 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
         context.exit()
 
 
-@click.group(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Sectioned(click.Group):
+    """A group whose help lists its commands by what they are about."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections."""
+        width = max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            rows = [(f"{name:{width}}", self.commands[name].get_short_help_str(80)) for name in names]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+@click.group(
+    cls=Sectioned, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version.")
 def commands() -> None:
     """Typed streams under backpressure, from the command line.
@@ -82,69 +97,11 @@ def commands() -> None:
     penstock describe tcp://127.0.0.1:7700            what is there
     penstock call tcp://127.0.0.1:7700 Prices/watch '"AAPL"' | head -3
     penstock demo                                     two processes, live
+
+    \b
+    penstock server                                   a node: actors, a history, these commands
+    penstock new project greetings                    a place to begin
     """  # noqa: D301 - click wants the character, not the backslash
-
-
-# ── options that several commands have ────────────────────────────────────────────────────────────────────────────────
-
-
-def _all(*decorators: Callable[[C], C]) -> Callable[[C], C]:
-    def decorate(command: C) -> C:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return decorate
-
-
-_FILE: Final = click.Path(exists=True, dir_okay=False)
-_SECONDS: Final = click.FloatRange(min=0, min_open=True)
-
-tls_options = _all(
-    click.option("--dev-tls", is_flag=True, help="Use the throw-away certificate of this user and machine."),
-    click.option(
-        "--tls-ca", "--ca", type=_FILE, metavar="PATH", help="Whom to trust, as PEM (default: the system's authorities)."
-    ),
-    click.option("--cert", type=_FILE, metavar="PATH", help="The certificate of this side, as PEM."),
-    click.option("--key", type=_FILE, metavar="PATH", help="Its private key, as PEM (default: in the file of --cert)."),
-)
-metadata_option = click.option(
-    "-m", "--metadata", multiple=True, metavar="KEY=VALUE", help="Send a pair of strings with the call; repeat it for more."
-)
-
-
-def _tls(urls: Sequence[str], given: dict[str, Any], *, server: bool) -> TLS | None:
-    """Make of the TLS options what `urls` need, and see that they fit together."""
-    from penstock import TLS
-    from penstock.cli._serve import is_encrypted
-
-    dev, cert, key, ca = (given.pop(name) for name in ("dev_tls", "cert", "key", "tls_ca"))
-    own = cert or key or ca
-    if dev and own:
-        raise click.UsageError("--dev-tls makes its own certificate; leave out --cert, --key and --tls-ca")
-    if key and not cert:
-        raise click.UsageError("--key needs --cert, the certificate that it belongs to")
-    if not any(map(is_encrypted, urls)):
-        if dev or own:
-            raise click.UsageError(f"{', '.join(urls)} is not encrypted, so it takes no certificate; did you mean tls://…?")
-        return None
-    if server and not (dev or cert):
-        raise click.UsageError("tls:// needs a certificate: --dev-tls makes one for this machine, --cert and --key use yours")
-    return TLS.development() if dev else TLS.production(cert, key, ca)
-
-
-def _pairs(given: Sequence[str]) -> dict[str, str]:
-    for pair in given:
-        if not pair.partition("=")[1]:
-            raise click.UsageError(f"-m {pair}: metadata is written key=value")
-    return {key: value for key, _, value in (pair.partition("=") for pair in given)}
-
-
-def _options(given: dict[str, Any]) -> CallOptions:
-    from penstock.rpc import CallOptions
-
-    names = ("timeout", "idle_timeout", "buffer_size", "priority")
-    return CallOptions(**{name: given[name] for name in names}, metadata=_pairs(given["metadata"]))
 
 
 # ── the commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,9 +111,9 @@ def _options(given: dict[str, Any]) -> CallOptions:
 @click.argument("url")
 @click.argument("method", metavar="SERVICE/METHOD")
 @click.argument("argument", metavar="[JSON]", required=False)
-@click.option("--timeout", type=_SECONDS, metavar="SECONDS", help="The whole call must be over by then.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="The whole call must be over by then.")
 @click.option(
-    "--idle-timeout", type=_SECONDS, metavar="SECONDS", help="Every item must come within this time of the one before."
+    "--idle-timeout", type=SECONDS, metavar="SECONDS", help="Every item must come within this time of the one before."
 )
 @click.option("--buffer-size", type=click.IntRange(min=1), metavar="ITEMS", help="How far the producer may be ahead.")
 @click.option("--priority", type=click.Choice(["interactive", "normal", "bulk"]), default="normal", help="Who goes first.")
@@ -169,6 +126,8 @@ def call(url: str, method: str, argument: str | None, **given: Any) -> int:
     JSON is the argument: an object whose keys are all names of parameters gives them by name, an array gives several
     parameters by place, anything else is the one argument; - reads it from standard input. bytes are written as base64.
 
+    /ACTOR/METHOD calls a method of an actor of a node.
+
     A method that takes a stream reads its items from standard input, one JSON value a line, as fast as they are wanted.
     A stream of results is printed one JSON value a line. Ctrl-C cancels the call.
 
@@ -180,8 +139,8 @@ def call(url: str, method: str, argument: str | None, **given: Any) -> int:
     from penstock.cli._call import Wanted
     from penstock.cli._call import call as make_call
 
-    tls = _tls([url], given, server=False)
-    return run(make_call(Wanted(url, method, argument, tls, _options(given), given["pretty"])))
+    tls = tls_of([url], given, server=False)
+    return run(make_call(Wanted(url, method, argument, tls, options_of(given), given["pretty"])))
 
 
 @commands.command()
@@ -208,7 +167,7 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
     from penstock.cli._serve import serve as start
 
     hint = ["--dev-tls"] if given["dev_tls"] else []
-    tls = _tls(listen, given, server=True)
+    tls = tls_of(listen, given, server=True)
     found = [(spec, load(spec)) for spec in services]
     stopping = asyncio.Event()
     return run(start(Served(found, listen, tls, expose_errors, grace, hint), stopping), ask=stopping.set)
@@ -224,8 +183,8 @@ def describe(url: str, service: str | None, as_json: bool, **given: Any) -> int:
     """Show what a server serves: an outline on a terminal, else JSON with JSON Schema."""
     from penstock.cli._describe import show
 
-    tls = _tls([url], given, server=False)
-    return run(show(url, service, tls, _pairs(given["metadata"]), as_json=as_json))
+    tls = tls_of([url], given, server=False)
+    return run(show(url, service, tls, pairs(given["metadata"]), as_json=as_json))
 
 
 @commands.command(short_help="Two processes, live.")
@@ -233,10 +192,14 @@ def describe(url: str, service: str | None, as_json: bool, **given: Any) -> int:
 @click.option(
     "--size", type=click.IntRange(min=1), metavar="MB", default=200, show_default=True, help="Size of the file that is carried."
 )
-@click.option("--seconds", type=_SECONDS, metavar="SECONDS", help="About how long the scenes take (default: 25).")
+@click.option("--seconds", type=SECONDS, metavar="SECONDS", help="About how long the scenes take (default: 25).")
 def demo(plain: bool, size: int, seconds: float | None) -> int:  # noqa: FBT001 - click passes them by name
     """Two processes, live: metrics of this machine, a large file, a chat, and a slow consumer that is never flooded."""
     from penstock.cli._demo import run_demo
 
     code: int = run_demo(plain=plain, file_mb=size, seconds=seconds)
     return code
+
+
+for _command in (*VERBS, *TOOLS):
+    commands.add_command(_command)

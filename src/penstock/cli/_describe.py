@@ -76,6 +76,19 @@ async def ask(peer: Peer, metadata: dict[str, str], timeout_s: float = DESCRIBE_
     return services
 
 
+async def method_called(
+    peer: Peer, target: str, metadata: dict[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S
+) -> MethodDescription:
+    """Ask the peer, or the actor there, to describe the method called `target`: "Service/method" or "/actor/method"."""
+    if not target.startswith("/"):
+        return find_method(await ask(peer, metadata, timeout_s), target)
+    address, _slash, name = target.rpartition("/")
+    options = CallOptions(timeout=timeout_s, metadata=metadata)
+    decode = MSGPACK.decode_for(ServiceDescription)
+    service: ServiceDescription = await peer.unary(Request(f"{address}/describe", 0, MSGPACK, None, decode, options))
+    return msgspec.structs.replace(find_method([service], f"{service.name}/{name}"), target=target)
+
+
 def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDescription:
     """Return the method called "Service/method". Raises `Unimplemented` that says what may have been meant."""
     methods = {method.target: method for service in services for method in service.methods}

@@ -29,6 +29,13 @@ def draw(services: Sequence[ServiceDescription], url: str) -> None:
     console.print(Text(f"all of it as JSON Schema: penstock describe {url} --json", "dim"))
 
 
+def draw_methods(methods: Sequence[MethodDescription]) -> None:
+    """Print the methods of one service, with their types."""
+    from rich.console import Console
+
+    Console(highlight=False).print(_grid([_method_row(method) for method in methods]))
+
+
 def _grid(rows: Sequence[tuple[Any, ...]]) -> Any:
     from rich.table import Table
 

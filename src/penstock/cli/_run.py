@@ -28,6 +28,8 @@ OK: Final = 0
 FAILED: Final = 1
 #: The command cannot be run as it was given.
 USAGE: Final = 2
+#: What was compared is not the same: a history and its hashes, a replay and what was recorded.
+DIFFERS: Final = 3
 #: A call that ended with a status: 64 + its code, so 65 (cancelled) to 80 (unauthenticated).
 STATUS: Final = 64
 #: Ended by a signal: 128 + its number, as in every shell. 130 is Ctrl-C, 141 a closed pipe, 143 SIGTERM.
@@ -89,6 +91,9 @@ def run(work: Coroutine[Any, Any, int], *, ask: Callable[[], object] | None = No
     except PenstockError as error:
         tell(explain(error))
         return exit_code(error)
+    except OSError as error:  # what is written to may be full
+        tell(one_line(str(error)))
+        return FAILED
 
 
 def _fill_standard_descriptors() -> None:

@@ -91,7 +91,7 @@ async def items(descriptor: int = STDIN) -> AsyncIterator[msgspec.Raw]:
 
     Raises `InvalidArgument` that names the line for what is not JSON. Cancelling it may lose what was read last.
     """
-    async for number, line in _lines(descriptor):
+    async for number, line in lines(descriptor):
         if line and not line.isspace():
             yield json_value(line, f"line {number} of the input")
 
@@ -118,7 +118,7 @@ def json_value(text: bytes, where: str) -> msgspec.Raw:
         raise InvalidArgument(f"{where} is no JSON: {error}: {shown}{'…' if len(text) > SHOWN_MAX else ''}") from None
 
 
-async def _lines(descriptor: int) -> AsyncIterator[tuple[int, bytes]]:
+async def lines(descriptor: int = STDIN) -> AsyncIterator[tuple[int, bytes]]:
     """Iterate over the numbered lines, from 1; the last one need not end."""
     aside, number = Aside(), 1
     begun: list[bytes] = []

@@ -8,10 +8,12 @@ Types that msgspec does not know can join by the two methods that pydantic's mod
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
+
+from penstock.codec._joined import fitted, from_extension, has_joined, to_extension
 
 #: Item types that keep a decoder; beyond that the least used one is made anew.
 DECODERS_MAX: Final = 4096
@@ -27,10 +29,17 @@ def encode_other(value: object) -> object:
     )
 
 
+def _for_msgpack(value: object) -> object:
+    joined = to_extension(value)
+    return encode_other(value) if joined is None else joined
+
+
 def decode_other(kind: type, value: object) -> object:
     """Make a value of a type that msgspec does not know."""
     if kind is object:  # whoever writes it means anything
         return value
+    if has_joined(kind):
+        return fitted(kind, value)
     validate = getattr(kind, "model_validate", None)
     if validate is not None:
         return validate(value)
@@ -70,10 +79,9 @@ class Codec:
 
     __slots__ = ("_raws", "decode_for", "encode", "encode_into", "name", "number")
 
-    def __init__(self, number: int, name: str, encoder: Any, decoder: Any) -> None:
+    def __init__(self, number: int, name: str, made: Any, decoder: Any) -> None:
         self.number = number
         self.name = name
-        made = encoder(enc_hook=encode_other)
         self.encode: Callable[[Any], bytes] = made.encode
         self.encode_into: Callable[[Any, bytearray, int], None] = made.encode_into
         raws = decoder(list[msgspec.Raw]).decode
@@ -89,12 +97,17 @@ class Codec:
 
         self.decode_for: Callable[[Any], Decode] = decode_for
 
+    def encode_raw(self, value: Any) -> msgspec.Raw:
+        """Encode a value once, for many places: each of them writes the result down as it is."""
+        return msgspec.Raw(self.encode(value))
+
     def __repr__(self) -> str:
         return f"<Codec {self.name}>"
 
 
-MSGPACK: Final = Codec(0, "msgpack", msgspec.msgpack.Encoder, msgspec.msgpack.Decoder)
-JSON: Final = Codec(1, "json", msgspec.json.Encoder, msgspec.json.Decoder)
+_msgpack_decoder: Final = partial(msgspec.msgpack.Decoder, ext_hook=from_extension)
+MSGPACK: Final = Codec(0, "msgpack", msgspec.msgpack.Encoder(enc_hook=_for_msgpack), _msgpack_decoder)
+JSON: Final = Codec(1, "json", msgspec.json.Encoder(enc_hook=encode_other), msgspec.json.Decoder)
 
 _BY_NUMBER: Final = {codec.number: codec for codec in (MSGPACK, JSON)}
 

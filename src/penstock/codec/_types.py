@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect as shape
 
+from penstock.codec._joined import has_joined
+
 
 def check_type(kind: Any, where: str) -> None:
     """Raise `TypeError`, saying `where` and why, when values of this type cannot travel."""
@@ -17,11 +19,15 @@ def check_type(kind: Any, where: str) -> None:
     except (TypeError, ValueError, RecursionError, NameError) as error:
         raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}") from error
     for part in _parts(info, set()):
-        if isinstance(part, shape.CustomType) and part.cls is not object and not hasattr(part.cls, "model_validate"):
+        if isinstance(part, shape.CustomType) and not _is_known(part.cls):
             raise TypeError(
                 f"{where}: {_name(part.cls)} cannot travel; use a penstock.Struct, dataclass, attrs class, TypedDict or "
                 "builtin type"
             )
+
+
+def _is_known(cls: type) -> bool:
+    return cls is object or has_joined(cls) or hasattr(cls, "model_validate")
 
 
 def json_schemas(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -3,7 +3,7 @@
 from penstock.protocol import _events as events
 from penstock.protocol._connection import Connection
 from penstock.protocol._credit import Grant, Limit, grant_for, grant_wished
-from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, Open, Priority, Status, readable
+from penstock.protocol._frames import MAX_NUMBER, Accept, Cancel, FrameType, Open, Priority, Status, readable
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, WHOLE_BYTES, SendHalf
 from penstock.protocol._settings import Settings
@@ -14,6 +14,7 @@ __all__ = [
     "LONG_MESSAGE",
     "MAX_NUMBER",
     "WHOLE_BYTES",
+    "Accept",
     "Cancel",
     "Connection",
     "FrameType",

@@ -7,7 +7,7 @@ out (`data_to_send`). `_inbound` routes the peer's frames through a table; every
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from penstock.errors import ProtocolError, ResourceExhausted, Unavailable
 from penstock.protocol import _events as ev
@@ -38,12 +38,23 @@ from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts
 from penstock.protocol._table import StreamTable
 
+#: What an `ACCEPT` is besides its payload, at most: four numbers and two heads.
+ACCEPT_HEAD_BYTES: Final = 42
+
 
 class Connection:
     """The state of one connection. `role` is "client" for the side that dialled. Times are seconds of one steady clock."""
 
     def __init__(
-        self, role: str, settings: Settings, now_s: float, *, agent: str = "", epoch: int = 0, token: bytes = b""
+        self,
+        role: str,
+        settings: Settings,
+        now_s: float,
+        *,
+        agent: str = "",
+        epoch: int = 0,
+        token: bytes = b"",
+        instance: bytes = b"",
     ) -> None:
         self.settings = settings
         self.streams = StreamTable(role)
@@ -58,7 +69,7 @@ class Connection:
         self._rules: dict[int, SendRules] = {}
         self._kept = Kept(settings.max_buffered_bytes)
         self._inbound = Inbound(self)
-        self.outbox.tell(FrameType.HELLO, hello_of(settings, agent, epoch, token))
+        self.outbox.tell(FrameType.HELLO, hello_of(settings, agent, epoch, token, instance))
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -94,15 +105,25 @@ class Connection:
             self.ready(stream)
         return stream
 
-    def accept(self, stream: WireStream, grant: Grant | None, epoch: int = 0) -> None:
-        """Tell the caller that its call was begun. `grant` is how far its items may go, None when its kind has none."""
+    def accept(self, stream: WireStream, grant: Grant | None, epoch: int = 0, payload: bytes | None = None) -> None:
+        """Tell the caller that its call was begun. `grant` is how far its items may go, None when its kind has none.
+
+        `payload` is an encoded value for the caller. Raises `ResourceExhausted` for one over the peer's limit; then nothing
+        was sent.
+        """
+        limit_bytes = self._control_bytes() - ACCEPT_HEAD_BYTES
+        if payload is not None and len(payload) > limit_bytes:
+            raise ResourceExhausted(
+                f"a payload of {len(payload)} bytes to accept with, where the peer takes {limit_bytes} (its header limit)"
+            )
         stream.sends(FrameType.ACCEPT)
         if grant is not None:
             grant.yields = stream.priority == Priority.BULK
             stream.receive = ReceiveHalf(grant)
             if stream.receiving == "ended":
                 stream.receive.final = 0
-        self.outbox.tell(FrameType.ACCEPT, (epoch, 0, grant.items if grant else 0, grant.bytes if grant else 0), stream.id)
+        credit = (grant.items, grant.bytes) if grant is not None else (0, 0)
+        self.outbox.tell(FrameType.ACCEPT, (epoch, 0, *credit, payload), stream.id)
 
     def ready(self, stream: WireStream) -> None:
         """This stream has something to send."""
@@ -111,6 +132,16 @@ class Connection:
     def end(self, stream: WireStream) -> None:
         """End our direction of a stream normally, after what is queued."""
         stream.end()
+        self.ready(stream)
+
+    def half_close(self, stream: WireStream) -> None:
+        """End our direction of a stream normally, after what is queued; the other one goes on, also for a callee."""
+        stream.half_close()
+        self.ready(stream)
+
+    def close(self, stream: WireStream, reason: str) -> None:
+        """End both directions of a stream normally, after what is queued. Who wants nothing more has it `discard`ed, too."""
+        stream.close(reason, self._control_bytes())
         self.ready(stream)
 
     def answer(self, stream: WireStream, encoded: bytes) -> bool:
@@ -148,8 +179,7 @@ class Connection:
 
     def fail(self, stream: WireStream, status: Status) -> None:
         """End a call that the peer opened with an error, after what is queued."""
-        peer = self.known_peer()
-        stream.fail(status, min(peer.max_header_bytes, peer.max_frame_bytes))
+        stream.fail(status, self._control_bytes())
         self.ready(stream)
 
     def cancel(self, stream: WireStream, cancel: Cancel) -> None:
@@ -163,7 +193,7 @@ class Connection:
 
     def stop(self, stream: WireStream, cancel: Cancel) -> None:
         """Tell the caller that we want no more of its items; our answer goes on."""
-        if stream.sending == "open" and stream.receiving == "open" and not stream.stopped:
+        if stream.sending in {"open", "ended"} and stream.receiving == "open" and not stream.stopped:
             stream.stopped = True
             self.outbox.tell(FrameType.CANCEL, cancel, stream.id)
 
@@ -271,6 +301,11 @@ class Connection:
         if self.peer is None:
             raise ProtocolError("2.1", "nothing can be done before HELLO", remote=False)
         return self.peer
+
+    def _control_bytes(self) -> int:
+        """How large the body of a control frame may be for the peer."""
+        peer = self.known_peer()
+        return min(peer.max_header_bytes, peer.max_frame_bytes)
 
     def _usable_peer(self) -> Hello:
         if self.peer is None or self.failed:

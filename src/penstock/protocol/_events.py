@@ -51,6 +51,19 @@ class Ended(Event, frozen=True, gc=False):
     status: Status | None
 
 
+class HalfClosed(Event, frozen=True, gc=False):
+    """The callee's items have ended; its `STATUS` is still to come, and it still reads ours."""
+
+    stream: WireStream
+
+
+class Closed(Event, frozen=True, gc=False):
+    """The caller ended its items and closed the call: it wants no more of ours, and says why. The stream is over."""
+
+    stream: WireStream
+    reason: str
+
+
 class StopSending(Event, frozen=True, gc=False):
     """The callee wants no more of our items; the call goes on."""
 

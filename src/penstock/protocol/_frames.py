@@ -88,6 +88,7 @@ class Hello(Body, frozen=True, gc=False):
     agent: str = ""
     epoch: Number = 0
     token: bytes = b""
+    instance: bytes = b""
 
 
 class Open(Body, frozen=True, gc=False):
@@ -119,12 +120,16 @@ class Open(Body, frozen=True, gc=False):
 
 
 class Accept(Body, frozen=True, gc=False):
-    """The call was begun: which incarnation of the stream this is, where it starts, how far the caller may go."""
+    """The call was begun: which incarnation of the stream this is, where it starts, how far the caller may go.
+
+    `payload` is a value, encoded, with which the callee accepts.
+    """
 
     epoch: Number
     offset: Number
     credit_items: Number
     credit_bytes: Number
+    payload: bytes | None = None
 
 
 class Credit(Body, frozen=True, gc=False):
@@ -136,9 +141,10 @@ class Credit(Body, frozen=True, gc=False):
 
 
 class End(Body, frozen=True, gc=False):
-    """The caller's direction ended normally after `count` items."""
+    """The sender's direction ended normally after `count` items. With a `reason` the caller closes both directions."""
 
     count: Number
+    reason: str | None = None
 
 
 class Status(Body, frozen=True, gc=False):

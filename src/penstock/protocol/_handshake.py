@@ -9,8 +9,8 @@ from penstock.protocol._send import LAYOUTS, Kept, SendRules
 from penstock.protocol._settings import Settings
 
 
-def hello_of(settings: Settings, agent: str, epoch: int, token: bytes) -> Hello:
-    """Make our `HELLO`: the limits that the peer must keep, the compressions that it may use."""
+def hello_of(settings: Settings, agent: str, epoch: int, token: bytes, instance: bytes) -> Hello:
+    """Make our `HELLO`: the limits that the peer must keep, the compressions that it may use, who we are."""
     return Hello(
         MAGIC,
         VERSION,
@@ -22,6 +22,7 @@ def hello_of(settings: Settings, agent: str, epoch: int, token: bytes) -> Hello:
         agent,
         epoch,
         token,
+        instance,
     )
 
 

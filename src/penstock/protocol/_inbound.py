@@ -29,6 +29,7 @@ from penstock.protocol._frames import (
 from penstock.protocol._handshake import check_hello
 from penstock.protocol._receive import Arrived, Reassembly
 from penstock.protocol._send import BATCH_BYTES, WHOLE_BYTES, WHOLE_HEAD_BYTES, whole_head
+from penstock.protocol._states import CLOSING
 from penstock.protocol._stream import WireStream, refusal
 
 if TYPE_CHECKING:
@@ -206,12 +207,18 @@ class Inbound:
                 events.append(ev.RoomMade(stream))
 
     def _on_end(self, stream: WireStream, end: Any, events: list[ev.Event]) -> None:
-        stream.receives(FrameType.END)
+        stream.receives(FrameType.END, 0 if end.reason is None else CLOSING)
         if stream.receive is not None:
             stream.receive.finish(end.count)
         elif end.count:
             raise ProtocolError("6.2", f"an end after {end.count} items, where none was asked for")
-        self._ended(stream, None, events)
+        if end.reason is not None:
+            self._close(stream)
+            events.append(ev.Closed(stream, end.reason))
+        elif stream.callee:
+            events.append(ev.Ended(stream, None))
+        else:
+            events.append(ev.HalfClosed(stream))
 
     def _on_status(self, stream: WireStream, status: Any, events: list[ev.Event]) -> None:
         stream.receives(FrameType.STATUS)
@@ -222,9 +229,7 @@ class Inbound:
     def _on_cancel(self, stream: WireStream, cancel: Any, events: list[ev.Event]) -> None:
         stream.receives(FrameType.CANCEL)
         if stream.callee:
-            stream.sending = "closed"
-            stream.stop_sending()
-            self._c.remove(stream)
+            self._close(stream)
             events.append(ev.CallCancelled(stream, cancel))
         else:
             if stream.sending == "open":
@@ -234,10 +239,14 @@ class Inbound:
 
     def _ended(self, stream: WireStream, status: Status | None, events: list[ev.Event]) -> None:
         if not stream.callee:
-            stream.sending = "closed"
-            stream.stop_sending()
-            self._c.remove(stream)
+            self._close(stream)
         events.append(ev.Ended(stream, status))
+
+    def _close(self, stream: WireStream) -> None:
+        """The other side has closed the stream: nothing more is sent on it."""
+        stream.sending = "closed"
+        stream.stop_sending()
+        self._c.remove(stream)
 
     # ── frames of the connection ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -3,10 +3,12 @@
 A stream has two directions, and each side walks through its own table with what it sends::
 
     caller   idle ──OPEN──▶ open ──ITEMS*──▶ open ──END | ITEMS+LAST──▶ ended ──CANCEL──▶ closed
-    callee   idle ──ACCEPT──▶ open ──ITEMS*──▶ open ──STATUS | ITEMS+LAST──▶ closed
+    callee   idle ──ACCEPT──▶ open ──ITEMS*──▶ open ──END──▶ ended ──STATUS──▶ closed
+                                               open ──STATUS | ITEMS+LAST──▶ closed
 
-The callee may answer without `ACCEPT` when its first message is its last one. What closes the callee's direction closes the
-stream. A `CANCEL` by the callee asks the caller to end its direction and changes nothing else.
+The callee may answer without `ACCEPT` when its first message is its last one. What closes a direction closes the stream. A
+`CANCEL` by the callee asks the caller to end its direction and changes nothing else. `END` with a reason is a step of its own:
+the caller closes both directions; in the tables it stands as `END` with `CLOSING`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from penstock.protocol._frames import LAST, FrameType
 
 Table = dict[str, dict[tuple[int, int], str]]
 
+#: `END` has no flag; where `ITEMS` has `LAST`, a table has this for an `END` that has a reason.
+CLOSING: Final = LAST
+
 _OPEN, _ACCEPT, _ITEMS, _CREDIT = FrameType.OPEN, FrameType.ACCEPT, FrameType.ITEMS, FrameType.CREDIT
 _END, _STATUS, _CANCEL = FrameType.END, FrameType.STATUS, FrameType.CANCEL
 
@@ -27,10 +32,11 @@ CALLER: Final[Table] = {
         (_ITEMS, 0): "open",
         (_ITEMS, LAST): "ended",
         (_END, 0): "ended",
+        (_END, CLOSING): "closed",
         (_CREDIT, 0): "open",
         (_CANCEL, 0): "closed",
     },
-    "ended": {(_CREDIT, 0): "ended", (_CANCEL, 0): "closed"},
+    "ended": {(_CREDIT, 0): "ended", (_END, CLOSING): "closed", (_CANCEL, 0): "closed"},
     "closed": {},
 }
 
@@ -44,18 +50,25 @@ CALLEE: Final[Table] = {
         (_ITEMS, 0): "open",
         (_ITEMS, LAST): "closed",
         (_STATUS, 0): "closed",
+        (_END, 0): "ended",
         (_CREDIT, 0): "open",
         (_CANCEL, 0): "open",
     },
+    "ended": {(_STATUS, 0): "closed", (_CREDIT, 0): "ended", (_CANCEL, 0): "ended"},
     "closed": {},
 }
+
+
+def step_name(kind: int, flags: int) -> str:
+    """Name a step as PROTOCOL.md does."""
+    return FrameType(kind).name + ("" if not flags & LAST else "+reason" if kind == _END else "+LAST")
 
 
 def advance(table: Table, state: str, kind: int, flags: int, *, remote: bool) -> str:
     """Return the state after this frame; raise `ProtocolError` (rule 3.4) when the table has no such step."""
     following = table[state].get((kind, flags & LAST))
     if following is None:
-        name = FrameType(kind).name + ("+LAST" if flags & LAST else "")
         side = "caller" if table is CALLER else "callee"
-        raise ProtocolError("3.4", f"{name} from the {side} of a stream whose direction is {state}", remote=remote)
+        step = step_name(kind, flags)
+        raise ProtocolError("3.4", f"{step} from the {side} of a stream whose direction is {state}", remote=remote)
     return following

@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from penstock.errors import InvalidArgument
-from penstock.protocol._frames import HEADER, LAST, MORE, FrameType, Open, Status, encode_body
+from penstock.protocol._frames import HEADER, LAST, MORE, FrameType, Open, Status, encode_body, readable
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import LAYOUTS, Segment, SendHalf
 from penstock.protocol._settings import Settings
-from penstock.protocol._states import CALLEE, CALLER, advance
+from penstock.protocol._states import CALLEE, CALLER, CLOSING, advance
 
 #: An argument of this size is worth a new `Open` without it.
 LARGE_ARGUMENT_BYTES: Final = 4096
@@ -56,7 +56,7 @@ class WireStream:
         self.stopped = False
         self.endpoint: Any = None
         self._opening: bytes | None = None
-        self._ending: bytes | None = None
+        self._ending: tuple[int, bytes] | None = None
 
     def sends(self, kind: int, flags: int = 0) -> None:
         """Take a step of our own direction; `ProtocolError(remote=False)` when the table has none."""
@@ -81,16 +81,37 @@ class WireStream:
         return len(self._opening or b"")
 
     def end(self) -> None:
-        """End our direction normally, after what is queued."""
-        half, kind = self.send, FrameType.STATUS if self.callee else FrameType.END
+        """End our direction normally, after what is queued; a callee ends the call with it."""
+        half = self.send
         if half is not None and half.ends_with_items():
             self.sends(FrameType.ITEMS, LAST)
             half.end()
+        elif self.callee:
+            self.sends(FrameType.STATUS)
+            self._ending = FrameType.STATUS, encode_body((0, "", "", {}, True, self._count()))
         else:
-            self.sends(kind)
-            self._ending = encode_body(
-                (0, "", "", {}, True, half.pushed if half else 0) if self.callee else (half.pushed if half else 0,)
-            )
+            self.half_close()
+
+    def half_close(self) -> None:
+        """End our direction normally, after what is queued; the other one goes on, and a callee's `STATUS` comes later."""
+        self.sends(FrameType.END)
+        self._ending = FrameType.END, encode_body((self._count(), None))
+
+    def close(self, reason: str, limit_bytes: int) -> None:
+        """End both directions normally, after what is queued; a reason over the peer's limit is cut."""
+        self.sends(*((FrameType.STATUS,) if self.callee else (FrameType.END, CLOSING)))
+        ending = self._closing(readable(reason, limit_bytes))
+        if len(ending[1]) > limit_bytes:
+            ending = self._closing(readable(reason, LONG_MESSAGE))
+        self._ending = ending
+
+    def _closing(self, reason: str) -> tuple[int, bytes]:
+        if self.callee:
+            return FrameType.STATUS, encode_body((0, "", reason, {}, True, self._count()))
+        return FrameType.END, encode_body((self._count(), reason))
+
+    def _count(self) -> int:
+        return self.send.pushed if self.send is not None else 0
 
     def fail(self, status: Status, limit_bytes: int) -> None:
         """End the call with an error, after what is queued (callee only); one over the peer's limit loses its details."""
@@ -99,7 +120,7 @@ class WireStream:
         if len(ending) > limit_bytes:
             message = f"{status.message[:LONG_MESSAGE]} (its details are over the peer's limit and were left out)"
             ending = encode_body((status.code, status.reason, message, {}, status.started))
-        self._ending = ending
+        self._ending = FrameType.STATUS, ending
 
     def stop_sending(self) -> None:
         """Forget what is queued: nobody wants it."""
@@ -121,13 +142,12 @@ class WireStream:
             return self._next_opening(max_frame_bytes)
         if self.send is not None and self.send.has_frames():
             return self.send.next_frame(self.id)
-        ending, self._ending = self._ending or b"", None
-        kind = FrameType.STATUS if self.callee else FrameType.END
+        (kind, ending), self._ending = self._ending or (FrameType.END, b""), None
         return [HEADER.pack(len(ending), kind, 0, self.id) + ending]
 
     def finished(self) -> bool:
-        """Whether the last frame of the callee has left: nothing can follow in either direction."""
-        return self.callee and self.sending == "closed" and not self.has_frames()
+        """Whether the frame that closes the stream has left: nothing can follow in either direction."""
+        return self.sending == "closed" and not self.has_frames()
 
     def _next_opening(self, max_frame_bytes: int) -> list[Segment]:
         body = self._opening or b""

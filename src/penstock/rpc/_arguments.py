@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from penstock.codec import UNDECODABLE, UNENCODABLE, Codec
+from penstock.codec import UNDECODABLE, UNENCODABLE, Codec, decode_other
 from penstock.errors import InvalidArgument
 
 #: How an encoded array begins: "[" in JSON; fixarray, array 16 and array 32 in msgpack.
@@ -36,7 +36,7 @@ class Parameter(NamedTuple):
 class Arguments:
     """What one method takes: binds and encodes it on the caller's side, decodes and checks it on the callee's."""
 
-    __slots__ = ("_array", "_least", "_map", "_needs_names", "_positional", "_stream", "parameters", "target")
+    __slots__ = ("_array", "_least", "_map", "_needs_names", "_positional", "_stream", "parameters", "takes", "target")
 
     def __init__(self, target: str, parameters: Sequence[Parameter], stream: tuple[int, str] | None) -> None:
         self.target = target
@@ -45,6 +45,8 @@ class Arguments:
         self._positional = [p for p in parameters if not p.keyword]
         self._least = sum(p.required for p in self._positional)
         self._needs_names = any(p.keyword and p.required for p in parameters)
+        #: How many arguments by place need no further look.
+        self.takes = range(0) if self._needs_names or stream else range(self._least, len(self._positional) + 1)
         name = target.replace("/", "_")
         required_first = sorted(parameters, key=lambda p: not p.required)
         self._map = msgspec.defstruct(name, map(_field, required_first), forbid_unknown_fields=True)
@@ -62,13 +64,41 @@ class Arguments:
             requests, args, kwargs = self._split(args, kwargs)
         if not args and not kwargs and not self.parameters:
             return None, requests
-        values: Any = args
-        if kwargs or self._needs_names or not self._least <= len(args) <= len(self._positional):
-            values = self._bind(args, kwargs)
+        values = self.values(args, kwargs)
         try:
             return codec.encode(values), requests
         except UNENCODABLE as error:
             raise InvalidArgument(f"{self.target}: {error}") from error
+
+    def values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return what is encoded of arguments: by place, or by name. Raises `TypeError` as a call in the same process would."""
+        if kwargs or self._needs_names or not self._least <= len(args) <= len(self._positional):
+            return self._bind(args, kwargs)
+        return args
+
+    def check(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Raise `TypeError`, as a call in the same process would, for arguments that the method does not take."""
+        if kwargs or len(args) not in self.takes:
+            if self._stream is not None:
+                _requests, args, kwargs = self._split(args, kwargs)
+            self._bind(args, kwargs)
+
+    def fitted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return arguments that came without a type, as the method declares them. Raises `InvalidArgument`.
+
+        They fit, or are made to fit, as if they had been encoded on the way: a mapping becomes the `Struct` it describes.
+        """
+        placed = tuple(map(self._fit, self._positional, args))
+        named = {parameter.name: parameter for parameter in self.parameters}
+        return placed, {name: self._fit(named[name], value) for name, value in kwargs.items()}
+
+    def _fit(self, parameter: Parameter, value: Any) -> Any:
+        if parameter.type is Any or type(value) is parameter.type:
+            return value
+        try:
+            return msgspec.convert(value, parameter.type, dec_hook=decode_other)
+        except UNDECODABLE as error:
+            raise InvalidArgument(f"{self.target}: argument `{parameter.name}`: {error}", started=False) from None
 
     def _split(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]]:
         at, name = self._stream or (0, "")
@@ -111,6 +141,13 @@ class Arguments:
             raise InvalidArgument(f"{self.target}: argument `{missing}` is missing, and is taken by name only")
         return msgspec.structs.astuple(values), {}
 
+    @property
+    def placed(self) -> Any:
+        """The type of the arguments as one tuple; None where some may be left out, or have names."""
+        if any(parameter.keyword or not parameter.required for parameter in self.parameters):
+            return None
+        return tuple[tuple(parameter.type for parameter in self.parameters)]  # type: ignore[misc] # made here
+
     def with_requests(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], requests: Any
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -119,6 +156,13 @@ class Arguments:
         if at > len(args):
             return args, {**kwargs, name: requests}
         return (*args[:at], requests, *args[at:]), kwargs
+
+    def map_requests(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], change: Callable[[Any], Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments with another stream of requests among them."""
+        requests, rest, keywords = self._split(args, kwargs)
+        return self.with_requests(rest, dict(keywords), change(requests))
 
     def _explain(self, text: str, codec: Codec, encoded: bytes) -> str:
         """Say in names what msgspec says in places."""

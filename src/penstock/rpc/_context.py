@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from penstock.errors import FailedPrecondition
+from penstock.streams import Sink
 
 if TYPE_CHECKING:
     from penstock.rpc._peer import Peer
@@ -20,10 +21,12 @@ class CallInfo:
     target: "Service/method". kind: unary, client_streaming, server_streaming or bidirectional.
     side: "caller" or "callee". metadata: what travels with the call; an interceptor of the caller may add to it.
     deadline: when the call must be over, in seconds of the event loop's clock; None for never.
-    peer: the other side; a handler can call it back. principal: who the caller is, None while nobody has proved it.
+    peer: the other side, None in one process; a handler can call it back.
+    principal: who the caller is, None while nobody has proved it.
+    sink: where the items of a streaming handler go; its statistics tell how the consumer stands.
     """
 
-    __slots__ = ("deadline", "kind", "metadata", "peer", "principal", "side", "target")
+    __slots__ = ("deadline", "kind", "metadata", "peer", "principal", "side", "sink", "target")
 
     def __init__(
         self,
@@ -33,7 +36,7 @@ class CallInfo:
         *,
         metadata: dict[str, str],
         deadline: float | None,
-        peer: Peer,
+        peer: Peer | None,
     ) -> None:
         self.target = target
         self.kind = kind
@@ -41,7 +44,8 @@ class CallInfo:
         self.metadata = metadata
         self.deadline = deadline
         self.peer = peer
-        self.principal: Any = peer.principal
+        self.sink: Sink[Any] | None = None
+        self.principal: Any = None if peer is None else peer.principal
 
     def time_remaining(self) -> float | None:
         """Return the seconds until the deadline, never below zero; None without a deadline."""
@@ -52,11 +56,14 @@ class CallInfo:
     @property
     def draining(self) -> bool:
         """Whether this side or the other has begun to shut down: a long stream does well to end soon."""
-        return self.peer.draining
+        return self.peer is not None and self.peer.draining
 
     async def wait_draining(self) -> None:
         """Wait until `draining`. Safe to cancel."""
-        await self.peer.wait_draining()
+        if self.peer is not None:
+            await self.peer.wait_draining()
+        else:
+            await asyncio.get_running_loop().create_future()  # a call in one process has no connection to drain
 
     def __repr__(self) -> str:
         remaining = self.time_remaining()

@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from penstock.codec import UNENCODABLE, by_number
 from penstock.errors import (
@@ -28,6 +28,7 @@ from penstock.errors import (
 from penstock.protocol import Cancel, SendHalf, Status, WireStream, grant_wished
 from penstock.rpc._context import CallInfo, Interceptor, current, enter_all
 from penstock.rpc._service import KINDS, Method, service_of, unknown
+from penstock.rpc.refs import CLAIMS
 from penstock.session import NOBODY, Endpoint, RemoteSink, RemoteSource, status_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ MESSAGE_MAX: Final = 1024
 _NOTHING: Final[Any] = object()
 
 
+class Arrivals(Protocol):
+    """A service that takes the targets that begin with a slash: it has actors."""
+
+    def arrive(self, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+        """Take a stream that the peer opened. Raises the `StatusError` that refuses it."""
+
+
 class Dispatcher:
     """The services of one side, ready to be called."""
 
@@ -47,11 +55,12 @@ class Dispatcher:
         for service in services:
             if isinstance(service, type):
                 raise TypeError(f"{service.__name__} is a class; serve an object of it: {service.__name__}()")
-        self.services = [(service_of(type(service)), service) for service in services]
+        self.actors: Arrivals | None = next((cast("Arrivals", one) for one in services if hasattr(one, "arrive")), None)
+        self.services = [(service_of(type(one)), one) for one in services if not hasattr(one, "arrive")]
         self.interceptors = tuple(interceptors)
         self.expose_errors = expose_errors
         self._methods: dict[str, tuple[Method, Any]] = {}
-        for described, service in self.services:
+        for described, service in [*self.services, (service_of(type(CLAIMS)), CLAIMS)]:
             for method in described.methods.values():
                 if method.target in self._methods:
                     raise ValueError(f"two services answer to {method.target}; give one of them a service_name")
@@ -61,13 +70,14 @@ class Dispatcher:
         """Return a method and its bound handler. Raises `Unimplemented` that says what may have been meant."""
         found = self._methods.get(target)
         if found is None:
-            raise Unimplemented(f"there is no {target!r} here; {unknown(target, list(self._methods))}", started=False)
+            known = [method.target for described, _service in self.services for method in described.methods.values()]
+            raise Unimplemented(f"there is no {target!r} here; {unknown(target, known)}", started=False)
         return found
 
     def accept(self, peer: Peer, stream: WireStream) -> None:
         """Take a stream that the peer opened."""
         try:
-            method, handler, args, kwargs = self._prepare(peer, stream)
+            self._take(peer, stream)
         except StatusError as error:
             error.started = False
             refused: StatusError = error.again()  # `error` holds this frame, which must not hold it
@@ -75,21 +85,40 @@ class Dispatcher:
             log.exception("a call of %r could not be read", stream.opened.target)
             refused = Internal("the call could not be read", started=False)
         else:
-            Handling(self, peer, stream, method).start(handler, args, kwargs)
             return
         peer.session.connection.fail(stream, status_of(refused))
         peer.session.flush_soon()
 
-    def _prepare(self, peer: Peer, stream: WireStream) -> tuple[Method, Any, tuple[Any, ...], dict[str, Any]]:
-        """Return what is to be called, and with what. Raises the `StatusError` that refuses the call."""
+    def _take(self, peer: Peer, stream: WireStream) -> None:
+        """Begin a call. Raises the `StatusError` that refuses it."""
         if peer.running >= peer.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
             raise ResourceExhausted(f"{peer.running} handlers run for this connection (Settings.max_streams)")
-        method, handler = self.find(stream.opened.target)
+        if stream.opened.target.startswith("/"):
+            if self.actors is None:
+                raise Unimplemented(f"there are no actors here, so no {stream.opened.target!r}", started=False)
+            self.actors.arrive(self, peer, stream)
+            return
+        self.begin(peer, stream, *self.find(stream.opened.target))
+
+    def begin(self, peer: Peer, stream: WireStream, method: Method, handler: Any, guards: Sequence[Interceptor] = ()) -> None:
+        """Run `handler` for a stream that the peer opened. Raises the `StatusError` that refuses it."""
         if method.kind != stream.opened.kind:
             raise Unimplemented(f"{method.target} is {KINDS[method.kind]}, not {KINDS[stream.opened.kind]}", started=False)
         args, kwargs = method.arguments.decode(by_number(stream.opened.codec), stream.opened.argument)
         stream.forget_argument()
-        return method, handler, args, kwargs
+        Handling(self, peer, stream, method, (*self.interceptors, *guards)).start(handler, args, kwargs)
+
+    def internal(self, where: str, raised: BaseException, *, logged: bool = False) -> StatusError:
+        """Log what a handler raised, and return what the caller may know of it: an id to find the log entry by.
+
+        `logged` says that its traceback is in the log already.
+        """
+        error_id = secrets.token_hex(4)
+        text = _text_of(raised)
+        log.error("error %s in %s: %s", error_id, where, text, exc_info=None if logged else raised)
+        if self.expose_errors:
+            return Internal(text[:MESSAGE_MAX], {"error_id": error_id})
+        return Internal(f"{where} raised; its log has the text under {error_id}", {"error_id": error_id})
 
 
 class Handling(Endpoint):
@@ -100,6 +129,7 @@ class Handling(Endpoint):
         "_dispatcher",
         "_expired",
         "_gone",
+        "_interceptors",
         "_method",
         "_peer",
         "_started",
@@ -110,12 +140,20 @@ class Handling(Endpoint):
         "stream",
     )
 
-    def __init__(self, dispatcher: Dispatcher, peer: Peer, stream: WireStream, method: Method) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        peer: Peer,
+        stream: WireStream,
+        method: Method,
+        interceptors: tuple[Interceptor, ...],
+    ) -> None:
         session, opened = peer.session, stream.opened
         self.stream = stream
         stream.endpoint = self
         stream.handled = True
         self._dispatcher = dispatcher
+        self._interceptors = interceptors
         self._peer = peer
         self._method = method
         self._gone: Exception | None = None
@@ -137,6 +175,7 @@ class Handling(Endpoint):
         self.call = CallInfo(
             method.target, KINDS[method.kind], "callee", metadata=opened.metadata, deadline=deadline, peer=peer
         )
+        self.call.sink = self.sink
 
     def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler."""
@@ -206,7 +245,7 @@ class Handling(Endpoint):
         error: StatusError | None = None
         done = False
         try:
-            if self._dispatcher.interceptors:
+            if self._interceptors:
                 await self._intercepted(handler, args, kwargs)
             elif self.sink is None:
                 await self._answer(await handler(*args, **kwargs))
@@ -223,7 +262,7 @@ class Handling(Endpoint):
         except StatusError as status:
             error = status
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
-            error = self._internal(raised)
+            error = self._dispatcher.internal(self._method.target, raised)
         finally:
             if not done and error is None:
                 error = Aborted(f"{self._method.target}: the handler was stopped before it was done")
@@ -237,7 +276,7 @@ class Handling(Endpoint):
         """Run the handler inside the interceptors; they see how it ended before the caller does."""
         result = _NOTHING
         async with AsyncExitStack() as stack:
-            await enter_all(stack, self._dispatcher.interceptors, self.call)
+            await enter_all(stack, self._interceptors, self.call)
             responses = handler(*args, **kwargs)
             if self.sink is None:
                 result = await responses
@@ -269,7 +308,7 @@ class Handling(Endpoint):
         try:
             self._finish(error)
         except Exception as raised:  # noqa: BLE001 - see above
-            self._peer.session.connection.fail(self.stream, status_of(self._internal(raised)))
+            self._peer.session.connection.fail(self.stream, status_of(self._dispatcher.internal(self._method.target, raised)))
             self._peer.session.flush_soon()
 
     def _finish(self, error: StatusError | None) -> None:
@@ -304,18 +343,8 @@ class Handling(Endpoint):
             return Unavailable("the server is shutting down")
         return Cancelled(f"{self._method.target}: the handler was cancelled")
 
-    def _internal(self, raised: Exception) -> StatusError:
-        """Log what a handler raised, and return what the caller may know of it: an id to find the log entry by."""
-        error_id = secrets.token_hex(4)
-        log.error("error %s in %s", error_id, self._method.target, exc_info=raised)
-        if self._dispatcher.expose_errors:
-            return Internal(_text_of(raised)[:MESSAGE_MAX], {"error_id": error_id})
-        return Internal(
-            f"the handler of {self._method.target} raised; its log has the text under {error_id}", {"error_id": error_id}
-        )
 
-
-def _text_of(error: Exception) -> str:
+def _text_of(error: BaseException) -> str:
     """Return what an error says, even one that cannot say it."""
     try:
         return f"{type(error).__name__}: {error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar, cast
 
@@ -16,9 +16,12 @@ from penstock.rpc._dispatch import Dispatcher
 from penstock.rpc._options import DEFAULT, CallOptions
 from penstock.rpc._request import Request
 from penstock.rpc._service import KINDS, service_of
-from penstock.rpc._stream import Call, Stream
+from penstock.rpc._stream import Call, RemoteStream
 from penstock.rpc._stub import Stub
 from penstock.rpc._unary import Unary
+from penstock.rpc.addressed import ActorRef, ActorStub, Router, Stream
+from penstock.rpc.refs import joined, offers
+from penstock.rpc.remote import Lane, RemoteRef, close_lanes, end_lanes
 from penstock.session import Session
 
 T = TypeVar("T")
@@ -30,11 +33,12 @@ AGENT: Final = "penstock-python"
 CLEANUP_S: Final = 5.0
 
 
-class Peer:
+class Peer(Router):
     """The other side of a live session.
 
-    `service(Cls)` returns a typed stub; `call`, `stream` and `open` do the same untyped. Calls go both ways: what this side
-    serves, the peer can call.
+    `service(Cls)` returns a typed stub, `actor(Cls, "name")` one of an actor there; `call`, `stream` and `open` do the same
+    untyped, and the router's verbs (`tell`, `ask`, `stream`, `stream_ask`, `open_channel`, `subscribe`) by an actor's address.
+    Calls go both ways: what this side serves, the peer can call.
     """
 
     def __init__(self, role: str, settings: Settings, dispatcher: Dispatcher, interceptors: Sequence[Interceptor]) -> None:
@@ -44,8 +48,10 @@ class Peer:
         self.interceptors = tuple(interceptors)
         self.closing = False
         self.principal: Any = None
-        self.session = Session(role, settings, self._accept, agent=AGENT)
-        self.session.on_draining = self._drain.set
+        self.lanes: dict[str, Lane] = {}  # to the actors there that were sent messages; at most LANES_MAX
+        self.session = Session(role, settings, self._accept, agent=AGENT, instance=offers().instance)
+        self.session.on_draining = self._drained
+        self.session.ready.add_done_callback(lambda _ready: joined(self))
         self.session.closed.add_done_callback(lambda _closed: self._check_gone())
         self.on_gone: Callable[[], None] = lambda: None
 
@@ -65,9 +71,31 @@ class Peer:
         """
         return await self.unary(_request(target, 0, args, options, codec))
 
-    def stream(self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK) -> Stream[Any]:
-        """Call a server streaming method by name and return its items as builtin types."""
-        return Stream(self, _request(target, 2, args, options, codec))
+    def stream(  # type: ignore[override] # one name for both, as the design has it
+        self, target: str, *args: Any, **options: Any
+    ) -> Stream[Any]:
+        """Call a server streaming method by name, ``stream("Prices/watch", "AAPL")``, and return its items as builtin types.
+
+        Or, as the router's verb, that of an actor: ``stream("counter", "ticks", None, buffer_size=10)``. An address with parts
+        begins with a slash here: ``stream("/chat/rooms", "lines")``. Options of the first form: `options`, `codec`; of the
+        second: those of `ActorRef.stream`.
+        """
+        if target.startswith("/") or ("/" not in target and args):
+            return super().stream(target, *args, **options)
+        return self._stream(target, args, **options)
+
+    def _stream(
+        self, target: str, args: tuple[Any, ...], *, options: CallOptions = DEFAULT, codec: Codec = MSGPACK
+    ) -> RemoteStream[Any]:
+        return RemoteStream(self, _request(target, 2, args, options, codec))
+
+    def ref(self, address: str) -> ActorRef:
+        """Return the actor at the other side that has this name or id; whether there is one is seen when it is used."""
+        return RemoteRef(self, address.removeprefix("/"))
+
+    def actor(self, cls: type[T], address: str) -> T:
+        """Return a stub of an actor at the other side, typed as `cls`."""
+        return cast(T, ActorStub(self.ref(address), service_of(cls)))
 
     def open(
         self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, kind: str = "bidirectional"
@@ -85,10 +113,10 @@ class Peer:
         if not self.interceptors:
             return await Unary(session, request, metadata, deadline).result(deadline)
         call = CallInfo(request.target, "unary", "caller", metadata=dict(metadata), deadline=deadline, peer=self)
-        return await self._intercepted(request, call)
+        return await self.inside(call, lambda: Unary(session, request, call.metadata, call.deadline).result(call.deadline))
 
-    async def _intercepted(self, request: Request, call: CallInfo) -> Any:
-        """Make a unary call inside its interceptors, which may replace its outcome by another error."""
+    async def inside(self, call: CallInfo, make: Callable[[], Awaitable[Any]]) -> Any:
+        """Make a call with one answer inside the interceptors, which may replace its outcome by another error."""
         outcome: StatusError | None = None
         result: Any = None
         limit = asyncio.timeout_at(call.deadline)
@@ -96,7 +124,7 @@ class Peer:
             async with limit, AsyncExitStack() as stack:
                 await enter_all(stack, self.interceptors, call)
                 try:
-                    result = await Unary(self.session, request, call.metadata, call.deadline).result(call.deadline)
+                    result = await make()
                 except StatusError as error:
                     outcome = error
                     raise
@@ -116,6 +144,17 @@ class Peer:
         return self.session.remote
 
     @property
+    def instance(self) -> bytes:
+        """Which process the other side is; empty before the handshake."""
+        hello = self.session.connection.peer
+        return b"" if hello is None else hello.instance
+
+    @property
+    def name(self) -> str:
+        """What the other side calls this one when no actor is calling: as the initiator of a channel."""
+        return f"peer-{offers().instance.hex()[:8]}"
+
+    @property
     def draining(self) -> bool:
         """Whether one of the sides has begun to shut down."""
         return self._drain.is_set()
@@ -127,6 +166,11 @@ class Peer:
     async def wait_closed(self) -> None:
         """Wait until the connection is gone. Safe to cancel."""
         await asyncio.shield(self.session.closed)
+
+    def _drained(self) -> None:
+        """The other side shuts down: it takes nothing new, and answers what was asked."""
+        self._drain.set()
+        close_lanes(self.lanes)
 
     def begin_drain(self) -> None:
         """Take no new calls and tell everybody: the peer, the handlers."""
@@ -178,7 +222,10 @@ class Peer:
         await self.session.wait_written()
 
     async def aclose(self) -> None:
-        """Cancel what runs here, wait for its clean-up, tell the peer, close. Cancelling it aborts the connection."""
+        """Cancel what runs here, wait for its clean-up, tell the peer, close. Cancelling it aborts the connection.
+
+        What was told to actors of the other side is in their mailboxes then, unless that takes longer than `CLEANUP_S`.
+        """
         self.closing = True
         self.session.connection.draining = True  # what begins now would be nobody's
         try:
@@ -191,6 +238,7 @@ class Peer:
                 for task in stuck:
                     log.error("%s: %r has not ended %g s after it was cancelled; it is left behind", self, task, CLEANUP_S)
                 self._tasks.clear()
+            await end_lanes(self.lanes, CLEANUP_S)
             self.session.close()
             await asyncio.wait([self.session.closed], timeout=CLEANUP_S)
         finally:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from penstock.codec import Codec, Decode
-from penstock.errors import DeadlineExceeded, EndOfStream, StatusError, status_error
-from penstock.protocol import LONG_MESSAGE, Cancel, Open, ReceiveHalf, Status, WireStream, readable
+from penstock.errors import DeadlineExceeded, EndOfStream, status_error
+from penstock.protocol import Open, ReceiveHalf, Status, WireStream
 from penstock.rpc._options import CallOptions
 from penstock.session import Session
 
@@ -27,13 +27,6 @@ def error_of(status: Status) -> Exception:
     if status.code == 0:
         return EndOfStream()
     return status_error(status.code, status.reason, status.message, status.details, started=status.started)
-
-
-def cancel_of(error: BaseException) -> Cancel:
-    """Tell the callee why its caller leaves."""
-    if isinstance(error, StatusError):
-        return Cancel(error.code, error.reason, readable(error.message, LONG_MESSAGE))
-    return Cancel()
 
 
 def open_stream(

@@ -14,7 +14,7 @@ from functools import lru_cache
 from inspect import getattr_static
 from typing import Any, Final, NamedTuple, cast, get_args, get_origin, get_type_hints
 
-from penstock.codec import check_type
+from penstock.codec import check_type, has_joined
 from penstock.rpc._arguments import Arguments, Parameter
 from penstock.streams import Source
 
@@ -68,12 +68,13 @@ def service_of(cls: type[Any]) -> Service:
 @lru_cache(maxsize=1024)
 def _read(cls: Any) -> Service:
     name = getattr(cls, "service_name", None) or cls.__name__
+    hidden = getattr(cls, "_penstock_hidden", None)
     methods = {
         attribute: _method(cls, name, attribute, function)
         for attribute, function in _members(cls).items()
-        if not attribute.startswith("_") and _is_method(function)
+        if not attribute.startswith("_") and attribute not in (hidden or ()) and _is_method(function)
     }
-    if not methods:
+    if not methods and hidden is None:
         raise TypeError(f"{cls.__qualname__} has no public async method, so there is nothing to call")
     return Service(name, methods, inspect.getdoc(cls) or "")
 
@@ -145,7 +146,7 @@ def _parameters(where: str, function: Any, hints: Mapping[str, Any]) -> tuple[li
 def _stream_of(hint: Any) -> Any:
     """Return the item type of a stream annotation, None for anything else."""
     origin = get_origin(hint) or hint
-    if not isinstance(origin, type) or not (origin in _STREAMS or issubclass(origin, Source)):
+    if not isinstance(origin, type) or has_joined(origin) or not (origin in _STREAMS or issubclass(origin, Source)):
         return None
     arguments = get_args(hint)
     return arguments[0] if arguments else Any

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from inspect import CORO_CREATED, getcoroutinestate
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from penstock.errors import (
     Cancelled,
@@ -24,11 +24,12 @@ from penstock.errors import (
     StreamCancelled,
     StreamClosed,
 )
-from penstock.protocol import Cancel, ReceiveHalf, Status, grant_for
+from penstock.protocol import Accept, Cancel, ReceiveHalf, Status, grant_for
 from penstock.rpc._context import NO_DEADLINE_S, CallInfo, enter_all, inherited_deadline
-from penstock.rpc._request import Request, cancel_of, error_of, open_stream
+from penstock.rpc._request import Request, error_of, open_stream
 from penstock.rpc._service import KINDS
-from penstock.session import Endpoint, RemoteSink, RemoteSource
+from penstock.rpc.addressed import Stream
+from penstock.session import Endpoint, RemoteSink, RemoteSource, cancel_of
 from penstock.streams import as_failure, forgotten
 
 if TYPE_CHECKING:
@@ -39,13 +40,8 @@ Requests = AsyncIterable[Any] | Iterable[Any]
 Feeding = Coroutine[Any, Any, None]
 
 
-class Stream(RemoteSource[T]):
-    """The responses of a call: ``async for item in stream``. It has begun when you hold it.
-
-    Leaving the loop in any way, ``async with``, `cancel`, `aclose` and forgetting the object all end the call: the callee's
-    ``finally`` runs. To read in several steps, use `receive`. Raises what the call ended with: the callee's `StatusError`,
-    `DeadlineExceeded`, `IdleTimeout`, `ConnectionLost`; a loop that just ends is the normal end, and nothing else is.
-    """
+class RemoteStream(RemoteSource[T], Stream[T]):
+    """A `Stream` whose callee is at the other side of a connection."""
 
     __slots__ = (
         "_begun",
@@ -90,25 +86,7 @@ class Stream(RemoteSource[T]):
         else:
             self._begin(watch, requests)
 
-    @staticmethod
-    def of(responses: AsyncIterator[T]) -> Stream[T]:
-        """Return `responses`, as a typed stub gave it, with its real type.
-
-        ``Stream.of(prices.watch("AAPL")).batches()``: the class of a service says `AsyncIterator`, and so does a stub's type.
-        Raises `TypeError` for anything else.
-        """
-        if not isinstance(responses, Stream):
-            raise TypeError(f"{responses!r} is not the stream of a stub")
-        return responses
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        """Return itself, so that ``async for x in await stub.method()`` works where the service is written that way."""
-        yield from ()  # awaiting it never waits
-        return self
-
-    def cancel(self) -> None:
-        """Give up the call: the callee is told, what waits here is dropped. Idempotent."""
-        error = Cancelled(f"{self.target}: the call was cancelled on this side")
+    def give_up(self, error: StatusError) -> None:
         self._leave(error)
         self.discard(error)
 
@@ -197,10 +175,10 @@ class _Watch(Endpoint):
 
     __slots__ = ("_stream",)
 
-    def __init__(self, stream: Stream[Any]) -> None:
+    def __init__(self, stream: RemoteStream[Any]) -> None:
         self._stream = weakref.ref(stream)
 
-    def on_accepted(self) -> None:
+    def on_accepted(self, accept: Accept) -> None:
         self.on_room()
 
     def on_items(self) -> None:
@@ -254,7 +232,7 @@ async def _feed(watch: _Watch, sink: RemoteSink[Any], requests: Requests) -> Non
 
 
 async def _intercept(
-    stream: weakref.ref[Stream[Any]], watch: _Watch, requests: Requests | None, over: asyncio.Future[Exception]
+    stream: weakref.ref[RemoteStream[Any]], watch: _Watch, requests: Requests | None, over: asyncio.Future[Exception]
 ) -> None:
     """Begin a call inside its interceptors, stay in them until it is over, and tell the consumer what came out of them."""
     outcome: Exception = Cancelled("an interceptor stopped the call before it began")
@@ -275,7 +253,7 @@ async def _intercept(
         known.finish(outcome)
 
 
-async def _enter(stream: weakref.ref[Stream[Any]], stack: AsyncExitStack) -> None:
+async def _enter(stream: weakref.ref[RemoteStream[Any]], stack: AsyncExitStack) -> None:
     known = stream()
     if known is not None:
         interceptors, call = known._peer.interceptors, known.call
@@ -283,13 +261,13 @@ async def _enter(stream: weakref.ref[Stream[Any]], stack: AsyncExitStack) -> Non
         await enter_all(stack, interceptors, call)
 
 
-def _begin(stream: weakref.ref[Stream[Any]], watch: _Watch, requests: Requests | None) -> None:
+def _begin(stream: weakref.ref[RemoteStream[Any]], watch: _Watch, requests: Requests | None) -> None:
     known = stream()
     if known is not None:
         known._begin(watch, requests)
 
 
-class Call(Stream[T], Generic[T]):
+class Call(RemoteStream[T], Generic[T]):
     """A call held in the hand: send and receive as you like (`Peer.open`).
 
     ``await call.send(x)``, ``await call.receive()``, ``async for x in call``, ``call.close_send()``,
@@ -327,7 +305,7 @@ class Call(Stream[T], Generic[T]):
             raise outcome
 
 
-async def only(stream: Stream[T]) -> T:
+async def only(stream: RemoteStream[T]) -> T:
     """Return the one response of a call. Cancelling it cancels the call."""
     try:
         result = await stream.receive()
@@ -339,7 +317,7 @@ async def only(stream: Stream[T]) -> T:
     return result
 
 
-async def _end_of(stream: Stream[Any]) -> None:
+async def _end_of(stream: RemoteStream[Any]) -> None:
     """Wait for the end that follows the one response; an interceptor or the callee may still make it an error."""
     try:
         await stream.receive()

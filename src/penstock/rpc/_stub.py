@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from penstock.codec import MSGPACK
+from penstock.codec import MSGPACK, decode_marked
 from penstock.rpc._options import DEFAULT, CallOptions, changed
 from penstock.rpc._request import Request
 from penstock.rpc._service import Method, Service, unknown
-from penstock.rpc._stream import Stream, only
+from penstock.rpc._stream import RemoteStream, only
+from penstock.streams import Dropped
 
 if TYPE_CHECKING:
     from penstock.rpc._peer import Peer
@@ -44,7 +45,7 @@ class Stub:
 def bind(peer: Peer, method: Method, options: CallOptions) -> Callable[..., Any]:
     """Make the function that calls `method` of `peer`."""
     arguments, codec = method.arguments, MSGPACK
-    decode = codec.decode_for(method.response)
+    decode = decode_marked(codec, method.response, Dropped) if method.streams_responses else codec.decode_for(method.response)
 
     def request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Request, Any]:
         argument, requests = arguments.encode(codec, args, kwargs)
@@ -54,10 +55,10 @@ def bind(peer: Peer, method: Method, options: CallOptions) -> Callable[..., Any]
         return await peer.unary(request(args, kwargs)[0])
 
     async def client_streaming(*args: Any, **kwargs: Any) -> Any:
-        return await only(Stream(peer, *request(args, kwargs)))
+        return await only(RemoteStream(peer, *request(args, kwargs)))
 
-    def streaming(*args: Any, **kwargs: Any) -> Stream[Any]:
-        return Stream(peer, *request(args, kwargs))
+    def streaming(*args: Any, **kwargs: Any) -> RemoteStream[Any]:
+        return RemoteStream(peer, *request(args, kwargs))
 
     made = streaming if method.streams_responses else client_streaming if method.streams_requests else unary
     made.__name__ = made.__qualname__ = method.name

@@ -8,8 +8,8 @@ from typing import Any, Final
 from penstock.codec import UNDECODABLE
 from penstock.errors import DataLoss, DeadlineExceeded, StatusError
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
-from penstock.rpc._request import Request, cancel_of, error_of, open_stream
-from penstock.session import NOBODY, Endpoint, Session
+from penstock.rpc._request import Request, error_of, open_stream
+from penstock.session import NOBODY, Endpoint, Session, cancel_of
 
 #: The grant of every unary call: one item of any size. Nothing is ever consumed on it, so all of them share it.
 _ONE: Final = Grant(1, MAX_NUMBER)

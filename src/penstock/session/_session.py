@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final
 
 from penstock.errors import Cancelled, ConnectionLost, StatusError, Unavailable
-from penstock.protocol import Cancel, Connection, Settings, Status, WireStream
+from penstock.protocol import Accept, Cancel, Connection, Settings, Status, WireStream
 from penstock.protocol import events as ev
 from penstock.session._sink import RemoteSink
 from penstock.transports import Link
@@ -41,7 +41,7 @@ class Endpoint:
 
     __slots__ = ()
 
-    def on_accepted(self) -> None:
+    def on_accepted(self, accept: Accept) -> None:
         """The callee began to work."""
 
     def on_items(self) -> None:
@@ -52,6 +52,13 @@ class Endpoint:
 
     def on_ended(self, status: Status | None) -> None:
         """The peer's direction ended: with None normally."""
+
+    def on_half_closed(self) -> None:
+        """The callee's items have ended; how the call ended comes later."""
+
+    def on_closed(self, reason: str) -> None:
+        """The caller ended its items and closed the call, normally. Who does not tell the difference takes it as cancelled."""
+        self.on_cancelled(Cancel(message=reason))
 
     def on_stop_sending(self, cancel: Cancel) -> None:
         """The callee wants no more items."""
@@ -67,13 +74,19 @@ class Session:
     """One live connection with its streams. `accept` is called with each stream that the peer opens."""
 
     def __init__(
-        self, role: str, settings: Settings, accept: Callable[[Session, WireStream], None], *, agent: str = ""
+        self,
+        role: str,
+        settings: Settings,
+        accept: Callable[[Session, WireStream], None],
+        *,
+        agent: str = "",
+        instance: bytes = b"",
     ) -> None:
         keep_the_heap()
         self.loop = asyncio.get_running_loop()
         # a loop that is not asyncio's own may count in milliseconds, and a round trip is less than one
         self._now: Callable[[], float] = self.loop.time if isinstance(self.loop, asyncio.BaseEventLoop) else time.monotonic
-        self.connection = Connection(role, settings, self._now(), agent=agent)
+        self.connection = Connection(role, settings, self._now(), agent=agent, instance=instance)
         self.settings = settings
         self.link: Link | None = None
         self.lost: StatusError | None = None
@@ -265,6 +278,10 @@ class Session:
         endpoint, event.stream.endpoint = event.stream.endpoint, NOBODY
         endpoint.on_cancelled(event.cancel)
 
+    def _on_closed(self, event: ev.Closed) -> None:
+        endpoint, event.stream.endpoint = event.stream.endpoint, NOBODY
+        endpoint.on_closed(event.reason)
+
     def _on_drain(self, _event: ev.Draining) -> None:
         self.on_draining()
 
@@ -308,10 +325,12 @@ def _ignore(_session: Session, _event: Any) -> None:
 _DISPATCH: Final[dict[type[ev.Event], Callable[[Session, Any], None]]] = {
     ev.Ready: Session._on_ready,
     ev.Opened: Session._on_opened,
-    ev.Accepted: lambda _s, event: event.stream.endpoint.on_accepted(),
+    ev.Accepted: lambda _s, event: event.stream.endpoint.on_accepted(event.accept),
     ev.ItemsArrived: lambda _s, event: event.stream.endpoint.on_items(),
     ev.RoomMade: lambda _s, event: event.stream.endpoint.on_room(),
     ev.Ended: Session._on_ended,
+    ev.HalfClosed: lambda _s, event: event.stream.endpoint.on_half_closed(),
+    ev.Closed: Session._on_closed,
     ev.StopSending: lambda _s, event: event.stream.endpoint.on_stop_sending(event.cancel),
     ev.CallCancelled: Session._on_cancelled,
     ev.Draining: Session._on_drain,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
-from penstock.protocol import BATCH_BYTES, WHOLE_BYTES, SendHalf, Status, WireStream, readable
+from penstock.protocol import BATCH_BYTES, LONG_MESSAGE, WHOLE_BYTES, Cancel, SendHalf, Status, WireStream, readable
 from penstock.session._source import state_of
-from penstock.streams import Pressure, Sink, Statistics, feeding, raised
+from penstock.streams import Pressure, Sink, Statistics, close_iterator, feeding, raised
 
 if TYPE_CHECKING:
     from penstock.session._session import Session
@@ -60,6 +60,22 @@ class RemoteSink(Sink[T]):
             raise WouldBlock("the consumer has given no more credit; use `await send()` to wait")
         self._push(item)
 
+    @property
+    def waits_for_nothing(self) -> bool:
+        """Whether an item could be sent at once."""
+        return self.outcome is None and not self._waiters and not self._owes_turn and self._half.has_room()
+
+    def offer(self, item: T) -> bool:
+        """Send an item if that needs no waiting, neither for room nor for a turn of the loop. Raises as `send`."""
+        self._check()
+        if self._waiters or self._owes_turn or not self._half.has_room():
+            return False
+        self._push(item)
+        if self._half.count == 0:
+            self.session.flush()
+            self._owes_turn = True
+        return True
+
     async def send_many(self, items: Iterable[T]) -> None:
         for item in items:
             await self.send(item)
@@ -93,9 +109,9 @@ class RemoteSink(Sink[T]):
                 if self.outcome is not None or not room:
                     await self._room()
         finally:
-            await _close(iterator)
+            await close_iterator(iterator)
             if items is not iterator:  # leaving a loop over a pipe keeps the pipe open
-                await _close(items)
+                await close_iterator(items)
 
     def close(self) -> None:
         if self.outcome is None:
@@ -199,12 +215,6 @@ class RemoteSink(Sink[T]):
         return f"<Sink {self.stream.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"
 
 
-async def _close(items: object) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
-
-
 def status_of(error: StatusError) -> Status:
     """Write an error as it travels. Details that cannot travel are told as text, or the caller would wait for ever."""
     message = readable(error.message, MESSAGE_MAX)
@@ -214,3 +224,10 @@ def status_of(error: StatusError) -> Status:
     except UNDECODABLE:  # or not to be encoded
         details = {readable(str(key), MESSAGE_MAX): ascii(value) for key, value in details.items()}
     return Status(error.code, error.reason, message, details, error.started)
+
+
+def cancel_of(error: BaseException) -> Cancel:
+    """Tell the callee why its caller leaves."""
+    if isinstance(error, StatusError):
+        return Cancel(error.code, error.reason, readable(error.message, LONG_MESSAGE))
+    return Cancel()

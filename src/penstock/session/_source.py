@@ -281,10 +281,8 @@ class RemoteSource(Source[T]):
 
     def __repr__(self) -> str:
         now = self.statistics()
-        return (
-            f"<{type(self).__name__} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, "
-            f"{now.received} received>"
-        )
+        kind = type(self).__name__.removeprefix("Remote")
+        return f"<{kind} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
 
 
 def state_of(outcome: Exception) -> StreamState:

@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Generic, Literal, NamedTuple, Self, TypeVar
 
-from penstock.errors import Aborted, Busy, Cancelled, EndOfStream, StatusError, StreamClosed, WouldBlock
+from penstock.errors import Aborted, Busy, Cancelled, ChannelClosed, EndOfStream, StatusError, StreamClosed, WouldBlock
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -41,6 +41,7 @@ class Statistics(NamedTuple):
     received: items the consumer took. At a remote sink: as far as the consumer has told.
     credit: items that may be sent before the sink has to wait.
     waiting_senders: tasks that wait in ``send``.
+    dropped: items that an overflow policy of a port let go of; zero everywhere else.
     """
 
     state: StreamState
@@ -50,6 +51,7 @@ class Statistics(NamedTuple):
     received: int
     credit: int
     waiting_senders: int
+    dropped: int = 0
 
 
 def as_failure(error: Exception) -> Exception:
@@ -68,7 +70,7 @@ def raised(outcome: Exception, origin: TracebackType | None) -> Exception:
     """
     if isinstance(outcome, StatusError):
         return outcome.again()
-    if isinstance(outcome, EndOfStream | StreamClosed):
+    if isinstance(outcome, ChannelClosed | EndOfStream | StreamClosed):
         return type(outcome)(*outcome.args)
     return outcome.with_traceback(origin)
 
@@ -85,6 +87,13 @@ def forgotten(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]
         loop.call_soon_threadsafe(action)
     elif not loop.is_closed():
         action()
+
+
+async def close_iterator(items: object) -> None:
+    """Close what was iterated over, if it can be closed."""
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()
 
 
 class Source(ABC, Generic[T_co]):
@@ -229,3 +238,6 @@ class Sink(ABC, Generic[T_contra]):
     @abstractmethod
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         """Call `on_change` with True when a sender has to wait and with False when it can go on."""
+
+    def _when_left(self, tell: Callable[[], None] | None) -> None:
+        """Call `tell` when the consumer has left, if this kind of sink hears of it before it sends again; None: no more."""

@@ -1,6 +1,6 @@
 """A stream in one process: a bounded buffer between a `Sink` and a `Source`. Items pass by reference, never copied.
 
-One `_Pipe` holds the state; `PipeSink` and `PipeSource` are its two thin ends. The rule that makes the bound exact and the
+One `PipeState` holds the state; `PipeSink` and `PipeSource` are its two thin ends. The rule that makes the bound exact and the
 senders fair: **room that opens while senders wait is reserved for the first of them at once**, so that
 
     buffered + reserved <= buffer_size       and       senders wait  =>  buffered + reserved == buffer_size
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, forgotten, raised
-from penstock.streams._watch import Pressure
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, close_iterator, forgotten, raised
+from penstock.streams._watch import Pressure, feeding
 
 T = TypeVar("T")
 
@@ -29,14 +29,27 @@ def pipe(buffer_size: int = 16) -> tuple[Sink[Any], Source[Any]]:
     """
     if buffer_size < 1:
         raise ValueError(f"buffer_size is {buffer_size}; a pipe holds at least one item")
-    shared: _Pipe[Any] = _Pipe(buffer_size)
+    shared: PipeState[Any] = PipeState(buffer_size)
     return PipeSink(shared), PipeSource(shared)
 
 
-class _Pipe(Generic[T]):
+class PipeState(Generic[T]):
     """The state both ends share."""
 
-    __slots__ = ("buffer", "consumer", "loop", "origin", "outcome", "pressure", "reserved", "senders", "sent", "size", "state")
+    __slots__ = (
+        "buffer",
+        "consumer",
+        "loop",
+        "on_left",
+        "origin",
+        "outcome",
+        "pressure",
+        "reserved",
+        "senders",
+        "sent",
+        "size",
+        "state",
+    )
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -50,6 +63,7 @@ class _Pipe(Generic[T]):
         self.outcome: Exception | None = None
         self.origin: TracebackType | None = None
         self.pressure = Pressure()
+        self.on_left: Callable[[], None] | None = None
 
     def refusal(self) -> Exception:
         """Say why nothing can be sent any more."""
@@ -95,6 +109,13 @@ class _Pipe(Generic[T]):
         if self.state != "open":
             raise self.refusal()
 
+    async def space(self) -> None:
+        """Wait until there is room, without taking it: for one who sends alone, and makes its next item only then."""
+        while self.state == "open" and len(self.buffer) + self.reserved >= self.size:
+            await self.room()
+        if self.state != "open":
+            raise self.refusal()
+
     def finish(self, state: StreamState, outcome: Exception) -> None:
         """Leave the open state: what waits to send is refused, what waits to receive is told."""
         if self.state != "open":
@@ -111,6 +132,8 @@ class _Pipe(Generic[T]):
             self.buffer.clear()
             self._refuse_senders()
             self.wake_consumer()
+            if self.on_left is not None:
+                self.on_left()
 
     def _refuse_senders(self) -> None:
         while self.senders:
@@ -130,7 +153,7 @@ class PipeSink(Sink[T]):
 
     __slots__ = ("_pipe",)
 
-    def __init__(self, shared: _Pipe[T]) -> None:
+    def __init__(self, shared: PipeState[T]) -> None:
         self._pipe = shared
 
     async def send(self, item: T) -> None:
@@ -168,6 +191,31 @@ class PipeSink(Sink[T]):
             if shared.consumer is not None:
                 shared.wake_consumer()
 
+    async def feed(self, items: AsyncIterable[T]) -> None:
+        """Send all `items`, pulling the next one only when there is room for it, and close the iterator at the end.
+
+        For the only sender of this pipe. Cancelling it closes the iterator.
+        """
+        shared = self._pipe
+        buffer, size = shared.buffer, shared.size
+        feeding.set(self)
+        iterator: AsyncIterator[Any] = aiter(items)
+        try:
+            await shared.space()
+            async for item in iterator:
+                if shared.state != "open":
+                    raise shared.refusal()
+                buffer.append(item)
+                shared.sent += 1
+                if shared.consumer is not None:
+                    shared.wake_consumer()
+                if len(buffer) >= size:
+                    await shared.space()
+        finally:
+            await close_iterator(iterator)
+            if items is not iterator:
+                await close_iterator(items)
+
     def close(self) -> None:
         self._pipe.finish("ended", EndOfStream())
 
@@ -179,6 +227,11 @@ class PipeSink(Sink[T]):
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         self._pipe.pressure.watch(on_change)
+
+    def _when_left(self, tell: Callable[[], None] | None) -> None:
+        self._pipe.on_left = tell
+        if tell is not None and self._pipe.state == "cancelled":
+            tell()
 
     def __del__(self) -> None:
         shared = self._pipe
@@ -195,7 +248,7 @@ class PipeSource(Source[T]):
 
     __slots__ = ("_pipe",)
 
-    def __init__(self, shared: _Pipe[T]) -> None:
+    def __init__(self, shared: PipeState[T]) -> None:
         self._pipe = shared
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -204,17 +257,25 @@ class PipeSource(Source[T]):
     async def _iterate(self) -> AsyncIterator[T]:
         shared = self._pipe
         buffer, senders, take = shared.buffer, shared.senders, shared.buffer.popleft
-        while True:
-            while buffer:
-                item = take()
-                if senders:
-                    shared.wake_senders()
-                yield item
-            if shared.outcome is not None:
-                if isinstance(shared.outcome, EndOfStream):
-                    return
-                raise raised(shared.outcome, shared.origin)
-            await self._readable()
+        ours = True
+        try:
+            while True:
+                while buffer:
+                    item = take()
+                    if senders:
+                        shared.wake_senders()
+                    yield item
+                if shared.outcome is not None:
+                    if isinstance(shared.outcome, EndOfStream):
+                        return
+                    raise raised(shared.outcome, shared.origin)
+                await self._readable()
+        except Busy:
+            ours = False
+            raise
+        finally:
+            if ours:
+                self._left_loop()
 
     def _take(self, max_items: int) -> list[T]:
         shared = self._pipe

@@ -1,0 +1,135 @@
+"""Channels to actors, and from them: who handles one, and what ends with whom. It carries no message.
+
+A channel to an actor is handled beside its mailbox (`on_channel`), or, in the callback style, message by message in it. Each
+has a task of its own, so no actor that is slow to accept, or to read, delays another's channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+from weakref import WeakSet
+
+from penstock.actors._local import ask
+from penstock.actors.cell import Beside, Cell, Letter, handling, sender_here
+from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, accept_channel, local_channel
+from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
+from penstock.protocol import WireStream
+from penstock.rpc import ChannelOptions, Peer, here
+
+log = logging.getLogger("penstock.actor")
+
+#: What an opener is called that is no actor, in the same process.
+OUTSIDE = "outside"
+_CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
+
+
+async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Channel[Any]:
+    """Open a channel to an actor of this process. Cancelling it withdraws the opening."""
+    cell.queue.check()
+    if cell.state != "running":
+        cell.check_cycle(handling.get())
+    opener, acceptor = local_channel(
+        sender_here() or OUTSIDE, cell.address, payload, buffer_size=options.get("buffer_size", BUFFER_SIZE)
+    )
+    adopt(opener)
+    handle(cell, acceptor)
+    del acceptor  # its handler has it; who forgets it has left
+    await opener.wait_opened(options.get("timeout", OPEN_TIMEOUT_S))
+    return opener
+
+
+def take(cell: Cell, peer: Peer, stream: WireStream) -> None:
+    """Hand an actor a channel that a peer opens. Raises the `StatusError` that refuses it."""
+    cell.queue.check()
+    handle(cell, accept_channel(peer.session, stream, messages=cell.messages), peer.remote)
+
+
+def adopt(channel: Channel[Any]) -> None:
+    """Let a channel end with the actor that opens it, if one does."""
+    letter = handling.get()
+    if letter is not None:
+        cell = letter.cell
+        if cell.system.tap is not None:
+            channel.observe(cell.observe)
+        if cell.channels is None:
+            cell.channels = WeakSet()
+        cell.channels.add(channel)
+
+
+def handle(cell: Cell, channel: Channel[Any], remote: str = "") -> None:
+    """Begin to handle a channel, beside the mailbox."""
+    work = Beside(cell, "on_channel", channel.fail, is_channel=True)
+    work.statistics, work.peer = channel.statistics, remote
+    if cell.system.tap is not None:
+        channel.observe(cell.observe)
+    work.start(_handle(work, cell, channel))
+
+
+async def _handle(work: Beside, cell: Cell, channel: Channel[Any]) -> None:
+    try:
+        async with work:
+            await _answer(cell, channel)
+    except ChannelRejected as error:
+        await _refuse(channel, error.message)
+    except (ChannelClosed, ConnectionLost):  # the other side is gone; the handler was not prepared for it, and need not be
+        channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
+    except asyncio.CancelledError:
+        channel.fail(ActorStopped(f"{cell.address}: the handler of this channel was cancelled"))
+    except ActorStopped as error:
+        channel.fail(error)
+    except StatusError as error:
+        channel.fail(error)
+    except Exception as error:
+        log.exception("%s: on_channel failed; its channel is over, the actor goes on", cell.address)
+        channel.fail(error)
+    else:
+        if channel.state == "opening":
+            await _refuse(channel, f"{cell.address} neither accepted nor rejected the channel")
+        else:
+            await channel.close()
+
+
+async def _refuse(channel: Channel[Any], reason: str) -> None:
+    """Reject a channel, if it can still be rejected."""
+    if channel.state == "opening":
+        await channel.reject(reason)
+    else:
+        await channel.close(reason)
+
+
+async def _answer(cell: Cell, channel: Channel[Any]) -> None:
+    if "on_channel" in cell.hooks:
+        await cell.actor.on_channel(channel)
+    elif cell.hooks & _CALLBACKS:
+        await _by_callbacks(cell, channel)
+    else:
+        raise ChannelRejected(f"{cell.address} takes no channels: it has no on_channel")
+
+
+async def _by_callbacks(cell: Cell, channel: Channel[Any]) -> None:
+    """Run the callbacks in the mailbox, one message at a time, as demand goes; what `on_channel_open` returns is accepted."""
+    accepted = await _callback(cell, "on_channel_open", channel)
+    if channel.state == "opening":
+        await channel.accept(accepted)
+    outcome = ""
+    try:
+        async for message in channel:
+            await _callback(cell, "on_channel_message", channel, message)
+        outcome = channel.reason
+    except (ChannelClosed, StatusError) as error:
+        outcome = str(error)
+        raise
+    finally:
+        if cell.state == "running":
+            await _callback(cell, "on_channel_close", channel, outcome)
+
+
+async def _callback(cell: Cell, name: str, *args: Any) -> Any:
+    if name in cell.hooks:
+        return await ask(Letter(cell, name, args, {}, "system"), None)
+    return None
+
+
+here.adopt = adopt

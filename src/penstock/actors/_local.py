@@ -1,0 +1,347 @@
+"""Actors of this process, seen by others: `LocalRef`, and the streams of their methods. Nothing here is encoded.
+
+A message whose handler never awaits is handled where it is sent, when its actor is idle: nothing could happen in between, and
+a future and two turns of the loop cost six times as much as the message (measured). Everything else goes through the mailbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterable, Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
+
+from penstock.actors.cell import TAKEN, Beside, Cell, Letter, handle_now, handling, sender_here
+from penstock.errors import Cancelled, DeadlineExceeded, IdleTimeout, StatusError, StreamCancelled, Unimplemented
+from penstock.rpc import (
+    ASK_TIMEOUT_S,
+    NO_DEADLINE_S,
+    NOBODY,
+    ActorRef,
+    AskOptions,
+    Caller,
+    CallInfo,
+    CallOptions,
+    ChannelOptions,
+    Method,
+    PortOptions,
+    Stream,
+    arguments_of,
+    current_call,
+    here,
+    inherited_deadline,
+    unknown,
+)
+from penstock.streams import PipeSink, PipeSource, PipeState, Source, forgotten
+
+if TYPE_CHECKING:
+    from penstock.actors._system import ActorSystem
+    from penstock.channel import Channel
+
+T = TypeVar("T")
+
+#: Messages handled where they are sent, before others get a turn of the loop.
+INLINE_MESSAGES: Final = 256
+#: The buffer of a stream whose caller set none, in items.
+BUFFER_SIZE: Final = 16
+
+
+class LocalRef(ActorRef):
+    """An actor of this process."""
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    @property
+    def address(self) -> str:
+        """Its name."""
+        return self.cell.address
+
+    @property
+    def id(self) -> str:
+        """Its name for ever."""
+        return self.cell.id
+
+    async def tell(self, type: str, payload: Any = None) -> None:
+        letter = self.cell.letter_for(type, payload, "tell")
+        if not self.cell.post(letter):
+            await self.cell.post_when_room(letter)
+
+    async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
+        cell, cancel = self.cell, options.get("cancel")
+        letter = cell.letter_for(type, payload, "ask")
+        if cancel is not None:
+            cancel.check()
+        if letter.name in cell.instant and cell.is_idle():
+            try:
+                return handle_now(cell, letter.name, letter.args, letter.kwargs, via="ask")
+            finally:
+                if cell.system.inline >= INLINE_MESSAGES:
+                    await give_turn(cell.system)
+        deadline = _deadline(options.get("timeout", ASK_TIMEOUT_S))
+        if cancel is None:
+            return await ask(letter, deadline)
+        forget = cancel.add(letter.give_up)
+        try:
+            return await ask(letter, deadline)
+        finally:
+            forget()
+
+    def _stream(self, type: str, payload: Any, options: CallOptions) -> Stream[Any]:
+        method = self.cell.service.methods.get(type)
+        if method is None or not method.streams_responses:
+            streams = [one.name for one in self.cell.service.methods.values() if one.streams_responses]
+            raise Unimplemented(f"{self.address} has no stream {type!r}; {unknown(type, streams)}", started=False)
+        args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
+        return LocalStream(self.cell, method, args, kwargs, options)
+
+    async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
+        return await self.cell.system.open_channel_to(self.cell, payload, options)
+
+    def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
+        return self.cell.port(port).subscribe(**options)  # type: ignore[arg-type] # checked there
+
+    async def stop(self) -> None:
+        await self.cell.stop()
+
+    # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
+        if method.streams_responses:
+            return _streaming(self.cell, method, options)
+        if method.streams_requests:
+            return _collecting(self.cell, method, options)
+        return _asking(self.cell, method, options)
+
+    def _telling(self, method: Method) -> Callable[..., Any]:
+        cell, name, check, takes = self.cell, method.name, method.arguments.check, method.arguments.takes
+
+        async def tell(*args: Any, **kwargs: Any) -> None:
+            if kwargs or len(args) not in takes:
+                check(args, kwargs)
+            letter = Letter(cell, name, args, kwargs, "tell", None, None, None, sender_here())
+            if not cell.post(letter):
+                await cell.post_when_room(letter)
+
+        return tell
+
+    def __repr__(self) -> str:
+        cell = self.cell
+        waiting = len(cell.queue.letters)
+        return f"<ActorRef {cell.address} {cell.state}, {waiting} of {cell.queue.rules.size} waiting>"
+
+
+def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., Any]:
+    """Make the function that asks an actor of this process."""
+    name, check, takes = method.name, method.arguments.check, method.arguments.takes
+    instant, system, timeout_s = name in cell.instant, cell.system, options.timeout
+
+    async def ask_it(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) not in takes:
+            check(args, kwargs)
+        if instant and cell.is_idle():
+            try:
+                return handle_now(cell, name, args, kwargs, via="ask")
+            finally:
+                if system.inline >= INLINE_MESSAGES:
+                    await give_turn(system)
+        if timeout_s is not None or handling.get() is not None or current_call.get() is not None:
+            return await ask(Letter(cell, name, args, kwargs, "ask", sender=sender_here()), _deadline(timeout_s))
+        letter = Letter(cell, name, args, kwargs, "ask", system.loop.create_future())  # no deadline, and no cycle
+        try:
+            if not cell.post(letter):
+                await cell.post_when_room(letter)
+            return await letter.reply
+        finally:
+            letter.reply = TAKEN
+
+    return ask_it
+
+
+async def give_turn(system: ActorSystem) -> None:
+    """Let others run, after a message: before it, the next one would overtake it."""
+    system.inline = 0
+    await asyncio.sleep(0)
+
+
+async def ask(letter: Letter, deadline: float | None) -> Any:
+    """Ask by the mailbox; the message waits for an answer until `deadline`, a time of the loop's clock."""
+    loop = asyncio.get_running_loop()
+    letter.cause = handling.get()
+    letter.reply = loop.create_future()
+    if deadline is not None:
+        letter.info = CallInfo(
+            f"{letter.cell.address}/{letter.name}", "unary", "callee", metadata={}, deadline=deadline, peer=None
+        )
+    return await letter.cell.ask(letter, deadline)
+
+
+def caller_here() -> Caller:
+    """Return which actor runs here, and who waits for it: a call to another process says so."""
+    letter = handling.get()
+    if letter is None:
+        return NOBODY
+    sender, waiting = letter.cell.address, []
+    while letter is not None:
+        if letter.cell.current is letter:  # else it is work beside the mailbox: nobody's message waits for it
+            waiting.append(letter.cell.id)
+        waiting += letter.waiting
+        letter = letter.cause
+    return Caller(sender, tuple(waiting))
+
+
+here.find = caller_here
+
+
+def _deadline(timeout_s: float | None) -> float | None:
+    return inherited_deadline(timeout_s, asyncio.get_running_loop().time())
+
+
+# ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _streaming(cell: Cell, method: Method, options: CallOptions) -> Callable[..., Any]:
+    """Make the function that begins a streaming method of an actor of this process."""
+
+    def stream(*args: Any, **kwargs: Any) -> LocalStream[Any]:
+        method.arguments.check(args, kwargs)
+        return LocalStream(cell, method, args, kwargs, options)
+
+    return stream
+
+
+def _collecting(cell: Cell, method: Method, options: CallOptions) -> Callable[..., Any]:
+    """Make the function that gives a stream to a method and waits for its one answer."""
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        method.arguments.check(args, kwargs)
+        return await LocalStream(cell, method, args, kwargs, options).only()
+
+    return call
+
+
+class LocalStream(PipeSource[T], Stream[T]):
+    """What a streaming method of an actor yields: as `Stream`, without a network. It has begun when you hold it."""
+
+    __slots__ = ("__weakref__", "_deadline", "_idle_s", "_work", "target")
+
+    def __init__(self, cell: Cell, method: Method, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> None:
+        cell.queue.check()
+        if cell.state != "running":
+            cell.check_cycle(handling.get())
+        shared: PipeState[T] = PipeState(options.buffer_size or BUFFER_SIZE)
+        super().__init__(shared)
+        self.target = f"{cell.address}/{method.name}"
+        self._idle_s = None if (options.idle_timeout or 0) > NO_DEADLINE_S else options.idle_timeout
+        sink: PipeSink[T] = PipeSink(shared)
+        self._work = Beside(cell, method.name, sink.fail)
+        self._work.statistics = sink.statistics
+        self._work.start(_produce(self._work, sink, method, args, kwargs))
+        deadline = _deadline(options.timeout)
+        loop = cell.system.loop
+        self._deadline = None if deadline is None else loop.call_at(deadline, _expire, weakref.ref(self))
+
+    def give_up(self, error: StatusError) -> None:
+        shared = self._pipe
+        shared.cancel()
+        if shared.state == "cancelled":
+            shared.outcome = error
+        self._work.leave()
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    async def aclose(self) -> None:
+        self.cancel()
+        task = self._work.task
+        if task is not None and not task.done():
+            await asyncio.wait([task])
+
+    async def only(self) -> T:
+        """Return the one item of this stream. Cancelling it cancels the call."""
+        try:
+            return await self.receive()
+        finally:
+            self.cancel()
+
+    async def _readable(self) -> None:
+        if self._idle_s is None:
+            await super()._readable()
+            return
+        timer = self._work.cell.system.loop.call_later(self._idle_s, self._idle)
+        try:
+            await super()._readable()
+        finally:
+            timer.cancel()
+
+    def _idle(self) -> None:
+        if not self._pipe.buffer:
+            self.give_up(IdleTimeout(f"{self.target}: no item for {self._idle_s:g} s"))
+
+    def _left_loop(self) -> None:
+        self.cancel()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_work"):  # not when it could not even begin
+            forgotten(self._work.cell.system.loop, self.cancel)
+
+    def __repr__(self) -> str:
+        now = self.statistics()
+        return f"<Stream {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
+
+
+def _expire(forgettable: weakref.ref[LocalStream[Any]]) -> None:
+    stream = forgettable()
+    if stream is not None:
+        stream.give_up(DeadlineExceeded(f"{stream.target}: the deadline passed before the stream was over"))
+
+
+async def _produce(work: Beside, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Run a streaming method into a pipe."""
+    cell = work.cell
+    work.record_start(args, kwargs)
+    outcome: BaseException | None = None
+    try:
+        async with work:
+            run = getattr(cell.actor, method.name)
+            if method.streams_requests:
+                args, kwargs = method.arguments.map_requests(args, kwargs, _requests)
+            result = run(*args, **kwargs)
+            if method.awaited:
+                result = await result
+            if method.streams_responses:
+                await sink.feed(result)
+            else:
+                await sink.send(result)
+    except StreamCancelled as error:  # its consumer has left
+        outcome = error
+    except asyncio.CancelledError as error:
+        outcome = error
+        sink.fail(Cancelled(f"{cell.address}/{method.name}: the stream was cancelled"))
+    except Exception as error:  # noqa: BLE001 - what the method raises is the outcome of its stream
+        outcome = error
+        sink.fail(error.with_traceback(_from_the_method(error.__traceback__)))
+    else:
+        sink.close()
+    finally:
+        work.record_end(outcome)
+        del outcome
+
+
+def _from_the_method(trace: TracebackType | None) -> TracebackType | None:
+    """Leave out what ran the method: those frames hold the stream, which holds the error."""
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("penstock."):
+        trace = trace.tb_next
+    return trace
+
+
+async def _requests(items: Any) -> Any:
+    """Make an async iterator of what a caller gave as its stream."""
+    if isinstance(items, AsyncIterable):
+        async for item in items:
+            yield item
+    else:
+        for item in items:
+            yield item

@@ -1,0 +1,100 @@
+"""A stream between two actors: `StreamProducer` takes items in, `StreamConsumer` hands them out. They know no network.
+
+::
+
+    sink ──put──▶ pipe(buffer_size) ──StreamProducer.items──▶ StreamConsumer.items ──▶ source
+                  waits at the bound       at most initial_demand items between the two
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any
+
+from penstock.actors._actor import Actor
+from penstock.errors import EndOfStream, FailedPrecondition, IdleTimeout
+from penstock.rpc import ActorRef, SinkRef, SourceRef, ref
+from penstock.streams import Source, pipe, source_of
+
+
+class StreamProducer(Actor):
+    """Holds one stream: whoever has its `sink` feeds it, and one consumer reads its `items`.
+
+    `buffer_size` (items) is how many wait here until the consumer asks for them; ``put`` waits at that bound. When the
+    consumer leaves, or the actor stops, ``put`` raises `StreamCancelled`; a consumer whose producer stops before the end gets
+    `ActorStopped`, and never a normal end.
+    """
+
+    def __init__(self, buffer_size: int = 16) -> None:
+        self._sink, self._source = pipe(buffer_size)
+        self._taken = False
+
+    async def sink(self) -> SinkRef[Any]:
+        """Return the sending end. All that are handed out feed the same stream, and the first to complete it ends it."""
+        return SinkRef(self._sink)
+
+    async def items(self) -> AsyncIterator[Any]:
+        """Yield what is put in. Raises `FailedPrecondition` for a second consumer."""
+        if self._taken:
+            raise FailedPrecondition(f"{self.address} has had its consumer; the stream of a producer is read once")
+        self._taken = True
+        async with self._source as source:
+            async for item in source:
+                yield item
+
+    async def on_stop(self) -> None:
+        await self._source.aclose()
+
+
+class StreamConsumer(Actor):
+    """Asks a producer for items, and hands them out by a `source`.
+
+    `producer` is a `StreamProducer`: its stub, its `ActorRef`, wherever it lives, or its address; or any source, as a
+    `SourceRef`. `initial_demand` (items) is how many may be under way from there, kept exactly: for each one that is taken
+    the next is asked for. A producer that brings no item for `timeout` seconds (None: no limit) is `IdleTimeout`.
+    """
+
+    def __init__(self, producer: object, initial_demand: int = 2, timeout: float | None = 30.0) -> None:
+        if initial_demand < 1:
+            raise ValueError(f"initial_demand is {initial_demand}; a consumer asks for at least one item")
+        self._producer = producer
+        self._demand = initial_demand
+        self._timeout = timeout
+        self._taken = False
+
+    async def source(self) -> SourceRef[Any]:
+        """Return the receiving end, once; leaving its loop stops the producer. Raises `FailedPrecondition` the second time."""
+        if self._taken:
+            raise FailedPrecondition(f"{self.address} has handed out its source; a stream has one reader")
+        self._taken = True
+        return SourceRef(ref(self).stream("items", buffer_size=1, timeout=None))
+
+    async def items(self) -> AsyncIterator[Any]:
+        """Yield what the producer brings."""
+        async with self._open() as source:
+            while True:
+                try:
+                    item = await self._next(source)
+                except EndOfStream:
+                    return
+                yield item
+
+    def _open(self) -> Source[Any]:
+        producer = self._producer
+        if isinstance(producer, SourceRef):
+            return producer.claim(buffer_size=self._demand)
+        if isinstance(producer, AsyncIterable):
+            return source_of(producer)
+        actor: ActorRef = self.system.ref(producer) if isinstance(producer, str) else ref(producer)
+        return source_of(actor.stream("items", buffer_size=self._demand, timeout=None))
+
+    async def _next(self, source: Source[Any]) -> Any:
+        limit = asyncio.timeout(self._timeout)
+        try:
+            async with limit:
+                return await source.receive()
+        except TimeoutError:
+            if limit.expired():
+                raise IdleTimeout(f"{self.address}: its producer brought no item for {self._timeout:g} s") from None
+            raise

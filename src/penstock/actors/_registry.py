@@ -1,0 +1,81 @@
+"""The actors of a system, by name and by id, and who belongs to whom. It starts and stops nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock.actors._names import matches
+from penstock.actors.cell import Cell
+from penstock.errors import AlreadyExists, NotFound
+from penstock.rpc import unknown
+
+
+class Registry:
+    """Which actors there are. `prefix` begins the ids of this system."""
+
+    def __init__(self, prefix: str) -> None:
+        self.top: dict[str, Cell] = {}  # those without a parent, in the order they were spawned
+        self._prefix = prefix
+        self._by_address: dict[str, Cell] = {}
+        self._by_serial: dict[int, Cell] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_address)
+
+    def is_free(self, address: str) -> bool:
+        """Whether no actor has this address."""
+        return address not in self._by_address
+
+    def check_free(self, address: str) -> None:
+        """Raise `AlreadyExists` for an address that an actor has."""
+        if not self.is_free(address):
+            raise AlreadyExists(f"there is an actor {address!r}; stop it, or choose another name")
+
+    def add(self, cell: Cell) -> None:
+        """Here is a new one."""
+        self._by_address[cell.address] = cell
+        self._by_serial[cell.serial] = cell
+        if cell.parent is None:
+            self.top[cell.address] = cell
+            return
+        if cell.parent.children is None:
+            cell.parent.children = {}
+        cell.parent.children[cell.address] = cell
+
+    def remove(self, cell: Cell) -> None:
+        """This one has stopped, or never began."""
+        if self._by_address.get(cell.address) is cell:
+            del self._by_address[cell.address]
+        self._by_serial.pop(cell.serial, None)
+        family = self.top if cell.parent is None else cell.parent.children or {}
+        if family.get(cell.address) is cell:
+            del family[cell.address]
+
+    def find(self, address: str) -> Cell:
+        """Find an actor by name or id. Raises `NotFound`, with what may have been meant."""
+        cell = self.get(address)
+        if cell is None:
+            raise NotFound(f"there is no actor {address!r} here; {self._meant(address)}", started=False)
+        return cell
+
+    def get(self, address: str) -> Cell | None:
+        """Find an actor by name or id; None when there is none."""
+        cell = self._by_address.get(address)
+        if cell is None and address.startswith(self._prefix):
+            cell = self._by_serial.get(_serial(address))
+        return cell
+
+    def fitting(self, pattern: str) -> Iterator[Cell]:
+        """Iterate over the actors whose name fits: ``*`` within one part of it, ``**`` over any number of parts."""
+        return (cell for address, cell in tuple(self._by_address.items()) if matches(pattern, address))
+
+    def _meant(self, address: str) -> str:
+        return unknown(address, list(self._by_address)) if self._by_address else "nothing was spawned"
+
+
+def _serial(address: str) -> int:
+    """Return the number in an id, 0 for something else."""
+    try:
+        return int(address.rpartition("-")[2], 16)
+    except ValueError:
+        return 0

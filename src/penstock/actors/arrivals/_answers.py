@@ -1,0 +1,113 @@
+"""The answers of one lane on their way back: sent at once as far as the caller's demand goes, kept, bounded, beyond it.
+
+It handles no message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import msgspec
+
+from penstock.codec import MSGPACK, UNENCODABLE
+from penstock.errors import Cancelled, ResourceExhausted, StatusError
+from penstock.rpc import LaneError, LaneReply, ShortReply
+from penstock.session import RemoteSink, Session, status_of
+
+if TYPE_CHECKING:
+    from penstock.protocol import SendHalf, WireStream
+    from penstock.rpc import Dispatcher
+
+#: An answer of this size is kept even when too much is: it is the error that stands for a larger one, of `ASKS_MAX` at most.
+ERROR_BYTES: Final = 16 * 1024
+
+
+class Answers(RemoteSink[Any]):
+    """Where the answers of a lane go. `late` are those that its caller has given no credit for."""
+
+    __slots__ = ("_dispatcher", "address", "late")
+
+    def __init__(self, dispatcher: Dispatcher, session: Session, stream: WireStream, address: str) -> None:
+        super().__init__(session, stream, cast("SendHalf", stream.send), MSGPACK)
+        self._dispatcher = dispatcher
+        self.address = address
+        self.late: deque[bytes] = deque()
+
+    @property
+    def late_bytes(self) -> int:
+        """How large the late ones are; the connection counts them as held for its calls."""
+        return self.stream.held_bytes
+
+    def answer(self, number: int, result: Any) -> None:
+        """Send an answer, encoded now: what the actor does to it afterwards changes nothing."""
+        try:
+            self._put(ShortReply(number, result))
+        except UNENCODABLE as error:
+            self.refuse(number, TypeError(f"{self.address} returned what cannot travel: {error}"))
+        except StatusError as error:  # it is too large, or what is in it cannot be sent
+            self.refuse(number, error)
+
+    def refuse(self, number: int, error: BaseException) -> None:
+        """Send an error as an answer: a `StatusError` whole, of anything else an id to find it in the log by."""
+        if isinstance(error, asyncio.CancelledError):
+            error = Cancelled(f"{self.address}: the handler was cancelled")
+        elif not isinstance(error, StatusError):
+            error = self._dispatcher.internal(self.address, error, logged=error.__traceback__ is not None)
+        status = status_of(error)
+        told = LaneError(status.code, status.reason, status.message, status.details, status.started)
+        try:
+            self._put(LaneReply(number, error=told))
+        except StatusError:  # its details are too large
+            told.details = {}
+            with suppress(StatusError):  # a peer that takes no message of this size gets none
+                self._put(LaneReply(number, error=told))
+
+    def on_room(self) -> None:
+        late, half = self.late, self._half
+        while late and half.has_room() and self.outcome is None:
+            self._push(msgspec.Raw(self._next()))
+        self._ask_for_room()
+        super().on_room()
+
+    def forget(self) -> None:
+        """Nobody will read them."""
+        while self.late:
+            self._next()
+
+    def _put(self, reply: ShortReply | LaneReply) -> None:
+        if self.outcome is not None:
+            return
+        if not self.late and self._half.has_room():
+            self._half.push(self._encode_into, reply)
+            if not self.stream.ready:
+                self.session.touch(self.stream)
+            if self._half.count == 0:
+                self.session.flush()
+        else:
+            self._keep(reply)
+
+    def _keep(self, reply: ShortReply | LaneReply) -> None:
+        """The caller does not take its answers as fast as it asks: keep this one, unless that is too much."""
+        connection, limit_bytes = self.session.connection, self.session.settings.max_buffered_bytes
+        encoded = MSGPACK.encode(reply)
+        if connection.held_bytes + len(encoded) > limit_bytes and len(encoded) > ERROR_BYTES:
+            raise ResourceExhausted(
+                f"{self.address}: {connection.held_bytes} bytes of answers wait for the other side to read them "
+                f"(Settings.max_buffered_bytes); this one, of {len(encoded)}, was dropped"
+            )
+        self.late.append(encoded)
+        connection.hold(self.stream, len(encoded))
+        self._ask_for_room()
+
+    def _next(self) -> bytes:
+        encoded = self.late.popleft()
+        self.session.connection.hold(self.stream, -len(encoded))
+        return encoded
+
+    def _ask_for_room(self) -> None:
+        """Credit is told by the peer; what waits here unsent is told when it was written."""
+        if self.late and self._half.is_stuffed():
+            self.session.waiting_sinks[self] = None

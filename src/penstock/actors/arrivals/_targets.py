@@ -1,0 +1,154 @@
+"""What a peer opens to an actor: a lane, a method, a stream, a channel, a port. It keeps nothing.
+
+=====================  ============================================================================
+target                 what it is
+=====================  ============================================================================
+``/counter/add``       one method, of any kind: an ask, or a stream beside the mailbox
+``/counter!lane``      messages, told and asked, in order (`_lane.LaneWork`)
+``/counter!stream``    a streaming method by its name, with one payload (the router's verb)
+``/counter!channel``   a channel
+``/counter!port``      a subscription
+``/counter!stop``      the end of the actor
+=====================  ============================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from penstock.actors._channels import take
+from penstock.actors._local import ask
+from penstock.actors.arrivals._lane import LaneWork
+from penstock.actors.cell import Beside, Cell, Letter
+from penstock.codec import MSGPACK
+from penstock.errors import Unimplemented
+from penstock.protocol import WireStream
+from penstock.rpc import (
+    CallInfo,
+    Dispatcher,
+    Interceptor,
+    Method,
+    Peer,
+    arguments_in,
+    context,
+    service_of,
+    unknown,
+)
+from penstock.streams import Overflow
+
+if TYPE_CHECKING:
+    from penstock.actors._system import ActorSystem
+
+
+class _Verbs:
+    """The shapes of what is opened besides methods; never called."""
+
+    async def stream(self, type: str, payload: msgspec.Raw) -> AsyncIterator[Any]:
+        """Stream a method."""
+        yield None
+
+    async def port(self, name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
+        """Subscribe."""
+        yield None
+
+    async def stop(self) -> None:
+        """Stop."""
+
+
+_SHAPES: Final = service_of(_Verbs).methods
+
+
+def arrive(system: ActorSystem, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    """Take a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
+    target = stream.opened.target
+    address, is_verb, verb = target[1:].partition("!")
+    if not is_verb:
+        address, _slash, name = address.rpartition("/")
+        _begin_method(system.cell(address), name, dispatcher, peer, stream)
+        return
+    cell = system.cell(address)
+    if verb == "channel":
+        take(cell, peer, stream)
+        return
+    if verb == "lane":
+        LaneWork(system, address, dispatcher, peer, stream)
+        return
+    begin = _VERBS.get(verb)
+    if begin is None:
+        meant = unknown(verb, ["lane", "channel", *_VERBS])
+        raise Unimplemented(f"{target}: there is no {verb!r} of an actor; {meant}", started=False)
+    handler, guards = begin(cell)
+    dispatcher.begin(peer, stream, _SHAPES[verb]._replace(target=target), handler, guards)
+
+
+def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    method = _method(cell, name)
+    method = method._replace(target=stream.opened.target)
+    if method.kind:
+        handler, guard = getattr(cell.actor, name), _guard(cell, name)
+        dispatcher.begin(peer, stream, method, handler, (guard,))
+        return
+
+    async def ask_it(*args: Any, **kwargs: Any) -> Any:
+        call = context()
+        letter = Letter(cell, name, args, kwargs, "ask", info=call)
+        return await ask(letter, call.deadline)
+
+    dispatcher.begin(peer, stream, method, ask_it)
+
+
+def _method(cell: Cell, name: str) -> Method:
+    method = cell.service.methods.get(name)
+    if method is None:
+        meant = unknown(name, list(cell.service.methods))
+        raise Unimplemented(f"{cell.address} ({cell.service.name}) has no method {name!r}; {meant}", started=False)
+    return method
+
+
+def _guard(cell: Cell, name: str) -> Interceptor:
+    """Make what goes around a call that runs beside the mailbox: it ends with the actor."""
+
+    def guard(call: CallInfo) -> Beside:
+        work = Beside(cell, name)
+        work.statistics = call.sink.statistics if call.sink is not None else None
+        work.peer = call.peer.remote if call.peer is not None else ""
+        return work
+
+    return guard
+
+
+def _stream(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
+    def handler(type: str, payload: msgspec.Raw) -> AsyncIterator[Any]:
+        method = _method(cell, type)
+        if method.kind != 2:  # noqa: PLR2004 - the kind of server streaming
+            raise Unimplemented(f"{cell.address}: {type!r} is no stream that can be asked for by name", started=False)
+        args, kwargs = method.arguments.decode(MSGPACK, arguments_in(method, bytes(payload)))
+        items: AsyncIterator[Any] = getattr(cell.actor, type)(*args, **kwargs)
+        return items
+
+    return handler, (_guard(cell, "stream"),)
+
+
+def _port(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
+    def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
+        items: AsyncIterator[Any] = cell.port(name).subscribe(
+            buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw
+        )
+        return items
+
+    return handler, ()
+
+
+def _stop(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
+    return partial(cell.stop, "a peer stopped it"), ()
+
+
+_VERBS: Final[dict[str, Callable[[Cell], tuple[Any, tuple[Any, ...]]]]] = {
+    "stream": _stream,
+    "port": _port,
+    "stop": _stop,
+}

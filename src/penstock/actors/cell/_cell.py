@@ -1,0 +1,435 @@
+"""The run-time of one actor: takes its messages one at a time, in order, and runs them. It decides nothing about failures.
+
+An idle actor has no task: one is started when a message comes and ends when nothing waits. What the system wants of an actor
+(`orders`: ticks of timers, news of children) goes before what others want of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from penstock.actors.cell import _life as life
+from penstock.actors.cell._beside import STOP_GRACE_S, Beside
+from penstock.actors.cell._letter import TAKEN, Letter, Via, chain, handling, sender_here
+from penstock.actors.cell._mailbox import Queue
+from penstock.actors.cell._supervision import Failures, Supervision
+from penstock.channel import Channel
+from penstock.errors import ActorStopped, MailboxFull, NotFound, ReentrancyError, Unimplemented
+from penstock.observe import Kind
+from penstock.rpc import ActorRef, Message, arguments_of, current_call, unknown
+from penstock.streams import Port
+
+if TYPE_CHECKING:
+    from penstock.actors._actor import Actor
+    from penstock.actors._system import ActorSystem
+    from penstock.actors.cell._timer import Timer
+
+Order = Callable[[], Coroutine[Any, Any, None]]
+
+#: How many messages an actor may handle before others get a turn of the loop.
+TURN_MESSAGES: Final = 64
+
+
+class Cell:
+    """One actor. `state`: starting, running, restarting, stopping, stopped."""
+
+    __slots__ = (
+        "__weakref__",
+        "_interrupted",
+        "actor",
+        "address",
+        "args",
+        "bell",
+        "channels",
+        "children",
+        "cls",
+        "context",
+        "current",
+        "ended",
+        "error",
+        "failures",
+        "grace",
+        "handled",
+        "hooks",
+        "instant",
+        "kwargs",
+        "messages",
+        "orders",
+        "parent",
+        "place",
+        "ports",
+        "queue",
+        "ref",
+        "restarts",
+        "serial",
+        "service",
+        "started_s",
+        "state",
+        "stopping",
+        "supervision",
+        "system",
+        "task",
+        "timers",
+        "watchers",
+        "work",
+    )
+
+    def __init__(
+        self, system: ActorSystem, cls: type[Actor], address: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.system = system
+        self.cls = cls
+        self.address = address
+        self.args = args
+        self.kwargs = kwargs
+        self.serial = system.next_number()
+        profile = life.profile_of(cls)
+        self.service, self.hooks, self.instant, self.messages = profile
+        self.ref: ActorRef  # set by who spawns it
+        self.context: Context | None = None  # of messages that are handled where they are sent
+        self.place = Letter(self, "", (), {}, "system")  # where work is done for which there is no letter
+        self.actor: Actor = None  # type: ignore[assignment] # made by life.make
+        self.parent: Cell | None = None
+        self.supervision: Supervision | None = None
+        self.queue = Queue(cls.mailbox)
+        self.state = "starting"
+        self.started_s = 0.0
+        self.restarts = 0
+        self.handled = 0
+        self.error = ""
+        self.stopping = ""  # why it is to stop
+        self.current: Letter | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.bell: asyncio.Future[None] | None = None  # of a wait that a stop cuts short
+        self.grace: asyncio.TimerHandle | None = None  # when a stop loses its patience
+        self.ended: asyncio.Future[None] | None = None
+        self.failures: Failures | None = None
+        self.orders: deque[Order | Letter] | None = None
+        self.children: dict[str, Cell] | None = None
+        self.channels: WeakSet[Channel[Any]] | None = None  # that it has opened
+        self.watchers: WeakSet[Cell] | None = None  # they may be gone before it
+        self.timers: set[Timer] | None = None
+        self.ports: dict[str, Port[Any]] | None = None
+        self.work: set[Beside] = set()
+        self._interrupted = False
+
+    @property
+    def id(self) -> str:
+        """Its name for ever, whoever else may have its address later."""
+        return f"{self.system.id}-{self.serial:x}"
+
+    # ── what others want of it ────────────────────────────────────────────────────────────────────────────────────────
+
+    def post(self, letter: Letter) -> bool:
+        """Take a message; False when its sender has to wait (`post_when_room`).
+
+        Raises `ActorStopped`, and `MailboxFull` of a mailbox that rejects.
+        """
+        queue = self.queue
+        letters = queue.letters
+        if len(letters) + queue.reserved < queue.rules.size and not queue.closed:
+            letters.append(letter)
+            if self.task is None:
+                self.wake()
+            return True
+        try:
+            dropped = queue.make_room(self.address)
+        except ActorStopped as error:
+            self.system.bury(letter, error.message)
+            raise
+        if dropped is None:
+            return self._wait_or_hang(letter)
+        self._drop(dropped)
+        queue.letters.append(letter)
+        return True
+
+    def letter_for(self, type: str, payload: Any, via: Via) -> Letter:
+        """Make a message of a type and its payload: for the method of that name, else for `receive`.
+
+        Raises `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit.
+        """
+        method = self.service.methods.get(type)
+        if method is not None and not method.kind:
+            args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
+            return Letter(self, type, args, kwargs, via, sender=sender_here())
+        if method is not None:
+            raise Unimplemented(f"{self.address}: {type!r} streams; use stream(), not {via}()", started=False)
+        if "receive" not in self.hooks:
+            meant = unknown(type, list(self.service.methods))
+            raise Unimplemented(f"{self.address} ({self.service.name}) has no method {type!r}; {meant}", started=False)
+        sender = sender_here()
+        return Letter(self, "receive", (Message(type, payload, sender),), {}, via, sender=sender)
+
+    def port(self, name: str) -> Port[Any]:
+        """Return a port of the actor. Raises `NotFound`, with what may have been meant."""
+        ports = self.ports or {}
+        if name not in ports:
+            meant = unknown(name, list(ports)) if ports else "it has none: self.port(name) in its __init__ makes one"
+            raise NotFound(f"{self.address} has no port {name!r}; {meant}", started=False)
+        return ports[name]
+
+    async def post_when_room(self, letter: Letter) -> None:
+        """As `post`, after a wait for room. Cancelling it sends nothing."""
+        try:
+            await self.queue.room(letter.reply if isinstance(letter.reply, asyncio.Future) else None)
+        except ActorStopped as error:
+            self.system.bury(letter, error.message)
+            raise
+        self.queue.letters.append(letter)
+        if self.task is None:
+            self.wake()
+
+    def _wait_or_hang(self, letter: Letter) -> bool:
+        """Refuse a message that would wait for room behind the one whose handler sends it, or waits for its sender."""
+        here = handling.get()
+        for cause in chain(here):
+            if cause.cell is self and self.current is cause:
+                whom = "itself" if cause is here else f"{self.address}, which waits for its answer,"
+                raise MailboxFull(
+                    f"{sender_here()} tells {whom} {letter.type!r} while the mailbox holds {self.queue.rules.size} messages "
+                    "(Mailbox.size); waiting for room would be for ever",
+                    started=False,
+                )
+        return False
+
+    def _drop(self, letter: Letter) -> None:
+        self.record("dropped", type=letter.type, sender=letter.sender)
+        error = MailboxFull(
+            f"{self.address}: {letter.type!r} was dropped for a newer message; its mailbox holds {self.queue.rules.size} "
+            "(Mailbox.size)",
+            started=False,
+        )
+        self.system.bury(letter, error.message, error)
+
+    async def ask(self, letter: Letter, deadline: float | None) -> Any:
+        """Post `letter`, whose `reply` is a future, and wait for the answer; give it up at `deadline` (the loop's clock)."""
+        if letter.cause is not None:
+            self.check_cycle(letter.cause)
+        timer = None if deadline is None else self.system.loop.call_at(deadline, self._expire, letter)
+        try:
+            if not self.post(letter):
+                await self.post_when_room(letter)
+            return await letter.reply
+        finally:
+            letter.reply = TAKEN
+            if timer is not None:
+                timer.cancel()
+
+    def _expire(self, letter: Letter) -> None:
+        if not letter.reply.done():
+            letter.reply.set_exception(life.too_late(letter))
+
+    def check_cycle(self, cause: Letter | None) -> None:
+        """Raise `ReentrancyError` for an ask of a message that this actor is handling: the answer would wait for itself."""
+        path: list[str] = []
+        for letter in chain(cause):
+            path.append(letter.cell.address)
+            if letter.cell is self and self.current is letter:
+                asks = " asks ".join([*reversed(path), self.address])
+                raise ReentrancyError(
+                    f"{asks}, and would wait for itself: it handles one message at a time. Use tell(), or answer first",
+                    started=False,
+                )
+
+    def order(self, order: Order | Letter) -> None:
+        """Do this before any other message."""
+        if self.state == "stopped":
+            return
+        if self.orders is None:
+            self.orders = deque()
+        self.orders.append(order)
+        if self.task is None:
+            self.wake()
+
+    def call(self, name: str, *args: Any, via: Via = "system") -> Letter:
+        """Run a method of the actor before any other message."""
+        letter = Letter(self, name, args, {}, via)
+        self.order(letter)
+        return letter
+
+    def wake(self) -> None:
+        """Something waits, and nobody is handling it."""
+        system = self.system
+        self.task = system.loop.create_task(self._run(), context=system.context.copy())
+
+    def is_idle(self) -> bool:
+        """Whether a message could be handled at once."""
+        if self.task is not None or self.current is not None or self.state != "running" or self.queue.reserved:
+            return False
+        tap = self.system.tap
+        return tap is None or not tap.full
+
+    # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        """Handle what waits, until nothing does. A stop that lost its patience cancels what is being handled, nothing else."""
+        while True:
+            try:
+                await self._drain()
+            except BaseException as error:
+                self.current = None
+                if not self._interrupted or not isinstance(error, asyncio.CancelledError):
+                    self.task = None
+                    raise
+            else:
+                self.task = None
+                return
+
+    async def _drain(self) -> None:  # noqa: C901, PLR0912 - in one piece, see below
+        """Handle letter after letter, in one loop: a coroutine more for each message costs a fifth of it."""
+        queue, letters, tap = self.queue, self.queue.letters, self.system.tap
+        told: object = None
+        turn = 0
+        while True:
+            if self.orders or self.stopping or self.state != "running" or not letters or (tap is not None and tap.full):
+                reply = None
+                letter = await self._next()
+                if letter is None:
+                    return
+                told = self  # whatever was done before it may have set another
+            else:
+                letter = letters.popleft()
+                if queue.senders:
+                    queue.wake()
+            reply = letter.reply
+            if reply is not None and reply.done():  # its asker gave it up before it began
+                continue
+            self.current = letter
+            handling.set(letter)
+            if letter.info is not told:
+                told = letter.info
+                current_call.set(told)
+            self.handled += 1
+            if tap is not None:
+                life.record_message(self, letter)
+            try:
+                method = getattr(self.actor, letter.name)
+                result = await (method(*letter.args, **letter.kwargs) if letter.kwargs else method(*letter.args))
+            except BaseException as error:  # noqa: BLE001 - `_failed` raises again what is not the actor's
+                await self._failed(letter, error)
+            else:
+                if reply is not None and not reply.done():
+                    reply.set_result(result)
+                if tap is not None:
+                    tap.record(self.address, "reply", {"n": self.handled, "result": result})
+            self.current = None
+            turn += 1
+            if turn == TURN_MESSAGES:
+                turn = 0
+                await asyncio.sleep(0)
+
+    async def _next(self) -> Letter | None:
+        """Do what goes before messages; return the next one, None when there is nothing to do."""
+        tap = self.system.tap
+        while True:
+            if self.orders:
+                order = self.orders.popleft()
+                if not isinstance(order, Letter):
+                    await order()
+                elif self.state == "running" and not self.stopping:
+                    return order
+            elif self.stopping:
+                self._calm()
+                await life.finish(self, self.stopping)
+                return None
+            elif not self.queue.letters or self.state != "running":
+                return None
+            elif tap is not None and tap.full:
+                await tap.room()
+            else:
+                return self.queue.take()
+
+    async def _failed(self, letter: Letter, error: BaseException) -> None:
+        """A handler raised: answer, and let the supervisor decide when it was no answer."""
+        answer, verdict = life.judge(self, letter, error, interrupted=self._interrupted)
+        if letter.reply is not None and not letter.reply.done():
+            letter.reply.set_exception(answer)
+        self.current = None
+        if verdict == "cancelled":
+            raise error
+        if verdict == "crash" and isinstance(error, Exception):
+            await life.crashed(self, error, self.handled)
+
+    # ── its end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def stop(self, reason: str = "it was stopped") -> None:
+        """Stop after the message that is being handled, which has `STOP_GRACE_S`; wait for it, except from inside.
+
+        Cancelling it does not undo it.
+        """
+        if self.state == "stopped":
+            return
+        loop = asyncio.get_running_loop()
+        if not self.stopping:
+            self.stopping = reason
+            self.ended = loop.create_future()
+            self.grace = loop.call_later(STOP_GRACE_S, self._interrupt)
+            if self.bell is not None and not self.bell.done():
+                self.bell.set_result(None)
+        if self.task is None:
+            self.wake()
+        if self.ended is not None and not self.is_waited_for():
+            await asyncio.shield(self.ended)
+
+    def _interrupt(self) -> None:
+        """Cancel what keeps the actor from stopping, again and again: a handler, or a tap that has no room."""
+        if self.task is None or self.state in {"stopping", "stopped"}:
+            return
+        tap = self.system.tap
+        if self.current is not None or (tap is not None and tap.full):
+            if self._interrupted:
+                what = "its tap" if self.current is None else repr(self.current.type)
+                life.log.error("%s: %s goes on though it was cancelled; the actor cannot stop", self.address, what)
+            self._interrupted = True
+            self.task.cancel()
+        self.grace = self.system.loop.call_later(STOP_GRACE_S, self._interrupt)
+
+    def _calm(self) -> None:
+        """What was interrupted is over: what comes now is not cancelled."""
+        task = self.task
+        while self._interrupted and task is not None and task.cancelling():
+            task.uncancel()
+        self._interrupted = False
+
+    def is_waited_for(self) -> bool:
+        """Whether its end has to wait for what runs here: the actor itself, one below it, one whose answer it waits for."""
+        here = handling.get()
+        for letter in chain(here):
+            cell: Cell | None = letter.cell
+            if letter is not here and letter.cell.current is not letter:
+                continue
+            while cell is not None and cell is not self:
+                cell = cell.parent
+            if cell is self:
+                return True
+        return False
+
+    def record(self, kind: Kind, **data: Any) -> None:
+        """Tell the tap, if somebody listens."""
+        if self.system.tap is not None:
+            self.system.tap.record(self.address, kind, data)
+
+    def observe(self, kind: Kind, data: dict[str, Any]) -> None:
+        """Tell the tap what happens to a channel."""
+        if self.system.tap is not None:
+            self.system.tap.record(self.address, kind, data)
+
+    def record_spawn(self) -> None:
+        """Tell the tap how to make a fresh one."""
+        if self.system.tap is not None:
+            self.record(
+                "spawned",
+                actor=f"{self.cls.__module__}:{self.cls.__qualname__}",
+                id=self.id,
+                parent=self.parent.address if self.parent is not None else None,
+                args=self.args,
+                kwargs=self.kwargs,
+            )
+
+    def __repr__(self) -> str:
+        return f"<Cell {self.address} {self.state}, {len(self.queue.letters)} waiting>"

@@ -1,0 +1,106 @@
+"""One message on its way to an actor, and which one is being handled here. It decides nothing."""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+import msgspec
+
+from penstock.errors import StatusError
+from penstock.rpc import CallInfo
+
+if TYPE_CHECKING:
+    from penstock.actors.cell._cell import Cell
+
+Via = Literal["tell", "ask", "timer", "system"]
+
+
+class Reply(Protocol):
+    """Who waits for an answer: an ``asyncio.Future``, or somebody at the other end of a connection."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Answer."""
+
+    def set_exception(self, error: Any, /) -> None:
+        """Answer with an error."""
+
+
+class _Nobody:
+    """Nobody waits for an answer any more."""
+
+    __slots__ = ()
+
+    def done(self) -> bool:
+        return True
+
+    def set_result(self, _result: Any, /) -> None: ...
+
+    def set_exception(self, _error: Any, /) -> None: ...
+
+
+#: In the place of a future whose answer was taken: one that failed holds its asker's frames, and they the letter.
+TAKEN: Final[Reply] = _Nobody()
+
+
+class Letter(msgspec.Struct):
+    """A message for the actor of `cell`: run its method `name`.
+
+    `cause` is the message whose handler waits for this one's answer; `waiting` names those that wait in other processes.
+    """
+
+    cell: Cell
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    via: Via
+    reply: Any = None
+    cause: Letter | None = None
+    info: CallInfo | None = None
+    sender: str | None = None
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """What it is called in a history: the type of a message that no method answers, else the method."""
+        return self.args[0].type if self.name == "receive" and self.args else self.name
+
+    def give_up(self, error: StatusError) -> None:
+        """Its asker wants no answer any more."""
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_exception(error)
+
+
+#: The message that is being handled here. Work beside the mailbox has one of its own, which is never `Cell.current`.
+handling: ContextVar[Letter | None] = ContextVar("penstock_handling", default=None)
+
+
+def chain(letter: Letter | None) -> Iterator[Letter]:
+    """Iterate over a message, the one whose handler waits for it, and so on."""
+    while letter is not None:
+        yield letter
+        letter = letter.cause
+
+
+def sender_here() -> str | None:
+    """Return the address of the actor that runs here."""
+    letter = handling.get()
+    return letter.cell.address if letter is not None else None
+
+
+#: What the code of a coroutine has where it may wait (CPython 3.11 to 3.14).
+_WAITS: Final = frozenset({"GET_AWAITABLE", "GET_AITER", "GET_ANEXT", "BEFORE_ASYNC_WITH", "SEND", "YIELD_VALUE"})
+_INLINE_CODE: Final = 0x80  # inspect.CO_COROUTINE
+
+
+def never_waits(function: Any) -> bool:
+    """Whether a coroutine function has no ``await`` in it, nor anything else that may wait."""
+    code = getattr(function, "__code__", None)
+    if code is None or not code.co_flags & _INLINE_CODE:
+        return False
+    return not any(instruction.opname in _WAITS for instruction in dis.get_instructions(code))

@@ -1,0 +1,123 @@
+"""The bounded queue before an actor. It never runs a message.
+
+Room that opens while senders wait is reserved for the first of them at once, as in a pipe, so that the bound is exact and
+nobody is overtaken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from penstock.actors.cell._letter import Letter
+from penstock.errors import ActorStopped, MailboxFull
+
+Overflow = Literal["wait", "reject", "drop_oldest"]
+OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
+
+
+class Mailbox(msgspec.Struct, frozen=True):
+    """How many messages may wait for an actor, and what happens to the next one.
+
+    size: messages that may wait, at least 1; 1,000 take about half a megabyte with small arguments.
+    overflow: "wait" (the sender waits for room), "reject" (it gets `MailboxFull`), "drop_oldest" (the message that waited
+    longest becomes a dead letter, and its asker gets `MailboxFull`).
+    """
+
+    size: int = 1000
+    overflow: Overflow = "wait"
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"size is {self.size!r}; a mailbox holds at least one message")
+        if self.overflow not in OVERFLOWS:
+            raise ValueError(f"overflow is {self.overflow!r}; it is one of {', '.join(OVERFLOWS)}")
+
+
+DEFAULT_MAILBOX: Final = Mailbox()
+
+
+class Queue:
+    """The messages that wait for one actor."""
+
+    __slots__ = ("closed", "letters", "reserved", "rules", "senders")
+
+    def __init__(self, rules: Mailbox) -> None:
+        self.rules = rules
+        self.letters: deque[Letter] = deque()
+        self.closed = ""  # why nothing is taken any more
+        self.reserved = 0
+        self.senders: deque[asyncio.Future[None]] | None = None
+
+    def make_room(self, address: str) -> Letter | None:
+        """Do what the policy says about a full mailbox: return a dropped letter, or None when the sender has to wait.
+
+        Raises `MailboxFull` for a mailbox that rejects.
+        """
+        self.check()
+        if self.rules.overflow == "reject":
+            raise MailboxFull(
+                f"{address}: its mailbox holds {self.rules.size} messages (Mailbox.size) and rejects more", started=False
+            )
+        return self.letters.popleft() if self.rules.overflow == "drop_oldest" else None
+
+    async def room(self, reply: asyncio.Future[Any] | None = None) -> None:
+        """Wait for room; on return it is the caller's, who must fill it before it awaits again.
+
+        An error that `reply` gets meanwhile, because nobody wants the answer any more, is raised.
+        """
+        if self.senders is None:
+            self.senders = deque()
+        waiter = asyncio.get_running_loop().create_future()
+        self.senders.append(waiter)
+        if reply is not None:
+            reply.add_done_callback(partial(_give_up, waiter))
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.reserved -= 1
+            elif waiter in self.senders:
+                self.senders.remove(waiter)
+            self.wake()
+            raise
+        self.reserved -= 1
+        self.check()
+
+    def wake(self) -> None:
+        """Reserve the room there is for the senders that wait longest."""
+        senders = self.senders
+        while senders and (self.closed or len(self.letters) + self.reserved < self.rules.size):
+            waiter = senders.popleft()
+            if not waiter.done():
+                self.reserved += 1
+                waiter.set_result(None)
+
+    def take(self) -> Letter:
+        """Return the next message."""
+        letter = self.letters.popleft()
+        if self.senders:
+            self.wake()
+        return letter
+
+    def close(self, why: str) -> list[Letter]:
+        """Take nothing any more; return what waited."""
+        self.closed = why
+        left = list(self.letters)
+        self.letters.clear()
+        self.wake()
+        return left
+
+    def check(self) -> None:
+        """Raise `ActorStopped` when nothing is taken any more."""
+        if self.closed:
+            raise ActorStopped(self.closed, started=False)
+
+
+def _give_up(waiter: asyncio.Future[None], reply: asyncio.Future[Any]) -> None:
+    if not waiter.done() and not reply.cancelled():
+        waiter.set_exception(reply.exception() or asyncio.InvalidStateError("answered before it was sent"))

@@ -1,0 +1,18 @@
+"""Channels: two-way typed pipes that are opened, accepted or rejected, and closed with a reason. It knows no actor."""
+
+from penstock.channel._channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, ChannelStatistics
+from penstock.channel._life import ChannelState, Observer
+from penstock.channel._local import local_channel
+from penstock.channel._opening import accept_channel, open_channel
+
+__all__ = [
+    "BUFFER_SIZE",
+    "OPEN_TIMEOUT_S",
+    "Channel",
+    "ChannelState",
+    "ChannelStatistics",
+    "Observer",
+    "accept_channel",
+    "local_channel",
+    "open_channel",
+]

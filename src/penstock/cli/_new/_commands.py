@@ -1,0 +1,78 @@
+"""`penstock new` and `penstock completion`, as click knows them. This module writes no file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import click
+from click.shell_completion import get_completion_class
+
+from penstock.cli._run import OK
+
+
+@click.group(short_help="Begin a project, or add an actor to one.")
+def new() -> None:
+    """Begin a project, or add an actor to one: files that run, with a test."""
+
+
+@new.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="The files as JSON.")
+def project(name: str, as_json: bool) -> int:  # noqa: FBT001 - click passes it by name
+    """Make the folder NAME: an actor, its manifest, a test, a README.
+
+    \b
+    penstock new project greetings
+    """  # noqa: D301 - click wants the character, not the backslash
+    from penstock.cli._new._write import new_project
+
+    made, then = new_project(name)
+    return _told(made, then, as_json=as_json)
+
+
+@new.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="The files as JSON.")
+def actor(name: str, as_json: bool) -> int:  # noqa: FBT001
+    """Make NAME.py, NAME.toml and test_NAME.py here.
+
+    \b
+    penstock new actor counter
+    """  # noqa: D301
+    from penstock.cli._new._write import new_actor
+
+    made, then = new_actor(name)
+    return _told(made, then, as_json=as_json)
+
+
+def _told(made: list[str], then: list[str], *, as_json: bool) -> int:
+    if as_json:
+        click.echo(json.dumps({"files": made, "next": then}))
+        return OK
+    for path in made:
+        click.echo(f"made {path}")
+    click.echo("next:")
+    for line in then:
+        click.echo(f"  {line}")
+    return OK
+
+
+@click.command(short_help="Print what completes this command in a shell.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """Print what completes commands, options and the names of actors in SHELL.
+
+    \b
+    eval "$(penstock completion bash)"                                      in ~/.bashrc
+    eval "$(penstock completion zsh)"                                       in ~/.zshrc
+    penstock completion fish > ~/.config/fish/completions/penstock.fish
+    """  # noqa: D301
+    kind: Any = get_completion_class(shell)
+    root = context.find_root()
+    click.echo(kind(root.command, {}, "penstock", "_PENSTOCK_COMPLETE").source())
+    return OK
+
+
+TOOLS: Final[tuple[click.Command, ...]] = (new, completion)

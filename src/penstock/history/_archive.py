@@ -1,0 +1,151 @@
+"""A file while it is open: its lock, and the threads that write and read it. This module decides nothing about events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from penstock.errors import DataLoss, FailedPrecondition, Unavailable
+from penstock.history._connect import UNREADABLE, connected, is_damage, refuse_file
+from penstock.history._file import HistoryFile, Retention, set_aside
+from penstock.history._read import Page, Query, read_last, read_page
+
+if sys.platform != "win32":
+    import fcntl
+
+T = TypeVar("T")
+
+_log = logging.getLogger("penstock.history")
+
+
+class FileLock:
+    """A lock beside a file, ``<file>-lock``, which holds the number of the process; it ends with the process.
+
+    SQLite's own locks come and go with each statement; two programs that both append would fork the chain.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the lock. Raises `FailedPrecondition` when it is held, by this process or by another."""
+        self._descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._take(path)
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self, path: Path) -> None:
+        if sys.platform == "win32":
+            return  # no such lock there
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "another process"
+            raise FailedPrecondition(
+                f"the history {path} is being written by process {holder}; a history has one writer, "
+                "so stop that process or give this one another file"
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
+
+    def release(self) -> None:
+        """Let others have the file."""
+        os.close(self._descriptor)
+
+
+class Begun(NamedTuple):
+    """An open file: who writes it, the offset of the next event, and what became of a torn one before it."""
+
+    file: HistoryFile
+    offset: int
+    torn: dict[str, Any] | None
+
+
+class Archive:
+    """Opens, reads and closes; `writing` is the thread for what `begun.file` does."""
+
+    def __init__(self, path: Path, retention: Retention) -> None:
+        self.path = path
+        self._retention = retention
+        self._life = contextlib.ExitStack()
+        self._reader: sqlite3.Connection | None = None
+        self._is_open = False
+
+    async def open(self) -> Begun:
+        """Take the lock and open the file; see `History`. Cancelling it closes all again."""
+        self._loop = asyncio.get_running_loop()
+        self.writing = ThreadPoolExecutor(1, "penstock-history-writer")
+        self._reading = ThreadPoolExecutor(1, "penstock-history-reader")
+        try:
+            begun = await self._loop.run_in_executor(self.writing, self._open)
+        except BaseException:
+            self.close()
+            raise
+        self._is_open = True
+        return begun
+
+    def close(self) -> None:
+        """Close all; waits for what the threads are doing."""
+        self._is_open = False
+        self.writing.shutdown()
+        self._reading.shutdown()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        self._life.close()
+
+    async def page(self, wanted: Query, since: int | None, limit: int, until: int | None) -> Page:
+        """Read from the front; see `read_page`."""
+        return await self._read(lambda connection: read_page(connection, wanted, since, limit, until=until))
+
+    async def last(self, wanted: Query, until: int | None, limit: int) -> Page:
+        """Read from the end; see `read_last`."""
+        return await self._read(lambda connection: read_last(connection, wanted, until, limit))
+
+    async def _read(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """Ask the file, in the thread that reads. Raises `Unavailable` when it is not open, `DataLoss` when it is damaged."""
+        if not self._is_open:
+            raise Unavailable(f"the history {self.path} is not open")
+        return await self._loop.run_in_executor(self._reading, self._ask, ask)
+
+    def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._reader is None:
+                self._reader = connected(self.path, "mode=ro")
+            return ask(self._reader)
+        except UNREADABLE as error:
+            if not is_damage(error):
+                raise Unavailable(f"the history {self.path} cannot be read now: {error}") from error
+            raise DataLoss(f"the history {self.path} cannot be read: {error}") from error
+
+    def _open(self) -> Begun:
+        try:
+            self._life.callback(FileLock(self.path).release)
+            refuse_file(self.path)
+            return self._begin()
+        except (OSError, sqlite3.Error) as error:
+            raise Unavailable(f"the history {self.path} cannot be opened: {error}") from error
+
+    def _begin(self) -> Begun:
+        file = HistoryFile(self.path, self._retention)
+        self._life.callback(file.close)
+        try:
+            return Begun(file, file.begin().next, None)
+        except DataLoss as error:
+            file.close()
+            return self._begin_anew(error.message)
+
+    def _begin_anew(self, why: str) -> Begun:
+        aside, offset = set_aside(self.path)
+        _log.error("the end of the history %s is torn: %s; it was put aside as %s", self.path, why, aside)
+        file = HistoryFile(self.path, self._retention)
+        self._life.callback(file.close)
+        file.begin(offset)
+        return Begun(file, offset, {"file": str(aside), "why": why})

@@ -1,0 +1,93 @@
+"""Connections to a file, and whether it is one of ours. This module never writes.
+
+A file that SQLite has open is touched through SQLite only: closing any other descriptor of it would drop the locks that this
+process holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from penstock.errors import FailedPrecondition, Unavailable
+
+#: "pshy", in the header of each file: what is not ours is never opened for writing, let alone moved away.
+APPLICATION_ID: Final = 0x70736879
+VERSION: Final = 1
+#: How long a statement waits for another program that holds the file; after it, it is a problem, which is told.
+LOCK_TIMEOUT_S: Final = 1.0
+#: What reading a damaged file raises.
+UNREADABLE: Final = (sqlite3.Error, msgspec.MsgspecError, AttributeError, TypeError, ValueError)
+
+_DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "no such table", "no such column")
+
+
+def connected(path: Path, mode: str) -> sqlite3.Connection:
+    """Open the file as one of several that read it (``mode=ro``), or as the one that writes it (``mode=rwc``)."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}",
+        uri=True,
+        timeout=LOCK_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,  # each connection has one user at a time, which may be this thread now and that one later
+    )
+
+
+def salvaging(path: Path) -> sqlite3.Connection:
+    """Open the file to read what can be read of it, also of one that is shorter than it says, or on a read-only disk.
+
+    Raises `FailedPrecondition` when it is no history, and `Unavailable` when it cannot be opened at all.
+    """
+    log = Path(f"{path}-wal")
+    try:
+        return _salvaging(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if is_damage(error):
+            raise
+        if log.exists() and log.stat().st_size:
+            raise Unavailable(f"{path} cannot be read where it is: {error}; copy it and {log.name} elsewhere") from error
+        return _salvaging(path, "immutable=1")  # SQLite cannot make its lock file beside it, and needs none
+
+
+def _salvaging(path: Path, mode: str) -> sqlite3.Connection:
+    connection = connected(path, mode)
+    try:
+        connection.execute("PRAGMA writable_schema = ON")  # it lets SQLite begin to read a short file; nothing is written
+        refuse(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def refuse(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise `FailedPrecondition` when the file is not, or no longer, a history that this program can read. An empty one is."""
+    try:
+        ours = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if not ours and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            return
+    except sqlite3.DatabaseError as error:
+        if "not a database" not in str(error):
+            raise
+        raise FailedPrecondition(f"{path} is not a history: it has another format") from error
+    if ours != APPLICATION_ID:
+        raise FailedPrecondition(f"{path} is a database, but not a history")
+    if version != VERSION:
+        raise FailedPrecondition(f"{path} is a history of version {version}; this program knows version {VERSION}")
+
+
+def refuse_file(path: Path) -> None:
+    """As `refuse`, for a file that is not open yet, and may not be there."""
+    if path.exists():
+        with contextlib.closing(salvaging(path)):
+            pass
+
+
+def is_damage(error: BaseException) -> bool:
+    """Say whether an error means that the file is damaged, rather than locked, full or not to be opened."""
+    return not isinstance(error, sqlite3.OperationalError) or any(words in str(error) for words in _DAMAGE)

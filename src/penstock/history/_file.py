@@ -1,0 +1,233 @@
+"""The file: SQLite, a row for each block of events. This module never runs on the event loop.
+
+A row for each event would cost a tenth of a core at 10,000 messages a second, and its thread would take the interpreter's
+lock for each. A block is what was recorded between two commits: **one** statement, in which the lock is free.
+
+========= ===========================================================================================
+blocks    first, count, begun, ended (times), actors (JSON), hashes (32 bytes each), events (lines)
+mentions  actor, first: in which blocks an actor has events; kept by triggers
+chain     one row: where the chain begins (base: what retention left, and its hash) and ends (next, head)
+events    a view for people: ``sqlite3 history.db 'select * from events'``
+========= ===========================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from penstock.codec import JSON
+from penstock.errors import DataLoss
+from penstock.history._connect import APPLICATION_ID, UNREADABLE, VERSION, connected, is_damage, salvaging
+from penstock.history._event import GENESIS, HASH_BYTES, read_line, read_lines, sealed
+
+#: Retention is looked at after this time (of events), and after a twentieth of `keep_bytes`.
+TRIM_EVERY_S: Final = 60.0
+#: What a file is brought down to when it is over `keep_bytes`, so that it is not cut at every commit.
+TRIM_TO: Final = 0.9
+PAGE_BYTES: Final = 16384
+#: Pages after which the write-ahead log goes into the file (16 MiB): rarely, for it waits for the disk.
+CHECKPOINT_PAGES: Final = 1024
+
+_SCHEMA: Final = f"""
+PRAGMA page_size = {PAGE_BYTES};
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+PRAGMA journal_mode = WAL;
+BEGIN IMMEDIATE;
+CREATE TABLE blocks(
+  first INTEGER PRIMARY KEY, count INTEGER, begun REAL, ended REAL, actors TEXT, hashes BLOB, events BLOB);
+CREATE TABLE mentions(actor TEXT, first INTEGER, PRIMARY KEY (actor, first)) WITHOUT ROWID;
+CREATE TABLE chain(base INTEGER, base_hash BLOB, next INTEGER, head BLOB);
+CREATE TRIGGER block_added AFTER INSERT ON blocks BEGIN
+  INSERT INTO mentions SELECT value, new.first FROM json_each(new.actors);
+  UPDATE chain SET next = new.first + new.count, head = substr(new.hashes, -{HASH_BYTES});
+END;
+CREATE TRIGGER block_removed AFTER DELETE ON blocks BEGIN
+  DELETE FROM mentions WHERE first = old.first AND actor IN (SELECT value FROM json_each(old.actors));
+END;
+CREATE VIEW events AS
+  SELECT json_extract(value, '$[0]') AS "offset", json_extract(value, '$[1]') AS time, json_extract(value, '$[2]') AS actor,
+    json_extract(value, '$[3]') AS kind, json_extract(value, '$[4]') AS data
+  FROM blocks, json_each('[' || replace(CAST(blocks.events AS TEXT), char(10), ',') || ']');
+"""  # noqa: S608 - numbers
+
+
+_log = logging.getLogger("penstock.history")
+
+
+class Retention(NamedTuple):
+    """What is kept: events younger than `seconds`, a file of up to `size` bytes; None keeps all."""
+
+    seconds: float | None = None
+    size: int | None = None
+
+
+class Block(NamedTuple):
+    """Events that are written together."""
+
+    first: int
+    actors: set[str]
+    lines: list[bytes]
+    size: int
+
+
+class Chain(NamedTuple):
+    """Where a chain begins and ends."""
+
+    base: int
+    base_hash: bytes
+    next: int
+    head: bytes
+
+
+def chain_of(connection: sqlite3.Connection) -> Chain:
+    """Read where the chain begins and ends."""
+    row = connection.execute("SELECT base, base_hash, next, head FROM chain").fetchone()
+    if row is None:
+        raise DataLoss("the row that says where the chain begins is missing")
+    return Chain(*row)
+
+
+class HistoryFile:
+    """The one writer of a file."""
+
+    def __init__(self, path: Path, retention: Retention) -> None:
+        self.path = path
+        self._retention = retention
+        with contextlib.suppress(FileExistsError):  # what was told to actors is not for everybody
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        self._connection = connected(path, "mode=rw")
+        self._head = GENESIS
+        self._trimmed_at = 0.0
+        self._since_trim = 0
+
+    def begin(self, base: int = 0) -> Chain:
+        """Return where the chain ends; a new file is made and begins at `base`. Raises `DataLoss` when its end is torn."""
+        try:
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            self._connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * PAGE_BYTES}")
+            if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                self._create(base)
+            chain = chain_of(self._connection)
+            self._read_tail(chain)
+        except UNREADABLE as error:
+            if not is_damage(error):
+                raise
+            raise DataLoss(f"its end cannot be read: {error}") from error
+        self._head = chain.head
+        return chain
+
+    def _create(self, base: int) -> None:
+        self._connection.executescript(_SCHEMA)
+        self._connection.execute("INSERT INTO chain VALUES (?, ?, ?, ?)", (base, GENESIS, base, GENESIS))
+        self._connection.execute("COMMIT")
+
+    def _read_tail(self, chain: Chain) -> None:
+        """Read the last block, where a file that was cut off cannot be read. What was changed stays, for `verify` to find."""
+        last = self._connection.execute("SELECT first, hashes, events FROM blocks ORDER BY first DESC LIMIT 1").fetchone()
+        following, head = chain.base, chain.base_hash
+        if last is not None:
+            first, hashes, events = last
+            following, head = first + len(read_lines(events)), hashes[-HASH_BYTES:]
+        if (following, head) != (chain.next, chain.head):
+            _log.error("the last events of the history %s are not what was written; verify it", self.path)
+
+    def append(self, block: Block) -> None:
+        """Write a block and commit it; raises `sqlite3.Error` when it is not, and it can then be tried again."""
+        begun, ended = read_line(block.lines[0]).time, read_line(block.lines[-1]).time
+        if self._retention != Retention():
+            self._trim_in_time(ended)
+        hashes = sealed(self._head, block.lines)
+        actors = JSON.encode(sorted(block.actors)).decode()
+        row = (block.first, len(hashes), begun, ended, actors, b"".join(hashes), b"\n".join(block.lines))
+        self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        self._head = hashes[-1]
+        self._since_trim += len(row[-1])
+
+    def _trim_in_time(self, now: float) -> None:
+        """Remove the oldest blocks when it is time; the last block always stays."""
+        seconds, size = self._retention
+        soon = size is not None and self._since_trim > size // 20
+        if soon or now - self._trimmed_at >= min(TRIM_EVERY_S, (seconds or math.inf) / 20):
+            self._remove_before(max(self._first_young(now), self._first_that_fits()))
+            self._trimmed_at, self._since_trim = now, 0
+
+    def _first_young(self, now: float) -> int:
+        if self._retention.seconds is None:
+            return 0
+        horizon = now - self._retention.seconds
+        return int(
+            self._connection.execute("SELECT coalesce(max(first), 0) FROM blocks WHERE begun <= ?", (horizon,)).fetchone()[0]
+        )
+
+    def _first_that_fits(self) -> int:
+        keep = self._retention.size
+        used = self._used()
+        if keep is None or used <= keep:
+            return 0
+        excess = used - int(keep * TRIM_TO)
+        blocks = self._connection.execute(
+            "SELECT first, length(events) + length(hashes) + length(actors) FROM blocks ORDER BY first"
+        )
+        with contextlib.closing(blocks):
+            for first, size in blocks:
+                if excess <= 0:
+                    return int(first)
+                excess -= size
+        return int(self._connection.execute("SELECT max(first) FROM blocks").fetchone()[0])
+
+    def _used(self) -> int:
+        pages = self._connection.execute("PRAGMA page_count").fetchone()[0]
+        free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        return int((pages - free) * PAGE_BYTES)
+
+    def _remove_before(self, first: int) -> None:
+        """Remove all blocks before `first`; the chain then begins there, at the hash of the last one removed."""
+        last = self._connection.execute(
+            "SELECT first + count, substr(hashes, ?) FROM blocks WHERE first < ? ORDER BY first DESC LIMIT 1",
+            (-HASH_BYTES, first),
+        ).fetchone()
+        if last is None:
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.execute("UPDATE chain SET base = ?, base_hash = ?", last)
+            self._connection.execute("DELETE FROM blocks WHERE first < ?", (first,))
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close the file; its write-ahead log goes into it and away."""
+        self._connection.close()
+
+
+def set_aside(path: Path) -> tuple[Path, int]:
+    """Move a file whose end is torn out of the way; return where it is, and the first offset that it surely has not."""
+    following = _following(path)
+    number = 1
+    while (aside := path.with_name(f"{path.name}.torn-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside, following
+
+
+def _following(path: Path) -> int:
+    found = [0]
+    with contextlib.closing(salvaging(path)) as connection:
+        for question in ("SELECT next FROM chain", "SELECT first + count FROM blocks ORDER BY first DESC LIMIT 1"):
+            with contextlib.suppress(*UNREADABLE):
+                found.append(int(connection.execute(question).fetchone()[0]))
+    return max(found)

@@ -1,0 +1,180 @@
+"""What waits, brought to the file by one writer thread. This module never blocks the loop.
+
+All state belongs to the loop. The thread is given a block, writes it, and is given the next one when the loop has heard
+of it: there is no lock and nothing shared. While the thread writes, the next block fills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
+
+from penstock.errors import Unavailable
+from penstock.history._file import Block
+from penstock.history._queue import OnFull, Queue
+
+OnProblem = Callable[[str | None], None]
+
+#: How long an event may wait for others to be committed with it: a commit costs as much as fifty events.
+LINGER_S: Final = 0.02
+#: How long after a problem it is tried again.
+RETRY_S: Final = 1.0
+
+_log = logging.getLogger("penstock.history")
+
+
+class Writer(Protocol):
+    """Writes a block, in the writer's thread. What it raises is a problem, and the block is given to it again."""
+
+    def append(self, block: Block) -> None:
+        """Write and commit `block`."""
+
+
+class Bell:
+    """Wakes all who wait, each to look for itself whether that was what it waited for."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    async def rung(self) -> None:
+        """Wait for the next `ring`. Safe to cancel."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
+
+    def ring(self) -> None:
+        """Wake all who wait now."""
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class Recorder:
+    """Writes a `queue` to a file. `bell` rings at commits, at problems, and at the end; `closed` is that end.
+
+    last: the block that was committed last.
+    """
+
+    def __init__(self, *, queue_events: int, on_full: OnFull, on_problem: OnProblem | None) -> None:
+        self.queue = Queue(size=queue_events, on_full=on_full, on_waiting=self._on_waiting)
+        self.bell = Bell()
+        self.closed = True
+        self.last: Block | None = None
+        self._on_problem = on_problem
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Future[None] | None = None
+
+    def start(self, writer: Writer, executor: ThreadPoolExecutor, offset: int) -> None:
+        """Begin to write, from `offset` on."""
+        self._loop = asyncio.get_running_loop()
+        self._writer, self._executor = writer, executor
+        self.closed = False
+        self.queue.begin(offset)
+
+    async def room(self) -> None:
+        """Wait until more can be recorded; see `penstock.observe.Tap`."""
+        while self.queue.next >= self.queue.full_at:
+            await self.bell.rung()
+
+    async def flush(self) -> None:
+        """Wait until all that was recorded is in the file; raises `Unavailable` with the problem when it cannot be written."""
+        queue = self.queue
+        target = queue.next
+        while queue.committed < target and not self.closed:
+            self.write()
+            await self.bell.rung()
+            if queue.problem is not None:
+                raise Unavailable(f"{target - queue.committed} events are not written: {queue.problem}")
+        if queue.committed < target:
+            raise Unavailable(f"{target - queue.committed} events are not written: the history was closed")
+
+    async def stop(self) -> None:
+        """Write what waits, as far as it can be written, and take no more."""
+        queue = self.queue
+        try:
+            while queue.committed < queue.next or queue.unrecorded:
+                if queue.committed == queue.next:
+                    queue.report()
+                await self.flush()
+        except Unavailable:
+            pass  # what is left is said below
+        finally:
+            if queue.committed < queue.next:
+                why = queue.problem or "closing it was cancelled"
+                _log.error("the history ends too early: %d events are not written: %s", queue.next - queue.committed, why)
+            self.closed = True
+            queue.end()
+            self._disarm()
+            self.bell.ring()
+
+    def _on_waiting(self, closed: bool) -> None:  # noqa: FBT001 - what the queue tells
+        if closed:
+            self.write()
+        else:
+            self._write_in(LINGER_S)
+
+    def _write_in(self, seconds: float) -> None:
+        if self._timer is None and self._writing is None:
+            self._timer = self._loop.call_later(seconds, self.write)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def write(self) -> None:
+        """Give the next block to the thread, unless it has one."""
+        if self._writing is not None:
+            return
+        self._disarm()
+        block = self.queue.first()
+        if block is not None:
+            self._writing = self._loop.run_in_executor(self._executor, self._writer.append, block)
+            self._writing.add_done_callback(self._written)
+
+    def _written(self, done: asyncio.Future[None]) -> None:
+        self._writing = None
+        if self.closed:  # nobody waited for it; the file knows what became of it
+            return
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:
+            self._failed(f"{type(error).__name__}: {error}")
+        else:
+            self._committed()
+        self.bell.ring()
+
+    def _committed(self) -> None:
+        queue = self.queue
+        if queue.problem is not None:
+            queue.problem = None
+            _log.warning("the history is written again; %d events were not recorded", queue.unrecorded)
+            self._tell(None)
+        self.last = queue.written()
+        if queue.has_block:
+            self.write()
+        elif queue.committed < queue.next:
+            self._write_in(LINGER_S)
+
+    def _failed(self, problem: str) -> None:
+        """Keep what waits and try again later; until then nobody waits for room."""
+        self._write_in(RETRY_S)
+        if problem == self.queue.problem:
+            return
+        self.queue.problem = problem
+        self.queue.bound()
+        _log.error("the history cannot be written, and is tried again every %g s: %s", RETRY_S, problem)
+        self._tell(problem)
+
+    def _tell(self, problem: str | None) -> None:
+        if self._on_problem is None:
+            return
+        try:
+            self._on_problem(problem)
+        except Exception:  # noqa: BLE001 - it is the user's code, and there is no caller to tell
+            _log.exception("what was to be told of a problem of the history raised")

@@ -1,0 +1,177 @@
+"""Check a chain from its first event to its last. This module never writes and needs no node."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from os import PathLike
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from penstock.codec import JSON
+from penstock.errors import Cancelled, DataLoss, NotFound, Unavailable
+from penstock.history._connect import UNREADABLE, is_damage, salvaging
+from penstock.history._event import HASH_BYTES, read_line, sealed
+from penstock.history._file import Chain, chain_of
+
+Why = Literal["", "changed", "missing", "reordered", "torn"]
+
+
+class Verification(NamedTuple):
+    """What a check found.
+
+    ok: the chain is whole. events: how many were checked and are good. offset: of the first bad event, or None.
+    why: changed (it is not what was recorded), missing (it is not there), reordered (another one is in its place), torn (the
+    file cannot be read there). text: the same for people.
+    """
+
+    ok: bool
+    events: int
+    offset: int | None
+    why: Why
+    text: str
+
+
+class _Bad(Exception):
+    """The first fault: where and what."""
+
+    def __init__(self, offset: int | None, why: Why, text: str) -> None:
+        super().__init__(text)
+        self.offset = offset
+        self.why: Why = why
+        self.text = text
+
+
+class _Row(NamedTuple):
+    first: int
+    length: int
+    begun: float
+    ended: float
+    actors: str
+    hashes: bytes
+    events: bytes | str
+
+
+_ROWS = "SELECT first, count, begun, ended, actors, hashes, events FROM blocks ORDER BY first"
+
+
+def verify_file(path: str | PathLike[str], *, stop: threading.Event | None = None) -> Verification:
+    """Check the history in a file, whether or not a node writes it.
+
+    Reads all of it, so it takes about a second for a million events, and a thread of its own is the place for it; setting
+    `stop` ends it with `Cancelled`. Raises `NotFound` when there is no file, `FailedPrecondition` when it is
+    no history, and `Unavailable` when it cannot be opened.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFound(f"there is no history {path}")
+    check = _Check(stop or threading.Event())
+    try:
+        with contextlib.closing(salvaging(path)) as connection:
+            connection.execute("BEGIN")
+            check.run(connection)
+    except _Bad as bad:
+        return Verification(ok=False, events=check.good, offset=bad.offset, why=bad.why, text=bad.text)
+    except (DataLoss, *UNREADABLE) as error:
+        if not is_damage(error):
+            raise Unavailable(f"{path} cannot be read: {error}") from error
+        text = f"the file cannot be read after event {check.place - 1}: {error}"
+        return Verification(ok=False, events=check.good, offset=check.place, why="torn", text=text)
+    return Verification(ok=True, events=check.good, offset=None, why="", text=f"{check.good} events, all as they were recorded")
+
+
+class _Check:
+    """One pass over a file. place: the offset of the next event. good: how many were checked."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self.place = self.good = 0
+        self._head = b""
+        self._mentions = 0
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Check everything; raises `_Bad` at the first fault."""
+        chain = chain_of(connection)
+        self.place, self._head = chain.base, chain.base_hash
+        rows = connection.execute(_ROWS)
+        with contextlib.closing(rows):
+            for row in rows:
+                if self._stop.is_set():
+                    raise Cancelled("the check was stopped")
+                self._check_block(_Row(*row), chain)
+                self._check_mentions(connection, row[0], row[4])
+        self._check_end(chain)
+        self._check_structure(connection)
+
+    def _check_block(self, row: _Row, chain: Chain) -> None:
+        text = row.events.encode() if isinstance(row.events, str) else row.events  # a tool for databases may have changed it
+        lines = text.split(b"\n")
+        if row.first != self.place:
+            self._wrong_block(row, lines)
+        hashes = [row.hashes[at : at + HASH_BYTES] for at in range(0, len(row.hashes), HASH_BYTES)]
+        for line, digest, stored in zip(lines, sealed(self._head, lines), [*hashes, *[b""] * len(lines)], strict=False):
+            if digest != stored or not self._is_next(line):
+                self._wrong(lines, line, chain)
+            self._head = digest
+            self.place += 1
+            self.good += 1
+        derived = self._derived(lines)
+        if (row.length, row.begun, row.ended, row.actors, len(hashes)) != derived:
+            raise _Bad(row.first, "changed", f"what is noted of the block of event {row.first} is not what its events say")
+
+    def _is_next(self, line: bytes) -> bool:
+        return line.startswith(b"[%d," % self.place)
+
+    def _derived(self, lines: list[bytes]) -> tuple[int, float, float, str, int]:
+        events = [read_line(line) for line in lines]
+        actors = sorted({event.actor for event in events})
+        self._mentions += len(actors)
+        return len(lines), events[0].time, events[-1].time, JSON.encode(actors).decode(), len(lines)
+
+    def _wrong_block(self, row: _Row, lines: list[bytes]) -> None:
+        number = _number(lines[0])
+        if number == self.place:
+            raise _Bad(self.place, "changed", f"the block of event {self.place} is noted as that of event {row.first}")
+        missing = f"event {self.place} is missing, and those before event {row.first}"
+        raise _Bad(self.place, "missing" if row.first > self.place else "reordered", missing)
+
+    def _wrong(self, lines: list[bytes], line: bytes, chain: Chain) -> None:
+        """Say what is wrong with a line: its own number tells whether it is in its place."""
+        number, place = _number(line), self.place
+        numbers = [_number(other) for other in lines]
+        at = lines.index(line)
+        follows = at + 1 < len(numbers) and numbers[at + 1] == place + 1
+        if number == place or number is None or follows or number >= chain.next:
+            raise _Bad(place, "changed", f"event {place} is not what was recorded")
+        if place in numbers or number < place:
+            raise _Bad(place, "reordered", f"event {number} is in the place of event {place}")
+        raise _Bad(place, "missing", f"event {place} is missing; event {number} is in its place")
+
+    def _check_mentions(self, connection: sqlite3.Connection, first: int, actors: str) -> None:
+        question = "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM mentions WHERE actor = value AND first = ?)"
+        absent = connection.execute(question, (actors, first)).fetchone()
+        if absent is not None:
+            raise _Bad(first, "changed", f"the index does not know that {absent[0]!r} has events in the block of event {first}")
+
+    def _check_end(self, chain: Chain) -> None:
+        if self.place < chain.next:
+            raise _Bad(self.place, "missing", f"events {self.place} to {chain.next - 1}, the last ones, are missing")
+        if (self.place, self._head) != (chain.next, chain.head):
+            raise _Bad(None, "changed", f"the chain is noted to end before event {chain.next}, and has {self.place}")
+
+    def _check_structure(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("SELECT count(*) FROM mentions").fetchone()[0] != self._mentions:
+            raise _Bad(None, "changed", "the index of actors names blocks that have none of their events")
+        said = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if said != "ok":
+            raise _Bad(None, "torn", f"all events are good, but the file is damaged: {said}")
+
+
+def _number(line: bytes) -> int | None:
+    try:
+        return read_line(line).offset
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,97 @@
+"""What a query finds in a history, then what is recorded from now on, to the very end of a node. It changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Final
+
+from penstock.errors import Unavailable, WouldBlock
+from penstock.history import EVENTS_MAX, History, HistoryEvent
+from penstock.node._views import EventQuery
+from penstock.streams import Source
+
+#: Events that are asked of the history at a time.
+PAGE_EVENTS: Final = 500
+
+
+async def events_of(
+    history: History, actor: str | None, query: EventQuery, ended: asyncio.Event
+) -> AsyncIterator[list[HistoryEvent]]:
+    """Iterate over lists of events that fit `query`; when it follows, until the node has `ended`, which is an error then."""
+    following = history.next_offset
+    async for page in _recorded(history, actor, query):
+        if page:
+            following = max(following, page[-1].offset + 1)
+            yield page
+    if query.follow:
+        async for page in _live(history, actor, query, max(query.since, following), ended):
+            yield page
+
+
+async def _recorded(history: History, actor: str | None, query: EventQuery) -> AsyncIterator[list[HistoryEvent]]:
+    """Iterate over pages of what is there."""
+    if query.last is not None:
+        if query.last:
+            yield await _page(history, actor, query, query.since or None, limit=min(query.last, EVENTS_MAX), last=True)
+        return
+    since: int | None = query.since or None
+    while True:
+        page = await _page(history, actor, query, since, limit=PAGE_EVENTS)
+        yield page
+        if len(page) < PAGE_EVENTS:
+            return
+        since = page[-1].offset + 1
+
+
+async def _page(
+    history: History, actor: str | None, query: EventQuery, since: int | None, *, limit: int, last: bool = False
+) -> list[HistoryEvent]:
+    return await history.events(
+        actor,
+        kinds=query.kinds or None,
+        since=since,
+        until=query.until,
+        after=query.after or None,
+        before=query.before,
+        search=query.search or None,
+        limit=limit,
+        last=last,
+    )
+
+
+async def _live(
+    history: History, actor: str | None, query: EventQuery, since: int, ended: asyncio.Event
+) -> AsyncIterator[list[HistoryEvent]]:
+    """Iterate over what is recorded from offset `since` on, until the end of the node, and with that end."""
+    kinds, search = query.kinds or None, query.search or None
+    place, over = since, asyncio.ensure_future(ended.wait())
+    try:
+        async with history.stream(actor, since=since, kinds=kinds, search=search) as source:
+            while page := await _next(source, over):
+                yield page
+                place = page[-1].offset + 1
+    finally:
+        over.cancel()
+    async with history.stream(actor, since=place, kinds=kinds, search=search, follow=False) as rest:
+        async for page in rest.batches(PAGE_EVENTS):
+            yield page
+    raise Unavailable("the node has stopped")
+
+
+async def _next(source: Source[HistoryEvent], over: asyncio.Future[Any]) -> list[HistoryEvent]:
+    """Return the next events, none when it is over. Cancelling it loses none."""
+    first: asyncio.Future[Any] = asyncio.ensure_future(source.receive())
+    try:
+        await asyncio.wait({first, over}, return_when=asyncio.FIRST_COMPLETED)
+        if not first.done():
+            return []
+        found = [first.result()]
+    finally:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+    with suppress(WouldBlock):
+        while len(found) < PAGE_EVENTS:
+            found.append(source.receive_nowait())
+    return found

@@ -1,0 +1,278 @@
+"""The system: names and ids, finding and listing, the router's verbs, dead letters, what an actor costs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tracemalloc
+
+import pytest
+
+import penstock
+from penstock import Actor, ActorSystem, AlreadyExists, InvalidArgument, Mailbox, NotFound, Supervision, ref, tell
+from penstock.actors._names import check_name, matches
+from tests.actors.kit import Counter, Slow, outcome, rest, started
+
+IDLE_BYTES = 4096
+
+
+@pytest.mark.parametrize("name", ["a", "chat/rooms/general", "A.b-c_9", "0", "x" * 256])
+async def test_names_that_are_allowed(system, name):
+    await system.spawn(Counter, name=name)
+    assert await system.ask(name, "add", 1) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/", "a/", "/a", "a//b", "a b", "ä", "a\n", "a\x00", "../..\\", "x" * 257, "a?", "*", "a!b"]
+)
+async def test_names_that_are_not(system, name):
+    with pytest.raises(InvalidArgument, match="is no name for an actor"):
+        await system.spawn(Counter, name=name)
+    assert system.list() == []
+
+
+async def test_names_below_names_are_no_longer_than_an_address_may_be(system):
+    class Nests(Actor):
+        async def nest(self, name: str) -> None:
+            await self.spawn(Counter, name=name)
+
+    nests = await system.spawn(Nests, name="n" * 200)
+    with pytest.raises(InvalidArgument):
+        await nests.nest("m" * 200)
+
+
+async def test_a_name_is_taken_once_and_free_after_a_stop(system):
+    await system.spawn(Counter, name="a")
+    with pytest.raises(AlreadyExists, match="'a'"):
+        await system.spawn(Counter, name="a")
+    await system.stop("a")
+    await system.spawn(Counter, name="a")
+
+
+async def test_names_that_are_made_up_meet_no_others(system):
+    class Foreign(Counter): ...
+
+    Foreign.__name__ = "Größe"
+
+    for number in range(200, 250):
+        await system.spawn(Counter, name=f"counter-{number}")
+    for _ in range(200):
+        await system.spawn(Counter)
+    assert len(system.list()) == 250
+    address = ref(await system.spawn(Foreign)).address
+    assert await system.ask(address, "add", 1) == 1
+    check_name(address)
+
+
+async def test_an_id_is_for_ever(system):
+    first = await system.spawn(Counter, name="a")
+    id_ = ref(first).id
+    assert await system.ask(id_, "add", 1) == 1
+    assert system.info(id_).address == "a"
+    await system.stop(id_)
+    await system.spawn(Counter, name="a")
+    for verb in (system.info, system.ref, system.state):
+        with pytest.raises(NotFound):
+            verb(id_)
+    with pytest.raises(NotFound):
+        await system.ask(id_, "add", 1)
+
+
+async def test_ids_differ_between_systems():
+    async with ActorSystem() as one, ActorSystem() as two:
+        assert ref(await one.spawn(Counter)).id != ref(await two.spawn(Counter)).id
+
+
+async def test_what_is_not_there_says_what_may_have_been_meant(system):
+    with pytest.raises(NotFound, match="there is no actor 'x' here"):
+        system.ref("x")
+    await system.spawn(Counter, name="counter")
+    with pytest.raises(NotFound, match="did you mean 'counter'") as found:
+        await system.tell("conter", "add", 1)
+    assert not found.value.started
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("**", ["chat", "chat/a", "chat/rooms/b", "chat/rooms/deep/c", "other"]),
+        ("*", ["chat", "other"]),
+        ("chat/*", ["chat/a"]),
+        ("chat/**", ["chat/a", "chat/rooms/b", "chat/rooms/deep/c"]),
+        ("chat/**/c", ["chat/rooms/deep/c"]),
+        ("**/b", ["chat/rooms/b"]),
+        ("*/rooms/?", ["chat/rooms/b"]),
+        ("other", ["other"]),
+        ("c*", ["chat"]),
+        ("nothing/**", []),
+        ("[a-z]", []),
+        ("chat.a", []),
+    ],
+)
+async def test_patterns(system, pattern, names):
+    for name in ["chat", "chat/a", "chat/rooms/b", "chat/rooms/deep/c", "other"]:
+        await system.spawn(Counter, name=name)
+    assert [info.address for info in system.list(pattern)] == names
+    assert not matches("a/**/b", "ab")
+
+
+async def test_how_an_actor_stands(system):
+    class Rich(Slow):
+        async def on_start(self) -> None:
+            await self.spawn(Counter, name="child")
+            await asyncio.sleep(1)
+
+        async def ticks(self):
+            while True:
+                yield 1
+
+        async def on_channel(self, channel) -> None:
+            await channel.accept()
+            await channel.wait_closed()
+
+    rich = await system.spawn(Rich, name="rich", mailbox=Mailbox(7))
+    await asyncio.sleep(2)
+    stream, channel = rich.ticks(), await ref(rich).open_channel()
+    working = [await started(rich.work(number, 5)) for number in range(3)]
+    info = system.info("rich")
+    assert (info.mailbox, info.mailbox_size, info.streams, info.channels, info.children) == (2, 7, 1, 1, 1)
+    assert (info.state, info.restarts, info.messages, info.error) == ("running", 0, 1, "")
+    assert info.uptime_s == pytest.approx(2, abs=0.1)
+    assert info.actor.endswith("Rich")
+    assert info.id == ref(rich).id
+    await asyncio.gather(*working, stream.aclose(), channel.close())
+
+
+async def test_the_state_is_what_does_not_begin_with_an_underscore(system):
+    class Hides(Actor):
+        def __init__(self):
+            self.shown, self._hidden = 1, 2
+
+    await system.spawn(Hides, name="h")
+    assert system.state("h") == {"shown": 1}
+
+
+@pytest.mark.parametrize("kind", ["given", "class", "default"])
+async def test_a_mailbox_is_the_given_one_or_the_class_s(system, kind):
+    class Own(Counter):
+        mailbox = Mailbox(3)
+
+    await system.spawn(Own if kind != "default" else Counter, name="x", mailbox=Mailbox(9) if kind == "given" else None)
+    assert system.info("x").mailbox_size == {"given": 9, "class": 3, "default": 1000}[kind]
+
+
+async def test_only_classes_of_actors_are_spawned(system):
+    class Plain: ...
+
+    for wrong in (Plain, Counter(), int, None, "Counter"):
+        with pytest.raises(TypeError, match="is no class of actors"):
+            await system.spawn(wrong)
+
+
+async def test_the_router_s_verbs_reach_an_actor(system, path):
+    counter = await system.spawn(Counter, name="counter")
+    await system.tell("counter", "add", 2)
+    assert await system.ask("counter", "get") == 2
+    assert [item async for item in system.stream("counter", "ticks", 3)] == [0, 1, 2]
+    assert await system.actor(Counter, "counter").add(1) == 3
+    assert system.ref("counter") == ref(counter) == ref(system.actor(Counter, "counter"))
+    assert await system.ref("counter").ask("add", 1) == 4
+
+
+@pytest.mark.parametrize(
+    ("payload", "result"),
+    [(["x", 0.5], "x"), (("x",), "x"), ({"what": "x", "seconds": 0.5}, "x"), ({"what": "x"}, "x"), ("x", "x")],
+)
+async def test_a_payload_is_the_arguments_by_place_or_by_name(system, payload, result):
+    await system.spawn(Slow, name="slow")
+    assert await system.ask("slow", "work", payload) == result
+
+
+async def test_dead_letters_are_kept_counted_and_told(system, tape):
+    system.tap = tape
+    slow = await system.spawn(Slow, name="slow")
+    working = await started(slow.work("x", 1))
+    for number in range(5):
+        await tell(slow).note(number)
+    await system.stop("slow")
+    await working
+    await outcome(ref(slow).tell("note", 9))
+    assert system.dead_letters.count == len(system.dead_letters) == 6
+    assert {(letter.address, letter.type, letter.sender) for letter in system.dead_letters} == {("slow", "note", None)}
+    assert all("slow has stopped: it was stopped" in letter.reason for letter in system.dead_letters)
+    assert tape.kinds("slow").count("dead_letter") == 6
+
+
+async def test_the_last_dead_letters_are_kept_and_all_are_counted(system):
+    slow = await system.spawn(Slow, name="slow")
+    gone = ref(slow)
+    await gone.stop()
+    for _ in range(1500):
+        await outcome(gone.tell("note", 1))
+    assert (system.dead_letters.count, len(system.dead_letters)) == (1500, 1000)
+
+
+async def test_spawning_and_stopping_leave_nothing(system):
+    for _ in range(200):
+        counter = await system.spawn(Counter, supervision=Supervision())
+        await counter.add(1)
+        await ref(counter).stop()
+    assert len(system.registry) == 0
+    await rest()
+    assert len(asyncio.all_tasks()) == 1
+    assert not [handle for handle in asyncio.get_running_loop()._scheduled if not handle.cancelled()]
+
+
+@pytest.mark.parametrize("used", [False, True])
+async def test_an_idle_actor_is_small(system, used):
+    async def make(count):
+        for _ in range(count):
+            counter = await system.spawn(Counter)
+            if used:
+                await counter.add(1)
+                await system.ask(ref(counter).address, "get")
+
+    await make(50)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        await make(500)
+        gc.collect()
+        used_bytes = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert used_bytes / 500 <= IDLE_BYTES
+
+
+async def test_systems_show_how_they_stand(system):
+    await system.spawn(Counter)
+    assert repr(system) == "<ActorSystem here 1 actors>"
+    await system.aclose()
+    assert repr(system) == "<ActorSystem here closed>"
+
+
+async def test_a_ref_is_a_value(system):
+    counter = await system.spawn(Counter, name="a")
+    other = await system.spawn(Counter, name="b")
+    assert {ref(counter), system.ref("a"), ref(other)} == {system.ref("a"), system.ref("b")}
+    assert counter == system.actor(Counter, "a") != other
+    with pytest.raises(TypeError, match="is no actor's stub"):
+        ref(Counter)
+    with pytest.raises(TypeError, match="is no actor's stub"):
+        tell(object())
+
+
+async def test_watching_one_of_another_system_is_refused(system):
+    class Watches(Actor):
+        async def look(self, whom: object) -> None:
+            self.watch(whom)
+
+    class Elsewhere(penstock.ActorRef):
+        address = id = "elsewhere"
+        tell = ask = _stream = open_channel = subscribe = stop = _asking = _telling = None
+
+    watches = await system.spawn(Watches)
+    with pytest.raises(InvalidArgument, match="only actors of this system"):
+        await watches.look(Elsewhere())
+    assert await watches.ping() == "pong"

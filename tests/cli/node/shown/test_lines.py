@@ -1,0 +1,73 @@
+"""Events as lines: every kind has one, and none can break out of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.cli._node._shown import _lines as lines
+from penstock.observe import KINDS
+
+DATA = {
+    "log": {"level": "INFO", "text": "hello"},
+    "crashed": {"n": 1, "error": "ValueError", "text": "bad"},
+    "error": {"n": 1, "error": "NotFound", "text": "not here"},
+    "restarted": {"after_s": 0.5, "reason": "it failed"},
+    "stopped": {"reason": "told to"},
+    "spawned": {"actor": "m:C", "id": "1-2", "parent": None, "args": [], "kwargs": {}},
+    "channel_opened": {"channel": "abcdef123456", "initiator": "producer", "payload": {"a": 1}},
+    "channel_accepted": {"channel": "abcdef123456", "payload": None},
+    "channel_rejected": {"channel": "abcdef123456", "reason": "busy"},
+    "channel_message": {"channel": "abcdef123456", "direction": "out", "message": {"x": 1}},
+    "channel_closed": {"channel": "abcdef123456", "outcome": "lost", "reason": "gone"},
+    "dropped": {"type": "add", "sender": "a"},
+    "dead_letter": {"type": "add", "sender": None, "reason": "it has stopped"},
+}
+SAYS = {
+    "log": "INFO      hello",
+    "crashed": "crashed   ValueError: bad",
+    "error": "error     NotFound: not here",
+    "restarted": "restarted after 0.50 s: it failed",
+    "stopped": "stopped   told to",
+    "spawned": "spawned   m:C 1-2",
+    "channel_opened": 'channel   123456 ○ opened by producer {"a": 1}',
+    "channel_accepted": "channel   123456 ● accepted",
+    "channel_rejected": "channel   123456 × rejected: busy",
+    "channel_message": 'channel   123456 → {"x": 1}',
+    "channel_closed": "channel   123456 ○ lost: gone",
+    "dropped": "dropped   add from a",
+    "dead_letter": "dead letter add: it has stopped",
+}
+
+
+def event(kind, data):
+    return {"offset": 7, "time": 1_000_000_000.5, "actor": "counter", "kind": kind, "data": data, "hash": "ab" * 32}
+
+
+def plain(text):
+    import click
+
+    return click.unstyle(text)
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_the_line_of_a_kind(kind):
+    assert plain(lines.log_line(event(kind, DATA[kind]))).split("  ", 1)[1] == SAYS[kind]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "unrecorded", "torn", "a kind of tomorrow"])
+@pytest.mark.parametrize(
+    "data", [{}, None, [], "text", {"$cut": {"bytes": 5}}, {"reason": None, "after_s": None, "channel": 5}]
+)
+def test_every_kind_has_every_form_whatever_its_data(kind, data):
+    found = event(kind, data)
+    for form in (lines.log_line, lines.compact_line, lines.pretty_lines):
+        assert "counter" in form(found, named=True)
+    assert "\n" not in lines.csv_event(found)
+
+
+def test_nothing_in_an_event_can_steer_the_terminal():
+    nasty = "\x1b[2J\n\r\x07"
+    found = event("log", {"level": nasty, "text": nasty, nasty: nasty}) | {"actor": nasty}
+    for text in (lines.log_line(found, named=True), lines.compact_line(found, named=True)):
+        assert plain(text).isprintable()
+    assert all(line.isprintable() for line in plain(lines.pretty_lines(found, named=True)).splitlines())

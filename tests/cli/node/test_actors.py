@@ -1,0 +1,144 @@
+"""start, stop, restart, list, state, inspect."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.fixture
+def spare(cli, tmp_path):
+    """An actor that a test may stop; its id."""
+    (tmp_path / "spare.py").write_text("import penstock\n\nclass Spare(penstock.Actor):\n    n = 0\n")
+    manifest = tmp_path / "spare.toml"
+    manifest.write_text('name = "spare"\nactor = "spare.py:Spare"\n')
+    yield cli("start", manifest, "--id-only").out.strip()
+    cli("stop", "spare")
+
+
+def test_start_prints_the_name_and_the_id(cli, tmp_path):
+    (tmp_path / "plain.py").write_text("import penstock\n\nclass Plain(penstock.Actor): pass\n")
+    (tmp_path / "plain.toml").write_text('name = "plain"\nactor = "plain.py:Plain"\n')
+    done = cli("start", tmp_path / "plain.toml")
+    assert (done.code, done.lines[0]) == (0, "started plain")
+    actor = done.lines[1].split()[1]
+    assert cli("list", "plain", "--json").json[0]["id"] == actor
+    assert cli("stop", actor).out == "stopped plain\n"
+    assert cli("start", tmp_path / "plain.toml", "--json").json["actor"].endswith(":Plain")
+    assert cli("stop", "plain", "--json").json["address"] == "plain"
+
+
+def test_a_name_that_is_taken_is_told(cli):
+    done = cli("start", "counter.toml")
+    assert done.code == 70
+    assert "counter.toml: key `name`: an actor 'counter' runs already" in done.err
+
+
+def test_a_manifest_that_is_not_there_is_told_with_what_is(cli):
+    done = cli("start", "conter.toml")
+    assert done.code == 2
+    assert "there is no manifest conter.toml; here are: counter.toml, silent.toml" in done.err
+
+
+def test_an_error_in_the_users_module_is_shown_where(cli, tmp_path):
+    (tmp_path / "raising.py").write_text("def load():\n    return 1 / 0\n\nload()\n")
+    (tmp_path / "raising.toml").write_text('name = "raising"\nactor = "raising.py:Raising"\n')
+    done = cli("start", tmp_path / "raising.toml")
+    assert done.code == 67
+    assert 'raising.py", line 2, in load' in done.err
+    assert done.err.endswith("key `actor`: raising.py could not be imported: ZeroDivisionError: division by zero\n")
+
+
+def test_an_actor_is_named_by_its_id_or_its_name(cli, spare):
+    assert cli("state", spare).code == cli("state", "spare").code == 0
+
+
+def test_a_beginning_that_several_ids_have_is_told(cli, spare):
+    done = cli("state", spare.partition("-")[0])
+    assert done.code == 67
+    assert "is the beginning of the ids of" in done.err
+    assert "(counter)" in done.err
+
+
+def test_stop_and_then_it_is_not_there(cli, spare):
+    assert cli("stop", spare).out == "stopped spare\n"
+    done = cli("stop", spare)
+    assert done.code == 69
+    assert f"no actor '{spare}'" in done.err
+
+
+def test_restart_resets_the_state(cli):
+    cli("request", "counter", '{"action": "add"}')
+    assert cli("restart", "counter").out == "restarted counter\n"
+    assert cli("state", "counter").json["count"] == 5
+    assert cli("restart", "counter", "--json").json["restarts"] >= 1
+
+
+def test_list_shows_a_line_for_each(cli):
+    done = cli("list")
+    assert done.lines[0].split() == ["NAME", "ID", "STATE", "MAILBOX", "MESSAGES", "RESTARTS", "UPTIME", "ACTOR"]
+    assert [line.split()[0] for line in done.lines[1:]] == ["counter", "rooms/silent"]
+    assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize(("pattern", "names"), [("**", 2), ("*", 1), ("rooms/*", 1), ("c*", 1), ("nothing", 0)])
+def test_list_takes_a_pattern(cli, pattern, names):
+    assert len(cli("list", pattern, "--json").json) == names
+
+
+def test_state_shows_what_cannot_travel_as_its_repr(cli):
+    state = cli("state", "counter").json
+    assert state["count"] == 5
+    assert state["odd"].startswith("<object object")
+    assert state["readings"].startswith("<")
+
+
+def test_inspect_shows_everything(cli):
+    found = cli("inspect", "counter").json
+    assert found["info"]["address"] == "counter"
+    assert found["ports"] == ["readings"]
+    add = found["methods"][0]
+    assert (add["name"], add["parameters"][0]["schema"]) == ("add", {"type": "integer", "default": 1})
+    assert "ping" not in [method["name"] for method in found["methods"]]
+
+
+def test_what_is_meant_is_proposed(cli):
+    done = cli("inspect", "conter")
+    assert (done.code, done.out) == (69, "")
+    assert "no actor 'conter'; did you mean 'counter'?" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list"],
+        ["state", "x"],
+        ["stop", "x"],
+        ["start", "counter.toml"],
+        ["message", "x", "1"],
+        ["request", "x", "1"],
+        ["logs", "x"],
+        ["events", "x"],
+        ["inspect", "x"],
+        ["top", "--once"],
+        ["replay", "x"],
+        ["subscribe", "x"],
+        ["channel", "open", "x"],
+        ["restart", "x"],
+    ],
+)
+def test_without_a_node_a_verb_says_how_to_start_one(lone, tmp_path, words):
+    done = lone(*words, "--socket", tmp_path / "none.sock")
+    assert (done.code, done.out) == (78, "")
+    assert done.err == f"penstock: Unavailable: no server at {tmp_path}/none.sock; start one with `penstock server`\n"
+
+
+def test_a_socket_that_a_dead_node_left_is_no_server(lone, tmp_path):
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "dead.sock"))
+    done = lone("list", "--socket", tmp_path / "dead.sock")
+    assert done.code == 78
+    assert "start one with `penstock server`" in done.err

@@ -1,0 +1,147 @@
+"""A history has one writer; another program's file is left alone, a torn one is put aside and told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from penstock.errors import FailedPrecondition, OutOfRange, Unavailable
+from penstock.history import History, verify_file
+from penstock.history._archive import FileLock
+from tests.history.kit import change, fill, made, numbers
+
+
+async def test_a_file_that_is_no_history_is_refused_and_left_as_it_is(path):
+    path.write_text("notes " * 100)
+    with pytest.raises(FailedPrecondition, match=r"is not a history: it has another format"):
+        async with History(path):
+            pass
+    assert path.read_text() == "notes " * 100
+
+
+async def test_a_database_of_another_program_is_refused(path):
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE notes(text)")
+    connection.close()
+    with pytest.raises(FailedPrecondition, match="is a database, but not a history"):
+        async with History(path):
+            pass
+
+
+async def test_a_history_of_another_version_is_refused(path):
+    await made(path)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(FailedPrecondition, match="version 2; this program knows version 1"):
+        async with History(path):
+            pass
+
+
+async def test_a_folder_that_is_not_there_is_unavailable(tmp_path):
+    with pytest.raises(Unavailable, match="cannot be opened"):
+        async with History(tmp_path / "no" / "history.db"):
+            pass
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+async def test_a_torn_file_is_put_aside_and_the_new_one_says_so_and_goes_on_behind_it(path, share, caplog):
+    await made(path, 30, 400)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    async with History(path) as history:
+        fill(history, 3)
+        torn, *others = await history.events()
+        assert (torn.offset, torn.actor, torn.kind) == (12_000, "", "torn")
+        assert numbers(others) == [12_001, 12_002, 12_003]
+        assert (await history.verify()).ok
+        with pytest.raises(OutOfRange):
+            await history.stream(since=11_000).receive()
+    aside = path.with_name("history.db.torn-1")
+    assert torn.data["file"] == str(aside)
+    assert verify_file(aside).why == "torn"
+    assert "is torn" in caplog.text
+
+
+async def test_a_tail_that_was_changed_stays_for_verify_to_find(path, caplog):
+    await made(path, 3, 4)
+    change(path, "UPDATE blocks SET hashes = randomblob(128) WHERE first = 8")
+    async with History(path) as history:
+        fill(history, 1)
+        assert numbers(await history.events()) == list(range(13))
+        assert (await history.verify())[1:4] == (8, 8, "changed")
+    assert "not what was written; verify it" in caplog.text
+
+
+async def test_a_tail_that_was_removed_stays_missing(path):
+    await made(path, 3, 4)
+    change(path, "DELETE FROM blocks WHERE first = 8")
+    async with History(path) as history:
+        fill(history, 1)
+        assert (await history.verify())[1:4] == (8, 8, "missing")
+
+
+async def test_a_write_ahead_log_that_is_cut_off_ends_at_a_commit(path):
+    async with History(path) as history:
+        for _ in range(20):
+            fill(history, 50)
+            await history.flush()
+        wal = path.with_name("history.db-wal").read_bytes()
+        base = path.read_bytes()
+    copy = path.with_name("copy.db")
+    copy.write_bytes(base)
+    path.with_name("copy.db-wal").write_bytes(wal[: len(wal) * 2 // 3])
+    found = verify_file(copy)
+    assert found.ok
+    assert 0 < found.events < 1000
+    assert found.events % 50 == 0
+    async with History(copy) as again:
+        assert again.next_offset == found.events
+        fill(again, 1)
+        assert (await again.verify()).events == found.events + 1
+
+
+async def test_a_failed_opening_leaves_the_file_free(path):
+    path.write_text("notes " * 100)
+    history = History(path)
+    for _ in range(2):
+        with pytest.raises(FailedPrecondition, match="not a history"):
+            await history.__aenter__()
+    path.unlink()
+    await made(path)
+
+
+def test_a_second_lock_names_the_process_that_holds_it(path):
+    lock = FileLock(path)
+    with pytest.raises(FailedPrecondition, match=f"written by process {os.getpid()}; a history has one writer"):
+        FileLock(path)
+    lock.release()
+    FileLock(path).release()
+
+
+async def test_a_second_history_of_a_file_is_refused_and_the_first_goes_on(path):
+    async with History(path) as history:
+        with pytest.raises(FailedPrecondition, match="one writer"):
+            async with History(path):
+                pass
+        fill(history, 3)
+        assert len(await history.events()) == 3
+
+
+@pytest.mark.processes
+async def test_a_second_process_is_refused(path):
+    program = (
+        "import asyncio, sys\nfrom penstock.history import History\n"
+        "async def main():\n    async with History(sys.argv[1]): pass\nasyncio.run(main())"
+    )
+    async with History(path):
+        command = [sys.executable, "-c", program, path]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"is being written by process {os.getpid()}" in done.stderr
+    await made(path)
