@@ -14,7 +14,7 @@ import pytest
 
 from tests.house._source import ROOT
 
-PAGES = ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CONTRIBUTING.md"]
+PAGES = ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CONTRIBUTING.md", "docs/actors.md", "docs/node.md"]
 PROGRAM_SECONDS_MAX = 30
 NOT_RUN = re.compile(r"<!-- not run: \w.+-->")  # on the line above a block, with the reason
 _FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -123,7 +123,7 @@ def test_a_make_target_on_a_page_exists(command):
 @pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
 def test_a_link_to_a_file_leads_to_one(page):
     prose = _FENCE.sub("", _text(page))
-    assert not [match["target"] for match in _LINK.finditer(prose) if not (ROOT / match["target"]).exists()]
+    assert not [match["target"] for match in _LINK.finditer(prose) if not (ROOT / page).parent.joinpath(match["target"]).exists()]
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])

@@ -63,8 +63,6 @@ class Trader(Actor):
 
     async def never_read(self, stub: object) -> None:
         self.held = stub.numbers()
-        while not Trader.over:
-            await asyncio.sleep(PAUSE_S)
 
     async def crash_in_a_loop(self, stub: object) -> None:
         """Begin to: from now on it reads three numbers and fails, after each restart."""

@@ -136,7 +136,7 @@ async def test_every_verb_of_a_far_ref_goes_over_its_connection(monkeypatch: pyt
     async with town() as place:
         desk, _stub = await place.desk()
         ref = as_sent(place.system.ref("desk"))
-        _take_for_another_process(monkeypatch)
+        _take_for_another_process(monkeypatch, place.peer)
         await ref.tell("note", 1)
         assert await ref.ask("noted") == [1]
         assert [item async for item in ref.stream("ticks", 2)] == [0, 1]
@@ -157,13 +157,14 @@ async def test_every_verb_of_a_far_ref_goes_over_its_connection(monkeypatch: pyt
         assert not place.system.list()
 
 
-def _take_for_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let refs of this loop look for a connection, as if they were of another one."""
+def _take_for_another_process(monkeypatch: pytest.MonkeyPatch, peer: penstock.Peer) -> None:
+    """Let refs of this loop go by `peer`, as if they were of another one; both its ends lead to this loop."""
 
     class Nowhere:
         instance = b"nowhere"
 
     monkeypatch.setattr(_far, "offers", Nowhere)
+    monkeypatch.setattr(_far, "peer_to", lambda _instance: peer)
 
 
 async def test_without_a_connection_a_far_ref_says_what_is_missing():

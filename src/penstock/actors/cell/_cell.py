@@ -19,7 +19,7 @@ from penstock.actors.cell._letter import TAKEN, Letter, Via, chain, handling, se
 from penstock.actors.cell._mailbox import Queue
 from penstock.actors.cell._supervision import Failures, Supervision
 from penstock.channel import Channel
-from penstock.errors import ActorStopped, MailboxFull, NotFound, ReentrancyError, Unimplemented
+from penstock.errors import ActorStopped, MailboxFull, NotFound, ReentrancyError, Unavailable, Unimplemented
 from penstock.observe import Kind
 from penstock.rpc import ActorRef, Message, arguments_of, current_call, unknown
 from penstock.streams import Port
@@ -167,7 +167,10 @@ class Cell:
 
     def port(self, name: str) -> Port[Any]:
         """Return a port of the actor. Raises `NotFound`, with what may have been meant."""
+        self.queue.check()
         ports = self.ports or {}
+        if name not in ports and self.state != "running":
+            raise Unavailable(f"{self.address} is {self.state} and has no port {name!r} yet; try again", started=False)
         if name not in ports:
             meant = unknown(name, list(ports)) if ports else "it has none: self.port(name) in its __init__ makes one"
             raise NotFound(f"{self.address} has no port {name!r}; {meant}", started=False)

@@ -301,6 +301,8 @@ async def clear(cell: Cell, reason: str) -> None:
     cell.orders = deque(one for one in cell.orders or () if not (isinstance(one, Letter) and one.via == "timer"))
     children = list((cell.children or {}).values())
     for child in reversed(children):
+        if child.watchers is not None:
+            child.watchers.discard(cell)  # what comes after is told of its own children only
         await child.stop(f"its parent {cell.address} ended")
     why = ActorStopped(f"{cell.address} ended: {reason}")
     for port in (cell.ports or {}).values():
