@@ -10,7 +10,7 @@ import pytest
 from penstock import ActorSystem
 from penstock.actors.cell import _life
 from penstock.testing import VirtualClockLoop
-from tests.actors.kit import Tape
+from tests.actors.kit import Maker, Tape
 
 
 def pytest_asyncio_loop_factories(
@@ -38,3 +38,8 @@ async def system() -> AsyncIterator[ActorSystem]:
 @pytest.fixture
 def tape() -> Tape:
     return Tape()
+
+
+@pytest.fixture
+async def maker(system):
+    return await system.spawn(Maker, name="m")

@@ -6,11 +6,26 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
-from penstock import Actor
-from penstock.errors import NotFound
+from penstock import Actor, FailedPrecondition, NotFound, ref
 from tests.streams.kit import ended, rest, started, stopped
 
-__all__ = ["Broken", "Counter", "Slow", "Tape", "ended", "now", "outcome", "rest", "started", "stopped"]
+__all__ = [
+    "Broken",
+    "Counter",
+    "Logs",
+    "Maker",
+    "Slow",
+    "Starts",
+    "Tape",
+    "collect",
+    "ended",
+    "nothing_left",
+    "now",
+    "outcome",
+    "rest",
+    "started",
+    "stopped",
+]
 
 
 def now() -> float:
@@ -88,3 +103,131 @@ class Slow(Actor):
 
     async def noted(self) -> list[Any]:
         return self.log_
+
+
+def nothing_left(system):
+    return len(system.registry) == 0 and not system.registry.top and system.list() == []
+
+
+class Starts(Actor):
+    def __init__(self, fail: str = "", seconds: float = 0) -> None:
+        self.fail = fail
+        self.seconds = seconds
+        self.schedule(1, "tick", every=1)
+        self.port("p")
+        if fail == "init":
+            raise Broken("init")
+
+    async def on_start(self) -> None:
+        self.child = await self.spawn(Counter)
+        await asyncio.sleep(self.seconds)
+        if self.fail == "start":
+            raise Broken("start")
+        if self.fail == "cancelled":
+            raise asyncio.CancelledError
+        if self.fail == "status":
+            raise FailedPrecondition("not today")
+
+    async def tick(self) -> None: ...
+
+
+class Logs(Actor):
+    """Says what it does, has children, and ends as it is told."""
+
+    def __init__(self, tape: Tape, *children: str, ends: str = "") -> None:
+        self.tape = tape
+        self.names = children
+        self.ends = ends
+
+    async def on_start(self) -> None:
+        for name in self.names:
+            await self.spawn(Logs, self.tape, name=name)
+
+    async def work(self, seconds: float = 0) -> str:
+        await asyncio.sleep(seconds)
+        return "done"
+
+    async def crash(self) -> None:
+        raise Broken
+
+    async def stubborn(self, times: int = 1) -> None:
+        for _ in range(times):
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                self.tape.append("would not")
+
+    async def leave(self) -> str:
+        await ref(self).stop()
+        return "left"
+
+    async def stop_parent(self) -> str:
+        assert self.parent is not None
+        await self.parent.stop()
+        return "orphaned"
+
+    async def on_stop(self) -> None:
+        self.tape.append(self.address)
+        if self.ends == "cancelled":
+            task = asyncio.ensure_future(asyncio.sleep(1000))
+            await asyncio.sleep(0)
+            task.cancel()
+            await task
+        elif self.ends == "raises":
+            raise Broken("at the end")
+        elif self.ends == "hangs":
+            await asyncio.sleep(1000)
+        elif self.ends == "slow":
+            await asyncio.sleep(1)
+
+
+class Maker(Actor):
+    def __init__(self) -> None:
+        self.made = 0
+        self.closed = 0
+
+    async def numbers(self, count: int = 1_000_000, pause: float = 0) -> AsyncIterator[int]:
+        try:
+            for number in range(count):
+                self.made += 1
+                yield number
+                if pause:
+                    await asyncio.sleep(pause)
+        finally:
+            self.closed += 1
+
+    async def total(self, items: AsyncIterator[int]) -> int:
+        return sum([item async for item in items])
+
+    async def first(self, items: AsyncIterator[int]) -> int:
+        async for item in items:
+            return item
+        return -1
+
+    async def doubled(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for item in items:
+            yield 2 * item
+
+    async def fails(self, after: int) -> AsyncIterator[int]:
+        for number in range(after):
+            yield number
+        raise Broken("half-way")
+
+    async def answers(self, after: int) -> AsyncIterator[int]:
+        for number in range(after):
+            yield number
+        raise NotFound("no more")
+
+    async def later(self, seconds: float) -> AsyncIterator[int]:
+        await asyncio.sleep(seconds)
+        yield 1
+
+
+async def collect(stream):
+    found = []
+    try:
+        async for item in stream:
+            found.append(item)  # noqa: PERF401 - what came before a failure counts
+    except Exception as error:  # noqa: BLE001 - the test looks at it
+        return found, type(error)
+    return found, None

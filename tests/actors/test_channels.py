@@ -17,6 +17,7 @@ from penstock import (
     EndOfStream,
     NotFound,
     Supervision,
+    Unavailable,
     ref,
 )
 from tests.actors.kit import Broken, ended, now, outcome, rest, started, stopped
@@ -304,3 +305,19 @@ async def test_a_port_that_is_not_there_says_what_may_have_been_meant(system):
         system.subscribe("h", "hubb")
     with pytest.raises(NotFound, match="it has none"):
         system.subscribe("echo", "hub")
+
+
+async def test_a_port_of_an_actor_that_has_stopped_or_starts_again_says_so(system):
+    class Late(Hub):
+        async def crash(self) -> None:
+            raise Broken
+
+    late = await system.spawn(Late, name="h", supervision=Supervision(backoff=10.0))
+    await outcome(late.crash())
+    await rest()
+    with pytest.raises(Unavailable, match="h is restarting"):
+        system.subscribe("h", "hub")
+    gone = ref(late)
+    await gone.stop()
+    with pytest.raises(ActorStopped):
+        gone.subscribe("hub")

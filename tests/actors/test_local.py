@@ -3,77 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import collections
-import gc
 import itertools
-from collections.abc import AsyncIterator
 
 import pytest
 
 import penstock
-from penstock import Actor, Cancelled, CancelToken, DeadlineExceeded, IdleTimeout, InvalidArgument, NotFound, Unimplemented, ref
-from tests.actors.kit import Broken, Counter, ended, now, outcome, rest, started, stopped
-
-
-class Maker(Actor):
-    def __init__(self) -> None:
-        self.made = 0
-        self.closed = 0
-
-    async def numbers(self, count: int = 1_000_000, pause: float = 0) -> AsyncIterator[int]:
-        try:
-            for number in range(count):
-                self.made += 1
-                yield number
-                if pause:
-                    await asyncio.sleep(pause)
-        finally:
-            self.closed += 1
-
-    async def total(self, items: AsyncIterator[int]) -> int:
-        return sum([item async for item in items])
-
-    async def first(self, items: AsyncIterator[int]) -> int:
-        async for item in items:
-            return item
-        return -1
-
-    async def doubled(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
-        async for item in items:
-            yield 2 * item
-
-    async def fails(self, after: int) -> AsyncIterator[int]:
-        for number in range(after):
-            yield number
-        raise Broken("half-way")
-
-    async def answers(self, after: int) -> AsyncIterator[int]:
-        for number in range(after):
-            yield number
-        raise NotFound("no more")
-
-    async def later(self, seconds: float) -> AsyncIterator[int]:
-        await asyncio.sleep(seconds)
-        yield 1
-
-
-@pytest.fixture
-async def maker(system):
-    return await system.spawn(Maker, name="m")
+from penstock import Cancelled, CancelToken, DeadlineExceeded, IdleTimeout, InvalidArgument, NotFound, Unimplemented
+from tests.actors.kit import (
+    Broken,
+    collect,
+    ended,
+    now,
+    rest,
+    started,
+    stopped,
+)
 
 
 def state(system):
     return system.cell("m").actor
-
-
-async def collect(stream):
-    found = []
-    try:
-        async for item in stream:
-            found.append(item)  # noqa: PERF401 - what came before a failure counts
-    except Exception as error:  # noqa: BLE001 - the test looks at it
-        return found, type(error)
-    return found, None
 
 
 # ── the bound ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,6 +157,17 @@ async def test_a_forgotten_stream_with_a_deadline_is_forgotten_at_once(system, m
 
 
 # ── tokens and events ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_token_keeps_nothing_that_is_over_or_forgotten(system, maker):
+    token = CancelToken()
+    for _ in range(100):
+        await collect(system.stream("m", "numbers", 2, cancel=token))
+        await system.stream("m", "numbers", cancel=token).receive()
+    await rest()
+    assert system.info("m").streams == 0
+    assert (len(token._actions), len(token._streams)) == (0, 0)
+    token.cancel()
 
 
 @pytest.mark.parametrize("events", [False, True])
@@ -348,127 +307,3 @@ async def test_a_stream_that_does_not_exist_says_what_may_have_been_meant(system
         system.stream("m", "fails", None)
     with pytest.raises(NotFound, match="there is no actor 'mm'"):
         system.stream("mm", "numbers")
-
-
-# ── what is left behind ───────────────────────────────────────────────────────────────────────────────────────────────
-
-TYPES = {"Letter", "LocalStream", "Beside", "PipeState", "PipeSink", "PipeSource", "Future", "CallInfo", "Timer"}
-
-
-async def ask(system, maker, counter):
-    await counter.add()
-
-
-async def ask_slowly(system, maker, counter):
-    await system.ask("slow", "work", ["x"])
-
-
-async def ask_with_a_timeout(system, maker, counter):
-    await penstock.options(counter, timeout=60).add()
-    await system.ask("slow", "work", "x", timeout=60)
-
-
-async def ask_and_fail(system, maker, counter):
-    await outcome(counter.missing())
-
-
-async def ask_slowly_and_fail(system, maker, counter):
-    await outcome(system.ask("slow", "answer_badly"))
-    await outcome(penstock.options(system.actor(Fails, "slow"), timeout=None).answer_badly())
-
-
-async def ask_too_late(system, maker, counter):
-    await outcome(system.ask("slow", "work", ["x", 0.001], timeout=0.0005))
-    await asyncio.sleep(0.01)
-
-
-async def tell(system, maker, counter):
-    await penstock.tell(counter).add()
-    await system.tell("slow", "work", "x")
-
-
-async def stream_to_the_end(system, maker, counter):
-    await collect(maker.numbers(3))
-
-
-async def stream_and_break(system, maker, counter):
-    async for _ in maker.numbers():
-        break
-
-
-async def stream_and_fail(system, maker, counter):
-    await collect(maker.answers(1))
-
-
-async def stream_and_forget(system, maker, counter):
-    await system.stream("m", "numbers").receive()
-
-
-async def stream_events(system, maker, counter):
-    async for _ in system.stream("m", "numbers", 3, events=True):
-        pass
-
-
-async def client_stream(system, maker, counter):
-    await maker.total([1, 2])
-    await collect(maker.doubled([1, 2]))
-
-
-class Fails(penstock.Actor):
-    async def work(self, what: str, seconds: float = 0) -> str:
-        await asyncio.sleep(seconds)
-        return what
-
-    async def answer_badly(self) -> None:
-        await asyncio.sleep(0)
-        raise NotFound("never")
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        ask,
-        ask_slowly,
-        ask_with_a_timeout,
-        ask_and_fail,
-        ask_slowly_and_fail,
-        ask_too_late,
-        tell,
-        stream_to_the_end,
-        stream_and_break,
-        stream_and_fail,
-        stream_and_forget,
-        stream_events,
-        client_stream,
-    ],
-)
-async def test_what_is_over_needs_no_collector(system, maker, use, path):
-    counter = await system.spawn(Counter)
-    await system.spawn(Fails, name="slow")
-    for _ in range(3):
-        await use(system, maker, counter)
-    await rest()
-    gc.collect()
-    gc.disable()
-    try:
-        before = _alive()
-        for _ in range(10):
-            await use(system, maker, counter)
-        await rest()
-        left = _alive() - before
-    finally:
-        gc.enable()
-    assert not {name: count for name, count in left.items() if count > 2}  # the last one may be held by a local
-
-
-def _alive():
-    return collections.Counter(type(found).__name__ for found in gc.get_objects() if type(found).__name__ in TYPES)
-
-
-async def test_refs_and_streams_show_how_they_stand(system, maker):
-    assert repr(ref(maker)) == "<ActorRef m running, 0 of 1000 waiting>"
-    stream = maker.numbers()
-    await rest()
-    assert repr(stream) == "<Stream m/numbers open, 16 of 16 buffered, 0 received>"
-    await stream.aclose()
-    assert "cancelled" in repr(stream)

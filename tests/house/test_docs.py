@@ -123,7 +123,9 @@ def test_a_make_target_on_a_page_exists(command):
 @pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
 def test_a_link_to_a_file_leads_to_one(page):
     prose = _FENCE.sub("", _text(page))
-    assert not [match["target"] for match in _LINK.finditer(prose) if not (ROOT / page).parent.joinpath(match["target"]).exists()]
+    assert not [
+        match["target"] for match in _LINK.finditer(prose) if not (ROOT / page).parent.joinpath(match["target"]).exists()
+    ]
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])

@@ -129,20 +129,16 @@ async def talk(system: ActorSystem, address: str) -> None:
 
 
 def deed(system: ActorSystem, what: str, address: str, number: int):
-    if what == "stop":
-        return system.stop(address)
-    if what == "restart":
-        return system.restart(address)
-    if what == "stream":
-        return read(system.stream(address, "numbers", timeout=50))
-    if what == "channel":
-        return talk(system, address)
+    special = {
+        "stop": lambda: system.stop(address),
+        "restart": lambda: system.restart(address),
+        "stream": lambda: read(system.stream(address, "numbers", timeout=50)),
+        "channel": lambda: talk(system, address),
+        "tell": lambda: tell(stub).slow(number),
+        "short": lambda: options(stub, timeout=0.05).slow(number),
+    }
     stub = system.actor(Member, address)
-    if what == "tell":
-        return tell(stub).slow(number)
-    if what == "short":
-        return options(stub, timeout=0.05).slow(number)
-    return getattr(stub, what)(number)
+    return special.get(what, lambda: getattr(stub, what)(number))()
 
 
 async def storm(deeds: list[tuple[str, int, int]], seed: int, strategy: str) -> None:
@@ -170,7 +166,9 @@ async def storm(deeds: list[tuple[str, int, int]], seed: int, strategy: str) -> 
         async with asyncio.timeout(PATIENCE_S):
             results = await asyncio.gather(*tasks, return_exceptions=True)
         for result in results:
-            assert not isinstance(result, BaseException) or isinstance(result, PenstockError | Mishap | asyncio.CancelledError), result
+            assert not isinstance(result, BaseException) or isinstance(
+                result, PenstockError | Mishap | asyncio.CancelledError
+            ), result
     await asyncio.sleep(20)
     assert len(system.registry) == 0
     left = asyncio.all_tasks() - {asyncio.current_task()}

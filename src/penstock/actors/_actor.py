@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
-from penstock.actors.cell import DEFAULT_MAILBOX, Cell, Mailbox, Supervision, Timer
+from penstock.actors.cell import DEFAULT_MAILBOX, HOOKS, Cell, Mailbox, Supervision, Timer
 from penstock.channel import Channel
 from penstock.errors import InvalidArgument
 from penstock.rpc import ActorRef, Message, MethodDescription, ServiceDescription, describe
@@ -70,6 +71,15 @@ class Actor:
 
     _penstock_hidden: ClassVar[frozenset[str]] = frozenset()  # below
     _cell: Cell
+
+    def __init_subclass__(cls) -> None:
+        """Refuse names that would hide what actors need, and hooks that cannot be awaited."""
+        super().__init_subclass__()
+        for name in _NEEDED & vars(cls).keys():
+            raise TypeError(f"{cls.__qualname__}.{name} hides Actor.{name}, which actors need; choose another name")
+        for name in HOOKS & vars(cls).keys():
+            if not inspect.iscoroutinefunction(inspect.unwrap(vars(cls)[name])):
+                raise TypeError(f"{cls.__qualname__}.{name} has to be an `async def`: the system awaits it")
 
     # ── what it knows of itself, in `__init__` too ────────────────────────────────────────────────────────────────────
 
@@ -197,5 +207,6 @@ class Actor:
 
 #: What is no message: everything above but the three questions that every actor answers.
 _ASKED: Final = frozenset({"ping", "accepts", "describe"})
-_CALLBACKS: Final = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
-Actor._penstock_hidden = (frozenset(name for name in vars(Actor) if not name.startswith("_")) | _CALLBACKS) - _ASKED
+Actor._penstock_hidden = (frozenset(name for name in vars(Actor) if not name.startswith("_")) | HOOKS) - _ASKED
+#: What an actor needs of its base class, and what a subclass may set.
+_NEEDED: Final = Actor._penstock_hidden - HOOKS - {"mailbox", "supervision"}

@@ -7,7 +7,7 @@ from penstock.rpc import ActorRef, Peer
 
 
 class Bridges:
-    """Which prefix leads to which peer, as long as its connection lives."""
+    """Which prefix leads to which peer; one whose connection is gone says so, until another takes its place."""
 
     def __init__(self) -> None:
         self._peers: dict[str, Peer] = {}
@@ -18,7 +18,6 @@ class Bridges:
         if other is not None and other is not peer and not other.session.closed.done():
             raise AlreadyExists(f"{prefix!r} leads to {other!r}; choose another prefix, or close that connection")
         self._peers[prefix] = peer
-        peer.session.closed.add_done_callback(lambda _closed: self._remove(prefix, peer))
 
     def find(self, address: str) -> ActorRef | None:
         """Return the actor elsewhere that an address names; None when it names none."""
@@ -26,10 +25,6 @@ class Bridges:
             if address.startswith(prefix + "/"):
                 return peer.ref(address[len(prefix) + 1 :])
         return None
-
-    def _remove(self, prefix: str, peer: Peer) -> None:
-        if self._peers.get(prefix) is peer:
-            del self._peers[prefix]
 
     def seen_from_here(self, peer: Peer, address: str) -> str:
         """Return the address of an actor of a peer as it is found from here: with the prefix of its bridge, if it has one."""

@@ -118,12 +118,17 @@ class LocalRef(ActorRef):
 
     def _telling(self, method: Method) -> Callable[..., Any]:
         cell, name, check, takes = self.cell, method.name, method.arguments.check, method.arguments.takes
+        post = cell.post
 
         async def tell(*args: Any, **kwargs: Any) -> None:
             if kwargs or len(args) not in takes:
                 check(args, kwargs)
-            letter = Letter(cell, name, args, kwargs, "tell", None, None, None, sender_here())
-            if not cell.post(letter):
+            sender = handling.get()
+            if sender is None:
+                letter = Letter(cell, name, args, kwargs, "tell")
+            else:
+                letter = Letter(cell, name, args, kwargs, "tell", sender=sender.cell.address)
+            if not post(letter):
                 await cell.post_when_room(letter)
 
         return tell

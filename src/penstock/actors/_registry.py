@@ -11,11 +11,11 @@ from penstock.rpc import unknown
 
 
 class Registry:
-    """Which actors there are. `prefix` begins the ids of this system."""
+    """Which actors there are. Their ids end with `system_id`."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, system_id: str) -> None:
         self.top: dict[str, Cell] = {}  # those without a parent, in the order they were spawned
-        self._prefix = prefix
+        self._suffix = f"-{system_id}"
         self._by_address: dict[str, Cell] = {}
         self._by_serial: dict[int, Cell] = {}
 
@@ -61,7 +61,7 @@ class Registry:
     def get(self, address: str) -> Cell | None:
         """Find an actor by name or id; None when there is none."""
         cell = self._by_address.get(address)
-        if cell is None and address.startswith(self._prefix):
+        if cell is None and address.endswith(self._suffix):
             cell = self._by_serial.get(_serial(address))
         return cell
 
@@ -76,6 +76,6 @@ class Registry:
 def _serial(address: str) -> int:
     """Return the number in an id, 0 for something else."""
     try:
-        return int(address.rpartition("-")[2], 16)
+        return int(address.partition("-")[0], 16)
     except ValueError:
         return 0

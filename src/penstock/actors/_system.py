@@ -21,7 +21,7 @@ from penstock.actors._registry import Registry
 from penstock.actors.arrivals import arrive
 from penstock.actors.cell import Cell, Letter, Mailbox, Supervision, profile_of, restart_asked, start
 from penstock.channel import Channel
-from penstock.errors import FailedPrecondition, InvalidArgument, StatusError
+from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap
 from penstock.protocol import WireStream
 from penstock.rpc import ActorRef, ActorStub, ChannelOptions, Dispatcher, Peer, Router, here, ref
@@ -133,7 +133,10 @@ class ActorSystem(Router):
     # ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def cell(self, address: str) -> Cell:
-        """Find an actor by name or id. Raises `NotFound`, with what may have been meant."""
+        """Find an actor of this process by name or id. Raises `NotFound`, with what may have been meant."""
+        elsewhere = self._bridges.find(address)
+        if elsewhere is not None:
+            raise NotFound(f"{address} is at the other side of a bridge, {elsewhere!r}; ask there", started=False)
         return self.registry.find(address)
 
     def ref(self, address: str) -> ActorRef:
@@ -166,7 +169,7 @@ class ActorSystem(Router):
 
     async def stop(self, address: str) -> None:
         """Stop an actor after the message it is handling, and wait for it. Cancelling it does not undo it."""
-        await self.cell(address).stop()
+        await self.ref(address).stop()
 
     async def restart(self, address: str) -> None:
         """Restart an actor after the message it is handling: its state is made anew, its mailbox stays.
@@ -224,7 +227,9 @@ class ActorSystem(Router):
     # ── other processes ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def bridge(self, prefix: str, peer: Peer) -> None:
-        """Reach the actors of a peer from here: ``<prefix>/<address there>``, with all verbs. It ends with the connection.
+        """Reach the actors of a peer from here: ``<prefix>/<address there>``, with all verbs.
+
+        When the connection is gone they raise `ConnectionLost`, until another peer is given the prefix.
 
         Raises `AlreadyExists` while the prefix belongs to another live peer or to an actor.
         """

@@ -18,7 +18,7 @@ LISTED_MAX: Final = 5
 def find(system: ActorSystem, actor: str) -> ActorInfo:
     """Return the actor that is meant. Raises `NotFound` with what may have been, `InvalidArgument` when several are."""
     everybody = system.list(EVERY)
-    exact = [info for info in everybody if actor in (info.address, info.id)]
+    exact = [info for info in everybody if actor in (info.address, info.id, info.id.partition("-")[0])]
     near = exact or [info for info in everybody if actor and info.id.startswith(actor)]
     if not near:
         known = [info.address for info in everybody]

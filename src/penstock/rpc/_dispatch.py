@@ -55,6 +55,8 @@ class Dispatcher:
         for service in services:
             if isinstance(service, type):
                 raise TypeError(f"{service.__name__} is a class; serve an object of it: {service.__name__}()")
+            if hasattr(service, "_penstock_hidden"):
+                raise TypeError(f"{service!r} is an actor; spawn it in an ActorSystem, and serve the system")
         self.actors: Arrivals | None = next((cast("Arrivals", one) for one in services if hasattr(one, "arrive")), None)
         self.services = [(service_of(type(one)), one) for one in services if not hasattr(one, "arrive")]
         self.interceptors = tuple(interceptors)

@@ -65,15 +65,22 @@ class RemoteSink(Sink[T]):
         """Whether an item could be sent at once."""
         return self.outcome is None and not self._waiters and not self._owes_turn and self._half.has_room()
 
-    def offer(self, item: T) -> bool:
-        """Send an item if that needs no waiting, neither for room nor for a turn of the loop. Raises as `send`."""
+    def offer(self, item: T, *, alone: bool = False) -> bool:
+        """Send an item if that needs no waiting, neither for room nor for a turn of the loop. Raises as `send`.
+
+        One that is `alone` is written at once: a turn of the loop costs it more than its own write.
+        """
         self._check()
         if self._waiters or self._owes_turn or not self._half.has_room():
             return False
+        if alone and not self.stream.ready:
+            self.session.connection.ready(self.stream)
         self._push(item)
         if self._half.count == 0:
-            self.session.flush()
             self._owes_turn = True
+            alone = True
+        if alone:
+            self.session.flush()
         return True
 
     async def send_many(self, items: Iterable[T]) -> None:

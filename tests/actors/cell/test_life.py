@@ -13,48 +13,32 @@ import penstock
 from penstock import (
     Actor,
     ActorStopped,
-    ActorSystem,
     FailedPrecondition,
-    Mailbox,
     ReentrancyError,
     StatusError,
     Supervision,
     ref,
-    tell,
 )
 from penstock.actors.cell import STOP_GRACE_S
-from tests.actors.kit import Broken, Counter, Slow, Tape, ended, now, outcome, rest, started, stopped
+from tests.actors.kit import (
+    Broken,
+    Counter,
+    Logs,
+    Slow,
+    Starts,
+    ended,
+    nothing_left,
+    now,
+    outcome,
+    rest,
+    started,
+    stopped,
+)
 
 AT_ONCE = Supervision(backoff=0, max_restarts=1000)
 
 
-def nothing_left(system):
-    return len(system.registry) == 0 and not system.registry.top and system.list() == []
-
-
 # ── starting ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Starts(Actor):
-    def __init__(self, fail: str = "", seconds: float = 0) -> None:
-        self.fail = fail
-        self.seconds = seconds
-        self.schedule(1, "tick", every=1)
-        self.port("p")
-        if fail == "init":
-            raise Broken("init")
-
-    async def on_start(self) -> None:
-        self.child = await self.spawn(Counter)
-        await asyncio.sleep(self.seconds)
-        if self.fail == "start":
-            raise Broken("start")
-        if self.fail == "cancelled":
-            raise asyncio.CancelledError
-        if self.fail == "status":
-            raise FailedPrecondition("not today")
-
-    async def tick(self) -> None: ...
 
 
 async def test_spawn_returns_when_on_start_has_run(system):
@@ -156,298 +140,6 @@ async def test_a_ref_that_got_out_of_a_failed_init_is_the_ref_of_a_stopped_actor
     with pytest.raises(ActorStopped):
         await out[0].ask("ping")
     await out[0].stop()
-
-
-# ── stopping ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Logs(Actor):
-    """Says what it does, has children, and ends as it is told."""
-
-    def __init__(self, tape: Tape, *children: str, ends: str = "") -> None:
-        self.tape = tape
-        self.names = children
-        self.ends = ends
-
-    async def on_start(self) -> None:
-        for name in self.names:
-            await self.spawn(Logs, self.tape, name=name)
-
-    async def work(self, seconds: float = 0) -> str:
-        await asyncio.sleep(seconds)
-        return "done"
-
-    async def crash(self) -> None:
-        raise Broken
-
-    async def stubborn(self, times: int = 1) -> None:
-        for _ in range(times):
-            try:
-                await asyncio.sleep(1000)
-            except asyncio.CancelledError:
-                self.tape.append("would not")
-
-    async def leave(self) -> str:
-        await ref(self).stop()
-        return "left"
-
-    async def stop_parent(self) -> str:
-        assert self.parent is not None
-        await self.parent.stop()
-        return "orphaned"
-
-    async def on_stop(self) -> None:
-        self.tape.append(self.address)
-        if self.ends == "cancelled":
-            task = asyncio.ensure_future(asyncio.sleep(1000))
-            await asyncio.sleep(0)
-            task.cancel()
-            await task
-        elif self.ends == "raises":
-            raise Broken("at the end")
-        elif self.ends == "hangs":
-            await asyncio.sleep(1000)
-        elif self.ends == "slow":
-            await asyncio.sleep(1)
-
-
-@pytest.mark.parametrize(
-    ("ends", "limit"), [("", 0.1), ("cancelled", 0.1), ("raises", 0.1), ("slow", 1.1), ("hangs", STOP_GRACE_S + 0.1)]
-)
-async def test_however_on_stop_ends_the_actor_is_stopped(system, tape, ends, limit, caplog):
-    await system.spawn(Logs, tape, ends=ends, name="x")
-    await system.stop("x")
-    assert now() <= limit
-    assert tape == ["x"]
-    assert nothing_left(system)
-    assert ("on_stop failed" in caplog.text) is (ends not in ("", "slow"))
-
-
-async def test_children_end_before_their_parents_the_youngest_first(system, tape):
-    await system.spawn(Logs, tape, "a", "b", "c", name="p")
-    await system.stop("p")
-    assert tape == ["p/c", "p/b", "p/a", "p"]
-
-
-async def test_the_message_being_handled_is_finished_first(system, tape):
-    actor = await system.spawn(Logs, tape, name="x")
-    asked = await started(actor.work(STOP_GRACE_S - 1))
-    await system.stop("x")
-    assert await asked == "done"
-
-
-async def test_a_message_that_takes_too_long_is_interrupted_and_its_asker_told(system, tape):
-    actor = await system.spawn(Logs, tape, name="x")
-    asked = await started(actor.work(1000))
-    await system.stop("x")
-    assert now() == pytest.approx(STOP_GRACE_S, abs=0.1)
-    with pytest.raises(ActorStopped, match="while it handled 'work'"):
-        await asked
-    assert tape == ["x"]
-
-
-@pytest.mark.parametrize("times", [1, 3])
-@pytest.mark.parametrize("ends", ["", "cancelled", "hangs", "slow"])
-async def test_a_handler_that_will_not_be_interrupted_is_interrupted_again(system, tape, times, ends):
-    actor = await system.spawn(Logs, tape, ends=ends, name="x")
-    await started(tell(actor).stubborn(times))
-    await system.stop("x")
-    assert now() <= STOP_GRACE_S * (times + 1) + 0.1
-    assert tape == ["would not"] * times + ["x"]
-    assert nothing_left(system)
-
-
-async def test_a_stop_from_inside_happens_after_the_message(system, tape):
-    actor = await system.spawn(Logs, tape, name="x")
-    assert await actor.leave() == "left"
-    await rest()
-    assert tape == ["x"]
-    assert now() < 1
-
-
-async def test_a_child_can_stop_its_parent(system, tape):
-    await system.spawn(Logs, tape, "child", name="p")
-    assert await system.ask("p/child", "stop_parent") == "orphaned"
-    await rest()
-    assert tape == ["p/child", "p"]
-    assert now() < 1
-
-
-async def test_who_is_asked_can_stop_its_asker(system, tape):
-    class Asks(Actor):
-        async def ask_it(self) -> str:
-            return await self.system.ask("assassin", "kill", self.address)
-
-    class Assassin(Actor):
-        async def kill(self, whom: str) -> str:
-            await self.system.stop(whom)
-            return "killed"
-
-    asks = await system.spawn(Asks, name="asks")
-    await system.spawn(Assassin, name="assassin")
-    assert await asks.ask_it() == "killed"
-    await rest()
-    assert now() < 1
-    assert [info.address for info in system.list()] == ["assassin"]
-
-
-async def test_a_stream_can_stop_its_actor(system, tape):
-    class Ends(Actor):
-        async def ticks(self) -> AsyncIterator[int]:
-            yield 1
-            await ref(self).stop()
-            await asyncio.sleep(100)
-
-    ends = await system.spawn(Ends)
-    with pytest.raises(ActorStopped):
-        async for _ in ends.ticks():
-            pass
-    assert now() < 1
-
-
-async def test_stops_at_the_same_time_are_one(system, tape):
-    await system.spawn(Logs, tape, ends="slow", name="x")
-    await asyncio.gather(*(system.stop("x") for _ in range(5)))
-    assert tape == ["x"]
-    assert now() == pytest.approx(1, abs=0.01)
-
-
-async def test_a_stop_that_is_cancelled_goes_on(system, tape):
-    await system.spawn(Logs, tape, ends="slow", name="x")
-    assert isinstance(await stopped(await started(system.stop("x"))), asyncio.CancelledError)
-    await asyncio.sleep(2)
-    assert nothing_left(system)
-
-
-async def test_a_stop_while_it_ends_by_itself_is_the_same_end(system, tape):
-    """It fails for good, and its on_stop takes a second: a stop meanwhile runs nothing twice."""
-    actor = await system.spawn(Logs, tape, ends="slow", name="x", supervision=Supervision(max_restarts=0))
-    ref_ = ref(actor)
-    await outcome(actor.crash())
-    await rest()
-    assert system.info("x").state == "stopping"
-    await ref_.stop()
-    assert tape == ["x"]
-    assert nothing_left(system)
-
-
-async def test_a_stopped_actor_refuses_everything_and_its_name_is_free(system, path):
-    counter = await system.spawn(Counter, name="counter")
-    gone = ref(counter)
-    await gone.stop()
-    await gone.stop()
-    for attempt in (counter.add, tell(counter).add, lambda: gone.ask("add"), lambda: gone.tell("add"), gone.open_channel):
-        with pytest.raises(ActorStopped, match="counter has stopped: it was stopped") as found:
-            await attempt()
-        assert not found.value.started
-    with pytest.raises(ActorStopped):
-        gone.stream("ticks")
-    assert system.dead_letters.count == 4
-    other = await system.spawn(Counter, name="counter")
-    assert ref(other) != gone
-    assert await other.get() == 0
-
-
-@pytest.mark.parametrize("where", ["on_stop", "stream", "child"])
-async def test_nothing_is_born_below_an_actor_that_ends(system, where):
-    errors = []
-
-    class Parent(Actor):
-        async def on_stop(self) -> None:
-            if where == "on_stop":
-                errors.append(await outcome(self.spawn(Counter)))
-
-        async def ticks(self) -> AsyncIterator[int]:
-            try:
-                while True:
-                    yield 1
-            finally:
-                errors.append(await outcome(self.spawn(Counter)))
-
-        async def give_birth(self) -> None:
-            await self.spawn(Slow, name="slow")
-
-    parent = await system.spawn(Parent, name="p")
-    if where == "stream":
-        stream = parent.ticks()
-        assert await stream.receive() == 1
-    if where == "child":
-        await parent.give_birth()
-        await started(system.tell("p/slow", "work", ["x", 2]))
-        stopping = await started(system.stop("p"))
-        errors.append(await outcome(system.cell("p").actor.spawn(Counter)))
-        await stopping
-    else:
-        await system.stop("p")
-    assert [type(error) for error in errors] == [FailedPrecondition]
-    assert nothing_left(system)
-
-
-async def test_a_stream_that_begins_while_its_actor_ends_is_refused(system):
-    class Ends(Actor):
-        async def on_stop(self) -> None:
-            await asyncio.sleep(2)
-
-        async def ticks(self) -> AsyncIterator[int]:
-            while True:
-                yield 1
-                await asyncio.sleep(1)
-
-    ends = await system.spawn(Ends, name="x")
-    stopping = await started(system.stop("x"))
-    reading = await started(ends.ticks().receive())
-    opening = await started(ref(ends).open_channel())
-    await stopping
-    assert isinstance(await ended(reading), ActorStopped)
-    assert isinstance(await ended(opening), ActorStopped)
-
-
-# ── closing the system ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_ten_thousand_actors_are_closed_at_once():
-    class Waits(Actor):
-        async def on_stop(self) -> None:
-            await asyncio.sleep(1)
-
-    system = ActorSystem()
-    for number in range(10_000):
-        await system.spawn(Waits if number % 10 == 0 else Counter)
-    await system.aclose()
-    assert now() == pytest.approx(1, abs=0.1)
-    assert nothing_left(system)
-    await system.aclose()
-    with pytest.raises(FailedPrecondition, match="closed"):
-        await system.spawn(Counter)
-
-
-async def test_a_system_that_is_closed_while_actors_start_fail_and_wait_is_closed(tape):
-    system = ActorSystem()
-    starting = await started(system.spawn(Starts, seconds=2))
-    counter = await system.spawn(Counter, supervision=Supervision(backoff=100, backoff_max=100))
-    await outcome(counter.crash())
-    waiting = await started(counter.add())
-    slow = await system.spawn(Slow, mailbox=Mailbox(1))
-    busy = [await started(slow.work("x", 1)) for _ in range(3)]
-    await system.aclose()
-    assert now() < STOP_GRACE_S + 1
-    assert isinstance(await ended(waiting), ActorStopped)
-    await asyncio.wait([starting, *busy])
-    assert nothing_left(system)
-
-
-async def test_an_actor_can_close_its_system():
-    class Last(Actor):
-        async def out(self) -> str:
-            await self.system.aclose()
-            return "out"
-
-    async with ActorSystem() as system:
-        last = await system.spawn(Last)
-        await system.spawn(Counter)
-        assert await last.out() == "out"
-    assert nothing_left(system)
-    assert now() < 1
 
 
 # ── failing and starting anew ─────────────────────────────────────────────────────────────────────────────────────────
@@ -686,6 +378,20 @@ async def test_who_watches_one_that_has_stopped_is_told_at_once(system):
     ((address, reason),) = system.state("w")["seen"]
     assert address == "c"
     assert "it was stopped" in reason
+
+
+async def test_one_that_is_restarted_hears_nothing_of_the_children_it_had_before(system):
+    class Parent(Watcher):
+        async def on_start(self) -> None:
+            self.watch(await self.spawn(Counter, name="child"))
+
+    await system.spawn(Parent, name="p")
+    await system.restart("p")
+    await rest()
+    assert system.state("p")["seen"] == []
+    await system.stop("p/child")
+    await rest()
+    assert system.state("p")["seen"] == [("p/child", "it was stopped")]
 
 
 async def test_short_lived_watchers_are_not_kept_by_what_they_watch(system):

@@ -54,13 +54,6 @@ def test_an_actor_is_named_by_its_id_or_its_name(cli, spare):
     assert cli("state", spare).code == cli("state", "spare").code == 0
 
 
-def test_a_beginning_that_several_ids_have_is_told(cli, spare):
-    done = cli("state", spare.partition("-")[0])
-    assert done.code == 67
-    assert "is the beginning of the ids of" in done.err
-    assert "(counter)" in done.err
-
-
 def test_stop_and_then_it_is_not_there(cli, spare):
     assert cli("stop", spare).out == "stopped spare\n"
     done = cli("stop", spare)

@@ -41,10 +41,10 @@ class Answers(RemoteSink[Any]):
         """How large the late ones are; the connection counts them as held for its calls."""
         return self.stream.held_bytes
 
-    def answer(self, number: int, result: Any) -> None:
-        """Send an answer, encoded now: what the actor does to it afterwards changes nothing."""
+    def answer(self, number: int, result: Any, *, last: bool) -> None:
+        """Send an answer, encoded now: what the actor does to it afterwards changes nothing. The `last` one leaves at once."""
         try:
-            self._put(ShortReply(number, result))
+            self._put(ShortReply(number, result), last=last)
         except UNENCODABLE as error:
             self.refuse(number, TypeError(f"{self.address} returned what cannot travel: {error}"))
         except StatusError as error:  # it is too large, or what is in it cannot be sent
@@ -77,14 +77,16 @@ class Answers(RemoteSink[Any]):
         while self.late:
             self._next()
 
-    def _put(self, reply: ShortReply | LaneReply) -> None:
+    def _put(self, reply: ShortReply | LaneReply, *, last: bool = False) -> None:
         if self.outcome is not None:
             return
         if not self.late and self._half.has_room():
             self._half.push(self._encode_into, reply)
             if not self.stream.ready:
-                self.session.touch(self.stream)
-            if self._half.count == 0:
+                self.session.connection.ready(self.stream)
+                if not last:
+                    self.session.flush_soon()
+            if last or self._half.count == 0:
                 self.session.flush()
         else:
             self._keep(reply)

@@ -202,9 +202,7 @@ class LaneWork(Endpoint):
         except Exception as error:  # noqa: BLE001 - whatever the handler raised is its answer
             self.answers.refuse(number, error)
         else:
-            self.answers.answer(number, result)
-        if self._handled == self._half.arrived:  # nothing else is here: what is answered leaves at once
-            self.peer.session.flush()
+            self.answers.answer(number, result, last=self._handled == self._half.arrived)
 
     async def _post(self, letter: Letter, message: LaneMessage) -> None:
         buried = True  # by the cell itself, if it has stopped

@@ -44,9 +44,7 @@ class RemoteReply:
         """Answer."""
         lane = self._leave()
         if lane is not None:
-            lane.answers.answer(self._number, result)
-            if not lane.asks:
-                lane.peer.session.flush()
+            lane.answers.answer(self._number, result, last=not lane.asks)
 
     def set_exception(self, error: BaseException) -> None:
         """Answer with an error."""

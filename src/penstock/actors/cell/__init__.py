@@ -4,13 +4,14 @@ from penstock.actors.cell._beside import STOP_GRACE_S, Beside
 from penstock.actors.cell._cell import Cell
 from penstock.actors.cell._instant import handle_now, place_of
 from penstock.actors.cell._letter import TAKEN, Letter, handling, sender_here
-from penstock.actors.cell._life import profile_of, restart_asked, start
+from penstock.actors.cell._life import HOOKS, profile_of, restart_asked, start
 from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, Mailbox
 from penstock.actors.cell._supervision import Supervision
 from penstock.actors.cell._timer import Timer
 
 __all__ = [
     "DEFAULT_MAILBOX",
+    "HOOKS",
     "STOP_GRACE_S",
     "TAKEN",
     "Beside",

@@ -120,8 +120,8 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Its name for ever, whoever else may have its address later."""
-        return f"{self.system.id}-{self.serial:x}"
+        """Its name for ever, whoever else may have its address later; its own part first, so that its beginning names it."""
+        return f"{self.serial:x}-{self.system.id}"
 
     # ── what others want of it ────────────────────────────────────────────────────────────────────────────────────────
 

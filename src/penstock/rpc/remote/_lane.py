@@ -99,11 +99,9 @@ class Lane(Endpoint):
             if limits is not None:
                 result = await self._ask_within(message, future, limits)
             else:
-                if not self.sink.offer(message):
+                if not self.sink.offer(message, alone=len(self._asks) == 1):
                     await self.sink.send(message)
                 sent = True
-                if len(self._asks) == 1:  # a turn of the loop costs a lone ask more than its own write
-                    self.sink.session.flush()
                 result = await future
         except asyncio.CancelledError:
             if sent:
