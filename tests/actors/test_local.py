@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
 
 import pytest
 
 import penstock
-from penstock import Cancelled, CancelToken, DeadlineExceeded, IdleTimeout, InvalidArgument, NotFound, Unimplemented
+from penstock import (
+    Actor,
+    Cancelled,
+    CancelToken,
+    DeadlineExceeded,
+    IdleTimeout,
+    InvalidArgument,
+    NotFound,
+    StreamCancelled,
+    Unimplemented,
+)
 from tests.actors.kit import (
     Broken,
+    Maker,
     collect,
     ended,
     now,
@@ -307,3 +319,31 @@ async def test_a_stream_that_does_not_exist_says_what_may_have_been_meant(system
         system.stream("m", "fails", None)
     with pytest.raises(NotFound, match="there is no actor 'mm'"):
         system.stream("mm", "numbers")
+
+
+async def test_a_method_that_trips_over_another_cancelled_stream_has_failed(system, maker):
+    class Trips(Actor):
+        async def forward(self) -> AsyncIterator[int]:
+            sink, source = penstock.pipe(1)
+            await source.aclose()
+            yield 1
+            await sink.send(1)
+
+    trips = await system.spawn(Trips)
+    assert await collect(trips.forward()) == ([1], StreamCancelled)
+
+
+async def test_streams_go_on_while_the_mailbox_is_full(system):
+    class Full(Maker):
+        mailbox = penstock.Mailbox(1)
+
+        async def busy(self) -> None:
+            await asyncio.sleep(100)
+
+    full = await system.spawn(Full, name="f")
+    waiting = [await started(full.busy()) for _ in range(3)]
+    assert await collect(full.numbers(100, 0.1)) == (list(range(100)), None)
+    assert now() < 100
+    assert not any(task.done() for task in waiting)
+    for task in waiting:
+        await stopped(task)

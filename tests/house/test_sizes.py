@@ -24,11 +24,11 @@ CROWDED = {
     "src/penstock/rpc": 13,
 }
 MANY_SIDED = {
-    "Actor": 21,  # what it knows of itself, what it can do, the hooks
+    "Actor": 22,  # what it knows of itself, what it can do, the hooks
     "ActorSystem": 27,  # spawn, find, stop, reach others
     "Cell": 27,
     "Lane": 21,  # two ways to send, two ways to end a wait, and what happens to its stream
-    "LaneWork": 23,  # the same from the other side
+    "LaneWork": 24,  # the same from the other side
     "RemoteRef": 19,  # each verb of an actor, and what each message may carry
     "Channel": 30,  # both sides of opening, sending, ending, and six steps for those who implement it
     "RemoteChannel": 20,  # those steps, and what happens to its stream

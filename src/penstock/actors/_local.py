@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
 from penstock.actors.cell import TAKEN, Beside, Cell, Letter, handle_now, handling, sender_here
-from penstock.errors import Cancelled, DeadlineExceeded, IdleTimeout, StatusError, StreamCancelled, Unimplemented
+from penstock.errors import Cancelled, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
 from penstock.rpc import (
     ASK_TIMEOUT_S,
     NO_DEADLINE_S,
@@ -320,8 +320,9 @@ async def _produce(work: Beside, sink: PipeSink[Any], method: Method, args: tupl
                 await sink.feed(result)
             else:
                 await sink.send(result)
-    except StreamCancelled as error:  # its consumer has left
+    except StatusError as error:  # also that its consumer has left, whom nothing can reach any more
         outcome = error
+        sink.fail(error.again())  # without the frames that raised it: they hold the stream, which holds the error
     except asyncio.CancelledError as error:
         outcome = error
         sink.fail(Cancelled(f"{cell.address}/{method.name}: the stream was cancelled"))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from penstock.codec import UNDECODABLE, Decode
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
 from penstock.protocol import Cancel, ReceiveHalf, WireStream
-from penstock.streams import Pressure, Source, Statistics, StreamState, raised
+from penstock.streams import InLoop, Pressure, Source, Statistics, StreamState, raised
 
 if TYPE_CHECKING:
     from penstock.session._session import Session
@@ -84,8 +84,7 @@ class RemoteSource(Source[T]):
         return self._iterate()
 
     async def _iterate(self) -> AsyncIterator[T]:
-        ours = True
-        try:
+        with InLoop(self):
             while True:
                 for item in self._chunk:
                     yield item
@@ -98,14 +97,6 @@ class RemoteSource(Source[T]):
                 elif self._burst >= BURST_BYTES:  # others get a turn, or a full window would be consumed in one go
                     self._burst = 0
                     await asyncio.sleep(0)
-        except EndOfStream:
-            return
-        except Busy:
-            ours = False
-            raise
-        finally:
-            if ours:
-                self._left_loop()
 
     def _take(self, max_items: int) -> list[T]:
         taken: list[T] = []

@@ -1,6 +1,6 @@
 """Demand: streams with two ends, in one process. Nothing here knows what a network is."""
 
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, close_iterator, forgotten, raised
+from penstock.streams._abc import InLoop, Sink, Source, Statistics, StreamState, as_failure, close_iterator, forgotten, raised
 from penstock.streams._backlog import Dropped, Overflow
 from penstock.streams._iterated import source_of
 from penstock.streams._pipe import PipeSink, PipeSource, PipeState, pipe
@@ -9,6 +9,7 @@ from penstock.streams._watch import Pressure, feeding, watch_backpressure
 
 __all__ = [
     "Dropped",
+    "InLoop",
     "Overflow",
     "PipeSink",
     "PipeSource",

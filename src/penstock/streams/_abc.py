@@ -128,20 +128,11 @@ class Source(ABC, Generic[T_co]):
         """
         if max_items < 1:
             raise ValueError(f"max_items is {max_items}; a batch holds at least one item")
-        ours = True
-        try:
+        with InLoop(self):
             while True:
                 while not (taken := self._take(max_items)):
                     await self._readable()
                 yield taken
-        except EndOfStream:
-            return
-        except Busy:
-            ours = False
-            raise
-        finally:
-            if ours:
-                self._left_loop()
 
     def _left_loop(self) -> None:
         """The consumer left a loop over this source, by its end or in the middle."""
@@ -183,6 +174,25 @@ class Source(ABC, Generic[T_co]):
     @abstractmethod
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         """Call `on_change` with True when the producer has to wait and with False when it can go on."""
+
+
+class InLoop:
+    """Around a loop over a source: the end of the stream is its end, and leaving it in any way is told to the source.
+
+    Who was refused as a second reader has not left, for it never had the source.
+    """
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: Source[object]) -> None:
+        self._source = source
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if not isinstance(error, Busy):
+            self._source._left_loop()
+        return isinstance(error, EndOfStream)
 
 
 class Sink(ABC, Generic[T_contra]):

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, close_iterator, forgotten, raised
+from penstock.streams._abc import InLoop, Sink, Source, Statistics, StreamState, as_failure, close_iterator, forgotten, raised
 from penstock.streams._watch import Pressure, feeding
 
 T = TypeVar("T")
@@ -257,8 +257,7 @@ class PipeSource(Source[T]):
     async def _iterate(self) -> AsyncIterator[T]:
         shared = self._pipe
         buffer, senders, take = shared.buffer, shared.senders, shared.buffer.popleft
-        ours = True
-        try:
+        with InLoop(self):
             while True:
                 while buffer:
                     item = take()
@@ -266,16 +265,8 @@ class PipeSource(Source[T]):
                         shared.wake_senders()
                     yield item
                 if shared.outcome is not None:
-                    if isinstance(shared.outcome, EndOfStream):
-                        return
                     raise raised(shared.outcome, shared.origin)
                 await self._readable()
-        except Busy:
-            ours = False
-            raise
-        finally:
-            if ours:
-                self._left_loop()
 
     def _take(self, max_items: int) -> list[T]:
         shared = self._pipe

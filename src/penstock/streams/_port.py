@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
-from penstock.errors import Aborted, Busy, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, forgotten, raised
+from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
+from penstock.streams._abc import InLoop, Sink, Source, Statistics, StreamState, as_failure, forgotten, raised
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
 from penstock.streams._pipe import PipeSource, PipeState
 from penstock.streams._watch import Pressure
@@ -314,20 +314,11 @@ class Subscription(PipeSource[T]):
         self._line = line
 
     async def _iterate(self) -> AsyncIterator[T]:
-        ours = True
-        try:
+        with InLoop(self):
             while True:
                 while not (taken := self._take(1)):
                     await self._readable()
                 yield taken[0]
-        except EndOfStream:
-            return
-        except Busy:
-            ours = False
-            raise
-        finally:
-            if ours:
-                self._left_loop()
 
     def _take(self, max_items: int) -> list[T]:
         line = self._line

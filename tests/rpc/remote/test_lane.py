@@ -387,3 +387,11 @@ async def test_without_a_bridge_the_sender_is_what_it_is_called_at_home():
         await place.visitors.ref("guest").ask("tell_there", ["there/ear", "hello", 1])
         await asyncio.sleep(1)
         assert place.object("ear", Listener).messages[0].sender == "guest"
+
+
+async def test_a_cycle_that_ends_inside_of_the_other_process_is_found_too():
+    async with two_callers() as place:
+        await place.visitors.spawn(Caller, name="friend")
+        there_and_back = ["there/friend", "ask_there", ["guest", "ask_there", ["x", "y"]]]
+        with pytest.raises(ReentrancyError):
+            await place.visitors.ref("guest").ask("ask_there", ["there/home", "ask_there", there_and_back], timeout=5)

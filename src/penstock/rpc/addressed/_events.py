@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ import msgspec
 
 from penstock.errors import EndOfStream, StatusError
 from penstock.rpc.addressed._stream import Stream
-from penstock.streams import Statistics
+from penstock.streams import InLoop, Statistics
 
 
 class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +47,11 @@ class EventStream(Stream[StreamEvent]):
         return self._iterate()
 
     async def _iterate(self) -> AsyncIterator[StreamEvent]:
-        try:
-            with suppress(EndOfStream):
-                while True:
-                    while not (taken := self._take(1)):
-                        await self._readable()
-                    yield taken[0]
-        finally:
-            self._left_loop()
+        with InLoop(self):
+            while True:
+                while not (taken := self._take(1)):
+                    await self._readable()
+                yield taken[0]
 
     def _take(self, max_items: int) -> list[StreamEvent]:
         if self._over:
