@@ -15,7 +15,7 @@ from penstock import Actor, ActorSystem, Mailbox, PenstockError, Supervision, op
 from penstock.testing import run
 
 #: What an outcome may be, but a result: an error of the library, or what a handler raises.
-PATIENCE_S = 500.0
+PATIENCE_S = 2000.0
 
 
 class Mishap(Exception):
@@ -82,12 +82,28 @@ class Member(Actor):
         raise Mishap(str(number))
 
     async def hang(self, number: int) -> int:
-        await self._alone(1000)
+        await self._alone(20)
         return number
 
     async def ask_around(self, number: int) -> int:
         others = [info.address for info in self.system.list()]
-        return await self.system.ask(self.random.choice(others), "quick", number, timeout=2)
+        how = self.random.choice(["quick", "slow", "ask_around", "tell_around", "read_around"])
+        return await self.system.ask(self.random.choice(others), how, number, timeout=None)
+
+    async def asking(self, number: int) -> AsyncIterator[int]:
+        for _ in range(2):
+            yield await self.ask_around(number)
+
+    async def read_around(self, number: int) -> list[int]:
+        others = [info.address for info in self.system.list()]
+        stream = self.system.stream(self.random.choice(others), "asking", number, timeout=None)
+        return [item async for item in stream]
+
+    async def tell_around(self, number: int) -> int:
+        others = [info.address for info in self.system.list()]
+        for _ in range(4):
+            await self.system.tell(self.random.choice(others), self.random.choice(["slow", "ask_around"]), number)
+        return number
 
     async def stop_one(self, number: int) -> int:
         others = [info.address for info in self.system.list()]
@@ -110,7 +126,7 @@ class Member(Actor):
             await channel.send(message)
 
 
-METHODS = ["quick", "slow", "fail", "fail_later", "hang", "ask_around", "stop_one", "restart_one"]
+METHODS = ["quick", "slow", "fail", "fail_later", "hang", "ask_around", "tell_around", "read_around", "stop_one", "restart_one"]
 DEEDS = [*METHODS, "stop", "restart", "stream", "channel", "tell", "cancel", "pass", "short"]
 
 
@@ -141,7 +157,7 @@ def deed(system: ActorSystem, what: str, address: str, number: int):
     return special.get(what, lambda: getattr(stub, what)(number))()
 
 
-async def storm(deeds: list[tuple[str, int, int]], seed: int, strategy: str) -> None:
+async def storm(deeds: list[tuple[str, int, int]], seed: int, strategy: str, *, settles: bool) -> None:
     always = Supervision(strategy, max_restarts=5, within=5.0, backoff=0.1)
     tasks: list[asyncio.Task[object]] = []
     async with ActorSystem(supervision=always) as system:
@@ -161,6 +177,8 @@ async def storm(deeds: list[tuple[str, int, int]], seed: int, strategy: str) -> 
                     continue
             await asyncio.sleep(pause / 20)
         async with asyncio.timeout(PATIENCE_S):
+            if settles and tasks:
+                await asyncio.wait(tasks)
             await system.aclose()
     if tasks:
         async with asyncio.timeout(PATIENCE_S):
@@ -187,6 +205,8 @@ def _quiet():
     st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 20), st.integers(0, 6)), max_size=40),
     st.integers(0, 1000),
     st.sampled_from(["one_for_one", "one_for_all", "rest_for_one"]),
+    st.booleans(),
 )
-def test_everybody_gets_an_outcome_and_nothing_is_left(deeds, seed, strategy):
-    run(storm(deeds, seed, strategy))
+def test_everybody_gets_an_outcome_and_nothing_is_left(deeds, seed, strategy, settles):
+    """Whether all is waited for first, or cut short by the end of the system."""
+    run(storm(deeds, seed, strategy, settles=settles))

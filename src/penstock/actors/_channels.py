@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakSet
 
 from penstock.actors._local import ask
-from penstock.actors.cell import Beside, Cell, Letter, handling, sender_here
+from penstock.actors.cell import Beside, Cell, Letter, check_cycle, handling, sender_here
 from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, accept_channel, local_channel
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import WireStream
@@ -29,7 +29,7 @@ async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Chann
     """Open a channel to an actor of this process. Cancelling it withdraws the opening."""
     cell.queue.check()
     if cell.state != "running":
-        cell.check_cycle(handling.get())
+        check_cycle(cell, handling.get())
     opener, acceptor = local_channel(
         sender_here() or OUTSIDE, cell.address, payload, buffer_size=options.get("buffer_size", BUFFER_SIZE)
     )
@@ -72,7 +72,10 @@ async def _handle(work: Beside, cell: Cell, channel: Channel[Any]) -> None:
         async with work:
             await _answer(cell, channel)
     except ChannelRejected as error:
-        await _refuse(channel, error.message)
+        if channel.state == "opening":
+            await channel.reject(error.message)
+        else:  # another channel was rejected, and this one is not done
+            channel.fail(error)
     except (ChannelClosed, ConnectionLost):  # the other side is gone; the handler was not prepared for it, and need not be
         channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
     except asyncio.CancelledError:
@@ -86,17 +89,9 @@ async def _handle(work: Beside, cell: Cell, channel: Channel[Any]) -> None:
         channel.fail(error)
     else:
         if channel.state == "opening":
-            await _refuse(channel, f"{cell.address} neither accepted nor rejected the channel")
+            await channel.reject(f"{cell.address} neither accepted nor rejected the channel")
         else:
             await channel.close()
-
-
-async def _refuse(channel: Channel[Any], reason: str) -> None:
-    """Reject a channel, if it can still be rejected."""
-    if channel.state == "opening":
-        await channel.reject(reason)
-    else:
-        await channel.close(reason)
 
 
 async def _answer(cell: Cell, channel: Channel[Any]) -> None:

@@ -12,7 +12,18 @@ from collections.abc import AsyncIterable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
-from penstock.actors.cell import TAKEN, Beside, Cell, Letter, handle_now, handling, sender_here
+from penstock.actors.cell import (
+    TAKEN,
+    Beside,
+    Cell,
+    Letter,
+    Waiting,
+    check_cycle,
+    check_read,
+    handle_now,
+    handling,
+    sender_here,
+)
 from penstock.errors import Cancelled, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
 from penstock.rpc import (
     ASK_TIMEOUT_S,
@@ -236,7 +247,7 @@ class LocalStream(PipeSource[T], Stream[T]):
     def __init__(self, cell: Cell, method: Method, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> None:
         cell.queue.check()
         if cell.state != "running":
-            cell.check_cycle(handling.get())
+            check_cycle(cell, handling.get())
         shared: PipeState[T] = PipeState(options.buffer_size or BUFFER_SIZE)
         super().__init__(shared)
         self.target = f"{cell.address}/{method.name}"
@@ -272,6 +283,14 @@ class LocalStream(PipeSource[T], Stream[T]):
             self.cancel()
 
     async def _readable(self) -> None:
+        if handling.get() is None:
+            await self._item()
+            return
+        check_read(self._work.letter)
+        with Waiting(self._work.letter):
+            await self._item()
+
+    async def _item(self) -> None:
         if self._idle_s is None:
             await super()._readable()
             return
@@ -297,8 +316,8 @@ class LocalStream(PipeSource[T], Stream[T]):
         return f"<Stream {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
 
 
-def _expire(forgettable: weakref.ref[LocalStream[Any]]) -> None:
-    stream = forgettable()
+def _expire(forgettable: weakref.ref[Any]) -> None:
+    stream: LocalStream[Any] | None = forgettable()
     if stream is not None:
         stream.give_up(DeadlineExceeded(f"{stream.target}: the deadline passed before the stream was over"))
 

@@ -19,7 +19,7 @@ from penstock.actors._local import LocalRef
 from penstock.actors._names import check_name, word_of
 from penstock.actors._registry import Registry
 from penstock.actors.arrivals import arrive
-from penstock.actors.cell import Cell, Letter, Mailbox, Supervision, profile_of, restart_asked, start
+from penstock.actors.cell import Cell, Letter, Mailbox, Supervision, Waiting, is_waited_for, profile_of, restart_asked, start
 from penstock.channel import Channel
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap
@@ -27,6 +27,9 @@ from penstock.protocol import WireStream
 from penstock.rpc import ActorRef, ActorStub, ChannelOptions, Dispatcher, Peer, Router, here, ref
 
 A = TypeVar("A", bound=Actor)
+
+#: Characters that are kept of the words of a dead letter, which may be anybody's.
+KEPT_CHARACTERS: Final = 200
 
 
 class ActorSystem(Router):
@@ -179,10 +182,11 @@ class ActorSystem(Router):
         cell = self.cell(address)
         done = self.loop.create_future()
         cell.order(lambda: restart_asked(cell, done))
-        if cell.is_waited_for():
+        if is_waited_for(cell):
             done.cancel()  # nobody waits: it is restarted after what runs here
         else:
-            await asyncio.shield(done)
+            with Waiting(cell):
+                await asyncio.shield(done)
 
     def watch(self, watcher: Cell, actor: object) -> None:
         """Tell `watcher` when an actor of this system stops. Raises `InvalidArgument` for one of another system."""
@@ -199,9 +203,9 @@ class ActorSystem(Router):
 
     def bury(self, letter: Letter, reason: str, error: StatusError | None = None) -> None:
         """Nobody will handle this message: keep it where it can be seen, and tell its asker."""
-        address = letter.cell.address
-        self.dead_letters.add(DeadLetter(address, letter.type, letter.sender, reason))
-        letter.cell.record("dead_letter", type=letter.type, sender=letter.sender, reason=reason)
+        kind, why = letter.type[:KEPT_CHARACTERS], reason[:KEPT_CHARACTERS]
+        self.dead_letters.add(DeadLetter(letter.cell.address, kind, letter.sender, why))
+        letter.cell.record("dead_letter", type=kind, sender=letter.sender, reason=why)
         if error is not None:
             letter.give_up(error)
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import logging
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, cast, get_type_hints
 
 import msgspec
@@ -54,7 +57,8 @@ class Divergence(msgspec.Struct, frozen=True):
 class Replay(msgspec.Struct, frozen=True):
     """What a replay found.
 
-    events: how many messages were fed. divergence: the first outcome that is not the recorded one, or None.
+    since: the event with which it begins, the actor's last `spawned`. recorded: messages since then. events: how many of them
+    were fed. compared: the outcomes that were compared, all as recorded but that of `divergence`, the first other one, or None.
     left_out: what could not be fed, and how often. stopped: why the replay could not go on to the end, or None.
     """
 
@@ -63,12 +67,15 @@ class Replay(msgspec.Struct, frozen=True):
     divergence: Divergence | None
     left_out: dict[str, int]
     stopped: str | None
+    since: int = 0
+    recorded: int = 0
+    compared: int = 0
 
 
 async def replay(history: History, actor: str, cls: type[Actor] | None = None) -> Replay:
     """Replay an actor from its last `spawned` event on, in an `ActorSystem` of its own.
 
-    cls: its class; None imports the recorded one. Raises `NotFound` when no `spawned` event of it is in the history, and
+    What it logs is marked with "(replay)". cls: its class; None imports the recorded one. Raises `NotFound` when no `spawned` event of it is in the history, and
     `FailedPrecondition` when it cannot be made: its class cannot be imported, or an argument of it was not kept. Cancelling it
     stops the fresh actor.
     """
@@ -83,13 +90,37 @@ async def replay(history: History, actor: str, cls: type[Actor] | None = None) -
         raise FailedPrecondition(f"{actor!r} cannot be made again as event {begin.offset} says: {error}") from error
     outcomes = _Outcomes(actor)
     async with _Private(tap=outcomes) as system:
-        try:
-            await system.spawn(made, *args, name=actor, supervision=_PATIENT, **kwargs)
-        except Exception as error:  # noqa: BLE001 - it is the finding
-            return Replay(actor, 0, Divergence(begin.offset, {"kind": "spawned"}, _crash(error)), {}, None)
         run = _Run(system, outcomes, actor)
+        try:
+            with _marking():
+                await system.spawn(made, *args, name=actor, supervision=_PATIENT, **kwargs)
+        except Exception as error:  # noqa: BLE001 - it is the finding
+            run.divergence = Divergence(begin.offset, {"kind": "spawned"}, _crash(error))
         await run.all(history, begin.offset + 1)
-        return Replay(actor, run.fed, run.divergence, dict(run.left_out), run.stopped)
+        return Replay(actor, run.fed, run.divergence, dict(run.left_out), run.stopped, begin.offset, run.recorded, run.compared)
+
+
+#: True where a replayed actor runs.
+_replaying: Final = ContextVar("penstock_replaying", default=False)
+
+
+@contextmanager
+def _marking() -> Iterator[None]:
+    token = _replaying.set(True)  # noqa: FBT003 - it takes no keywords
+    try:
+        yield
+    finally:
+        _replaying.reset(token)
+
+
+def _mark(record: logging.LogRecord) -> bool:
+    """Tell what a replayed actor logs from what the recorded one did."""
+    if _replaying.get():
+        record.msg = f"(replay) {record.msg}"
+    return True
+
+
+logging.getLogger("penstock.actor").addFilter(_mark)
 
 
 class _NotKept(Exception):
@@ -137,6 +168,7 @@ class _Private(ActorSystem):
         super().__init__("replay", tap=tap)
         self.outside: str | None = None
         self._still = cast("asyncio.AbstractEventLoop", _StillLoop())
+        self.context.run(_replaying.set, True)  # noqa: FBT003 - it takes no keywords
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -156,17 +188,19 @@ class _Run:
     def __init__(self, system: _Private, outcomes: _Outcomes, actor: str) -> None:
         self._system, self._outcomes, self._actor = system, outcomes, actor
         self._crashed = False
-        self.fed = 0
+        self.fed = self.recorded = self.compared = 0
         self.left_out: Counter[str] = Counter()
         self.divergence: Divergence | None = None
         self.stopped: str | None = None
 
     async def all(self, history: History, since: int) -> None:
-        """Go on until the actor stopped, the history ends, an outcome differs, or there is no going on."""
+        """Go on until the actor stopped or the history ends; from a difference, or where there is no going on, only count."""
         async with history.stream(self._actor, since=since, follow=False) as events:
             async for event in events:
-                await self._event(event)
-                if event.kind == "stopped" or self.divergence is not None or self.stopped is not None:
+                self.recorded += event.kind == "message" and event.data["via"] != "system"
+                if self.divergence is None and self.stopped is None:
+                    await self._event(event)
+                if event.kind == "stopped":
                     return
 
     async def _event(self, event: HistoryEvent) -> None:
@@ -212,6 +246,7 @@ class _Run:
             return  # the outcome of news that were not fed
         expected = _outcome(event)
         got = self._outcomes.found.popleft() if self._outcomes.found else None
+        self.compared += 1
         if expected != got:
             self.divergence = Divergence(event.offset, expected, got)
 

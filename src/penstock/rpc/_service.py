@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import difflib
+import heapq
 import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
@@ -26,6 +27,10 @@ _STREAMS: Final = (
 )
 #: The place of a request stream that is taken by name only: after every other argument.
 _BY_NAME: Final = 1 << 30
+#: What a wrong name is compared with, and how long it may be: a guess must not cost a peer's mistake more than a millisecond.
+COMPARED_MAX: Final = 64
+COMPARED_CHARACTERS: Final = 64
+LISTED_MAX: Final = 10
 KINDS: Final = ("unary", "client_streaming", "server_streaming", "bidirectional")
 
 
@@ -81,10 +86,13 @@ def _read(cls: Any) -> Service:
 
 def unknown(name: str, known: Sequence[str]) -> str:
     """Say what may have been meant."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if not known:
+        return "nothing is served here"
+    likely = heapq.nsmallest(COMPARED_MAX, known, key=lambda one: (one[:1] != name[:1], abs(len(one) - len(name))))
+    near = difflib.get_close_matches(name, likely, n=1, cutoff=0.5) if len(name) <= COMPARED_CHARACTERS else []
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"known are: {', '.join(sorted(known)[:10])}" if known else "nothing is served here"
+    return f"known are: {', '.join(heapq.nsmallest(LISTED_MAX, known))}"
 
 
 def _members(cls: type) -> dict[str, Any]:

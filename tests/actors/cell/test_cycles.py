@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 
 import penstock
-from penstock import (
-    Actor,
-    ReentrancyError,
-    ref,
-)
-from tests.actors.kit import now, outcome, rest, started
+from penstock import Actor, ActorStopped, Mailbox, MailboxFull, ReentrancyError, ref
+from tests.actors.kit import Slow, now, outcome, rest, started
 
-# ── cycles ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── one after the other ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Ring(Actor):
@@ -157,3 +155,136 @@ async def test_asking_oneself_in_a_stop_ends(system):
     cell = ref(actor).cell
     await system.stop("n")
     assert isinstance(cell.actor.found, ReentrancyError)
+
+
+# ── at the same time ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Meets(Actor):
+    """Does one thing to another after a moment, in which the other does the same."""
+
+    mailbox = Mailbox(1)
+
+    async def meet(self, what: str, whom: str) -> object:
+        await asyncio.sleep(1)
+        return await outcome(self.do(what, whom))
+
+    async def do(self, what: str, whom: str) -> object:
+        other = self.system.ref(whom)
+        if what == "ask":
+            return await other.ask("rest", timeout=None)
+        if what == "tell":
+            await other.tell("rest")
+            return await other.tell("rest")
+        if what == "stop":
+            return await other.stop()
+        if what == "restart":
+            return await self.system.restart(whom)
+        return await asyncio.gather(other.ask("rest", timeout=None), self.system.ask("c", "rest", timeout=None))
+
+    async def rest(self) -> str:
+        await asyncio.sleep(0)
+        return "rested"
+
+
+@pytest.mark.parametrize("one", ["ask", "tell", "stop", "restart", "gather"])
+@pytest.mark.parametrize("two", ["ask", "tell", "stop", "restart", "gather"])
+async def test_two_that_want_each_other_at_the_same_time_never_wait_for_ever(system, one, two):
+    for name in "abc":
+        await system.spawn(Meets, name=name)
+    results = await asyncio.gather(
+        outcome(system.ask("a", "meet", [one, "b"], timeout=None)), outcome(system.ask("b", "meet", [two, "a"], timeout=None))
+    )
+    assert now() < 2
+    allowed = ReentrancyError | MailboxFull | ActorStopped
+    assert all(isinstance(result, allowed) or not isinstance(result, Exception) for result in results)
+    if {one, two} <= {"ask", "gather"}:
+        (refused,) = [str(result) for result in results if isinstance(result, ReentrancyError)]
+        assert "a asks b, which waits for a" in refused or "b asks a, which waits for b" in refused
+
+
+async def test_a_ring_that_closes_at_the_same_time_is_an_error_for_the_last(system):
+    names = [f"n{number}" for number in range(10)]
+    for name in names:
+        await system.spawn(Meets, name=name)
+    asks = [system.ask(name, "meet", ["ask", after], timeout=None) for name, after in pairwise([*names, names[0]])]
+    results = await asyncio.gather(*asks)
+    assert sorted(type(result).__name__ for result in results) == ["ReentrancyError"] + ["str"] * 9
+
+
+async def test_two_that_ask_the_same_one_are_no_cycle(system):
+    for name in "abc":
+        await system.spawn(Meets, name=name)
+    assert await asyncio.gather(*(system.ask(name, "meet", ["ask", "c"]) for name in "ab")) == ["rested", "rested"]
+
+
+async def test_what_was_given_up_is_waited_for_no_more(system):
+    class Gives(Meets):
+        async def do(self, what: str, whom: str) -> object:
+            await outcome(self.system.ask(whom, "meet", ["nothing", "c"], timeout=0.5))
+            await asyncio.sleep(10)
+            return "gave up"
+
+    await system.spawn(Gives, name="a")
+    await system.spawn(Slow, name="b")
+    await system.spawn(Meets, name="c")
+    asked = await started(system.ask("a", "meet", ["", "c"], timeout=None))
+    await asyncio.sleep(3)
+    assert await asyncio.gather(system.ask("c", "meet", ["ask", "a"], timeout=None), asked) == ["rested", "gave up"]
+
+
+# ── by way of a stream ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Reads(Actor):
+    """Reads streams of others in its messages, and has a stream that asks others."""
+
+    async def read(self, whom: str, about: str, pause: float = 0) -> list[object]:
+        stream = self.system.stream(whom, "about", about, timeout=None)
+        await asyncio.sleep(pause)
+        return [item async for item in stream]
+
+    async def keep(self, whom: str, about: str) -> None:
+        self.kept = self.system.stream(whom, "about", about, timeout=None)
+
+    async def kept_items(self) -> list[object]:
+        return [item async for item in self.kept]
+
+    async def about(self, whom: str) -> AsyncIterator[object]:
+        for _ in range(3):
+            await asyncio.sleep(0.1)
+            yield await self.system.ask(whom, "rest", timeout=None)
+
+    async def rest(self) -> str:
+        await asyncio.sleep(0)
+        return "rested"
+
+
+@pytest.mark.parametrize("pause", [0, 1])
+@pytest.mark.parametrize("whom", ["a", "b"])
+async def test_reading_a_stream_that_asks_its_reader_is_a_cycle(system, whom, pause):
+    for name in "ab":
+        await system.spawn(Reads, name=name)
+    with pytest.raises(
+        ReentrancyError, match=f"a reads 'about' of {whom}, which waits for a|{whom} asks a, which waits for {whom}"
+    ):
+        await system.ask("a", "read", [whom, "a", pause], timeout=None)
+    assert now() < 2
+    await rest()
+    assert system.info(whom).streams == 0
+
+
+async def test_reading_a_stream_that_asks_somebody_else_is_none(system):
+    for name in "abc":
+        await system.spawn(Reads, name=name)
+    assert await system.ask("a", "read", ["b", "c"], timeout=None) == ["rested"] * 3
+    assert await system.ask("a", "read", ["b", "b"], timeout=None) == ["rested"] * 3
+    assert [item async for item in system.stream("a", "about", "a")] == ["rested"] * 3
+
+
+async def test_a_stream_that_is_begun_and_not_read_may_ask_whoever_began_it(system):
+    for name in "ab":
+        await system.spawn(Reads, name=name)
+    await system.ask("a", "keep", ["b", "a"])
+    await asyncio.sleep(1)
+    assert await system.ask("a", "kept_items", timeout=5) == ["rested"] * 3

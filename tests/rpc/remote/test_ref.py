@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import penstock
-from penstock import CancelToken, Mailbox
+from penstock import ActorSystem, CancelToken, Mailbox
 from penstock.errors import (
     ActorStopped,
     Cancelled,
@@ -25,7 +25,20 @@ from penstock.errors import (
 )
 from tests.rpc.remote.kit import Broken, Desk, Listener, Person, Town, outcome, town
 
-PLACES = ["local", "memory", "tcp", "unix"]
+PLACES = ["local", "memory", "tcp", "unix", "bridge"]
+
+
+class OverBridge:
+    """The verbs of a system, for addresses behind its bridge."""
+
+    def __init__(self, system: ActorSystem) -> None:
+        self._system = system
+
+    def actor(self, cls: type[Any], address: str) -> Any:
+        return self._system.actor(cls, f"there/{address}")
+
+    def __getattr__(self, verb: str) -> Any:
+        return lambda address, *args, **kwargs: getattr(self._system, verb)(f"there/{address}", *args, **kwargs)
 
 
 @dataclass
@@ -54,7 +67,9 @@ class Place:
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     urls = {"tcp": "tcp://127.0.0.1:0", "unix": f"unix://{tmp_path}/s"}
     async with town(urls.get(request.param, "memory://actors")) as joined:
-        yield Place(joined, joined.system if request.param == "local" else joined.peer)
+        joined.visitors.bridge("there", joined.peer)
+        routers = {"local": joined.system, "bridge": OverBridge(joined.visitors)}
+        yield Place(joined, routers.get(request.param, joined.peer))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -347,6 +362,25 @@ async def test_a_port_publishes_to_its_subscriber(place: Place):
     await desk.publish({"n": 1})
     assert await news.receive() == {"n": 1}
     await news.aclose()
+
+
+async def test_a_ref_in_a_message_is_the_actor_itself(place: Place):
+    desk, other = await place.spawn(), await place.spawn(Desk, "other")
+    await desk.note(penstock.ref(other))
+    assert place.desk().notes == [place.town.system.ref("other")]
+    (answered,) = await desk.noted()
+    assert await answered.ask("add_late", 2) == 2
+
+
+async def test_a_source_in_a_message_is_read_where_it_arrives(place: Place):
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(3):
+            yield number
+
+    desk = await place.spawn()
+    await desk.note(penstock.SourceRef(numbers()))
+    (source,) = place.desk().notes
+    assert [number async for number in source] == [0, 1, 2]
 
 
 async def test_a_slow_actor_delays_nobody_else(place: Place):

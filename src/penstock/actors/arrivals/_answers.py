@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from penstock.protocol import SendHalf, WireStream
     from penstock.rpc import Dispatcher
 
-#: An answer of this size is kept even when too much is: it is the error that stands for a larger one, of `ASKS_MAX` at most.
+#: An error of this size is kept even when too much is: it may stand for an answer that was not, and there are few of them.
 ERROR_BYTES: Final = 16 * 1024
 
 
 class Answers(RemoteSink[Any]):
-    """Where the answers of a lane go. `late` are those that its caller has given no credit for."""
+    """Where the answers of a lane go.
+
+    `late` are those that its caller has given no credit for; the connection counts them as held for its calls.
+    """
 
     __slots__ = ("_dispatcher", "address", "late")
 
@@ -37,9 +40,12 @@ class Answers(RemoteSink[Any]):
         self.late: deque[bytes] = deque()
 
     @property
-    def late_bytes(self) -> int:
-        """How large the late ones are; the connection counts them as held for its calls."""
-        return self.stream.held_bytes
+    def too_late(self) -> bool:
+        """Whether so much waits for the caller that nothing more is to be worked on for it."""
+        settings, connection = self.session.settings, self.session.connection
+        return bool(self.late) and (
+            self.stream.held_bytes >= settings.max_unsent_bytes or connection.held_bytes >= settings.max_buffered_bytes
+        )
 
     def answer(self, number: int, result: Any, *, last: bool) -> None:
         """Send an answer, encoded now: what the actor does to it afterwards changes nothing. The `last` one leaves at once."""
@@ -95,7 +101,8 @@ class Answers(RemoteSink[Any]):
         """The caller does not take its answers as fast as it asks: keep this one, unless that is too much."""
         connection, limit_bytes = self.session.connection, self.session.settings.max_buffered_bytes
         encoded = MSGPACK.encode(reply)
-        if connection.held_bytes + len(encoded) > limit_bytes and len(encoded) > ERROR_BYTES:
+        is_small = isinstance(reply, LaneReply) and len(encoded) <= ERROR_BYTES
+        if connection.held_bytes + len(encoded) > limit_bytes and not is_small:
             raise ResourceExhausted(
                 f"{self.address}: {connection.held_bytes} bytes of answers wait for the other side to read them "
                 f"(Settings.max_buffered_bytes); this one, of {len(encoded)}, was dropped"

@@ -282,10 +282,7 @@ class LaneWork(Endpoint):
         session.flush_soon()
 
     def _is_full(self) -> bool:
-        late = self.answers.late
-        return len(self.asks) + len(late) >= ASKS_MAX or (
-            bool(late) and self.answers.late_bytes >= self.peer.session.settings.max_unsent_bytes
-        )
+        return len(self.asks) + len(self.answers.late) >= ASKS_MAX or self.answers.too_late
 
     def _is_busy(self) -> bool:
         return bool(self.asks or self.answers.late)

@@ -25,7 +25,7 @@ from penstock.actors._local import ask
 from penstock.actors.arrivals._lane import LaneWork
 from penstock.actors.cell import Beside, Cell, Letter
 from penstock.codec import MSGPACK
-from penstock.errors import Unimplemented
+from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import WireStream
 from penstock.rpc import (
     CallInfo,
@@ -42,6 +42,10 @@ from penstock.streams import Overflow
 
 if TYPE_CHECKING:
     from penstock.actors._system import ActorSystem
+
+
+#: Items that a port keeps for one subscriber from elsewhere, at most: as many as a window that tunes itself may reach.
+BUFFER_MAX: Final = 16_384
 
 
 class _Verbs:
@@ -89,8 +93,11 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, peer: Peer, str
     method = _method(cell, name)
     method = method._replace(target=stream.opened.target)
     if method.kind:
-        handler, guard = getattr(cell.actor, name), _guard(cell, name)
-        dispatcher.begin(peer, stream, method, handler, (guard,))
+
+        def run(*args: Any, **kwargs: Any) -> Any:  # whose method it is is seen when it begins: a restart may lie between
+            return getattr(cell.actor, name)(*args, **kwargs)
+
+        dispatcher.begin(peer, stream, method, run, (_guard(cell, name),))
         return
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
@@ -135,9 +142,14 @@ def _stream(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
 
 def _port(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
-        items: AsyncIterator[Any] = cell.port(name).subscribe(
-            buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw
-        )
+        port = cell.port(name)
+        if overflow == "wait" != port.overflow:
+            raise InvalidArgument(
+                f"port {name!r} of {cell.address} waits for nobody (its overflow is {port.overflow!r}); choose another overflow"
+            )
+        if buffer_size is not None and not 1 <= buffer_size <= BUFFER_MAX:
+            raise InvalidArgument(f"buffer_size is {buffer_size}; a subscriber from elsewhere takes 1 to {BUFFER_MAX} items")
+        items: AsyncIterator[Any] = port.subscribe(buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw)
         return items
 
     return handler, ()

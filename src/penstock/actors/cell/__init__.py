@@ -2,6 +2,7 @@
 
 from penstock.actors.cell._beside import STOP_GRACE_S, Beside
 from penstock.actors.cell._cell import Cell
+from penstock.actors.cell._cycles import Waiting, check_cycle, check_read, is_waited_for
 from penstock.actors.cell._instant import handle_now, place_of
 from penstock.actors.cell._letter import TAKEN, Letter, handling, sender_here
 from penstock.actors.cell._life import HOOKS, profile_of, restart_asked, start
@@ -20,8 +21,12 @@ __all__ = [
     "Mailbox",
     "Supervision",
     "Timer",
+    "Waiting",
+    "check_cycle",
+    "check_read",
     "handle_now",
     "handling",
+    "is_waited_for",
     "place_of",
     "profile_of",
     "restart_asked",

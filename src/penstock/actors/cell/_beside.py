@@ -33,7 +33,7 @@ class Beside(AbstractAsyncContextManager[None]):
     `tell_end` is called with the reason when the actor ends it: its consumer is told at once, whatever the work does.
     """
 
-    __slots__ = ("_tell_end", "_why", "cell", "is_channel", "name", "number", "peer", "statistics", "task")
+    __slots__ = ("_tell_end", "_why", "cell", "is_channel", "letter", "name", "number", "peer", "statistics", "task")
 
     def __init__(
         self, cell: Cell, name: str, tell_end: Callable[[StatusError], None] | None = None, *, is_channel: bool = False
@@ -42,6 +42,7 @@ class Beside(AbstractAsyncContextManager[None]):
         self._tell_end = tell_end
         self._why: StatusError | None = None
         self.name = name
+        self.letter = Letter(cell, name, (), {}, "system")
         self.is_channel = is_channel
         self.number = cell.system.next_number()
         #: How its stream or channel stands; None when there is nothing to tell.
@@ -80,7 +81,7 @@ class Beside(AbstractAsyncContextManager[None]):
             cell.order(partial(_give_turn, turn))
             await turn
             cell.queue.check()
-        handling.set(Letter(cell, self.name, (), {}, "system"))
+        handling.set(self.letter)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -7,6 +7,7 @@ An idle actor has no task: one is started when a message comes and ends when not
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
@@ -15,11 +16,12 @@ from weakref import WeakSet
 
 from penstock.actors.cell import _life as life
 from penstock.actors.cell._beside import STOP_GRACE_S, Beside
-from penstock.actors.cell._letter import TAKEN, Letter, Via, chain, handling, sender_here
+from penstock.actors.cell._cycles import Waiting, check_cycle, check_room, is_waited_for
+from penstock.actors.cell._letter import TAKEN, Letter, Via, handling, sender_here
 from penstock.actors.cell._mailbox import Queue
 from penstock.actors.cell._supervision import Failures, Supervision
 from penstock.channel import Channel
-from penstock.errors import ActorStopped, MailboxFull, NotFound, ReentrancyError, Unavailable, Unimplemented
+from penstock.errors import ActorStopped, Internal, MailboxFull, NotFound, Unavailable, Unimplemented
 from penstock.observe import Kind
 from penstock.rpc import ActorRef, Message, arguments_of, current_call, unknown
 from penstock.streams import Port
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from penstock.actors._actor import Actor
     from penstock.actors._system import ActorSystem
     from penstock.actors.cell._timer import Timer
+
+log = logging.getLogger("penstock.actor")
 
 Order = Callable[[], Coroutine[Any, Any, None]]
 
@@ -143,7 +147,8 @@ class Cell:
             self.system.bury(letter, error.message)
             raise
         if dropped is None:
-            return self._wait_or_hang(letter)
+            check_room(self, letter)
+            return False
         self._drop(dropped)
         queue.letters.append(letter)
         return True
@@ -179,26 +184,14 @@ class Cell:
     async def post_when_room(self, letter: Letter) -> None:
         """As `post`, after a wait for room. Cancelling it sends nothing."""
         try:
-            await self.queue.room(letter.reply if isinstance(letter.reply, asyncio.Future) else None)
+            with Waiting(self):
+                await self.queue.room(letter.reply if isinstance(letter.reply, asyncio.Future) else None)
         except ActorStopped as error:
             self.system.bury(letter, error.message)
             raise
         self.queue.letters.append(letter)
         if self.task is None:
             self.wake()
-
-    def _wait_or_hang(self, letter: Letter) -> bool:
-        """Refuse a message that would wait for room behind the one whose handler sends it, or waits for its sender."""
-        here = handling.get()
-        for cause in chain(here):
-            if cause.cell is self and self.current is cause:
-                whom = "itself" if cause is here else f"{self.address}, which waits for its answer,"
-                raise MailboxFull(
-                    f"{sender_here()} tells {whom} {letter.type!r} while the mailbox holds {self.queue.rules.size} messages "
-                    "(Mailbox.size); waiting for room would be for ever",
-                    started=False,
-                )
-        return False
 
     def _drop(self, letter: Letter) -> None:
         self.record("dropped", type=letter.type, sender=letter.sender)
@@ -212,7 +205,12 @@ class Cell:
     async def ask(self, letter: Letter, deadline: float | None) -> Any:
         """Post `letter`, whose `reply` is a future, and wait for the answer; give it up at `deadline` (the loop's clock)."""
         if letter.cause is not None:
-            self.check_cycle(letter.cause)
+            check_cycle(self, letter.cause)
+            with Waiting(self):
+                return await self._answer(letter, deadline)
+        return await self._answer(letter, deadline)
+
+    async def _answer(self, letter: Letter, deadline: float | None) -> Any:
         timer = None if deadline is None else self.system.loop.call_at(deadline, self._expire, letter)
         try:
             if not self.post(letter):
@@ -226,18 +224,6 @@ class Cell:
     def _expire(self, letter: Letter) -> None:
         if not letter.reply.done():
             letter.reply.set_exception(life.too_late(letter))
-
-    def check_cycle(self, cause: Letter | None) -> None:
-        """Raise `ReentrancyError` for an ask of a message that this actor is handling: the answer would wait for itself."""
-        path: list[str] = []
-        for letter in chain(cause):
-            path.append(letter.cell.address)
-            if letter.cell is self and self.current is letter:
-                asks = " asks ".join([*reversed(path), self.address])
-                raise ReentrancyError(
-                    f"{asks}, and would wait for itself: it handles one message at a time. Use tell(), or answer first",
-                    started=False,
-                )
 
     def order(self, order: Order | Letter) -> None:
         """Do this before any other message."""
@@ -270,18 +256,30 @@ class Cell:
     # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        """Handle what waits, until nothing does. A stop that lost its patience cancels what is being handled, nothing else."""
+        """Handle what waits, until nothing does."""
         while True:
             try:
                 await self._drain()
             except BaseException as error:
-                self.current = None
-                if not self._interrupted or not isinstance(error, asyncio.CancelledError):
-                    self.task = None
+                if not self._goes_on(error):
                     raise
             else:
                 self.task = None
                 return
+
+    def _goes_on(self, error: BaseException) -> bool:
+        """Whether the task does after an error that is no handler's: a stop cancels what is being handled, nothing else."""
+        letter, self.current = self.current, None
+        if letter is not None and isinstance(error, Exception):
+            log.error("%s could not handle %r; it goes on", self.address, letter.type, exc_info=error)
+            letter.give_up(Internal(f"{self.address} could not handle {letter.type!r}"))
+            return True
+        if self._interrupted and isinstance(error, asyncio.CancelledError):
+            return True
+        self.task = None
+        if self.queue.letters or self.orders or self.stopping:
+            self.wake()
+        return False
 
     async def _drain(self) -> None:  # noqa: C901, PLR0912 - in one piece, see below
         """Handle letter after letter, in one loop: a coroutine more for each message costs a fifth of it."""
@@ -376,8 +374,9 @@ class Cell:
                 self.bell.set_result(None)
         if self.task is None:
             self.wake()
-        if self.ended is not None and not self.is_waited_for():
-            await asyncio.shield(self.ended)
+        if self.ended is not None and not is_waited_for(self):
+            with Waiting(self):
+                await asyncio.shield(self.ended)
 
     def _interrupt(self) -> None:
         """Cancel what keeps the actor from stopping, again and again: a handler, or a tap that has no room."""
@@ -398,19 +397,6 @@ class Cell:
         while self._interrupted and task is not None and task.cancelling():
             task.uncancel()
         self._interrupted = False
-
-    def is_waited_for(self) -> bool:
-        """Whether its end has to wait for what runs here: the actor itself, one below it, one whose answer it waits for."""
-        here = handling.get()
-        for letter in chain(here):
-            cell: Cell | None = letter.cell
-            if letter is not here and letter.cell.current is not letter:
-                continue
-            while cell is not None and cell is not self:
-                cell = cell.parent
-            if cell is self:
-                return True
-        return False
 
     def record(self, kind: Kind, **data: Any) -> None:
         """Tell the tap, if somebody listens."""

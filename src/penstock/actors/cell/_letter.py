@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -51,7 +51,8 @@ TAKEN: Final[Reply] = _Nobody()
 class Letter(msgspec.Struct):
     """A message for the actor of `cell`: run its method `name`.
 
-    `cause` is the message whose handler waits for this one's answer; `waiting` names those that wait in other processes.
+    `cause` is the message whose handler waits for this one's answer; `waiting` names those that wait in other processes;
+    `waits` are those, or the work of them, for which its own handler waits now.
     """
 
     cell: Cell
@@ -64,6 +65,7 @@ class Letter(msgspec.Struct):
     info: CallInfo | None = None
     sender: str | None = None
     waiting: tuple[str, ...] = ()
+    waits: Sequence[Cell | Letter] = ()
 
     @property
     def type(self) -> str:

@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from penstock.actors.cell._beside import STOP_GRACE_S, end_all
+from penstock.actors.cell._cycles import Waiting
 from penstock.actors.cell._letter import Letter, handling, never_waits
 from penstock.actors.cell._supervision import Failures, Supervision, restarted_with
 from penstock.channel import Channel
@@ -121,7 +122,8 @@ async def start(cell: Cell) -> None:
     started = asyncio.get_running_loop().create_future()
     cell.order(partial(_first_start, cell, handling.get(), started))
     try:
-        await asyncio.shield(started)
+        with Waiting(cell):
+            await asyncio.shield(started)
     except asyncio.CancelledError:
         await cell.stop("its spawn was cancelled")
         raise

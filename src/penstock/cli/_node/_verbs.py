@@ -258,8 +258,12 @@ def channel() -> None:
 def channel_open(actor: str, message: str | None, file: str | None, **given: Any) -> int:
     """Open a channel to an actor, send what is typed, print what arrives.
 
-    The prompt takes: send JSON, send --file PATH, close [REASON], exit, help. A text that is no JSON is sent as a string.
-    When standard input is no terminal, the same commands are read from it line by line; its end closes the channel.
+    The prompt takes: send JSON, send --file PATH, close [REASON], exit, help. What does not begin with {, [ or " and is no
+    JSON is sent as a text.
+
+    When standard input is no terminal, the same commands are read from it line by line. After `exit` or its end, what the other
+    side still says is printed until it closes, or says nothing for 3 s; `close` closes at once. A command that could not be
+    obeyed makes the exit code 2.
 
     \b
     penstock channel open consumer -m '{"stream": "demo"}'

@@ -6,7 +6,7 @@ many of them share a frame. It keeps no state.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -20,6 +20,12 @@ _NIL: Final = b"\xc0"
 _ARRAY_OR_MAP: Final = frozenset({*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF})
 
 
+#: Characters of what a message is called and of who sends it, and how many may wait for it: they are kept and told.
+NAME_MAX: Final = 256
+SENDER_MAX: Final = 1024
+WAITING_MAX: Final = 256
+
+
 class LaneMessage(msgspec.Struct, array_like=True, gc=False):
     """A message. `id` is 0 for one that is told, above for one that is asked; below, it gives up the ask of that number.
 
@@ -27,11 +33,11 @@ class LaneMessage(msgspec.Struct, array_like=True, gc=False):
     """
 
     id: int
-    name: str
+    name: Annotated[str, msgspec.Meta(max_length=NAME_MAX)]
     body: msgspec.Raw = msgspec.Raw()
     form: int = ARGUMENTS
-    sender: str | None = None
-    waiting: tuple[str, ...] = ()
+    sender: Annotated[str, msgspec.Meta(max_length=SENDER_MAX)] | None = None
+    waiting: Annotated[tuple[str, ...], msgspec.Meta(max_length=WAITING_MAX)] = ()
     deadline_ms: int | None = None
     metadata: dict[str, str] | None = None
 

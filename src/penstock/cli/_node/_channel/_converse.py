@@ -17,18 +17,24 @@ from penstock.cli import _stdio as stdio
 from penstock.cli._node._client import Where, as_json, reached
 from penstock.cli._node._place import state_folder
 from penstock.cli._node._shown import value
-from penstock.cli._run import INTERRUPTED, OK, Unusable, one_line, tell
+from penstock.cli._run import OK, USAGE, Unusable, one_line, tell
 from penstock.errors import ChannelClosed, InvalidArgument
 from penstock.rpc import unknown
 
 #: What the prompt takes, with what it is for.
 COMMANDS: Final[Mapping[str, str]] = {
-    "send": "send JSON, or a text as it is",
+    "send": "send JSON; what does not begin like JSON is sent as a text",
     "send --file": "send what a file holds: JSON, or its text",
-    "close": "close the channel, with a reason if you like",
-    "exit": "close and leave",
+    "close": "close the channel at once, with a reason if you like",
+    "exit": "leave; in a pipe, after the other side's last word",
     "help": "show this",
 }
+#: In a pipe, after the last command: how long the other side may say nothing before the channel is closed.
+SILENCE_S: Final = 3.0
+#: What begins with one of these is meant as JSON.
+_JSON_BEGINS: Final = ("{", "[", '"')
+#: How much of a line that is no command is quoted.
+_QUOTED: Final = 40
 Say = Callable[[str], None]
 #: States of a channel on which something can still be said.
 _OPEN: Final = ("open", "half-closed")
@@ -64,22 +70,36 @@ async def _converse(channel: Channel[Any], lines: AsyncIterator[str], teller: _T
     try:
         await asyncio.wait({hearing, speaking}, return_when=asyncio.FIRST_COMPLETED)
         if speaking.done():
-            if speaking.exception() is None and channel.state in _OPEN:
-                channel.close_send()
-            await hearing
+            await _finish(channel, hearing, speaking.result(), teller)
         elif hearing.exception() is None and channel.state in _OPEN:
-            await speaking
-        return _outcome(hearing, speaking)
+            await _finish(channel, hearing, await speaking, teller)
+        if hearing.done():
+            hearing.result()
+        return USAGE if teller.mistakes else OK
     finally:
         for task in (hearing, speaking):
             task.cancel()
         await asyncio.gather(hearing, speaking, return_exceptions=True)
 
 
-def _outcome(hearing: asyncio.Future[None], speaking: asyncio.Future[int]) -> int:
-    if hearing.done():
-        hearing.result()
-    return speaking.result() if speaking.done() else OK
+async def _finish(channel: Channel[Any], hearing: asyncio.Future[None], reason: str, teller: _Teller) -> None:
+    """Nothing more is said here: a person leaves, a pipe hears what the other side still says."""
+    if channel.state in _OPEN and not teller.person:
+        channel.close_send()
+        await _silence(hearing, teller)
+    if channel.state in _OPEN:
+        await channel.close(reason)
+    await hearing
+
+
+async def _silence(hearing: asyncio.Future[None], teller: _Teller) -> None:
+    """Wait until the other side has closed, or said nothing for `SILENCE_S`."""
+    heard = -1
+    while not hearing.done() and heard != teller.heard:
+        heard = teller.heard
+        await asyncio.wait({hearing}, timeout=SILENCE_S)
+    if not hearing.done():
+        teller.aside(f"nothing came for {SILENCE_S:g} s")
 
 
 async def _hear(channel: Channel[Any], teller: _Teller) -> None:
@@ -89,39 +109,40 @@ async def _hear(channel: Channel[Any], teller: _Teller) -> None:
     teller.closed(channel)
 
 
-async def _speak(channel: Channel[Any], lines: AsyncIterator[str], teller: _Teller) -> int:
-    try:
-        async for line in lines:
-            if not await _obey(channel, line.strip(), teller):
-                return OK
-    except KeyboardInterrupt:
-        await channel.close("Ctrl-C")
-        return INTERRUPTED
-    return OK
+async def _speak(channel: Channel[Any], lines: AsyncIterator[str], teller: _Teller) -> str:
+    """Do what the lines say; return the reason for which the channel is left."""
+    async for line in lines:
+        word, _, rest = line.strip().partition(" ")
+        if word == "exit":
+            return rest.strip()
+        if word == "close":
+            await channel.close(rest.strip())
+            return ""
+        try:
+            await _obey(channel, word, rest.strip(), teller)
+        except Unusable as error:
+            teller.wrong(error.message)
+    return "" if teller.person else "end of input"
 
 
-async def _obey(channel: Channel[Any], line: str, teller: _Teller) -> bool:
-    """Do what a line says, or tell why not; return whether there is more to come."""
-    word, _, rest = line.partition(" ")
-    if word in {"close", "exit"}:
-        await channel.close(rest.strip())
-        return False
-    try:
-        if word == "send":
-            await _send(channel, rest.strip())
-        elif word == "help":
-            teller.help()
-        elif word:
-            teller.wrong(f"there is no {word!r}; {unknown(word, list(COMMANDS))}")
-    except Unusable as error:
-        teller.wrong(error.message)
-    return True
+async def _obey(channel: Channel[Any], word: str, rest: str, teller: _Teller) -> None:
+    if word == "send":
+        await _send(channel, rest)
+    elif word == "help":
+        teller.help()
+    elif word.startswith(_JSON_BEGINS):
+        line = f"{word} {rest}".strip()
+        raise Unusable(f"that is no command; did you mean: send {line[:_QUOTED]}{'…' if len(line) > _QUOTED else ''}")
+    elif word:
+        raise Unusable(f"there is no {word!r}; {unknown(word, list(COMMANDS))}")
 
 
 async def _send(channel: Channel[Any], rest: str) -> None:
     option, _, path = rest.partition(" ")
     if option == "--file":
         message = _file(path.strip())
+    elif rest.startswith(_JSON_BEGINS):
+        message = _json(rest, "what is to be sent")
     elif rest:
         message = _value(rest)
     else:
@@ -166,7 +187,9 @@ class _Teller:
 
     def __init__(self, where: Where, stack: ExitStack, *, person: bool) -> None:
         self._as_json = where.as_json
-        self._person = person
+        self.person = person
+        self.heard = 0
+        self.mistakes = 0  # of a pipe: a person sees them
         self._say: Say = lambda text: print(text, flush=True)
         if person:
             from penstock.cli._node._channel._prompt import above, have_prompt
@@ -176,11 +199,13 @@ class _Teller:
 
     def lines(self, address: str) -> AsyncIterator[str]:
         """Iterate over the commands."""
-        if not self._person:
+        if not self.person:
             return _piped()
         from penstock.cli._node._channel._prompt import typed
 
-        return typed(f"{one_line(address)}> ", COMMANDS, state_folder() / "channel_lines")
+        return typed(
+            f"{one_line(address)}> ", COMMANDS, state_folder() / "channel_lines", lambda: self.aside("Ctrl-D or exit leaves")
+        )
 
     def opened(self, address: str, payload: Any) -> None:
         """The channel is open."""
@@ -188,40 +213,43 @@ class _Teller:
             self._say(as_json({"event": "opened", "actor": address, "payload": payload}))
             return
         with_what = "" if payload is None else f": {value(payload)}"
-        self._aside(f"channel to {one_line(address)} is open{with_what}")
-        if self._person:
-            self._aside("help shows what you can do; Ctrl-D leaves")
+        self.aside(f"channel to {one_line(address)} is open{with_what}")
+        if self.person:
+            self.aside("help shows what you can do; Ctrl-D leaves")
 
     def message(self, message: Any) -> None:
         """A message arrived."""
+        self.heard += 1
         if self._as_json:
             self._say(as_json({"event": "message", "message": message}))
         else:
-            self._say(f"{click.style('←', fg='cyan')} {value(message)}" if self._person else as_json(message))
+            self._say(f"{click.style('←', fg='cyan')} {value(message)}" if self.person else as_json(message))
 
     def closed(self, channel: Channel[Any]) -> None:
         """The channel is closed."""
         if self._as_json:
             self._say(as_json({"event": "closed", "state": channel.state, "reason": channel.reason}))
         elif channel.state in _OPEN:
-            self._aside("the other side sends nothing more")
+            self.aside("the other side sends nothing more")
         else:
-            self._aside(f"closed{': ' + one_line(channel.reason) if channel.reason else ''}")
+            self.aside(f"closed{': ' + one_line(channel.reason) if channel.reason else ''}")
 
     def help(self) -> None:
         """Show the commands."""
         for word, meaning in COMMANDS.items():
-            self._aside(f"{word:12} {meaning}")
+            self.aside(f"{word:12} {meaning}")
 
     def wrong(self, text: str) -> None:
         """A command cannot be obeyed."""
-        if self._person:
+        if self.person:
             self._say(click.style(text, fg="red"))
         else:
+            self.mistakes += 1
             tell(text)
 
-    def _aside(self, text: str) -> None:
-        if self._person:
+    def aside(self, text: str) -> None:
+        """Say something that is no message."""
+        if self.person:
             self._say(click.style(text, dim=True))
         else:
             tell(text)

@@ -20,8 +20,8 @@ def have_prompt() -> None:
         ) from None
 
 
-async def typed(prompt: str, words: Mapping[str, str], kept: Path) -> AsyncIterator[str]:
-    """Iterate over the lines that are typed, until Ctrl-D; Ctrl-C raises `KeyboardInterrupt`.
+async def typed(prompt: str, words: Mapping[str, str], kept: Path, idle: Callable[[], None]) -> AsyncIterator[str]:
+    """Iterate over the lines that are typed, until Ctrl-D; Ctrl-C forgets the line, on an empty one it calls `idle`.
 
     `words` are completed, each with what it is for; after one that ends with ``--file`` come paths. `kept` is where lines are
     kept for the next time. Cancelling it gives the terminal back as it was.
@@ -37,6 +37,9 @@ async def typed(prompt: str, words: Mapping[str, str], kept: Path) -> AsyncItera
             yield await session.prompt_async(prompt, handle_sigint=False)
         except EOFError:
             return
+        except KeyboardInterrupt:
+            if not session.default_buffer.text:
+                idle()
 
 
 @contextmanager
