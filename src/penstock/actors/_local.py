@@ -325,10 +325,9 @@ def _expire(forgettable: weakref.ref[Any]) -> None:
 async def _produce(work: Beside, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Run a streaming method into a pipe."""
     cell = work.cell
-    work.record_start(args, kwargs)
-    outcome: BaseException | None = None
     try:
         async with work:
+            work.begins(args, kwargs)
             run = getattr(cell.actor, method.name)
             if method.streams_requests:
                 args, kwargs = method.arguments.map_requests(args, kwargs, _requests)
@@ -340,19 +339,13 @@ async def _produce(work: Beside, sink: PipeSink[Any], method: Method, args: tupl
             else:
                 await sink.send(result)
     except StatusError as error:  # also that its consumer has left, whom nothing can reach any more
-        outcome = error
         sink.fail(error.again())  # without the frames that raised it: they hold the stream, which holds the error
-    except asyncio.CancelledError as error:
-        outcome = error
+    except asyncio.CancelledError:
         sink.fail(Cancelled(f"{cell.address}/{method.name}: the stream was cancelled"))
     except Exception as error:  # noqa: BLE001 - what the method raises is the outcome of its stream
-        outcome = error
         sink.fail(error.with_traceback(_from_the_method(error.__traceback__)))
     else:
         sink.close()
-    finally:
-        work.record_end(outcome)
-        del outcome
 
 
 def _from_the_method(trace: TracebackType | None) -> TracebackType | None:

@@ -106,7 +106,7 @@ _replaying: Final = ContextVar("penstock_replaying", default=False)
 
 @contextmanager
 def _marking() -> Iterator[None]:
-    token = _replaying.set(True)  # noqa: FBT003 - it takes no keywords
+    token = _replaying.set(True)
     try:
         yield
     finally:

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import Actor, ActorStopped, ActorSystem, Cancelled, CancelToken, DeadlineExceeded, Mailbox, MailboxFull, ref, tell
+from penstock.actors.cell._letter import Letter
+from penstock.actors.cell._mailbox import Queue
 from penstock.testing import run
 from tests.actors.kit import Slow, ended, now, outcome, rest, started, stopped
 
@@ -90,21 +92,23 @@ async def test_a_sender_that_is_cancelled_while_it_waits_sends_nothing_and_takes
     assert system.dead_letters.count == 0
 
 
-async def test_a_sender_that_is_cancelled_with_room_in_its_hand_gives_it_to_the_next(system):
-    actor, first = await busy(system, size=1)
-    tasks = [await started(tell(actor).note(number)) for number in (1, 2)]
-    first.add_done_callback(lambda _: tasks[0].cancel())  # in the very turn in which room is given to it
-    await first
-    await ended(tasks[0])
-    await tasks[1]
-    await rest()
-    log = seen(system)
-    assert log[-1] == 2
-    assert (1 in log) is (not tasks[0].cancelled())
-    for number in range(5):  # and nothing is reserved for ever
-        await tell(actor).note(number)
-    await rest()
-    assert system.info("slow").mailbox == 0
+@pytest.mark.parametrize("how", ["cancelled", "given up"])
+async def test_a_sender_that_leaves_with_room_in_its_hand_gives_it_to_the_next(how):
+    queue = Queue(Mailbox(1))
+    letter = Letter(None, "x", (), {}, "tell")
+    queue.letters.append(letter)
+    reply = asyncio.get_running_loop().create_future()
+    waiting = [await started(queue.room(reply)), await started(queue.room())]
+    assert queue.take() is letter
+    assert queue.reserved == 1
+    if how == "cancelled":
+        waiting[0].cancel()
+    else:
+        reply.set_exception(Cancelled("no longer wanted"))
+        waiting[0].cancel()
+    await ended(waiting[0])
+    assert await waiting[1] is None
+    assert (queue.reserved, list(queue.letters)) == (0, [])
 
 
 async def test_reject_raises_at_once_and_says_what_to_do(system):

@@ -73,6 +73,8 @@ class Counter(penstock.Actor):
             await channel.reject("not today")
             return
         await channel.accept({"welcome": channel.payload})
+        if channel.payload == "deaf":
+            await asyncio.Event().wait()
         async for message in channel:
             if message == "bye":
                 await channel.close("you said bye")

@@ -100,18 +100,20 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 
 
 @pytest.fixture
-def piped(places: dict[str, str], server: dict[str, Any]) -> Callable[..., Done]:
-    """Run a command in a process of its own, with something on its standard input."""
+def piped(cli: Callable[..., Done], tmp_path: Path) -> Iterator[Callable[..., Done]]:
+    """Run a command here, with a file as its standard input."""
+    before = os.dup(0)
 
-    def run(*arguments: object, stdin: str = "", program: str = "") -> Done:
-        words = [sys.executable, "-m", "penstock", *map(str, arguments)]
-        environment = {**os.environ, **places}
-        done = subprocess.run(
-            words, input=stdin, capture_output=True, text=True, timeout=SECONDS_MAX, check=False, env=environment, cwd=FOLDER
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+    def run(*arguments: object, stdin: str = "") -> Done:
+        given = tmp_path / "stdin"
+        given.write_text(stdin)
+        with given.open() as file:
+            os.dup2(file.fileno(), 0)
+        return cli(*arguments)
 
-    return run
+    yield run
+    os.dup2(before, 0)
+    os.close(before)
 
 
 class Followed:

@@ -93,11 +93,13 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, peer: Peer, str
     method = _method(cell, name)
     method = method._replace(target=stream.opened.target)
     if method.kind:
+        work, guard = _beside(cell, name)
 
         def run(*args: Any, **kwargs: Any) -> Any:  # whose method it is is seen when it begins: a restart may lie between
+            work.begins(args, kwargs)
             return getattr(cell.actor, name)(*args, **kwargs)
 
-        dispatcher.begin(peer, stream, method, run, (_guard(cell, name),))
+        dispatcher.begin(peer, stream, method, run, (guard,))
         return
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
@@ -116,28 +118,32 @@ def _method(cell: Cell, name: str) -> Method:
     return method
 
 
-def _guard(cell: Cell, name: str) -> Interceptor:
-    """Make what goes around a call that runs beside the mailbox: it ends with the actor."""
+def _beside(cell: Cell, name: str) -> tuple[Beside, Interceptor]:
+    """Make what goes around one call that runs beside the mailbox: it ends with the actor."""
+    work = Beside(cell, name)
 
     def guard(call: CallInfo) -> Beside:
-        work = Beside(cell, name)
         work.statistics = call.sink.statistics if call.sink is not None else None
         work.peer = call.peer.remote if call.peer is not None else ""
         return work
 
-    return guard
+    return work, guard
 
 
 def _stream(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
+    work, guard = _beside(cell, "stream")
+
     def handler(type: str, payload: msgspec.Raw) -> AsyncIterator[Any]:
         method = _method(cell, type)
         if method.kind != 2:  # noqa: PLR2004 - the kind of server streaming
             raise Unimplemented(f"{cell.address}: {type!r} is no stream that can be asked for by name", started=False)
         args, kwargs = method.arguments.decode(MSGPACK, arguments_in(method, bytes(payload)))
+        work.name = type
+        work.begins(args, kwargs)
         items: AsyncIterator[Any] = getattr(cell.actor, type)(*args, **kwargs)
         return items
 
-    return handler, (_guard(cell, "stream"),)
+    return handler, (guard,)
 
 
 def _port(cell: Cell) -> tuple[Any, tuple[Any, ...]]:

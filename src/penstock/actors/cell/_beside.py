@@ -33,13 +33,14 @@ class Beside(AbstractAsyncContextManager[None]):
     `tell_end` is called with the reason when the actor ends it: its consumer is told at once, whatever the work does.
     """
 
-    __slots__ = ("_tell_end", "_why", "cell", "is_channel", "letter", "name", "number", "peer", "statistics", "task")
+    __slots__ = ("_tell_end", "_told", "_why", "cell", "is_channel", "letter", "name", "number", "peer", "statistics", "task")
 
     def __init__(
         self, cell: Cell, name: str, tell_end: Callable[[StatusError], None] | None = None, *, is_channel: bool = False
     ) -> None:
         self.cell = cell
         self._tell_end = tell_end
+        self._told = False
         self._why: StatusError | None = None
         self.name = name
         self.letter = Letter(cell, name, (), {}, "system")
@@ -87,20 +88,23 @@ class Beside(AbstractAsyncContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cell.work.discard(self)
-        if self._why is not None and isinstance(error, asyncio.CancelledError):
+        ended_here = self._why is not None and isinstance(error, asyncio.CancelledError)
+        self._record_end(self._why if ended_here else error)
+        if self._why is not None and ended_here:
             if self.task is not None:
                 self.task.uncancel()
             raise self._why.again() from None
 
-    def record_start(self, args: tuple[Any, ...], kwargs: Any) -> None:
-        """Tell the tap."""
+    def begins(self, args: tuple[Any, ...], kwargs: Any) -> None:
+        """A streaming method is called now: tell the tap, and tell it of the end."""
+        self._told = self.cell.system.tap is not None
         self.cell.record("stream_started", stream=self.number, type=self.name, args=args, kwargs=kwargs)
 
-    def record_end(self, error: BaseException | None) -> None:
-        """Tell the tap."""
-        if self.cell.system.tap is not None:
+    def _record_end(self, error: BaseException | None) -> None:
+        if self._told:
             outcome, text = outcome_of(error)
-            self.cell.record("stream_ended", stream=self.number, outcome=outcome, text=text)
+            items = self.statistics().sent if self.statistics is not None else 0
+            self.cell.record("stream_ended", stream=self.number, items=items, outcome=outcome, text=text)
 
     def __repr__(self) -> str:
         return f"<Beside {self.cell.address} {self.name} {'done' if self.task is None or self.task.done() else 'running'}>"

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from penstock.cli._node._channel import _converse
+
 pytestmark = pytest.mark.processes
 
 
@@ -46,7 +48,15 @@ def test_exit_and_close_close_it_with_a_reason(piped, cli):
     assert piped("channel", "open", "counter", stdin="close enough of it\nsend 1\n").out == ""
     last = cli("events", "counter", "--type", "channel_closed", "--json").values[-1]
     assert (last["data"]["outcome"], last["data"]["reason"]) == ("closed", "enough of it")
-    assert piped("channel", "open", "counter", stdin="exit\nsend 1\n").code == 0
+    done = piped("channel", "open", "counter", stdin="send 1\nexit\nsend 2\n")
+    assert (done.code, done.values) == (0, [{"echo": 1}])
+
+
+def test_after_the_last_command_silence_is_borne_only_for_a_while(piped, monkeypatch):
+    monkeypatch.setattr(_converse, "SILENCE_S", 0.05)
+    done = piped("channel", "open", "counter", "-m", '"deaf"', stdin="send 1\n")
+    assert (done.code, done.out) == (0, "")
+    assert "nothing came for 0.05 s" in done.err
 
 
 def test_what_is_opened_and_sent_can_come_from_files(piped, tmp_path):
@@ -61,11 +71,19 @@ def test_what_is_opened_and_sent_can_come_from_files(piped, tmp_path):
 
 
 def test_a_command_that_is_none_is_told_and_the_channel_goes_on(piped):
-    done = piped("channel", "open", "counter", stdin="sned 1\nsend\nhelp\nsend 1\n")
-    assert done.values == [{"echo": 1}]
+    done = piped("channel", "open", "counter", stdin='sned 1\nsend\nhelp\nsend 1\n{"a": 1}\n')
+    assert (done.code, done.values) == (2, [{"echo": 1}])
     assert "there is no 'sned'; did you mean 'send'?" in done.err
     assert "send what?" in done.err
-    assert "close the channel, with a reason" in done.err
+    assert "close the channel at once, with a reason" in done.err
+    assert 'did you mean: send {"a": 1}' in done.err
+
+
+@pytest.mark.parametrize("broken", ['{"a": b}', "[1,", '"half'])
+def test_what_begins_like_json_and_is_none_is_not_sent(piped, broken):
+    done = piped("channel", "open", "counter", stdin=f"send {broken}\nsend all {broken}\n")
+    assert (done.code, done.values) == (2, [{"echo": f"all {broken}"}])
+    assert "what is to be sent is no JSON: " in done.err
 
 
 def test_a_file_without_end_is_refused(cli):

@@ -99,7 +99,7 @@ def test_commands_are_completed(terminal):
     terminal.type("\t")
     terminal.until("help")
     terminal.type("\r")
-    terminal.until("close the channel, with a reason")
+    terminal.until("close the channel at once, with a reason")
 
 
 def test_what_was_typed_before_is_remembered(terminal):
@@ -118,11 +118,31 @@ def test_a_mistake_is_told_and_the_prompt_goes_on(terminal):
     terminal.until('← {"echo": 1}')
 
 
-@pytest.mark.parametrize(("keys", "code"), [("\x04", 0), ("exit\r", 0), ("\x03", 130)])
-def test_it_is_left_by_ctrl_d_exit_and_ctrl_c(terminal, keys, code):
+@pytest.mark.parametrize("keys", ["\x04", "exit\r"])
+def test_it_is_left_by_ctrl_d_and_exit(terminal, keys):
     terminal.until("counter>")
     terminal.type(keys)
-    assert terminal.wait() == code
+    assert terminal.wait() == 0
+
+
+def test_ctrl_c_forgets_the_line_and_on_an_empty_one_says_how_to_leave(terminal):
+    terminal.until("counter>")
+    terminal.type('send {"half": ')
+    terminal.until('"half":')
+    terminal.type("\x03")
+    terminal.until("counter>")
+    terminal.type("\x03")
+    terminal.until("Ctrl-D or exit leaves")
+    terminal.type("send 1\r")
+    terminal.until('← {"echo": 1}')
+
+
+def test_what_begins_like_json_and_is_none_stays_in_the_history(terminal):
+    terminal.until("counter>")
+    terminal.type('send {"a": b}\r')
+    terminal.until("is no JSON: ")
+    terminal.type("\x1b[A\x7f\x7f1}\r")
+    terminal.until('← {"echo": {"a": 1}}')
 
 
 def test_the_terminal_is_as_it_was(terminal):
