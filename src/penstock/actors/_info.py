@@ -24,7 +24,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
-    """How an actor stands. `mailbox` messages wait of at most `mailbox_size`; `streams` are beside the mailbox."""
+    """How an actor stands. `mailbox` messages wait of at most `mailbox_size`; `streams` are beside the mailbox.
+
+    handling: the type of the message that is being handled, "" for none.
+    """
 
     address: str
     id: str
@@ -39,6 +42,7 @@ class ActorInfo(msgspec.Struct, frozen=True):
     messages: int
     uptime_s: float
     error: str
+    handling: str = ""
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
@@ -98,6 +102,7 @@ def info_of(cell: Cell, now_s: float) -> ActorInfo:
         cell.handled,
         now_s - cell.started_s if cell.started_s else 0.0,
         cell.error,
+        "" if cell.current is None else cell.current.type,
     )
 
 

@@ -19,6 +19,7 @@ Exit codes:
     1   something else went wrong
     2   the command cannot be run as it was given
     3   verify or replay found a difference
+    4   replay could not compare every message
    65   cancelled               73   failed precondition
    66   unknown                 74   aborted
    67   invalid argument        75   out of range

@@ -30,6 +30,8 @@ FAILED: Final = 1
 USAGE: Final = 2
 #: What was compared is not the same: a history and its hashes, a replay and what was recorded.
 DIFFERS: Final = 3
+#: A replay could not compare everything, and what it compared is the same.
+INCOMPLETE: Final = 4
 #: A call that ended with a status: 64 + its code, so 65 (cancelled) to 80 (unauthenticated).
 STATUS: Final = 64
 #: Ended by a signal: 128 + its number, as in every shell. 130 is Ctrl-C, 141 a closed pipe, 143 SIGTERM.

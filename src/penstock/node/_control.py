@@ -14,7 +14,7 @@ from penstock.codec import MSGPACK, UNENCODABLE
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable, Unimplemented
 from penstock.history import History, HistoryEvent, Replay, replay
 from penstock.node import _views as views
-from penstock.node._events import events_of
+from penstock.node._events import events_of, handling_since
 from penstock.node._finding import EVERY, find, find_recorded
 from penstock.node._sayings import method_of, payload_of, refuse_stream
 from penstock.rpc import describe, unknown
@@ -28,6 +28,8 @@ PLAIN: Final = "message"
 EXAMPLE: Final = '{"action": "NAME", "params": …}'
 #: Questions that every actor answers, which tell nothing about one.
 _EVERYBODY_HAS: Final = ("ping", "accepts", "describe")
+#: What else can be sent to an actor that has one of these.
+_TAKES: Final = {"channels": {"on_channel", "on_channel_open", "on_channel_message"}, "messages": {"receive"}}
 #: Streams and channels in one snapshot: a screen shows no more.
 STREAMS_MAX: Final = 200
 #: How much is shown of a value that cannot travel.
@@ -113,7 +115,25 @@ class Control:
         info = find(self._node, actor)
         cell = self._node.cell(info.address)
         methods = [method for method in describe(cell.service).methods if method.name not in _EVERYBODY_HAS]
-        return views.Inspection(info, methods, list(cell.ports or ()), _travelling(self._node.state(info.address)))
+        return views.Inspection(
+            info=info,
+            doing=await self._doing(info),
+            takes=[what for what, hooks in _TAKES.items() if hooks & cell.hooks],
+            methods=methods,
+            ports=list(cell.ports or ()),
+            state=_travelling(self._node.state(info.address)),
+        )
+
+    async def doing(self, actor: str) -> views.Doing | None:
+        """Return what an actor is busy with, None when it waits for messages."""
+        return await self._doing(find(self._node, actor))
+
+    async def _doing(self, info: ActorInfo) -> views.Doing | None:
+        if not info.handling:
+            return None
+        history = self._node.history
+        begun = None if history is None else await handling_since(history, info)
+        return views.Doing(info.handling, None if begun is None else max(0.0, time.time() - begun))
 
     async def status(self) -> views.NodeView:
         """Return how the node stands."""

@@ -7,13 +7,27 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
 
-from penstock.errors import Unavailable, WouldBlock
+from penstock.actors import ActorInfo
+from penstock.errors import PenstockError, Unavailable, WouldBlock
 from penstock.history import EVENTS_MAX, History, HistoryEvent
 from penstock.node._views import EventQuery
 from penstock.streams import Source
 
 #: Events that are asked of the history at a time.
 PAGE_EVENTS: Final = 500
+#: How long the history is looked through for the message that an actor is handling; a longer search is given up.
+LOOK_S: Final = 1.0
+
+
+async def handling_since(history: History, info: ActorInfo) -> float | None:
+    """Return when an actor began with the message that it is handling, in seconds since 1970; None when that is not known."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            found = await history.events(info.address, kinds=["message"], limit=1, last=True)
+    except (TimeoutError, PenstockError):
+        return None
+    is_it = found and (found[0].data["n"], found[0].data["type"]) == (info.messages, info.handling)
+    return found[0].time if is_it else None
 
 
 async def events_of(

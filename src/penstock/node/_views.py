@@ -35,10 +35,22 @@ class Prepared(msgspec.Struct, frozen=True):
     is_port: bool = False
 
 
+class Doing(msgspec.Struct, frozen=True):
+    """What an actor is busy with, and since when, where the history knows it."""
+
+    handling: str
+    since_s: float | None
+
+
 class Inspection(msgspec.Struct, frozen=True):
-    """Everything about one actor; values of its `state` that cannot travel are their repr."""
+    """Everything about one actor; values of its `state` that cannot travel are their repr.
+
+    takes: what it takes besides calls of its methods: "channels", "messages" (it has a ``receive``).
+    """
 
     info: ActorInfo
+    doing: Doing | None
+    takes: list[str]
     methods: list[MethodDescription]
     ports: list[str]
     state: dict[str, Any]

@@ -19,8 +19,8 @@ from penstock.cli import _stdio as stdio
 from penstock.cli._node import _shown as lines
 from penstock.cli._node._client import Where, as_json, reached, show
 from penstock.cli._node._place import history_path
-from penstock.cli._node._shown import fitted, value
-from penstock.cli._run import DIFFERS, OK, Unusable, one_line, tell
+from penstock.cli._node._shown import counted, value
+from penstock.cli._run import DIFFERS, INCOMPLETE, OK, Unusable, one_line, tell
 from penstock.errors import Unavailable
 from penstock.history import verify_file
 
@@ -148,22 +148,37 @@ async def replay(where: Where, actor: str) -> int:
     else:
         for line in _replayed(found):
             print(line)
-    return DIFFERS if found["divergence"] else OK
+    if found["divergence"]:
+        return DIFFERS
+    return OK if found["compared"] >= found["recorded"] else INCOMPLETE
 
 
 def _replayed(found: Mapping[str, Any]) -> Iterator[str]:
-    """Say what a replay found."""
-    name, divergence = one_line(found["actor"]), found["divergence"]
+    """Say what a replay compared, what it did not, and why."""
+    divergence = found["divergence"]
+    yield f"{one_line(found['actor'])}: {_compared(found)}, since event {found['since']}, where it was last spawned"
     if divergence:
-        yield f"{name}: divergence at event {divergence['offset']}"
-        yield f"  recorded {value(divergence['expected'])}"
-        yield f"  replayed {value(divergence['got'])}"
-    else:
-        yield f"{name}: {found['events']} messages replayed, all came out as recorded"
-    if found["stopped"]:
-        yield f"  it ended there: {one_line(found['stopped'])}"
+        yield f"  the first difference is at event {divergence['offset']}"
+        yield f"    recorded {value(divergence['expected'])}"
+        yield f"    replayed {value(divergence['got'])}"
+    elif found["stopped"]:
+        yield f"  it could not go on: {one_line(found['stopped'])}"
+    elif found["compared"] < found["recorded"]:
+        yield "  of the others no outcome is recorded: they are being handled, or were when the node ended"
     if found["left_out"]:
-        yield "  not replayed: " + ", ".join(f"{count} {one_line(what)}" for what, count in found["left_out"].items())
+        yield "  not replayed: " + ", ".join(counted(count, one_line(what)) for what, count in found["left_out"].items())
+
+
+def _compared(found: Mapping[str, Any]) -> str:
+    recorded, compared = found["recorded"], found["compared"]
+    if not recorded:
+        return "no message to compare"
+    if found["divergence"]:
+        return f"{compared} of {counted(recorded, 'messages')} compared"
+    if compared >= recorded:
+        return f"{counted(recorded, 'messages')} replayed, {'all' if recorded > 1 else 'it'} came out as recorded"
+    so_far = ", as recorded so far" if compared else ""
+    return f"{compared} of {counted(recorded, 'messages')} compared{so_far}"
 
 
 async def verify(where: Where, file: str | None) -> int:

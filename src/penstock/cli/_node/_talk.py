@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from penstock.cli import _stdio as stdio
 from penstock.cli._node._client import Node, Where, reached, show
+from penstock.cli._node._shown import doing
 from penstock.cli._run import OK, Unusable, one_line
-from penstock.errors import InvalidArgument, PenstockError
+from penstock.errors import ConnectionLost, DeadlineExceeded, InvalidArgument, PenstockError, Unavailable
 
 #: Items that are written at a time, at most.
 BATCH_ITEMS: Final = 256
+#: How long the node may take to say what an actor is doing.
+DOING_TIMEOUT_S: Final = 2.0
 #: How many actors one `subscribe -` follows.
 FOLLOWED_MAX: Final = 100
 
@@ -38,7 +43,8 @@ async def send(where: Where, actor: str, text: str) -> int:
     said = await read_message(text)
     async with reached(where) as node:
         letter = await _prepared(node, actor, said)
-        await node.peer.tell(letter.address, letter.type, letter.payload)
+        with _noting(letter):
+            await node.peer.tell(letter.address, letter.type, letter.payload)
     if where.as_json:
         show({"sent": {"to": letter.address, "id": letter.id, "type": letter.type}}, where)
     else:
@@ -51,9 +57,37 @@ async def ask(where: Where, actor: str, text: str, timeout_s: float) -> int:
     said = await read_message(text)
     async with reached(where) as node:
         letter = await _prepared(node, actor, said)
-        answer = await node.peer.ask(letter.address, letter.type, letter.payload, timeout=timeout_s)
+        with _noting(letter):
+            try:
+                answer = await node.peer.ask(letter.address, letter.type, letter.payload, timeout=timeout_s)
+            except DeadlineExceeded as error:
+                await _note_who_is_busy(node, letter, error)
+                raise
     show(answer, where)
     return OK
+
+
+@contextmanager
+def _noting(letter: _Letter) -> Iterator[None]:
+    """Add to an error that leaves it open what it means for the message."""
+    try:
+        yield
+    except (ConnectionLost, DeadlineExceeded, Unavailable) as error:
+        whom = one_line(letter.address)
+        if not error.started:
+            error.add_note(f"{whom} has not begun with it: it can be sent again")
+        elif isinstance(error, ConnectionLost):
+            error.add_note(f"{whom} may have handled it, or not: that is not known")
+        elif isinstance(error, DeadlineExceeded):
+            error.add_note(f"{whom} may still handle it")
+        raise
+
+
+async def _note_who_is_busy(node: Node, letter: _Letter, error: DeadlineExceeded) -> None:
+    """Add what the actor does instead, when the node says it at once."""
+    with suppress(PenstockError):
+        found = await node.ask("doing", letter.address, timeout_s=DOING_TIMEOUT_S)
+        error.add_note(f"it is busy with {doing(found)}" if found else "give it more time with --timeout")
 
 
 class _Letter(NamedTuple):

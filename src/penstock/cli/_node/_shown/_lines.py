@@ -52,22 +52,27 @@ _CHANNEL_SHOWN: Final = 6
 _WORD_WIDTH: Final = 9
 
 
-def log_line(event: Event, *, named: bool = False) -> str:
-    """Return an event as a line of a log; `named` says whose it is."""
+def log_line(event: Event, *, named: bool = False, width: int | None = None) -> str:
+    """Return an event as a line of a log; `named` says whose it is.
+
+    In a `width`, what goes over a channel is cut, everything else goes on in further lines.
+    """
     kind, data = event["kind"], event["data"]
     word, text = _WORDS.get(kind, _any)(kind, data if isinstance(data, dict) else {"data": data})
     whose = f"{click.style(one_line(event['actor']), bold=True)}  " if named else ""
     colour = _COLOURS.get(word, _COLOURS.get(kind))
-    return f"{click.style(clock(event['time']), dim=True)}  {whose}{click.style(f'{word:{_WORD_WIDTH}}', fg=colour)} {text}"
+    head = f"{click.style(clock(event['time']), dim=True)}  {whose}{click.style(f'{word:{_WORD_WIDTH}}', fg=colour)} "
+    return beside(head, text, width, wrapped=not kind.startswith("channel_"))
 
 
-def compact_line(event: Event, *, named: bool = False) -> str:
-    """Return an event as one line: number, time, kind, data."""
+def compact_line(event: Event, *, named: bool = False, width: int | None = None) -> str:
+    """Return an event as one line: number, time, kind, data; cut to `width`."""
     whose = f"{click.style(one_line(event['actor']), bold=True)}  " if named else ""
     kind = click.style(f"{one_line(event['kind']):16}", fg=_COLOURS.get(event["kind"], "cyan"))
     data = event["data"]
     parts = [f"{one_line(str(key))}={value(held)}" for key, held in data.items()] if isinstance(data, dict) else [value(data)]
-    return f"{event['offset']:>6}  {click.style(clock(event['time']), dim=True)}  {whose}{kind} {' '.join(parts)}"
+    head = f"{event['offset']:>6}  {click.style(clock(event['time']), dim=True)}  {whose}{kind} "
+    return beside(head, " ".join(parts), width, wrapped=False)
 
 
 def pretty_lines(event: Event, *, named: bool = False) -> str:
@@ -80,7 +85,13 @@ def pretty_lines(event: Event, *, named: bool = False) -> str:
     return "\n".join([f"{head}  {click.style(event['hash'][:12], dim=True)}", *body])
 
 
-CSV_HEAD: Final = ("offset", "time", "actor", "kind", "data", "hash")
+CSV_HEAD: Final = ("offset", "time", "at", "actor", "kind", "data", "hash")
+
+
+def json_event(event: Event) -> str:
+    """Return an event as a line of JSON; "at" is its time as people write it."""
+    offset, time, *rest = event.items()
+    return as_json(dict([offset, time, ("at", iso(event["time"])), *rest]))
 
 
 def csv_line(cells: tuple[Any, ...]) -> str:
@@ -93,7 +104,7 @@ def csv_line(cells: tuple[Any, ...]) -> str:
 def csv_event(event: Event) -> str:
     """Return an event as a line of CSV; its data are JSON."""
     data = json.dumps(event["data"], ensure_ascii=False)
-    return csv_line((event["offset"], event["time"], event["actor"], event["kind"], data, event["hash"]))
+    return csv_line((event["offset"], event["time"], iso(event["time"]), event["actor"], event["kind"], data, event["hash"]))
 
 
 # ── what the line of a kind says ──────────────────────────────────────────────────────────────────────────────────────
@@ -132,7 +143,7 @@ def _undelivered(kind: str, data: Mapping[str, Any]) -> tuple[str, str]:
 
 def _channel(sign: str, what: Callable[[Mapping[str, Any]], str]) -> Callable[[str, Mapping[str, Any]], tuple[str, str]]:
     def line(_kind: str, data: Mapping[str, Any]) -> tuple[str, str]:
-        return "channel", f"{one_line(str(data.get('channel', '')))[-_CHANNEL_SHOWN:]} {sign} {what(data)}".rstrip()
+        return "channel", f"{one_line(str(data.get('channel', '')))[:_CHANNEL_SHOWN]} {sign} {what(data)}".rstrip()
 
     return line
 

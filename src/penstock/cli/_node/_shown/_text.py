@@ -7,7 +7,8 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -31,17 +32,34 @@ _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 _WIDTH_MIN: Final = 40
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write rows under their heads; columns that hold only numbers are set to the right."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None, least: Sequence[str] = ()) -> str:
+    """Write rows under their heads; columns that hold only numbers are set to the right.
+
+    With a `width`, columns are left out until the rest fits, in the order of `least`; what is still too long is cut.
+    """
     texts = [[one_line(str(cell)) for cell in row] for row in rows]
     widths = [max(len(head), *(len(row[at]) for row in texts)) if texts else len(head) for at, head in enumerate(heads)]
     right = [bool(texts) and all(_is_number(row[at]) for row in texts) for at in range(len(heads))]
-    lines = [click.style(_line(heads, widths, right), bold=True)]
-    lines += [_coloured(_line(row, widths, right), row) for row in texts]
-    return "\n".join(lines)
+    kept = _fitting(heads, widths, width, least)
+
+    def line(cells: Sequence[str]) -> str:
+        text = _line(*([each[at] for at in kept] for each in (cells, widths, right)))
+        return text if width is None else cut(text, width)
+
+    return "\n".join([click.style(line(heads), bold=True), *(_coloured(line(row), row) for row in texts)])
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+def _fitting(heads: Sequence[str], widths: Sequence[int], width: int | None, least: Sequence[str]) -> list[int]:
+    """Return the columns that there is room for."""
+    kept = list(range(len(heads)))
+    for head in least:
+        if width is None or sum(widths[at] + 2 for at in kept) - 2 <= width:
+            break
+        kept.remove(heads.index(head))
+    return kept
+
+
+def _line(cells: Sequence[Any], widths: Sequence[Any], right: Sequence[Any]) -> str:
     set_cells = [cell.rjust(width) if at else cell.ljust(width) for cell, width, at in zip(cells, widths, right, strict=True)]
     return "  ".join(set_cells).rstrip()
 
@@ -68,8 +86,27 @@ def duration(seconds: float) -> str:
 
 
 def clock(time_s: float) -> str:
-    """Write a point in time as the time of day here, with milliseconds."""
-    return dt.datetime.fromtimestamp(time_s).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    """Write a point in time as the time of day here, with milliseconds; with its date when that is not today."""
+    moment = dt.datetime.fromtimestamp(time_s).astimezone()
+    today = moment.date() == dt.datetime.now().astimezone().date()
+    return moment.strftime("%H:%M:%S.%f" if today else "%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+def iso(time_s: float) -> str:
+    """Write a point in time as ISO 8601, in UTC."""
+    return dt.datetime.fromtimestamp(time_s, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def counted(count: int, what: str) -> str:
+    """Write how many there are; `what` is a plural whose first word ends with s."""
+    first, _, rest = what.partition(" ")
+    return f"{count:,} {first.removesuffix('s') if count == 1 else first}{' ' * bool(rest)}{rest}"
+
+
+def doing(found: Mapping[str, Any]) -> str:
+    """Write what an actor is busy with."""
+    since = "" if found["since_s"] is None else f" since {duration(found['since_s'])}"
+    return f"{one_line(found['handling'])}{since}"
 
 
 def value(found: Any) -> str:
@@ -79,9 +116,23 @@ def value(found: Any) -> str:
     return one_line(json.dumps(msgspec.to_builtins(found, str_keys=True), ensure_ascii=False))
 
 
-def fitted(line: str) -> str:
-    """Cut a line to the terminal; what goes to a program is whole."""
-    if not sys.stdout.isatty():
-        return line
-    width = max(shutil.get_terminal_size().columns, _WIDTH_MIN)
-    return line if len(line) <= width else line[: width - 1] + "…"
+def room() -> int | None:
+    """Return how many columns the terminal has; None for what is no terminal: what goes to a program is whole."""
+    return max(shutil.get_terminal_size().columns, _WIDTH_MIN) if sys.stdout.isatty() else None
+
+
+def cut(text: str, width: int) -> str:
+    """Cut a text that is too long."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def beside(head: str, text: str, width: int | None, *, wrapped: bool) -> str:
+    """Put a text after its head, cut to `width`, or wrapped so that it hangs beside the head."""
+    if width is None:
+        return f"{head}{text}"
+    indent = len(click.unstyle(head))
+    left = max(width - indent, _WIDTH_MIN // 2)
+    if not wrapped:
+        return f"{head}{cut(text, left)}"
+    lines = textwrap.wrap(text, left, break_on_hyphens=False) or [""]
+    return head + f"\n{' ' * indent}".join(lines)
