@@ -26,7 +26,7 @@ CROWDED = {
 MANY_SIDED = {
     "Actor": 22,  # what it knows of itself, what it can do, the hooks
     "ActorSystem": 27,  # spawn, find, stop, reach others
-    "Cell": 27,
+    "Cell": 16,  # taking messages, and the one loop that runs them
     "Lane": 21,  # two ways to send, two ways to end a wait, and what happens to its stream
     "LaneWork": 24,  # the same from the other side
     "RemoteRef": 19,  # each verb of an actor, and what each message may carry

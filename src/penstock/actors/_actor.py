@@ -177,8 +177,10 @@ class Actor:
         return describe(self._cell.service).methods
 
     async def describe(self) -> ServiceDescription:
-        """Return its class as a schema."""
-        return describe(self._cell.service)
+        """Return its class as a schema, without the three questions that every actor answers."""
+        service = self._cell.service
+        own = {name: method for name, method in service.methods.items() if name not in _ASKED}
+        return describe(service._replace(methods=own))
 
     # ── hooks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 

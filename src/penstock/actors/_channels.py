@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from penstock.actors._local import ask
-from penstock.actors.cell import Beside, Cell, Letter, check_cycle, handling, sender_here
+from penstock.actors.cell import Beside, Cell, Letter, ask, check_cycle, handling, sender_here
 from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, accept_channel, local_channel
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import WireStream
@@ -52,7 +52,7 @@ def adopt(channel: Channel[Any]) -> None:
     if letter is not None:
         cell = letter.cell
         if cell.system.tap is not None:
-            channel.observe(cell.observe)
+            channel.observe(partial(cell.system.tap.record, cell.address))
         if cell.channels is None:
             cell.channels = WeakSet()
         cell.channels.add(channel)
@@ -63,7 +63,7 @@ def handle(cell: Cell, channel: Channel[Any], remote: str = "") -> None:
     work = Beside(cell, "on_channel", channel.fail, is_channel=True)
     work.statistics, work.peer = channel.statistics, remote
     if cell.system.tap is not None:
-        channel.observe(cell.observe)
+        channel.observe(partial(cell.system.tap.record, cell.address))
     work.start(_handle(work, cell, channel))
 
 
@@ -80,13 +80,14 @@ async def _handle(work: Beside, cell: Cell, channel: Channel[Any]) -> None:
         channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
     except asyncio.CancelledError:
         channel.fail(ActorStopped(f"{cell.address}: the handler of this channel was cancelled"))
-    except ActorStopped as error:
-        channel.fail(error)
     except StatusError as error:
         channel.fail(error)
     except Exception as error:
         log.exception("%s: on_channel failed; its channel is over, the actor goes on", cell.address)
         channel.fail(error)
+    except BaseException as error:
+        channel.fail(ActorStopped(f"{cell.address}: the handler of this channel was stopped by {type(error).__name__}"))
+        raise
     else:
         if channel.state == "opening":
             await channel.reject(f"{cell.address} neither accepted nor rejected the channel")
@@ -123,7 +124,7 @@ async def _by_callbacks(cell: Cell, channel: Channel[Any]) -> None:
 
 async def _callback(cell: Cell, name: str, *args: Any) -> Any:
     if name in cell.hooks:
-        return await ask(Letter(cell, name, args, {}, "system"), None)
+        return await ask(Letter(cell, name, args, {}, "system"))
     return None
 
 

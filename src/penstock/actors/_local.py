@@ -12,19 +12,24 @@ from collections.abc import AsyncIterable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 
+from penstock.actors._channels import open_local
 from penstock.actors.cell import (
     TAKEN,
     Beside,
     Cell,
     Letter,
     Waiting,
+    ask,
     check_cycle,
     check_read,
     handle_now,
     handling,
+    letter_for,
+    port_of,
     sender_here,
+    stop,
 )
-from penstock.errors import Cancelled, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
+from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
 from penstock.rpc import (
     ASK_TIMEOUT_S,
     NO_DEADLINE_S,
@@ -32,7 +37,6 @@ from penstock.rpc import (
     ActorRef,
     AskOptions,
     Caller,
-    CallInfo,
     CallOptions,
     ChannelOptions,
     Method,
@@ -77,13 +81,13 @@ class LocalRef(ActorRef):
         return self.cell.id
 
     async def tell(self, type: str, payload: Any = None) -> None:
-        letter = self.cell.letter_for(type, payload, "tell")
+        letter = letter_for(self.cell, type, payload, "tell")
         if not self.cell.post(letter):
             await self.cell.post_when_room(letter)
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
         cell, cancel = self.cell, options.get("cancel")
-        letter = cell.letter_for(type, payload, "ask")
+        letter = letter_for(cell, type, payload, "ask")
         if cancel is not None:
             cancel.check()
         if letter.name in cell.instant and cell.is_idle():
@@ -110,13 +114,13 @@ class LocalRef(ActorRef):
         return LocalStream(self.cell, method, args, kwargs, options)
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        return await self.cell.system.open_channel_to(self.cell, payload, options)
+        return await open_local(self.cell, payload, options)
 
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        return self.cell.port(port).subscribe(**options)  # type: ignore[arg-type] # checked there
+        return port_of(self.cell, port).subscribe(**options)  # type: ignore[arg-type] # checked there
 
     async def stop(self) -> None:
-        await self.cell.stop()
+        await stop(self.cell)
 
     # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -181,18 +185,6 @@ async def give_turn(system: ActorSystem) -> None:
     """Let others run, after a message: before it, the next one would overtake it."""
     system.inline = 0
     await asyncio.sleep(0)
-
-
-async def ask(letter: Letter, deadline: float | None) -> Any:
-    """Ask by the mailbox; the message waits for an answer until `deadline`, a time of the loop's clock."""
-    loop = asyncio.get_running_loop()
-    letter.cause = handling.get()
-    letter.reply = loop.create_future()
-    if deadline is not None:
-        letter.info = CallInfo(
-            f"{letter.cell.address}/{letter.name}", "unary", "callee", metadata={}, deadline=deadline, peer=None
-        )
-    return await letter.cell.ask(letter, deadline)
 
 
 def caller_here() -> Caller:
@@ -344,6 +336,9 @@ async def _produce(work: Beside, sink: PipeSink[Any], method: Method, args: tupl
         sink.fail(Cancelled(f"{cell.address}/{method.name}: the stream was cancelled"))
     except Exception as error:  # noqa: BLE001 - what the method raises is the outcome of its stream
         sink.fail(error.with_traceback(_from_the_method(error.__traceback__)))
+    except BaseException as error:
+        sink.fail(Aborted(f"{cell.address}/{method.name} was stopped by {type(error).__name__} before its end"))
+        raise
     else:
         sink.close()
 

@@ -13,18 +13,28 @@ from weakref import WeakSet
 
 from penstock.actors._actor import Actor
 from penstock.actors._bridges import Bridges
-from penstock.actors._channels import open_local
 from penstock.actors._info import ActorInfo, DeadLetter, DeadLetters, StreamInfo, info_of, streams_of
 from penstock.actors._local import LocalRef
 from penstock.actors._names import check_name, word_of
 from penstock.actors._registry import Registry
 from penstock.actors.arrivals import arrive
-from penstock.actors.cell import Cell, Letter, Mailbox, Supervision, Waiting, is_waited_for, profile_of, restart_asked, start
-from penstock.channel import Channel
+from penstock.actors.cell import (
+    Cell,
+    Letter,
+    Mailbox,
+    Supervision,
+    Waiting,
+    is_waited_for,
+    profile_of,
+    record_spawn,
+    restart_asked,
+    start,
+    stop,
+)
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap
 from penstock.protocol import WireStream
-from penstock.rpc import ActorRef, ActorStub, ChannelOptions, Dispatcher, Peer, Router, here, ref
+from penstock.rpc import ActorRef, ActorStub, Dispatcher, Peer, Router, here, ref
 
 A = TypeVar("A", bound=Actor)
 
@@ -108,7 +118,7 @@ class ActorSystem(Router):
         self.registry.add(cell)
         cell.ref = LocalRef(cell)
         try:
-            cell.record_spawn()
+            record_spawn(cell)
             await start(cell)
         except BaseException:
             if cell.state != "stopped":
@@ -219,7 +229,7 @@ class ActorSystem(Router):
         Cancelling it leaves them stopping.
         """
         self.closed = True
-        await asyncio.gather(*(cell.stop("the system closed") for cell in list(self.registry.top.values())))
+        await asyncio.gather(*(stop(cell, "the system closed") for cell in list(self.registry.top.values())))
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -244,10 +254,6 @@ class ActorSystem(Router):
     def seen_from_here(self, peer: Peer, address: str) -> str:
         """Return the address of an actor of a peer as it is found from here: with the prefix of its bridge, if it has one."""
         return self._bridges.seen_from_here(peer, address)
-
-    async def open_channel_to(self, cell: Cell, payload: Any, options: ChannelOptions) -> Channel[Any]:
-        """Open a channel to one of its actors."""
-        return await open_local(cell, payload, options)
 
     def arrive(self, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
         """Take what a peer opens to an actor; called by the session's side of a connection."""

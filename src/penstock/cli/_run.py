@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -142,6 +143,13 @@ def explain(error: Exception) -> str:
 def one_line(text: str) -> str:
     """Return text that a peer wrote so that it can neither break the line nor steer the terminal."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def harmless_json(text: str) -> str:
+    """Return JSON in which nothing steers a terminal: JSON itself escapes only what is below U+0020."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text)
 
 
 def tell(text: str) -> None:

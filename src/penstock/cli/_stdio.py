@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock.cli._run import this_task
+from penstock.cli._run import harmless_json, this_task
 from penstock.errors import InvalidArgument
 from penstock.protocol import Settings
 
@@ -160,6 +160,7 @@ class Output:
     def __init__(self, descriptor: int = STDOUT, *, pretty: bool = False) -> None:
         self._descriptor = descriptor
         self._pretty = pretty
+        self._terminal = is_terminal(descriptor)
         self._aside = Aside()
 
     async def write(self, values: Sequence[msgspec.Raw]) -> None:
@@ -168,6 +169,10 @@ class Output:
 
     def _text(self, values: Sequence[msgspec.Raw]) -> bytes:
         text = b"\n".join([*values, b""])
+        if self._terminal:
+            indent = 2 if self._pretty else -1
+            shown = [msgspec.json.format(bytes(value), indent=indent).decode(errors="replace") for value in values]
+            return b"\n".join([*(harmless_json(value).encode() for value in shown), b""])
         if self._pretty:
             return b"\n".join([*(msgspec.json.format(bytes(value), indent=2) for value in values), b""])
         if text.count(b"\n") != len(values):  # another implementation may indent what it sends

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from penstock.errors import DataLoss, FailedPrecondition, Unavailable
 from penstock.history._connect import UNREADABLE, connected, is_damage, refuse_file
 from penstock.history._file import HistoryFile, Retention, set_aside
-from penstock.history._read import Page, Query, read_last, read_page
+from penstock.history._read import Page, Query, read_last, read_page, read_unended
 
 if sys.platform != "win32":
     import fcntl
@@ -108,6 +108,10 @@ class Archive:
     async def last(self, wanted: Query, until: int | None, limit: int) -> Page:
         """Read from the end; see `read_last`."""
         return await self._read(lambda connection: read_last(connection, wanted, until, limit))
+
+    async def unended(self) -> tuple[list[str], int]:
+        """Find the actors that never ended; see `read_unended`."""
+        return await self._read(read_unended)
 
     async def _read(self, ask: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the file, in the thread that reads. Raises `Unavailable` when it is not open, `DataLoss` when it is damaged."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Iterable
 from os import PathLike
@@ -27,6 +28,8 @@ QUEUE_EVENTS: Final = 32_768
 #: The most that one call of `events` returns, in events and in bytes.
 EVENTS_MAX: Final = 10_000
 EVENTS_BYTES_MAX: Final = 256 * 1024 * 1024
+
+_log = logging.getLogger("penstock.history")
 
 _DAY_S: Final = 86_400.0
 
@@ -161,6 +164,18 @@ class History:
             if size > EVENTS_BYTES_MAX:
                 raise ResourceExhausted(f"{len(found)} events have {size} bytes (EVENTS_BYTES_MAX); ask for fewer at a time")
             since, until = (since, page.next) if last else (page.next, until)
+
+    async def unended(self) -> list[str]:
+        """Return the actors that were alive when the program that recorded them ended, as far as is in the file.
+
+        Safe to cancel. Raises `DataLoss` when the file cannot be read.
+        """
+        found, left = await self._archive.unended()
+        if left:
+            _log.info(
+                "%d actors were last heard of long ago in the history %s; whether they ended is not looked up", left, self.path
+            )
+        return found
 
     def stream(
         self,

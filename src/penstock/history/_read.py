@@ -16,6 +16,9 @@ from penstock.history._file import chain_of
 PAGE_BLOCKS: Final = 32
 #: How many bytes of events one page holds: it ends after the event that goes beyond.
 PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+#: How many blocks are read to find actors that never ended, the last ones first: half a second's work. An actor that has been
+#: silent for so long that its last block is not among them is left alone.
+LOOKED_BLOCKS: Final = 256
 
 
 class Query(NamedTuple):
@@ -76,6 +79,16 @@ SELECT first, hashes, events FROM blocks
 WHERE first >= coalesce((SELECT max(first) FROM blocks WHERE first <= :since), 0) AND first < :until
 AND ended >= :after AND begun <= :before
 """
+#: What can be recorded of an actor that has stopped.
+_AFTER_AN_END: Final = frozenset({"dead_letter", "dropped", "log", "channel_rejected", "channel_closed", "stream_ended"})
+#: Each actor with the last block that mentions it: a step in the index for each, however long the history is.
+_LAST_MENTIONS: Final = """
+WITH RECURSIVE each(actor) AS (
+  SELECT min(actor) FROM mentions
+  UNION ALL SELECT (SELECT min(actor) FROM mentions WHERE actor > each.actor) FROM each WHERE actor IS NOT NULL)
+SELECT actor, (SELECT max(first) FROM mentions WHERE mentions.actor = each.actor) FROM each WHERE actor IS NOT NULL
+"""
+_MENTION_BEFORE: Final = "SELECT max(first) FROM mentions WHERE actor = ? AND first < ?"
 _OF_ACTOR: Final = "AND first IN (SELECT first FROM mentions WHERE actor = :actor)"
 
 
@@ -128,6 +141,33 @@ def _last_page(blocks: Iterable[Stored], wanted: Query, span: range, limit: int)
         size += sum(length for _, length in here)
         place = block.first
     return Page(found[-limit:], span.start, end=True, size=size)
+
+
+def read_unended(connection: sqlite3.Connection) -> tuple[list[str], int]:
+    """Return the actors whose last life has no end, in the order of their last events, and how many were not looked at."""
+    found: list[tuple[int, str]] = []
+    with _snapshot(connection):
+        places = {actor: first for actor, first in connection.execute(_LAST_MENTIONS) if actor}
+        for _ in range(LOOKED_BLOCKS):
+            if not places:
+                break
+            first = max(places.values())
+            (text,) = connection.execute("SELECT events FROM blocks WHERE first = ?", (first,)).fetchone()
+            ends = _last_of_lives(text)
+            for actor in [actor for actor, place in places.items() if place == first]:
+                del places[actor]
+                if actor not in ends:  # only what may come after an end: that is before it
+                    earlier = connection.execute(_MENTION_BEFORE, (actor, first)).fetchone()[0]
+                    places |= {} if earlier is None else {actor: earlier}
+                elif ends[actor].kind != "stopped":
+                    found.append((ends[actor].offset, actor))
+    return [actor for _, actor in sorted(found)], len(places)
+
+
+def _last_of_lives(text: bytes) -> dict[str, Line]:
+    """Return the last event of each actor in a block that says whether it lives."""
+    lines = map(read_line, text.split(b"\n"))
+    return {line.actor: line for line in lines if line.kind not in _AFTER_AN_END}
 
 
 def since_within(since: int | None, base: int, following: int) -> int:

@@ -20,12 +20,14 @@ from penstock.node._control import Control
 from penstock.node._manifest import Manifest, read_manifest
 from penstock.protocol import Settings
 from penstock.rpc import Server, serve
-from penstock.transports import TLS
+from penstock.transports import TLS, socket_mode
 
 #: How long calls and channels may go on when a node closes.
 GRACE_S: Final = 5.0
 #: Who may open the socket of the control service: its owner.
-_SOCKET_UMASK: Final = 0o177
+_SOCKET_MODE: Final = 0o600
+#: How an actor ended that has no end in the history: by `kill -9`, or with the machine.
+_NEVER_STOPPED: Final = "the node ended without stopping it"
 
 
 class Node(ActorSystem):
@@ -109,6 +111,7 @@ class Node(ActorSystem):
                 await self._listen_to_owner(self.commands, self.socket)
             if self.history is not None:
                 await stack.enter_async_context(self.history)
+                await _end_the_dead(self.history)
             stack.push_async_callback(self.commands.aclose)
             stack.callback(control.ended.set)
             await super().__aenter__()
@@ -142,7 +145,7 @@ class Node(ActorSystem):
 
     async def _listen_to_owner(self, server: Server, path: str) -> None:
         """Listen at a socket that nobody but this user can open, from its first moment on."""
-        before = os.umask(_SOCKET_UMASK)
+        mode = socket_mode.set(_SOCKET_MODE)
         try:
             await server.listen(f"unix://{quote(path)}", None)
         except Unavailable as error:
@@ -150,11 +153,17 @@ class Node(ActorSystem):
                 raise Unavailable(f"a node runs at {path} already; stop it, or choose another socket") from error
             raise
         finally:
-            os.umask(before)
+            socket_mode.reset(mode)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed.is_set() else "draining" if self.draining else "up"
         return f"<Node {self.name} {state}, {', '.join(self.urls) or 'no listener'}>"
+
+
+async def _end_the_dead(history: History) -> None:
+    """Record an end for each actor that has none, before anything else is recorded of this life."""
+    for actor in await history.unended():
+        history.record(actor, "stopped", {"reason": _NEVER_STOPPED})
 
 
 def _mailbox(said: Manifest, base: Mailbox) -> Mailbox:

@@ -21,7 +21,7 @@ from penstock.transports._abc import (
 from penstock.transports._memory import MemoryTransport, memory_links
 from penstock.transports._tcp import TcpTransport
 from penstock.transports._tls import TLS
-from penstock.transports._unix import UnixTransport
+from penstock.transports._unix import UnixTransport, socket_mode
 from penstock.transports._url import scheme_of
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "listen",
     "memory_links",
     "register",
+    "socket_mode",
     "unregister",
 ]
 

@@ -10,6 +10,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from penstock.errors import InvalidArgument, Unavailable
@@ -24,6 +25,10 @@ QUEUE_FULL_RETRY_S = 0.01
 
 #: What fits into the system's address structure, on every system that has one.
 PATH_BYTES_MAX = 103
+
+
+#: The mode of the socket files that are made in this context; None leaves it to the umask of the process.
+socket_mode: ContextVar[int | None] = ContextVar("penstock_socket_mode", default=None)
 
 
 class UnixTransport(Transport):
@@ -55,6 +60,8 @@ class UnixTransport(Transport):
                 with directory_held(Path(path).parent):
                     _remove_if_dead(path, url)
                     made.bind(path)
+                    if (mode := socket_mode.get()) is not None:  # nobody can connect before it listens
+                        Path(path).chmod(mode)
             except BaseException:
                 made.close()
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -44,7 +45,36 @@ async def test_however_on_stop_ends_the_actor_is_stopped(system, tape, ends, lim
     assert now() <= limit
     assert tape == ["x"]
     assert nothing_left(system)
-    assert ("on_stop failed" in caplog.text) is (ends not in ("", "slow"))
+    assert ("the actor is stopped all the same" in caplog.text) is (ends not in ("", "slow"))
+
+
+async def test_a_handler_and_an_on_stop_that_will_not_end_are_left_behind_and_said(system, caplog):
+    class Deaf(Actor):
+        let_go = asyncio.Event()
+
+        async def work(self) -> None:
+            await self.swallow()
+            raise RuntimeError("nobody is to hear of this")
+
+        async def on_stop(self) -> None:
+            await self.swallow()
+
+        async def swallow(self) -> None:
+            while not self.let_go.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self.let_go.wait()
+
+    deaf = await system.spawn(Deaf, name="deaf")
+    asked, waits = await started(deaf.work()), await started(deaf.ping())
+    await system.aclose()
+    assert now() <= 5 + 3 * 1 + 2 * 5 + 0.1
+    for each in (asked, waits):
+        assert isinstance(await outcome(each), ActorStopped)
+    assert caplog.text.count("it is left behind") == 2
+    assert nothing_left(system)
+    Deaf.let_go.set()
+    await rest()
+    assert "crashed" not in caplog.text
 
 
 async def test_children_end_before_their_parents_the_youngest_first(system, tape):

@@ -70,7 +70,7 @@ def test_restart_resets_the_state(cli):
 
 def test_list_shows_a_line_for_each(cli):
     done = cli("list")
-    assert done.lines[0].split() == ["NAME", "ID", "STATE", "MAILBOX", "MESSAGES", "RESTARTS", "UPTIME", "ACTOR"]
+    assert done.lines[0].split() == ["NAME", "ID", "STATE", "BUSY", "MAILBOX", "MESSAGES", "RESTARTS", "UPTIME", "ACTOR"]
     assert [line.split()[0] for line in done.lines[1:]] == ["counter", "rooms/silent"]
     assert "\x1b" not in done.out
 

@@ -194,6 +194,7 @@ class Keeper(penstock.Actor):
     def __init__(self) -> None: self.n = 0
     async def add(self, k: int) -> int: self.n += k; return self.n
     async def now(self) -> int: return time.time_ns()
+    async def other(self) -> None: await self.system.ask("counter", "add", 0)
 """
 
 
@@ -211,7 +212,10 @@ def test_a_replay_that_comes_out_the_same_says_so(cli, keeper):
     for number in range(3):
         cli("request", keeper, json.dumps({"action": "add", "params": {"k": number}}))
     done = cli("replay", keeper)
-    assert (done.code, done.out) == (0, "keeper: 3 messages replayed, all came out as recorded\n")
+    assert (done.code, done.out) == (
+        0,
+        f"keeper: 3 messages replayed, all came out as recorded, since event {_spawned(cli)}, where it was last spawned\n",
+    )
     assert cli("state", keeper).json == {"n": 3}
 
 
@@ -220,9 +224,33 @@ def test_a_replay_says_where_the_first_difference_is(cli, keeper):
     done = cli("replay", keeper)
     assert done.code == 3
     offset = cli("events", keeper, "--type", "reply", "--json").values[-1]["offset"]
-    assert done.lines[0] == f"keeper: divergence at event {offset}"
-    assert "recorded" in done.lines[1]
+    assert done.lines[0].startswith("keeper: 1 of 1 message compared, since event ")
+    assert done.lines[1] == f"  the first difference is at event {offset}"
+    assert "recorded" in done.lines[2]
     assert cli("replay", keeper, "--json").json["divergence"]["offset"] == offset
+
+
+def _spawned(cli):
+    return cli("events", "keeper", "--type", "spawned", "--json").values[-1]["offset"]
+
+
+def test_a_replay_that_could_not_compare_everything_says_what_and_why(cli, keeper):
+    cli("request", keeper, '{"action": "add", "params": [1]}')
+    cli("request", keeper, '{"action": "other"}')
+    done = cli("replay", keeper)
+    assert done.code == 4
+    assert done.lines[0].startswith("keeper: 1 of 2 messages compared, as recorded so far, since event ")
+    assert "it could not go on: event " in done.lines[1]
+    assert "'other', needs 'counter', which answers in no replay" in done.lines[1]
+    assert len(done.lines) == 2
+
+
+def test_a_replay_without_a_message_says_that_there_is_nothing_to_compare(cli, keeper):
+    done = cli("replay", keeper)
+    assert (done.code, done.lines) == (
+        0,
+        [f"keeper: no message to compare, since event {_spawned(cli)}, where it was last spawned"],
+    )
 
 
 def test_an_actor_that_was_never_recorded_cannot_be_replayed(cli):

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from penstock.actors._channels import take
-from penstock.actors._local import ask
 from penstock.actors.arrivals._lane import LaneWork
-from penstock.actors.cell import Beside, Cell, Letter
+from penstock.actors.cell import Beside, Cell, Letter, ask, port_of, stop
 from penstock.codec import MSGPACK
 from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import WireStream
@@ -148,7 +147,7 @@ def _stream(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
 
 def _port(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
-        port = cell.port(name)
+        port = port_of(cell, name)
         if overflow == "wait" != port.overflow:
             raise InvalidArgument(
                 f"port {name!r} of {cell.address} waits for nobody (its overflow is {port.overflow!r}); choose another overflow"
@@ -162,7 +161,7 @@ def _port(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _stop(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
-    return partial(cell.stop, "a peer stopped it"), ()
+    return partial(stop, cell, "a peer stopped it"), ()
 
 
 _VERBS: Final[dict[str, Callable[[Cell], tuple[Any, tuple[Any, ...]]]]] = {

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from penstock.actors.cell import _life as life
-from penstock.actors.cell._beside import STOP_GRACE_S, Beside
-from penstock.actors.cell._cycles import Waiting, check_cycle, check_room, is_waited_for
-from penstock.actors.cell._letter import TAKEN, Letter, Via, handling, sender_here
+from penstock.actors.cell._beside import Beside
+from penstock.actors.cell._cycles import Waiting, check_room
+from penstock.actors.cell._letter import Letter, Via, handling
 from penstock.actors.cell._mailbox import Queue
+from penstock.actors.cell._stop import calm
 from penstock.actors.cell._supervision import Failures, Supervision
 from penstock.channel import Channel
-from penstock.errors import ActorStopped, Internal, MailboxFull, NotFound, Unavailable, Unimplemented
+from penstock.errors import ActorStopped, Internal
 from penstock.observe import Kind
-from penstock.rpc import ActorRef, Message, arguments_of, current_call, unknown
+from penstock.rpc import ActorRef, current_call
 from penstock.streams import Port
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ class Cell:
 
     __slots__ = (
         "__weakref__",
-        "_interrupted",
         "actor",
         "address",
         "args",
@@ -61,6 +61,7 @@ class Cell:
         "handled",
         "hooks",
         "instant",
+        "interrupts",
         "kwargs",
         "messages",
         "orders",
@@ -120,7 +121,7 @@ class Cell:
         self.timers: set[Timer] | None = None
         self.ports: dict[str, Port[Any]] | None = None
         self.work: set[Beside] = set()
-        self._interrupted = False
+        self.interrupts = 0  # how often what it handles was cancelled, to make it stop
 
     @property
     def id(self) -> str:
@@ -149,37 +150,9 @@ class Cell:
         if dropped is None:
             check_room(self, letter)
             return False
-        self._drop(dropped)
+        life.dropped(self, dropped)
         queue.letters.append(letter)
         return True
-
-    def letter_for(self, type: str, payload: Any, via: Via) -> Letter:
-        """Make a message of a type and its payload: for the method of that name, else for `receive`.
-
-        Raises `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit.
-        """
-        method = self.service.methods.get(type)
-        if method is not None and not method.kind:
-            args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
-            return Letter(self, type, args, kwargs, via, sender=sender_here())
-        if method is not None:
-            raise Unimplemented(f"{self.address}: {type!r} streams; use stream(), not {via}()", started=False)
-        if "receive" not in self.hooks:
-            meant = unknown(type, list(self.service.methods))
-            raise Unimplemented(f"{self.address} ({self.service.name}) has no method {type!r}; {meant}", started=False)
-        sender = sender_here()
-        return Letter(self, "receive", (Message(type, payload, sender),), {}, via, sender=sender)
-
-    def port(self, name: str) -> Port[Any]:
-        """Return a port of the actor. Raises `NotFound`, with what may have been meant."""
-        self.queue.check()
-        ports = self.ports or {}
-        if name not in ports and self.state != "running":
-            raise Unavailable(f"{self.address} is {self.state} and has no port {name!r} yet; try again", started=False)
-        if name not in ports:
-            meant = unknown(name, list(ports)) if ports else "it has none: self.port(name) in its __init__ makes one"
-            raise NotFound(f"{self.address} has no port {name!r}; {meant}", started=False)
-        return ports[name]
 
     async def post_when_room(self, letter: Letter) -> None:
         """As `post`, after a wait for room. Cancelling it sends nothing."""
@@ -192,38 +165,6 @@ class Cell:
         self.queue.letters.append(letter)
         if self.task is None:
             self.wake()
-
-    def _drop(self, letter: Letter) -> None:
-        self.record("dropped", type=letter.type, sender=letter.sender)
-        error = MailboxFull(
-            f"{self.address}: {letter.type!r} was dropped for a newer message; its mailbox holds {self.queue.rules.size} "
-            "(Mailbox.size)",
-            started=False,
-        )
-        self.system.bury(letter, error.message, error)
-
-    async def ask(self, letter: Letter, deadline: float | None) -> Any:
-        """Post `letter`, whose `reply` is a future, and wait for the answer; give it up at `deadline` (the loop's clock)."""
-        if letter.cause is not None:
-            check_cycle(self, letter.cause)
-            with Waiting(self):
-                return await self._answer(letter, deadline)
-        return await self._answer(letter, deadline)
-
-    async def _answer(self, letter: Letter, deadline: float | None) -> Any:
-        timer = None if deadline is None else self.system.loop.call_at(deadline, self._expire, letter)
-        try:
-            if not self.post(letter):
-                await self.post_when_room(letter)
-            return await letter.reply
-        finally:
-            letter.reply = TAKEN
-            if timer is not None:
-                timer.cancel()
-
-    def _expire(self, letter: Letter) -> None:
-        if not letter.reply.done():
-            letter.reply.set_exception(life.too_late(letter))
 
     def order(self, order: Order | Letter) -> None:
         """Do this before any other message."""
@@ -264,17 +205,20 @@ class Cell:
                 if not self._goes_on(error):
                     raise
             else:
-                self.task = None
+                if self.task is asyncio.current_task():
+                    self.task = None
                 return
 
     def _goes_on(self, error: BaseException) -> bool:
         """Whether the task does after an error that is no handler's: a stop cancels what is being handled, nothing else."""
+        if self.task is not asyncio.current_task():  # it was left behind
+            return False
         letter, self.current = self.current, None
         if letter is not None and isinstance(error, Exception):
             log.error("%s could not handle %r; it goes on", self.address, letter.type, exc_info=error)
             letter.give_up(Internal(f"{self.address} could not handle {letter.type!r}"))
             return True
-        if self._interrupted and isinstance(error, asyncio.CancelledError):
+        if self.interrupts and isinstance(error, asyncio.CancelledError):
             return True
         self.task = None
         if self.queue.letters or self.orders or self.stopping:
@@ -327,7 +271,7 @@ class Cell:
     async def _next(self) -> Letter | None:
         """Do what goes before messages; return the next one, None when there is nothing to do."""
         tap = self.system.tap
-        while True:
+        while self.task is asyncio.current_task():  # else it was left behind
             if self.orders:
                 order = self.orders.popleft()
                 if not isinstance(order, Letter):
@@ -335,7 +279,7 @@ class Cell:
                 elif self.state == "running" and not self.stopping:
                     return order
             elif self.stopping:
-                self._calm()
+                calm(self)
                 await life.finish(self, self.stopping)
                 return None
             elif not self.queue.letters or self.state != "running":
@@ -344,10 +288,13 @@ class Cell:
                 await tap.room()
             else:
                 return self.queue.take()
+        return None
 
     async def _failed(self, letter: Letter, error: BaseException) -> None:
         """A handler raised: answer, and let the supervisor decide when it was no answer."""
-        answer, verdict = life.judge(self, letter, error, interrupted=self._interrupted)
+        if self.task is not asyncio.current_task():  # it was left behind, and answered
+            return
+        answer, verdict = life.judge(self, letter, error, interrupted=self.interrupts > 0)
         if letter.reply is not None and not letter.reply.done():
             letter.reply.set_exception(answer)
         self.current = None
@@ -356,69 +303,10 @@ class Cell:
         if verdict == "crash" and isinstance(error, Exception):
             await life.crashed(self, error, self.handled)
 
-    # ── its end ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def stop(self, reason: str = "it was stopped") -> None:
-        """Stop after the message that is being handled, which has `STOP_GRACE_S`; wait for it, except from inside.
-
-        Cancelling it does not undo it.
-        """
-        if self.state == "stopped":
-            return
-        loop = asyncio.get_running_loop()
-        if not self.stopping:
-            self.stopping = reason
-            self.ended = loop.create_future()
-            self.grace = loop.call_later(STOP_GRACE_S, self._interrupt)
-            if self.bell is not None and not self.bell.done():
-                self.bell.set_result(None)
-        if self.task is None:
-            self.wake()
-        if self.ended is not None and not is_waited_for(self):
-            with Waiting(self):
-                await asyncio.shield(self.ended)
-
-    def _interrupt(self) -> None:
-        """Cancel what keeps the actor from stopping, again and again: a handler, or a tap that has no room."""
-        if self.task is None or self.state in {"stopping", "stopped"}:
-            return
-        tap = self.system.tap
-        if self.current is not None or (tap is not None and tap.full):
-            if self._interrupted:
-                what = "its tap" if self.current is None else repr(self.current.type)
-                life.log.error("%s: %s goes on though it was cancelled; the actor cannot stop", self.address, what)
-            self._interrupted = True
-            self.task.cancel()
-        self.grace = self.system.loop.call_later(STOP_GRACE_S, self._interrupt)
-
-    def _calm(self) -> None:
-        """What was interrupted is over: what comes now is not cancelled."""
-        task = self.task
-        while self._interrupted and task is not None and task.cancelling():
-            task.uncancel()
-        self._interrupted = False
-
     def record(self, kind: Kind, **data: Any) -> None:
         """Tell the tap, if somebody listens."""
         if self.system.tap is not None:
             self.system.tap.record(self.address, kind, data)
-
-    def observe(self, kind: Kind, data: dict[str, Any]) -> None:
-        """Tell the tap what happens to a channel."""
-        if self.system.tap is not None:
-            self.system.tap.record(self.address, kind, data)
-
-    def record_spawn(self) -> None:
-        """Tell the tap how to make a fresh one."""
-        if self.system.tap is not None:
-            self.record(
-                "spawned",
-                actor=f"{self.cls.__module__}:{self.cls.__qualname__}",
-                id=self.id,
-                parent=self.parent.address if self.parent is not None else None,
-                args=self.args,
-                kwargs=self.kwargs,
-            )
 
     def __repr__(self) -> str:
         return f"<Cell {self.address} {self.state}, {len(self.queue.letters)} waiting>"

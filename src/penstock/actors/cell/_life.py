@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_arg
 from penstock.actors.cell._beside import STOP_GRACE_S, end_all
 from penstock.actors.cell._cycles import Waiting
 from penstock.actors.cell._letter import Letter, handling, never_waits
+from penstock.actors.cell._stop import stop
 from penstock.actors.cell._supervision import Failures, Supervision, restarted_with
 from penstock.channel import Channel
 from penstock.codec import check_type
@@ -24,6 +25,7 @@ from penstock.errors import (
     Cancelled,
     ConnectionLost,
     DeadlineExceeded,
+    MailboxFull,
     StatusError,
     Unavailable,
 )
@@ -125,7 +127,7 @@ async def start(cell: Cell) -> None:
         with Waiting(cell):
             await asyncio.shield(started)
     except asyncio.CancelledError:
-        await cell.stop("its spawn was cancelled")
+        await stop(cell, "its spawn was cancelled")
         raise
 
 
@@ -305,7 +307,7 @@ async def clear(cell: Cell, reason: str) -> None:
     for child in reversed(children):
         if child.watchers is not None:
             child.watchers.discard(cell)  # what comes after is told of its own children only
-        await child.stop(f"its parent {cell.address} ended")
+        await stop(child, f"its parent {cell.address} ended")
     why = ActorStopped(f"{cell.address} ended: {reason}")
     for port in (cell.ports or {}).values():
         port.fail(why)
@@ -345,24 +347,59 @@ async def _over(cell: Cell, reason: str) -> None:
 
 
 async def _on_stop(cell: Cell) -> None:
-    """Run `on_stop`, which has `STOP_GRACE_S`; what it raises is logged."""
+    """Run `on_stop`, which has `STOP_GRACE_S`, and as long again when it was cancelled; then it is left behind."""
     if "on_stop" not in cell.hooks:
         return
-    cell.current = letter = Letter(cell, "on_stop", (), {}, "system")
-    handling.set(letter)
-    current_call.set(None)
+    work = asyncio.ensure_future(_run_on_stop(cell))
     try:
-        async with asyncio.timeout(STOP_GRACE_S):
-            await cell.actor.on_stop()
-    except (Exception, asyncio.CancelledError):
-        if _is_being_cancelled():
-            raise
-        log.exception("%s: on_stop failed; the actor is stopped all the same", cell.address)
+        _done, late = await asyncio.wait([work], timeout=STOP_GRACE_S)
+        if late:
+            work.cancel()
+            _done, late = await asyncio.wait([work], timeout=STOP_GRACE_S)
+        if late:
+            log.error("%s: on_stop goes on though it was cancelled; it is left behind", cell.address)
     finally:
+        if not work.done():
+            work.cancel()
         cell.current = None
 
 
+async def _run_on_stop(cell: Cell) -> None:
+    cell.current = letter = Letter(cell, "on_stop", (), {}, "system")
+    handling.set(letter)
+    try:
+        await cell.actor.on_stop()
+    except asyncio.CancelledError:
+        log.warning("%s: on_stop was cancelled; the actor is stopped all the same", cell.address)
+    except Exception:
+        log.exception("%s: on_stop failed; the actor is stopped all the same", cell.address)
+
+
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def record_spawn(cell: Cell) -> None:
+    """Tell the tap how to make a fresh one."""
+    if cell.system.tap is not None:
+        cell.record(
+            "spawned",
+            actor=f"{cell.cls.__module__}:{cell.cls.__qualname__}",
+            id=cell.id,
+            parent=cell.parent.address if cell.parent is not None else None,
+            args=cell.args,
+            kwargs=cell.kwargs,
+        )
+
+
+def dropped(cell: Cell, letter: Letter) -> None:
+    """A full mailbox has let go of its oldest message."""
+    cell.record("dropped", type=letter.type, sender=letter.sender)
+    error = MailboxFull(
+        f"{cell.address}: {letter.type!r} was dropped for a newer message; its mailbox holds {cell.queue.rules.size} "
+        "(Mailbox.size)",
+        started=False,
+    )
+    cell.system.bury(letter, error.message, error)
 
 
 def record_message(cell: Cell, letter: Letter) -> None:

@@ -10,12 +10,14 @@ import click
 import msgspec
 
 from penstock.cli._node._client import Where, reached, show
-from penstock.cli._node._shown import duration, state, table, value
+from penstock.cli._node._shown import doing, duration, room, state, table, value
 from penstock.cli._outline import draw_methods
 from penstock.cli._run import OK, Unusable, one_line
 from penstock.rpc import MethodDescription
 
-_HEADS: Final = ("NAME", "ID", "STATE", "MAILBOX", "MESSAGES", "RESTARTS", "UPTIME", "ACTOR")
+_HEADS: Final = ("NAME", "ID", "STATE", "BUSY", "MAILBOX", "MESSAGES", "RESTARTS", "UPTIME", "ACTOR")
+#: What a narrow terminal does without, in this order.
+_LEAST: Final = ("RESTARTS", "ACTOR", "UPTIME", "MESSAGES", "ID")
 
 
 async def start(where: Where, manifest: str, *, id_only: bool) -> int:
@@ -72,7 +74,7 @@ async def show_list(where: Where, pattern: str) -> int:
     if where.as_json:
         show(found, where)
     elif found:
-        click.echo(table(_HEADS, [_row(info) for info in found]))
+        click.echo(table(_HEADS, [_row(info) for info in found], width=room(), least=_LEAST))
     elif sys.stdout.isatty():
         print("no actors yet; start one with `penstock start MANIFEST`" if pattern == "**" else f"no actor is called {pattern}")
     return OK
@@ -83,6 +85,7 @@ def _row(info: dict[str, Any]) -> tuple[str, ...]:
         info["address"],
         info["id"],
         info["state"],
+        info["handling"] or "-",
         f"{info['mailbox']}/{info['mailbox_size']}",
         str(info["messages"]),
         str(info["restarts"]),
@@ -110,14 +113,20 @@ async def inspect(where: Where, actor: str) -> int:
     return OK
 
 
+#: How what an actor takes besides its methods is said.
+_TAKES: Final = {"channels": "channels: penstock channel open {}", "messages": "plain messages (receive)"}
+
+
 # ── inspect on a terminal ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _draw(found: dict[str, Any]) -> None:
     info = found["info"]
     click.echo(f"{click.style(one_line(info['address']), bold=True)}  {state(info['state'])}")
-    for name, text in _facts(info):
+    for name, text in _facts(info, found["doing"]):
         click.echo(f"  {name:10}{text}")
+    if found["takes"]:
+        click.echo(f"  {'takes':10}{', '.join(_TAKES[what].format(one_line(info['address'])) for what in found['takes'])}")
     if found["methods"]:
         click.echo(click.style("\nmethods", bold=True))
         draw_methods(msgspec.convert(found["methods"], list[MethodDescription]))
@@ -130,10 +139,11 @@ def _draw(found: dict[str, Any]) -> None:
             click.echo(f"  {one_line(name)} = {value(held)}")
 
 
-def _facts(info: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(info: dict[str, Any], busy: dict[str, Any] | None) -> list[tuple[str, str]]:
     facts = [
         ("id", info["id"]),
         ("actor", one_line(info["actor"])),
+        ("busy with", "nothing" if busy is None else doing(busy)),
         ("mailbox", f"{info['mailbox']} of {info['mailbox_size']}"),
         ("messages", str(info["messages"])),
         ("streams", str(info["streams"])),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,11 +9,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-import msgspec
-
 from penstock import Peer, Unavailable
 from penstock.cli._describe import connecting
 from penstock.cli._node._place import refuse_strangers, socket_path
+from penstock.cli._node._shown import as_json
 from penstock.errors import StatusError
 from penstock.rpc import CallOptions
 
@@ -78,12 +76,6 @@ def nobody_at(path: Path) -> Unavailable:
     return Unavailable(f"no server at {path}; start one with `penstock server`")
 
 
-def as_json(value: Any, *, indent: int = -1) -> str:
-    """Write a value as JSON; `indent` -1 keeps it in one line."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
-
-
 def show(value: Any, where: Where) -> None:
-    """Print a value: indented for a person, in one line for a program."""
-    person = sys.stdout.isatty() and not where.as_json
-    print(json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False) if person else as_json(value), flush=True)
+    """Print a value as JSON: indented for a person, in one line for a program."""
+    print(as_json(value, indent=2 if sys.stdout.isatty() and not where.as_json else -1), flush=True)

@@ -17,7 +17,7 @@ import click
 
 from penstock.cli import _stdio as stdio
 from penstock.cli._node import _shown as lines
-from penstock.cli._node._client import Where, as_json, reached, show
+from penstock.cli._node._client import Where, reached, show
 from penstock.cli._node._place import history_path
 from penstock.cli._node._shown import counted, value
 from penstock.cli._run import DIFFERS, INCOMPLETE, OK, Unusable, one_line, tell
@@ -82,7 +82,7 @@ async def logs(where: Where, wanted: Asked) -> int:
     """Print what an actor logged and what became of it."""
     wanted.query["kinds"] = list(lines.LOG_KINDS)
     named = _is_pattern(wanted.actor)
-    form: Form = as_json if where.as_json else lambda event: fitted(lines.log_line(event, named=named))
+    form: Form = lines.json_event if where.as_json else lambda event: lines.log_line(event, named=named, width=lines.room())
     return await _print(where, wanted, form, None)
 
 
@@ -92,10 +92,8 @@ async def events(where: Where, wanted: Asked, form: str | None, export: str | No
     named = _is_pattern(wanted.actor)
     forms: dict[str, Form] = {
         "pretty": lambda event: lines.pretty_lines(event, named=named),
-        "compact": lambda event: (
-            fitted(lines.compact_line(event, named=named)) if not export else lines.compact_line(event, named=named)
-        ),
-        "json": as_json,
+        "compact": lambda event: lines.compact_line(event, named=named, width=None if export else lines.room()),
+        "json": lines.json_event,
         "csv": lines.csv_event,
     }
     with ExitStack() as stack:

@@ -16,8 +16,9 @@ import click
 import penstock
 from penstock import TLS
 from penstock.actors import ActorInfo
-from penstock.cli._node._client import Where, as_json
+from penstock.cli._node._client import Where
 from penstock.cli._node._place import history_path, make_folder, socket_path
+from penstock.cli._node._shown import as_json
 from penstock.cli._run import OK, Unusable, one_line, tell
 from penstock.errors import InvalidArgument, PenstockError
 from penstock.history import History
@@ -124,14 +125,14 @@ def _next_step(started: Sequence[ActorInfo], where: Where) -> str:
 
 
 class _Lines(logging.Formatter):
-    """Time, level, who, what; tracebacks below."""
+    """Time, level, who, what; tracebacks below, indented: no line in them can pass for one of the log."""
 
     def format(self, record: logging.LogRecord) -> str:
         level = click.style(f"{record.levelname:7}", fg=_LEVELS.get(record.levelname))
         who = "" if hasattr(record, "actor") or record.name == "penstock.actor" else f"{record.name}: "
         text = f"{self.formatTime(record, '%H:%M:%S')} {level} {who}{one_line(record.getMessage())}"
         if record.exc_info:
-            text += f"\n{self.formatException(record.exc_info)}"
+            text += "".join(f"\n    {one_line(line)}" for line in self.formatException(record.exc_info).split("\n"))
         return text if sys.stderr.isatty() else click.unstyle(text)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from penstock.cli import _stdio as stdio
-from penstock.cli._node._client import Node, Where, as_json, reached
-from penstock.cli._node._shown import duration
+from penstock.cli._node._client import Node, Where, reached
+from penstock.cli._node._keys import keys_read
+from penstock.cli._node._shown import as_json, duration
 from penstock.cli._run import OK, one_line
 
 Look = Mapping[str, Any]
@@ -26,9 +28,9 @@ _WARM, _HOT = 0.5, 0.9
 _BAR: Final = 10
 #: From how many columns on a terminal shows everything.
 WIDE: Final = 100
-_WIDE_ONLY: Final = ("CHANNELS", "RESTARTS", "UPTIME")
-_TEXTS: Final = ("ACTOR", "STATE", "MAILBOX", "STREAM", "CONSUMER")
-_WIDTHS: Final = {"ACTOR": 8, "STATE": 10, "MAILBOX": 9, "STREAM": 8, "CONSUMER": 8}
+_WIDE_ONLY: Final = ("MESSAGES", "RESTARTS", "UPTIME")
+_TEXTS: Final = ("ACTOR", "STATE", "BUSY", "MAILBOX", "STREAM", "CONSUMER")
+_WIDTHS: Final = {"ACTOR": 8, "STATE": 8, "BUSY": 4, "MAILBOX": 9, "STREAM": 8, "CONSUMER": 8}
 #: What is not written to a terminal has this many columns.
 _PRINTED_WIDTH: Final = 140
 
@@ -67,14 +69,22 @@ async def _live(node: Node, interval_s: float) -> None:
 
     before = await node.ask("snapshot")
     with_rates(before, before)
-    with Live(screen=True, auto_refresh=False) as live:
-        live.update(draw(before, live.console.width), refresh=True)
-        while True:
-            await asyncio.sleep(interval_s)
+    leaving = asyncio.Event()
+    with keys_read({"q": leaving.set, "Q": leaving.set}) as with_keys, Live(screen=True, auto_refresh=False) as live:
+        hint = "q or Ctrl-C ends" if with_keys else "Ctrl-C ends"
+        live.update(draw(before, live.console.width, hint), refresh=True)
+        while not await _is_set_within(leaving, interval_s):
             now = await node.ask("snapshot")
             with_rates(now, before)
-            live.update(draw(now, live.console.width), refresh=True)
+            live.update(draw(now, live.console.width, hint), refresh=True)
             before = now
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    return False
 
 
 def with_rates(now: dict[str, Any], before: Look) -> None:
@@ -101,8 +111,8 @@ def _rate(now: int, before: int | None, passed_s: float) -> float:
 # ── the picture ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def draw(look: Look, width: int) -> Any:
-    """Return the picture of one look; a narrow terminal gets less of it."""
+def draw(look: Look, width: int, hint: str = "") -> Any:
+    """Return the picture of one look, `hint` below it; a narrow terminal gets less of it."""
     from rich.console import Group
     from rich.text import Text
 
@@ -111,6 +121,8 @@ def draw(look: Look, width: int) -> Any:
         parts += [Text(), _streams(look["streams"], look["node"]["socket"], wide=width >= WIDE)]
     if look["history"]:
         parts += [Text(), _history(look["history"])]
+    if hint:
+        parts += [Text(), Text(hint, "dim")]
     return Group(*parts)
 
 
@@ -148,17 +160,18 @@ def _table(*heads: str) -> Any:
 def _actors(actors: Sequence[Look], *, wide: bool) -> Any:
     from rich.text import Text
 
-    table = _table("ACTOR", "STATE", "MAILBOX", "MSG/S", "MESSAGES", "STREAMS", *(_WIDE_ONLY if wide else ()))
+    table = _table("ACTOR", "STATE", "BUSY", "MAILBOX", "MSG/S", "STREAMS", "CHANNELS", *(_WIDE_ONLY if wide else ()))
     for info in sorted(actors, key=lambda info: (-info["messages_per_s"], info["address"])):
         row = [
             Text(one_line(info["address"])),
             Text(info["state"], _STATE_COLOURS.get(info["state"], "")),
+            Text(one_line(info["handling"]) or "-"),
             _filled(info["mailbox"], info["mailbox_size"], _BAR if wide else 0),
             f"{info['messages_per_s']:,.0f}",
-            f"{info['messages']:,}",
             str(info["streams"]),
+            str(info["channels"]),
         ]
-        more = [str(info["channels"]), str(info["restarts"]), duration(info["uptime_s"])]
+        more = [f"{info['messages']:,}", str(info["restarts"]), duration(info["uptime_s"])]
         table.add_row(*row, *(more if wide else ()))
     return table
 

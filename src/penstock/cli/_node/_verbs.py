@@ -120,7 +120,8 @@ def stop(actor: str, **given: Any) -> int:
 @ID
 @node_options
 def restart(actor: str, **given: Any) -> int:
-    """Restart an actor with a fresh state; what waits in its mailbox stays.
+    """Restart an actor with a fresh state; what waits in its mailbox stays, and so does its code: after a change of its file,
+    stop it and start it.
 
     \b
     penstock restart counter
@@ -164,7 +165,8 @@ def state(actor: str, **given: Any) -> int:
 @ID
 @node_options
 def inspect(actor: str, **given: Any) -> int:
-    """Show everything about an actor: how it stands, its methods with their types, its ports, its state.
+    """Show everything about an actor: how it stands, what it is busy with, its methods with their types, its ports, whether it
+    takes channels and plain messages, its state.
 
     \b
     penstock inspect counter

@@ -6,15 +6,17 @@ It runs on what the session tells it and has no task of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
 from penstock.protocol import Accept, Cancel, ReceiveHalf, SendHalf, Status, grant_for
 from penstock.rpc._options import CallOptions
 from penstock.rpc._request import Request, error_of, open_stream
-from penstock.rpc.addressed import CancelToken, LaneMessage, LaneReply, ShortMessage
+from penstock.rpc.addressed import LaneMessage, LaneReply, ShortMessage
+from penstock.rpc.remote._asks import Asks, seen
+from penstock.rpc.remote._limits import Limits, ask_within
 from penstock.session import NOBODY, Endpoint, RemoteSink, cancel_of
 
 if TYPE_CHECKING:
@@ -27,13 +29,6 @@ _REPLIES: Final = MSGPACK.decode_for(LaneReply)
 _OPTIONS: Final = CallOptions()
 
 
-class Limits(NamedTuple):
-    """How long an ask waits: until a time of the loop's clock, or until somebody cancels it."""
-
-    deadline: float | None = None
-    cancel: CancelToken | None = None
-
-
 class Lane(Endpoint):
     """Messages to one actor elsewhere. Made at the first message, by `lane_to`.
 
@@ -41,15 +36,11 @@ class Lane(Endpoint):
     """
 
     __slots__ = (
-        "_answered",
-        "_asks",
-        "_given_up",
         "_half",
         "_lanes",
         "_loop",
-        "_number",
-        "_told",
         "address",
+        "asks",
         "closing",
         "over",
         "sink",
@@ -63,11 +54,7 @@ class Lane(Endpoint):
         self._loop = session.loop
         self.over: asyncio.Future[None] = session.loop.create_future()
         self._lanes = peer.lanes
-        self._number = 0  # of the last ask
-        self._told = -1  # what that was when something was told
-        self._answered = 0  # the highest number that was answered
-        self._asks: dict[int, asyncio.Future[Any]] = {}
-        self._given_up: list[int] = []  # asks that nobody waits for, and of which the other side is to be told
+        self.asks = Asks()
         self._half = ReceiveHalf(grant_for(session.settings, None, None))
         request = Request(f"/{address}!lane", 3, MSGPACK, None, _REPLIES, _OPTIONS)
         self.stream = open_stream(session, request, {}, None, self._half)
@@ -75,44 +62,39 @@ class Lane(Endpoint):
         self.sink: RemoteSink[Any] = RemoteSink(session, self.stream, cast("SendHalf", self.stream.send), MSGPACK)
         session.flush_soon()
 
-    @property
-    def idle(self) -> bool:
-        """Whether nobody waits for an answer, or for room."""
-        return not self._asks and not self.sink.statistics().waiting_senders
-
     async def send(self, message: LaneMessage | ShortMessage) -> None:
         """Send a message; waits while the actor's mailbox, and what is on the way to it, is full."""
         try:
             if not self.sink.offer(message):
                 await self.sink.send(message)
         except InvalidArgument as error:
-            raise self._unfit(message, error) from error.__cause__
+            raise _unfit(self, message, error) from error.__cause__
         if not message.id:
-            self._told = self._number
+            self.asks.told = self.asks.number
 
     async def ask(self, message: LaneMessage | ShortMessage, decode: Callable[[Any], Any], limits: Limits | None = None) -> Any:
         """Send a message and wait for its answer. Cancelling it gives the message up."""
-        self._number = message.id = number = self._number + 1
-        future = self._asks[number] = self._loop.create_future()
+        asks = self.asks
+        asks.number = message.id = number = asks.number + 1
+        future = asks.waiting[number] = self._loop.create_future()
         sent = False
         try:
             if limits is not None:
-                result = await self._ask_within(message, future, limits)
+                result = await ask_within(self, message, future, limits)
             else:
-                if not self.sink.offer(message, alone=len(self._asks) == 1):
+                if not self.sink.offer(message, alone=len(asks.waiting) == 1):
                     await self.sink.send(message)
                 sent = True
                 result = await future
-        except asyncio.CancelledError:
-            if sent:
-                self._give_up(number)
+        except BaseException as error:
+            seen(future)
+            if sent and isinstance(error, asyncio.CancelledError):
+                self.give_up(number)
+            elif not sent and limits is None and isinstance(error, InvalidArgument):
+                raise _unfit(self, message, error) from error.__cause__
             raise
-        except InvalidArgument as error:
-            if sent or limits is not None:
-                raise
-            raise self._unfit(message, error) from error.__cause__
         finally:
-            self._asks.pop(number, None)
+            asks.waiting.pop(number, None)
         try:
             return decode(result)
         except UNDECODABLE as error:
@@ -129,75 +111,18 @@ class Lane(Endpoint):
 
     def leave(self) -> bool:
         """As `close`, when this side wants no answers any more; return whether it is not sure that all was taken."""
-        for number in tuple(self._asks):
-            self._give_up(number)
+        asks = self.asks
+        for number in tuple(asks.waiting):
+            self.give_up(number)
         self.close()
-        self._fail(Cancelled("the connection was closed on this side"))
-        return self._answered <= self._told
+        asks.fail(Cancelled("the connection was closed on this side"))
+        return asks.answered <= asks.told
 
-    # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _ask_within(self, message: LaneMessage | ShortMessage, future: asyncio.Future[Any], limits: Limits) -> Any:
-        """Ask, and wait no longer than `limits` say; an ask that is cut short before it was sent has surely not begun."""
-        deadline, cancel = limits
-        sent = False
-
-        async def send() -> None:
-            nonlocal sent
-            await self.send(message)
-            sent = True
-
-        def give_up(error: StatusError) -> None:
-            if sent:
-                self._give_up(message.id)
-            if not future.done():
-                error.started = sent
-                future.set_exception(error)
-
-        def expire() -> None:
-            give_up(DeadlineExceeded(f"{self.address}: no answer to {message.name!r} in time"))
-
-        timer = None if deadline is None else self._loop.call_at(deadline, expire)
-        forget = None if cancel is None else cancel.add(lambda error: give_up(error.again()))
-        try:
-            await (send() if self.sink.waits_for_nothing else self._send_unless(future, send()))
-            return await future
-        except asyncio.CancelledError:
-            if sent:
-                self._give_up(message.id)
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-            if forget is not None:
-                forget()
-
-    async def _send_unless(self, future: asyncio.Future[Any], send: Coroutine[Any, Any, None]) -> None:
-        """Send a message as soon as there is room, unless its answer is there before: then raise that."""
-        sending = self._loop.create_task(send)
-        future.add_done_callback(lambda _future: sending.cancel())
-        try:
-            await sending
-        except asyncio.CancelledError:
-            answer = future.exception() if future.done() else None
-            task = asyncio.current_task()
-            if answer is None or (task is not None and task.cancelling()):
-                raise
-            raise answer from None
-
-    def _give_up(self, number: int) -> None:
+    def give_up(self, number: int) -> None:
         """Tell the other side, as soon as there is room for it: a message that has not begun there never will."""
         if not self.over.done() and not self.closing:
-            self._given_up.append(number)
-            self._tell_given_up()
-
-    def _tell_given_up(self) -> None:
-        given_up = self._given_up
-        while given_up and self.sink.offer(ShortMessage(-given_up[-1], "", None)):
-            given_up.pop()
-
-    def _unfit(self, message: LaneMessage | ShortMessage, error: InvalidArgument) -> InvalidArgument:
-        return InvalidArgument(f"{self.address}/{message.name}: {error.__cause__ or error}", started=False)
+            self.asks.given_up.append(number)
+            self.asks.tell_given_up(self.sink)
 
     # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
 
@@ -205,13 +130,13 @@ class Lane(Endpoint):
         self.sink.on_room()
 
     def on_room(self) -> None:
-        if self._given_up and not self.closing:
-            self._tell_given_up()
+        if self.asks.given_up and not self.closing:
+            self.asks.tell_given_up(self.sink)
         self.sink.on_room()
 
     def on_items(self) -> None:
         """Hand out the answers. They count as consumed at once: there are no more of them than asks."""
-        half, asks, session = self._half, self._asks, self.sink.session
+        half, session = self._half, self.sink.session
         for arrived in half.queue:
             try:
                 replies: list[LaneReply] = _REPLIES.batch(arrived.encoded())
@@ -220,15 +145,7 @@ class Lane(Endpoint):
             except UNDECODABLE as error:
                 self._spoil(DataLoss(f"{self.address}: an answer that cannot be read: {error}"))
                 return
-            for reply in replies:
-                future = asks.get(reply.id)
-                if future is None or future.done():
-                    continue
-                if reply.error is None:
-                    future.set_result(reply.result)
-                else:
-                    future.set_exception(reply.error.raised())
-            self._answered = max(self._answered, replies[-1].id)
+            self.asks.hand_out(replies)
             if session.connection.consume(self.stream, arrived.items, arrived.size):
                 session.flush_soon()
         half.queue.clear()
@@ -257,7 +174,7 @@ class Lane(Endpoint):
         """There are no more answers."""
         self.stream.endpoint = NOBODY
         self.closing = True
-        self._given_up.clear()
+        self.asks.given_up.clear()
         if self._lanes.get(self.address) is self:
             del self._lanes[self.address]
         if not self.over.done():
@@ -265,15 +182,15 @@ class Lane(Endpoint):
         unsent = error.again()
         unsent.started = False
         self.sink.finish(unsent)
-        self._fail(error)
-
-    def _fail(self, error: StatusError) -> None:
-        for future in self._asks.values():
-            if not future.done():
-                future.set_exception(error.again())
+        self.asks.fail(error)
 
     def __repr__(self) -> str:
-        return f"<Lane {self.address} {'closing' if self.closing else 'open'}, {len(self._asks)} asks>"
+        return f"<Lane {self.address} {'closing' if self.closing else 'open'}, {len(self.asks.waiting)} asks>"
+
+
+def _unfit(lane: Lane, message: LaneMessage | ShortMessage, error: InvalidArgument) -> InvalidArgument:
+    """Name the message that cannot travel, and not the lane."""
+    return InvalidArgument(f"{lane.address}/{message.name}: {error.__cause__ or error}", started=False)
 
 
 async def lane_to(peer: Peer, address: str, deadline: float | None = None) -> Lane:
@@ -293,9 +210,10 @@ async def lane_to(peer: Peer, address: str, deadline: float | None = None) -> La
         except TimeoutError:
             raise DeadlineExceeded(f"{address}: the deadline passed before anything could be sent", started=False) from None
     if len(lanes) >= LANES_MAX:
-        idle = next((one for one in lanes.values() if not one.closing and one.idle), None)
-        if idle is not None:
-            idle.close()
+        idle = (one for one in lanes.values() if not (one.closing or one.asks.waiting or one.sink.statistics().waiting_senders))
+        for lane in idle:
+            lane.close()
+            break
     lane = lanes[address] = Lane(peer, address)
     return lane
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from penstock.cli._node._shown import _lines as lines
@@ -29,11 +31,11 @@ SAYS = {
     "restarted": "restarted after 0.50 s: it failed",
     "stopped": "stopped   told to",
     "spawned": "spawned   m:C 1-2",
-    "channel_opened": 'channel   123456 ○ opened by producer {"a": 1}',
-    "channel_accepted": "channel   123456 ● accepted",
-    "channel_rejected": "channel   123456 × rejected: busy",
-    "channel_message": 'channel   123456 → {"x": 1}',
-    "channel_closed": "channel   123456 ○ lost: gone",
+    "channel_opened": 'channel   abcdef ○ opened by producer {"a": 1}',
+    "channel_accepted": "channel   abcdef ● accepted",
+    "channel_rejected": "channel   abcdef × rejected: busy",
+    "channel_message": 'channel   abcdef → {"x": 1}',
+    "channel_closed": "channel   abcdef ○ lost: gone",
     "dropped": "dropped   add from a",
     "dead_letter": "dead letter add: it has stopped",
 }
@@ -51,7 +53,9 @@ def plain(text):
 
 @pytest.mark.parametrize("kind", DATA)
 def test_the_line_of_a_kind(kind):
-    assert plain(lines.log_line(event(kind, DATA[kind]))).split("  ", 1)[1] == SAYS[kind]
+    date, _, rest = plain(lines.log_line(event(kind, DATA[kind]))).partition("  ")
+    assert date.startswith("2001-09-0")
+    assert rest == SAYS[kind]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "unrecorded", "torn", "a kind of tomorrow"])
@@ -71,3 +75,18 @@ def test_nothing_in_an_event_can_steer_the_terminal():
     for text in (lines.log_line(found, named=True), lines.compact_line(found, named=True)):
         assert plain(text).isprintable()
     assert all(line.isprintable() for line in plain(lines.pretty_lines(found, named=True)).splitlines())
+
+
+def test_a_narrow_terminal_cuts_what_went_over_a_channel_and_wraps_the_rest():
+    words = "word " * 30
+    assert "\n" not in lines.log_line(event("channel_message", {"channel": "a", "message": words}), width=80)
+    text = plain(lines.log_line(event("log", {"level": "INFO", "text": words}), width=80))
+    assert text.count("word") == 30
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(line.startswith(" " * 35) for line in text.splitlines()[1:])
+
+
+def test_machines_get_both_times():
+    found = json.loads(lines.json_event(event("log", {"text": "x"})))
+    assert (found["time"], found["at"]) == (1_000_000_000.5, "2001-09-09T01:46:40.500Z")
+    assert ",2001-09-09T01:46:40.500Z," in lines.csv_event(event("log", {}))

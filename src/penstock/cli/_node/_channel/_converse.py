@@ -14,9 +14,9 @@ import msgspec
 
 from penstock.channel import Channel
 from penstock.cli import _stdio as stdio
-from penstock.cli._node._client import Where, as_json, reached
+from penstock.cli._node._client import Where, reached
 from penstock.cli._node._place import state_folder
-from penstock.cli._node._shown import value
+from penstock.cli._node._shown import as_json, value
 from penstock.cli._run import OK, USAGE, Unusable, one_line, tell
 from penstock.errors import ChannelClosed, InvalidArgument
 from penstock.rpc import unknown

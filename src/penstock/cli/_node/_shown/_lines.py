@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from penstock.cli._node._shown._text import clock, value
+from penstock.cli._node._shown._text import as_json, beside, clock, iso, value
 from penstock.cli._run import one_line
 
 Event = Mapping[str, Any]
@@ -103,8 +103,8 @@ def csv_line(cells: tuple[Any, ...]) -> str:
 
 def csv_event(event: Event) -> str:
     """Return an event as a line of CSV; its data are JSON."""
-    data = json.dumps(event["data"], ensure_ascii=False)
-    return csv_line((event["offset"], event["time"], iso(event["time"]), event["actor"], event["kind"], data, event["hash"]))
+    actor, kind = one_line(event["actor"]), one_line(event["kind"])
+    return csv_line((event["offset"], event["time"], iso(event["time"]), actor, kind, as_json(event["data"]), event["hash"]))
 
 
 # ── what the line of a kind says ──────────────────────────────────────────────────────────────────────────────────────

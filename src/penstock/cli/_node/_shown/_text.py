@@ -14,7 +14,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from penstock.cli._run import one_line
+from penstock.cli._run import harmless_json, one_line
 
 #: How states are coloured.
 _COLOURS: Final = {
@@ -30,6 +30,11 @@ _NUMBER: Final = re.compile(r"[\d.,/]+( (s|min|h|d))?")
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 #: The narrowest a line is cut to.
 _WIDTH_MIN: Final = 40
+
+
+def as_json(value: Any, *, indent: int = -1) -> str:
+    """Write a value as JSON; `indent` -1 keeps it in one line."""
+    return harmless_json(msgspec.json.format(msgspec.json.encode(value), indent=indent).decode())
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None = None, least: Sequence[str] = ()) -> str:
