@@ -1,4 +1,4 @@
-"""The command, run as a person runs it: in a process of its own."""
+"""The command, run here when that makes no difference, and as a person runs it: in a process of its own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import penstock
+from penstock.cli import main
 from penstock.cli._loop import loop_factory
 
 SHOP = Path(__file__).with_name("shop.py")
@@ -44,22 +45,27 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture
-def run(environment: dict[str, str]) -> Run:
-    """Run a command to its end."""
+def run(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Run a command to its end, in this process: a start of Python for each would be most of the suite's time."""
+    before = os.dup(0)
 
-    def run(*arguments: object, stdin: str = "", **more: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            _command(arguments),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS_MAX,
-            check=False,
-            env=environment,
-            **more,
-        )
+    def run(*arguments: object, stdin: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(cwd or Path.cwd())
+        given = tmp_path / "standard-input"
+        given.write_bytes(stdin.encode())
+        with given.open() as file:
+            os.dup2(file.fileno(), 0)
+        capfd.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
 
-    return run
+    yield run
+    os.dup2(before, 0)
+    os.close(before)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import stat
 from pathlib import Path
@@ -53,6 +54,20 @@ async def test_only_its_owner_can_open_its_socket(at):
     assert not at.exists()
 
 
+async def test_nodes_that_begin_together_leave_the_umask_of_the_process_alone(tmp_path):
+    before = os.umask(0o022)
+    try:
+        async with penstock.Node(socket=tmp_path / "a.sock") as one:
+            nodes = [penstock.Node(socket=tmp_path / f"{name}.sock") for name in "bcd"]
+            await asyncio.gather(*(node.__aenter__() for node in nodes))
+            assert {stat.S_IMODE(path.lstat().st_mode) for path in tmp_path.glob("*.sock")} == {0o600}
+            await asyncio.gather(one.aclose(), *(node.aclose() for node in nodes))
+        (tmp_path / "file").touch()
+        assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+    finally:
+        os.umask(before)
+
+
 async def test_a_socket_that_a_dead_node_left_is_replaced(at):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(at))
@@ -85,6 +100,24 @@ async def test_a_history_of_its_own_is_opened_and_closed_with_it(tmp_path):
         assert node.history is history
     with pytest.raises(Unavailable):
         await history.events()
+
+
+async def test_actors_that_never_stopped_get_their_end_before_anything_else(tmp_path):
+    async with History(tmp_path / "h.db") as history:
+        history.record("gone", "spawned", {"actor": "m:C"})
+        history.record("quiet", "spawned", {"actor": "m:C"})
+        history.record("quiet", "stopped", {"reason": "told to"})
+        history.record("quiet", "dead_letter", {"type": "late"})
+        await history.flush()
+        history.record("gone", "channel_message", {"message": 1})
+        history.record("quiet", "channel_closed", {})
+    async with penstock.Node(history=tmp_path / "h.db") as node:
+        await node.spawn(Counter, name="gone")
+        found = await node.history.events(since=6)
+    assert [(event.actor, event.kind) for event in found[:2]] == [("gone", "stopped"), ("gone", "spawned")]
+    assert found[0].data == {"reason": "the node ended without stopping it"}
+    async with penstock.Node(history=tmp_path / "h.db") as node:  # that one stopped them
+        assert not await node.history.events(since=found[-1].offset + 2)
 
 
 # ── manifests ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Coroutine, MutableMapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
 from penstock.actors.cell import DEFAULT_MAILBOX, HOOKS, Cell, Mailbox, Supervision, Timer
 from penstock.channel import Channel
@@ -96,7 +96,7 @@ class Actor:
     @property
     def system(self) -> ActorSystem:
         """Where it lives; its router verbs reach the others."""
-        return self._cell.system
+        return cast("ActorSystem", self._cell.system)
 
     @property
     def parent(self) -> ActorRef | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from penstock.errors import AlreadyExists
-from penstock.rpc import ActorRef, Peer
+from penstock.rpc import ActorRef, Peer, RemoteRef
 
 
 class Bridges:
@@ -23,7 +23,7 @@ class Bridges:
         """Return the actor elsewhere that an address names; None when it names none."""
         for prefix, peer in self._peers.items():
             if address.startswith(prefix + "/"):
-                return peer.ref(address[len(prefix) + 1 :])
+                return RemoteRef(peer, address[len(prefix) + 1 :], address)
         return None
 
     def seen_from_here(self, peer: Peer, address: str) -> str:

@@ -43,7 +43,9 @@ async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Chann
 def take(cell: Cell, peer: Peer, stream: WireStream) -> None:
     """Hand an actor a channel that a peer opens. Raises the `StatusError` that refuses it."""
     cell.queue.check()
-    handle(cell, accept_channel(peer.session, stream, messages=cell.messages), peer.remote)
+    work = handle(cell, accept_channel(peer.session, stream, messages=cell.messages), peer.remote)
+    if work.task is not None:
+        peer.share(work.task)
 
 
 def adopt(channel: Channel[Any]) -> None:
@@ -58,13 +60,14 @@ def adopt(channel: Channel[Any]) -> None:
         cell.channels.add(channel)
 
 
-def handle(cell: Cell, channel: Channel[Any], remote: str = "") -> None:
+def handle(cell: Cell, channel: Channel[Any], remote: str = "") -> Beside:
     """Begin to handle a channel, beside the mailbox."""
     work = Beside(cell, "on_channel", channel.fail, is_channel=True)
     work.statistics, work.peer = channel.statistics, remote
     if cell.system.tap is not None:
         channel.observe(partial(cell.system.tap.record, cell.address))
     work.start(_handle(work, cell, channel))
+    return work
 
 
 async def _handle(work: Beside, cell: Cell, channel: Channel[Any]) -> None:

@@ -19,7 +19,9 @@ from penstock.actors.cell import (
     Cell,
     Letter,
     Waiting,
+    World,
     ask,
+    call_of,
     check_cycle,
     check_read,
     handle_now,
@@ -51,7 +53,6 @@ from penstock.rpc import (
 from penstock.streams import PipeSink, PipeSource, PipeState, Source, forgotten
 
 if TYPE_CHECKING:
-    from penstock.actors._system import ActorSystem
     from penstock.channel import Channel
 
 T = TypeVar("T")
@@ -131,9 +132,9 @@ class LocalRef(ActorRef):
             return _collecting(self.cell, method, options)
         return _asking(self.cell, method, options)
 
-    def _telling(self, method: Method) -> Callable[..., Any]:
+    def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
         cell, name, check, takes = self.cell, method.name, method.arguments.check, method.arguments.takes
-        post = cell.post
+        post, metadata = cell.post, options.metadata
 
         async def tell(*args: Any, **kwargs: Any) -> None:
             if kwargs or len(args) not in takes:
@@ -143,6 +144,8 @@ class LocalRef(ActorRef):
                 letter = Letter(cell, name, args, kwargs, "tell")
             else:
                 letter = Letter(cell, name, args, kwargs, "tell", sender=sender.cell.address)
+            if metadata:
+                letter.info = call_of(letter, metadata)
             if not post(letter):
                 await cell.post_when_room(letter)
 
@@ -157,7 +160,8 @@ class LocalRef(ActorRef):
 def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., Any]:
     """Make the function that asks an actor of this process."""
     name, check, takes = method.name, method.arguments.check, method.arguments.takes
-    instant, system, timeout_s = name in cell.instant, cell.system, options.timeout
+    system, timeout_s, metadata = cell.system, options.timeout, options.metadata
+    instant = name in cell.instant and not metadata
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) not in takes:
@@ -168,8 +172,11 @@ def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., A
             finally:
                 if system.inline >= INLINE_MESSAGES:
                     await give_turn(system)
-        if timeout_s is not None or handling.get() is not None or current_call.get() is not None:
-            return await ask(Letter(cell, name, args, kwargs, "ask", sender=sender_here()), _deadline(timeout_s))
+        if timeout_s is not None or metadata or handling.get() is not None or current_call.get() is not None:
+            letter, deadline = Letter(cell, name, args, kwargs, "ask", sender=sender_here()), _deadline(timeout_s)
+            if metadata:
+                letter.info = call_of(letter, metadata, deadline)
+            return await ask(letter, deadline)
         letter = Letter(cell, name, args, kwargs, "ask", system.loop.create_future())  # no deadline, and no cycle
         try:
             if not cell.post(letter):
@@ -181,7 +188,7 @@ def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., A
     return ask_it
 
 
-async def give_turn(system: ActorSystem) -> None:
+async def give_turn(system: World) -> None:
     """Let others run, after a message: before it, the next one would overtake it."""
     system.inline = 0
     await asyncio.sleep(0)
@@ -201,7 +208,18 @@ def caller_here() -> Caller:
     return Caller(sender, tuple(waiting))
 
 
+def call_here() -> CallInfo | None:
+    """Return the call that an actor of this process handles here, for one that came without anything to be said about it."""
+    letter = handling.get()
+    if letter is None or letter.via == "timer" or letter.name not in letter.cell.service.methods:
+        return None
+    if letter is letter.cell.place and letter.cell.current is not letter:  # what a handler left behind
+        return None
+    return call_of(letter)
+
+
 here.find = caller_here
+here.call = call_here
 
 
 def _deadline(timeout_s: float | None) -> float | None:

@@ -47,9 +47,13 @@ class Registry:
         if self._by_address.get(cell.address) is cell:
             del self._by_address[cell.address]
         self._by_serial.pop(cell.serial, None)
-        family = self.top if cell.parent is None else cell.parent.children or {}
+        family = self.family(cell)
         if family.get(cell.address) is cell:
             del family[cell.address]
+
+    def family(self, cell: Cell) -> dict[str, Cell]:
+        """Return an actor and its siblings, in the order they were spawned."""
+        return self.top if cell.parent is None else cell.parent.children or {}
 
     def find(self, address: str) -> Cell:
         """Find an actor by name or id. Raises `NotFound`, with what may have been meant."""

@@ -19,6 +19,7 @@ from penstock.actors._names import check_name, word_of
 from penstock.actors._registry import Registry
 from penstock.actors.arrivals import arrive
 from penstock.actors.cell import (
+    STOP_GRACE_S,
     Cell,
     Letter,
     Mailbox,
@@ -57,6 +58,7 @@ class ActorSystem(Router):
         self.dead_letters = DeadLetters()
         self.registry = Registry(self.id)
         self.context = Context()
+        self.stop_grace_s = STOP_GRACE_S
         self.inline = 0  # messages handled where they were sent since others had a turn
         self.closed = False
         self._bridges = Bridges()
@@ -137,6 +139,10 @@ class ActorSystem(Router):
 
     def _made_up(self, stem: str) -> Iterator[str]:
         return (f"{stem}-{number}" for number in self._numbers)
+
+    def family(self, cell: Cell) -> dict[str, Cell]:
+        """Return an actor and its siblings, in the order they were spawned."""
+        return self.registry.family(cell)
 
     def remove(self, cell: Cell) -> None:
         """This actor has stopped, or never began."""

@@ -71,7 +71,10 @@ class Messages(Generic[T]):
         return message
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Iterate over the messages as they come; ends and raises as `receive`, without `EndOfStream`."""
+        """Iterate over the messages as they come. It ends when either side has closed, or the other one half-closed.
+
+        Raises what the channel failed with, else nothing. Cancelling it loses no message.
+        """
         life = self._life
         try:
             async for message in self._receiving():
@@ -79,7 +82,8 @@ class Messages(Generic[T]):
                     self._taken([message])
                 yield message
         except StreamClosed:
-            raise life.refusal() from None
+            if life.ending != "closed":
+                raise life.refusal() from None
 
     async def batches(self, max_items: int = 256) -> AsyncGenerator[list[T], None]:
         """Iterate over lists of 1 to `max_items` messages: whatever is there, without waiting for more."""
@@ -88,7 +92,8 @@ class Messages(Generic[T]):
                 self._taken(messages)
                 yield messages
         except StreamClosed:
-            raise self._life.refusal() from None
+            if self._life.ending != "closed":
+                raise self._life.refusal() from None
 
     def _sending(self) -> Sink[Any]:
         """Return where messages go; raise why there is no such place yet."""

@@ -135,7 +135,9 @@ def explain(error: Exception) -> str:
     name = click.style(type(error).__name__, fg="red", bold=True)
     message = one_line(str(error)) or "no reason was given"
     advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
-    if isinstance(error, StatusError) and error.details:
+    if isinstance(error, StatusError) and error.details.keys() == {"error_id"}:
+        message += f" (the log over there has all of it, as error {one_line(str(error.details['error_id']))})"
+    elif isinstance(error, StatusError) and error.details:
         message += f" {one_line(str(error.details))}"
     return "; ".join([f"{name}: {message}", *getattr(error, "__notes__", [advice] if advice else [])])
 

@@ -152,22 +152,26 @@ def read_unended(connection: sqlite3.Connection) -> tuple[list[str], int]:
             if not places:
                 break
             first = max(places.values())
-            (text,) = connection.execute("SELECT events FROM blocks WHERE first = ?", (first,)).fetchone()
-            ends = _last_of_lives(text)
-            for actor in [actor for actor, place in places.items() if place == first]:
+            here = [actor for actor, place in places.items() if place == first]
+            ends = _last_of_lives(connection, first)
+            found += [(ends[actor].offset, actor) for actor in here if actor in ends and ends[actor].kind != "stopped"]
+            for actor in here:
                 del places[actor]
-                if actor not in ends:  # only what may come after an end: that is before it
-                    earlier = connection.execute(_MENTION_BEFORE, (actor, first)).fetchone()[0]
-                    places |= {} if earlier is None else {actor: earlier}
-                elif ends[actor].kind != "stopped":
-                    found.append((ends[actor].offset, actor))
+            places |= _mentioned_before(connection, first, [actor for actor in here if actor not in ends])
     return [actor for _, actor in sorted(found)], len(places)
 
 
-def _last_of_lives(text: bytes) -> dict[str, Line]:
+def _last_of_lives(connection: sqlite3.Connection, first: int) -> dict[str, Line]:
     """Return the last event of each actor in a block that says whether it lives."""
+    (text,) = connection.execute("SELECT events FROM blocks WHERE first = ?", (first,)).fetchone()
     lines = map(read_line, text.split(b"\n"))
     return {line.actor: line for line in lines if line.kind not in _AFTER_AN_END}
+
+
+def _mentioned_before(connection: sqlite3.Connection, first: int, actors: list[str]) -> dict[str, int]:
+    """Return the blocks before that mention actors of which one says only what may come after an end."""
+    found = {actor: connection.execute(_MENTION_BEFORE, (actor, first)).fetchone()[0] for actor in actors}
+    return {actor: earlier for actor, earlier in found.items() if earlier is not None}
 
 
 def since_within(since: int | None, base: int, following: int) -> int:

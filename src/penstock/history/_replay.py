@@ -75,9 +75,9 @@ class Replay(msgspec.Struct, frozen=True):
 async def replay(history: History, actor: str, cls: type[Actor] | None = None) -> Replay:
     """Replay an actor from its last `spawned` event on, in an `ActorSystem` of its own.
 
-    What it logs is marked with "(replay)". cls: its class; None imports the recorded one. Raises `NotFound` when no `spawned` event of it is in the history, and
-    `FailedPrecondition` when it cannot be made: its class cannot be imported, or an argument of it was not kept. Cancelling it
-    stops the fresh actor.
+    What it logs is marked with "(replay)". cls: its class; None imports the recorded one. Raises `NotFound` when no `spawned`
+    event of it is in the history, and `FailedPrecondition` when it cannot be made: its class cannot be imported, or an argument
+    of it was not kept. Cancelling it stops the fresh actor.
     """
     spawned = await history.events(actor, kinds=["spawned"], limit=1, last=True)
     if not spawned:
@@ -264,9 +264,13 @@ def _letter(cell: Cell, event: HistoryEvent) -> Letter:
     """Make the recorded message once more."""
     data = event.data
     name, args, kwargs = data["type"], data["args"], data.get("kwargs", {})
-    if name not in cell.service.methods and "receive" in cell.hooks and not hasattr(cell.cls, name):
-        name, args = "receive", [_message(args)]
-    elif not hasattr(cell.cls, name):
+    if data["via"] in {"tell", "ask"}:  # its type is anybody's word: only what could be told or asked is called
+        if name not in cell.service.methods and "receive" in cell.hooks:
+            name, args = "receive", [_message(args)]
+        known = name in cell.service.methods or name == "receive"
+    else:
+        known = inspect.iscoroutinefunction(getattr(cell.cls, name, None))
+    if not known:
         raise _NotKept(f"{cell.cls.__qualname__} has no method {name!r} any more")
     args, kwargs = _fitted(getattr(cell.cls, name), args, kwargs)
     reply = asyncio.get_running_loop().create_future()

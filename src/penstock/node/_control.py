@@ -7,15 +7,17 @@ import os
 import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.actors import ActorInfo
 from penstock.codec import MSGPACK, UNENCODABLE
-from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable, Unimplemented
+from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, PenstockError, Unavailable, Unimplemented
 from penstock.history import History, HistoryEvent, Replay, replay
 from penstock.node import _views as views
 from penstock.node._events import events_of, handling_since
 from penstock.node._finding import EVERY, find, find_recorded
+from penstock.node._load import said, shown
 from penstock.node._sayings import method_of, payload_of, refuse_stream
 from penstock.rpc import describe, unknown
 
@@ -28,6 +30,8 @@ PLAIN: Final = "message"
 EXAMPLE: Final = '{"action": "NAME", "params": …}'
 #: Questions that every actor answers, which tell nothing about one.
 _EVERYBODY_HAS: Final = ("ping", "accepts", "describe")
+#: Frames of this package are no news to who wrote an actor.
+_NOT_THEIRS: Final = (str(Path(__file__).parent.parent),)
 #: What else can be sent to an actor that has one of these.
 _TAKES: Final = {"channels": {"on_channel", "on_channel_open", "on_channel_message"}, "messages": {"receive"}}
 #: Streams and channels in one snapshot: a screen shows no more.
@@ -52,7 +56,13 @@ class Control:
         """Start the actor of a manifest, an absolute path on this machine."""
         if self._node.server is None or self._node.draining:
             raise Unavailable("the node is not ready, or is stopping, and starts nothing now", started=False)
-        info = await self._node.start(manifest)
+        try:
+            info = await self._node.start(manifest)
+        except PenstockError:
+            raise
+        except Exception as error:
+            text = f"{manifest}: the actor could not be started: {said(error)}"
+            raise FailedPrecondition(text, {"traceback": shown(error, _NOT_THEIRS)}) from error
         return views.Started(info.address, info.id, info.actor)
 
     async def stop(self, actor: str) -> ActorInfo:
@@ -117,7 +127,7 @@ class Control:
         methods = [method for method in describe(cell.service).methods if method.name not in _EVERYBODY_HAS]
         return views.Inspection(
             info=info,
-            doing=await self._doing(info),
+            doing=await _doing(self._node, info),
             takes=[what for what, hooks in _TAKES.items() if hooks & cell.hooks],
             methods=methods,
             ports=list(cell.ports or ()),
@@ -126,14 +136,7 @@ class Control:
 
     async def doing(self, actor: str) -> views.Doing | None:
         """Return what an actor is busy with, None when it waits for messages."""
-        return await self._doing(find(self._node, actor))
-
-    async def _doing(self, info: ActorInfo) -> views.Doing | None:
-        if not info.handling:
-            return None
-        history = self._node.history
-        begun = None if history is None else await handling_since(history, info)
-        return views.Doing(info.handling, None if begun is None else max(0.0, time.time() - begun))
+        return await _doing(self._node, find(self._node, actor))
 
     async def status(self) -> views.NodeView:
         """Return how the node stands."""
@@ -163,7 +166,7 @@ class Control:
 
     async def events(self, query: views.EventQuery) -> AsyncIterator[HistoryEvent]:
         """Iterate over what is recorded, then, with `follow`, over what is recorded from now on."""
-        history = self._history()
+        history = _history_of(self._node)
         actor = await find_recorded(self._node, history, query.actor)
         async for page in events_of(history, actor, query, self.ended):
             for event in page:
@@ -171,7 +174,7 @@ class Control:
 
     async def replay(self, actor: str) -> Replay:
         """Give what an actor was told to a fresh one, and compare what comes of it. Cancelling it stops the fresh one."""
-        history = self._history()
+        history = _history_of(self._node)
         address = await find_recorded(self._node, history, actor)
         if address is None:
             raise InvalidArgument("name one actor to replay")
@@ -181,10 +184,18 @@ class Control:
             cls = None
         return await replay(history, address, cls)
 
-    def _history(self) -> History:
-        if self._node.history is None:
-            raise FailedPrecondition("this node records no history; start it with `penstock server --history PATH`")
-        return self._node.history
+
+def _history_of(node: Node) -> History:
+    if node.history is None:
+        raise FailedPrecondition("this node records no history; start it with `penstock server --history PATH`")
+    return node.history
+
+
+async def _doing(node: Node, info: ActorInfo) -> views.Doing | None:
+    if not info.handling:
+        return None
+    begun = None if node.history is None else await handling_since(node.history, info)
+    return views.Doing(info.handling, None if begun is None else max(0.0, time.time() - begun))
 
 
 def _travelling(state: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from penstock.actors import ActorInfo, ActorSystem, Mailbox, Supervision
+from penstock.actors.cell import handling
 from penstock.errors import AlreadyExists, Unavailable
 from penstock.history import History
 from penstock.node._control import Control
@@ -24,6 +25,10 @@ from penstock.transports import TLS, socket_mode
 
 #: How long calls and channels may go on when a node closes.
 GRACE_S: Final = 5.0
+#: How often a node that closes looks whether its actors are still busy.
+QUIET_POLL_S: Final = 0.02
+#: How long the last words of stopped actors may take on their way to peers, when nothing is left of the grace time.
+FAREWELL_S: Final = 1.0
 #: Who may open the socket of the control service: its owner.
 _SOCKET_MODE: Final = 0o600
 #: How an actor ended that has no end in the history: by `kill -9`, or with the machine.
@@ -124,7 +129,7 @@ class Node(ActorSystem):
         return self
 
     async def aclose(self) -> None:
-        """Drain and close; `drained` says whether every call ended by itself.
+        """Drain and close; `drained` says whether every message, stream and channel ended by itself.
 
         Idempotent. Cancelling it cuts the grace short.
         """
@@ -135,9 +140,38 @@ class Node(ActorSystem):
         try:
             async with self._life:
                 if self.server is not None:
-                    self.drained = await self.server.aclose(self.grace_s)
+                    await self._drain(self.server)
         finally:
             self._closed.set()
+
+    async def _drain(self, server: Server) -> None:
+        """Let what runs go on for the grace time, then stop the actors while who waits for them can still be told."""
+        left_s = 0.0
+        try:
+            await server.begin_drain()
+            deadline = self.loop.time() + self.grace_s
+            self.drained = await self._quiet(deadline)
+            self.stop_grace_s = self.stop_grace_s if self.drained else 0.0  # they had theirs
+            await super().aclose()
+            left_s = max(FAREWELL_S, deadline - self.loop.time())
+        finally:
+            await server.aclose(left_s)
+
+    async def _quiet(self, deadline: float) -> bool:
+        """Wait until nobody is busy; return whether that was before the deadline."""
+        while self.busy():
+            if self.loop.time() >= deadline:
+                return False
+            await asyncio.sleep(min(QUIET_POLL_S, self.grace_s))
+        return True
+
+    def busy(self) -> list[str]:
+        """Return the actors that handle messages, or have streams or channels from elsewhere; not the one that asks."""
+        asking = handling.get()
+        me = None if asking is None else asking.cell.address
+        served = {stream.address for stream in self.streams() if stream.peer}
+        infos = self.list()
+        return [info.address for info in infos if info.address != me and (info.handling or info.mailbox or info.address in served)]
 
     async def wait_closed(self) -> None:
         """Wait until the node is closed. Safe to cancel."""

@@ -38,6 +38,7 @@ from penstock.rpc.addressed import (
     tell,
 )
 from penstock.rpc.refs import SinkRef, SourceRef
+from penstock.rpc.remote import RemoteRef
 
 __all__ = [
     "ARGUMENTS",
@@ -66,6 +67,7 @@ __all__ = [
     "ParameterDescription",
     "Peer",
     "PortOptions",
+    "RemoteRef",
     "RemoteStream",
     "Request",
     "Router",

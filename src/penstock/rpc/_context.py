@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from penstock.errors import FailedPrecondition
+from penstock.rpc.addressed import here
 from penstock.streams import Sink
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ current: ContextVar[CallInfo | None] = ContextVar("penstock_call", default=None)
 
 def context() -> CallInfo:
     """Return the call that is being handled here. Raises `FailedPrecondition` outside a handler."""
-    call = current.get()
+    call = current.get() or here.call()
     if call is None:
         raise FailedPrecondition("no call is being handled here; penstock.context() works inside a handler")
     return call

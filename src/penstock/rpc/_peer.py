@@ -193,6 +193,11 @@ class Peer(Router):
             self._tasks.add(task)
         return task
 
+    def share(self, task: asyncio.Task[Any]) -> None:
+        """A task that somebody else owns works for this peer: it is waited for, and cancelled, with the handlers."""
+        self._tasks.add(task)
+        task.add_done_callback(self.disown)
+
     def disown(self, task: asyncio.Task[Any] | None) -> None:
         """This task is over."""
         self._tasks.discard(cast("asyncio.Task[Any]", task))

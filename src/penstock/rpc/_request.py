@@ -12,7 +12,7 @@ from penstock.session import Session
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """A call to be made."""
+    """A call to be made. `called` is how errors name it, when its target does not say what it is."""
 
     target: str
     kind: int
@@ -20,6 +20,12 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     argument: bytes | None
     decode: Decode
     options: CallOptions
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        """How errors name it."""
+        return self.called or self.target
 
 
 def error_of(status: Status) -> Exception:
@@ -37,7 +43,7 @@ def open_stream(
     if deadline is not None:
         left_s = deadline - session.loop.time()
         if left_s <= 0:
-            raise DeadlineExceeded(f"{request.target}: the deadline passed before the call began", started=False)
+            raise DeadlineExceeded(f"{request.name}: the deadline passed before the call began", started=False)
         deadline_ms = int(left_s * 1000) or 1
     session.check_open()
     opened = Open(

@@ -43,6 +43,13 @@ class Server:
         """Wait until the server is closed. Safe to cancel."""
         await self._closed.wait()
 
+    async def begin_drain(self) -> None:
+        """Let nobody new in and take no new calls; tell peers, handlers and iterators. `aclose` does the rest. Idempotent."""
+        for listener in self._listeners:
+            await listener.aclose()
+        for peer in set(self.peers):
+            peer.begin_drain()
+
     async def aclose(self, grace_s: float = GRACE_S) -> bool:
         """Drain and close: no new connections, no new calls; calls that run have `grace_s` seconds, then they are cancelled.
 
@@ -51,12 +58,8 @@ class Server:
         """
         late: set[asyncio.Task[None]] = set()
         try:
-            for listener in self._listeners:
-                await listener.aclose()
-            peers = set(self.peers)
-            for peer in peers:
-                peer.begin_drain()
-            busy = [asyncio.ensure_future(peer.wait_idle()) for peer in peers if peer.busy]
+            await self.begin_drain()
+            busy = [asyncio.ensure_future(peer.wait_idle()) for peer in set(self.peers) if peer.busy]
             if busy:
                 _done, late = await asyncio.wait(busy, timeout=grace_s)
                 for waiting in late:

@@ -60,7 +60,7 @@ class RemoteStream(RemoteSource[T], Stream[T]):
     def __init__(self, peer: Peer, request: Request, requests: Requests | None = None) -> None:
         session, options = peer.session, request.options
         half = ReceiveHalf(grant_for(session.settings, options.buffer_size, options.buffer_bytes))
-        super().__init__(session, request.target, half, request.decode)
+        super().__init__(session, request.name, half, request.decode)
         self.idle_timeout_s = None if (options.idle_timeout or 0) > NO_DEADLINE_S else options.idle_timeout
         self.sink: RemoteSink[Any] | None = None
         self._peer = peer

@@ -24,7 +24,7 @@ class Unary(Endpoint):
     def __init__(self, session: Session, request: Request, metadata: dict[str, str], deadline: float | None) -> None:
         self._session = session
         self._decode = request.decode
-        self._target = request.target
+        self._target = request.name
         self._bad: Exception | None = None
         self._result: Any = _NOTHING
         self._half = ReceiveHalf(_ONE)

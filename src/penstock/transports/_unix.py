@@ -59,9 +59,7 @@ class UnixTransport(Transport):
             try:
                 with directory_held(Path(path).parent):
                     _remove_if_dead(path, url)
-                    made.bind(path)
-                    if (mode := socket_mode.get()) is not None:  # nobody can connect before it listens
-                        Path(path).chmod(mode)
+                    _bind(made, path)
             except BaseException:
                 made.close()
                 raise
@@ -94,6 +92,13 @@ async def _connect(connection: socket.socket, path: str) -> None:
             return
         except BlockingIOError:
             await asyncio.sleep(QUEUE_FULL_RETRY_S)
+
+
+def _bind(made: socket.socket, path: str) -> None:
+    made.bind(path)
+    mode = socket_mode.get()
+    if mode is not None:  # nobody can connect before it listens
+        Path(path).chmod(mode)
 
 
 def _new_socket() -> socket.socket:

@@ -139,7 +139,7 @@ async def test_the_tap_is_told_how_it_ended(system, streams, tape):
     ("error", "name"),
     [
         (None, "ended"),
-        (EndOfStream(), "ended"),
+        (EndOfStream(), "failed"),  # of another stream, which it read
         (asyncio.CancelledError(), "cancelled"),
         (GeneratorExit(), "cancelled"),
         (Cancelled("x"), "cancelled"),

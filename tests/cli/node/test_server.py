@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.cli._node._server import _Lines
 from tests.cli.node.conftest import FOLDER
 
 pytestmark = pytest.mark.processes
@@ -72,6 +74,14 @@ def test_its_log_names_the_actor(server, command):
     assert "ZeroDivisionError: on purpose" in log
 
 
+def test_what_an_actor_raises_cannot_pass_for_a_line_of_the_log():
+    error = ValueError("bad\n12:00:00 INFO    all is well\x1b]0;owned\x07")
+    record = logging.LogRecord("penstock.actor", logging.ERROR, "", 0, "it crashed", (), (ValueError, error, None))
+    first, *below = _Lines().format(record).splitlines()
+    assert first.endswith("ERROR   it crashed")
+    assert all(line.startswith("    ") and line.isprintable() for line in below)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_idle_node_stops_at_once(server, tmp_path, number):
     process, _lines = server()
@@ -117,6 +127,7 @@ def test_the_second_signal_ends_at_once(server, start):
 def test_after_a_kill_the_next_one_takes_over_and_the_history_is_whole(server, command, tmp_path):
     process, _lines = server(FOLDER / "counter.toml")
     command("request", "counter", '{"action": "add"}')
+    assert "reply" in command("events", "counter").stdout  # it is in the file
     process.kill()
     process.wait(10)
     assert (tmp_path / "n.sock").exists()
@@ -124,6 +135,8 @@ def test_after_a_kill_the_next_one_takes_over_and_the_history_is_whole(server, c
     assert command("verify").returncode == 0
     events = [json.loads(line) for line in command("events", "counter", "--json").stdout.splitlines()]
     assert [event["kind"] for event in events].count("spawned") == 2
+    (stopped,) = [event["data"]["reason"] for event in events if event["kind"] == "stopped"]
+    assert stopped == "the node ended without stopping it"
 
 
 @pytest.mark.parametrize(

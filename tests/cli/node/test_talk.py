@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from penstock.cli._node import _talk
+from penstock.cli._run import explain
+from penstock.errors import ConnectionLost
 from tests.cli.node.conftest import FOLDER
 
 pytestmark = pytest.mark.processes
@@ -99,6 +104,18 @@ def test_an_answer_that_does_not_come_in_time_is_told(cli, tmp_path):
     done = cli("request", "slow", '{"action": "wait"}', "--timeout", "0.1")
     cli("stop", "slow")
     assert done.code == 68
+    assert re.search(r"; it is busy with wait since \d s; slow may still handle it$", done.err.strip())
+
+
+def test_what_a_lost_connection_means_for_the_message_is_told():
+    letter = _talk._Letter("slow", "1-a", "wait", None)
+    for error, note in [
+        (ConnectionLost("gone"), "slow may have handled it, or not: that is not known"),
+        (ConnectionLost("gone", started=False), "slow has not begun with it: it can be sent again"),
+    ]:
+        with pytest.raises(ConnectionLost) as caught, _talk._noting(letter):
+            raise error
+        assert click.unstyle(explain(caught.value)) == f"ConnectionLost: gone; {note}"
 
 
 # ── subscribe ─────────────────────────────────────────────────────────────────────────────────────────────────────────

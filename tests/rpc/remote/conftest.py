@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import gc
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -14,3 +16,13 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"virtual": VirtualClockLoop}
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_is_left_to_the_loop() -> AsyncIterator[None]:
+    """No future, and no task, ends with an error that nobody has seen."""
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    yield
+    gc.collect()
+    assert not told

@@ -376,7 +376,7 @@ async def test_the_sender_of_a_message_is_an_address_that_can_be_answered():
         await asyncio.sleep(1)
         (message,) = place.object("ear", Listener).messages
         assert message.sender == "there/guest"
-        assert place.system.ref(message.sender).address == "guest"
+        assert place.system.ref(message.sender).address == "there/guest"
 
 
 async def test_without_a_bridge_the_sender_is_what_it_is_called_at_home():

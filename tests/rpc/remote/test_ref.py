@@ -162,7 +162,7 @@ async def test_receive_gets_what_no_method_answers(place: Place):
     assert await place.router.ask("ear", "hello", {"a": [1]}) == {"a": [1]}
     (message,) = place.town.object("ear", Listener).messages
     assert (message.type, message.payload, message.sender) == ("hello", {"a": [1]}, None)
-    assert penstock.ref(listener).address == "ear"
+    assert penstock.ref(listener).address == place.seen("ear")
 
 
 # ── telling ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -335,7 +335,7 @@ async def test_a_stream_told_as_events(place: Place):
     await place.spawn()
     events = [event async for event in place.router.stream("desk", "ticks", 2, events=True)]
     assert [(event.type, event.payload) for event in events] == [("data", 0), ("data", 1), ("end", None)]
-    assert {event.sender for event in events} == {"desk"}
+    assert {event.sender for event in events} == {place.seen("desk")}
 
 
 async def test_chunks_of_a_stream(place: Place):

@@ -1,19 +1,18 @@
-"""The methods of one actor as a lane calls them: found, read and described once, then used for each message. It runs none."""
+"""Who has the address of a lane, and its methods: found, read and described once, then used for each message. It runs none."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.actors.cell import place_of
+from penstock.actors.cell import Cell, World, place_of
 from penstock.codec import MSGPACK, UNDECODABLE
-from penstock.errors import InvalidArgument, Unimplemented
-from penstock.rpc import ARGUMENTS, PAYLOAD, CallInfo, LaneMessage, Message, Method, arguments_in, unknown
+from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, Unimplemented
+from penstock.rpc import ARGUMENTS, NO_DEADLINE_S, PAYLOAD, CallInfo, LaneMessage, Message, Method, arguments_in, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from penstock.actors.cell import Cell
     from penstock.rpc import Peer
 
 _PAYLOAD = MSGPACK.decode_for(Any).value
@@ -45,6 +44,54 @@ class Known(NamedTuple):
         if message.form == PAYLOAD:
             body = arguments_in(self.method, body) or b""
         return self.method.arguments.decode(MSGPACK, body)
+
+
+class Addressee:
+    """The actor that has the address now, as the messages of one peer reach it. Raises `NotFound` when there is none."""
+
+    __slots__ = ("_address", "_peer", "_world", "cell", "known")
+
+    def __init__(self, world: World, address: str, peer: Peer) -> None:
+        self._world = world
+        self._address = address
+        self._peer = peer
+        self.cell = world.cell(address)
+        self.known: dict[str, Known] = {}
+
+    def look_again(self) -> Cell:
+        """Find who has the address when the one that had it has stopped; without anybody, it is still that one."""
+        try:
+            self.cell = self._world.cell(self._address)
+        except NotFound:
+            return self.cell
+        self.known.clear()
+        return self.cell
+
+    def learn(self, name: str) -> Known:
+        """Find out how messages of this name are handled. Raises `Unimplemented`."""
+        known = find(self.cell, name, self._peer)
+        if known.method is not None:  # of others there are as many as a caller likes
+            self.known[name] = known
+        return known
+
+    def described(self, known: Known, message: LaneMessage) -> CallInfo:
+        """Check what a message says beside its name and its body, and write it as the handler will see it.
+
+        Raises `ReentrancyError` for an ask that would wait for itself, `DeadlineExceeded` for one that comes too late.
+        """
+        cell = self.cell
+        if message.waiting and cell.current is not None and cell.id in message.waiting:
+            raise ReentrancyError(
+                f"{cell.address} waits, by way of {message.sender}, for this very message. Use tell, or answer first"
+            )
+        if message.sender is not None:
+            message.sender = self._world.seen_from_here(self._peer, message.sender)
+        left_s = None if message.deadline_ms is None else message.deadline_ms / 1000
+        if left_s is not None and left_s <= 0:
+            raise DeadlineExceeded(f"{cell.address}: the deadline of {message.name!r} passed before it began")
+        deadline = None if left_s is None or left_s > NO_DEADLINE_S else self._world.loop.time() + left_s
+        metadata = message.metadata or {}
+        return CallInfo(known.info.target, "unary", "callee", metadata=metadata, deadline=deadline, peer=self._peer)
 
 
 def find(cell: Cell, name: str, peer: Peer) -> Known:

@@ -9,17 +9,17 @@ from penstock.errors import DeadlineExceeded, StatusError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penstock.actors.arrivals._lane import LaneWork
+    from penstock.actors.arrivals._asks import Asks
     from penstock.rpc import CallInfo
 
 
 class RemoteReply:
     """The answer to one ask. It needs no timer: who wants to begin or to answer looks at the clock."""
 
-    __slots__ = ("_deadline", "_info", "_lane", "_number", "on_give_up")
+    __slots__ = ("_asks", "_deadline", "_info", "_number", "on_give_up")
 
-    def __init__(self, lane: LaneWork, number: int, info: CallInfo) -> None:
-        self._lane: LaneWork | None = lane
+    def __init__(self, asks: Asks, number: int, info: CallInfo) -> None:
+        self._asks: Asks | None = asks
         self._number = number
         self._info = info
         self._deadline = info.deadline
@@ -27,10 +27,10 @@ class RemoteReply:
 
     def done(self) -> bool:
         """Whether it was answered, or nobody waits any more."""
-        lane = self._lane
-        if lane is None:
+        asks = self._asks
+        if asks is None:
             return True
-        if self._deadline is None or lane.system.loop.time() < self._deadline:
+        if self._deadline is None or asks.loop.time() < self._deadline:
             return False
         self.set_exception(DeadlineExceeded(f"{self._info.target}: the deadline passed before it was answered"))
         return True
@@ -42,21 +42,21 @@ class RemoteReply:
 
     def set_result(self, result: Any) -> None:
         """Answer."""
-        lane = self._leave()
-        if lane is not None:
-            lane.answers.answer(self._number, result, last=not lane.asks)
+        asks = self._leave()
+        if asks is not None:
+            asks.answers.answer(self._number, result, last=not asks.open)
 
     def set_exception(self, error: BaseException) -> None:
         """Answer with an error."""
-        lane = self._leave()
-        if lane is not None:
-            lane.answers.refuse(self._number, error)
+        asks = self._leave()
+        if asks is not None:
+            asks.answers.refuse(self._number, error)
 
-    def _leave(self) -> LaneWork | None:
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            lane.asks.pop(self._number, None)
+    def _leave(self) -> Asks | None:
+        asks, self._asks = self._asks, None
+        if asks is not None:
+            asks.open.pop(self._number, None)
             if self._deadline is not None:
                 self._info.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
-            lane.ring()
-        return lane
+            asks.ring()
+        return asks

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from penstock.actors._channels import take
 from penstock.actors.arrivals._lane import LaneWork
-from penstock.actors.cell import Beside, Cell, Letter, ask, port_of, stop
+from penstock.actors.cell import Beside, Cell, Letter, World, ask, port_of, stop
 from penstock.codec import MSGPACK
 from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import WireStream
@@ -38,10 +38,6 @@ from penstock.rpc import (
     unknown,
 )
 from penstock.streams import Overflow
-
-if TYPE_CHECKING:
-    from penstock.actors._system import ActorSystem
-
 
 #: Items that a port keeps for one subscriber from elsewhere, at most: as many as a window that tunes itself may reach.
 BUFFER_MAX: Final = 16_384
@@ -65,7 +61,7 @@ class _Verbs:
 _SHAPES: Final = service_of(_Verbs).methods
 
 
-def arrive(system: ActorSystem, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+def arrive(system: World, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
     """Take a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
     target = stream.opened.target
     address, is_verb, verb = target[1:].partition("!")
@@ -123,7 +119,9 @@ def _beside(cell: Cell, name: str) -> tuple[Beside, Interceptor]:
 
     def guard(call: CallInfo) -> Beside:
         work.statistics = call.sink.statistics if call.sink is not None else None
-        work.peer = call.peer.remote if call.peer is not None else ""
+        if call.peer is not None:
+            session = call.peer.session
+            work.peer, work.is_lost = call.peer.remote, lambda: session.lost is not None
         return work
 
     return work, guard

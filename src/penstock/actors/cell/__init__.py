@@ -1,6 +1,6 @@
 """The run-time of one actor: mailbox, messages, life, failures, work beside the mailbox. It finds no other actor."""
 
-from penstock.actors.cell._asking import ask, letter_for, port_of
+from penstock.actors.cell._asking import ask, call_of, letter_for, port_of
 from penstock.actors.cell._beside import STOP_GRACE_S, Beside
 from penstock.actors.cell._cell import Cell
 from penstock.actors.cell._cycles import Waiting, check_cycle, check_read, is_waited_for
@@ -11,6 +11,7 @@ from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, Mailbox
 from penstock.actors.cell._stop import stop
 from penstock.actors.cell._supervision import Supervision
 from penstock.actors.cell._timer import Timer
+from penstock.actors.cell._world import World
 
 __all__ = [
     "DEFAULT_MAILBOX",
@@ -24,7 +25,9 @@ __all__ = [
     "Supervision",
     "Timer",
     "Waiting",
+    "World",
     "ask",
+    "call_of",
     "check_cycle",
     "check_read",
     "handle_now",

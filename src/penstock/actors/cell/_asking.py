@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from penstock.actors.cell import _life as life
 from penstock.actors.cell._cycles import Waiting, check_cycle
 from penstock.actors.cell._letter import TAKEN, Letter, Via, handling, sender_here
 from penstock.errors import NotFound, Unavailable, Unimplemented
-from penstock.rpc import CallInfo, Message, arguments_of, unknown
+from penstock.rpc import KINDS, CallInfo, Message, arguments_of, unknown
 from penstock.streams import Port
 
 if TYPE_CHECKING:
@@ -41,14 +42,21 @@ async def ask(letter: Letter, deadline: float | None = None) -> Any:
     """
     cell, letter.cause = letter.cell, handling.get()
     letter.reply = cell.system.loop.create_future()
-    if deadline is not None:
-        target = f"{cell.address}/{letter.name}"
-        letter.info = CallInfo(target, "unary", "callee", metadata={}, deadline=deadline, peer=None)
+    if deadline is not None and letter.info is None:
+        letter.info = call_of(letter, deadline=deadline)
     if letter.cause is None:
         return await _answer(letter, deadline)
     check_cycle(cell, letter.cause)
     with Waiting(cell):
         return await _answer(letter, deadline)
+
+
+def call_of(letter: Letter, metadata: Mapping[str, str] | None = None, deadline: float | None = None) -> CallInfo:
+    """Describe a message of this process as its handler sees it."""
+    cell, method = letter.cell, letter.cell.service.methods.get(letter.name)
+    kind = KINDS[0 if method is None else method.kind]
+    target = f"/{cell.address}/{letter.type}"
+    return CallInfo(target, kind, "callee", metadata=dict(metadata or {}), deadline=deadline, peer=None)
 
 
 async def _answer(letter: Letter, deadline: float | None) -> Any:
@@ -62,6 +70,8 @@ async def _answer(letter: Letter, deadline: float | None) -> Any:
         letter.reply = TAKEN
         if timer is not None:
             timer.cancel()
+        if letter.info is not None:
+            letter.info.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
         if reply.done() and not reply.cancelled():
             reply.exception()  # it may have come after all, when nobody waited any more
         del reply  # an error in it holds this frame

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.actors.cell._letter import Letter, handling
 from penstock.channel import ChannelStatistics
-from penstock.errors import EndOfStream, StatusError
+from penstock.errors import StatusError
 from penstock.streams import Statistics
 
 if TYPE_CHECKING:
@@ -33,7 +33,20 @@ class Beside(AbstractAsyncContextManager[None]):
     `tell_end` is called with the reason when the actor ends it: its consumer is told at once, whatever the work does.
     """
 
-    __slots__ = ("_tell_end", "_told", "_why", "cell", "is_channel", "letter", "name", "number", "peer", "statistics", "task")
+    __slots__ = (
+        "_tell_end",
+        "_told",
+        "_why",
+        "cell",
+        "is_channel",
+        "is_lost",
+        "letter",
+        "name",
+        "number",
+        "peer",
+        "statistics",
+        "task",
+    )
 
     def __init__(
         self, cell: Cell, name: str, tell_end: Callable[[StatusError], None] | None = None, *, is_channel: bool = False
@@ -50,6 +63,7 @@ class Beside(AbstractAsyncContextManager[None]):
         self.statistics: Callable[[], Statistics | ChannelStatistics] | None = None
         self.task: asyncio.Task[Any] | None = None
         self.peer = ""  # where the other side is; empty for this process
+        self.is_lost: Callable[[], bool] | None = None  # whether the way there is gone
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run `work` in a task that ends with the actor."""
@@ -102,7 +116,7 @@ class Beside(AbstractAsyncContextManager[None]):
 
     def _record_end(self, error: BaseException | None) -> None:
         if self._told:
-            outcome, text = outcome_of(error)
+            outcome, text = ("lost", "") if self.is_lost is not None and self.is_lost() else outcome_of(error)
             items = self.statistics().sent if self.statistics is not None else 0
             self.cell.record("stream_ended", stream=self.number, items=items, outcome=outcome, text=text)
 
@@ -117,7 +131,7 @@ async def _give_turn(turn: asyncio.Future[None]) -> None:
 
 def outcome_of(error: BaseException | None) -> tuple[str, str]:
     """Name how a piece of work ended."""
-    if error is None or isinstance(error, EndOfStream):
+    if error is None:
         return "ended", ""
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return "cancelled", ""

@@ -28,9 +28,8 @@ from penstock.rpc import ActorRef, current_call
 from penstock.streams import Port
 
 if TYPE_CHECKING:
-    from penstock.actors._actor import Actor
-    from penstock.actors._system import ActorSystem
     from penstock.actors.cell._timer import Timer
+    from penstock.actors.cell._world import World
 
 log = logging.getLogger("penstock.actor")
 
@@ -84,9 +83,7 @@ class Cell:
         "work",
     )
 
-    def __init__(
-        self, system: ActorSystem, cls: type[Actor], address: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def __init__(self, system: World, cls: type[Any], address: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.system = system
         self.cls = cls
         self.address = address
@@ -98,7 +95,7 @@ class Cell:
         self.ref: ActorRef  # set by who spawns it
         self.context: Context | None = None  # of messages that are handled where they are sent
         self.place = Letter(self, "", (), {}, "system")  # where work is done for which there is no letter
-        self.actor: Actor = None  # type: ignore[assignment] # made by life.make
+        self.actor: Any = None  # made by life.make
         self.parent: Cell | None = None
         self.supervision: Supervision | None = None
         self.queue = Queue(cls.mailbox)

@@ -36,6 +36,7 @@ def handle_now(
     system = cell.system
     system.inline += 1
     cell.current = cell.place
+    cell.place.name = name
     cell.handled += 1
     tap = system.tap
     if tap is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -95,7 +96,8 @@ def sender_here() -> str | None:
     return letter.cell.address if letter is not None else None
 
 
-#: What the code of a coroutine has where it may wait (CPython 3.11 to 3.14).
+#: What the code of a coroutine has where it may wait (CPython 3.11 to 3.14); of a later one nothing is said.
+_KNOWN_UNTIL: Final = (3, 15)
 _WAITS: Final = frozenset({"GET_AWAITABLE", "GET_AITER", "GET_ANEXT", "BEFORE_ASYNC_WITH", "SEND", "YIELD_VALUE"})
 _INLINE_CODE: Final = 0x80  # inspect.CO_COROUTINE
 
@@ -103,6 +105,6 @@ _INLINE_CODE: Final = 0x80  # inspect.CO_COROUTINE
 def never_waits(function: Any) -> bool:
     """Whether a coroutine function has no ``await`` in it, nor anything else that may wait."""
     code = getattr(function, "__code__", None)
-    if code is None or not code.co_flags & _INLINE_CODE:
+    if code is None or sys.version_info >= _KNOWN_UNTIL or not code.co_flags & _INLINE_CODE:
         return False
     return not any(instruction.opname in _WAITS for instruction in dis.get_instructions(code))

@@ -32,7 +32,6 @@ from penstock.errors import (
 from penstock.rpc import Service, current_call, service_of
 
 if TYPE_CHECKING:
-    from penstock.actors._actor import Actor
     from penstock.actors.cell._cell import Cell
 
 log = logging.getLogger("penstock.actor")
@@ -68,7 +67,7 @@ class Profile(NamedTuple):
     messages: Any  # what the messages of a channel are, when they come from elsewhere
 
 
-def profile_of(cls: type[Actor]) -> Profile:
+def profile_of(cls: type[Any]) -> Profile:
     """Read a class of actors. Raises `TypeError` for a type that cannot travel."""
     return _read(cast("Hashable", cls))
 
@@ -84,7 +83,7 @@ def _read(cls: Any) -> Profile:
     )
 
 
-def _messages_of(cls: type[Actor]) -> Any:
+def _messages_of(cls: type[Any]) -> Any:
     """Return the type of messages that the channels of an actor are annotated with: ``channel: Channel[Order]``."""
     for hook in (cls.on_channel, getattr(cls, "on_channel_open", None)):
         if hook is None:
@@ -102,10 +101,11 @@ def _messages_of(cls: type[Actor]) -> Any:
 
 def make(cell: Cell) -> None:
     """Make the actor's object. What it knows of itself is there before its ``__init__`` runs."""
-    actor = cell.cls.__new__(cell.cls)
+    cls: Any = cell.cls
+    actor = cls.__new__(cls)
     actor._cell = cell
     cell.actor = actor
-    actor.__init__(*cell.args, **cell.kwargs)  # type: ignore[misc]
+    actor.__init__(*cell.args, **cell.kwargs)
 
 
 async def start(cell: Cell) -> None:
@@ -263,9 +263,9 @@ def _failure(cell: Cell, rules: Supervision, error: Exception, message: int | No
 
 def _with(cell: Cell, rules: Supervision) -> list[Cell]:
     """Return the siblings that are restarted together with an actor."""
-    family = cell.parent.children if cell.parent is not None else cell.system.registry.top
-    names = restarted_with(rules.strategy, list(family or ()), cell.address)
-    return [sibling for name in names if (sibling := (family or {}).get(name)) is not None and sibling.state == "running"]
+    family = cell.system.family(cell)
+    names = restarted_with(rules.strategy, list(family), cell.address)
+    return [family[name] for name in names if family[name].state == "running"]
 
 
 async def restart(cell: Cell, reason: str, delay: float) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from penstock.actors.cell._beside import STOP_GRACE_S
 from penstock.actors.cell._cycles import Waiting, is_waited_for
 from penstock.errors import ActorStopped
 
@@ -25,7 +24,7 @@ INTERRUPTS_MAX: Final = 3
 
 
 async def stop(cell: Cell, reason: str = "it was stopped") -> None:
-    """Stop after the message that is being handled, which has `STOP_GRACE_S`; wait for it, except from inside.
+    """Stop after the message that is being handled, which has `World.stop_grace_s`; wait for it, except from inside.
 
     Cancelling it does not undo it.
     """
@@ -35,7 +34,7 @@ async def stop(cell: Cell, reason: str = "it was stopped") -> None:
     if not cell.stopping:
         cell.stopping = reason
         cell.ended = loop.create_future()
-        cell.grace = loop.call_later(STOP_GRACE_S, interrupt, cell)
+        cell.grace = loop.call_later(cell.system.stop_grace_s, interrupt, cell)
         if cell.bell is not None and not cell.bell.done():
             cell.bell.set_result(None)
     if cell.task is None:
@@ -56,7 +55,8 @@ def interrupt(cell: Cell) -> None:
             return
         cell.interrupts += 1
         cell.task.cancel()
-    cell.grace = cell.system.loop.call_later(AGAIN_S if cell.interrupts else STOP_GRACE_S, interrupt, cell)
+    patience_s = AGAIN_S if cell.interrupts else max(AGAIN_S, cell.system.stop_grace_s)
+    cell.grace = cell.system.loop.call_later(patience_s, interrupt, cell)
 
 
 def calm(cell: Cell) -> None:

@@ -28,6 +28,8 @@ from penstock.node import Node, said, shown
 HISTORY_BYTES_MAX: Final = 1024**3
 #: Frames of this package are no news to who wrote an actor.
 _NOT_THEIRS: Final = (str(Path(penstock.__file__).parent),)
+#: How many busy actors are named when a node stops.
+_NAMED_MAX: Final = 3
 _LEVELS: Final = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red", "DEBUG": "bright_black"}
 
 
@@ -94,9 +96,10 @@ def _history(given: str | None) -> History | None:
 
 
 def _say_who_is_busy(node: Node) -> None:
-    busy = sum(peer.busy for peer in node.server.peers) if node.server is not None else 0
+    busy = node.busy()
     if busy:
-        tell(f"stopping: calls of {busy} peer{'s' * (busy > 1)} have {node.grace_s:g} s to end; once more stops at once")
+        names = ", ".join(map(one_line, busy[:_NAMED_MAX])) + (f" and {len(busy) - _NAMED_MAX} more" if busy[_NAMED_MAX:] else "")
+        tell(f"stopping: {names} {'have' if busy[1:] else 'has'} {node.grace_s:g} s to end; once more stops at once")
 
 
 # ── what is printed ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from penstock.channel import Channel
 
 if TYPE_CHECKING:
+    from penstock.rpc._context import CallInfo
     from penstock.rpc.addressed._ref import ActorRef
 
 
@@ -26,6 +27,7 @@ class _Here:
 
     find: Callable[[], Caller] = staticmethod(lambda: NOBODY)
     adopt: Callable[[Channel[Any]], None] = staticmethod(lambda _channel: None)
+    call: Callable[[], CallInfo | None] = staticmethod(lambda: None)
     actor: Callable[[str], ActorRef | None] = staticmethod(lambda _address: None)
 
 

@@ -163,7 +163,7 @@ class ActorRef(ABC):
         """Make the function that asks for `method`, or begins its stream."""
 
     @abstractmethod
-    def _telling(self, method: Method) -> Callable[..., Any]:
+    def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
         """Make the function that tells `method`."""
 
     def __eq__(self, other: object) -> bool:

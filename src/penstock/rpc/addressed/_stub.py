@@ -39,7 +39,7 @@ class ActorStub:
         elif method.kind:
             raise AttributeError(f"{service.name}.{name} streams; only a message can be told")
         else:
-            bound = ref._telling(method)
+            bound = ref._telling(method, self._penstock_options)
         bound.__name__ = bound.__qualname__ = name
         bound.__doc__ = method.doc
         self.__dict__[name] = bound

@@ -2,6 +2,9 @@
 
 An end is on offer from the moment its ref is encoded. It leaves the table once: claimed from elsewhere, used here after all, or
 reclaimed after `RECLAIM_S`. The table remembers for a while how, for those who come late.
+
+What is encoded while a call is handled belongs to the share of its peer, which is bounded. It may be claimed over another
+connection, so it does not end with this one; but then it is nobody's, and gives way when the table is full.
 """
 
 from __future__ import annotations
@@ -10,10 +13,14 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, StatusError
+from penstock.rpc._context import current
+
+if TYPE_CHECKING:
+    from penstock.rpc._peer import Peer
 
 log = logging.getLogger("penstock.rpc")
 
@@ -21,6 +28,8 @@ log = logging.getLogger("penstock.rpc")
 RECLAIM_S: Final = 30.0
 #: Ends on offer at the same time: a program that sends refs which nobody claims must not grow.
 OFFERS_MAX: Final = 10_000
+#: As many of them may be the share of one connection: who asks for refs and claims none must not starve the others.
+SHARE_MAX: Final = 1_000
 #: Ends of which is remembered how they left.
 LEFT_MAX: Final = 10_000
 TOKEN_BYTES: Final = 16
@@ -48,12 +57,23 @@ class Offered(Protocol):
         """End the stream, because of `why`."""
 
 
+class _Entry(NamedTuple):
+    """One end: until when it is on offer, and among whose it is counted."""
+
+    ref: Offered
+    due: float
+    share: dict[bytes, None]
+
+
 class Offers:
     """The table of one event loop."""
 
     def __init__(self) -> None:
         self.instance = secrets.token_bytes(TOKEN_BYTES)
-        self._open: dict[bytes, tuple[Offered, float]] = {}  # in the order of their deadlines
+        self._open: dict[bytes, _Entry] = {}  # in the order of their deadlines
+        self._shares: WeakKeyDictionary[Peer, dict[bytes, None]] = WeakKeyDictionary()
+        self._own: dict[bytes, None] = {}  # those that no peer asked for
+        self._orphans: dict[bytes, None] = {}  # those of connections that are gone
         self._left: dict[bytes, Callable[[str], StatusError]] = {}
         self._armed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,12 +82,16 @@ class Offers:
         return len(self._open)
 
     def put(self, ref: Offered) -> Place:
-        """Put an end on offer. Raises `ResourceExhausted` when too many are."""
+        """Put an end on offer, for the peer whose call is handled here. Raises `ResourceExhausted` when too many are."""
+        share = self._share()
+        if share is not self._own and share is not self._orphans and len(share) >= SHARE_MAX:
+            raise ResourceExhausted(f"{SHARE_MAX} ends of streams were sent to this peer and not claimed yet (SHARE_MAX)")
         if len(self._open) >= OFFERS_MAX:
-            raise ResourceExhausted(f"{OFFERS_MAX} ends of streams were sent and not claimed yet (OFFERS_MAX)")
+            self._make_room()
         place = Place(self.instance, secrets.token_bytes(TOKEN_BYTES))
         loop = asyncio.get_running_loop()
-        self._open[place.token] = ref, loop.time() + RECLAIM_S
+        self._open[place.token] = _Entry(ref, loop.time() + RECLAIM_S, share)
+        share[place.token] = None
         if not self._armed:
             self._arm(loop, RECLAIM_S)
         return place
@@ -75,7 +99,7 @@ class Offers:
     def find(self, token: bytes) -> Offered | None:
         """Return the ref that is on offer, if it is."""
         entry = self._open.get(token)
-        return entry[0] if entry is not None else None
+        return entry.ref if entry is not None else None
 
     def refusal(self, token: bytes) -> StatusError:
         """Say why this end cannot be had."""
@@ -101,7 +125,10 @@ class Offers:
 
     def withdraw(self, token: bytes, why: Callable[[str], StatusError] | None = None) -> None:
         """This end is not on offer any more; by default because it is used here."""
-        if self._open.pop(token, None) is not None:
+        entry = self._open.pop(token, None)
+        if entry is not None:
+            entry.share.pop(token, None)
+            self._orphans.pop(token, None)
             self._left[token] = why or _used
             if len(self._left) > LEFT_MAX:
                 del self._left[next(iter(self._left))]
@@ -117,6 +144,34 @@ class Offers:
         if not task.cancelled() and task.exception() is not None:
             log.error("an end of a stream could not be closed", exc_info=task.exception())
 
+    def _share(self) -> dict[bytes, None]:
+        """Return what is on offer to the peer whose call is handled here."""
+        call = current.get()
+        peer = None if call is None else call.peer
+        if peer is None:
+            return self._own
+        if peer.session.closed.done():
+            return self._orphans
+        share = self._shares.get(peer)
+        if share is None:
+            share = self._shares[peer] = {}
+            peer.session.closed.add_done_callback(lambda _closed: self._orphans.update(share))
+        return share
+
+    def _make_room(self) -> None:
+        """Take back the oldest end that belongs to nobody. Raises `ResourceExhausted` when there is none."""
+        for token in self._orphans:
+            self._take_back(token, _orphaned)
+            return
+        raise ResourceExhausted(f"{OFFERS_MAX} ends of streams were sent and not claimed yet (OFFERS_MAX)")
+
+    def _take_back(self, token: bytes, why: Callable[[str], StatusError]) -> None:
+        ref = self._open[token].ref
+        self.withdraw(token, why)
+        refusal = self.refusal(token)
+        log.warning("%r: %s", ref, refusal.message)
+        self.own(ref.drop(refusal))
+
     def _arm(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
         self._armed = True
         loop.call_later(delay_s, self._reclaim, loop)
@@ -126,13 +181,11 @@ class Offers:
         self._armed = False
         now = loop.time()
         while self._open:
-            token, (ref, due) = next(iter(self._open.items()))
-            if due > now:
-                self._arm(loop, due - now)
+            token, entry = next(iter(self._open.items()))
+            if entry.due > now:
+                self._arm(loop, entry.due - now)
                 return
-            self.withdraw(token, _reclaimed)
-            log.warning("%r was not claimed within %g s, and is reclaimed", ref, RECLAIM_S)
-            self.own(ref.drop(self.refusal(token)))
+            self._take_back(token, _reclaimed)
 
 
 def _unknown(short: str) -> StatusError:
@@ -153,6 +206,12 @@ def _released(short: str) -> StatusError:
 
 def _reclaimed(short: str) -> StatusError:
     return NotFound(f"the end of a stream {short} was reclaimed, because nobody claimed it within {RECLAIM_S:g} s")
+
+
+def _orphaned(short: str) -> StatusError:
+    return NotFound(
+        f"the end of a stream {short} was reclaimed, because the connection it was sent over is gone and others needed its place"
+    )
 
 
 _TABLES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Offers]] = WeakKeyDictionary()

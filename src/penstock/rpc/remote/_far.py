@@ -80,9 +80,9 @@ class FarRef(ActorRef):
 
         return ask
 
-    def _telling(self, method: Method) -> Callable[..., Any]:
+    def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
         def tell(*args: Any, **kwargs: Any) -> Any:
-            return self._there()._telling(method)(*args, **kwargs)
+            return self._there()._telling(method, options)(*args, **kwargs)
 
         return tell
 
@@ -99,7 +99,7 @@ class FarRef(ActorRef):
                 f"no live connection leads to the process of {self._address}; a ref is used by who is connected to that one",
                 started=False,
             )
-        return RemoteRef(peer, self.key)
+        return RemoteRef(peer, self.key, self._address)
 
     def __repr__(self) -> str:
         return f"<ActorRef {self._address} of process {self.instance.hex()[:8]}>"
@@ -109,7 +109,7 @@ def _pack(ref: ActorRef) -> bytes:
     if isinstance(ref, FarRef):
         where = Whereabouts(ref.instance, ref.key, ref.address)
     elif isinstance(ref, RemoteRef):
-        where = Whereabouts(ref.peer.instance, ref.address, ref.address)
+        where = Whereabouts(ref.peer.instance, ref.name, ref.name)
     else:
         where = Whereabouts(offers().instance, ref.id, ref.address)
     return MSGPACK.encode(where)

@@ -62,6 +62,11 @@ class Lane(Endpoint):
         self.sink: RemoteSink[Any] = RemoteSink(session, self.stream, cast("SendHalf", self.stream.send), MSGPACK)
         session.flush_soon()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for an answer, or for room."""
+        return not self.asks.waiting and not self.sink.statistics().waiting_senders
+
     async def send(self, message: LaneMessage | ShortMessage) -> None:
         """Send a message; waits while the actor's mailbox, and what is on the way to it, is full."""
         try:
@@ -210,10 +215,9 @@ async def lane_to(peer: Peer, address: str, deadline: float | None = None) -> La
         except TimeoutError:
             raise DeadlineExceeded(f"{address}: the deadline passed before anything could be sent", started=False) from None
     if len(lanes) >= LANES_MAX:
-        idle = (one for one in lanes.values() if not (one.closing or one.asks.waiting or one.sink.statistics().waiting_senders))
-        for lane in idle:
-            lane.close()
-            break
+        idle = next((one for one in lanes.values() if not one.closing and one.idle), None)
+        if idle is not None:
+            idle.close()
     lane = lanes[address] = Lane(peer, address)
     return lane
 

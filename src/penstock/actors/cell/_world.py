@@ -1,0 +1,53 @@
+"""What actors live in, as the run-time of one sees it: an `ActorSystem` is one. It has no code."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import Context
+from typing import TYPE_CHECKING, Protocol
+
+from penstock.actors.cell._letter import Letter
+from penstock.actors.cell._supervision import Supervision
+from penstock.errors import StatusError
+from penstock.observe import Tap
+
+if TYPE_CHECKING:
+    from penstock.actors.cell._cell import Cell
+    from penstock.rpc import Peer
+
+
+class World(Protocol):
+    """The surroundings of an actor.
+
+    context: what its tasks begin with. inline: messages handled where they were sent since others had a turn. supervision: of
+    actors without a parent. stop_grace_s: what a message that is being handled has left when its actor is to stop.
+    """
+
+    id: str
+    context: Context
+    inline: int
+    stop_grace_s: float
+    supervision: Supervision
+    tap: Tap | None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that runs the actors."""
+
+    def next_number(self) -> int:
+        """Return a number that nothing else here has."""
+
+    def cell(self, address: str) -> Cell:
+        """Find an actor by name or id. Raises `NotFound`."""
+
+    def family(self, cell: Cell) -> dict[str, Cell]:
+        """Return an actor and its siblings, in the order they were spawned."""
+
+    def remove(self, cell: Cell) -> None:
+        """This actor has stopped, or never began."""
+
+    def bury(self, letter: Letter, reason: str, error: StatusError | None = None) -> None:
+        """Nobody will handle this message: keep it where it can be seen, and tell its asker."""
+
+    def seen_from_here(self, peer: Peer, address: str) -> str:
+        """Return the address, by a bridge if there is one, of an actor at the other side of a connection."""
