@@ -25,7 +25,7 @@ class Consumer(penstock.Actor):
                 await channel.send(self._answer(message))
         finally:
             self.streams -= 1
-        self.log.info("the stream of %s is over: %s", channel.initiator or "somebody outside", channel.reason)
+        self.log.info("the stream of %s is over: %s", channel.initiator or "somebody outside", channel.reason or "no reason")
 
     def _answer(self, message: Any) -> dict[str, Any]:
         match message:

@@ -151,3 +151,8 @@ def __getattr__(name: str) -> Any:
 
     globals()[name] = Node
     return Node
+
+
+def __dir__() -> list[str]:
+    """Offer to completion what is public, also what is imported at its first use."""
+    return __all__

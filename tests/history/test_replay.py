@@ -256,3 +256,29 @@ async def test_an_actor_that_cannot_start_is_the_divergence(path):
         await recorded(history, add(1))
         found = await replay(history, "counter", Refuses)
     assert found.divergence.got == {"kind": "crashed", "error": "RuntimeError", "text": "not today"}
+
+
+async def test_what_was_compared_is_counted_and_what_follows_a_difference_too(path):
+    async with History(path) as history:
+        await recorded(history, add(1), add(2), add(3), add(4))
+        since = (await history.events("counter", kinds=["spawned"]))[0].offset
+        same, late = await replay(history, "counter", Counter), await replay(history, "counter", Late)
+    assert (same.since, same.recorded, same.compared) == (since, 4, 4)
+    assert (late.recorded, late.compared) == (4, 3)
+
+
+async def test_what_a_replayed_actor_logs_is_marked(path, caplog):
+    class Talker(penstock.Actor):
+        def __init__(self) -> None:
+            self.log.warning("made")
+
+        async def talk(self) -> None:
+            self.log.warning("said %s", "so")
+
+    async with History(path) as history:
+        await recorded(history, lambda system, stub: stub.talk(), cls=Talker, args=(), name="talker")
+        events = len(await history.events())
+        await replay(history, "talker", Talker)
+        assert len(await history.events()) == events
+    said = ["talker: made", "talker: said so"]
+    assert [record.getMessage() for record in caplog.records] == [*said, *(f"(replay) {text}" for text in said)]

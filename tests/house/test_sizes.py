@@ -34,7 +34,7 @@ MANY_SIDED = {
     "RemoteChannel": 20,  # those steps, and what happens to its stream
     "Connection": 32,  # the whole of the pure core from outside: a line or two each
     "Inbound": 24,  # a method for each frame type
-    "Peer": 28,  # four ways to call, and a life
+    "Peer": 29,  # four ways to call, and a life
     "SendHalf": 20,
     "Handling": 17,
     "Session": 31,  # what the link calls, what endpoints call, what events do

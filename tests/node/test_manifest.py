@@ -61,7 +61,11 @@ def test_a_module_is_looked_for_beside_the_manifest(manifest):
         (GOOD + "[limits]\nmailbox_sise = 1\n", "limits.mailbox_sise", "did you mean 'mailbox_size'?"),
         (GOOD + '[limits]\nmailbox_size = "ten"\n', "limits.mailbox_size", "Expected `int | null`, got `str`"),
         (GOOD + "[limits]\nmailbox_size = 0\n", "limits.mailbox_size", "Expected `int` >= 1"),
-        (GOOD + '[limits]\noverflow = "drop"\n', "limits.overflow", "Invalid enum value 'drop'"),
+        (
+            GOOD + '[limits]\noverflow = "drop"\n',
+            "limits.overflow",
+            "Invalid enum value 'drop'; it is one of wait, reject, drop_oldest",
+        ),
         (GOOD + "[supervision]\nmax_restarts = -1\n", "supervision.max_restarts", "Expected `int` >= 0"),
         (GOOD + "[supervision]\nretries = 1\n", "supervision.retries", "is not known"),
         (GOOD + "limits = 5\n", "limits", "Expected `object`, got `int`"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import penstock
-from penstock.errors import AlreadyExists, InvalidArgument, Unavailable, Unimplemented
+from penstock.errors import ActorStopped, AlreadyExists, InvalidArgument, Unavailable, Unimplemented
 from penstock.history import History
 from tests.node.kit import Counter, commanding, write
 
@@ -180,6 +180,46 @@ async def test_a_stream_that_runs_has_its_grace_and_is_then_told():
             closing = asyncio.ensure_future(node.aclose())
             with pytest.raises(Unavailable):
                 await _read_all(ticks)
+            await closing
+    assert not node.drained
+
+
+async def test_a_message_that_is_being_handled_has_the_grace_and_nobody_is_stopped_before(tmp_path):
+    begun = asyncio.Event()
+
+    class Front(penstock.Actor):
+        async def work(self) -> int:
+            begun.set()
+            await asyncio.sleep(0.1)
+            return await self.system.ask("back", "add", 1)
+
+    async with penstock.Node(socket=tmp_path / "n.sock", grace=10) as node:
+        await node.spawn(Counter, 5, name="back")
+        await node.spawn(Front, name="front")
+        async with commanding(node) as commands:
+            asked = asyncio.ensure_future(commands.peer.ask("front", "work"))
+            await begun.wait()
+            assert node.busy() == ["front"]
+            await node.aclose()
+            assert await asked == 6
+    assert node.drained
+
+
+async def test_whoever_has_a_channel_when_the_grace_is_over_is_told_that_the_actor_stopped(tmp_path):
+    class Lobby(penstock.Actor):
+        async def on_channel(self, channel: penstock.Channel[int]) -> None:
+            await channel.accept()
+            async for _message in channel:
+                raise AssertionError
+
+    async with penstock.Node(listen=f"unix://{tmp_path}/n.sock", grace=0.05) as node:
+        await node.spawn(Lobby, name="lobby")
+        async with penstock.connect(node.urls[0]) as peer:
+            channel = await peer.open_channel("lobby")
+            assert node.busy() == ["lobby"]
+            closing = asyncio.ensure_future(node.aclose())
+            with pytest.raises(ActorStopped, match="the system closed"):
+                await channel.receive()
             await closing
     assert not node.drained
 

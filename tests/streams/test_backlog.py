@@ -51,6 +51,18 @@ def test_which_items_are_let_go_of(overflow, expected):
     assert backlog.take(10) == expected
 
 
+@pytest.mark.parametrize("overflow", ["drop_oldest", "latest"])
+def test_a_subscriber_that_is_always_late_sees_a_value_after_each_gap(overflow):
+    backlog: Backlog[int] = Backlog(1, overflow)
+    seen, number = [], 0
+    for _ in range(6):
+        for _ in range(10):
+            backlog.offer(number)
+            number += 1
+        seen += backlog.take(1)
+    assert seen == [Dropped(9), 9, Dropped(19), 29, Dropped(19), 49]
+
+
 def test_a_gap_takes_no_room():
     backlog: Backlog[int] = Backlog(2, "drop_newest")
     for number in range(4):

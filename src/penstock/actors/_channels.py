@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 from penstock.actors.cell import Beside, Cell, Letter, ask, check_cycle, handling, sender_here
 from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, accept_channel, local_channel
-from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
+from penstock.errors import Aborted, ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import WireStream
-from penstock.rpc import ChannelOptions, Peer, here
+from penstock.rpc import KINDS, CallInfo, ChannelOptions, Dispatcher, Interceptor, Peer, current_call, enter_all, here
 
 log = logging.getLogger("penstock.actor")
 
 #: What an opener is called that is no actor, in the same process.
 OUTSIDE = "outside"
+_KIND = KINDS[3]
 _CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
 
 
@@ -34,16 +37,18 @@ async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Chann
         sender_here() or OUTSIDE, cell.address, payload, buffer_size=options.get("buffer_size", BUFFER_SIZE)
     )
     adopt(opener)
-    handle(cell, acceptor)
+    handle(cell, acceptor, _call_of(cell, {}, None))
     del acceptor  # its handler has it; who forgets it has left
     await opener.wait_opened(options.get("timeout", OPEN_TIMEOUT_S))
     return opener
 
 
-def take(cell: Cell, peer: Peer, stream: WireStream) -> None:
+def take(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
     """Hand an actor a channel that a peer opens. Raises the `StatusError` that refuses it."""
     cell.queue.check()
-    work = handle(cell, accept_channel(peer.session, stream, messages=cell.messages), peer.remote)
+    call = _call_of(cell, stream.opened.metadata, peer)
+    channel = accept_channel(peer.session, stream, messages=cell.messages)
+    work = handle(cell, channel, call, dispatcher.interceptors)
     if work.task is not None:
         peer.share(work.task)
 
@@ -60,20 +65,25 @@ def adopt(channel: Channel[Any]) -> None:
         cell.channels.add(channel)
 
 
-def handle(cell: Cell, channel: Channel[Any], remote: str = "") -> Beside:
-    """Begin to handle a channel, beside the mailbox."""
+def _call_of(cell: Cell, metadata: dict[str, str], peer: Peer | None) -> CallInfo:
+    return CallInfo(f"/{cell.address}!channel", _KIND, "callee", metadata=metadata, deadline=None, peer=peer)
+
+
+def handle(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor] = ()) -> Beside:
+    """Begin to handle a channel, beside the mailbox, inside of the interceptors: for them it is a call, until it is over."""
     work = Beside(cell, "on_channel", channel.fail, is_channel=True)
-    work.statistics, work.peer = channel.statistics, remote
+    work.statistics, work.peer = channel.statistics, "" if call.peer is None else call.peer.remote
     if cell.system.tap is not None:
         channel.observe(partial(cell.system.tap.record, cell.address))
-    work.start(_handle(work, cell, channel))
+    work.start(_handle(work, channel, call, interceptors))
     return work
 
 
-async def _handle(work: Beside, cell: Cell, channel: Channel[Any]) -> None:
+async def _handle(work: Beside, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
+    cell = work.cell
+    current_call.set(call)
     try:
-        async with work:
-            await _answer(cell, channel)
+        await _answer_inside(work, channel, call, interceptors)
     except ChannelRejected as error:
         if channel.state == "opening":
             await channel.reject(error.message)
@@ -96,6 +106,17 @@ async def _handle(work: Beside, cell: Cell, channel: Channel[Any]) -> None:
             await channel.reject(f"{cell.address} neither accepted nor rejected the channel")
         else:
             await channel.close()
+
+
+async def _answer_inside(work: Beside, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
+    done = False
+    async with AsyncExitStack() as stack:
+        await enter_all(stack, interceptors, call)
+        async with work:
+            await _answer(work.cell, channel)
+        done = True
+    if not done:
+        raise Aborted(f"{work.cell.address}: an interceptor swallowed how the handler of this channel ended")
 
 
 async def _answer(cell: Cell, channel: Channel[Any]) -> None:
@@ -127,7 +148,7 @@ async def _by_callbacks(cell: Cell, channel: Channel[Any]) -> None:
 
 async def _callback(cell: Cell, name: str, *args: Any) -> Any:
     if name in cell.hooks:
-        return await ask(Letter(cell, name, args, {}, "system"))
+        return await ask(Letter(cell, name, args, {}, "system", info=current_call.get()))
     return None
 
 

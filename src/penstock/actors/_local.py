@@ -39,6 +39,7 @@ from penstock.rpc import (
     ActorRef,
     AskOptions,
     Caller,
+    CallInfo,
     CallOptions,
     ChannelOptions,
     Method,

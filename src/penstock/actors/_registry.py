@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from penstock.actors._names import matches
 from penstock.actors.cell import Cell
 from penstock.errors import AlreadyExists, NotFound
 from penstock.rpc import unknown
+
+#: Of how many actors it is known why they stopped, for who asks for them later.
+ENDED_KEPT: Final = 256
 
 
 class Registry:
@@ -18,6 +22,7 @@ class Registry:
         self._suffix = f"-{system_id}"
         self._by_address: dict[str, Cell] = {}
         self._by_serial: dict[int, Cell] = {}
+        self._ended: dict[str, str] = {}  # why those that are no more have stopped
 
     def __len__(self) -> int:
         return len(self._by_address)
@@ -47,6 +52,9 @@ class Registry:
         if self._by_address.get(cell.address) is cell:
             del self._by_address[cell.address]
         self._by_serial.pop(cell.serial, None)
+        self._ended[cell.address] = cell.stopping
+        if len(self._ended) > ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
         family = self.family(cell)
         if family.get(cell.address) is cell:
             del family[cell.address]
@@ -74,6 +82,8 @@ class Registry:
         return (cell for address, cell in tuple(self._by_address.items()) if matches(pattern, address))
 
     def _meant(self, address: str) -> str:
+        if self._ended.get(address):
+            return f"it has stopped: {self._ended[address]}"
         return unknown(address, list(self._by_address)) if self._by_address else "nothing was spawned"
 
 

@@ -162,9 +162,9 @@ class ActorSystem(Router):
         bridged = self._bridges.find(address)
         return bridged if bridged is not None else self.cell(address).ref
 
-    def actor(self, cls: type[A], address: str) -> A:
-        """Return a stub, typed as `cls`, of the actor with this name or id. Raises `NotFound`."""
-        found = self.ref(address)
+    def actor(self, cls: type[A], actor: str | ActorRef) -> A:
+        """Return a stub, typed as `cls`, of the actor with this name or id, or of this ref. Raises `NotFound`."""
+        found = self.ref(actor) if isinstance(actor, str) else ref(actor)
         return cast(A, ActorStub(found, profile_of(cls).service))
 
     def list(self, pattern: str = "**") -> list[ActorInfo]:

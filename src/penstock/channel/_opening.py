@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any, Final
 
 from penstock.channel._channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel
@@ -23,7 +24,7 @@ NAME_MAX: Final = 256
 _ARGUMENTS: Final = MSGPACK.decode_for(list[Any])
 
 
-async def open_channel(
+async def open_channel(  # noqa: PLR0913 - what an opening says, and how it is waited for
     session: Session,
     target: str,
     payload: Any = None,
@@ -32,21 +33,22 @@ async def open_channel(
     messages: Any = Any,
     buffer_size: int = BUFFER_SIZE,
     timeout: float | None = OPEN_TIMEOUT_S,
+    metadata: Mapping[str, str] | None = None,
     observer: Observer | None = None,
 ) -> Channel[Any]:
     """Open a channel to `target` (like ``"/consumer!channel"``) at the other side of `session`; wait until it is accepted.
 
     `initiator` says who opens it; `messages` is the type of what arrives, anything by default; `buffer_size` (messages, at
-    least 1) is how many may wait here; `timeout` in seconds, None for none. Raises `ChannelRejected` with the reason,
-    `DeadlineExceeded`, `InvalidArgument` for a payload that cannot travel, and what else the other side answers.
-    Cancelling it withdraws the opening: an acceptor finds the channel closed.
+    least 1) is how many may wait here; `timeout` in seconds, None for none; `metadata` travels with the opening. Raises
+    `ChannelRejected` with the reason, `DeadlineExceeded`, `InvalidArgument` for a payload that cannot travel, and what else
+    the other side answers. Cancelling it withdraws the opening: an acceptor finds the channel closed.
     """
     session.check_open()
     argument = _argument_of(target, payload)
     names = (secrets.token_hex(8), initiator, address_of(target), payload)
     decode = MSGPACK.decode_for(messages)
     channel: RemoteChannel[Any] = RemoteChannel(session, decode, names, opener=True, buffer_size=buffer_size)
-    channel.begin(target, argument, {INITIATOR: initiator, ID: channel.id})
+    channel.begin(target, argument, {**(metadata or {}), INITIATOR: initiator, ID: channel.id})
     if observer is not None:
         channel.observe(observer)
     await channel.wait_opened(timeout)

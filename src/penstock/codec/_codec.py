@@ -24,6 +24,10 @@ def encode_other(value: object) -> object:
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump()
+    if hasattr(value, "__await__"):
+        raise TypeError(
+            f"the {type(value).__qualname__} {getattr(value, '__qualname__', '')} cannot travel; was an `await` forgotten?"
+        )
     raise TypeError(
         f"a {type(value).__qualname__} cannot travel; use a penstock.Struct, dataclass, attrs class, TypedDict or builtin type"
     )

@@ -23,6 +23,8 @@ MANIFEST_BYTES_MAX: Final = 1024 * 1024
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Overflow = Literal["wait", "reject", "drop_oldest"]
+_OVERFLOWS: Final[tuple[Overflow, ...]] = typing.get_args(Overflow)
 
 _PLACE: Final = re.compile(r" - at `\$\.?(?P<path>.+)`$")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<field>.+?)`")
@@ -32,7 +34,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """``[limits]``: the mailbox. What is not given is as the class has it."""
 
     mailbox_size: Positive | None = None
-    overflow: Literal["wait", "reject", "drop_oldest"] | None = None
+    overflow: Overflow | None = None
 
 
 class Restarts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -102,7 +104,9 @@ def read_manifest(path: str | Path) -> Manifest:
     try:
         manifest = msgspec.convert({**data, "path": str(where)}, Manifest)
     except msgspec.ValidationError as error:
-        raise wrong(where, *_placed("", str(error))) from None
+        key, reason = _placed("", str(error))
+        meant = f"; it is one of {', '.join(_OVERFLOWS)}" if key == "limits.overflow" else ""
+        raise wrong(where, key, reason + meant) from None
     try:
         check_name(manifest.name)
     except InvalidArgument as error:

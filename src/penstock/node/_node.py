@@ -170,8 +170,8 @@ class Node(ActorSystem):
         asking = handling.get()
         me = None if asking is None else asking.cell.address
         served = {stream.address for stream in self.streams() if stream.peer}
-        infos = self.list()
-        return [info.address for info in infos if info.address != me and (info.handling or info.mailbox or info.address in served)]
+        found = [info.address for info in self.list() if info.handling or info.mailbox or info.address in served]
+        return [address for address in found if address != me]
 
     async def wait_closed(self) -> None:
         """Wait until the node is closed. Safe to cancel."""

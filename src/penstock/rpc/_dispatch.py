@@ -102,13 +102,26 @@ class Dispatcher:
             return
         self.begin(peer, stream, *self.find(stream.opened.target))
 
-    def begin(self, peer: Peer, stream: WireStream, method: Method, handler: Any, guards: Sequence[Interceptor] = ()) -> None:
-        """Run `handler` for a stream that the peer opened. Raises the `StatusError` that refuses it."""
+    def begin(
+        self,
+        peer: Peer,
+        stream: WireStream,
+        method: Method,
+        handler: Any,
+        guards: Sequence[Interceptor] = (),
+        *,
+        arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
+    ) -> None:
+        """Run `handler` for a stream that the peer opened. Raises the `StatusError` that refuses it.
+
+        `guards` go inside of the interceptors; `arguments` are those of the stream, where they were read already.
+        """
         if method.kind != stream.opened.kind:
             raise Unimplemented(f"{method.target} is {KINDS[method.kind]}, not {KINDS[stream.opened.kind]}", started=False)
-        args, kwargs = method.arguments.decode(by_number(stream.opened.codec), stream.opened.argument)
+        if arguments is None:
+            arguments = method.arguments.decode(by_number(stream.opened.codec), stream.opened.argument)
         stream.forget_argument()
-        Handling(self, peer, stream, method, (*self.interceptors, *guards)).start(handler, args, kwargs)
+        Handling(self, peer, stream, method, (*self.interceptors, *guards)).start(handler, *arguments)
 
     def internal(self, where: str, raised: BaseException, *, logged: bool = False) -> StatusError:
         """Log what a handler raised, and return what the caller may know of it: an id to find the log entry by.
@@ -133,6 +146,7 @@ class Handling(Endpoint):
         "_gone",
         "_interceptors",
         "_method",
+        "_name",
         "_peer",
         "_started",
         "_task",
@@ -158,6 +172,7 @@ class Handling(Endpoint):
         self._interceptors = interceptors
         self._peer = peer
         self._method = method
+        self._name = method.target.removeprefix("/")
         self._gone: Exception | None = None
         self._expired = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -208,7 +223,7 @@ class Handling(Endpoint):
             self.source.finish(EndOfStream())
 
     def on_cancelled(self, cancel: Cancel) -> None:
-        self._leave(StreamCancelled(f"{self._method.target}: the caller left. {cancel.message}".rstrip()))
+        self._leave(StreamCancelled(f"{self._name}: the caller left. {cancel.message}".rstrip()))
 
     def on_lost(self, error: StatusError) -> None:
         self._leave(error)
@@ -264,10 +279,10 @@ class Handling(Endpoint):
         except StatusError as status:
             error = status
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
-            error = self._dispatcher.internal(self._method.target, raised)
+            error = self._dispatcher.internal(self._name, raised)
         finally:
             if not done and error is None:
-                error = Aborted(f"{self._method.target}: the handler was stopped before it was done")
+                error = Aborted(f"{self._name}: the handler was stopped before it was done")
             self._tell(error)
             self._peer.disown(asyncio.current_task())
             # an error holds this frame by its traceback, and a cancelled task its error: neither may hold the call for longer
@@ -286,7 +301,7 @@ class Handling(Endpoint):
                 await self.sink.feed(await responses if self._method.awaited else responses)
                 result = None
         if result is _NOTHING:
-            raise Aborted(f"{self._method.target}: an interceptor swallowed what the handler raised")
+            raise Aborted(f"{self._name}: an interceptor swallowed what the handler raised")
         if self.sink is None:
             await self._answer(result)
 
@@ -297,7 +312,7 @@ class Handling(Endpoint):
             try:
                 encoded = by_number(self.stream.opened.codec).encode(result)
             except UNENCODABLE as error:
-                raise TypeError(f"{self._method.target} returned what cannot travel: {error}") from error
+                raise TypeError(f"{self._name} returned what cannot travel: {error}") from error
             if session.connection.answer(self.stream, encoded):
                 session.flush_for(session.unary_answers)
             else:  # a caller that gives no credit to one item
@@ -310,7 +325,7 @@ class Handling(Endpoint):
         try:
             self._finish(error)
         except Exception as raised:  # noqa: BLE001 - see above
-            self._peer.session.connection.fail(self.stream, status_of(self._dispatcher.internal(self._method.target, raised)))
+            self._peer.session.connection.fail(self.stream, status_of(self._dispatcher.internal(self._name, raised)))
             self._peer.session.flush_soon()
 
     def _finish(self, error: StatusError | None) -> None:
@@ -318,7 +333,7 @@ class Handling(Endpoint):
         if self._deadline is not None:
             self._deadline.cancel()
         if self.source is not None:
-            self.source.discard(StreamClosed(f"{self._method.target}: the handler has returned, and its requests are closed"))
+            self.source.discard(StreamClosed(f"{self._name}: the handler has returned, and its requests are closed"))
         if not self._method.kind:
             self._peer.session.unary_answers -= 1
         self.call.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
@@ -340,10 +355,10 @@ class Handling(Endpoint):
         if self._gone is not None:
             return None
         if self._expired:
-            return DeadlineExceeded(f"{self._method.target}: the deadline passed before the handler was done")
+            return DeadlineExceeded(f"{self._name}: the deadline passed before the handler was done")
         if self._peer.closing:
             return Unavailable("the server is shutting down")
-        return Cancelled(f"{self._method.target}: the handler was cancelled")
+        return Cancelled(f"{self._name}: the handler was cancelled")
 
 
 def _text_of(error: BaseException) -> str:

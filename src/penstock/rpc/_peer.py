@@ -19,7 +19,7 @@ from penstock.rpc._service import KINDS, service_of
 from penstock.rpc._stream import Call, RemoteStream
 from penstock.rpc._stub import Stub
 from penstock.rpc._unary import Unary
-from penstock.rpc.addressed import ActorRef, ActorStub, Router, Stream
+from penstock.rpc.addressed import ActorRef, ActorStub, Router, Stream, ref
 from penstock.rpc.refs import joined, offers
 from penstock.rpc.remote import Lane, RemoteRef, close_lanes, end_lanes
 from penstock.session import Session
@@ -93,9 +93,9 @@ class Peer(Router):
         """Return the actor at the other side that has this name or id; whether there is one is seen when it is used."""
         return RemoteRef(self, address.removeprefix("/"))
 
-    def actor(self, cls: type[T], address: str) -> T:
-        """Return a stub of an actor at the other side, typed as `cls`."""
-        return cast(T, ActorStub(self.ref(address), service_of(cls)))
+    def actor(self, cls: type[T], actor: str | ActorRef) -> T:
+        """Return a stub, typed as `cls`, of the actor at the other side with this name or id, or of a ref that arrived."""
+        return cast(T, ActorStub(self.ref(actor) if isinstance(actor, str) else ref(actor), service_of(cls)))
 
     def open(
         self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, kind: str = "bidirectional"

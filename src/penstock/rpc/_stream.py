@@ -59,7 +59,10 @@ class RemoteStream(RemoteSource[T], Stream[T]):
 
     def __init__(self, peer: Peer, request: Request, requests: Requests | None = None) -> None:
         session, options = peer.session, request.options
-        half = ReceiveHalf(grant_for(session.settings, options.buffer_size, options.buffer_bytes))
+        grant = grant_for(session.settings, options.buffer_size, options.buffer_bytes)
+        if request.window:
+            grant.items = grant.window_items = request.window
+        half = ReceiveHalf(grant)
         super().__init__(session, request.name, half, request.decode)
         self.idle_timeout_s = None if (options.idle_timeout or 0) > NO_DEADLINE_S else options.idle_timeout
         self.sink: RemoteSink[Any] | None = None

@@ -1,7 +1,8 @@
 """What waits for one subscriber of a port, and what happens when there is no room. It never waits and wakes nobody.
 
 Items that are let go of leave a gap at their place; whoever takes gets a `Dropped` there. A gap is no item and takes no room,
-and two gaps never stand side by side, so at most ``size + 1`` of them wait.
+and two gaps never stand side by side, so at most ``size + 1`` of them wait. Who takes a gap alone is promised the item behind
+it: else a slow subscriber, for whom that item has been let go of when it comes back, would see nothing but gaps.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ class Dropped(msgspec.Struct, frozen=True, gc=False, tag_field="$penstock", tag=
 class Backlog(Generic[T]):
     """The items and gaps that wait for one subscriber."""
 
-    __slots__ = ("dropped", "first", "gaps", "items", "overflow", "size")
+    __slots__ = ("dropped", "first", "gaps", "items", "overflow", "promised", "size")
 
     def __init__(self, size: int, overflow: Overflow) -> None:
         self.size = size
         self.overflow = overflow
         self.items: deque[T] = deque()
+        self.promised: list[T] = []  # the item behind a gap that was taken: it is let go of no more
         self.gaps: deque[tuple[int, int]] = deque()  # before which item, and how many are missing there
         self.first = 0  # the number of the item that is taken next
         self.dropped = 0
@@ -65,6 +67,8 @@ class Backlog(Generic[T]):
         """Return up to `max_items` items and gaps, in their order."""
         taken: list[Any] = []
         items, gaps = self.items, self.gaps
+        if self.promised:
+            taken.append(self.promised.pop())
         while len(taken) < max_items:
             if gaps and gaps[0][0] == self.first:
                 taken.append(Dropped(gaps.popleft()[1]))
@@ -73,11 +77,15 @@ class Backlog(Generic[T]):
                 self.first += 1
             else:
                 break
+        if taken and isinstance(taken[-1], Dropped) and items:
+            self.promised.append(items.popleft())
+            self.first += 1
         return taken
 
     def clear(self) -> None:
         """Forget everything: the subscriber left."""
         self.items.clear()
+        self.promised.clear()
         self.gaps.clear()
 
     def _lose(self, before: int, after: int) -> None:

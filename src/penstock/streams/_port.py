@@ -297,7 +297,7 @@ class _Line(PipeState[T]):
 
     def statistics(self) -> Statistics:
         backlog = self.backlog
-        buffered = len(backlog.items)
+        buffered = len(backlog.items) + len(backlog.promised)
         credit = self.size - buffered if self.state == "open" else 0
         received = self.sent - buffered - backlog.dropped
         waiting = len(self.hub.waiters)

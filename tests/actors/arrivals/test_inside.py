@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 import penstock
 from penstock import Mailbox
 from penstock.errors import Aborted, Cancelled, DeadlineExceeded, Internal, NotFound, PermissionDenied, Unauthenticated
-from tests.rpc.remote.kit import Desk, outcome, town
+from tests.rpc.remote.kit import Broken, Desk, Town, outcome, town
 
 
 class Seen(list[Any]):
@@ -172,3 +172,103 @@ async def test_a_server_that_closes_leaves_nobody_inside():
         await asyncio.sleep(1)
         await place.back.aclose()
         assert isinstance(await waiting, penstock.errors.Unavailable)
+
+
+async def opened_in_each_way(place: Town) -> list[Any]:
+    """Open whatever can be opened to an actor, and say how it went."""
+
+    async def whole(items: Any) -> list[Any]:
+        return [item async for item in items]
+
+    peer, stub = place.peer, place.peer.actor(Desk, "desk")
+
+    async def channel() -> Any:
+        async with await peer.open_channel("desk", 1) as opened:
+            return opened.accepted["hello"] == peer.name
+
+    async def port() -> Any:
+        news = peer.subscribe("desk", "news")
+        arrives = asyncio.ensure_future(news.receive())
+        await asyncio.sleep(1)
+        await place.object("desk", Desk).publish("new")
+        return await arrives
+
+    ways = [whole(stub.ticks(2)), whole(peer.stream("/desk", "ticks", 2)), stub.sum_of([1, 2]), channel(), port()]
+    return [await outcome(way) for way in [*ways, peer.call("/desk/add"), peer.ref("desk").stop()]]
+
+
+async def test_whatever_is_opened_is_a_call_to_interceptors_who_may_refuse_it():
+    there = Seen()
+    async with town(interceptors=[there, badge]) as place:
+        desk, _stub = await place.desk()
+        assert {type(one) for one in await opened_in_each_way(place)} == {Unauthenticated}
+        assert (desk.total, place.system.state("desk")["notes"]) == (0, [])
+    targets = [what[2:] for what in there if what[0] == "in"]
+    assert targets == [
+        ("/desk/ticks", "server_streaming"),
+        ("/desk/ticks", "server_streaming"),
+        ("/desk/sum_of", "client_streaming"),
+        ("/desk!channel", "bidirectional"),
+        ("/desk!port", "server_streaming"),
+        ("/desk/add", "unary"),
+        ("/desk!stop", "unary"),
+    ]
+
+
+async def test_what_an_interceptor_of_the_caller_adds_travels_with_whatever_is_opened():
+    async with town(interceptors=[badge], client_interceptors=[with_badge]) as place:
+        await place.desk()
+        assert await opened_in_each_way(place) == [[0, 1], [0, 1], 3, True, "new", 1, None]
+
+
+async def test_a_channel_is_inside_of_the_interceptors_until_it_is_over():
+    there = Seen()
+    async with town(interceptors=[there]) as place:
+        await place.desk()
+        channel = await place.peer.open_channel("desk", 1)
+        await channel.send("hello")
+        assert await channel.receive() == "hello"
+        assert there == [("in", "callee", "/desk!channel", "bidirectional")]
+        await channel.close()
+        await asyncio.sleep(1)
+        assert there[1:] == [("out", "")]
+
+
+async def test_an_interceptor_that_swallows_how_a_channel_ended_makes_no_end_of_it():
+    @asynccontextmanager
+    async def swallow(call: penstock.CallInfo) -> AsyncIterator[None]:
+        with suppress(Broken):
+            yield
+
+    class Breaks(penstock.Actor):
+        async def on_channel(self, channel: penstock.Channel[Any]) -> None:
+            await channel.accept()
+            raise Broken
+
+    async with town(interceptors=[swallow]) as place:
+        await place.system.spawn(Breaks, name="breaks")
+        channel = await place.peer.open_channel("breaks")
+        with pytest.raises(Aborted, match="swallowed"):
+            await channel.receive()
+
+
+@pytest.mark.parametrize("from_here", [True, False])
+async def test_the_handler_of_a_channel_knows_its_call(from_here: bool):
+    class Knows(penstock.Actor):
+        async def on_channel(self, channel: penstock.Channel[Any]) -> None:
+            call = penstock.context()
+            await channel.accept([call.target, call.kind, call.peer is not None])
+
+    class KnowsToo(penstock.Actor):
+        async def on_channel_open(self, channel: penstock.Channel[Any]) -> Any:
+            call = penstock.context()
+            return [call.target, call.kind, call.peer is not None]
+
+    async with town() as place:
+        for cls in (Knows, KnowsToo):
+            await place.system.spawn(cls, name="knows")
+            router: Any = place.system if from_here else place.peer
+            channel = await router.open_channel("knows")
+            assert channel.accepted == ["/knows!channel", "bidirectional", not from_here]
+            await channel.close()
+            await place.system.stop("knows")

@@ -9,7 +9,7 @@ import pytest
 
 import penstock
 from penstock import Mailbox, Settings
-from penstock.actors.arrivals import _asks
+from penstock.actors.arrivals import _reply
 from penstock.errors import InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
 from penstock.rpc import CallOptions
 from tests.rpc.remote.kit import SMALL, Desk, Town, outcome, town
@@ -75,7 +75,7 @@ async def test_a_lane_that_is_half_closed_ends_when_everything_is_answered():
 
 
 async def test_asks_of_one_lane_are_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_asks, "ASKS_MAX", 10)
+    monkeypatch.setattr(_reply, "ASKS_MAX", 10)
     async with town(settings=SMALL) as place:
         desk, _stub = await place.desk()
         async with lane(place) as call:

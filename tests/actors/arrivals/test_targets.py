@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 import penstock
-from penstock.errors import ActorStopped, InvalidArgument, NotFound, Unimplemented
+from penstock.errors import ActorStopped, Internal, InvalidArgument, NotFound, Unimplemented
 from tests.rpc.remote.kit import outcome, town
 
 
@@ -108,3 +109,35 @@ async def test_interceptors_go_around_streams_of_actors_too():
         _desk, stub = await place.desk()
         assert [item async for item in stub.ticks(1)] == [0]
         assert seen == ["/desk/ticks"]
+
+
+async def test_an_error_names_the_method_and_not_the_verb_by_which_it_was_called():
+    class Breaks(penstock.Actor):
+        async def breaks(self) -> AsyncIterator[int]:
+            yield 1
+            raise LookupError("on purpose")
+
+    async with town() as place:
+        await place.system.spawn(Breaks, name="b")
+        for stream in (place.peer.actor(Breaks, "b").breaks(), place.peer.stream("b", "breaks", None)):
+            with pytest.raises(Internal, match=r"^b/breaks raised; its log"):
+                [item async for item in stream]
+        assert repr(place.peer.stream("b", "breaks", None)).startswith("<Stream b/breaks open")
+
+
+async def test_a_stream_that_cannot_be_had_by_name_is_refused_before_it_begins():
+    async with town() as place:
+        await place.desk()
+        for type_, payload, text in (("tick", None, "did you mean 'ticks'"), ("add", 1, "no stream"), ("ticks", "x", "count")):
+            with pytest.raises((Unimplemented, InvalidArgument), match=text) as raised:
+                await place.peer.stream("desk", type_, payload).receive()
+            assert raised.value.started is False
+
+
+async def test_a_subscription_names_its_port_and_what_it_may_choose():
+    async with town() as place:
+        await place.desk()
+        news = place.peer.subscribe("desk", "news", overflow="newest")
+        with pytest.raises(InvalidArgument, match="overflow is 'newest'; it is one of wait, drop_oldest"):
+            await news.receive()
+        assert repr(news).startswith("<Stream port news of desk failed")

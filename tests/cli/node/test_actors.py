@@ -88,12 +88,20 @@ def test_state_shows_what_cannot_travel_as_its_repr(cli):
 
 
 def test_inspect_shows_everything(cli):
-    found = cli("inspect", "counter").json
+    found = cli("inspect", "counter", "--json").json
+    assert (found["takes"], found["doing"]) == (["channels", "messages"], None)
     assert found["info"]["address"] == "counter"
     assert found["ports"] == ["readings"]
     add = found["methods"][0]
     assert (add["name"], add["parameters"][0]["schema"]) == ("add", {"type": "integer", "default": 1})
     assert "ping" not in [method["name"] for method in found["methods"]]
+
+
+def test_inspect_is_text_also_in_a_pipe_and_says_what_it_takes(cli):
+    text = cli("inspect", "counter").out
+    assert "takes     channels: penstock channel open counter, plain messages (receive)" in text
+    assert "busy with nothing" in text
+    assert "add(count: int = 1) → int" in text
 
 
 def test_what_is_meant_is_proposed(cli):

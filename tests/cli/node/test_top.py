@@ -63,6 +63,21 @@ def test_no_cell_is_cut(width):
     assert ("MESSAGES" in text) == (width >= 100)
 
 
+def test_a_low_terminal_shows_who_is_busy_and_says_how_many_are_not_shown():
+    now = look(1.0)
+    now["actors"] = [{**now["actors"][0], "id": str(at), "address": f"actor-{at:02}"} for at in range(34)]
+    now["actors"][30]["handling"] = "measure"
+    with_rates(now, look())
+    console = Console(file=io.StringIO(), width=80, height=24)
+    console.print(draw(now, 80, 24, "q ends"))
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) <= 24
+    assert lines[3].startswith("actor-30")
+    assert "… 24 more" in "\n".join(lines)
+    assert "STREAM" in "\n".join(lines)
+    assert lines[-1] == "q ends"
+
+
 def test_a_stream_whose_consumer_is_slow_says_so():
     assert "waits for its consumer" in drawn(look(1.0, sent=5, lag=5, credit=0), 130)
     assert "waits for its consumer" not in drawn(look(1.0, sent=5, lag=0, credit=0), 130)

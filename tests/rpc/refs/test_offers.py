@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
-from penstock.errors import FailedPrecondition, NotFound, StatusError
+import penstock
+from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, StatusError
 from penstock.rpc.refs import RECLAIM_S, offers
 from penstock.rpc.refs import _offers as module
+from tests.rpc.kit import linked
+from tests.rpc.refs.kit import Exchange
 
 
 class End:
@@ -22,6 +26,18 @@ class End:
 
     async def drop(self, why: StatusError) -> None:
         self.dropped.append(why)
+
+
+class Lender(penstock.Actor):
+    async def lend(self) -> penstock.SourceRef[int]:
+        async def numbers() -> AsyncIterator[int]:
+            yield 1
+
+        return penstock.SourceRef(numbers())
+
+    async def lend_late(self) -> penstock.SourceRef[int]:
+        await asyncio.sleep(0)
+        return await self.lend()
 
 
 async def test_what_is_taken_is_gone():
@@ -95,3 +111,48 @@ def test_a_loop_has_a_table_of_its_own():
         return offers().instance
 
     assert asyncio.run(instance()) != asyncio.run(instance())
+
+
+async def test_who_claims_nothing_does_not_starve_the_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SHARE_MAX", 3)
+    async with linked(Exchange(), gate=False) as pair, penstock.connect(pair.server.urls[0]) as modest:
+        greedy = pair.peer
+        for _ in range(3):
+            await greedy.service(Exchange).numbers()
+        with pytest.raises(ResourceExhausted, match="3 ends of streams were sent to this peer"):
+            await greedy.service(Exchange).numbers()
+        await modest.service(Exchange).numbers()
+        assert len(offers()) == 4
+
+
+@pytest.mark.parametrize("method", ["lend", "lend_late"])
+async def test_what_an_actor_answers_is_counted_for_who_asks(method: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SHARE_MAX", 3)
+    async with penstock.ActorSystem() as system:
+        await system.spawn(Lender, name="lender")
+        async with (
+            penstock.serve(system, listen="memory://lender") as server,
+            penstock.connect(server.urls[0]) as greedy,
+            penstock.connect(server.urls[0]) as modest,
+        ):
+            for peer in (greedy, modest):
+                for _ in range(3):  # one after the other, and all at once
+                    await getattr(peer.actor(Lender, "lender"), method)()
+                asked = [getattr(peer.actor(Lender, "lender"), method)() for _ in range(3)]
+                refused = await asyncio.gather(*asked, return_exceptions=True)
+                assert [type(one) for one in refused] == [ResourceExhausted] * 3
+
+
+async def test_what_was_offered_over_a_lost_connection_waits_for_another_but_gives_way(monkeypatch: pytest.MonkeyPatch, apart):
+    monkeypatch.setattr(module, "OFFERS_MAX", 3)
+    async with linked(Exchange(), gate=False) as pair, penstock.connect(pair.server.urls[0]) as second:
+        first = pair.peer
+        refs = [await first.service(Exchange).numbers() for _ in range(3)]
+        with pytest.raises(ResourceExhausted, match="OFFERS_MAX"):
+            await second.service(Exchange).numbers()
+        await first.aclose()
+        await asyncio.sleep(1)
+        await second.service(Exchange).numbers()
+        with pytest.raises(NotFound, match="others needed its place"):
+            await refs[0].claim().receive()
+        assert await refs[1].claim().receive() == 0

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import penstock
 from penstock import Actor, ActorSystem, Settings
-from penstock.errors import NotFound, StatusError
+from penstock.errors import FailedPrecondition, NotFound, StatusError
 
 A = TypeVar("A")
 
@@ -113,8 +113,32 @@ class Desk(Actor):
         await self.news.send(what)
 
     async def seen(self) -> dict[str, Any]:
+        self.notes.append(seen := seen_here())
+        return seen
+
+    async def seen_late(self) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return await self.seen()
+
+    async def seen_streaming(self) -> AsyncIterator[list[str]]:
         call = penstock.context()
-        return {"target": call.target, "kind": call.kind, "metadata": call.metadata, "left": call.time_remaining()}
+        yield [call.target, call.kind]
+
+    async def seen_later(self) -> None:
+        async def later() -> None:
+            await asyncio.sleep(0.01)
+            try:
+                self.notes.append(penstock.context().time_remaining())
+            except FailedPrecondition as error:
+                self.notes.append(type(error).__name__)
+
+        self.left = asyncio.ensure_future(later())
+
+
+def seen_here() -> dict[str, Any]:
+    """What a handler knows of its call."""
+    call = penstock.context()
+    return {"target": call.target, "kind": call.kind, "metadata": call.metadata, "left": call.time_remaining()}
 
 
 class Listener(Actor):

@@ -395,3 +395,42 @@ async def test_a_cycle_that_ends_inside_of_the_other_process_is_found_too():
         there_and_back = ["there/friend", "ask_there", ["guest", "ask_there", ["x", "y"]]]
         with pytest.raises(ReentrancyError):
             await place.visitors.ref("guest").ask("ask_there", ["there/home", "ask_there", there_and_back], timeout=5)
+
+
+async def test_whatever_is_sent_arrives_in_its_order_though_it_waits_for_room():
+    async with town(settings=SMALL) as place:
+        desk, stub = await place.desk(mailbox=penstock.Mailbox(2))
+        ways = (
+            stub.note_late,
+            lambda number: penstock.tell(stub).note_late(number),
+            lambda number: place.peer.ask("desk", "note_late", number),
+            lambda number: place.peer.tell("desk", "note_late", number),
+            lambda number: penstock.options(stub, timeout=60).note_late(number),
+        )
+        await asyncio.gather(*(ways[number % 5](number) for number in range(500)))
+        await stub.add()
+        assert desk.notes == list(range(500))
+
+
+@pytest.mark.parametrize("also_cancelled", [False, True])
+async def test_an_ask_that_is_given_up_while_it_waits_for_room_was_not_started(also_cancelled: bool):
+    async with town(settings=SMALL) as place:
+        desk, stub = await place.desk(mailbox=penstock.Mailbox(1))
+        token = penstock.CancelToken()
+        waiting = [asyncio.ensure_future(stub.wait(number)) for number in range(10)]
+        await asyncio.sleep(0.5)
+        late = asyncio.ensure_future(place.peer.ask("desk", "wait", "late", cancel=token))
+        after = asyncio.ensure_future(stub.wait("after"))
+        await asyncio.sleep(0.5)
+        token.cancel("enough")
+        if also_cancelled:
+            late.cancel()
+        await asyncio.wait([late])
+        assert late.cancelled() == also_cancelled
+        if not also_cancelled:
+            error = late.exception()
+            assert isinstance(error, Cancelled)
+            assert (error.message, error.started, late.cancelling()) == ("enough", False, 0)
+        desk.gate.set()
+        assert await asyncio.gather(*waiting, after) == [*range(10), "after"]
+        assert "begun late" not in desk.notes

@@ -23,6 +23,7 @@ from penstock.errors import (
     NotFound,
     Unimplemented,
 )
+from penstock.rpc.remote._ref import ON_THE_WAY_MAX
 from tests.rpc.remote.kit import Broken, Desk, Listener, Person, Town, outcome, town
 
 PLACES = ["local", "memory", "tcp", "unix", "bridge"]
@@ -54,6 +55,10 @@ class Place:
     @property
     def is_local(self) -> bool:
         return self.router is self.town.system
+
+    def seen(self, address: str) -> str:
+        """An address as it is found from where the test stands."""
+        return f"there/{address}" if isinstance(self.router, OverBridge) else address
 
     def desk(self) -> Desk:
         return self.town.object("desk", Desk)
@@ -396,3 +401,67 @@ async def test_a_slow_actor_delays_nobody_else(place: Place):
         assert [item async for item in desk.ticks(3)] == [0, 1, 2]
     place.desk().gate.set()
     assert await asyncio.gather(*waiting) == list(range(20))
+
+
+# ── what a message carries ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("method", ["seen", "seen_late"])
+async def test_a_handler_knows_its_call_wherever_it_came_from(place: Place, method: str):
+    stub = await place.spawn()
+    for seen in (await getattr(stub, method)(), await place.router.ask("desk", method)):
+        assert (seen["target"], seen["kind"], seen["metadata"]) == (f"/desk/{method}", "unary", {})
+    assert [item async for item in stub.seen_streaming()] == [["/desk/seen_streaming", "server_streaming"]]
+
+
+@pytest.mark.parametrize("method", ["seen", "seen_late"])
+async def test_metadata_of_a_stub_travels_with_what_is_asked_and_told(place: Place, method: str):
+    stub = penstock.options(await place.spawn(), metadata={"who": "me"})
+    assert (await getattr(stub, method)())["metadata"] == {"who": "me"}
+    await getattr(penstock.tell(stub), method)()
+    await until(lambda: len(place.desk().notes) == 2)
+    assert [seen["metadata"] for seen in place.desk().notes] == [{"who": "me"}] * 2
+
+
+async def test_what_a_handler_leaves_behind_handles_no_call_and_has_no_deadline(place: Place):
+    stub = penstock.options(await place.spawn(), timeout=5)
+    await stub.seen_later()
+    await until(lambda: bool(place.desk().notes))
+    assert place.desk().notes[0] in {None, "FailedPrecondition"}
+
+
+async def test_an_address_can_be_used_where_it_was_got(place: Place):
+    await place.spawn()
+    address = place.router.ref("desk").address
+    assert address == place.seen("desk")
+    router = place.town.visitors if address != "desk" else place.router
+    assert await router.ask(address, "add", 1) == 1
+
+
+async def test_a_ref_becomes_a_typed_stub(place: Place):
+    await place.spawn()
+    ref = place.router.ref("desk")
+    for router in (place.town.system, place.town.visitors, place.town.peer):
+        assert penstock.ref(router.actor(Desk, ref)) == ref
+    assert await place.town.peer.actor(Desk, ref).add(2) == 2
+
+
+# ── a port ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("options", "ahead"), [({"overflow": "latest"}, 1), ({}, 1), ({"buffer_size": 3}, 3)])
+async def test_what_is_on_its_way_to_a_subscriber_elsewhere_is_bounded(options: dict[str, Any], ahead: int):
+    async with town() as place:
+        desk, _stub = await place.desk()
+        news = place.peer.subscribe("desk", "news", **options)
+        assert news.statistics().buffer_size == ahead <= ON_THE_WAY_MAX
+        await asyncio.sleep(1)
+        for number in range(5):
+            await desk.publish(number)
+            await asyncio.sleep(1)
+        if options.get("overflow") == "latest":
+            assert await news.receive() == 0  # it was on its way before there were newer ones
+            assert type(await news.receive()) is penstock.Dropped
+            assert await news.receive() == 4
+        else:
+            assert [await news.receive() for _ in range(3)] == [0, 1, 2]

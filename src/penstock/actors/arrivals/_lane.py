@@ -6,14 +6,14 @@ A reader puts what arrives into the mailbox and waits when that is full, so that
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Final
 
 from penstock.actors.arrivals._answers import Answers
-from penstock.actors.arrivals._asks import Asks
 from penstock.actors.arrivals._inside import Inside
 from penstock.actors.arrivals._known import Addressee, Known
 from penstock.actors.arrivals._messages import Messages
-from penstock.actors.arrivals._reply import RemoteReply
+from penstock.actors.arrivals._reply import Asks, RemoteReply
 from penstock.actors.cell import Cell, Letter, World, handle_now, handling
 from penstock.codec import MSGPACK
 from penstock.errors import (
@@ -29,6 +29,8 @@ from penstock.protocol import Cancel, Status, WireStream, grant_wished
 from penstock.rpc import KINDS, CallInfo, Dispatcher, LaneMessage, Peer, current_call
 from penstock.session import NOBODY, Endpoint, status_of
 
+log = logging.getLogger("penstock.actor")
+
 #: Messages handled in a row before the answers leave and others get a turn.
 TURN_MESSAGES: Final = 256
 #: How long messages whose teller has gone wait for room in the mailbox, before they become dead letters.
@@ -41,6 +43,7 @@ class LaneWork(Endpoint):
 
     def __init__(self, system: World, address: str, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
         opened, session = stream.opened, peer.session
+        self._to = Addressee(system, address, peer)
         if opened.kind != _BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
         self.peer = peer
@@ -48,7 +51,6 @@ class LaneWork(Endpoint):
         self.dispatcher = dispatcher
         self.interceptors = dispatcher.interceptors
         self._address = address
-        self._to = Addressee(system, address, peer)
         self._call = CallInfo(opened.target, KINDS[opened.kind], "callee", metadata={}, deadline=None, peer=peer)
         self._stream = stream
         self._handled = 0
@@ -169,16 +171,11 @@ class LaneWork(Endpoint):
     def _handle_alone(self, message: LaneMessage) -> bool:
         """Answer a plain ask that came alone, without waking the reader: a turn of the loop is a tenth of its round trip."""
         known, cell = self._to.known.get(message.name), self._to.cell
-        if (
-            known is None
-            or not known.instant
-            or message.id <= 0
-            or self.interceptors
-            or self._asks.is_full()
-            or not cell.is_idle()
-        ):
+        if known is None or not known.instant or message.id <= 0 or self.interceptors or not cell.is_idle():
             return False
-        if message.sender is not None or message.deadline_ms is not None or message.metadata or message.id in self._asks.open:
+        if message.sender is not None or message.deadline_ms is not None or message.metadata:
+            return False
+        if message.id in self._asks.open or self._asks.is_full():
             return False
         try:
             args, kwargs = known.arguments(message)
@@ -221,6 +218,7 @@ class LaneWork(Endpoint):
             self._asks.open.pop(message.id, None)
             self.answers.refuse(message.id, error)
         elif message.id == 0:
+            log.warning("%s: %r, which nobody waits for, is a dead letter: %r", self._address, message.name, error)
             self.system.bury(Letter(self._to.cell, message.name, (), {}, "tell", sender=message.sender), error.message)
 
     def _bury_the_rest(self, error: StatusError | None) -> None:

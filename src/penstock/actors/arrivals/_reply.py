@@ -1,16 +1,24 @@
-"""Who waits for an answer at the other end of a lane; as much of a future as an actor needs. It decides no order."""
+"""Who waits for answers at the other end of a lane, and how many may: each is as much of a future as an actor needs.
+
+It handles no message, and decides no order.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.errors import DeadlineExceeded, StatusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from penstock.actors.arrivals._asks import Asks
+    from penstock.actors.arrivals._answers import Answers
     from penstock.rpc import CallInfo
+
+
+#: Asks of one lane that are being worked on, and answers that its caller has not taken: beyond it the lane is not read.
+ASKS_MAX: Final = 4096
 
 
 class RemoteReply:
@@ -60,3 +68,48 @@ class RemoteReply:
                 self._info.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
             asks.ring()
         return asks
+
+
+class Asks:
+    """Those that are open, by their numbers; `answers` is where they will be answered."""
+
+    __slots__ = ("_bell", "answers", "loop", "open")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
+        self.loop = loop
+        self.answers = answers
+        self.open: dict[int, RemoteReply] = {}
+        self._bell: asyncio.Future[None] | None = None
+
+    def is_full(self) -> bool:
+        """Whether nothing more is to be read for this caller."""
+        return len(self.open) + len(self.answers.late) >= ASKS_MAX or self.answers.too_late
+
+    def is_busy(self) -> bool:
+        """Whether an answer is still to be given, or to leave."""
+        return bool(self.open or self.answers.late)
+
+    async def wait_while(self, condition: Callable[[], bool]) -> None:
+        """Wait until one of these two does not hold any more."""
+        while condition():
+            self._bell = self.loop.create_future()
+            try:
+                await self._bell
+            finally:
+                self._bell = None
+
+    def ring(self) -> None:
+        """An ask was answered, or given up, or an answer has left."""
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)
+
+    def give_up(self, number: int, error: StatusError) -> None:
+        """The asker of this one wants no answer."""
+        ask = self.open.get(number)
+        if ask is not None:
+            ask.give_up(error)
+
+    def give_up_all(self, error: StatusError) -> None:
+        """Nobody wants an answer."""
+        for ask in tuple(self.open.values()):
+            ask.give_up(error)

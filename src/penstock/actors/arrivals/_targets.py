@@ -23,13 +23,12 @@ import msgspec
 from penstock.actors._channels import take
 from penstock.actors.arrivals._lane import LaneWork
 from penstock.actors.cell import Beside, Cell, Letter, World, ask, port_of, stop
-from penstock.codec import MSGPACK
+from penstock.codec import MSGPACK, by_number
 from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import WireStream
 from penstock.rpc import (
     CallInfo,
     Dispatcher,
-    Interceptor,
     Method,
     Peer,
     arguments_in,
@@ -37,7 +36,9 @@ from penstock.rpc import (
     service_of,
     unknown,
 )
-from penstock.streams import Overflow
+from penstock.streams import OVERFLOWS, Overflow
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 #: Items that a port keeps for one subscriber from elsewhere, at most: as many as a window that tunes itself may reach.
 BUFFER_MAX: Final = 16_384
@@ -46,11 +47,13 @@ BUFFER_MAX: Final = 16_384
 class _Verbs:
     """The shapes of what is opened besides methods; never called."""
 
+    service_name = "actor"
+
     async def stream(self, type: str, payload: msgspec.Raw) -> AsyncIterator[Any]:
         """Stream a method."""
         yield None
 
-    async def port(self, name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
+    async def port(self, name: str, buffer_size: int | None, overflow: str | None) -> AsyncIterator[Any]:
         """Subscribe."""
         yield None
 
@@ -69,32 +72,19 @@ def arrive(system: World, dispatcher: Dispatcher, peer: Peer, stream: WireStream
         address, _slash, name = address.rpartition("/")
         _begin_method(system.cell(address), name, dispatcher, peer, stream)
         return
-    cell = system.cell(address)
-    if verb == "channel":
-        take(cell, peer, stream)
-        return
     if verb == "lane":
         LaneWork(system, address, dispatcher, peer, stream)
         return
     begin = _VERBS.get(verb)
     if begin is None:
-        meant = unknown(verb, ["lane", "channel", *_VERBS])
-        raise Unimplemented(f"{target}: there is no {verb!r} of an actor; {meant}", started=False)
-    handler, guards = begin(cell)
-    dispatcher.begin(peer, stream, _SHAPES[verb]._replace(target=target), handler, guards)
+        raise Unimplemented(f"{target}: there is no {verb!r} of an actor; {unknown(verb, ['lane', *_VERBS])}", started=False)
+    begin(system.cell(address), dispatcher, peer, stream)
 
 
 def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
-    method = _method(cell, name)
-    method = method._replace(target=stream.opened.target)
+    method = _method(cell, name)._replace(target=stream.opened.target)
     if method.kind:
-        work, guard = _beside(cell, name)
-
-        def run(*args: Any, **kwargs: Any) -> Any:  # whose method it is is seen when it begins: a restart may lie between
-            work.begins(args, kwargs)
-            return getattr(cell.actor, name)(*args, **kwargs)
-
-        dispatcher.begin(peer, stream, method, run, (guard,))
+        _begin_beside(cell, method, dispatcher, peer, stream)
         return
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
@@ -113,39 +103,42 @@ def _method(cell: Cell, name: str) -> Method:
     return method
 
 
-def _beside(cell: Cell, name: str) -> tuple[Beside, Interceptor]:
-    """Make what goes around one call that runs beside the mailbox: it ends with the actor."""
-    work = Beside(cell, name)
+def _begin_beside(
+    cell: Cell, method: Method, dispatcher: Dispatcher, peer: Peer, stream: WireStream, *, arguments: Arguments | None = None
+) -> None:
+    """Begin what runs beside the mailbox: it ends with the actor."""
+    work = Beside(cell, method.name)
+    session = peer.session
+    work.peer, work.is_lost = peer.remote, lambda: session.lost is not None
 
     def guard(call: CallInfo) -> Beside:
         work.statistics = call.sink.statistics if call.sink is not None else None
-        if call.peer is not None:
-            session = call.peer.session
-            work.peer, work.is_lost = call.peer.remote, lambda: session.lost is not None
         return work
 
-    return work, guard
-
-
-def _stream(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
-    work, guard = _beside(cell, "stream")
-
-    def handler(type: str, payload: msgspec.Raw) -> AsyncIterator[Any]:
-        method = _method(cell, type)
-        if method.kind != 2:  # noqa: PLR2004 - the kind of server streaming
-            raise Unimplemented(f"{cell.address}: {type!r} is no stream that can be asked for by name", started=False)
-        args, kwargs = method.arguments.decode(MSGPACK, arguments_in(method, bytes(payload)))
-        work.name = type
+    def run(*args: Any, **kwargs: Any) -> Any:  # whose method it is is seen when it begins: a restart may lie between
         work.begins(args, kwargs)
-        items: AsyncIterator[Any] = getattr(cell.actor, type)(*args, **kwargs)
-        return items
+        return getattr(cell.actor, method.name)(*args, **kwargs)
 
-    return handler, (guard,)
+    dispatcher.begin(peer, stream, method, run, (guard,), arguments=arguments)
 
 
-def _port(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
+def _stream(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    """Begin a streaming method as if it had been called by its own target."""
+    opened = stream.opened
+    (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
+    method = _method(cell, type_)
+    if method.kind != 2:  # noqa: PLR2004 - the kind of server streaming
+        raise Unimplemented(f"{cell.address}: {type_!r} is no stream that can be asked for by name", started=False)
+    arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))
+    method = method._replace(target=f"/{cell.address}/{type_}")
+    _begin_beside(cell, method, dispatcher, peer, stream, arguments=arguments)
+
+
+def _port(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
         port = port_of(cell, name)
+        if overflow not in {None, *OVERFLOWS}:
+            raise InvalidArgument(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
         if overflow == "wait" != port.overflow:
             raise InvalidArgument(
                 f"port {name!r} of {cell.address} waits for nobody (its overflow is {port.overflow!r}); choose another overflow"
@@ -155,15 +148,17 @@ def _port(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
         items: AsyncIterator[Any] = port.subscribe(buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw)
         return items
 
-    return handler, ()
+    dispatcher.begin(peer, stream, _SHAPES["port"]._replace(target=stream.opened.target), handler)
 
 
-def _stop(cell: Cell) -> tuple[Any, tuple[Any, ...]]:
-    return partial(stop, cell, "a peer stopped it"), ()
+def _stop(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    method = _SHAPES["stop"]._replace(target=stream.opened.target)
+    dispatcher.begin(peer, stream, method, partial(stop, cell, "a peer stopped it"))
 
 
-_VERBS: Final[dict[str, Callable[[Cell], tuple[Any, tuple[Any, ...]]]]] = {
+_VERBS: Final[dict[str, Callable[[Cell, Dispatcher, Peer, WireStream], None]]] = {
     "stream": _stream,
     "port": _port,
     "stop": _stop,
+    "channel": take,
 }

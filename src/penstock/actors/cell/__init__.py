@@ -1,5 +1,6 @@
 """The run-time of one actor: mailbox, messages, life, failures, work beside the mailbox. It finds no other actor."""
 
+from penstock.actors._supervision import Supervision
 from penstock.actors.cell._asking import ask, call_of, letter_for, port_of
 from penstock.actors.cell._beside import STOP_GRACE_S, Beside
 from penstock.actors.cell._cell import Cell
@@ -9,7 +10,6 @@ from penstock.actors.cell._letter import TAKEN, Letter, handling, sender_here
 from penstock.actors.cell._life import HOOKS, profile_of, record_spawn, restart_asked, start
 from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, Mailbox
 from penstock.actors.cell._stop import stop
-from penstock.actors.cell._supervision import Supervision
 from penstock.actors.cell._timer import Timer
 from penstock.actors.cell._world import World
 

@@ -14,13 +14,13 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
+from penstock.actors._supervision import Failures, Supervision
 from penstock.actors.cell import _life as life
 from penstock.actors.cell._beside import Beside
 from penstock.actors.cell._cycles import Waiting, check_room
 from penstock.actors.cell._letter import Letter, Via, handling
 from penstock.actors.cell._mailbox import Queue
 from penstock.actors.cell._stop import calm
-from penstock.actors.cell._supervision import Failures, Supervision
 from penstock.channel import Channel
 from penstock.errors import ActorStopped, Internal
 from penstock.observe import Kind

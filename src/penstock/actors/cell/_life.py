@@ -13,11 +13,11 @@ from collections.abc import Hashable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
+from penstock.actors._supervision import Failures, Supervision, restarted_with
 from penstock.actors.cell._beside import STOP_GRACE_S, end_all
 from penstock.actors.cell._cycles import Waiting
 from penstock.actors.cell._letter import Letter, handling, never_waits
 from penstock.actors.cell._stop import stop
-from penstock.actors.cell._supervision import Failures, Supervision, restarted_with
 from penstock.channel import Channel
 from penstock.codec import check_type
 from penstock.errors import (
@@ -181,6 +181,7 @@ def judge(cell: Cell, letter: Letter, error: BaseException, *, interrupted: bool
         return cancelled_in(cell, letter.type), "cancelled" if _is_being_cancelled() else "answer"
     if isinstance(error, Exception):
         return error, "crash"
+    log.critical("%s: the handler of %r raised %r; it ends the program", cell.address, letter.type, error)
     return ActorStopped(f"{cell.address} was stopped by {type(error).__name__}"), "cancelled"
 
 
@@ -422,8 +423,12 @@ def log_unasked(cell: Cell, name: str, error: StatusError) -> None:
 def too_late(letter: Letter) -> DeadlineExceeded:
     """Say that an ask took too long."""
     begun = letter.cell.current is letter
-    where = "while it was being handled" if begun else f"while {len(letter.cell.queue.letters)} messages waited"
+    where = "while it was being handled" if begun else _so_many(len(letter.cell.queue.letters))
     return DeadlineExceeded(f"{letter.cell.address}: no answer to {letter.type!r} in time, {where}", started=begun)
+
+
+def _so_many(waiting: int) -> str:
+    return f"while {waiting} message{'' if waiting == 1 else 's'} waited"
 
 
 def _brief(error: BaseException) -> str:

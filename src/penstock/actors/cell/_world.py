@@ -6,8 +6,8 @@ import asyncio
 from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
+from penstock.actors._supervision import Supervision
 from penstock.actors.cell._letter import Letter
-from penstock.actors.cell._supervision import Supervision
 from penstock.errors import StatusError
 from penstock.observe import Tap
 

@@ -106,7 +106,7 @@ async def inspect(where: Where, actor: str) -> int:
     """Print everything about an actor: how it stands, what it can be asked, its state."""
     async with reached(where) as node:
         found = await node.ask("inspect", actor)
-    if where.as_json or not sys.stdout.isatty():
+    if where.as_json:
         show(found, where)
     else:
         _draw(found)

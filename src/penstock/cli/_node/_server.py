@@ -98,7 +98,9 @@ def _history(given: str | None) -> History | None:
 def _say_who_is_busy(node: Node) -> None:
     busy = node.busy()
     if busy:
-        names = ", ".join(map(one_line, busy[:_NAMED_MAX])) + (f" and {len(busy) - _NAMED_MAX} more" if busy[_NAMED_MAX:] else "")
+        names = ", ".join(map(one_line, busy[:_NAMED_MAX])) + (
+            f" and {len(busy) - _NAMED_MAX} more" if busy[_NAMED_MAX:] else ""
+        )
         tell(f"stopping: {names} {'have' if busy[1:] else 'has'} {node.grace_s:g} s to end; once more stops at once")
 
 

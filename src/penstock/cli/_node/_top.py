@@ -26,6 +26,8 @@ _STATE_COLOURS: Final = {
 #: From how full on a mailbox is shown in yellow, and in red.
 _WARM, _HOT = 0.5, 0.9
 _BAR: Final = 10
+#: Lines of the screen that are neither an actor nor a stream: heads, gaps, the history, hints.
+_FRAME_LINES: Final = 13
 #: From how many columns on a terminal shows everything.
 WIDE: Final = 100
 _WIDE_ONLY: Final = ("MESSAGES", "RESTARTS", "UPTIME")
@@ -72,11 +74,11 @@ async def _live(node: Node, interval_s: float) -> None:
     leaving = asyncio.Event()
     with keys_read({"q": leaving.set, "Q": leaving.set}) as with_keys, Live(screen=True, auto_refresh=False) as live:
         hint = "q or Ctrl-C ends" if with_keys else "Ctrl-C ends"
-        live.update(draw(before, live.console.width, hint), refresh=True)
+        live.update(draw(before, *live.console.size, hint), refresh=True)
         while not await _is_set_within(leaving, interval_s):
             now = await node.ask("snapshot")
             with_rates(now, before)
-            live.update(draw(now, live.console.width, hint), refresh=True)
+            live.update(draw(now, *live.console.size, hint), refresh=True)
             before = now
 
 
@@ -111,19 +113,31 @@ def _rate(now: int, before: int | None, passed_s: float) -> float:
 # ── the picture ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def draw(look: Look, width: int, hint: str = "") -> Any:
-    """Return the picture of one look, `hint` below it; a narrow terminal gets less of it."""
+def draw(look: Look, width: int, height: int | None = None, hint: str = "") -> Any:
+    """Return the picture of one look, `hint` below it; a small terminal gets less of it, and is told how much less."""
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[Any] = [_head(look["node"], len(look["actors"])), Text(), _actors(look["actors"], wide=width >= WIDE)]
-    if look["streams"]:
-        parts += [Text(), _streams(look["streams"], look["node"]["socket"], wide=width >= WIDE)]
+    busy_first = sorted(look["actors"], key=lambda info: (-info["messages_per_s"], not info["handling"], info["address"]))
+    fast_first = sorted(look["streams"], key=lambda stream: -stream["items_per_s"])
+    streams = fast_first if height is None else fast_first[: max(1, height // 4)]
+    actors = busy_first if height is None else busy_first[: max(1, height - _FRAME_LINES - len(streams))]
+    parts: list[Any] = [_head(look["node"], len(look["actors"])), Text(), _actors(actors, wide=width >= WIDE)]
+    parts += _not_shown(len(busy_first) - len(actors))
+    if streams:
+        parts += [Text(), _streams(streams, look["node"]["socket"], wide=width >= WIDE)]
+        parts += _not_shown(len(fast_first) - len(streams))
     if look["history"]:
         parts += [Text(), _history(look["history"])]
     if hint:
         parts += [Text(), Text(hint, "dim")]
     return Group(*parts)
+
+
+def _not_shown(count: int) -> list[Any]:
+    from rich.text import Text
+
+    return [Text(f"… {count} more: make the window higher, or pipe `penstock top --once`", "dim")] if count else []
 
 
 def _head(node: Look, actors: int) -> Any:
@@ -161,7 +175,7 @@ def _actors(actors: Sequence[Look], *, wide: bool) -> Any:
     from rich.text import Text
 
     table = _table("ACTOR", "STATE", "BUSY", "MAILBOX", "MSG/S", "STREAMS", "CHANNELS", *(_WIDE_ONLY if wide else ()))
-    for info in sorted(actors, key=lambda info: (-info["messages_per_s"], info["address"])):
+    for info in actors:
         row = [
             Text(one_line(info["address"])),
             Text(info["state"], _STATE_COLOURS.get(info["state"], "")),
@@ -199,7 +213,7 @@ def _streams(streams: Sequence[Look], socket: str | None, *, wide: bool) -> Any:
     from rich.text import Text
 
     table = _table("STREAM", *(("CONSUMER",) if wide else ()), "ITEMS/S", "SENT", "LAG", "CREDIT", "STATE")
-    for stream in sorted(streams, key=lambda stream: -stream["items_per_s"]):
+    for stream in streams:
         starving = stream["credit"] == 0 and stream["lag"]
         table.add_row(
             Text(f"{one_line(stream['address'])} {'channel' if stream['channel'] else one_line(stream['name'])}"),

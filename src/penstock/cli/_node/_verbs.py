@@ -120,8 +120,9 @@ def stop(actor: str, **given: Any) -> int:
 @ID
 @node_options
 def restart(actor: str, **given: Any) -> int:
-    """Restart an actor with a fresh state; what waits in its mailbox stays, and so does its code: after a change of its file,
-    stop it and start it.
+    """Restart an actor with a fresh state; what waits in its mailbox stays.
+
+    Its code stays too: after a change of its file, stop it and start it.
 
     \b
     penstock restart counter
@@ -165,8 +166,10 @@ def state(actor: str, **given: Any) -> int:
 @ID
 @node_options
 def inspect(actor: str, **given: Any) -> int:
-    """Show everything about an actor: how it stands, what it is busy with, its methods with their types, its ports, whether it
-    takes channels and plain messages, its state.
+    """Show everything about an actor: how it stands and what it is busy with, what it takes, its state.
+
+    It takes calls of its methods, which are shown with their types, and perhaps channels and plain messages; its ports can be
+    subscribed to.
 
     \b
     penstock inspect counter

@@ -210,7 +210,7 @@ def _reclaimed(short: str) -> StatusError:
 
 def _orphaned(short: str) -> StatusError:
     return NotFound(
-        f"the end of a stream {short} was reclaimed, because the connection it was sent over is gone and others needed its place"
+        f"the end of a stream {short} was reclaimed: the connection it was sent over is gone, and others needed its place"
     )
 
 

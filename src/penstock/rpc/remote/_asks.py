@@ -1,13 +1,18 @@
-"""Who waits for which answer of a lane. This module knows no stream."""
+"""Who waits for which answer of a lane, and how long: until a time, or until somebody cancels it. It knows no stream."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.errors import StatusError
-from penstock.rpc.addressed import LaneReply, ShortMessage
+from penstock.errors import DeadlineExceeded, StatusError
+from penstock.rpc.addressed import CancelToken, LaneMessage, LaneReply, ShortMessage
 from penstock.session import RemoteSink
+
+if TYPE_CHECKING:
+    from penstock.rpc.remote._lane import Lane
 
 
 class Asks:
@@ -56,3 +61,78 @@ def seen(future: asyncio.Future[Any]) -> None:
     """Its outcome may be nobody's: who waited for it has left by another way, and that is no error."""
     if future.done() and not future.cancelled():
         future.exception()
+
+
+class Limits(NamedTuple):
+    """How long an ask waits: until a time of the loop's clock, or until somebody cancels it."""
+
+    deadline: float | None = None
+    cancel: CancelToken | None = None
+
+
+async def ask_within(lane: Lane, message: LaneMessage | ShortMessage, answer: asyncio.Future[Any], limits: Limits) -> Any:
+    """Send a message and wait for its answer; one that is cut short before it was sent has surely not begun."""
+    deadline, cancel = limits
+    sending = _Sending()
+
+    def give_up(error: StatusError) -> None:
+        if answer.done():
+            return
+        error.started = sending.done
+        answer.set_exception(error)
+        if sending.done:
+            lane.give_up(message.id)
+        else:
+            sending.interrupt()
+
+    def expire() -> None:
+        give_up(DeadlineExceeded(f"{lane.address}: no answer to {message.name!r} in time"))
+
+    if cancel is not None:
+        cancel.check()
+    timer = None if deadline is None else answer.get_loop().call_at(deadline, expire)
+    forget = None if cancel is None else cancel.add(lambda error: give_up(error.again()))
+    try:
+        with sending:  # in this task, whose turn it is: a task of its own would be overtaken
+            await lane.send(message)
+        return await answer
+    except asyncio.CancelledError:
+        if sending.done:
+            lane.give_up(message.id)
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+        if forget is not None:
+            forget()
+
+
+class _Sending(AbstractContextManager[None]):
+    """``with`` it, a task sends something, until somebody interrupts that: the block is left, and the task goes on behind it.
+
+    As ``asyncio.timeout`` does it: a task that somebody else cancels at the same time is cancelled.
+    """
+
+    __slots__ = ("_before", "_interrupted", "_task", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._interrupted = False
+        self._task: asyncio.Task[Any] | None = None
+        self._before = 0
+
+    def interrupt(self) -> None:
+        """Leave the block."""
+        if self._task is not None:
+            self._interrupted = True
+            self._task.cancel()
+
+    def __enter__(self) -> None:
+        self._task = asyncio.current_task()
+        self._before = self._task.cancelling() if self._task is not None else 0
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        self.done = error is None
+        if not self._interrupted or self._task is None:
+            return False
+        return self._task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError)

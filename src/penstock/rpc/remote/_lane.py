@@ -15,8 +15,7 @@ from penstock.protocol import Accept, Cancel, ReceiveHalf, SendHalf, Status, gra
 from penstock.rpc._options import CallOptions
 from penstock.rpc._request import Request, error_of, open_stream
 from penstock.rpc.addressed import LaneMessage, LaneReply, ShortMessage
-from penstock.rpc.remote._asks import Asks, seen
-from penstock.rpc.remote._limits import Limits, ask_within
+from penstock.rpc.remote._asks import Asks, Limits, ask_within, seen
 from penstock.session import NOBODY, Endpoint, RemoteSink, cancel_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.rpc._context import CallInfo
 from penstock.rpc.addressed import ARGUMENTS, LaneMessage, ShortMessage, here
+from penstock.rpc.remote._asks import Limits
 from penstock.rpc.remote._lane import lane_to
-from penstock.rpc.remote._limits import Limits
 
 if TYPE_CHECKING:
     from penstock.rpc._peer import Peer

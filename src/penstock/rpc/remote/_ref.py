@@ -10,10 +10,10 @@ import msgspec
 from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, open_channel
 from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
 from penstock.errors import InvalidArgument
-from penstock.rpc._context import inherited_deadline
+from penstock.rpc._context import CallInfo, inherited_deadline
 from penstock.rpc._options import DEFAULT, CallOptions
 from penstock.rpc._request import Request
-from penstock.rpc._service import Method
+from penstock.rpc._service import KINDS, Method
 from penstock.rpc._stream import RemoteStream
 from penstock.rpc._stub import bind
 from penstock.rpc.addressed import (
@@ -28,8 +28,8 @@ from penstock.rpc.addressed import (
     ShortMessage,
     here,
 )
+from penstock.rpc.remote._asks import Limits
 from penstock.rpc.remote._lane import lane_to
-from penstock.rpc.remote._limits import Limits
 from penstock.rpc.remote._mail import Mail
 from penstock.streams import Dropped, Source
 
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 _ANYTHING = MSGPACK.decode_for(Any)
 _PUBLISHED = decode_marked(MSGPACK, Any, Dropped)
-#: Items of a subscription that may be under way, when its subscriber set nothing: what is not under way waits in the port's own
-#: buffer, where its `overflow` holds. For "latest" it is one.
-ON_THE_WAY: Final = 16
+#: Items of a subscription that may be under way to a subscriber who keeps up and set nothing. It begins with one, and so it stays
+#: for a slow one and for "latest": what is not under way waits in the port, where its `overflow` lets go of what is old.
+ON_THE_WAY_MAX: Final = 256
 
 
 class RemoteRef(ActorRef):
@@ -80,24 +80,31 @@ class RemoteRef(ActorRef):
         return RemoteStream(self.peer, Request(f"/{self.name}!stream", 2, MSGPACK, body, _ANYTHING, options, called))
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        channel = await open_channel(
-            self.peer.session,
-            f"/{self.name}!channel",
-            payload,
-            initiator=here.find().sender or self.peer.name,
-            messages=options.get("messages", Any),
-            timeout=options.get("timeout", OPEN_TIMEOUT_S),
-            buffer_size=options.get("buffer_size", BUFFER_SIZE),
-        )
+        target = f"/{self.name}!channel"
+        call = CallInfo(target, KINDS[3], "caller", metadata={}, deadline=None, peer=self.peer)
+
+        async def opened() -> Channel[Any]:
+            return await open_channel(
+                self.peer.session,
+                target,
+                payload,
+                initiator=here.find().sender or self.peer.name,
+                messages=options.get("messages", Any),
+                timeout=options.get("timeout", OPEN_TIMEOUT_S),
+                buffer_size=options.get("buffer_size", BUFFER_SIZE),
+                metadata=call.metadata,
+            )
+
+        channel: Channel[Any] = await self.peer.inside(call, opened)  # the opening is what they go around
         here.adopt(channel)
         return channel
 
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
         size, overflow = options.get("buffer_size"), options.get("overflow")
         argument = MSGPACK.encode((port, size, overflow))
-        chosen = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY)
+        chosen = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
         called = f"port {port} of {self._address}"
-        return RemoteStream(self.peer, Request(f"/{self.name}!port", 2, MSGPACK, argument, _PUBLISHED, chosen, called))
+        return RemoteStream(self.peer, Request(f"/{self.name}!port", 2, MSGPACK, argument, _PUBLISHED, chosen, called, 0 if size else 1))
 
     async def stop(self) -> None:
         called = f"the stop of {self._address}"

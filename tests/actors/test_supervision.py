@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import Actor, ActorSystem, Supervision
-from penstock.actors.cell._supervision import STRATEGIES, Failures, restarted_with
+from penstock.actors._supervision import STRATEGIES, Failures, restarted_with
 from tests.actors.kit import Broken, Counter, now, outcome, rest
 
 # ── decisions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
