@@ -44,8 +44,9 @@ async def test_a_history_of_another_version_is_refused(path):
 
 
 async def test_a_folder_that_is_not_there_is_unavailable(tmp_path):
-    with pytest.raises(Unavailable, match="cannot be opened"):
-        async with History(tmp_path / "no" / "history.db"):
+    folder = tmp_path / "no"
+    with pytest.raises(Unavailable, match=f"cannot be opened: there is no folder {folder}; make it first"):
+        async with History(folder / "history.db"):
             pass
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from penstock import watch_backpressure
-from penstock.errors import Busy, EndOfStream, OutOfRange, StreamClosed, Unavailable, WouldBlock
+from penstock.errors import Busy, EndOfStream, InvalidArgument, OutOfRange, StreamClosed, Unavailable, WouldBlock
 from penstock.history import History
 from penstock.history._source import PAGE_EVENTS
 from tests.history.kit import blocks, fill, made, numbers, rest
@@ -174,6 +174,15 @@ async def test_an_offset_beyond_the_end_is_out_of_range(path):
     async with History(path) as history:
         with pytest.raises(OutOfRange, match="not there yet"):
             await history.stream(since=4).receive()
+
+
+async def test_an_offset_below_zero_is_no_offset(path):
+    await made(path, 1, 3)
+    async with History(path) as history:
+        with pytest.raises(InvalidArgument, match=r"since is -1; it is the offset to begin at: 0 or more, or None"):
+            await history.stream(since=-1).receive()
+        with pytest.raises(InvalidArgument):
+            await history.events(since=-1)
 
 
 async def test_closing_the_history_is_no_end_and_says_where_to_go_on(path):

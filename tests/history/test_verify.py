@@ -24,12 +24,39 @@ def write_lines(path, first, lines):
 
 async def test_a_whole_history_verifies(path):
     await made(path, 3, 4)
-    assert verify_file(path) == (True, 12, None, "", "12 events, all as they were recorded")
+    found = verify_file(path)
+    assert found[:5] == (True, 12, None, "", "12 events, all as they were recorded")
+    async with History(path) as history:
+        (last,) = await history.events(last=True, limit=1)
+    assert found.head == (last.offset, last.hash)
+    assert last.offset == 11
+
+
+async def test_a_head_that_was_noted_shows_that_the_end_was_rewritten_together_with_it(path):
+    await made(path, 3, 4)
+    noted = verify_file(path).head
+    change(path, "DELETE FROM blocks WHERE first = 8")
+    change(path, "UPDATE chain SET next = 8, head = (SELECT substr(hashes, -32) FROM blocks WHERE first = 4)")
+    found = verify_file(path)
+    assert found.ok  # nothing in the file can tell
+    assert found.head is not None
+    assert found.head[0] == 7
+    assert found.head != noted
 
 
 async def test_an_empty_one_too(path):
     await made(path, 0)
     assert verify_file(path).ok
+    assert verify_file(path).head is None
+
+
+async def test_a_file_without_any_event_that_can_be_read_says_so(path):
+    await made(path, 3, 4)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE chain")
+    found = verify_file(path)
+    assert (found.ok, found.why, found.events, found.head) == (False, "torn", 0, None)
+    assert found.text.startswith("the file cannot be read from its beginning, and no event of it: ")
 
 
 async def test_one_that_is_being_written_too(path):

@@ -27,9 +27,6 @@ MANY_SIDED = {
     "Actor": 22,  # what it knows of itself, what it can do, the hooks
     "ActorSystem": 27,  # spawn, find, stop, reach others
     "Cell": 16,  # taking messages, and the one loop that runs them
-    "Lane": 21,  # two ways to send, two ways to end a wait, and what happens to its stream
-    "LaneWork": 24,  # the same from the other side
-    "RemoteRef": 19,  # each verb of an actor, and what each message may carry
     "Channel": 30,  # both sides of opening, sending, ending, and six steps for those who implement it
     "RemoteChannel": 20,  # those steps, and what happens to its stream
     "Connection": 32,  # the whole of the pure core from outside: a line or two each

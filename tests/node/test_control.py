@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 import penstock
-from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable, Unimplemented
+from penstock.errors import FailedPrecondition, InvalidArgument, MailboxFull, NotFound, Unavailable, Unimplemented
 from tests.node.kit import Counter, commanding, write
 
 
@@ -82,6 +84,25 @@ async def test_what_is_to_be_said_is_checked_and_made_the_payload(node, commands
         await commands.prepare("counter", "ticks")
     with pytest.raises(Unimplemented, match="counter has no `receive`"):
         await commands.prepare("counter", None, "hello")
+
+
+async def test_what_a_full_mailbox_will_reject_is_told_before_it_is_sent(node, commands):
+    begun, going_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(penstock.Actor):
+        async def work(self) -> None:
+            begun.set()
+            await going_on.wait()
+
+    await node.spawn(Slow, name="slow", mailbox=penstock.Mailbox(1, "reject"))
+    working = asyncio.ensure_future(node.ask("slow", "work"))
+    await begun.wait()
+    assert (await commands.prepare("slow", "work"))["type"] == "work"
+    await node.tell("slow", "work")
+    with pytest.raises(MailboxFull, match=r"slow: its mailbox holds 1 messages \(Mailbox.size\) and rejects more"):
+        await commands.prepare("slow", "work")
+    going_on.set()
+    await working
 
 
 async def test_what_is_to_be_followed_is_a_stream_or_a_port(node, commands):

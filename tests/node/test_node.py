@@ -224,6 +224,34 @@ async def test_whoever_has_a_channel_when_the_grace_is_over_is_told_that_the_act
     assert not node.drained
 
 
+async def test_handlers_of_channels_and_calls_are_told_that_it_drains_and_so_are_clients():
+    begun = asyncio.Event()
+
+    class Lobby(penstock.Actor):
+        async def on_channel(self, channel: penstock.Channel[str]) -> None:
+            await channel.accept()
+            await penstock.context().wait_draining()
+            await channel.close("until soon")
+
+        async def work(self) -> str:
+            begun.set()
+            await penstock.context().wait_draining()
+            return "told"
+
+    async with penstock.Node(listen="tcp://127.0.0.1:0", grace=10) as node:
+        await node.spawn(Lobby, name="lobby")
+        async with penstock.connect(node.urls[0]) as peer:
+            channel = await peer.open_channel("lobby")
+            asked = asyncio.ensure_future(peer.ask("lobby", "work"))
+            waiting = asyncio.ensure_future(peer.wait_draining())
+            await begun.wait()
+            await node.aclose()
+            assert await asked == "told"
+            await waiting
+            assert [message async for message in channel] == []  # closed, not cut off
+    assert node.drained
+
+
 async def _read_all(source):
     async for _item in source:
         await asyncio.sleep(0)

@@ -84,9 +84,12 @@ async def method_called(
         return find_method(await ask(peer, metadata, timeout_s), target)
     address, _slash, name = target.rpartition("/")
     options = CallOptions(timeout=timeout_s, metadata=metadata)
-    decode = MSGPACK.decode_for(ServiceDescription)
-    service: ServiceDescription = await peer.unary(Request(f"{address}/describe", 0, MSGPACK, None, decode, options))
-    return msgspec.structs.replace(find_method([service], f"{service.name}/{name}"), target=target)
+    decode = MSGPACK.decode_for(list[MethodDescription])
+    methods: list[MethodDescription] = await peer.unary(Request(f"{address}/accepts", 0, MSGPACK, None, decode, options))
+    found = next((method for method in methods if method.name == name), None)
+    if found is None:
+        raise Unimplemented(f"{address} has no method {name!r}; {unknown(name, [method.name for method in methods])}")
+    return msgspec.structs.replace(found, target=target)
 
 
 def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDescription:

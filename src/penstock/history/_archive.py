@@ -134,6 +134,11 @@ class Archive:
             self._life.callback(FileLock(self.path).release)
             refuse_file(self.path)
             return self._begin()
+        except FileNotFoundError as error:
+            folder = self.path.absolute().parent
+            raise Unavailable(
+                f"the history {self.path} cannot be opened: there is no folder {folder}; make it first"
+            ) from error
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"the history {self.path} cannot be opened: {error}") from error
 

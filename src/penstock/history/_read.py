@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from penstock.codec import JSON
-from penstock.errors import DataLoss, OutOfRange
+from penstock.errors import DataLoss, InvalidArgument, OutOfRange
 from penstock.history._event import HASH_BYTES, HistoryEvent, Line, read_line
 from penstock.history._file import chain_of
 
@@ -175,9 +175,13 @@ def _mentioned_before(connection: sqlite3.Connection, first: int, actors: list[s
 
 
 def since_within(since: int | None, base: int, following: int) -> int:
-    """Return where to begin to read; raises `OutOfRange` when that is not there."""
+    """Return where to begin to read; raises `OutOfRange` when that is not there, `InvalidArgument` when it is no offset."""
     if since is None:
         return base
+    if since < 0:
+        raise InvalidArgument(
+            f"since is {since}; it is the offset to begin at: 0 or more, or None for the first event there is"
+        )
     details = {"first": base, "next": following}
     if since < base:
         raise OutOfRange(f"event {since} was removed by retention; the first one there is has offset {base}", details)

@@ -25,7 +25,8 @@ class Verification(NamedTuple):
 
     ok: the chain is whole. events: how many were checked and are good. offset: of the first bad event, or None.
     why: changed (it is not what was recorded), missing (it is not there), reordered (another one is in its place), torn (the
-    file cannot be read there). text: the same for people.
+    file cannot be read there). text: the same for people. head: the offset of the last event and its hash, when the chain is
+    whole and not empty: kept elsewhere, it shows later whether the chain that leads to it is still the same.
     """
 
     ok: bool
@@ -33,6 +34,7 @@ class Verification(NamedTuple):
     offset: int | None
     why: Why
     text: str
+    head: tuple[int, str] | None = None
 
 
 class _Bad(Exception):
@@ -78,9 +80,11 @@ def verify_file(path: str | PathLike[str], *, stop: threading.Event | None = Non
     except (DataLoss, *UNREADABLE) as error:
         if not is_damage(error):
             raise Unavailable(f"{path} cannot be read: {error}") from error
-        text = f"the file cannot be read after event {check.place - 1}: {error}"
+        where = f"after event {check.place - 1}" if check.good else "from its beginning, and no event of it"
+        text = f"the file cannot be read {where}: {error}"
         return Verification(ok=False, events=check.good, offset=check.place, why="torn", text=text)
-    return Verification(ok=True, events=check.good, offset=None, why="", text=f"{check.good} events, all as they were recorded")
+    text = f"{check.good} events, all as they were recorded"
+    return Verification(ok=True, events=check.good, offset=None, why="", text=text, head=check.head)
 
 
 class _Check:
@@ -91,6 +95,11 @@ class _Check:
         self.place = self.good = 0
         self._head = b""
         self._mentions = 0
+
+    @property
+    def head(self) -> tuple[int, str] | None:
+        """The last event that was checked: its offset and its hash."""
+        return (self.place - 1, self._head.hex()) if self.good else None
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Check everything; raises `_Bad` at the first fault."""

@@ -91,6 +91,8 @@ class Control:
         """
         info = find(self._node, actor)
         cell = self._node.cell(info.address)
+        if info.mailbox >= info.mailbox_size and cell.queue.rules.overflow == "reject":
+            cell.queue.make_room(info.address)  # raises: a message that is only sent has nobody who would hear of it
         receives = "receive" in cell.hooks
         if action is None and not receives:
             raise Unimplemented(f"{info.address} has no `receive` for plain messages; call a method: {EXAMPLE}")

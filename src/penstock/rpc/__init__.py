@@ -38,7 +38,7 @@ from penstock.rpc.addressed import (
     tell,
 )
 from penstock.rpc.refs import SinkRef, SourceRef
-from penstock.rpc.remote import RemoteRef
+from penstock.rpc.remote import RemoteRef, seen
 
 __all__ = [
     "ARGUMENTS",
@@ -91,6 +91,7 @@ __all__ = [
     "inherited_deadline",
     "options",
     "ref",
+    "seen",
     "serve",
     "service_of",
     "tell",

@@ -14,8 +14,8 @@ from penstock.session import Session
 class Request(msgspec.Struct, frozen=True, gc=False):
     """A call to be made.
 
-    `called` is how errors name it, when its target does not say what it is. `window`, when not 0, is how many items may be under
-    way at first: a consumer that keeps up gets more, up to the `buffer_size` of the options, a slow one what is new.
+    `called` is how errors name it, when its target does not say what it is. `window`, when not 0, is how many items may be
+    under way at first: a consumer that keeps up gets more, up to the `buffer_size` of the options, a slow one what is new.
     """
 
     target: str

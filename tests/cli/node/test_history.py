@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 import time
 
@@ -158,7 +159,12 @@ def test_verify_checks_the_history_of_the_node(cli, events):
     done = cli("verify")
     assert done.code == 0
     assert "all as they were recorded" in done.out
-    assert cli("verify", "--json").json["ok"] is True
+    found = cli("verify", "--json").json
+    assert found["ok"] is True
+    hashes = {event["offset"]: event["hash"] for event in cli("events", "**", "--json").values}
+    assert hashes[found["head"]["offset"]] == found["head"]["hash"]
+    offset, digest = re.search(r"^  the last is event (\d+), its hash (\w{64})$", done.out, re.MULTILINE).groups()
+    assert hashes[int(offset)] == digest
 
 
 def test_verify_says_which_event_was_changed(cli, events, server, tmp_path):

@@ -50,6 +50,16 @@ def test_an_action_calls_a_method_and_anything_else_is_a_message(cli, said, answ
     assert (done.code, done.json) == (0, answer)
 
 
+def test_what_every_actor_answers_can_be_called_from_elsewhere_too(cli, server):
+    (url,) = server["urls"]
+    assert cli("call", url, "/counter/ping").out == '"pong"\n'
+    assert "ping" in {method["name"] for method in cli("call", url, "/counter/accepts").json}
+    assert cli("call", url, "/counter/describe").json["name"] == "Counter"
+    done = cli("call", url, "/counter/pink")
+    assert done.code == 76
+    assert "/counter has no method 'pink'; did you mean 'ping'?" in done.err
+
+
 def test_a_message_waits_for_no_answer(cli):
     assert cli("message", "counter", '{"action": "add", "params": [2]}').out == "sent add to counter\n"
     assert cli("request", "counter", '{"action": "add", "params": [0]}').json == 7

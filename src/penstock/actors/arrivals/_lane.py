@@ -88,12 +88,9 @@ class LaneWork(Endpoint):
         self._messages.finish(EndOfStream())
 
     def on_cancelled(self, cancel: Cancel) -> None:
-        self._leave(Cancelled(f"the caller has given up the lane to {self._address}. {cancel.message}".rstrip()))
+        self.on_lost(Cancelled(f"the caller has given up the lane to {self._address}. {cancel.message}".rstrip()))
 
     def on_lost(self, error: StatusError) -> None:
-        self._leave(error)
-
-    def _leave(self, error: StatusError) -> None:
         """Nobody waits for answers any more; messages that were told, and are here, are handled all the same."""
         self._gone = True
         self._patience = self.system.loop.call_later(ORPHAN_S, self._task.cancel)

@@ -10,7 +10,7 @@ from penstock.actors.cell import _life as life
 from penstock.actors.cell._cycles import Waiting, check_cycle
 from penstock.actors.cell._letter import TAKEN, Letter, Via, handling, sender_here
 from penstock.errors import NotFound, Unavailable, Unimplemented
-from penstock.rpc import KINDS, CallInfo, Message, arguments_of, unknown
+from penstock.rpc import KINDS, CallInfo, Message, arguments_of, seen, unknown
 from penstock.streams import Port
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ async def _answer(letter: Letter, deadline: float | None) -> Any:
             timer.cancel()
         if letter.info is not None:
             letter.info.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
-        if reply.done() and not reply.cancelled():
-            reply.exception()  # it may have come after all, when nobody waited any more
+        seen(reply)  # it may have come after all, when nobody waited any more
         del reply  # an error in it holds this frame
 
 

@@ -188,9 +188,12 @@ async def verify(where: Where, file: str | None) -> int:
     finally:
         stop.set()
     if where.as_json:
-        show({"file": str(path), **found._asdict()}, where)
+        head = found.head and {"offset": found.head[0], "hash": found.head[1]}
+        show({"file": str(path), **found._asdict(), "head": head}, where)
     else:
         print(f"{path}: {found.text}")
+        if found.head is not None:
+            print(f"  the last is event {found.head[0]}, its hash {found.head[1]}")
     return OK if found.ok else DIFFERS
 
 

@@ -72,7 +72,8 @@ def server(manifests: Sequence[str], listen: Sequence[str], history: str | None,
 def top(interval: float, once: bool, **given: Any) -> int:  # noqa: FBT001 - click passes it by name
     """Watch the node live: actors with mailbox and messages a second, streams with rate, credit and lag, the history.
 
-    In a pipe, and with --json, each look is printed below the other.
+    In a pipe, and with --json, each look is printed below the other. LAG is what was sent and is not known to be taken yet:
+    takers say so in batches, so some is normal. CREDIT is how much more may be sent before the actor waits.
 
     \b
     penstock top

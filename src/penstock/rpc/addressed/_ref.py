@@ -110,7 +110,8 @@ class ActorRef(ABC):
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
         """Receive what a port of the actor publishes from now on.
 
-        Options: `buffer_size` (items) and `overflow`, both the port's own if left out. Leaving the loop unsubscribes.
+        Options: `buffer_size` (items) and `overflow`, both the port's own if left out. Leaving the loop unsubscribes. To
+        another process, as many items again are on their way; one if nothing was set, more for who keeps up.
         """
 
     @abstractmethod

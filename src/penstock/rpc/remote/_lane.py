@@ -156,15 +156,12 @@ class Lane(Endpoint):
 
     def on_ended(self, status: Status | None) -> None:
         if status is not None and status.code:
-            self._end(cast("StatusError", error_of(status)))
+            self.on_lost(cast("StatusError", error_of(status)))
         else:
-            self._end(Unavailable(f"{self.address}: the other side has ended the lane"))
+            self.on_lost(Unavailable(f"{self.address}: the other side has ended the lane"))
 
     def on_stop_sending(self, cancel: Cancel) -> None:
         self._spoil(Unavailable(f"{self.address}: the other side takes no more messages. {cancel.message}".rstrip()))
-
-    def on_lost(self, error: StatusError) -> None:
-        self._end(error)
 
     def _spoil(self, error: StatusError) -> None:
         """The lane cannot go on: all asks fail with it."""
@@ -172,10 +169,10 @@ class Lane(Endpoint):
         session.connection.discard(self.stream)
         session.connection.cancel(self.stream, cancel_of(error))
         session.flush_soon()
-        self._end(error)
+        self.on_lost(error)
 
-    def _end(self, error: StatusError) -> None:
-        """There are no more answers."""
+    def on_lost(self, error: StatusError) -> None:
+        """There are no more answers, whatever the reason."""
         self.stream.endpoint = NOBODY
         self.closing = True
         self.asks.given_up.clear()

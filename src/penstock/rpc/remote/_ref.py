@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 _ANYTHING = MSGPACK.decode_for(Any)
 _PUBLISHED = decode_marked(MSGPACK, Any, Dropped)
-#: Items of a subscription that may be under way to a subscriber who keeps up and set nothing. It begins with one, and so it stays
-#: for a slow one and for "latest": what is not under way waits in the port, where its `overflow` lets go of what is old.
+#: Items of a subscription that may be under way to a subscriber who keeps up and set nothing. It begins with one, and so it
+#: stays for a slow one and for "latest": what is not under way waits in the port, where its `overflow` lets go of what is old.
 ON_THE_WAY_MAX: Final = 256
 
 
@@ -104,7 +104,9 @@ class RemoteRef(ActorRef):
         argument = MSGPACK.encode((port, size, overflow))
         chosen = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
         called = f"port {port} of {self._address}"
-        return RemoteStream(self.peer, Request(f"/{self.name}!port", 2, MSGPACK, argument, _PUBLISHED, chosen, called, 0 if size else 1))
+        return RemoteStream(
+            self.peer, Request(f"/{self.name}!port", 2, MSGPACK, argument, _PUBLISHED, chosen, called, 0 if size else 1)
+        )
 
     async def stop(self) -> None:
         called = f"the stop of {self._address}"
