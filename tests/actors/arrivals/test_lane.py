@@ -10,6 +10,7 @@ import pytest
 import penstock
 from penstock import Mailbox, Settings
 from penstock.actors.arrivals import _reply
+from penstock.actors.cell import _mailbox
 from penstock.errors import InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
 from penstock.rpc import CallOptions
 from tests.rpc.remote.kit import SMALL, Desk, Town, outcome, town
@@ -346,3 +347,33 @@ async def test_a_connection_made_inside_an_actor_does_not_make_it_the_sender_of_
         seen = await back.ask("hermit", "seen", timeout=5)
         assert seen["target"] == "/hermit/seen"
         await hermit.hang_up()
+
+
+class Slow(penstock.Actor):
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.taken = 0
+
+    async def take(self, data: bytes) -> None:
+        await self.go.wait()
+        self.taken += len(data)
+
+
+async def test_large_messages_that_wait_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_mailbox, "HELD_BYTES_MAX", 100_000)
+    async with town() as place:
+        await place.system.spawn(Slow, name="slow")
+        cell = place.system.cell("slow")
+        told = asyncio.ensure_future(_tell_many(penstock.tell(place.peer.actor(Slow, "slow"))))
+        await asyncio.sleep(1)
+        waiting = cell.queue.held_bytes
+        assert 100_000 <= waiting <= 140_000
+        cell.actor.go.set()
+        await told
+        await asyncio.sleep(1)
+        assert (cell.actor.taken, cell.queue.held_bytes, cell.queue.heavy) == (100 * 40_000, 0, False)
+
+
+async def _tell_many(stub: Any) -> None:
+    for _ in range(100):
+        await stub.take(bytes(40_000))

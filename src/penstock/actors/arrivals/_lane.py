@@ -14,7 +14,7 @@ from penstock.actors.arrivals._inside import Inside
 from penstock.actors.arrivals._known import Addressee, Known
 from penstock.actors.arrivals._messages import Messages
 from penstock.actors.arrivals._reply import Asks, RemoteReply
-from penstock.actors.cell import Cell, Letter, World, handle_now, handling
+from penstock.actors.cell import LARGE_BYTES, Cell, Letter, World, handle_now, handling
 from penstock.codec import MSGPACK
 from penstock.errors import (
     ActorStopped,
@@ -161,6 +161,9 @@ class LaneWork(Endpoint):
         letter = Letter(
             cell, known.name, args, kwargs, "ask" if number else "tell", None, None, info, message.sender, message.waiting
         )
+        size = len(message.body)
+        if size > LARGE_BYTES:
+            letter.size = size
         if number:
             letter.reply = self._asks.open[number] = RemoteReply(self._asks, number, info)
         return letter

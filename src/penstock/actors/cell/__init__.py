@@ -8,7 +8,7 @@ from penstock.actors.cell._cycles import Waiting, check_cycle, check_read, is_wa
 from penstock.actors.cell._instant import handle_now, place_of
 from penstock.actors.cell._letter import TAKEN, Letter, handling, sender_here
 from penstock.actors.cell._life import HOOKS, profile_of, record_spawn, restart_asked, start
-from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, Mailbox
+from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, LARGE_BYTES, Mailbox
 from penstock.actors.cell._stop import stop
 from penstock.actors.cell._timer import Timer
 from penstock.actors.cell._world import World
@@ -16,6 +16,7 @@ from penstock.actors.cell._world import World
 __all__ = [
     "DEFAULT_MAILBOX",
     "HOOKS",
+    "LARGE_BYTES",
     "STOP_GRACE_S",
     "TAKEN",
     "Beside",

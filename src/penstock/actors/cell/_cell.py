@@ -134,8 +134,10 @@ class Cell:
         """
         queue = self.queue
         letters = queue.letters
-        if len(letters) + queue.reserved < queue.rules.size and not queue.closed:
+        if len(letters) + queue.reserved < queue.rules.size and not queue.closed and not queue.heavy:
             letters.append(letter)
+            if letter.size:
+                queue.hold(letter.size)
             if self.task is None:
                 self.wake()
             return True
@@ -144,11 +146,13 @@ class Cell:
         except ActorStopped as error:
             self.system.bury(letter, error.message)
             raise
-        if dropped is None:
+        if not dropped:
             check_room(self, letter)
             return False
-        life.dropped(self, dropped)
+        for each in dropped:
+            life.dropped(self, each)
         queue.letters.append(letter)
+        queue.hold(letter.size)
         return True
 
     async def post_when_room(self, letter: Letter) -> None:
@@ -160,6 +164,7 @@ class Cell:
             self.system.bury(letter, error.message)
             raise
         self.queue.letters.append(letter)
+        self.queue.hold(letter.size)
         if self.task is None:
             self.wake()
 
@@ -236,6 +241,8 @@ class Cell:
                 told = self  # whatever was done before it may have set another
             else:
                 letter = letters.popleft()
+                if letter.size:
+                    queue.hold(-letter.size)
                 if queue.senders:
                     queue.wake()
             reply = letter.reply

@@ -53,7 +53,8 @@ class Letter(msgspec.Struct):
     """A message for the actor of `cell`: run its method `name`.
 
     `cause` is the message whose handler waits for this one's answer; `waiting` names those that wait in other processes;
-    `waits` are those, or the work of them, for which its own handler waits now.
+    `waits` are those, or the work of them, for which its own handler waits now. `size` is what a large one that came from
+    elsewhere takes, in bytes; 0 for any other.
     """
 
     cell: Cell
@@ -67,6 +68,7 @@ class Letter(msgspec.Struct):
     sender: str | None = None
     waiting: tuple[str, ...] = ()
     waits: Sequence[Cell | Letter] = ()
+    size: int = 0
 
     @property
     def type(self) -> str:

@@ -39,31 +39,50 @@ class Mailbox(msgspec.Struct, frozen=True):
 
 
 DEFAULT_MAILBOX: Final = Mailbox()
+#: A message from elsewhere of more than this is counted in bytes, too …
+LARGE_BYTES: Final = 16 * 1024
+#: … and no message is taken while those that wait are more than this: a peer must not make a mailbox as large as it likes.
+HELD_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 class Queue:
     """The messages that wait for one actor."""
 
-    __slots__ = ("closed", "letters", "reserved", "rules", "senders")
+    __slots__ = ("closed", "heavy", "held_bytes", "letters", "reserved", "rules", "senders")
 
     def __init__(self, rules: Mailbox) -> None:
         self.rules = rules
         self.letters: deque[Letter] = deque()
+        self.held_bytes = 0  # by large messages
+        self.heavy = False  # too much
         self.closed = ""  # why nothing is taken any more
         self.reserved = 0
         self.senders: deque[asyncio.Future[None]] | None = None
 
-    def make_room(self, address: str) -> Letter | None:
-        """Do what the policy says about a full mailbox: return a dropped letter, or None when the sender has to wait.
+    def has_room(self) -> bool:
+        """Whether one more is taken at once, if any is."""
+        return len(self.letters) + self.reserved < self.rules.size and not self.heavy
+
+    def make_room(self, address: str) -> list[Letter]:
+        """Do what the policy says about a full mailbox: return the dropped letters; none when the sender has to wait.
 
         Raises `MailboxFull` for a mailbox that rejects.
         """
         self.check()
         if self.rules.overflow == "reject":
-            raise MailboxFull(
-                f"{address}: its mailbox holds {self.rules.size} messages (Mailbox.size) and rejects more", started=False
-            )
-        return self.letters.popleft() if self.rules.overflow == "drop_oldest" else None
+            held = f"{self.held_bytes} bytes" if self.heavy else f"{self.rules.size} messages (Mailbox.size)"
+            raise MailboxFull(f"{address}: its mailbox holds {held} and rejects more", started=False)
+        dropped: list[Letter] = []
+        while self.rules.overflow == "drop_oldest" and self.letters and not self.has_room():
+            dropped.append(self.letters.popleft())
+            self.hold(-dropped[-1].size)
+        return dropped
+
+    def hold(self, size: int) -> None:
+        """Count a large message that came, or, below zero, one that went."""
+        if size:
+            self.held_bytes += size
+            self.heavy = self.held_bytes >= HELD_BYTES_MAX
 
     async def room(self, reply: asyncio.Future[Any] | None = None) -> None:
         """Wait for room; on return it is the caller's, who must fill it before it awaits again.
@@ -91,7 +110,7 @@ class Queue:
     def wake(self) -> None:
         """Reserve the room there is for the senders that wait longest."""
         senders = self.senders
-        while senders and (self.closed or len(self.letters) + self.reserved < self.rules.size):
+        while senders and (self.closed or self.has_room()):
             waiter = senders.popleft()
             if not waiter.done():
                 self.reserved += 1
@@ -100,6 +119,7 @@ class Queue:
     def take(self) -> Letter:
         """Return the next message."""
         letter = self.letters.popleft()
+        self.hold(-letter.size)
         if self.senders:
             self.wake()
         return letter
