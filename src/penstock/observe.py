@@ -5,6 +5,7 @@ What happens is told where it happens, by ``tap.record``; who listens (a history
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Final, Literal, Protocol, get_args
 
 #: What can happen to an actor; `data` of each is a map:
@@ -57,12 +58,15 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 class Tap(Protocol):
     """Who is told what happens. `record` runs on the event loop, in the middle of things: it never waits and never raises."""
 
+    @abstractmethod
     def record(self, actor: str, kind: Kind, data: dict[str, Any]) -> None:
         """Take one event. Values in `data` may change afterwards: what is kept of them is kept now."""
 
     @property
+    @abstractmethod
     def full(self) -> bool:
         """Whether no more should be recorded before `room` has returned: an actor handles no further message until then."""
 
+    @abstractmethod
     async def room(self) -> None:
         """Wait until more can be recorded. Safe to cancel."""

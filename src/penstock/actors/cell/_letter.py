@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import sys
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -22,12 +23,15 @@ Via = Literal["tell", "ask", "timer", "system"]
 class Reply(Protocol):
     """Who waits for an answer: an ``asyncio.Future``, or somebody at the other end of a connection."""
 
+    @abstractmethod
     def done(self) -> bool:
         """Whether nobody waits any more."""
 
+    @abstractmethod
     def set_result(self, result: Any, /) -> None:
         """Answer."""
 
+    @abstractmethod
     def set_exception(self, error: Any, /) -> None:
         """Answer with an error."""
 

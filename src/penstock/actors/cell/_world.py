@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from contextvars import Context
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,23 +32,30 @@ class World(Protocol):
     tap: Tap | None
 
     @property
+    @abstractmethod
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that runs the actors."""
 
+    @abstractmethod
     def next_number(self) -> int:
         """Return a number that nothing else here has."""
 
+    @abstractmethod
     def cell(self, address: str) -> Cell:
         """Find an actor by name or id. Raises `NotFound`."""
 
+    @abstractmethod
     def family(self, cell: Cell) -> dict[str, Cell]:
         """Return an actor and its siblings, in the order they were spawned."""
 
+    @abstractmethod
     def remove(self, cell: Cell) -> None:
         """This actor has stopped, or never began."""
 
+    @abstractmethod
     def bury(self, letter: Letter, reason: str, error: StatusError | None = None) -> None:
         """Nobody will handle this message: keep it where it can be seen, and tell its asker."""
 
+    @abstractmethod
     def seen_from_here(self, peer: Peer, address: str) -> str:
         """Return the address, by a bridge if there is one, of an actor at the other side of a connection."""
