@@ -24,7 +24,7 @@ test: .venv/.stamp-test ## the whole test suite; one part of it: make test ARGS=
 
 check: check-format check-lint check-layers check-types check-house ## format, lint, layers, types and the house rules (under a minute)
 
-bench: .venv/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under five minutes)
+bench: .venv/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under seven minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 vectors: .venv/.stamp-test ## make vectors/ and the made parts of PROTOCOL.md anew, after a change on the wire
