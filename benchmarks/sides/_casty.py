@@ -5,7 +5,6 @@ Its buffers are its own: 16 items in one process, 256 KiB in flight between two;
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import perf_counter_ns
@@ -14,6 +13,7 @@ import casty
 
 from benchmarks.sides._clock import Answer, rate
 from benchmarks.sides._items import check_total
+from benchmarks.sides._ports import free_port
 
 
 @casty.message
@@ -61,18 +61,13 @@ class LocalDriver:
             return rate(count, started)
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 class Server:
     """A cluster of one node."""
 
     async def serve(self, transport: str, folder: str) -> str:
         """Start, and answer where."""
         del transport, folder
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         self._system = await casty.start(address)
         return address
 

@@ -7,13 +7,15 @@ Actors are activated by their first message, so spawning one is asking one that 
 from __future__ import annotations
 
 import itertools
-import socket
 
 import casty
 
+from benchmarks.sides._casty import Server
 from benchmarks.sides._clock import Answer, rate
 from benchmarks.sides._memory import resident_bytes
 from benchmarks.sides.actors._checks import Asks, now
+
+__all__ = ["Driver", "LocalDriver", "Server"]
 
 
 @casty.actor(idle_timeout=float("inf"))
@@ -75,22 +77,6 @@ class LocalDriver:
         """Activate `count` more; answer how many bytes this process holds then."""
         await self.spawn(count)
         return resident_bytes()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-class Server:
-    """A cluster of one node."""
-
-    async def serve(self, transport: str, folder: str) -> str:
-        """Start, and answer where."""
-        del transport, folder
-        address = f"127.0.0.1:{_free_port()}"
-        self._system = await casty.start(address)
-        return address
 
 
 class Driver:

@@ -7,7 +7,6 @@ message, so spawning one is asking one that was never asked.
 from __future__ import annotations
 
 import itertools
-import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from casty import ActorSystem, Askable, Client, Cluster, Context, actor
 
 from benchmarks.sides._clock import Answer, rate
 from benchmarks.sides._memory import resident_bytes
+from benchmarks.sides._ports import free_port
 from benchmarks.sides.actors._checks import Asks, now
 
 
@@ -92,18 +92,13 @@ class LocalDriver(_Both):
         return resident_bytes()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 class Server:
     """A cluster of one node."""
 
     async def serve(self, transport: str, folder: str) -> str:
         """Start, and answer where."""
         del transport, folder
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         self._system = await ActorSystem(cluster=Cluster(bind=address)).__aenter__()
         return address
 

@@ -137,9 +137,13 @@ class Source(ABC, Generic[T_co]):
     def _left_loop(self) -> None:
         """The consumer left a loop over this source, by its end or in the middle."""
 
-    @abstractmethod
-    def __aiter__(self) -> AsyncIterator[T_co]:
+    async def __aiter__(self) -> AsyncIterator[T_co]:
         """Iterate over the items until the end; what the stream failed with is raised. Cancelling it loses no item."""
+        with InLoop(self):
+            while True:
+                while not (taken := self._take(1)):
+                    await self._readable()
+                yield taken[0]
 
     async def __anext__(self) -> T_co:
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -36,16 +35,6 @@ class _Iterated(Source[T]):
         self._outcome: Exception | None = None
         self._origin: TracebackType | None = None
         self._pressure = Pressure()
-
-    def __aiter__(self) -> AsyncIterator[T]:
-        return self._iterate()
-
-    async def _iterate(self) -> AsyncIterator[T]:
-        with suppress(EndOfStream):
-            while True:
-                while not (taken := self._take(1)):
-                    await self._readable()
-                yield taken[0]
 
     def _take(self, max_items: int) -> list[T]:
         if self._item:

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
-from penstock.streams._abc import InLoop, Sink, Source, Statistics, StreamState, as_failure, forgotten, raised
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, forgotten, raised
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
 from penstock.streams._pipe import PipeSource, PipeState
 from penstock.streams._watch import Pressure
@@ -313,12 +313,8 @@ class Subscription(PipeSource[T]):
         super().__init__(line)
         self._line = line
 
-    async def _iterate(self) -> AsyncIterator[T]:
-        with InLoop(self):
-            while True:
-                while not (taken := self._take(1)):
-                    await self._readable()
-                yield taken[0]
+    def __aiter__(self) -> AsyncIterator[T]:
+        return Source.__aiter__(self)  # by `_take`, which knows of gaps
 
     def _take(self, max_items: int) -> list[T]:
         line = self._line

@@ -141,6 +141,7 @@ class Cell:
             if self.task is None:
                 self.wake()
             return True
+        held = queue.load()
         try:
             dropped = queue.make_room(self.address)
         except ActorStopped as error:
@@ -150,7 +151,7 @@ class Cell:
             check_room(self, letter)
             return False
         for each in dropped:
-            life.dropped(self, each)
+            life.dropped(self, each, held)
         queue.letters.append(letter)
         queue.hold(letter.size)
         return True

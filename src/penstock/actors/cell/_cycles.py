@@ -114,8 +114,8 @@ def check_room(cell: Cell, letter: Letter) -> None:
         return
     whom = "itself" if here.cell is cell else f"{cell.address}, which waits for it,"
     raise MailboxFull(
-        f"{here.cell.address} tells {whom} {letter.type!r} while the mailbox holds {cell.queue.rules.size} messages "
-        "(Mailbox.size); waiting for room would be for ever",
+        f"{here.cell.address} tells {whom} {letter.type!r} while the mailbox holds {cell.queue.load()}; "
+        "waiting for room would be for ever",
         started=False,
     )
 

@@ -392,12 +392,11 @@ def record_spawn(cell: Cell) -> None:
         )
 
 
-def dropped(cell: Cell, letter: Letter) -> None:
-    """A full mailbox has let go of its oldest message."""
+def dropped(cell: Cell, letter: Letter, held: str) -> None:
+    """A mailbox that held `held` has let go of its oldest message."""
     cell.record("dropped", type=letter.type, sender=letter.sender)
     error = MailboxFull(
-        f"{cell.address}: {letter.type!r} was dropped for a newer message; its mailbox holds {cell.queue.rules.size} "
-        "(Mailbox.size)",
+        f"{cell.address}: {letter.type!r} was dropped for a newer message; its mailbox holds {held}",
         started=False,
     )
     cell.system.bury(letter, error.message, error)

@@ -63,6 +63,10 @@ class Queue:
         """Whether one more is taken at once, if any is."""
         return len(self.letters) + self.reserved < self.rules.size and not self.heavy
 
+    def load(self) -> str:
+        """Say what a full mailbox is full of."""
+        return f"{self.held_bytes} bytes" if self.heavy else f"{self.rules.size} messages (Mailbox.size)"
+
     def make_room(self, address: str) -> list[Letter]:
         """Do what the policy says about a full mailbox: return the dropped letters; none when the sender has to wait.
 
@@ -70,8 +74,7 @@ class Queue:
         """
         self.check()
         if self.rules.overflow == "reject":
-            held = f"{self.held_bytes} bytes" if self.heavy else f"{self.rules.size} messages (Mailbox.size)"
-            raise MailboxFull(f"{address}: its mailbox holds {held} and rejects more", started=False)
+            raise MailboxFull(f"{address}: its mailbox holds {self.load()} and rejects more", started=False)
         dropped: list[Letter] = []
         while self.rules.overflow == "drop_oldest" and self.letters and not self.has_room():
             dropped.append(self.letters.popleft())

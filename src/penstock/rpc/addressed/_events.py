@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import msgspec
 
 from penstock.errors import EndOfStream, StatusError
 from penstock.rpc.addressed._stream import Stream
-from penstock.streams import InLoop, Statistics
+from penstock.streams import Statistics
 
 
 class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,16 +42,6 @@ class EventStream(Stream[StreamEvent]):
         self._correlation_id = token_hex(8)
         self._number = 0
         self._over = False
-
-    def __aiter__(self) -> AsyncIterator[StreamEvent]:
-        return self._iterate()
-
-    async def _iterate(self) -> AsyncIterator[StreamEvent]:
-        with InLoop(self):
-            while True:
-                while not (taken := self._take(1)):
-                    await self._readable()
-                yield taken[0]
 
     def _take(self, max_items: int) -> list[StreamEvent]:
         if self._over:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.rpc._context import CallInfo
-from penstock.rpc.addressed import ARGUMENTS, LaneMessage, ShortMessage, here
+from penstock.rpc.addressed import ARGUMENTS, Caller, LaneMessage, ShortMessage
 from penstock.rpc.remote._asks import Limits
 from penstock.rpc.remote._lane import lane_to
 
@@ -20,16 +20,17 @@ Decoded = Callable[[Any], Any]
 
 
 class Mail(NamedTuple):
-    """A message to an actor there, before it is written."""
+    """A message of `caller` to an actor there, before it is written."""
 
     peer: Peer
     address: str
+    caller: Caller
     message: LaneMessage
     metadata: Mapping[str, str]
 
     async def ask(self, decode: Decoded, limits: Limits) -> Any:
         """Send it and wait for its answer. Cancelling it gives the message up."""
-        self.message.sender, self.message.waiting = here.find()
+        self.message.sender, self.message.waiting = self.caller
         if not self.peer.interceptors:
             return await self._ask(decode, limits, self.metadata)
         call = self._call(limits.deadline)
@@ -37,7 +38,7 @@ class Mail(NamedTuple):
 
     async def tell(self) -> None:
         """Send it."""
-        self.message.sender = here.find().sender
+        self.message.sender = self.caller.sender
         if not self.peer.interceptors:
             await self._tell(self.metadata)
             return

@@ -64,14 +64,15 @@ class RemoteRef(ActorRef):
         return f"{self.name}@{self.peer.instance.hex()}"
 
     async def tell(self, type: str, payload: Any = None) -> None:
-        await Mail(self.peer, self.name, LaneMessage(0, type, payload, PAYLOAD), {}).tell()
+        await Mail(self.peer, self.name, here.find(), LaneMessage(0, type, payload, PAYLOAD), {}).tell()
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
         cancel = options.get("cancel")
         if cancel is not None:
             cancel.check()
         limits = Limits(self._deadline(options.get("timeout", ASK_TIMEOUT_S)), cancel)
-        return await Mail(self.peer, self.name, LaneMessage(0, type, payload, PAYLOAD), {}).ask(_ANYTHING.value, limits)
+        mail = Mail(self.peer, self.name, here.find(), LaneMessage(0, type, payload, PAYLOAD), {})
+        return await mail.ask(_ANYTHING.value, limits)
 
     def _stream(self, type: str, payload: Any, options: CallOptions) -> RemoteStream[Any]:
         argument = self._encoded(type, payload)
@@ -124,12 +125,14 @@ class RemoteRef(ActorRef):
         async def ask(*args: Any, **kwargs: Any) -> Any:
             body = values(args, kwargs) if kwargs or len(args) not in takes else args
             deadline = inherited_deadline(timeout_s, 0.0) if timeout_s is None else self._deadline(timeout_s)
-            if deadline is None and not metadata and find() is NOBODY and not peer.interceptors:
+            caller = find()
+            if deadline is None and not metadata and caller is NOBODY and not peer.interceptors:
                 lane = lanes.get(address)
                 if lane is None or lane.closing:
                     lane = await lane_to(peer, address)
                 return await lane.ask(ShortMessage(0, name, body), decode)
-            return await Mail(peer, address, LaneMessage(0, name, cast("Any", body)), metadata).ask(decode, Limits(deadline))
+            mail = Mail(peer, address, caller, LaneMessage(0, name, cast("Any", body)), metadata)
+            return await mail.ask(decode, Limits(deadline))
 
         return ask
 
@@ -139,8 +142,9 @@ class RemoteRef(ActorRef):
 
         async def tell(*args: Any, **kwargs: Any) -> None:
             body = values(args, kwargs) if kwargs or len(args) not in takes else args
-            if find() is not NOBODY or metadata or peer.interceptors:
-                await Mail(peer, address, LaneMessage(0, name, cast("Any", body)), metadata).tell()
+            caller = find()
+            if caller is not NOBODY or metadata or peer.interceptors:
+                await Mail(peer, address, caller, LaneMessage(0, name, cast("Any", body)), metadata).tell()
                 return
             lane = lanes.get(address)
             if lane is None or lane.closing:
