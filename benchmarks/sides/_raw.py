@@ -27,7 +27,7 @@ class _Far(asyncio.Protocol):
         self._left = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         if len(data) == _FLOOD.size:
@@ -60,7 +60,7 @@ class _Near(asyncio.Protocol):
         self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
 
     def ask(self, data: bytes, answer_bytes: int) -> asyncio.Future[None]:
         self._missing = answer_bytes

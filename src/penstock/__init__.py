@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from penstock import errors
-from penstock.actors import Actor, ActorSystem, Mailbox, StreamConsumer, StreamProducer, Supervision
+from penstock.actors import (
+    Actor,
+    ActorRef,
+    ActorSystem,
+    Mailbox,
+    Message,
+    StreamConsumer,
+    StreamProducer,
+    Supervision,
+    ref,
+    tell,
+)
+from penstock.calls import Call, CallInfo, CancelToken, Stream, StreamEvent, context
 from penstock.channel import Channel
 from penstock.errors import (
     Aborted,
@@ -44,27 +56,10 @@ from penstock.errors import (
     Unknown,
     WouldBlock,
 )
+from penstock.peer import Peer, Server, connect, serve
 from penstock.protocol import Settings
-from penstock.rpc import (
-    ActorRef,
-    Call,
-    CallInfo,
-    CallOptions,
-    CancelToken,
-    Message,
-    Peer,
-    Server,
-    SinkRef,
-    SourceRef,
-    Stream,
-    StreamEvent,
-    connect,
-    context,
-    options,
-    ref,
-    serve,
-    tell,
-)
+from penstock.refs import SinkRef, SourceRef
+from penstock.service import CallOptions, options
 from penstock.streams import Dropped, Port, Sink, Source, Statistics, pipe, watch_backpressure
 from penstock.transports import TLS
 

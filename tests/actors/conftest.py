@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from penstock import ActorSystem
 from penstock.actors.cell import _life
-from penstock.testing import VirtualClockLoop
 from tests.actors.kit import Maker, Tape
-
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"virtual": VirtualClockLoop}
+from tests.loops import on_the_virtual_clock as pytest_asyncio_loop_factories  # noqa: F401 - the hook of pytest-asyncio
 
 
 @pytest.fixture(params=["instant", "mailbox"])

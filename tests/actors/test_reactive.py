@@ -11,10 +11,10 @@ import pytest
 
 import penstock
 from penstock import ActorSystem, FailedPrecondition, IdleTimeout, SourceRef, StreamCancelled, StreamConsumer, StreamProducer
+from penstock.actors import ref
 from penstock.errors import ActorStopped, NotFound, OutOfRange, StreamClosed
-from penstock.rpc import ref
-from penstock.rpc.refs import _held
-from tests.rpc.kit import collected, ended, rest, started
+from penstock.refs import _state as _held
+from tests.calls.kit import collected, ended, rest, started
 
 
 @asynccontextmanager

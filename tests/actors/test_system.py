@@ -10,7 +10,7 @@ import pytest
 
 import penstock
 from penstock import Actor, ActorSystem, AlreadyExists, InvalidArgument, Mailbox, NotFound, Supervision, ref, tell
-from penstock.actors._names import check_name, matches
+from penstock.actors._registry import check_name, matches
 from tests.actors.kit import Counter, Slow, outcome, rest, started
 
 IDLE_BYTES = 4096
@@ -198,8 +198,8 @@ async def test_dead_letters_are_kept_counted_and_told(system, tape):
     await working
     await outcome(ref(slow).tell("note", 9))
     assert system.dead_letters.count == len(system.dead_letters) == 6
-    assert {(letter.address, letter.type, letter.sender) for letter in system.dead_letters} == {("slow", "note", None)}
-    assert all("slow has stopped: it was stopped" in letter.reason for letter in system.dead_letters)
+    assert {(envelope.address, envelope.type, envelope.sender) for envelope in system.dead_letters} == {("slow", "note", None)}
+    assert all("slow has stopped: it was stopped" in envelope.reason for envelope in system.dead_letters)
     assert tape.kinds("slow").count("dead_letter") == 6
 
 

@@ -21,8 +21,8 @@ from penstock.errors import (
     Unimplemented,
 )
 from penstock.protocol import Cancel, Grant, Open, ReceiveHalf
+from tests.calls.kit import linked
 from tests.channel.kit import Told, drained, settle, worlds
-from tests.rpc.kit import linked
 from tests.streams.kit import ended, rest, started
 
 

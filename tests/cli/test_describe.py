@@ -12,7 +12,7 @@ import pytest
 
 from penstock.cli import _describe as describing
 from penstock.errors import InvalidArgument, Unimplemented
-from penstock.rpc import MethodDescription, ParameterDescription, ServiceDescription
+from penstock.service import MethodDescription, ParameterDescription, ServiceDescription
 
 
 def method(service, name, **more):

@@ -20,8 +20,8 @@ POSITIONAL_PARAMETERS_MAX = 5
 
 # What is over a limit, how far, and why it stays in one piece.
 CROWDED = {
+    "src/penstock/remote": 13,  # both ends of a lane, the refs, and the wire between them
     "src/penstock/protocol": 18,  # a ledger, a file: eight ledgers, and what they have in common
-    "src/penstock/rpc": 13,
 }
 MANY_SIDED = {
     "Actor": 22,  # what it knows of itself, what it can do, the hooks
@@ -31,9 +31,9 @@ MANY_SIDED = {
     "RemoteChannel": 20,  # those steps, and what happens to its stream
     "Connection": 32,  # the whole of the pure core from outside: a line or two each
     "Inbound": 24,  # a method for each frame type
-    "Peer": 29,  # four ways to call, and a life
+    "Peer": 31,  # four ways to call, and a life
     "SendHalf": 20,
-    "Handling": 17,
+    "ServerCall": 17,
     "Session": 31,  # what the link calls, what endpoints call, what events do
     "RemoteSource": 22,
     "RemoteSink": 19,

@@ -7,7 +7,7 @@ import pytest
 import penstock
 from penstock.errors import InvalidArgument
 from penstock.node._sayings import payload_of
-from penstock.rpc import arguments_of, service_of
+from penstock.service import arguments_of, service_of
 
 
 class Point(penstock.Struct):

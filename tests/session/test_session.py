@@ -11,7 +11,7 @@ from penstock import ConnectionLost, Unavailable
 from penstock.protocol import Settings
 from penstock.session import Session
 from penstock.testing import SimulatedNetwork
-from tests.rpc.kit import ended, linked, now, rest, started
+from tests.calls.kit import ended, linked, now, rest, started
 from tests.session.kit import CountingLink, Joined
 
 

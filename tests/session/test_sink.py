@@ -9,7 +9,7 @@ import pytest
 import penstock
 from penstock import NotFound, StreamClosed, WouldBlock
 from penstock.session import status_of
-from tests.rpc.kit import Log, ended, rest, started
+from tests.calls.kit import Log, ended, rest, started
 from tests.session.kit import Joined
 
 

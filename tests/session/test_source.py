@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import penstock
 from penstock.testing import SourceCase, run, verify_source
-from tests.rpc.kit import linked, rest, started
+from tests.calls.kit import linked, rest, started
 from tests.session.kit import Joined
 
 STEPS = st.lists(st.sampled_from(["receive", "batch", "loop", "rest", "cancel"]), min_size=1, max_size=40)

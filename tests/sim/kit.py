@@ -10,7 +10,7 @@ from typing import Any
 
 import penstock
 from penstock.testing import SimulatedNetwork
-from tests.rpc.kit import Pair, linked, rest
+from tests.calls.kit import Pair, linked, rest
 
 URL = "sim://client@server"
 KINDS = ["unary", "watch", "record", "trade"]

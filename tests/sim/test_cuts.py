@@ -9,7 +9,7 @@ import pytest
 import penstock
 from penstock import ConnectionLost, Unavailable
 from penstock.testing import SimulatedNetwork, run
-from tests.rpc.kit import linked, now, rest
+from tests.calls.kit import linked, now, rest
 from tests.sim.kit import KINDS, URL, Line, Run, world
 
 LATENCY = {"latency_s": (0.01, 0.03), "split": 0.3}

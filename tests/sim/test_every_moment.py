@@ -8,7 +8,7 @@ import pytest
 
 from penstock import Cancelled, DeadlineExceeded, Unavailable
 from penstock.testing import run
-from tests.rpc.kit import Log, ended, now, rest
+from tests.calls.kit import Log, ended, now, rest
 from tests.sim.kit import KINDS, world
 
 LATENCY = {"latency_s": (0.05, 0.05)}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import penstock
-from tests.rpc.kit import linked, now, rest
+from tests.calls.kit import linked, now, rest
 
 
 class Fast:

@@ -11,7 +11,7 @@ import pytest
 import penstock
 from penstock import Cancelled, DeadlineExceeded, PenstockError
 from penstock.testing import run
-from tests.rpc.kit import ended, rest
+from tests.calls.kit import ended, rest
 from tests.sim.kit import KINDS, Line, Run, World, world
 
 CALLS = 40

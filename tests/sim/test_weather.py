@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 import penstock
-from tests.rpc.kit import rest
+from tests.calls.kit import rest
 from tests.sim.kit import KINDS, world
 
 WEATHERS = {

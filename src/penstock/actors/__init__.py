@@ -1,22 +1,44 @@
 """Services with identity, a mailbox, a life and a supervisor. It knows no transport."""
 
 from penstock.actors._actor import Actor
+from penstock.actors._channels import adopt, channel_call, handle_channel
 from penstock.actors._info import ActorInfo, DeadLetter, StreamInfo
-from penstock.actors._names import check_name
+from penstock.actors._local import NO_CALLER, Caller, caller_here
 from penstock.actors._reactive import StreamConsumer, StreamProducer
-from penstock.actors._system import ActorSystem
-from penstock.actors.cell import Mailbox, Supervision, Timer
+from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOptions, Message, PortOptions, Router
+from penstock.actors._registry import check_name
+from penstock.actors._stub import ActorStub, ref, tell
+from penstock.actors._supervision import Supervision
+from penstock.actors._system import ActorSystem, actor_here
+from penstock.actors.cell import Mailbox, Timer
 
 __all__ = [
+    "ASK_TIMEOUT_S",
+    "NO_CALLER",
     "Actor",
     "ActorInfo",
+    "ActorRef",
+    "ActorStub",
     "ActorSystem",
+    "AskOptions",
+    "Caller",
+    "ChannelOptions",
     "DeadLetter",
     "Mailbox",
+    "Message",
+    "PortOptions",
+    "Router",
     "StreamConsumer",
     "StreamInfo",
     "StreamProducer",
     "Supervision",
     "Timer",
+    "actor_here",
+    "adopt",
+    "caller_here",
+    "channel_call",
     "check_name",
+    "handle_channel",
+    "ref",
+    "tell",
 ]

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
+from penstock.actors._ref import ActorRef, Message
 from penstock.actors.cell import DEFAULT_MAILBOX, HOOKS, Cell, Mailbox, Supervision, Timer
 from penstock.channel import Channel
 from penstock.errors import InvalidArgument
-from penstock.rpc import ActorRef, Message, MethodDescription, ServiceDescription, describe
+from penstock.service import MethodDescription, ServiceDescription, describe
 from penstock.streams import Overflow as PortOverflow
 from penstock.streams import Port
 

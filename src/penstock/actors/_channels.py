@@ -14,11 +14,12 @@ from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from penstock.actors.cell import Beside, Cell, Letter, ask, check_cycle, handling, sender_here
-from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, accept_channel, local_channel
+from penstock.actors._ref import ChannelOptions
+from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_cycle, handling, sender_here
+from penstock.calls import CallInfo, Interceptor, current_call, enter_all
+from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import Aborted, ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
-from penstock.protocol import WireStream
-from penstock.rpc import KINDS, CallInfo, ChannelOptions, Dispatcher, Interceptor, Peer, current_call, enter_all, here
+from penstock.service import KINDS
 
 log = logging.getLogger("penstock.actor")
 
@@ -37,27 +38,17 @@ async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Chann
         sender_here() or OUTSIDE, cell.address, payload, buffer_size=options.get("buffer_size", BUFFER_SIZE)
     )
     adopt(opener)
-    handle(cell, acceptor, _call_of(cell, {}, None))
+    handle_channel(cell, acceptor, channel_call(cell, {}))
     del acceptor  # its handler has it; who forgets it has left
     await opener.wait_opened(options.get("timeout", OPEN_TIMEOUT_S))
     return opener
 
 
-def take(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
-    """Hand an actor a channel that a peer opens. Raises the `StatusError` that refuses it."""
-    cell.queue.check()
-    call = _call_of(cell, stream.opened.metadata, peer)
-    channel = accept_channel(peer.session, stream, messages=cell.messages)
-    work = handle(cell, channel, call, dispatcher.interceptors)
-    if work.task is not None:
-        peer.share(work.task)
-
-
 def adopt(channel: Channel[Any]) -> None:
     """Let a channel end with the actor that opens it, if one does."""
-    letter = handling.get()
-    if letter is not None:
-        cell = letter.cell
+    envelope = handling.get()
+    if envelope is not None:
+        cell = envelope.cell
         if cell.system.tap is not None:
             channel.observe(partial(cell.system.tap.record, cell.address))
         if cell.channels is None:
@@ -65,13 +56,14 @@ def adopt(channel: Channel[Any]) -> None:
         cell.channels.add(channel)
 
 
-def _call_of(cell: Cell, metadata: dict[str, str], peer: Peer | None) -> CallInfo:
+def channel_call(cell: Cell, metadata: dict[str, str], peer: Any = None) -> CallInfo:
+    """Return a channel to an actor as a call, for interceptors and `penstock.context()`."""
     return CallInfo(f"/{cell.address}!channel", _KIND, "callee", metadata=metadata, deadline=None, peer=peer)
 
 
-def handle(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor] = ()) -> Beside:
+def handle_channel(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor] = ()) -> SideTask:
     """Begin to handle a channel, beside the mailbox, inside of the interceptors: for them it is a call, until it is over."""
-    work = Beside(cell, "on_channel", channel.fail, is_channel=True)
+    work = SideTask(cell, "on_channel", channel.fail, is_channel=True)
     work.statistics, work.peer = channel.statistics, "" if call.peer is None else call.peer.remote
     if cell.system.tap is not None:
         channel.observe(partial(cell.system.tap.record, cell.address))
@@ -79,7 +71,7 @@ def handle(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequ
     return work
 
 
-async def _handle(work: Beside, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
+async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
     cell = work.cell
     current_call.set(call)
     try:
@@ -108,7 +100,7 @@ async def _handle(work: Beside, channel: Channel[Any], call: CallInfo, intercept
             await channel.close()
 
 
-async def _answer_inside(work: Beside, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
+async def _answer_inside(work: SideTask, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
     done = False
     async with AsyncExitStack() as stack:
         await enter_all(stack, interceptors, call)
@@ -148,8 +140,5 @@ async def _by_callbacks(cell: Cell, channel: Channel[Any]) -> None:
 
 async def _callback(cell: Cell, name: str, *args: Any) -> Any:
     if name in cell.hooks:
-        return await ask(Letter(cell, name, args, {}, "system", info=current_call.get()))
+        return await ask(Envelope(cell, name, args, {}, "system", info=current_call.get()))
     return None
-
-
-here.adopt = adopt

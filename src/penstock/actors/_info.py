@@ -71,10 +71,10 @@ class DeadLetters:
         self.count = 0
         self._kept: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS_KEPT)
 
-    def add(self, letter: DeadLetter) -> None:
+    def add(self, envelope: DeadLetter) -> None:
         """Keep one."""
         self.count += 1
-        self._kept.append(letter)
+        self._kept.append(envelope)
 
     def __iter__(self) -> Iterator[DeadLetter]:
         return iter(tuple(self._kept))
@@ -93,7 +93,7 @@ def info_of(cell: Cell, now_s: float) -> ActorInfo:
         cell.id,
         f"{cell.cls.__module__}:{cell.cls.__qualname__}",
         cell.state,
-        len(cell.queue.letters),
+        len(cell.queue.envelopes),
         cell.queue.rules.size,
         sum(not work.is_channel for work in cell.work),
         sum(work.is_channel for work in cell.work),

@@ -10,47 +10,31 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, Unpack
 
 from penstock.actors._channels import open_local
+from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOptions, PortOptions
 from penstock.actors.cell import (
-    TAKEN,
-    Beside,
+    NO_REPLY,
     Cell,
-    Letter,
+    Envelope,
+    Host,
+    SideTask,
     Waiting,
-    World,
     ask,
     call_of,
     check_cycle,
     check_read,
+    envelope_for,
     handle_now,
     handling,
-    letter_for,
     port_of,
     sender_here,
     stop,
 )
+from penstock.calls import NO_DEADLINE_S, CallInfo, Stream, current_call, inherited_deadline
 from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
-from penstock.rpc import (
-    ASK_TIMEOUT_S,
-    NO_DEADLINE_S,
-    NOBODY,
-    ActorRef,
-    AskOptions,
-    Caller,
-    CallInfo,
-    CallOptions,
-    ChannelOptions,
-    Method,
-    PortOptions,
-    Stream,
-    arguments_of,
-    current_call,
-    here,
-    inherited_deadline,
-    unknown,
-)
+from penstock.service import CallOptions, Method, arguments_of, suggest
 from penstock.streams import PipeSink, PipeSource, PipeState, Source, forgotten
 
 if TYPE_CHECKING:
@@ -83,27 +67,27 @@ class LocalRef(ActorRef):
         return self.cell.id
 
     async def tell(self, type: str, payload: Any = None) -> None:
-        letter = letter_for(self.cell, type, payload, "tell")
-        if not self.cell.post(letter):
-            await self.cell.post_when_room(letter)
+        envelope = envelope_for(self.cell, type, payload, "tell")
+        if not self.cell.post(envelope):
+            await self.cell.post_when_room(envelope)
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
         cell, cancel = self.cell, options.get("cancel")
-        letter = letter_for(cell, type, payload, "ask")
+        envelope = envelope_for(cell, type, payload, "ask")
         if cancel is not None:
             cancel.check()
-        if letter.name in cell.instant and cell.is_idle():
+        if envelope.name in cell.instant and cell.is_idle():
             try:
-                return handle_now(cell, letter.name, letter.args, letter.kwargs, via="ask")
+                return handle_now(cell, envelope.name, envelope.args, envelope.kwargs, via="ask")
             finally:
                 if cell.system.inline >= INLINE_MESSAGES:
                     await give_turn(cell.system)
         deadline = _deadline(options.get("timeout", ASK_TIMEOUT_S))
         if cancel is None:
-            return await ask(letter, deadline)
-        forget = cancel.add(letter.give_up)
+            return await ask(envelope, deadline)
+        forget = cancel.add(envelope.give_up)
         try:
-            return await ask(letter, deadline)
+            return await ask(envelope, deadline)
         finally:
             forget()
 
@@ -111,7 +95,7 @@ class LocalRef(ActorRef):
         method = self.cell.service.methods.get(type)
         if method is None or not method.streams_responses:
             streams = [one.name for one in self.cell.service.methods.values() if one.streams_responses]
-            raise Unimplemented(f"{self.address} has no stream {type!r}; {unknown(type, streams)}", started=False)
+            raise Unimplemented(f"{self.address} has no stream {type!r}; {suggest(type, streams)}", started=False)
         args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
         return LocalStream(self.cell, method, args, kwargs, options)
 
@@ -142,19 +126,19 @@ class LocalRef(ActorRef):
                 check(args, kwargs)
             sender = handling.get()
             if sender is None:
-                letter = Letter(cell, name, args, kwargs, "tell")
+                envelope = Envelope(cell, name, args, kwargs, "tell")
             else:
-                letter = Letter(cell, name, args, kwargs, "tell", sender=sender.cell.address)
+                envelope = Envelope(cell, name, args, kwargs, "tell", sender=sender.cell.address)
             if metadata:
-                letter.info = call_of(letter, metadata)
-            if not post(letter):
-                await cell.post_when_room(letter)
+                envelope.info = call_of(envelope, metadata)
+            if not post(envelope):
+                await cell.post_when_room(envelope)
 
         return tell
 
     def __repr__(self) -> str:
         cell = self.cell
-        waiting = len(cell.queue.letters)
+        waiting = len(cell.queue.envelopes)
         return f"<ActorRef {cell.address} {cell.state}, {waiting} of {cell.queue.rules.size} waiting>"
 
 
@@ -174,53 +158,59 @@ def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., A
                 if system.inline >= INLINE_MESSAGES:
                     await give_turn(system)
         if timeout_s is not None or metadata or handling.get() is not None or current_call.get() is not None:
-            letter, deadline = Letter(cell, name, args, kwargs, "ask", sender=sender_here()), _deadline(timeout_s)
+            envelope, deadline = Envelope(cell, name, args, kwargs, "ask", sender=sender_here()), _deadline(timeout_s)
             if metadata:
-                letter.info = call_of(letter, metadata, deadline)
-            return await ask(letter, deadline)
-        letter = Letter(cell, name, args, kwargs, "ask", system.loop.create_future())  # no deadline, and no cycle
+                envelope.info = call_of(envelope, metadata, deadline)
+            return await ask(envelope, deadline)
+        envelope = Envelope(cell, name, args, kwargs, "ask", system.loop.create_future())  # no deadline, and no cycle
         try:
-            if not cell.post(letter):
-                await cell.post_when_room(letter)
-            return await letter.reply
+            if not cell.post(envelope):
+                await cell.post_when_room(envelope)
+            return await envelope.reply
         finally:
-            letter.reply = TAKEN
+            envelope.reply = NO_REPLY
 
     return ask_it
 
 
-async def give_turn(system: World) -> None:
+async def give_turn(system: Host) -> None:
     """Let others run, after a message: before it, the next one would overtake it."""
     system.inline = 0
     await asyncio.sleep(0)
 
 
+class Caller(NamedTuple):
+    """The address of the actor that runs here, and the ids of those that wait for what it is doing."""
+
+    sender: str | None = None
+    waiting: tuple[str, ...] = ()
+
+
+NO_CALLER = Caller()
+
+
 def caller_here() -> Caller:
     """Return which actor runs here, and who waits for it: a call to another process says so."""
-    letter = handling.get()
-    if letter is None:
-        return NOBODY
-    sender, waiting = letter.cell.address, []
-    while letter is not None:
-        if letter.cell.current is letter:  # else it is work beside the mailbox: nobody's message waits for it
-            waiting.append(letter.cell.id)
-        waiting += letter.waiting
-        letter = letter.cause
+    envelope = handling.get()
+    if envelope is None:
+        return NO_CALLER
+    sender, waiting = envelope.cell.address, []
+    while envelope is not None:
+        if envelope.cell.current is envelope:  # else it is work beside the mailbox: nobody's message waits for it
+            waiting.append(envelope.cell.id)
+        waiting += envelope.waiting
+        envelope = envelope.cause
     return Caller(sender, tuple(waiting))
 
 
 def call_here() -> CallInfo | None:
     """Return the call that an actor of this process handles here, for one that came without anything to be said about it."""
-    letter = handling.get()
-    if letter is None or letter.via == "timer" or letter.name not in letter.cell.service.methods:
+    envelope = handling.get()
+    if envelope is None or envelope.via == "timer" or envelope.name not in envelope.cell.service.methods:
         return None
-    if letter is letter.cell.place and letter.cell.current is not letter:  # what a handler left behind
+    if envelope is envelope.cell.inline_envelope and envelope.cell.current is not envelope:  # what a handler left behind
         return None
-    return call_of(letter)
-
-
-here.find = caller_here
-here.call = call_here
+    return call_of(envelope)
 
 
 def _deadline(timeout_s: float | None) -> float | None:
@@ -264,7 +254,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         self.target = f"{cell.address}/{method.name}"
         self._idle_s = None if (options.idle_timeout or 0) > NO_DEADLINE_S else options.idle_timeout
         sink: PipeSink[T] = PipeSink(shared)
-        self._work = Beside(cell, method.name, sink.fail)
+        self._work = SideTask(cell, method.name, sink.fail)
         self._work.statistics = sink.statistics
         self._work.start(_produce(self._work, sink, method, args, kwargs))
         deadline = _deadline(options.timeout)
@@ -297,8 +287,8 @@ class LocalStream(PipeSource[T], Stream[T]):
         if handling.get() is None:
             await self._item()
             return
-        check_read(self._work.letter)
-        with Waiting(self._work.letter):
+        check_read(self._work.envelope)
+        with Waiting(self._work.envelope):
             await self._item()
 
     async def _item(self) -> None:
@@ -333,7 +323,7 @@ def _expire(forgettable: weakref.ref[Any]) -> None:
         stream.give_up(DeadlineExceeded(f"{stream.target}: the deadline passed before the stream was over"))
 
 
-async def _produce(work: Beside, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Run a streaming method into a pipe."""
     cell = work.cell
     try:

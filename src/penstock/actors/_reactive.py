@@ -13,8 +13,10 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 from penstock.actors._actor import Actor
+from penstock.actors._ref import ActorRef
+from penstock.actors._stub import ref
 from penstock.errors import EndOfStream, FailedPrecondition, IdleTimeout
-from penstock.rpc import ActorRef, SinkRef, SourceRef, ref
+from penstock.refs import SinkRef, SourceRef
 from penstock.streams import Source, pipe, source_of
 
 

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
-from penstock.actors._names import matches
+from penstock.actors._ref import ActorRef, Router
 from penstock.actors.cell import Cell
-from penstock.errors import AlreadyExists, NotFound
-from penstock.rpc import unknown
+from penstock.errors import AlreadyExists, InvalidArgument, NotFound
+from penstock.service import suggest
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+_OTHERS: Final = re.compile(r"[^a-z0-9_.-]")
+#: Characters of a whole address: it travels with every call.
+ADDRESS_MAX: Final = 256
+
+
+def check_name(name: str) -> None:
+    """Raise `InvalidArgument` for a name that no actor can have."""
+    if len(name) > ADDRESS_MAX or not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f"{name!r:.300} is no name for an actor: up to {ADDRESS_MAX} letters, digits and _ . - in parts joined by /"
+        )
+
+
+@lru_cache(maxsize=256)
+def word_of(name: str) -> str:
+    """Return the name of a class as a part of the name of an actor."""
+    return _OTHERS.sub("_", name.lower())
+
+
+def matches(pattern: str, address: str) -> bool:
+    """Whether an address fits: ``*`` is anything within one part, ``?`` one character, ``**`` any number of parts."""
+    return _compiled(pattern).fullmatch(address) is not None
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    pieces = re.split(r"(/\*\*/|^\*\*/|/\*\*$|\*\*|\*|\?)", pattern)
+    meanings = {"/**/": "/(?:.+/)?", "**/": "(?:.+/)?", "/**": "/.+", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(meanings.get(piece, re.escape(piece)) for piece in pieces))
+
 
 #: Of how many actors it is known why they stopped, for who asks for them later.
 ENDED_KEPT: Final = 256
@@ -84,7 +118,7 @@ class Registry:
     def _meant(self, address: str) -> str:
         if self._ended.get(address):
             return f"it has stopped: {self._ended[address]}"
-        return unknown(address, list(self._by_address)) if self._by_address else "nothing was spawned"
+        return suggest(address, list(self._by_address)) if self._by_address else "nothing was spawned"
 
 
 def _serial(address: str) -> int:
@@ -93,3 +127,29 @@ def _serial(address: str) -> int:
         return int(address.partition("-")[0], 16)
     except ValueError:
         return 0
+
+
+class Bridges:
+    """Which prefix leads to which peer; one whose connection is gone says so, until another takes its place."""
+
+    def __init__(self) -> None:
+        self._peers: dict[str, Router] = {}
+
+    def add(self, prefix: str, peer: Router) -> None:
+        """Let `prefix` lead to `peer`. Raises `AlreadyExists` while it leads to another live one."""
+        other = self._peers.get(prefix)
+        if other is not None and other is not peer and not other._is_gone():
+            raise AlreadyExists(f"{prefix!r} leads to {other!r}; choose another prefix, or close that connection")
+        self._peers[prefix] = peer
+
+    def find(self, address: str) -> ActorRef | None:
+        """Return the actor elsewhere that an address names; None when it names none."""
+        for prefix, peer in self._peers.items():
+            if address.startswith(prefix + "/"):
+                return peer._ref_shown_as(address[len(prefix) + 1 :], address)
+        return None
+
+    def seen_from_here(self, peer: Router | None, address: str) -> str:
+        """Return the address of an actor of a peer as it is found from here: with the prefix of its bridge, if it has one."""
+        prefix = next((prefix for prefix, bridged in self._peers.items() if bridged is peer), None)
+        return address if prefix is None else f"{prefix}/{address}"

@@ -12,16 +12,15 @@ from typing import Any, Final, Self, TypeVar, cast
 from weakref import WeakSet
 
 from penstock.actors._actor import Actor
-from penstock.actors._bridges import Bridges
 from penstock.actors._info import ActorInfo, DeadLetter, DeadLetters, StreamInfo, info_of, streams_of
-from penstock.actors._local import LocalRef
-from penstock.actors._names import check_name, word_of
-from penstock.actors._registry import Registry
-from penstock.actors.arrivals import arrive
+from penstock.actors._local import LocalRef, call_here
+from penstock.actors._ref import ActorRef, Router
+from penstock.actors._registry import Bridges, Registry, check_name, word_of
+from penstock.actors._stub import ActorStub, ref
 from penstock.actors.cell import (
     STOP_GRACE_S,
     Cell,
-    Letter,
+    Envelope,
     Mailbox,
     Supervision,
     Waiting,
@@ -32,10 +31,9 @@ from penstock.actors.cell import (
     start,
     stop,
 )
+from penstock.calls import unannounced_call
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap
-from penstock.protocol import WireStream
-from penstock.rpc import ActorRef, ActorStub, Dispatcher, Peer, Router, here, ref
 
 A = TypeVar("A", bound=Actor)
 
@@ -58,6 +56,7 @@ class ActorSystem(Router):
         self.dead_letters = DeadLetters()
         self.registry = Registry(self.id)
         self.context = Context()
+        self.context.run(unannounced_call.set, call_here)
         self.stop_grace_s = STOP_GRACE_S
         self.inline = 0  # messages handled where they were sent since others had a turn
         self.closed = False
@@ -126,7 +125,7 @@ class ActorSystem(Router):
             if cell.state != "stopped":
                 self.remove(cell)
             raise
-        return cast(A, ActorStub(cell.ref, cell.service))
+        return cast("A", ActorStub(cell.ref, cell.service))
 
     def _address(self, parent: Cell | None, cls: type[Actor], name: str | None) -> str:
         below = "" if parent is None else f"{parent.address}/"
@@ -165,7 +164,7 @@ class ActorSystem(Router):
     def actor(self, cls: type[A], actor: str | ActorRef) -> A:
         """Return a stub, typed as `cls`, of the actor with this name or id, or of this ref. Raises `NotFound`."""
         found = self.ref(actor) if isinstance(actor, str) else ref(actor)
-        return cast(A, ActorStub(found, profile_of(cls).service))
+        return cast("A", ActorStub(found, profile_of(cls).service))
 
     def list(self, pattern: str = "**") -> list[ActorInfo]:
         """Return the actors whose name fits: ``*`` is anything within one part of it, ``**`` any number of parts."""
@@ -217,13 +216,13 @@ class ActorSystem(Router):
             cell.watchers = WeakSet()
         cell.watchers.add(watcher)
 
-    def bury(self, letter: Letter, reason: str, error: StatusError | None = None) -> None:
+    def dead_letter(self, envelope: Envelope, reason: str, error: StatusError | None = None) -> None:
         """Nobody will handle this message: keep it where it can be seen, and tell its asker."""
-        kind, why = letter.type[:KEPT_CHARACTERS], reason[:KEPT_CHARACTERS]
-        self.dead_letters.add(DeadLetter(letter.cell.address, kind, letter.sender, why))
-        letter.cell.record("dead_letter", type=kind, sender=letter.sender, reason=why)
+        kind, why = envelope.type[:KEPT_CHARACTERS], reason[:KEPT_CHARACTERS]
+        self.dead_letters.add(DeadLetter(envelope.cell.address, kind, envelope.sender, why))
+        envelope.cell.record("dead_letter", type=kind, sender=envelope.sender, reason=why)
         if error is not None:
-            letter.give_up(error)
+            envelope.give_up(error)
 
     def next_number(self) -> int:
         """Return a number that nothing else of this system has."""
@@ -246,7 +245,7 @@ class ActorSystem(Router):
 
     # ── other processes ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def bridge(self, prefix: str, peer: Peer) -> None:
+    def bridge(self, prefix: str, peer: Router) -> None:
         """Reach the actors of a peer from here: ``<prefix>/<address there>``, with all verbs.
 
         When the connection is gone they raise `ConnectionLost`, until another peer is given the prefix.
@@ -257,13 +256,9 @@ class ActorSystem(Router):
         self.registry.check_free(prefix)
         self._bridges.add(prefix, peer)
 
-    def seen_from_here(self, peer: Peer, address: str) -> str:
+    def seen_from_here(self, peer: Router, address: str) -> str:
         """Return the address of an actor of a peer as it is found from here: with the prefix of its bridge, if it has one."""
         return self._bridges.seen_from_here(peer, address)
-
-    def arrive(self, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
-        """Take what a peer opens to an actor; called by the session's side of a connection."""
-        arrive(self, dispatcher, peer, stream)
 
     def __repr__(self) -> str:
         return f"<ActorSystem {self.name} {'closed' if self.closed else f'{len(self.registry)} actors'}>"
@@ -277,11 +272,8 @@ def is_actor_class(cls: object) -> bool:
 _SYSTEMS: Final[WeakSet[ActorSystem]] = WeakSet()
 
 
-def _actor_here(address: str) -> ActorRef | None:
+def actor_here(address: str) -> ActorRef | None:
     """Return an actor of this event loop, which of its systems ever has it: a ref has come home."""
     loop = asyncio.get_running_loop()
     cells = (system.registry.get(address) for system in tuple(_SYSTEMS) if system._loop is loop)
     return next((cell.ref for cell in cells if cell is not None), None)
-
-
-here.actor = _actor_here

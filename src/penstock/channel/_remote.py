@@ -24,7 +24,7 @@ from penstock.errors import (
     status_error,
 )
 from penstock.protocol import Accept, Cancel, Open, ReceiveHalf, SendHalf, Status, WireStream, grant_for
-from penstock.session import NOBODY, Endpoint, RemoteSink, RemoteSource, Session, cancel_of, status_of
+from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSink, RemoteSource, Session, cancel_of, status_of
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class RemoteChannel(Channel[T]):
 
     def _leave(self) -> None:
         """Nothing more is sent or wanted here."""
-        self._stream.endpoint = NOBODY
+        self._stream.endpoint = NULL_ENDPOINT
         self._remote_sink.finish(StreamClosed())
         self._drop()
 

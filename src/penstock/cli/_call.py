@@ -10,12 +10,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from penstock import TLS
+from penstock.calls import RemoteStream, Request
 from penstock.cli import _stdio as stdio
 from penstock.cli._describe import CONNECT_TIMEOUT_S, connecting, method_called
 from penstock.cli._run import OK, Unusable
 from penstock.codec import JSON
 from penstock.errors import DataLoss, EndOfStream, InvalidArgument
-from penstock.rpc import KINDS, CallOptions, MethodDescription, Peer, RemoteStream, Request
+from penstock.peer import Peer
+from penstock.service import KINDS, CallOptions, MethodDescription
 
 #: Items that are written at a time, at most: what is there goes out together, without waiting for more.
 BATCH_ITEMS: Final = 1024

@@ -12,11 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from penstock import TLS, connect
+from penstock.calls import Request
 from penstock.cli._run import OK, Unusable
 from penstock.cli._schema import reference
 from penstock.codec import MSGPACK
 from penstock.errors import InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
-from penstock.rpc import CallOptions, MethodDescription, Peer, Request, ServiceDescription, unknown
+from penstock.peer import Peer
+from penstock.service import CallOptions, MethodDescription, ServiceDescription, suggest
 
 #: The built-in service that describes the others.
 DESCRIBE: Final = "Penstock/describe"
@@ -88,7 +90,7 @@ async def method_called(
     methods: list[MethodDescription] = await peer.unary(Request(f"{address}/accepts", 0, MSGPACK, None, decode, options))
     found = next((method for method in methods if method.name == name), None)
     if found is None:
-        raise Unimplemented(f"{address} has no method {name!r}; {unknown(name, [method.name for method in methods])}")
+        raise Unimplemented(f"{address} has no method {name!r}; {suggest(name, [method.name for method in methods])}")
     return msgspec.structs.replace(found, target=target)
 
 
@@ -102,10 +104,10 @@ def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDe
     here = next((known for known in services if known.name == service), None)
     if here is None:
         names = list(methods) if slash or service not in _names(methods) else [t for t in methods if t.endswith(f"/{service}")]
-        raise Unimplemented(f"there is no service {service!r} here; {unknown(target, names)}")
+        raise Unimplemented(f"there is no service {service!r} here; {suggest(target, names)}")
     if not slash:
         raise InvalidArgument(f"{service} is a service; name one of its methods: {', '.join(m.target for m in here.methods)}")
-    raise Unimplemented(f"{service} has no method {name!r}; {unknown(name, [method.name for method in here.methods])}")
+    raise Unimplemented(f"{service} has no method {name!r}; {suggest(name, [method.name for method in here.methods])}")
 
 
 def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDescription:
@@ -113,7 +115,7 @@ def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDe
     wanted, slash, _method = name.partition("/")
     found = next((service for service in services if service.name == wanted), None)
     if found is None:
-        raise Unimplemented(f"there is no service {wanted!r} here; {unknown(wanted, [service.name for service in services])}")
+        raise Unimplemented(f"there is no service {wanted!r} here; {suggest(wanted, [service.name for service in services])}")
     return msgspec.structs.replace(found, methods=[find_method(services, name)]) if slash else found
 
 

@@ -12,7 +12,7 @@ from penstock.cli._run import Unusable
 from penstock.errors import InvalidArgument
 from penstock.node import Search, Unloadable, said, shown
 from penstock.node import load as load_object
-from penstock.rpc import service_of
+from penstock.service import service_of
 
 #: Frames of these files are no news to who wrote the service.
 _NOT_THEIRS: Final = (str(Path(__file__).parent),)

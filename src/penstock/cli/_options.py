@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from penstock import TLS
-    from penstock.rpc import CallOptions
+    from penstock.service import CallOptions
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -90,7 +90,7 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
 
 def options_of(given: dict[str, Any]) -> CallOptions:
     """Return the options of a call."""
-    from penstock.rpc import CallOptions
+    from penstock.service import CallOptions
 
     names = ("timeout", "idle_timeout", "buffer_size", "priority")
     return CallOptions(**{name: given[name] for name in names}, metadata=pairs(given["metadata"]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.cli._run import one_line
 from penstock.cli._schema import reference, type_name
-from penstock.rpc import MethodDescription, ServiceDescription
+from penstock.service import MethodDescription, ServiceDescription
 
 
 def draw(services: Sequence[ServiceDescription], url: str) -> None:

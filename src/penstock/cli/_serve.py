@@ -18,7 +18,7 @@ from penstock.cli._load import make
 from penstock.cli._run import OK, Unusable, tell
 from penstock.cli._schema import example
 from penstock.errors import InvalidArgument
-from penstock.rpc import MethodDescription, ServiceDescription, describe, service_of
+from penstock.service import MethodDescription, ServiceDescription, describe, service_of
 
 #: Schemes that a TLS configuration is for.
 ENCRYPTED: Final = ("tls",)

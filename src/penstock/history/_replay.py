@@ -19,14 +19,13 @@ from typing import Any, Final, cast, get_type_hints
 
 import msgspec
 
-from penstock.actors import Actor, ActorSystem, Supervision
-from penstock.actors.cell import Cell, Letter
+from penstock.actors import Actor, ActorRef, ActorSystem, Message, Supervision
+from penstock.actors.cell import Cell, Envelope
 from penstock.codec import JSON, UNDECODABLE
 from penstock.errors import FailedPrecondition, NotFound
 from penstock.history._event import AS_CUT, AS_REPR, HistoryEvent, read_line, written
 from penstock.history._history import History
 from penstock.observe import Kind
-from penstock.rpc import ActorRef, Message
 
 #: How long a fresh actor may take for one message, in seconds.
 MESSAGE_TIMEOUT_S: Final = 10.0
@@ -225,14 +224,14 @@ class _Run:
             self.left_out[_NEWS] += 1
             return
         try:
-            letter = _letter(cell, event)
+            envelope = _envelope(cell, event)
         except _NotKept as error:
             self.stopped = f"event {event.offset} cannot be fed: {error}"
             return
         self.fed += 1
         try:
             async with asyncio.timeout(MESSAGE_TIMEOUT_S):
-                await _handled(cell, letter)
+                await _handled(cell, envelope)
         except TimeoutError:
             self.stopped = f"event {event.offset}, {event.data['type']!r}, was not handled within {MESSAGE_TIMEOUT_S:g} s"
             return
@@ -260,7 +259,7 @@ def _crash(error: Exception) -> dict[str, Any]:
     return {"kind": "crashed", "error": type(error).__name__, "text": str(error)}
 
 
-def _letter(cell: Cell, event: HistoryEvent) -> Letter:
+def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
     """Make the recorded message once more."""
     data = event.data
     name, args, kwargs = data["type"], data["args"], data.get("kwargs", {})
@@ -274,18 +273,18 @@ def _letter(cell: Cell, event: HistoryEvent) -> Letter:
         raise _NotKept(f"{cell.cls.__qualname__} has no method {name!r} any more")
     args, kwargs = _fitted(getattr(cell.cls, name), args, kwargs)
     reply = asyncio.get_running_loop().create_future()
-    return Letter(cell, name, args, kwargs, data["via"], reply=reply, sender=data.get("sender"))
+    return Envelope(cell, name, args, kwargs, data["via"], reply=reply, sender=data.get("sender"))
 
 
 def _message(args: list[Any]) -> Message:
     return Message(args[0]["type"], args[0]["payload"], args[0]["sender"])
 
 
-async def _handled(cell: Cell, letter: Letter) -> None:
+async def _handled(cell: Cell, envelope: Envelope) -> None:
     """Have a message handled, and what follows from it, a restart as well."""
-    cell.post(letter)
-    await asyncio.wait([letter.reply])
-    letter.reply.exception()  # it is recorded; nobody else needs it
+    cell.post(envelope)
+    await asyncio.wait([envelope.reply])
+    envelope.reply.exception()  # it is recorded; nobody else needs it
     while cell.task is not None:
         await asyncio.wait([cell.task])
 

@@ -19,7 +19,7 @@ from penstock.node._events import events_of, handling_since
 from penstock.node._finding import EVERY, find, find_recorded
 from penstock.node._load import said, shown
 from penstock.node._sayings import method_of, payload_of, refuse_stream
-from penstock.rpc import describe, unknown
+from penstock.service import describe, suggest
 
 if TYPE_CHECKING:
     from penstock.node._node import Node
@@ -112,7 +112,7 @@ class Control:
         if name in (cell.ports or ()):
             return views.Prepared(info.address, info.id, name, is_port=True)
         streams = [method.name for method in cell.service.methods.values() if method.streams_responses]
-        raise NotFound(f"{info.address} has no port or stream {name!r}; {unknown(name, [*(cell.ports or ()), *streams])}")
+        raise NotFound(f"{info.address} has no port or stream {name!r}; {suggest(name, [*(cell.ports or ()), *streams])}")
 
     async def list(self, pattern: str = EVERY) -> list[ActorInfo]:
         """Return the actors whose names fit: ``*`` is one part of a name, ``**`` any number of them."""

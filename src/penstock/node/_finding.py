@@ -7,7 +7,7 @@ from typing import Final
 from penstock.actors import ActorInfo, ActorSystem
 from penstock.errors import InvalidArgument, NotFound
 from penstock.history import History
-from penstock.rpc import unknown
+from penstock.service import suggest
 
 #: What stands for all actors.
 EVERY: Final = "**"
@@ -22,7 +22,7 @@ def find(system: ActorSystem, actor: str) -> ActorInfo:
     near = exact or [info for info in everybody if actor and info.id.startswith(actor)]
     if not near:
         known = [info.address for info in everybody]
-        hint = unknown(actor, known) if known else "no actor runs; start one with `penstock start MANIFEST`"
+        hint = suggest(actor, known) if known else "no actor runs; start one with `penstock start MANIFEST`"
         raise NotFound(f"no actor {actor!r}; {hint}")
     if len(near) > 1:
         names = ", ".join(f"{info.id} ({info.address})" for info in near[:LISTED_MAX])

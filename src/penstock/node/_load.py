@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from penstock.errors import InvalidArgument
-from penstock.rpc import unknown
+from penstock.service import suggest
 
 #: Frames of these files are no news to who wrote what is loaded.
 _NOT_THEIRS: Final = ("<frozen importlib", str(importlib.__file__), __file__)
@@ -61,7 +61,7 @@ def _attribute(module: ModuleType, where: str, name: str, search: Search) -> Any
     for part in name.split("."):
         if not hasattr(found, part):
             known = _fitting(module, search) or [each for each in vars(module) if not each.startswith("_")]
-            raise Unloadable(f"{where} has no {name!r}; {unknown(name, known)}")
+            raise Unloadable(f"{where} has no {name!r}; {suggest(name, known)}")
         found = getattr(found, part)
     return found
 
@@ -89,7 +89,7 @@ def _module(name: str, search: Search) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _raised(name, error) from error
         raise Unloadable(
-            f"there is no module {error.name!r} here ({here}); {unknown(error.name, _modules_in(search.folder))}"
+            f"there is no module {error.name!r} here ({here}); {suggest(error.name, _modules_in(search.folder))}"
         ) from None
     except (Exception, SystemExit) as error:
         raise _raised(name, error) from error
@@ -119,7 +119,7 @@ def _file(name: str, search: Search) -> ModuleType:
     path = (search.folder / Path(name).expanduser()).resolve()
     if not path.is_file():
         beside = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise Unloadable(f"there is no file {name}" + (f"; {unknown(path.name, beside)}" if beside else ""))
+        raise Unloadable(f"there is no file {name}" + (f"; {suggest(path.name, beside)}" if beside else ""))
     return _run_once(path, path.name)
 
 

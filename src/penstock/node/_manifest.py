@@ -15,7 +15,7 @@ import msgspec
 from penstock.actors import Actor, check_name
 from penstock.errors import InvalidArgument
 from penstock.node._load import Search, Unloadable, load
-from penstock.rpc import unknown
+from penstock.service import suggest
 
 #: A manifest is written by hand; what is larger is some other file.
 MANIFEST_BYTES_MAX: Final = 1024 * 1024
@@ -136,7 +136,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _beside(path: Path) -> str:
     found = [each.name for each in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-    return f"; {unknown(path.name, found)}" if found and not path.exists() else ""
+    return f"; {suggest(path.name, found)}" if found and not path.exists() else ""
 
 
 def _unknown_keys(data: Mapping[str, Any], kind: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
@@ -158,7 +158,7 @@ def _placed(key: str, text: str) -> tuple[str, str]:
 
 
 def _meant(key: str, known: list[str]) -> str:
-    return unknown(key, known) if known else "it takes nothing"
+    return suggest(key, known) if known else "it takes nothing"
 
 
 # ── the class ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,8 +19,8 @@ from penstock.errors import AlreadyExists, Unavailable
 from penstock.history import History
 from penstock.node._control import Control
 from penstock.node._manifest import Manifest, read_manifest
+from penstock.peer import Server, serve
 from penstock.protocol import Settings
-from penstock.rpc import Server, serve
 from penstock.transports import TLS, socket_mode
 
 #: How long calls and channels may go on when a node closes.

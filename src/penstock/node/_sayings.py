@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.codec import MSGPACK
 from penstock.errors import InvalidArgument, Unimplemented
-from penstock.rpc import Method, Service, unknown
+from penstock.service import Method, Service, suggest
 
 
 def payload_of(method: Method, params: Any) -> Any:
@@ -42,7 +42,7 @@ def method_of(service: Service, address: str, name: str) -> Method:
     """Return a method of an actor. Raises `Unimplemented` that says what may have been meant."""
     method = service.methods.get(name)
     if method is None:
-        raise Unimplemented(f"{address} ({service.name}) has no method {name!r}; {unknown(name, list(service.methods))}")
+        raise Unimplemented(f"{address} ({service.name}) has no method {name!r}; {suggest(name, list(service.methods))}")
     return method
 
 

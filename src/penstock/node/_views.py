@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from penstock.actors import ActorInfo, StreamInfo
-from penstock.rpc import MethodDescription
+from penstock.service import MethodDescription
 
 
 class Started(msgspec.Struct, frozen=True):

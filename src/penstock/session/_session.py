@@ -264,22 +264,22 @@ class Session:
         self._arm()
 
     def _on_opened(self, event: ev.Opened) -> None:
-        event.stream.endpoint = NOBODY
+        event.stream.endpoint = NULL_ENDPOINT
         if not event.stream.over:  # else it was cancelled in the same read
             self._accept(self, event.stream)
 
     def _on_ended(self, event: ev.Ended) -> None:
         endpoint = event.stream.endpoint
         if event.stream.over and not event.stream.callee:
-            event.stream.endpoint = NOBODY  # or each call would be a cycle, and wait for the garbage collector
+            event.stream.endpoint = NULL_ENDPOINT  # or each call would be a cycle, and wait for the garbage collector
         endpoint.on_ended(event.status)
 
     def _on_cancelled(self, event: ev.CallCancelled) -> None:
-        endpoint, event.stream.endpoint = event.stream.endpoint, NOBODY
+        endpoint, event.stream.endpoint = event.stream.endpoint, NULL_ENDPOINT
         endpoint.on_cancelled(event.cancel)
 
     def _on_closed(self, event: ev.Closed) -> None:
-        endpoint, event.stream.endpoint = event.stream.endpoint, NOBODY
+        endpoint, event.stream.endpoint = event.stream.endpoint, NULL_ENDPOINT
         endpoint.on_closed(event.reason)
 
     def _on_drain(self, _event: ev.Draining) -> None:
@@ -315,7 +315,7 @@ class Session:
 
 
 #: The endpoint of a stream that nobody cares for.
-NOBODY: Final = Endpoint()
+NULL_ENDPOINT: Final = Endpoint()
 
 
 def _ignore(_session: Session, _event: Any) -> None:

@@ -1,6 +1,17 @@
 """Demand: streams with two ends, in one process. Nothing here knows what a network is."""
 
-from penstock.streams._abc import InLoop, Sink, Source, Statistics, StreamState, as_failure, close_iterator, forgotten, raised
+from penstock.streams._abc import (
+    InLoop,
+    Sink,
+    Source,
+    Statistics,
+    StreamState,
+    as_failure,
+    close_iterator,
+    forgotten,
+    mark_retrieved,
+    raised,
+)
 from penstock.streams._backlog import OVERFLOWS, Dropped, Overflow
 from penstock.streams._iterated import source_of
 from penstock.streams._pipe import PipeSink, PipeSource, PipeState, pipe
@@ -25,6 +36,7 @@ __all__ = [
     "close_iterator",
     "feeding",
     "forgotten",
+    "mark_retrieved",
     "pipe",
     "raised",
     "source_of",

@@ -20,7 +20,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from penstock.errors import Aborted, Busy, Cancelled, ChannelClosed, EndOfStream, StatusError, StreamClosed, WouldBlock
 
@@ -73,6 +73,12 @@ def raised(outcome: Exception, origin: TracebackType | None) -> Exception:
     if isinstance(outcome, ChannelClosed | EndOfStream | StreamClosed):
         return type(outcome)(*outcome.args)
     return outcome.with_traceback(origin)
+
+
+def mark_retrieved(future: asyncio.Future[Any]) -> None:
+    """Mark the exception of a future as retrieved: its waiter has left by another way, and that is not an error."""
+    if future.done() and not future.cancelled():
+        future.exception()
 
 
 def forgotten(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import Actor, ActorStopped, ActorSystem, Cancelled, CancelToken, DeadlineExceeded, Mailbox, MailboxFull, ref, tell
-from penstock.actors.cell._letter import Letter
-from penstock.actors.cell._mailbox import Queue
+from penstock.actors.cell._envelope import Envelope
+from penstock.actors.cell._mailbox import MailboxQueue
 from penstock.testing import run
 from tests.actors.kit import Slow, ended, now, outcome, rest, started, stopped
 
@@ -94,12 +94,12 @@ async def test_a_sender_that_is_cancelled_while_it_waits_sends_nothing_and_takes
 
 @pytest.mark.parametrize("how", ["cancelled", "given up"])
 async def test_a_sender_that_leaves_with_room_in_its_hand_gives_it_to_the_next(how):
-    queue = Queue(Mailbox(1))
-    letter = Letter(None, "x", (), {}, "tell")
-    queue.letters.append(letter)
+    queue = MailboxQueue(Mailbox(1))
+    envelope = Envelope(None, "x", (), {}, "tell")
+    queue.envelopes.append(envelope)
     reply = asyncio.get_running_loop().create_future()
     waiting = [await started(queue.room(reply)), await started(queue.room())]
-    assert queue.take() is letter
+    assert queue.take() is envelope
     assert queue.reserved == 1
     if how == "cancelled":
         waiting[0].cancel()
@@ -108,7 +108,7 @@ async def test_a_sender_that_leaves_with_room_in_its_hand_gives_it_to_the_next(h
         waiting[0].cancel()
     await ended(waiting[0])
     assert await waiting[1] is None
-    assert (queue.reserved, list(queue.letters)) == (0, [])
+    assert (queue.reserved, list(queue.envelopes)) == (0, [])
 
 
 async def test_reject_raises_at_once_and_says_what_to_do(system):
@@ -132,7 +132,7 @@ async def test_drop_oldest_lets_the_newest_in_and_tells_whom_it_concerns(system,
     error = await ended(asked)
     assert isinstance(error, MailboxFull)
     assert not error.started
-    assert [(letter.address, letter.type) for letter in system.dead_letters] == [("slow", "note")] * 2
+    assert [(envelope.address, envelope.type) for envelope in system.dead_letters] == [("slow", "note")] * 2
     assert tape.kinds("slow").count("dropped") == 2
     await first
     await rest()

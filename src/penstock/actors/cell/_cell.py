@@ -14,22 +14,23 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
+from penstock.actors._ref import ActorRef
 from penstock.actors._supervision import Failures, Supervision
 from penstock.actors.cell import _life as life
-from penstock.actors.cell._beside import Beside
 from penstock.actors.cell._cycles import Waiting, check_room
-from penstock.actors.cell._letter import Letter, Via, handling
-from penstock.actors.cell._mailbox import Queue
+from penstock.actors.cell._envelope import Envelope, Via, handling
+from penstock.actors.cell._mailbox import MailboxQueue
+from penstock.actors.cell._side_task import SideTask
 from penstock.actors.cell._stop import calm
+from penstock.calls import current_call
 from penstock.channel import Channel
 from penstock.errors import ActorStopped, Internal
 from penstock.observe import Kind
-from penstock.rpc import ActorRef, current_call
 from penstock.streams import Port
 
 if TYPE_CHECKING:
+    from penstock.actors.cell._host import Host
     from penstock.actors.cell._timer import Timer
-    from penstock.actors.cell._world import World
 
 log = logging.getLogger("penstock.actor")
 
@@ -59,13 +60,13 @@ class Cell:
         "grace",
         "handled",
         "hooks",
+        "inline_envelope",
         "instant",
         "interrupts",
         "kwargs",
         "messages",
         "orders",
         "parent",
-        "place",
         "ports",
         "queue",
         "ref",
@@ -83,7 +84,7 @@ class Cell:
         "work",
     )
 
-    def __init__(self, system: World, cls: type[Any], address: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, system: Host, cls: type[Any], address: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.system = system
         self.cls = cls
         self.address = address
@@ -94,30 +95,30 @@ class Cell:
         self.service, self.hooks, self.instant, self.messages = profile
         self.ref: ActorRef  # set by who spawns it
         self.context: Context | None = None  # of messages that are handled where they are sent
-        self.place = Letter(self, "", (), {}, "system")  # where work is done for which there is no letter
+        self.inline_envelope = Envelope(self, "", (), {}, "system")  # where work is done for which there is no envelope
         self.actor: Any = None  # made by life.make
         self.parent: Cell | None = None
         self.supervision: Supervision | None = None
-        self.queue = Queue(cls.mailbox)
+        self.queue = MailboxQueue(cls.mailbox)
         self.state = "starting"
         self.started_s = 0.0
         self.restarts = 0
         self.handled = 0
         self.error = ""
         self.stopping = ""  # why it is to stop
-        self.current: Letter | None = None
+        self.current: Envelope | None = None
         self.task: asyncio.Task[None] | None = None
         self.bell: asyncio.Future[None] | None = None  # of a wait that a stop cuts short
         self.grace: asyncio.TimerHandle | None = None  # when a stop loses its patience
         self.ended: asyncio.Future[None] | None = None
         self.failures: Failures | None = None
-        self.orders: deque[Order | Letter] | None = None
+        self.orders: deque[Order | Envelope] | None = None
         self.children: dict[str, Cell] | None = None
         self.channels: WeakSet[Channel[Any]] | None = None  # that it has opened
         self.watchers: WeakSet[Cell] | None = None  # they may be gone before it
         self.timers: set[Timer] | None = None
         self.ports: dict[str, Port[Any]] | None = None
-        self.work: set[Beside] = set()
+        self.work: set[SideTask] = set()
         self.interrupts = 0  # how often what it handles was cancelled, to make it stop
 
     @property
@@ -127,17 +128,17 @@ class Cell:
 
     # ── what others want of it ────────────────────────────────────────────────────────────────────────────────────────
 
-    def post(self, letter: Letter) -> bool:
+    def post(self, envelope: Envelope) -> bool:
         """Take a message; False when its sender has to wait (`post_when_room`).
 
         Raises `ActorStopped`, and `MailboxFull` of a mailbox that rejects.
         """
         queue = self.queue
-        letters = queue.letters
-        if len(letters) + queue.reserved < queue.rules.size and not queue.closed and not queue.heavy:
-            letters.append(letter)
-            if letter.size:
-                queue.hold(letter.size)
+        envelopes = queue.envelopes
+        if len(envelopes) + queue.reserved < queue.rules.size and not queue.closed and not queue.heavy:
+            envelopes.append(envelope)
+            if envelope.size:
+                queue.hold(envelope.size)
             if self.task is None:
                 self.wake()
             return True
@@ -145,31 +146,31 @@ class Cell:
         try:
             dropped = queue.make_room(self.address)
         except ActorStopped as error:
-            self.system.bury(letter, error.message)
+            self.system.dead_letter(envelope, error.message)
             raise
         if not dropped:
-            check_room(self, letter)
+            check_room(self, envelope)
             return False
         for each in dropped:
             life.dropped(self, each, held)
-        queue.letters.append(letter)
-        queue.hold(letter.size)
+        queue.envelopes.append(envelope)
+        queue.hold(envelope.size)
         return True
 
-    async def post_when_room(self, letter: Letter) -> None:
+    async def post_when_room(self, envelope: Envelope) -> None:
         """As `post`, after a wait for room. Cancelling it sends nothing."""
         try:
             with Waiting(self):
-                await self.queue.room(letter.reply if isinstance(letter.reply, asyncio.Future) else None)
+                await self.queue.room(envelope.reply if isinstance(envelope.reply, asyncio.Future) else None)
         except ActorStopped as error:
-            self.system.bury(letter, error.message)
+            self.system.dead_letter(envelope, error.message)
             raise
-        self.queue.letters.append(letter)
-        self.queue.hold(letter.size)
+        self.queue.envelopes.append(envelope)
+        self.queue.hold(envelope.size)
         if self.task is None:
             self.wake()
 
-    def order(self, order: Order | Letter) -> None:
+    def order(self, order: Order | Envelope) -> None:
         """Do this before any other message."""
         if self.state == "stopped":
             return
@@ -179,11 +180,11 @@ class Cell:
         if self.task is None:
             self.wake()
 
-    def call(self, name: str, *args: Any, via: Via = "system") -> Letter:
+    def call(self, name: str, *args: Any, via: Via = "system") -> Envelope:
         """Run a method of the actor before any other message."""
-        letter = Letter(self, name, args, {}, via)
-        self.order(letter)
-        return letter
+        envelope = Envelope(self, name, args, {}, via)
+        self.order(envelope)
+        return envelope
 
     def wake(self) -> None:
         """Something waits, and nobody is handling it."""
@@ -216,52 +217,52 @@ class Cell:
         """Whether the task does after an error that is no handler's: a stop cancels what is being handled, nothing else."""
         if self.task is not asyncio.current_task():  # it was left behind
             return False
-        letter, self.current = self.current, None
-        if letter is not None and isinstance(error, Exception):
-            log.error("%s could not handle %r; it goes on", self.address, letter.type, exc_info=error)
-            letter.give_up(Internal(f"{self.address} could not handle {letter.type!r}"))
+        envelope, self.current = self.current, None
+        if envelope is not None and isinstance(error, Exception):
+            log.error("%s could not handle %r; it goes on", self.address, envelope.type, exc_info=error)
+            envelope.give_up(Internal(f"{self.address} could not handle {envelope.type!r}"))
             return True
         if self.interrupts and isinstance(error, asyncio.CancelledError):
             return True
         self.task = None
-        if self.queue.letters or self.orders or self.stopping:
+        if self.queue.envelopes or self.orders or self.stopping:
             self.wake()
         return False
 
     async def _drain(self) -> None:  # noqa: C901, PLR0912 - in one piece, see below
-        """Handle letter after letter, in one loop: a coroutine more for each message costs a fifth of it."""
-        queue, letters, tap = self.queue, self.queue.letters, self.system.tap
+        """Handle envelope after envelope, in one loop: a coroutine more for each message costs a fifth of it."""
+        queue, envelopes, tap = self.queue, self.queue.envelopes, self.system.tap
         told: object = None
         turn = 0
         while True:
-            if self.orders or self.stopping or self.state != "running" or not letters or (tap is not None and tap.full):
+            if self.orders or self.stopping or self.state != "running" or not envelopes or (tap is not None and tap.full):
                 reply = None
-                letter = await self._next()
-                if letter is None:
+                envelope = await self._next()
+                if envelope is None:
                     return
                 told = self  # whatever was done before it may have set another
             else:
-                letter = letters.popleft()
-                if letter.size:
-                    queue.hold(-letter.size)
+                envelope = envelopes.popleft()
+                if envelope.size:
+                    queue.hold(-envelope.size)
                 if queue.senders:
                     queue.wake()
-            reply = letter.reply
+            reply = envelope.reply
             if reply is not None and reply.done():  # its asker gave it up before it began
                 continue
-            self.current = letter
-            handling.set(letter)
-            if letter.info is not told:
-                told = letter.info
+            self.current = envelope
+            handling.set(envelope)
+            if envelope.info is not told:
+                told = envelope.info
                 current_call.set(told)
             self.handled += 1
             if tap is not None:
-                life.record_message(self, letter)
+                life.record_message(self, envelope)
             try:
-                method = getattr(self.actor, letter.name)
-                result = await (method(*letter.args, **letter.kwargs) if letter.kwargs else method(*letter.args))
+                method = getattr(self.actor, envelope.name)
+                result = await (method(*envelope.args, **envelope.kwargs) if envelope.kwargs else method(*envelope.args))
             except BaseException as error:  # noqa: BLE001 - `_failed` raises again what is not the actor's
-                await self._failed(letter, error)
+                await self._failed(envelope, error)
             else:
                 if reply is not None and not reply.done():
                     reply.set_result(result)
@@ -273,13 +274,13 @@ class Cell:
                 turn = 0
                 await asyncio.sleep(0)
 
-    async def _next(self) -> Letter | None:
+    async def _next(self) -> Envelope | None:
         """Do what goes before messages; return the next one, None when there is nothing to do."""
         tap = self.system.tap
         while self.task is asyncio.current_task():  # else it was left behind
             if self.orders:
                 order = self.orders.popleft()
-                if not isinstance(order, Letter):
+                if not isinstance(order, Envelope):
                     await order()
                 elif self.state == "running" and not self.stopping:
                     return order
@@ -287,7 +288,7 @@ class Cell:
                 calm(self)
                 await life.finish(self, self.stopping)
                 return None
-            elif not self.queue.letters or self.state != "running":
+            elif not self.queue.envelopes or self.state != "running":
                 return None
             elif tap is not None and tap.full:
                 await tap.room()
@@ -295,13 +296,13 @@ class Cell:
                 return self.queue.take()
         return None
 
-    async def _failed(self, letter: Letter, error: BaseException) -> None:
+    async def _failed(self, envelope: Envelope, error: BaseException) -> None:
         """A handler raised: answer, and let the supervisor decide when it was no answer."""
         if self.task is not asyncio.current_task():  # it was left behind, and answered
             return
-        answer, verdict = life.judge(self, letter, error, interrupted=self.interrupts > 0)
-        if letter.reply is not None and not letter.reply.done():
-            letter.reply.set_exception(answer)
+        answer, verdict = life.judge(self, envelope, error, interrupted=self.interrupts > 0)
+        if envelope.reply is not None and not envelope.reply.done():
+            envelope.reply.set_exception(answer)
         self.current = None
         if verdict == "cancelled":
             raise error
@@ -314,4 +315,4 @@ class Cell:
             self.system.tap.record(self.address, kind, data)
 
     def __repr__(self) -> str:
-        return f"<Cell {self.address} {self.state}, {len(self.queue.letters)} waiting>"
+        return f"<Cell {self.address} {self.state}, {len(self.queue.envelopes)} waiting>"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from penstock.actors.cell._letter import Letter, chain, handling
+from penstock.actors.cell._envelope import Envelope, chain, handling
 from penstock.errors import MailboxFull, ReentrancyError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Waiting(AbstractContextManager[None]):
 
     __slots__ = ("_here", "_whom")
 
-    def __init__(self, whom: Cell | Letter) -> None:
+    def __init__(self, whom: Cell | Envelope) -> None:
         self._here = handling.get()
         self._whom = whom
 
@@ -43,7 +43,7 @@ class Waiting(AbstractContextManager[None]):
             here.waits = waits
 
 
-def circle(whom: Cell | Letter) -> list[str]:
+def circle(whom: Cell | Envelope) -> list[str]:
     """Return the addresses on the way from `whom` to what runs here, each of which waits for the next; empty without a way.
 
     With a way, a wait for `whom` would never end.
@@ -52,46 +52,46 @@ def circle(whom: Cell | Letter) -> list[str]:
     first = _work_of(whom)
     if here is None or first is None:
         return []
-    came_from: dict[int, Letter | None] = {id(first): None}
+    came_from: dict[int, Envelope | None] = {id(first): None}
     todo = [first]
-    for letter in todo:
-        if letter is here:
-            return _addresses(letter, came_from)
-        for after in filter(None, map(_work_of, letter.waits)):
+    for envelope in todo:
+        if envelope is here:
+            return _addresses(envelope, came_from)
+        for after in filter(None, map(_work_of, envelope.waits)):
             if id(after) not in came_from:
-                came_from[id(after)] = letter
+                came_from[id(after)] = envelope
                 todo.append(after)
     return []
 
 
-def _work_of(whom: Cell | Letter) -> Letter | None:
+def _work_of(whom: Cell | Envelope) -> Envelope | None:
     """Return what an actor is doing: who waits for the actor waits for that."""
-    return whom if isinstance(whom, Letter) else whom.current
+    return whom if isinstance(whom, Envelope) else whom.current
 
 
-def _addresses(last: Letter, came_from: dict[int, Letter | None]) -> list[str]:
+def _addresses(last: Envelope, came_from: dict[int, Envelope | None]) -> list[str]:
     found: list[str] = []
-    letter: Letter | None = last
-    while letter is not None:
-        found.append(letter.cell.address)
-        letter = came_from[id(letter)]
+    envelope: Envelope | None = last
+    while envelope is not None:
+        found.append(envelope.cell.address)
+        envelope = came_from[id(envelope)]
     return found[::-1]
 
 
-def check_cycle(cell: Cell, cause: Letter | None) -> None:
+def check_cycle(cell: Cell, cause: Envelope | None) -> None:
     """Raise `ReentrancyError` for an ask that would wait for itself."""
     path: list[str] = []
-    for letter in chain(cause):
-        path.append(letter.cell.address)
-        by_another_process = cell.current is not None and cell.id in letter.waiting
-        if by_another_process or (letter.cell is cell and cell.current is letter):
+    for envelope in chain(cause):
+        path.append(envelope.cell.address)
+        by_another_process = cell.current is not None and cell.id in envelope.waiting
+        if by_another_process or (envelope.cell is cell and cell.current is envelope):
             raise _reentrant(" asks ".join([*reversed(path), cell.address]))
     found = circle(cell)
     if found:
         raise _reentrant(f"{found[-1]} asks {', which waits for '.join(found)}")
 
 
-def check_read(work: Letter) -> None:
+def check_read(work: Envelope) -> None:
     """Raise `ReentrancyError` for a wait for an item of a stream that waits for who reads it."""
     found = circle(work)
     if found:
@@ -104,7 +104,7 @@ def _reentrant(who: str) -> ReentrancyError:
     )
 
 
-def check_room(cell: Cell, letter: Letter) -> None:
+def check_room(cell: Cell, envelope: Envelope) -> None:
     """Raise `MailboxFull` for a message whose wait for room would never end."""
     here = handling.get()
     if here is None:
@@ -114,7 +114,7 @@ def check_room(cell: Cell, letter: Letter) -> None:
         return
     whom = "itself" if here.cell is cell else f"{cell.address}, which waits for it,"
     raise MailboxFull(
-        f"{here.cell.address} tells {whom} {letter.type!r} while the mailbox holds {cell.queue.load()}; "
+        f"{here.cell.address} tells {whom} {envelope.type!r} while the mailbox holds {cell.queue.load()}; "
         "waiting for room would be for ever",
         started=False,
     )
@@ -123,9 +123,9 @@ def check_room(cell: Cell, letter: Letter) -> None:
 def is_waited_for(cell: Cell) -> bool:
     """Whether the end of an actor has to wait for what runs here: itself, one below it, one for which it waits."""
     here = handling.get()
-    for letter in chain(here):
-        above: Cell | None = letter.cell
-        if letter is not here and letter.cell.current is not letter:
+    for envelope in chain(here):
+        above: Cell | None = envelope.cell
+        if envelope is not here and envelope.cell.current is not envelope:
             continue
         while above is not None and above is not cell:
             above = above.parent

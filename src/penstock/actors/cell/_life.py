@@ -14,10 +14,11 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from penstock.actors._supervision import Failures, Supervision, restarted_with
-from penstock.actors.cell._beside import STOP_GRACE_S, end_all
 from penstock.actors.cell._cycles import Waiting
-from penstock.actors.cell._letter import Letter, handling, never_waits
+from penstock.actors.cell._envelope import Envelope, handling, never_waits
+from penstock.actors.cell._side_task import STOP_GRACE_S, end_all
 from penstock.actors.cell._stop import stop
+from penstock.calls import current_call
 from penstock.channel import Channel
 from penstock.codec import check_type
 from penstock.errors import (
@@ -29,7 +30,7 @@ from penstock.errors import (
     StatusError,
     Unavailable,
 )
-from penstock.rpc import Service, current_call, service_of
+from penstock.service import Service, service_of
 
 if TYPE_CHECKING:
     from penstock.actors.cell._cell import Cell
@@ -131,7 +132,7 @@ async def start(cell: Cell) -> None:
         raise
 
 
-async def _first_start(cell: Cell, cause: Letter | None, started: asyncio.Future[None]) -> None:
+async def _first_start(cell: Cell, cause: Envelope | None, started: asyncio.Future[None]) -> None:
     try:
         await _on_start(cell, cause)
     except asyncio.CancelledError:
@@ -144,10 +145,10 @@ async def _first_start(cell: Cell, cause: Letter | None, started: asyncio.Future
         started.set_result(None)
 
 
-async def _on_start(cell: Cell, cause: Letter | None = None) -> None:
+async def _on_start(cell: Cell, cause: Envelope | None = None) -> None:
     """Run `on_start`; then it is running."""
-    cell.current = letter = Letter(cell, "on_start", (), {}, "system", cause=cause)
-    handling.set(letter)
+    cell.current = envelope = Envelope(cell, "on_start", (), {}, "system", cause=cause)
+    handling.set(envelope)
     current_call.set(None)
     try:
         await cell.actor.on_start()
@@ -169,19 +170,19 @@ def _running(cell: Cell) -> None:
 # ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def judge(cell: Cell, letter: Letter, error: BaseException, *, interrupted: bool) -> tuple[BaseException, Verdict]:
+def judge(cell: Cell, envelope: Envelope, error: BaseException, *, interrupted: bool) -> tuple[BaseException, Verdict]:
     """Return what the asker gets, and whether the error is an answer, a crash, or none of the actor's business."""
     if isinstance(error, StatusError):
-        if letter.reply is None:
-            log_unasked(cell, letter.type, error)
+        if envelope.reply is None:
+            log_unasked(cell, envelope.type, error)
         return answer_of(cell, error), "answer"
     if isinstance(error, asyncio.CancelledError):
         if interrupted:
-            return ActorStopped(f"{cell.address} was stopped while it handled {letter.type!r}"), "cancelled"
-        return cancelled_in(cell, letter.type), "cancelled" if _is_being_cancelled() else "answer"
+            return ActorStopped(f"{cell.address} was stopped while it handled {envelope.type!r}"), "cancelled"
+        return cancelled_in(cell, envelope.type), "cancelled" if _is_being_cancelled() else "answer"
     if isinstance(error, Exception):
         return error, "crash"
-    log.critical("%s: the handler of %r raised %r; it ends the program", cell.address, letter.type, error)
+    log.critical("%s: the handler of %r raised %r; it ends the program", cell.address, envelope.type, error)
     return ActorStopped(f"{cell.address} was stopped by {type(error).__name__}"), "cancelled"
 
 
@@ -303,7 +304,7 @@ async def clear(cell: Cell, reason: str) -> None:
     """End what belongs to this incarnation: children in reverse order, streams and channels, timers, ports."""
     for timer in tuple(cell.timers or ()):
         timer.cancel()
-    cell.orders = deque(one for one in cell.orders or () if not (isinstance(one, Letter) and one.via == "timer"))
+    cell.orders = deque(one for one in cell.orders or () if not (isinstance(one, Envelope) and one.via == "timer"))
     children = list((cell.children or {}).values())
     for child in reversed(children):
         if child.watchers is not None:
@@ -334,14 +335,14 @@ async def _over(cell: Cell, reason: str) -> None:
         cell.grace.cancel()
     cell.system.remove(cell)
     why = f"{cell.address} has stopped: {reason}"
-    for letter in cell.queue.close(why):
-        cell.system.bury(letter, why, ActorStopped(why, started=False))
+    for envelope in cell.queue.close(why):
+        cell.system.dead_letter(envelope, why, ActorStopped(why, started=False))
     cell.record("stopped", reason=reason)
     for watcher in tuple(cell.watchers or ()):
         watcher.call("on_terminated", cell.ref, reason)
     orders, cell.orders, cell.watchers = cell.orders, None, None
     for order in orders or ():
-        if not isinstance(order, Letter):
+        if not isinstance(order, Envelope):
             await order()  # it sees that the actor has stopped, and says so to who waits
     if cell.ended is not None and not cell.ended.done():
         cell.ended.set_result(None)
@@ -366,8 +367,8 @@ async def _on_stop(cell: Cell) -> None:
 
 
 async def _run_on_stop(cell: Cell) -> None:
-    cell.current = letter = Letter(cell, "on_stop", (), {}, "system")
-    handling.set(letter)
+    cell.current = envelope = Envelope(cell, "on_stop", (), {}, "system")
+    handling.set(envelope)
     try:
         await cell.actor.on_stop()
     except asyncio.CancelledError:
@@ -392,25 +393,25 @@ def record_spawn(cell: Cell) -> None:
         )
 
 
-def dropped(cell: Cell, letter: Letter, held: str) -> None:
+def dropped(cell: Cell, envelope: Envelope, held: str) -> None:
     """A mailbox that held `held` has let go of its oldest message."""
-    cell.record("dropped", type=letter.type, sender=letter.sender)
+    cell.record("dropped", type=envelope.type, sender=envelope.sender)
     error = MailboxFull(
-        f"{cell.address}: {letter.type!r} was dropped for a newer message; its mailbox holds {held}",
+        f"{cell.address}: {envelope.type!r} was dropped for a newer message; its mailbox holds {held}",
         started=False,
     )
-    cell.system.bury(letter, error.message, error)
+    cell.system.dead_letter(envelope, error.message, error)
 
 
-def record_message(cell: Cell, letter: Letter) -> None:
+def record_message(cell: Cell, envelope: Envelope) -> None:
     """Tell the tap what an actor begins to handle."""
     tap = cell.system.tap
     if tap is not None:
-        said: dict[str, Any] = {"n": cell.handled, "via": letter.via, "type": letter.type, "args": letter.args}
-        if letter.kwargs:
-            said["kwargs"] = letter.kwargs
-        if letter.sender is not None:
-            said["sender"] = letter.sender
+        said: dict[str, Any] = {"n": cell.handled, "via": envelope.via, "type": envelope.type, "args": envelope.args}
+        if envelope.kwargs:
+            said["kwargs"] = envelope.kwargs
+        if envelope.sender is not None:
+            said["sender"] = envelope.sender
         tap.record(cell.address, "message", said)
 
 
@@ -419,11 +420,11 @@ def log_unasked(cell: Cell, name: str, error: StatusError) -> None:
     log.warning("%s: %r, which nobody waits for, ended with %r", cell.address, name, error)
 
 
-def too_late(letter: Letter) -> DeadlineExceeded:
+def too_late(envelope: Envelope) -> DeadlineExceeded:
     """Say that an ask took too long."""
-    begun = letter.cell.current is letter
-    where = "while it was being handled" if begun else _so_many(len(letter.cell.queue.letters))
-    return DeadlineExceeded(f"{letter.cell.address}: no answer to {letter.type!r} in time, {where}", started=begun)
+    begun = envelope.cell.current is envelope
+    where = "while it was being handled" if begun else _so_many(len(envelope.cell.queue.envelopes))
+    return DeadlineExceeded(f"{envelope.cell.address}: no answer to {envelope.type!r} in time, {where}", started=begun)
 
 
 def _so_many(waiting: int) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
-from penstock.actors.cell._letter import Letter
+from penstock.actors.cell._envelope import Envelope
 from penstock.errors import ActorStopped, MailboxFull
 
 Overflow = Literal["wait", "reject", "drop_oldest"]
@@ -45,14 +45,14 @@ LARGE_BYTES: Final = 16 * 1024
 HELD_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
-class Queue:
+class MailboxQueue:
     """The messages that wait for one actor."""
 
-    __slots__ = ("closed", "heavy", "held_bytes", "letters", "reserved", "rules", "senders")
+    __slots__ = ("closed", "envelopes", "heavy", "held_bytes", "reserved", "rules", "senders")
 
     def __init__(self, rules: Mailbox) -> None:
         self.rules = rules
-        self.letters: deque[Letter] = deque()
+        self.envelopes: deque[Envelope] = deque()
         self.held_bytes = 0  # by large messages
         self.heavy = False  # too much
         self.closed = ""  # why nothing is taken any more
@@ -61,23 +61,23 @@ class Queue:
 
     def has_room(self) -> bool:
         """Whether one more is taken at once, if any is."""
-        return len(self.letters) + self.reserved < self.rules.size and not self.heavy
+        return len(self.envelopes) + self.reserved < self.rules.size and not self.heavy
 
     def load(self) -> str:
         """Say what a full mailbox is full of."""
         return f"{self.held_bytes} bytes" if self.heavy else f"{self.rules.size} messages (Mailbox.size)"
 
-    def make_room(self, address: str) -> list[Letter]:
-        """Do what the policy says about a full mailbox: return the dropped letters; none when the sender has to wait.
+    def make_room(self, address: str) -> list[Envelope]:
+        """Do what the policy says about a full mailbox: return the dropped envelopes; none when the sender has to wait.
 
         Raises `MailboxFull` for a mailbox that rejects.
         """
         self.check()
         if self.rules.overflow == "reject":
             raise MailboxFull(f"{address}: its mailbox holds {self.load()} and rejects more", started=False)
-        dropped: list[Letter] = []
-        while self.rules.overflow == "drop_oldest" and self.letters and not self.has_room():
-            dropped.append(self.letters.popleft())
+        dropped: list[Envelope] = []
+        while self.rules.overflow == "drop_oldest" and self.envelopes and not self.has_room():
+            dropped.append(self.envelopes.popleft())
             self.hold(-dropped[-1].size)
         return dropped
 
@@ -119,19 +119,19 @@ class Queue:
                 self.reserved += 1
                 waiter.set_result(None)
 
-    def take(self) -> Letter:
+    def take(self) -> Envelope:
         """Return the next message."""
-        letter = self.letters.popleft()
-        self.hold(-letter.size)
+        envelope = self.envelopes.popleft()
+        self.hold(-envelope.size)
         if self.senders:
             self.wake()
-        return letter
+        return envelope
 
-    def close(self, why: str) -> list[Letter]:
+    def close(self, why: str) -> list[Envelope]:
         """Take nothing any more; return what waited."""
         self.closed = why
-        left = list(self.letters)
-        self.letters.clear()
+        left = list(self.envelopes)
+        self.envelopes.clear()
         self.wake()
         return left
 

@@ -69,10 +69,10 @@ def calm(cell: Cell) -> None:
 
 def _leave_behind(cell: Cell) -> None:
     """Go on without the task: the end of the actor is run by another one."""
-    letter, cell.current = cell.current, None
-    what = "its tap" if letter is None else repr(letter.type)
+    envelope, cell.current = cell.current, None
+    what = "its tap" if envelope is None else repr(envelope.type)
     log.error("%s: %s goes on though it was cancelled %d times; it is left behind", cell.address, what, cell.interrupts)
-    if letter is not None:
-        letter.give_up(ActorStopped(f"{cell.address} was stopped while it handled {letter.type!r}"))
+    if envelope is not None:
+        envelope.give_up(ActorStopped(f"{cell.address} was stopped while it handled {envelope.type!r}"))
     cell.interrupts = 0
     cell.wake()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.actors.cell._cell import Cell
-    from penstock.actors.cell._letter import Letter
+    from penstock.actors.cell._envelope import Envelope
 
 
 class Timer:
@@ -24,7 +24,7 @@ class Timer:
         self._cell = cell
         self._args = args
         self._every = every
-        self._tick: Letter | None = None
+        self._tick: Envelope | None = None
         self.name = name
         self.missed = 0
         self._handle: asyncio.TimerHandle | None = cell.system.loop.call_later(delay, self._fire)

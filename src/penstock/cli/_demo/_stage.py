@@ -74,7 +74,7 @@ async def server_process(workspace: Path, *, throw_away: bool = False) -> AsyncI
 
 
 async def _urls(process: asyncio.subprocess.Process, log: Path) -> list[str]:
-    stdout = cast(asyncio.StreamReader, process.stdout)
+    stdout = cast("asyncio.StreamReader", process.stdout)
     try:
         async with asyncio.timeout(START_S):
             said = await stdout.readline()
@@ -86,7 +86,7 @@ async def _urls(process: asyncio.subprocess.Process, log: Path) -> list[str]:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    cast(asyncio.StreamWriter, process.stdin).close()
+    cast("asyncio.StreamWriter", process.stdin).close()
     try:
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), END_S)

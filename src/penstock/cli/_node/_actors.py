@@ -13,7 +13,7 @@ from penstock.cli._node._client import Where, reached, show
 from penstock.cli._node._shown import doing, duration, room, state, table, value
 from penstock.cli._outline import draw_methods
 from penstock.cli._run import OK, Unusable, one_line
-from penstock.rpc import MethodDescription
+from penstock.service import MethodDescription
 
 _HEADS: Final = ("NAME", "ID", "STATE", "BUSY", "MAILBOX", "MESSAGES", "RESTARTS", "UPTIME", "ACTOR")
 #: What a narrow terminal does without, in this order.

@@ -14,7 +14,7 @@ from penstock.cli._describe import connecting
 from penstock.cli._node._place import refuse_strangers, socket_path
 from penstock.cli._node._shown import as_json
 from penstock.errors import StatusError
-from penstock.rpc import CallOptions
+from penstock.service import CallOptions
 
 #: The service by which a node is controlled.
 CONTROL: Final = "Penstock.Control"

@@ -19,7 +19,7 @@ from penstock.cli._node._place import state_folder
 from penstock.cli._node._shown import as_json, value
 from penstock.cli._run import OK, USAGE, Unusable, one_line, tell
 from penstock.errors import ChannelClosed, InvalidArgument
-from penstock.rpc import unknown
+from penstock.service import suggest
 
 #: What the prompt takes, with what it is for.
 COMMANDS: Final[Mapping[str, str]] = {
@@ -134,7 +134,7 @@ async def _obey(channel: Channel[Any], word: str, rest: str, teller: _Teller) ->
         line = f"{word} {rest}".strip()
         raise Unusable(f"that is no command; did you mean: send {line[:_QUOTED]}{'…' if len(line) > _QUOTED else ''}")
     elif word:
-        raise Unusable(f"there is no {word!r}; {unknown(word, list(COMMANDS))}")
+        raise Unusable(f"there is no {word!r}; {suggest(word, list(COMMANDS))}")
 
 
 async def _send(channel: Channel[Any], rest: str) -> None:

@@ -1,0 +1,17 @@
+"""Ends of streams as values: put into a message on one side, used where the message arrives."""
+
+from penstock.refs._claims import CLAIMS
+from penstock.refs._offers import RECLAIM_S, offers
+from penstock.refs._routes import peer_to, register_peer
+from penstock.refs._sink import SinkRef
+from penstock.refs._source import SourceRef
+
+__all__ = [
+    "CLAIMS",
+    "RECLAIM_S",
+    "SinkRef",
+    "SourceRef",
+    "offers",
+    "peer_to",
+    "register_peer",
+]

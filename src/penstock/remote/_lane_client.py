@@ -1,0 +1,234 @@
+"""The caller's end of a lane: messages to one actor elsewhere, in order, and their answers. It knows no method.
+
+It runs on what the session tells it and has no task of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from penstock.calls import Request, error_of, open_stream
+from penstock.codec import MSGPACK, UNDECODABLE
+from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
+from penstock.protocol import Accept, Cancel, ReceiveHalf, SendHalf, Status, grant_for
+from penstock.remote._asks import AskLimits, PendingAsks, ask_within
+from penstock.remote._wire import LaneMessage, LaneReply, PlainMessage
+from penstock.service import CallOptions
+from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSink, cancel_of
+from penstock.streams import mark_retrieved
+
+if TYPE_CHECKING:
+    from penstock.peer import Peer
+
+#: Lanes of one connection. Beyond it the one that was opened first and has nothing to do is closed; it opens again when it is
+#: needed. With as many in use at the same time, only the peer's `Settings.max_streams` is left as a bound.
+LANES_MAX: Final = 1024
+_REPLIES: Final = MSGPACK.decode_for(LaneReply)
+_OPTIONS: Final = CallOptions()
+
+
+class LaneClient(Endpoint):
+    """Messages to one actor elsewhere. Made at the first message, by `lane_to`.
+
+    `closing` is set when nothing more may be sent on it, `over` when it has ended.
+    """
+
+    __slots__ = (
+        "_half",
+        "_lanes",
+        "_loop",
+        "address",
+        "asks",
+        "closing",
+        "over",
+        "sink",
+        "stream",
+    )
+
+    def __init__(self, peer: Peer, address: str) -> None:
+        session = peer.session
+        self.address = address
+        self.closing = False
+        self._loop = session.loop
+        self.over: asyncio.Future[None] = session.loop.create_future()
+        self._lanes = peer.lanes
+        self.asks = PendingAsks()
+        self._half = ReceiveHalf(grant_for(session.settings, None, None))
+        request = Request(f"/{address}!lane", 3, MSGPACK, None, _REPLIES, _OPTIONS)
+        self.stream = open_stream(session, request, {}, None, self._half)
+        self.stream.endpoint = self
+        self.sink: RemoteSink[Any] = RemoteSink(session, self.stream, cast("SendHalf", self.stream.send), MSGPACK)
+        session.flush_soon()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits for an answer, or for room."""
+        return not self.asks.waiting and not self.sink.statistics().waiting_senders
+
+    async def send(self, message: LaneMessage | PlainMessage) -> None:
+        """Send a message; waits while the actor's mailbox, and what is on the way to it, is full."""
+        try:
+            if not self.sink.offer(message):
+                await self.sink.send(message)
+        except InvalidArgument as error:
+            raise _unfit(self, message, error) from error.__cause__
+        if not message.id:
+            self.asks.told = self.asks.number
+
+    async def ask(
+        self, message: LaneMessage | PlainMessage, decode: Callable[[Any], Any], limits: AskLimits | None = None
+    ) -> Any:
+        """Send a message and wait for its answer. Cancelling it gives the message up."""
+        asks = self.asks
+        asks.number = message.id = number = asks.number + 1
+        future = asks.waiting[number] = self._loop.create_future()
+        sent = False
+        try:
+            if limits is not None:
+                result = await ask_within(self, message, future, limits)
+            else:
+                if not self.sink.offer(message, alone=len(asks.waiting) == 1):
+                    await self.sink.send(message)
+                sent = True
+                result = await future
+        except BaseException as error:
+            mark_retrieved(future)
+            if sent and isinstance(error, asyncio.CancelledError):
+                self.give_up(number)
+            elif not sent and limits is None and isinstance(error, InvalidArgument):
+                raise _unfit(self, message, error) from error.__cause__
+            raise
+        finally:
+            asks.waiting.pop(number, None)
+        try:
+            return decode(result)
+        except UNDECODABLE as error:
+            raise DataLoss(f"{self.address}/{message.name}: its result does not fit its type: {error}") from error
+
+    def close(self) -> None:
+        """Send no more; what was sent is delivered, and what was asked is answered."""
+        if not self.closing:
+            self.closing = True
+            session = self.sink.session
+            self.sink.finish(Unavailable(f"{self.address}: {session.remote} takes no more messages now", started=False))
+            session.connection.end(self.stream)
+            session.flush_soon()
+
+    def leave(self) -> bool:
+        """As `close`, when this side wants no answers any more; return whether it is not sure that all was taken."""
+        asks = self.asks
+        for number in tuple(asks.waiting):
+            self.give_up(number)
+        self.close()
+        asks.fail(Cancelled("the connection was closed on this side"))
+        return asks.answered <= asks.told
+
+    def give_up(self, number: int) -> None:
+        """Tell the other side, as soon as there is room for it: a message that has not begun there never will."""
+        if not self.over.done() and not self.closing:
+            self.asks.given_up.append(number)
+            self.asks.tell_given_up(self.sink)
+
+    # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
+
+    def on_accepted(self, accept: Accept) -> None:
+        self.sink.on_room()
+
+    def on_room(self) -> None:
+        if self.asks.given_up and not self.closing:
+            self.asks.tell_given_up(self.sink)
+        self.sink.on_room()
+
+    def on_items(self) -> None:
+        """Hand out the answers. They count as consumed at once: there are no more of them than asks."""
+        half, session = self._half, self.sink.session
+        for arrived in half.queue:
+            try:
+                replies: list[LaneReply] = _REPLIES.batch(arrived.encoded())
+                if len(replies) != arrived.items:
+                    raise ValueError(f"{len(replies)} answers in a batch of {arrived.items}")
+            except UNDECODABLE as error:
+                self._spoil(DataLoss(f"{self.address}: an answer that cannot be read: {error}"))
+                return
+            self.asks.hand_out(replies)
+            if session.connection.consume(self.stream, arrived.items, arrived.size):
+                session.flush_soon()
+        half.queue.clear()
+
+    def on_ended(self, status: Status | None) -> None:
+        if status is not None and status.code:
+            self.on_lost(cast("StatusError", error_of(status)))
+        else:
+            self.on_lost(Unavailable(f"{self.address}: the other side has ended the lane"))
+
+    def on_stop_sending(self, cancel: Cancel) -> None:
+        self._spoil(Unavailable(f"{self.address}: the other side takes no more messages. {cancel.message}".rstrip()))
+
+    def _spoil(self, error: StatusError) -> None:
+        """The lane cannot go on: all asks fail with it."""
+        session = self.sink.session
+        session.connection.discard(self.stream)
+        session.connection.cancel(self.stream, cancel_of(error))
+        session.flush_soon()
+        self.on_lost(error)
+
+    def on_lost(self, error: StatusError) -> None:
+        """There are no more answers, whatever the reason."""
+        self.stream.endpoint = NULL_ENDPOINT
+        self.closing = True
+        self.asks.given_up.clear()
+        if self._lanes.get(self.address) is self:
+            del self._lanes[self.address]
+        if not self.over.done():
+            self.over.set_result(None)
+        unsent = error.again()
+        unsent.started = False
+        self.sink.finish(unsent)
+        self.asks.fail(error)
+
+    def __repr__(self) -> str:
+        return f"<LaneClient {self.address} {'closing' if self.closing else 'open'}, {len(self.asks.waiting)} asks>"
+
+
+def _unfit(lane: LaneClient, message: LaneMessage | PlainMessage, error: InvalidArgument) -> InvalidArgument:
+    """Name the message that cannot travel, and not the lane."""
+    return InvalidArgument(f"{lane.address}/{message.name}: {error.__cause__ or error}", started=False)
+
+
+async def lane_to(peer: Peer, address: str, deadline: float | None = None) -> LaneClient:
+    """Return the lane to an actor, opening it if need be. Raises what makes a call impossible. Safe to cancel.
+
+    One that is being closed is waited for, until `deadline`: what is sent now must not overtake what was sent before.
+    """
+    lanes = peer.lanes
+    while (lane := lanes.get(address)) is not None:
+        if not lane.closing:
+            return lane
+        if peer.session.connection.peer_draining:
+            raise Unavailable(f"{address}: {peer.remote} is draining and takes no new messages", started=False)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.shield(lane.over)
+        except TimeoutError:
+            raise DeadlineExceeded(f"{address}: the deadline passed before anything could be sent", started=False) from None
+    if len(lanes) >= LANES_MAX:
+        idle = next((one for one in lanes.values() if not one.closing and one.idle), None)
+        if idle is not None:
+            idle.close()
+    lane = lanes[address] = LaneClient(peer, address)
+    return lane
+
+
+def close_lanes(lanes: dict[str, LaneClient]) -> None:
+    """One of the sides shuts down: what was asked is still answered."""
+    for lane in tuple(lanes.values()):
+        lane.close()
+
+
+async def end_lanes(lanes: dict[str, LaneClient], patience_s: float) -> None:
+    """This side leaves: nobody waits for answers, and what was told gets into the mailboxes, if that is possible in time."""
+    unsure = [lane.over for lane in tuple(lanes.values()) if lane.leave()]
+    if unsure:
+        await asyncio.wait(unsure, timeout=patience_s)

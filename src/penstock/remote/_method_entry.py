@@ -1,0 +1,121 @@
+"""Who has the address of a lane, and its methods: found, read and described once, then used for each message. It runs none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from penstock.actors import Message
+from penstock.actors.cell import Cell, Host, inline_context
+from penstock.calls import NO_DEADLINE_S, CallInfo
+from penstock.codec import MSGPACK, UNDECODABLE
+from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, Unimplemented
+from penstock.remote._wire import ARGUMENTS, PAYLOAD, LaneMessage, arguments_in
+from penstock.service import Method, suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from penstock.peer import Peer
+
+_PAYLOAD = MSGPACK.decode_for(Any).value
+_NO_NAMES: dict[str, Any] = {}
+
+
+class MethodEntry(NamedTuple):
+    """One method. `decode` reads arguments that are all there, by place; None where some may be left out, or have names."""
+
+    name: str
+    method: Method | None
+    instant: bool
+    decode: Callable[[Any], tuple[Any, ...]] | None
+    info: CallInfo
+    context: Context | None  # in which an instant one is handled
+
+    def arguments(self, message: LaneMessage) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments in a message. Raises `InvalidArgument` that names what does not fit."""
+        if message.form == ARGUMENTS and self.decode is not None:
+            try:
+                return self.decode(message.body), _NO_NAMES
+            except UNDECODABLE:
+                pass  # below it is said why
+        if message.form not in {ARGUMENTS, PAYLOAD}:
+            raise InvalidArgument(f"form {message.form} of a message is not known here (PROTOCOL.md 12.4)", started=False)
+        body = bytes(message.body)
+        if self.method is None:
+            return (Message(message.name, _read(message.name, body), message.sender),), _NO_NAMES
+        if message.form == PAYLOAD:
+            body = arguments_in(self.method, body) or b""
+        return self.method.arguments.decode(MSGPACK, body)
+
+
+class Addressee:
+    """The actor that has the address now, as the messages of one peer reach it. Raises `NotFound` when there is none."""
+
+    __slots__ = ("_address", "_host", "_peer", "cell", "entries")
+
+    def __init__(self, host: Host, address: str, peer: Peer) -> None:
+        self._host = host
+        self._address = address
+        self._peer = peer
+        self.cell = host.cell(address)
+        self.entries: dict[str, MethodEntry] = {}
+
+    def refresh(self) -> Cell:
+        """Find who has the address when the one that had it has stopped; without anybody, it is still that one."""
+        try:
+            self.cell = self._host.cell(self._address)
+        except NotFound:
+            return self.cell
+        self.entries.clear()
+        return self.cell
+
+    def resolve(self, name: str) -> MethodEntry:
+        """Find out how messages of this name are handled. Raises `Unimplemented`."""
+        entry = method_entry(self.cell, name, self._peer)
+        if entry.method is not None:  # of others there are as many as a caller likes
+            self.entries[name] = entry
+        return entry
+
+    def described(self, entry: MethodEntry, message: LaneMessage) -> CallInfo:
+        """Check what a message says beside its name and its body, and write it as the handler will see it.
+
+        Raises `ReentrancyError` for an ask that would wait for itself, `DeadlineExceeded` for one that comes too late.
+        """
+        cell = self.cell
+        if message.waiting and cell.current is not None and cell.id in message.waiting:
+            raise ReentrancyError(
+                f"{cell.address} waits, by way of {message.sender}, for this very message. Use tell, or answer first"
+            )
+        if message.sender is not None:
+            message.sender = self._host.seen_from_here(self._peer, message.sender)
+        left_s = None if message.deadline_ms is None else message.deadline_ms / 1000
+        if left_s is not None and left_s <= 0:
+            raise DeadlineExceeded(f"{cell.address}: the deadline of {message.name!r} passed before it began")
+        deadline = None if left_s is None or left_s > NO_DEADLINE_S else self._host.loop.time() + left_s
+        metadata = message.metadata or {}
+        return CallInfo(entry.info.target, "unary", "callee", metadata=metadata, deadline=deadline, peer=self._peer)
+
+
+def method_entry(cell: Cell, name: str, peer: Peer) -> MethodEntry:
+    """Return how messages of this name are handled. Raises `Unimplemented`, with what may have been meant."""
+    method = cell.service.methods.get(name)
+    info = CallInfo(f"/{cell.address}/{name}", "unary", "callee", metadata={}, deadline=None, peer=peer)
+    if method is not None and not method.kind:
+        placed = method.arguments.placed
+        decode = None if placed is None else MSGPACK.decode_for(placed).value
+        instant = method.name in cell.instant
+        return MethodEntry(method.name, method, instant, decode, info, inline_context(cell, info) if instant else None)
+    if method is not None:
+        raise Unimplemented(f"{cell.address}: {name!r} streams; use stream()", started=False)
+    if "receive" not in cell.hooks:
+        hint = suggest(name, list(cell.service.methods))
+        raise Unimplemented(f"{cell.address} ({cell.service.name}) has no method {name!r}; {hint}", started=False)
+    return MethodEntry("receive", None, instant=False, decode=None, info=info, context=None)
+
+
+def _read(name: str, body: bytes) -> Any:
+    try:
+        return _PAYLOAD(body)
+    except UNDECODABLE as error:
+        raise InvalidArgument(f"{name}: its payload cannot be read: {error}", started=False) from None

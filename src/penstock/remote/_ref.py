@@ -1,0 +1,154 @@
+"""An actor elsewhere: `RemoteRef`, reached over a `Peer`. It keeps no message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Unpack, cast
+
+import msgspec
+
+from penstock.actors import ASK_TIMEOUT_S, NO_CALLER, ActorRef, AskOptions, ChannelOptions, PortOptions, adopt, caller_here
+from penstock.calls import CallInfo, RemoteStream, Request, bind, inherited_deadline
+from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, open_channel
+from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
+from penstock.errors import InvalidArgument
+from penstock.remote._asks import AskLimits
+from penstock.remote._lane_client import lane_to
+from penstock.remote._outbound import OutboundMessage
+from penstock.remote._wire import PAYLOAD, LaneMessage, PlainMessage
+from penstock.service import DEFAULT, KINDS, CallOptions, Method
+from penstock.streams import Dropped, Source
+
+if TYPE_CHECKING:
+    from penstock.peer import Peer
+
+_ANYTHING = MSGPACK.decode_for(Any)
+_PUBLISHED = decode_marked(MSGPACK, Any, Dropped)
+#: Items of a subscription that may be under way to a subscriber who keeps up and set nothing. It begins with one, and so it
+#: stays for a slow one and for "latest": what is not under way waits in the port, where its `overflow` lets go of what is old.
+ON_THE_WAY_MAX: Final = 256
+
+
+class RemoteRef(ActorRef):
+    """An actor at the other side of a connection: `name` is what it is called there, `address` how it is found from here."""
+
+    __slots__ = ("_address", "name", "peer")
+
+    def __init__(self, peer: Peer, name: str, address: str | None = None) -> None:
+        self.peer = peer
+        self.name = name
+        self._address = address or name
+
+    @property
+    def address(self) -> str:
+        """Its name there, behind the prefix of the bridge over which it was found, if it was."""
+        return self._address
+
+    @property
+    def id(self) -> str:
+        """Its name there, and where that is: the other side knows its real one."""
+        return f"{self.name}@{self.peer.instance.hex()}"
+
+    async def tell(self, type: str, payload: Any = None) -> None:
+        await OutboundMessage(self.peer, self.name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {}).tell()
+
+    async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
+        cancel = options.get("cancel")
+        if cancel is not None:
+            cancel.check()
+        limits = AskLimits(self._deadline(options.get("timeout", ASK_TIMEOUT_S)), cancel)
+        outbound = OutboundMessage(self.peer, self.name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {})
+        return await outbound.ask(_ANYTHING.value, limits)
+
+    def _stream(self, type: str, payload: Any, options: CallOptions) -> RemoteStream[Any]:
+        argument = self._encoded(type, payload)
+        body = MSGPACK.encode((type, msgspec.Raw(argument)))
+        called = f"{self._address}/{type}"
+        return RemoteStream(self.peer, Request(f"/{self.name}!stream", 2, MSGPACK, body, _ANYTHING, options, called))
+
+    async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
+        target = f"/{self.name}!channel"
+        call = CallInfo(target, KINDS[3], "caller", metadata={}, deadline=None, peer=self.peer)
+
+        async def opened() -> Channel[Any]:
+            return await open_channel(
+                self.peer.session,
+                target,
+                payload,
+                initiator=caller_here().sender or self.peer.name,
+                messages=options.get("messages", Any),
+                timeout=options.get("timeout", OPEN_TIMEOUT_S),
+                buffer_size=options.get("buffer_size", BUFFER_SIZE),
+                metadata=call.metadata,
+            )
+
+        channel: Channel[Any] = await self.peer.inside(call, opened)  # the opening is what they go around
+        adopt(channel)
+        return channel
+
+    def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
+        size, overflow = options.get("buffer_size"), options.get("overflow")
+        argument = MSGPACK.encode((port, size, overflow))
+        chosen = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
+        called = f"port {port} of {self._address}"
+        return RemoteStream(
+            self.peer, Request(f"/{self.name}!port", 2, MSGPACK, argument, _PUBLISHED, chosen, called, 0 if size else 1)
+        )
+
+    async def stop(self) -> None:
+        called = f"the stop of {self._address}"
+        await self.peer.unary(Request(f"/{self.name}!stop", 0, MSGPACK, None, _ANYTHING, DEFAULT, called))
+
+    # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
+        if method.kind:
+            return bind(self.peer, method._replace(target=f"/{self.name}/{method.name}"), options)
+        name, values, takes = method.name, method.arguments.values, method.arguments.takes
+        decode, metadata, timeout_s = MSGPACK.decode_for(method.response).value, options.metadata, options.timeout
+        peer, lanes, address, find = self.peer, self.peer.lanes, self.name, caller_here
+
+        async def ask(*args: Any, **kwargs: Any) -> Any:
+            body = values(args, kwargs) if kwargs or len(args) not in takes else args
+            deadline = inherited_deadline(timeout_s, 0.0) if timeout_s is None else self._deadline(timeout_s)
+            caller = find()
+            if deadline is None and not metadata and caller is NO_CALLER and not peer.interceptors:
+                lane = lanes.get(address)
+                if lane is None or lane.closing:
+                    lane = await lane_to(peer, address)
+                return await lane.ask(PlainMessage(0, name, body), decode)
+            outbound = OutboundMessage(peer, address, caller, LaneMessage(0, name, cast("Any", body)), metadata)
+            return await outbound.ask(decode, AskLimits(deadline))
+
+        return ask
+
+    def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
+        name, values, takes, metadata = method.name, method.arguments.values, method.arguments.takes, options.metadata
+        peer, lanes, address, find = self.peer, self.peer.lanes, self.name, caller_here
+
+        async def tell(*args: Any, **kwargs: Any) -> None:
+            body = values(args, kwargs) if kwargs or len(args) not in takes else args
+            caller = find()
+            if caller is not NO_CALLER or metadata or peer.interceptors:
+                await OutboundMessage(peer, address, caller, LaneMessage(0, name, cast("Any", body)), metadata).tell()
+                return
+            lane = lanes.get(address)
+            if lane is None or lane.closing:
+                lane = await lane_to(peer, address)
+            await lane.send(PlainMessage(0, name, body))
+
+        return tell
+
+    # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _deadline(self, timeout_s: float | None) -> float | None:
+        return inherited_deadline(timeout_s, self.peer.session.loop.time())
+
+    def _encoded(self, type: str, payload: Any) -> bytes:
+        try:
+            return MSGPACK.encode(payload)
+        except UNENCODABLE as error:
+            raise InvalidArgument(f"{self._address}/{type}: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"<ActorRef {self._address} at {self.peer.remote}>"

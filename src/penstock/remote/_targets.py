@@ -1,0 +1,170 @@
+"""What a peer opens to an actor: a lane, a method, a stream, a channel, a port. It keeps nothing.
+
+=====================  ============================================================================
+target                 what it is
+=====================  ============================================================================
+``/counter/add``       one method, of any kind: an ask, or a stream beside the mailbox
+``/counter!lane``      messages, told and asked, in order (`_lane.LaneServer`)
+``/counter!stream``    a streaming method by its name, with one payload (the router's verb)
+``/counter!channel``   a channel
+``/counter!port``      a subscription
+``/counter!stop``      the end of the actor
+=====================  ============================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from penstock.actors import channel_call, handle_channel
+from penstock.actors.cell import Cell, Envelope, Host, SideTask, ask, port_of, stop
+from penstock.calls import CallInfo, Dispatcher, context
+from penstock.channel import accept_channel
+from penstock.codec import MSGPACK, by_number
+from penstock.errors import InvalidArgument, Unimplemented
+from penstock.protocol import WireStream
+from penstock.remote._lane_server import LaneServer
+from penstock.remote._wire import arguments_in
+from penstock.service import Method, service_of, suggest
+from penstock.streams import OVERFLOWS, Overflow
+
+if TYPE_CHECKING:
+    from penstock.peer import Peer
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+#: Items that a port keeps for one subscriber from elsewhere, at most: as many as a window that tunes itself may reach.
+BUFFER_MAX: Final = 16_384
+
+
+class _Verbs:
+    """The shapes of what is opened besides methods; never called."""
+
+    service_name = "actor"
+
+    async def stream(self, type: str, payload: msgspec.Raw) -> AsyncIterator[Any]:
+        """Stream a method."""
+        yield None
+
+    async def port(self, name: str, buffer_size: int | None, overflow: str | None) -> AsyncIterator[Any]:
+        """Subscribe."""
+        yield None
+
+    async def stop(self) -> None:
+        """Stop."""
+
+
+_SHAPES: Final = service_of(_Verbs).methods
+
+
+def arrive(system: Host, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    """Take a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
+    target = stream.opened.target
+    address, is_verb, verb = target[1:].partition("!")
+    if not is_verb:
+        address, _slash, name = address.rpartition("/")
+        _begin_method(system.cell(address), name, dispatcher, peer, stream)
+        return
+    if verb == "lane":
+        LaneServer(system, address, dispatcher, peer, stream)
+        return
+    begin = _VERBS.get(verb)
+    if begin is None:
+        raise Unimplemented(f"{target}: there is no {verb!r} of an actor; {suggest(verb, ['lane', *_VERBS])}", started=False)
+    begin(system.cell(address), dispatcher, peer, stream)
+
+
+def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    method = _method(cell, name)._replace(target=stream.opened.target)
+    if method.kind:
+        _begin_beside(cell, method, dispatcher, peer, stream)
+        return
+
+    async def ask_it(*args: Any, **kwargs: Any) -> Any:
+        call = context()
+        envelope = Envelope(cell, name, args, kwargs, "ask", info=call)
+        return await ask(envelope, call.deadline)
+
+    dispatcher.begin(peer, stream, method, ask_it)
+
+
+def _method(cell: Cell, name: str) -> Method:
+    method = cell.service.methods.get(name)
+    if method is None:
+        hint = suggest(name, list(cell.service.methods))
+        raise Unimplemented(f"{cell.address} ({cell.service.name}) has no method {name!r}; {hint}", started=False)
+    return method
+
+
+def _begin_beside(
+    cell: Cell, method: Method, dispatcher: Dispatcher, peer: Peer, stream: WireStream, *, arguments: Arguments | None = None
+) -> None:
+    """Begin what runs beside the mailbox: it ends with the actor."""
+    work = SideTask(cell, method.name)
+    session = peer.session
+    work.peer, work.is_lost = peer.remote, lambda: session.lost is not None
+
+    def guard(call: CallInfo) -> SideTask:
+        work.statistics = call.sink.statistics if call.sink is not None else None
+        return work
+
+    def run(*args: Any, **kwargs: Any) -> Any:  # whose method it is is seen when it begins: a restart may lie between
+        work.begins(args, kwargs)
+        return getattr(cell.actor, method.name)(*args, **kwargs)
+
+    dispatcher.begin(peer, stream, method, run, (guard,), arguments=arguments)
+
+
+def _stream(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    """Begin a streaming method as if it had been called by its own target."""
+    opened = stream.opened
+    (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
+    method = _method(cell, type_)
+    if method.kind != 2:  # noqa: PLR2004 - the kind of server streaming
+        raise Unimplemented(f"{cell.address}: {type_!r} is no stream that can be asked for by name", started=False)
+    arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))
+    method = method._replace(target=f"/{cell.address}/{type_}")
+    _begin_beside(cell, method, dispatcher, peer, stream, arguments=arguments)
+
+
+def _port(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
+        port = port_of(cell, name)
+        if overflow not in {None, *OVERFLOWS}:
+            raise InvalidArgument(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
+        if overflow == "wait" != port.overflow:
+            raise InvalidArgument(
+                f"port {name!r} of {cell.address} waits for nobody (its overflow is {port.overflow!r}); choose another overflow"
+            )
+        if buffer_size is not None and not 1 <= buffer_size <= BUFFER_MAX:
+            raise InvalidArgument(f"buffer_size is {buffer_size}; a subscriber from elsewhere takes 1 to {BUFFER_MAX} items")
+        items: AsyncIterator[Any] = port.subscribe(buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw)
+        return items
+
+    dispatcher.begin(peer, stream, _SHAPES["port"]._replace(target=stream.opened.target), handler)
+
+
+def _channel(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    cell.queue.check()
+    call = channel_call(cell, stream.opened.metadata, peer)
+    channel = accept_channel(peer.session, stream, messages=cell.messages)
+    work = handle_channel(cell, channel, call, dispatcher.interceptors)
+    if work.task is not None:
+        peer.share(work.task)
+
+
+def _stop(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    method = _SHAPES["stop"]._replace(target=stream.opened.target)
+    dispatcher.begin(peer, stream, method, partial(stop, cell, "a peer stopped it"))
+
+
+_VERBS: Final[dict[str, Callable[[Cell, Dispatcher, Peer, WireStream], None]]] = {
+    "stream": _stream,
+    "port": _port,
+    "stop": _stop,
+    "channel": _channel,
+}

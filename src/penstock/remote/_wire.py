@@ -1,0 +1,91 @@
+"""What travels on a lane: one stream each way between a caller and an actor, messages there, answers back (PROTOCOL.md §12).
+
+One lane for each actor that a connection talks to: its messages arrive in the order they were sent, whether told or asked, and
+many of them share a frame. It keeps no state.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from penstock.errors import StatusError, status_error
+from penstock.service import Method
+
+#: How `LaneMessage.body` is to be read: as arguments (an array by place, a map by name), or as one payload.
+ARGUMENTS: Final = 0
+PAYLOAD: Final = 1
+_NIL: Final = b"\xc0"
+_ARRAY_OR_MAP: Final = frozenset({*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF})
+
+
+#: Characters of what a message is called and of who sends it, and how many may wait for it: they are kept and told.
+NAME_MAX: Final = 256
+SENDER_MAX: Final = 1024
+WAITING_MAX: Final = 256
+
+
+class LaneMessage(msgspec.Struct, array_like=True, gc=False):
+    """A message. `id` is 0 for one that is told, above for one that is asked; below, it gives up the ask of that number.
+
+    `sender` is the actor that sends it, `waiting` the ids of the actors that wait for its answer, `deadline_ms` what is left.
+    """
+
+    id: int
+    name: Annotated[str, msgspec.Meta(max_length=NAME_MAX)]
+    body: msgspec.Raw = msgspec.Raw()
+    form: int = ARGUMENTS
+    sender: Annotated[str, msgspec.Meta(max_length=SENDER_MAX)] | None = None
+    waiting: Annotated[tuple[str, ...], msgspec.Meta(max_length=WAITING_MAX)] = ()
+    deadline_ms: int | None = None
+    metadata: dict[str, str] | None = None
+
+
+class PlainMessage(msgspec.Struct, array_like=True, gc=False):
+    """A `LaneMessage` that has nothing else to say, as its sender makes it: its body is encoded in its place."""
+
+    id: int
+    name: str
+    body: Any
+
+
+class LaneError(msgspec.Struct, array_like=True, gc=False):
+    """How an ask failed, as `Status` does it."""
+
+    code: int
+    reason: str
+    message: str
+    details: dict[str, Any] = {}
+    started: bool = True
+
+    def raised(self) -> StatusError:
+        """Make the error."""
+        return status_error(self.code, self.reason, self.message, self.details, started=self.started)
+
+
+class LaneReply(msgspec.Struct, array_like=True, gc=False):
+    """The answer to the ask of the same number: an encoded result, or an error."""
+
+    id: int
+    result: msgspec.Raw = msgspec.Raw(_NIL)
+    error: LaneError | None = None
+
+
+class PlainReply(msgspec.Struct, array_like=True, gc=False):
+    """A `LaneReply` without an error; its result is encoded in its place."""
+
+    id: int
+    result: Any
+
+
+def arguments_in(method: Method, payload: bytes) -> bytes | None:
+    """Return an encoded payload as the encoded arguments of `method`: the rule of `arguments_of`, without decoding."""
+    parameters = method.arguments.parameters
+    if payload == _NIL and not any(parameter.required for parameter in parameters):
+        return None
+    if len(parameters) > 1 and payload[0] in _ARRAY_OR_MAP:
+        return payload
+    if len(parameters) == 1 and parameters[0].keyword:
+        return b"\x81" + msgspec.msgpack.encode(parameters[0].name) + payload
+    return b"\x91" + payload

@@ -1,0 +1,66 @@
+"""A stub has the methods of its actor's class, and nothing else; `tell` and `ref` take stubs, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+import penstock
+from penstock.actors import ActorStub
+from penstock.remote import FarRef
+from penstock.service import service_of
+from tests.remote.kit import Desk
+
+
+def stub() -> ActorStub:
+    return ActorStub(FarRef(b"x" * 16, "a-1", "desk"), service_of(Desk))
+
+
+def test_a_method_is_made_once_and_keeps_its_name():
+    desk = stub()
+    assert desk.add is desk.add
+    assert desk.add.__name__ == "add"
+
+
+def test_what_is_no_method_says_what_may_be_meant():
+    with pytest.raises(AttributeError, match="did you mean 'add'"):
+        _ = stub().ad
+    with pytest.raises(AttributeError):
+        _ = stub()._private
+
+
+def test_only_messages_can_be_told():
+    assert callable(penstock.tell(stub()).add)
+    with pytest.raises(AttributeError, match="streams"):
+        _ = penstock.tell(stub()).ticks
+
+
+def test_telling_is_one_stub_for_each():
+    desk = stub()
+    assert penstock.tell(desk) is penstock.tell(desk)
+
+
+def test_stubs_of_the_same_actor_are_equal():
+    assert stub() == stub()
+    assert len({stub(), stub()}) == 1
+    assert stub() != "desk"
+
+
+def test_options_change_the_stub_and_not_the_actor():
+    desk = stub()
+    other = penstock.options(desk, timeout=1)
+    assert other == desk
+    assert other is not desk
+
+
+def test_a_stub_has_its_ref_and_a_ref_is_its_own():
+    ref = penstock.ref(stub())
+    assert ref.address == "desk"
+    assert penstock.ref(ref) is ref
+
+
+@pytest.mark.parametrize("stranger", [None, "desk", Desk, object()])
+def test_what_is_no_stub_is_refused(stranger: object):
+    with pytest.raises(TypeError, match="no actor's stub"):
+        penstock.ref(stranger)
+    with pytest.raises(TypeError, match="no actor's stub"):
+        penstock.tell(stranger)

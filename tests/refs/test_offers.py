@@ -1,0 +1,158 @@
+"""What is on offer leaves the table once, and whoever comes late is told how."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+import penstock
+from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, StatusError
+from penstock.refs import RECLAIM_S, offers
+from penstock.refs import _offers as module
+from tests.calls.kit import linked
+from tests.refs.kit import Exchange
+
+
+class End:
+    def __init__(self) -> None:
+        self.left: list[StatusError] = []
+        self.dropped: list[StatusError] = []
+
+    def leave(self, refusal: StatusError) -> str:
+        self.left.append(refusal)
+        return "the end"
+
+    async def drop(self, why: StatusError) -> None:
+        self.dropped.append(why)
+
+
+class Lender(penstock.Actor):
+    async def lend(self) -> penstock.SourceRef[int]:
+        async def numbers() -> AsyncIterator[int]:
+            yield 1
+
+        return penstock.SourceRef(numbers())
+
+    async def lend_late(self) -> penstock.SourceRef[int]:
+        await asyncio.sleep(0)
+        return await self.lend()
+
+
+async def test_what_is_taken_is_gone():
+    table, end = offers(), End()
+    token = table.put(end).token
+    assert table.find(token) is end
+    assert table.take(token, End) == "the end"
+    assert len(table) == 0
+    with pytest.raises(FailedPrecondition, match="can be claimed once"):
+        table.take(token, End)
+
+
+async def test_each_is_reclaimed_at_its_own_time():
+    table = offers()
+    ends = []
+    for _ in range(4):
+        ends.append(End())
+        table.put(ends[-1])
+        await asyncio.sleep(9)
+    assert [len(end.dropped) for end in ends] == [1, 0, 0, 0]
+    for number in range(1, 4):
+        await asyncio.sleep(9)
+        assert [len(end.dropped) for end in ends] == [1] * (number + 1) + [0] * (3 - number)
+    assert len(table) == 0
+    assert [type(end.dropped[0]) for end in ends] == [NotFound] * 4
+
+
+async def test_what_is_released_is_dropped_once():
+    table, end = offers(), End()
+    token = table.put(end).token
+    for _ in range(2):
+        table.release(token, FailedPrecondition("enough"))
+    await asyncio.sleep(RECLAIM_S + 1)
+    assert [str(why) for why in end.dropped] == ["enough"]
+
+
+async def test_a_drop_that_raises_is_logged_and_the_others_go_on(caplog):
+    class Bad(End):
+        async def drop(self, why: StatusError) -> None:
+            raise LookupError("broken")
+
+    good = End()
+    offers().put(Bad())
+    offers().put(good)
+    await asyncio.sleep(RECLAIM_S + 1)
+    assert good.dropped
+    assert "an end of a stream could not be closed" in caplog.text
+
+
+async def test_how_they_left_is_remembered_for_a_bounded_number(monkeypatch):
+    monkeypatch.setattr(module, "LEFT_MAX", 2)
+    table = offers()
+    tokens = [table.put(End()).token for _ in range(3)]
+    for token in tokens:
+        table.take(token, End)
+    with pytest.raises(NotFound, match="is on offer here"):
+        table.take(tokens[0], End)
+    with pytest.raises(FailedPrecondition):
+        table.take(tokens[2], End)
+
+
+async def test_the_text_of_a_refusal_shows_no_token():
+    token = offers().put(End()).token
+    offers().take(token, End)
+    assert token.hex() not in str(offers().refusal(token))
+
+
+def test_a_loop_has_a_table_of_its_own():
+    async def instance() -> bytes:
+        assert offers() is offers()
+        return offers().instance
+
+    assert asyncio.run(instance()) != asyncio.run(instance())
+
+
+async def test_who_claims_nothing_does_not_starve_the_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SHARE_MAX", 3)
+    async with linked(Exchange(), gate=False) as pair, penstock.connect(pair.server.urls[0]) as modest:
+        greedy = pair.peer
+        for _ in range(3):
+            await greedy.service(Exchange).numbers()
+        with pytest.raises(ResourceExhausted, match="3 ends of streams were sent to this peer"):
+            await greedy.service(Exchange).numbers()
+        await modest.service(Exchange).numbers()
+        assert len(offers()) == 4
+
+
+@pytest.mark.parametrize("method", ["lend", "lend_late"])
+async def test_what_an_actor_answers_is_counted_for_who_asks(method: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SHARE_MAX", 3)
+    async with penstock.ActorSystem() as system:
+        await system.spawn(Lender, name="lender")
+        async with (
+            penstock.serve(system, listen="memory://lender") as server,
+            penstock.connect(server.urls[0]) as greedy,
+            penstock.connect(server.urls[0]) as modest,
+        ):
+            for peer in (greedy, modest):
+                for _ in range(3):  # one after the other, and all at once
+                    await getattr(peer.actor(Lender, "lender"), method)()
+                asked = [getattr(peer.actor(Lender, "lender"), method)() for _ in range(3)]
+                refused = await asyncio.gather(*asked, return_exceptions=True)
+                assert [type(one) for one in refused] == [ResourceExhausted] * 3
+
+
+async def test_what_was_offered_over_a_lost_connection_waits_for_another_but_gives_way(monkeypatch: pytest.MonkeyPatch, apart):
+    monkeypatch.setattr(module, "OFFERS_MAX", 3)
+    async with linked(Exchange(), gate=False) as pair, penstock.connect(pair.server.urls[0]) as second:
+        first = pair.peer
+        refs = [await first.service(Exchange).numbers() for _ in range(3)]
+        with pytest.raises(ResourceExhausted, match="OFFERS_MAX"):
+            await second.service(Exchange).numbers()
+        await first.aclose()
+        await asyncio.sleep(1)
+        await second.service(Exchange).numbers()
+        with pytest.raises(NotFound, match="others needed its place"):
+            await refs[0].claim().receive()
+        assert await refs[1].claim().receive() == 0

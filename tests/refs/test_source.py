@@ -1,0 +1,358 @@
+"""A `SourceRef` is read where it arrives: same items, same bound, same outcomes, and leaving frees the producer."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+import penstock
+from penstock import ConnectionLost, EndOfStream, FailedPrecondition, NotFound, StreamCancelled
+from penstock.errors import OutOfRange, StreamClosed, Unavailable
+from penstock.refs import RECLAIM_S, SourceRef, offers
+from penstock.streams import Dropped, Port
+from penstock.testing import verify_source
+from tests.calls.kit import collected, linked, rest, started
+from tests.refs.kit import Exchange, Price, Producer
+from tests.streams.kit import stopped
+
+# ── in one process ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_here_it_is_the_source_itself():
+    sink, source = penstock.pipe(2)
+    ref: SourceRef[int] = SourceRef(source)
+    await sink.send(1)
+    assert ref.statistics() == source.statistics()
+    assert ref.claim() is source
+    assert await ref.receive() == 1
+
+
+async def test_one_that_comes_home_is_the_very_object():
+    async with linked(Exchange()) as pair:
+        ref: SourceRef[Any] = SourceRef(Producer(5))
+        assert await pair.peer.call("Exchange/echo", ref) is ref
+        assert await pair.stub(Exchange).total(ref) == 10
+    assert len(offers()) == 0
+
+
+@pytest.mark.parametrize("how", ["break", "aclose", "exception"])
+async def test_leaving_a_loop_here_closes_the_source(how):
+    producer = Producer()
+    sink, source = penstock.pipe(2)
+    for given in (producer, source):
+        ref: SourceRef[int] = SourceRef(given)
+        if given is source:
+            sink.send_nowait(0)
+        try:
+            async for _ in ref:
+                if how == "break":
+                    break
+                if how == "exception":
+                    raise LookupError  # noqa: TRY301 - what a consumer may do in its loop
+                await ref.aclose()
+        except (LookupError, StreamClosed):
+            pass
+        await rest()
+    assert producer.stopped.is_set()
+    with pytest.raises(StreamCancelled):
+        await sink.send(1)
+
+
+async def test_what_is_no_stream_is_refused():
+    with pytest.raises(TypeError, match="list is no Source"):
+        SourceRef([1])  # type: ignore[arg-type]
+
+
+# ── elsewhere ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_it_is_read_where_it_arrives_typed_by_the_hint(apart):
+    async with linked(Exchange()) as pair:
+        prices = await pair.stub(Exchange).prices()
+        assert [price async for price in prices] == [Price("a", 1.0), Price("b", 2.0)]
+        untyped = await pair.peer.call("Exchange/prices")
+        assert [price async for price in untyped] == [{"symbol": "a", "value": 1.0}, {"symbol": "b", "value": 2.0}]
+    assert len(offers()) == 0
+
+
+async def test_it_travels_as_argument_result_item_and_inside_anything(apart):
+    async with linked(Exchange()) as pair:
+        stub = pair.stub(Exchange)
+        assert await stub.total(SourceRef(Producer(5))) == 10
+        both = await stub.both()
+        assert await both["numbers"].receive() == 0
+        await both["numbers"].aclose()
+        assert [sum([number async for number in ref]) async for ref in stub.refs(4)] == [0, 0, 1, 3]
+        back = await pair.peer.call("Exchange/echo", {"deep": [SourceRef(Producer(3))]})
+        assert [number async for number in back["deep"][0]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("size", [1, 2, 16])
+async def test_the_producer_is_exactly_as_far_ahead_as_its_claimer_allows(apart, size):
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        ref = await pair.stub(Exchange).numbers()
+        assert exchange.producer.produced == 0
+        async with ref.claim(buffer_size=size) as source:
+            assert await source.receive() == 0
+            await rest()
+            assert exchange.producer.produced <= size + 1
+        await rest()
+        assert exchange.producer.stopped.is_set()
+
+
+async def test_the_outcomes_of_the_producer_arrive_as_they_are(apart):
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        for producer, expected in (
+            (Producer(2), None),
+            (Producer(2, OutOfRange("gone", {"at": 2})), OutOfRange),
+            (Producer(2, LookupError("secret")), penstock.Internal),
+        ):
+            exchange.producer = producer
+            items, error = await collected(await pair.stub(Exchange).numbers())
+            assert items == [0, 1]
+            assert error is None if expected is None else isinstance(error, expected)
+        sink, exchange.producer = penstock.pipe(2)
+        ref = await pair.stub(Exchange).numbers()
+        reading = await started(collected(ref))
+        await exchange.producer.aclose()
+        items, error = await reading
+        assert error is not None
+        del sink
+
+
+@pytest.mark.parametrize("how", ["break", "aclose", "forget", "task cancelled"])
+async def test_leaving_runs_the_producers_finally(apart, how):
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        ref: Any = await pair.stub(Exchange).numbers()
+        if how == "break":
+            async for _ in ref:
+                break
+        elif how == "task cancelled":
+            exchange.producer = Producer(3)
+
+            async def read() -> None:
+                async for _ in ref:
+                    await asyncio.Event().wait()
+
+            await stopped(await started(read()))
+        else:
+            await ref.receive()
+            if how == "aclose":
+                await ref.aclose()
+            else:
+                del ref
+                gc.collect()
+        await rest()
+        assert pair.left_over() == {}
+    assert len(offers()) == 0
+
+
+async def test_a_connection_that_is_lost_is_never_an_end(apart):
+    exchange = Exchange()
+    async with linked(exchange, gate=False) as pair:
+        ref = await pair.stub(Exchange).numbers()
+        source = ref.claim(buffer_size=2)
+        assert await source.receive() == 0
+        pair.peer.session.abort()
+        _items, error = await collected(source)
+        assert isinstance(error, penstock.Cancelled | ConnectionLost)
+        await asyncio.wait_for(exchange.producer.stopped.wait(), 1)
+
+
+async def test_losses_of_a_port_are_told_elsewhere_as_they_are_here(apart):
+    port: Port[int] = Port(overflow="drop_oldest", buffer_size=1)
+    exchange = Exchange()
+    exchange.producer = port.subscribe()
+    async with linked(exchange) as pair:
+        ref = await pair.stub(Exchange).numbers()
+        for number in range(5):
+            port.send_nowait(number)
+        port.close()
+        assert [item async for item in ref] == [Dropped(4), 4]
+
+
+async def test_it_keeps_every_rule_of_a_source_elsewhere(apart):
+    exchange = Exchange()
+    async with linked(exchange, gate=False) as pair:
+
+        async def make() -> Any:
+            exchange.given = SourceRef(Producer(30))
+            ref = await pair.peer.call("Exchange/give")
+            ref.claim(buffer_size=4)
+            return ref, range(30)
+
+        print(await verify_source(make))
+
+
+# ── one user ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_it_can_be_claimed_once(apart):
+    ref: SourceRef[int] = SourceRef(Producer(3))
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        exchange.given = ref
+        first, second = [await pair.peer.call("Exchange/give") for _ in range(2)]
+        assert await first.receive() == 0
+        with pytest.raises(FailedPrecondition, match="claimed already; a ref can be claimed once"):
+            await second.receive()
+        with pytest.raises(FailedPrecondition, match="claimed already"):
+            await ref.receive()
+        with pytest.raises(FailedPrecondition, match="claimed already"):
+            await pair.peer.call("Exchange/echo", ref)
+        await first.aclose()
+
+
+async def test_who_uses_it_here_after_all_is_its_user(apart):
+    ref: SourceRef[int] = SourceRef(Producer(3))
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        exchange.given = ref
+        sent = await pair.peer.call("Exchange/give")
+        assert await ref.receive() == 0
+        with pytest.raises(FailedPrecondition, match="is used by the process that sent it"):
+            await sent.receive()
+        with pytest.raises(FailedPrecondition, match="in use here, and cannot be sent"):
+            await pair.peer.call("Exchange/echo", ref)
+        assert [number async for number in ref] == [1, 2]
+
+
+async def test_a_guessed_token_claims_nothing(apart):
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        with pytest.raises(NotFound, match="is on offer here"):
+            await pair.peer.stream("Penstock/claim_source", b"?" * 16).receive()
+        with pytest.raises(penstock.InvalidArgument):
+            await pair.peer.stream("Penstock/claim_source", 7).receive()
+
+
+async def test_a_source_is_not_claimed_as_a_sink(apart):
+    ref: SourceRef[int] = SourceRef(Producer(3))
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        exchange.given = ref
+        await pair.peer.call("Exchange/give")
+        call = pair.peer.open("Penstock/claim_sink", ref._held.token, None, kind="client_streaming")
+        with pytest.raises(FailedPrecondition, match="this is a SourceRef, and was claimed as a SinkRef"):
+            await call.close_and_receive()
+        assert await ref.receive() == 0
+        await ref.aclose()
+
+
+# ── nobody claims it ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_nobody_claims_is_reclaimed_after_its_time_and_who_comes_late_is_told(apart):
+    sink, source = penstock.pipe(2)
+    ref: SourceRef[int] = SourceRef(source)
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        exchange.given = ref
+        late = await pair.peer.call("Exchange/give")
+        await asyncio.sleep(RECLAIM_S - 0.1)
+        await sink.send(1)
+        await asyncio.sleep(0.2)
+        with pytest.raises(StreamCancelled):
+            await sink.send(2)
+        with pytest.raises(NotFound, match="was reclaimed, because nobody claimed it within 30 s"):
+            await late.receive()
+        with pytest.raises(NotFound, match="was reclaimed"):
+            await ref.receive()
+    assert len(offers()) == 0
+
+
+async def test_the_connection_over_which_it_was_sent_may_be_gone_it_is_reclaimed_all_the_same(apart):
+    producer = Producer()
+    exchange = Exchange()
+    async with linked(exchange, gate=False) as pair:
+        exchange.given = SourceRef(producer)
+        sent = await pair.peer.call("Exchange/give")
+        pair.peer.session.abort()
+    with pytest.raises(Unavailable, match="no live connection to"):
+        await sent.receive()
+    assert len(offers()) == 1
+    await asyncio.sleep(RECLAIM_S + 1)
+    assert len(offers()) == 0
+
+
+async def test_offers_are_bounded(apart, monkeypatch):
+    monkeypatch.setattr("penstock.refs._offers.OFFERS_MAX", 2)
+    refs: list[SourceRef[int]] = [SourceRef(Producer(1)) for _ in range(3)]
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        exchange.given = refs[:2]
+        await pair.peer.call("Exchange/give")
+        exchange.given = refs
+        with pytest.raises(penstock.ResourceExhausted, match="OFFERS_MAX"):
+            await pair.peer.call("Exchange/give")
+        assert [number async for number in refs[2]] == [0]
+        for ref in refs[:2]:
+            await ref.aclose()
+    assert len(offers()) == 0
+
+
+async def test_who_closes_it_unread_frees_the_producer_at_once(apart):
+    sink, source = penstock.pipe(2)
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        exchange.given = SourceRef(source)
+        sent = await pair.peer.call("Exchange/give")
+        await sent.aclose()
+        await rest()
+        with pytest.raises(StreamCancelled):
+            await sink.send(1)
+        with pytest.raises(FailedPrecondition):
+            await sent.receive()
+    assert len(offers()) == 0
+
+
+# ── a relay ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_one_that_is_sent_on_is_relayed_with_its_demand_outcome_and_leaving(apart):
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        stub = pair.stub(Exchange)
+        producer = Producer()
+        assert "far" in await stub.keep(SourceRef(producer))
+        sent_on = await stub.kept_again()
+        async with sent_on.claim(buffer_size=3) as source:
+            assert [await source.receive() for _ in range(2)] == [0, 1]
+            await rest()
+            assert producer.produced <= 2 + 3 + 3 + 1  # as far ahead as each of the two ways allows
+        await rest()
+        assert producer.stopped.is_set()
+        await stub.keep(SourceRef(Producer(2, OutOfRange("gone"))))
+        items, error = await collected(await stub.kept_again())
+        assert (items, type(error)) == ([0, 1], OutOfRange)
+    assert len(offers()) == 0
+
+
+async def test_a_ref_among_the_items_of_a_relayed_stream_leads_on(apart):
+    async def refs() -> AsyncIterator[SourceRef[int]]:
+        yield SourceRef(Producer(3))
+
+    async with linked(Exchange()) as pair:
+        outer = await pair.peer.call("Exchange/echo", SourceRef(refs()))
+        inner = await outer.receive()
+        assert [number async for number in inner] == [0, 1, 2]
+        with pytest.raises(EndOfStream):
+            await outer.receive()
+
+
+async def test_closing_a_relay_unread_frees_the_producer_behind_it(apart):
+    sink, source = penstock.pipe(2)
+    async with linked(Exchange()) as pair:
+        sent_on = await pair.peer.call("Exchange/echo", SourceRef(source))
+        await sent_on.aclose()
+        await rest()
+        with pytest.raises(StreamCancelled):
+            await sink.send(1)
+    assert len(offers()) == 0

@@ -1,0 +1,379 @@
+"""The actor's end of a lane, and peers that send it what no honest one would."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import penstock
+from penstock import Mailbox, Settings
+from penstock.actors.cell import _mailbox
+from penstock.errors import InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
+from penstock.remote import _replies as _reply
+from penstock.service import CallOptions
+from tests.remote.kit import SMALL, Desk, Town, outcome, town
+
+NIL_ARGUMENTS: list[Any] = []
+
+
+def lane(place: Town, **options: Any) -> Any:
+    """Open a lane by hand: whatever is sent on it goes out as it is."""
+    return place.peer.open("/desk!lane", options=CallOptions(**options))
+
+
+async def replies(call: Any, count: int) -> list[Any]:
+    return [await call.receive() for _ in range(count)]
+
+
+async def end_of(call: Any) -> Exception:
+    """Read a lane until it ends, and return how."""
+    while True:
+        try:
+            await call.receive()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            return error
+
+
+# ── what travels ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_messages_and_answers_as_they_travel():
+    async with town() as place:
+        await place.desk()
+        async with lane(place) as call:
+            await call.send([1, "add", [2]])
+            await call.send([0, "add", [3]])
+            await call.send([2, "add", {"k": 4}])
+            await call.send([3, "add", 5, 1])
+            await call.send([4, "missing", NIL_ARGUMENTS])
+            answers = await replies(call, 4)
+    assert answers[:3] == [[1, 2], [2, 9], [3, 14]]
+    assert answers[3] == [4, None, [5, "not_found", "no such thing", {"where": "here"}, True]]
+
+
+async def test_unknown_trailing_fields_are_ignored():
+    async with town() as place:
+        await place.desk()
+        async with lane(place) as call:
+            await call.send([1, "add", [2], 0, None, [], None, None, "new", {"x": 1}])
+            assert await call.receive() == [1, 2]
+
+
+async def test_a_lane_that_is_half_closed_ends_when_everything_is_answered():
+    async with town() as place:
+        desk, _stub = await place.desk()
+        call = lane(place)
+        await call.send([1, "wait", ["a"]])
+        call.close_send()
+        await asyncio.sleep(1)
+        desk.gate.set()
+        assert [item async for item in call] == [[1, "a"]]
+
+
+# ── bounds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_asks_of_one_lane_are_bounded(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_reply, "ASKS_MAX", 10)
+    async with town(settings=SMALL) as place:
+        desk, _stub = await place.desk()
+        async with lane(place) as call:
+            sending = [asyncio.ensure_future(call.send([number, "wait", [number]])) for number in range(1, 101)]
+            await asyncio.sleep(1)
+            assert 10 <= sum(one.done() for one in sending) <= 10 + 4
+            desk.gate.set()
+            assert await replies(call, 100) == [[number, number] for number in range(1, 101)]
+            await asyncio.gather(*sending)
+
+
+@pytest.mark.parametrize("method", ["large", "large_late"])
+async def test_a_peer_that_reads_no_answers_is_not_worked_for(method: str):
+    settings = Settings(max_unsent_bytes=100_000, max_buffered_bytes=1_000_000)
+    async with town(settings=settings) as place:
+        await place.desk()
+        async with lane(place, buffer_size=1) as call:
+            for number in range(1, 400):
+                try:
+                    async with asyncio.timeout(1):
+                        await call.send([number, method, [50_000]])
+                except TimeoutError:
+                    break
+            connection = place.back.session.connection
+            assert 0 < connection.held_bytes <= 1_000_000
+            answers = await replies(call, number - 1)
+            refused = [answer for answer in answers if len(answer) > 2]
+            assert all(answer[2][1] == "resource_exhausted" for answer in refused)
+            assert len(answers) - len(refused) >= 3
+        await asyncio.sleep(1)
+        assert connection.held_bytes == 0
+
+
+async def test_an_answer_over_the_limit_of_its_reader_is_an_error_and_the_lane_goes_on():
+    async with town(client_settings=Settings(max_item_bytes=100_000)) as place:
+        _desk, stub = await place.desk()
+        with pytest.raises(ResourceExhausted, match="max_item_bytes"):
+            await stub.large(200_000)
+        assert await stub.add() == 1
+
+
+@pytest.mark.parametrize("exposed", [False, True])
+async def test_an_answer_that_cannot_travel_is_an_error_with_an_id(exposed: bool, caplog: pytest.LogCaptureFixture):
+    async with town(expose_errors=exposed) as place:
+        _desk, stub = await place.desk()
+        error = await outcome(stub.strange())
+        assert isinstance(error, penstock.errors.Internal)
+        assert ("what cannot travel" in error.message) == exposed
+        assert error.details["error_id"] in caplog.text
+        assert await stub.add() == 1
+
+
+async def test_what_a_handler_raised_is_told_only_where_errors_are_exposed():
+    for exposed in (False, True):
+        async with town(expose_errors=exposed) as place:
+            _desk, stub = await place.desk()
+            error = await outcome(stub.crash())
+            assert ("on purpose" in error.message) == exposed
+
+
+async def test_what_waits_for_a_full_mailbox_becomes_visible_when_its_teller_is_long_gone():
+    async with town() as place:
+        desk, stub = await place.desk(mailbox=Mailbox(1))
+        waiting = asyncio.ensure_future(outcome(stub.wait()))
+        await asyncio.sleep(1)
+        for number in range(5):
+            await penstock.tell(stub).note_late(number)
+        await asyncio.sleep(1)
+        place.peer.session.abort()
+        await waiting
+        await asyncio.sleep(4)
+        assert place.system.dead_letters.count == 0
+        await asyncio.sleep(2)
+        assert [envelope.type for envelope in place.system.dead_letters] == ["note_late"] * 4
+        desk.gate.set()
+        await asyncio.sleep(1)
+        assert desk.notes == ["begun None", "done None", 0]
+
+
+async def test_asks_whose_asker_is_gone_never_begin():
+    async with town() as place:
+        desk, stub = await place.desk()
+        asks = [asyncio.ensure_future(outcome(stub.wait(number))) for number in range(5)]
+        await asyncio.sleep(1)
+        place.peer.session.abort()
+        await asyncio.gather(*asks)
+        desk.gate.set()
+        await asyncio.sleep(1)
+        assert desk.notes == ["begun 0", "done 0"]
+
+
+# ── what no honest peer sends ─────────────────────────────────────────────────────────────────────────────────────────
+
+BAD_ITEMS: dict[str, Any] = {
+    "no array": "hello",
+    "a map": {"id": 1},
+    "too short": [1],
+    "a number that is none": ["x", "add", []],
+    "a name that is none": [1, 5, []],
+    "a sender that is none": [1, "add", [], 0, 5],
+    "waiting that is none": [1, "add", [], 0, None, "abc"],
+    "a deadline that is none": [1, "add", [], 0, None, [], "soon"],
+    "metadata of numbers": [1, "add", [], 0, None, [], None, {"a": 1}],
+    "nil": None,
+}
+
+
+@pytest.mark.parametrize("item", BAD_ITEMS.values(), ids=BAD_ITEMS.keys())
+async def test_an_item_that_is_no_message_ends_the_lane_after_what_came_before(item: Any):
+    async with town() as place:
+        _desk, stub = await place.desk()
+        call = lane(place)
+        await call.send([0, "add", [1]])
+        await call.send(item)
+        await call.send([0, "add", [100]])
+        error = await end_of(call)
+        assert isinstance(error, InvalidArgument)
+        assert await stub.add(0) == 1
+
+
+async def test_two_asks_of_one_number_end_the_lane():
+    async with town() as place:
+        await place.desk()
+        call = lane(place)
+        await call.send([1, "wait", []])
+        await call.send([1, "add", [1]])
+        error = await end_of(call)
+        assert isinstance(error, InvalidArgument)
+        assert "another ask" in error.message
+        assert place.system.info("desk").state == "running"
+
+
+STRANGE: dict[str, tuple[Any, str]] = {
+    "a form nobody knows": ([1, "add", [1], 7], "invalid_argument"),
+    "a body that is none": ([1, "add", 5], "invalid_argument"),
+    "a method of the actor itself": ([1, "spawn", []], "unimplemented"),
+    "a private name": ([1, "_cell", []], "unimplemented"),
+    "a hook": ([1, "on_stop", []], "unimplemented"),
+    "no name": ([1, "", []], "unimplemented"),
+    "a stream": ([1, "ticks", []], "unimplemented"),
+    "no time left": ([1, "add", [], 0, None, [], 0], "deadline_exceeded"),
+    "less than no time": ([1, "add", [], 0, None, [], -(2**63)], "deadline_exceeded"),
+}
+
+
+@pytest.mark.parametrize(("item", "reason"), STRANGE.values(), ids=STRANGE.keys())
+async def test_a_message_that_nobody_can_handle_is_refused_and_the_lane_goes_on(item: Any, reason: str):
+    async with town() as place:
+        await place.desk()
+        async with lane(place) as call:
+            await call.send(item)
+            number, _nothing, error = await call.receive()
+            assert (number, error[1], error[4]) == (1, reason, False)
+            await call.send([2, "add", [1]])
+            assert await call.receive() == [2, 1]
+
+
+@pytest.mark.parametrize("number", [-1, -(2**63), 0])
+async def test_giving_up_what_nobody_asked_changes_nothing(number: int):
+    async with town() as place:
+        await place.desk()
+        async with lane(place) as call:
+            await call.send([number or -5, "", None])
+            await call.send([1, "add", [1]])
+            assert await call.receive() == [1, 1]
+
+
+async def test_a_deadline_beyond_all_time_is_none():
+    async with town() as place:
+        await place.desk()
+        async with lane(place) as call:
+            await call.send([1, "seen", [], 0, None, [], 2**62])
+            number, seen = await call.receive()
+            assert (number, seen["left"]) == (1, None)
+
+
+async def test_messages_that_cannot_be_answered_are_kept_where_they_can_be_seen():
+    async with town() as place:
+        await place.desk()
+        async with lane(place) as call:
+            await call.send([0, "nothing", []])
+            await call.send([0, "add", ["x"]])
+            await call.send([1, "add", [1]])
+            assert await call.receive() == [1, 1]
+        assert [envelope.type for envelope in place.system.dead_letters] == ["nothing", "add"]
+
+
+@pytest.mark.parametrize("kind", ["client_streaming"])
+async def test_a_lane_is_a_bidirectional_call(kind: str):
+    async with town() as place:
+        await place.desk()
+        with pytest.raises(Unimplemented, match="is a lane"):
+            await place.peer.open("/desk!lane", kind=kind).close_and_receive()
+        with pytest.raises(Unimplemented, match="msgpack"):
+            await end_raised(place.peer.open("/desk!lane", codec=penstock.codec.JSON))
+
+
+async def end_raised(call: Any) -> None:
+    raise await end_of(call)
+
+
+async def test_a_lane_that_is_cancelled_gives_up_its_asks_and_keeps_what_was_told():
+    async with town() as place:
+        desk, _stub = await place.desk()
+        call = lane(place)
+        await call.send([1, "wait", ["a"]])
+        await call.send([2, "note_late", ["asked"]])
+        await call.send([0, "note_late", ["told"]])
+        await asyncio.sleep(1)
+        call.cancel()
+        await asyncio.sleep(1)
+        desk.gate.set()
+        await asyncio.sleep(1)
+        assert desk.notes == ["begun a", "done a", "told"]
+
+
+async def test_a_side_that_is_closed_says_so_and_buries_what_it_did_not_begin():
+    async with town() as place:
+        _desk, stub = await place.desk(mailbox=Mailbox(1))
+        waiting = asyncio.ensure_future(outcome(stub.wait()))
+        await asyncio.sleep(1)
+        tells = [asyncio.ensure_future(penstock.tell(stub).note_late(number)) for number in range(5)]
+        await asyncio.gather(*tells)
+        await place.back.aclose()
+        assert isinstance(await waiting, Unavailable)
+        assert [envelope.type for envelope in place.system.dead_letters] == ["note_late"] * 4
+
+
+# ── context ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_handler_knows_its_call():
+    async with town() as place:
+        _desk, stub = await place.desk()
+        assert await stub.seen() == {"target": "/desk/seen", "kind": "unary", "metadata": {}, "left": None}
+        seen = await penstock.options(stub, timeout=5, metadata={"a": "b"}).seen()
+        assert (seen["target"], seen["metadata"]) == ("/desk/seen", {"a": "b"})
+        assert 4 < seen["left"] <= 5
+
+
+async def test_what_a_handler_leaves_behind_is_not_bound_by_its_deadline():
+    class Starter(Desk):
+        async def begin(self) -> None:
+            self.call = penstock.context()
+            await asyncio.sleep(0)
+
+    async with town() as place:
+        await place.system.spawn(Starter, name="desk")
+        await penstock.options(place.peer.actor(Starter, "desk"), timeout=1).begin()
+        assert place.object("desk", Starter).call.deadline is None
+
+
+async def test_a_connection_made_inside_an_actor_does_not_make_it_the_sender_of_what_arrives():
+    class Hermit(Desk):
+        async def dial(self, url: str) -> None:
+            self.link = penstock.connect(url, services=[self.system])
+            self.peer = await self.link.__aenter__()
+
+        async def hang_up(self) -> None:
+            await self.link.__aexit__(None, None, None)
+
+    async with town() as place:
+        hermit = await place.visitors.spawn(Hermit, name="hermit")
+        before = set(place.server.peers)
+        await hermit.dial(place.server.urls[0])
+        (back,) = place.server.peers - before
+        assert await back.ask("hermit", "add_late", 1, timeout=5) == 1
+        seen = await back.ask("hermit", "seen", timeout=5)
+        assert seen["target"] == "/hermit/seen"
+        await hermit.hang_up()
+
+
+class Slow(penstock.Actor):
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.taken = 0
+
+    async def take(self, data: bytes) -> None:
+        await self.go.wait()
+        self.taken += len(data)
+
+
+async def test_large_messages_that_wait_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_mailbox, "HELD_BYTES_MAX", 100_000)
+    async with town() as place:
+        await place.system.spawn(Slow, name="slow")
+        cell = place.system.cell("slow")
+        told = asyncio.ensure_future(_tell_many(penstock.tell(place.peer.actor(Slow, "slow"))))
+        await asyncio.sleep(1)
+        waiting = cell.queue.held_bytes
+        assert 100_000 <= waiting <= 140_000
+        cell.actor.go.set()
+        await told
+        await asyncio.sleep(1)
+        assert (cell.actor.taken, cell.queue.held_bytes, cell.queue.heavy) == (100 * 40_000, 0, False)
+
+
+async def _tell_many(stub: Any) -> None:
+    for _ in range(100):
+        await stub.take(bytes(40_000))

@@ -1,0 +1,143 @@
+"""What a peer opens by a target that begins with a slash."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+
+import penstock
+from penstock.errors import ActorStopped, Internal, InvalidArgument, NotFound, Unimplemented
+from tests.remote.kit import outcome, town
+
+
+async def test_a_method_is_a_call_like_any_other():
+    async with town() as place:
+        await place.desk()
+        assert await place.peer.call("/desk/add", 2) == 2
+        assert await place.peer.call("/desk/add_late", 2) == 4
+        assert [item async for item in place.peer.stream("/desk", "ticks", 3)] == [0, 1, 2]
+
+
+async def test_an_actor_can_be_named_by_its_id():
+    async with town() as place:
+        await place.desk()
+        assert await place.peer.ask(place.system.info("desk").id, "add", 2) == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "text"),
+    [
+        ("/desk/ad", Unimplemented, "did you mean 'add'"),
+        ("/desks/add", NotFound, "did you mean 'desk'"),
+        ("/desk/ticks", Unimplemented, "server_streaming, not unary"),
+        ("/desk!lanes", Unimplemented, "did you mean 'lane'"),
+        ("/desk!", Unimplemented, "there is no '' of an actor"),
+        ("/", NotFound, "no actor"),
+        ("//", NotFound, "no actor"),
+        ("/!lane", NotFound, "no actor"),
+        ("/desk!port", Unimplemented, "server_streaming, not unary"),
+    ],
+)
+async def test_what_is_not_there_is_refused(target: str, error: type[Exception], text: str):
+    async with town() as place:
+        await place.desk()
+        with pytest.raises(error, match=text) as raised:
+            await place.peer.call(target)
+        assert raised.value.started is False  # type: ignore[attr-defined]
+
+
+async def test_without_actors_such_a_target_is_refused():
+    class Plain:
+        async def add(self, k: int) -> int:
+            return k
+
+    async with penstock.serve(Plain(), listen="memory://plain") as server, penstock.connect(server.urls[0]) as peer:
+        with pytest.raises(Unimplemented, match="no actors here"):
+            await peer.ask("desk", "add", 1)
+
+
+async def test_a_stream_by_name_wants_a_stream():
+    async with town() as place:
+        await place.desk()
+        with pytest.raises(Unimplemented, match="no stream"):
+            await anext(aiter(place.peer.stream("desk", "add", 1)))
+        with pytest.raises(InvalidArgument, match="count"):
+            await anext(aiter(place.peer.stream("desk", "ticks", "x")))
+
+
+async def test_the_streams_of_an_actor_end_with_it():
+    async with town() as place:
+        _desk, stub = await place.desk()
+        stream = stub.ticks(1_000_000)
+        await stream.receive()
+        await place.peer.ref("desk").stop()
+
+        async def read_on() -> None:
+            while True:
+                await stream.receive()
+
+        assert isinstance(await outcome(read_on()), ActorStopped)
+
+
+async def test_a_port_that_is_not_there_is_not_found():
+    async with town() as place:
+        await place.desk()
+        with pytest.raises(NotFound, match="did you mean 'news'"):
+            await place.peer.subscribe("desk", "new").receive()
+
+
+async def test_stop_waits_until_it_has_stopped():
+    async with town() as place:
+        await place.desk()
+        await place.peer.ref("desk").stop()
+        assert not place.system.list()
+        with pytest.raises(NotFound):
+            await place.peer.ref("desk").stop()
+
+
+async def test_interceptors_go_around_streams_of_actors_too():
+    seen: list[str] = []
+
+    def interceptor(call: penstock.CallInfo) -> Any:
+        seen.append(call.target)
+        return nullcontext()
+
+    async with town(interceptors=[interceptor]) as place:
+        _desk, stub = await place.desk()
+        assert [item async for item in stub.ticks(1)] == [0]
+        assert seen == ["/desk/ticks"]
+
+
+async def test_an_error_names_the_method_and_not_the_verb_by_which_it_was_called():
+    class Breaks(penstock.Actor):
+        async def breaks(self) -> AsyncIterator[int]:
+            yield 1
+            raise LookupError("on purpose")
+
+    async with town() as place:
+        await place.system.spawn(Breaks, name="b")
+        for stream in (place.peer.actor(Breaks, "b").breaks(), place.peer.stream("b", "breaks", None)):
+            with pytest.raises(Internal, match=r"^b/breaks raised; its log"):
+                [item async for item in stream]
+        assert repr(place.peer.stream("b", "breaks", None)).startswith("<Stream b/breaks open")
+
+
+async def test_a_stream_that_cannot_be_had_by_name_is_refused_before_it_begins():
+    async with town() as place:
+        await place.desk()
+        for type_, payload, text in (("tick", None, "did you mean 'ticks'"), ("add", 1, "no stream"), ("ticks", "x", "count")):
+            with pytest.raises((Unimplemented, InvalidArgument), match=text) as raised:
+                await place.peer.stream("desk", type_, payload).receive()
+            assert raised.value.started is False
+
+
+async def test_a_subscription_names_its_port_and_what_it_may_choose():
+    async with town() as place:
+        await place.desk()
+        news = place.peer.subscribe("desk", "news", overflow="newest")
+        with pytest.raises(InvalidArgument, match="overflow is 'newest'; it is one of wait, drop_oldest"):
+            await news.receive()
+        assert repr(news).startswith("<Stream port news of desk failed")

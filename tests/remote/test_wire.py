@@ -1,0 +1,78 @@
+"""What travels on a lane is what PROTOCOL.md says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from penstock.codec import MSGPACK
+from penstock.errors import NotFound
+from penstock.remote import LaneError, LaneMessage, LaneReply, PlainMessage, PlainReply, arguments_in
+from penstock.remote._far import ActorLocation
+from penstock.service import service_of
+
+PAGE = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
+
+
+class Desk:
+    async def none(self) -> None: ...
+    async def maybe(self, a: int = 1) -> None: ...
+    async def one(self, a: Any) -> None: ...
+    async def named(self, *, a: Any) -> None: ...
+    async def two(self, a: Any, b: Any = 2) -> None: ...
+
+
+def fields_on_the_page(what: str) -> list[str]:
+    table = PAGE.partition(f"| # | field of {what} |")[2].partition("\n\n")[0]
+    return re.findall(r"^\| \d+ \| (\w+) \|", table, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("what", "struct"), [("a message", LaneMessage), ("an answer", LaneReply), ("an actor", ActorLocation)]
+)
+def test_the_fields_on_the_page_are_those_of_the_code(what: str, struct: type[msgspec.Struct]):
+    assert fields_on_the_page(what) == list(struct.__struct_fields__)
+
+
+def test_the_bytes_on_the_page_are_those_of_the_code():
+    said = re.search(r"The ask 1 of `add\(2\)`: `([0-9a-f ]+)`; its answer 12: `([0-9a-f ]+)`", PAGE)
+    assert said is not None
+    assert bytes.fromhex(said[1]) == MSGPACK.encode(PlainMessage(1, "add", (2,)))
+    assert bytes.fromhex(said[2]) == MSGPACK.encode(PlainReply(1, 12))
+
+
+def test_a_short_message_reads_as_a_whole_one():
+    message = MSGPACK.decode_for(LaneMessage).value(MSGPACK.encode(PlainMessage(1, "add", (2,))))
+    assert (message.id, message.name, bytes(message.body), message.form) == (1, "add", b"\x91\x02", 0)
+    reply = MSGPACK.decode_for(LaneReply).value(MSGPACK.encode(PlainReply(1, 12)))
+    assert (reply.id, bytes(reply.result), reply.error) == (1, b"\x0c", None)
+
+
+def test_an_error_is_raised_as_it_was():
+    error = LaneError(5, "not_found", "no such thing", {"a": 1}, started=False).raised()
+    assert (type(error), error.message, error.details, error.started) == (NotFound, "no such thing", {"a": 1}, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "payload", "expected"),
+    [
+        ("none", None, None),
+        ("maybe", None, None),
+        ("maybe", 5, [5]),
+        ("one", None, [None]),
+        ("one", [1, 2], [[1, 2]]),
+        ("one", {"a": 1}, [{"a": 1}]),
+        ("named", 5, {"a": 5}),
+        ("two", [1, 2], [1, 2]),
+        ("two", {"a": 1}, {"a": 1}),
+        ("two", 5, [5]),
+        ("two", None, [None]),
+    ],
+)
+def test_a_payload_becomes_arguments_without_being_read(method: str, payload: Any, expected: Any):
+    encoded = arguments_in(service_of(Desk).methods[method], MSGPACK.encode(payload))
+    assert (None if encoded is None else MSGPACK.decode_for(Any).value(encoded)) == expected
