@@ -3,7 +3,7 @@
 ::
 
     PenstockError
-    ├── StatusError                    how a call can end, the sixteen gRPC codes
+    ├── StatusError                    a call that failed, with one of the sixteen gRPC codes
     │   ├── Cancelled (1)              ├── StreamCancelled      the other end of a stream left
     │   ├── Unknown (2)
     │   ├── InvalidArgument (3)
@@ -22,37 +22,45 @@
     │   └── Unauthenticated (16)
     ├── ProtocolError                  a peer broke a numbered rule of PROTOCOL.md
     ├── ChannelClosed                  the channel is closed; nothing more can be sent
-    ├── StreamClosed                   you closed this end yourself, and used it again
-    ├── Busy                           a second task used an end that has one user
+    ├── StreamClosed                   this program closed its own end, and used it again
+    ├── Busy                           a second task used an end that has one user at a time
     ├── EndOfStream                    ``receive()`` met the normal end
     └── WouldBlock                     a ``*_nowait`` call would have to wait
 
 A handler that raises a `StatusError` sends its code, message and details to the caller. Any other exception reaches the
 caller as `Internal` with an error id only; the text stays in the log of the side where it happened.
+
+To handle an error, catch its class; read `code`, `started`, `details` or `Unavailable.cause`. Messages are for people and may
+change with any release.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, ClassVar
 
 
 class PenstockError(Exception):
-    """The root of the tree."""
+    """The root of the tree: catch it to catch every error that Penstock raises on purpose."""
 
 
 class StatusError(PenstockError):
-    """How a call ended, when it did not end well.
+    """A call that failed. Raise it, or a subclass, in a handler to answer with its code, message and details.
 
-    `message` is for people. `details` is a map of msgpack values for programs. `started` is False only when the handler was
-    surely never started: such a call can be made again without harm.
+    message: one sentence for people.
+    details: a map of values that msgpack can encode, for programs; a value that it cannot encode arrives as its `ascii()`.
+    started: False only when it is certain that no handler was started; then the call can be made again without harm.
+
+    A subclass of your own has a `code` (1 to 16) and a `reason`. The caller gets the class of Penstock with that code, because
+    only the classes of this module are known everywhere.
     """
 
     code: ClassVar[int] = 2
     reason: ClassVar[str] = "unknown"
 
     def __init_subclass__(cls) -> None:
-        """Refuse a code that no peer would know, and 0, which is no error."""
+        """Refuse a code that peers do not know, and 0, which is the code of success."""
         super().__init_subclass__()
         if cls.code not in range(1, 17):
             raise TypeError(f"{cls.__name__}.code is {cls.code!r}; it is one of the sixteen codes of gRPC, 1 to 16")
@@ -63,8 +71,11 @@ class StatusError(PenstockError):
         self.details: dict[str, Any] = dict(details or {})
         self.started = started
 
-    def again(self) -> StatusError:
-        """Return an equal error, for one more place to be raised at: a raised error keeps its traceback, and with it frames."""
+    def fresh_copy(self) -> StatusError:
+        """Return an equal error without a traceback, to be raised in one more place.
+
+        An error that is raised again keeps the frames of every place where it was raised.
+        """
         twin = type(self).__new__(type(self), *self.args)
         twin.__dict__.update(self.__dict__)
         twin.__cause__ = self.__cause__
@@ -75,7 +86,10 @@ class StatusError(PenstockError):
 
 
 class Cancelled(StatusError):
-    """The call was cancelled."""
+    """The call was cancelled.
+
+    By the caller, or at the callee: whatever the handler waited for was cancelled, or this side closed the connection.
+    """
 
     code, reason = 1, "cancelled"
 
@@ -105,13 +119,19 @@ class DeadlineExceeded(StatusError):
 
 
 class IdleTimeout(DeadlineExceeded):
-    """The stream brought no item for `idle_timeout` seconds."""
+    """The stream brought no item for `idle_timeout` seconds.
+
+    Set by `CallOptions.idle_timeout` at the consumer; the stream is cancelled.
+    """
 
     reason = "idle_timeout"
 
 
 class NotFound(StatusError):
-    """What was asked for does not exist."""
+    """What was asked for does not exist.
+
+    The message names it: an actor's address, a port, an event; and suggests a similar name.
+    """
 
     code, reason = 5, "not_found"
 
@@ -135,7 +155,10 @@ class ResourceExhausted(StatusError):
 
 
 class MailboxFull(ResourceExhausted):
-    """The actor's mailbox is full and its policy is to reject."""
+    """The actor's mailbox is full and its policy is to reject.
+
+    With any other policy the sender waits for room, or the oldest message is dropped (`Mailbox`).
+    """
 
     reason = "mailbox_full"
 
@@ -153,7 +176,10 @@ class ChannelRejected(FailedPrecondition):
 
 
 class ReentrancyError(FailedPrecondition):
-    """The call would wait for itself: it asks an actor that waits for this very message."""
+    """The call would wait for itself: it asks an actor that waits for this very message.
+
+    Tell that actor instead of asking it, or ask after the handler has returned.
+    """
 
     reason = "reentrancy"
 
@@ -182,10 +208,60 @@ class Internal(StatusError):
     code, reason = 13, "internal"
 
 
+class Cause(StrEnum):
+    """Why a peer is unavailable, for programs: `Unavailable.cause`. The message says the same for people, with the address."""
+
+    #: Nothing listens at the address: connection refused, no socket file, no such name on `memory://`.
+    NOTHING_LISTENS = "nothing_listens"
+    #: The host name cannot be resolved.
+    UNKNOWN_HOST = "unknown_host"
+    #: The address gave no answer in time.
+    TIMED_OUT = "timed_out"
+    #: The certificate of the server is not signed by a trusted authority, or is not the pinned one.
+    UNTRUSTED_CERTIFICATE = "untrusted_certificate"
+    #: The TLS handshake failed otherwise; most often one of the two sides speaks no TLS.
+    TLS_FAILED = "tls_failed"
+    #: The address cannot be reached for another reason, which the message quotes from the system.
+    UNREACHABLE = "unreachable"
+    #: Listening failed: a live server has the address.
+    ADDRESS_TAKEN = "address_taken"
+    #: Listening failed: the address does not exist here, or this user may not use it.
+    ADDRESS_UNUSABLE = "address_unusable"
+    #: The peer has announced that it takes no new calls.
+    DRAINING = "draining"
+    #: The connection was up, or its handshake had begun, and then it was lost.
+    LOST = "lost"
+
+
 class Unavailable(StatusError):
-    """The peer cannot be reached or takes no new calls."""
+    """The peer cannot be reached or takes no new calls.
+
+    Listening raises it, too, for an address that cannot be used. `cause` says why, where that is known; it travels in
+    ``details["cause"]``.
+    """
 
     code, reason = 14, "unavailable"
+
+    def __init__(
+        self,
+        message: object = "",
+        details: Mapping[str, Any] | None = None,
+        *,
+        started: bool = True,
+        cause: Cause | None = None,
+    ) -> None:
+        super().__init__(message, details, started=started)
+        if cause is not None:
+            self.details["cause"] = cause.value
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why the peer is unavailable; None when that is not known, or named by a cause that this version does not know."""
+        cause = self.details.get("cause")
+        return Cause(cause) if isinstance(cause, str) and cause in _CAUSES else None
+
+
+_CAUSES = frozenset(map(str, Cause))
 
 
 class ConnectionLost(Unavailable):
@@ -201,7 +277,10 @@ class ActorStopped(Unavailable):
 
 
 class DataLoss(StatusError):
-    """What arrived cannot be read as what was declared."""
+    """What arrived cannot be read as what was declared.
+
+    The two sides disagree about a type; the message names the method.
+    """
 
     code, reason = 15, "data_loss"
 
@@ -213,9 +292,9 @@ class Unauthenticated(StatusError):
 
 
 class ProtocolError(PenstockError):
-    """A rule of PROTOCOL.md was broken.
+    """A numbered rule of PROTOCOL.md was broken.
 
-    `rule` is its number, `remote` is True when the peer broke it and False when this program did.
+    `rule` is its number, "3.4"; `remote` is True when the peer broke it, False when this program did.
     """
 
     def __init__(self, rule: str, message: str, *, remote: bool = True) -> None:
@@ -230,19 +309,19 @@ class ChannelClosed(PenstockError):
 
 
 class StreamClosed(PenstockError):
-    """This end was closed by this program and used again."""
+    """This program closed this end of a stream, and used it again."""
 
 
 class Busy(PenstockError):
-    """A second task used an end of a stream that has one user at a time."""
+    """A second task used an end of a stream that has one user at a time. Give each consumer a stream of its own."""
 
 
 class EndOfStream(PenstockError):
-    """The stream ended normally and nothing is left in it."""
+    """`receive()` met the normal end of the stream: no item is left. A loop ends there without it."""
 
 
 class WouldBlock(PenstockError):
-    """The call would have to wait: the buffer is full, or empty."""
+    """A `*_nowait` call would have to wait: the buffer is full, or empty. Use the awaitable form to wait."""
 
 
 def _tree(root: type[StatusError]) -> list[type[StatusError]]:
@@ -254,8 +333,16 @@ _BY_CODE: dict[int, type[StatusError]] = {error.code: error for error in reverse
 
 
 def status_error(code: int, reason: str, message: str, details: Mapping[str, Any], *, started: bool = True) -> StatusError:
-    """Make the error that a peer's status stands for: by its reason, else by its code, else `Unknown`."""
+    """Make the error of a peer's status: the class with its reason, else with its code, else `Unknown`."""
     kind = _BY_REASON.get(reason)
     if kind is None or kind.code != code:
         kind = _BY_CODE.get(code, Unknown)
     return kind(message, details, started=started)
+
+
+def as_answer(error: StatusError) -> StatusError:
+    """Return the error with which a handler answers its caller when it raised `error`.
+
+    `ConnectionLost` becomes `Unavailable`: the handler lost a connection of its own, and the caller's connection is alive.
+    """
+    return Unavailable(error.message, error.details) if isinstance(error, ConnectionLost) else error

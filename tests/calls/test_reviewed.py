@@ -12,7 +12,7 @@ import penstock
 from penstock import Cancelled, DataLoss, InvalidArgument, PenstockError, Unavailable
 from penstock.calls import Request
 from penstock.codec import JSON, MSGPACK
-from penstock.protocol import Status
+from penstock.protocol import CallKind, Status
 from tests.calls.kit import linked, rest, started
 
 
@@ -180,7 +180,7 @@ async def test_metadata_that_is_no_text_is_refused_and_the_connection_goes_on():
 @pytest.mark.parametrize("argument", [b"[1,2,3,", b"{", b"["])
 async def test_an_argument_that_cannot_be_read_is_refused_and_the_connection_goes_on(argument):
     async with linked(Desk()) as pair:
-        request = Request("Desk/check", 0, JSON, argument, JSON.decode_for(object), penstock.CallOptions())
+        request = Request("Desk/check", CallKind.UNARY, JSON, argument, JSON.decode_for(object), penstock.CallOptions())
         with pytest.raises(InvalidArgument):
             await pair.peer.unary(request)
         assert await pair.stub(Desk).check(Even(4)) == 4

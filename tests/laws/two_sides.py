@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from penstock.errors import ResourceExhausted, Unavailable
 from penstock.protocol import (
-    WHOLE_BYTES,
+    SINGLE_BYTES_MIN,
     Cancel,
     Connection,
     Grant,
@@ -86,8 +86,8 @@ class Call:
 
     def push(self, role: str, number: int, size: int) -> None:
         stream, end = self.stream_of(role), self.end_of(role)
-        if size >= WHOLE_BYTES:
-            stream.send.push_whole(number.to_bytes(8, "big") + bytes(size))
+        if size >= SINGLE_BYTES_MIN:
+            stream.send.push_bytes(number.to_bytes(8, "big") + bytes(size))
         else:
             stream.send.push(encode_into, [number, bytes(size)])
         self.sent_by(role).pushed.append(number)

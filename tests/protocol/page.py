@@ -104,7 +104,7 @@ def credit() -> str:
         grant.consume(1, 400)
         row(f"item {grant.consumed_items - 1} is consumed: less than half a window, nothing is said")
         grant.consume(1, 400)
-        told = grant.tell(10.0 * turn, 0.001)
+        told = grant.next_credit(10.0 * turn, 0.001)
         limit.raise_to(told, sent)
         row(f"item {grant.consumed_items - 1} is consumed: `CREDIT` ({told.items}, {told.bytes:,}, {told.consumed})")
     return "\n".join(rows)

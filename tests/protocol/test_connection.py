@@ -6,11 +6,11 @@ from contextlib import suppress
 
 import pytest
 
-from penstock.errors import InvalidArgument, PenstockError, ResourceExhausted, Unavailable
+from penstock.errors import Cause, InvalidArgument, PenstockError, ResourceExhausted, Unavailable
 from penstock.protocol import Cancel, Grant, ReceiveHalf, Status, events
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, FrameType, GoAway, Ping
 from penstock.protocol._outbox import MAX_CONTROL_FRAMES
-from tests.protocol.kit import array, encode, frame, items_frame, open_frame, opening, push, rule_of, side
+from tests.protocol.kit import array, encode, frame, items_frame, open_frame, opening, push, rule_of, side, values_of
 
 
 def test_a_call_is_opened_when_it_is_written_and_ids_are_odd_for_who_dialled():
@@ -284,3 +284,48 @@ def test_a_callee_may_half_close_and_answer_later():
     made.connection.fail(stream, Status(5, "not_found", "gone"))
     assert [seen.kind for seen in made.frames()] == ["STATUS"]
     assert stream.over
+
+
+def test_the_counts_of_a_connection_are_changed_by_commands_only():
+    connection = side().connection
+    for name in ("peer", "failed", "peer_draining", "buffered_bytes", "held_bytes"):
+        with pytest.raises(AttributeError):
+            setattr(connection, name, 1)
+
+
+def test_a_connection_whose_link_is_lost_reads_and_writes_nothing_more():
+    made = side("client")
+    made.call()
+    made.connection.link_lost()
+    assert made.connection.failed
+    assert made.feed(frame(FrameType.PING, Ping(7))) == []
+    assert made.connection.handle_timeout(1e9) == []
+    with pytest.raises(Unavailable):
+        made.call()
+
+
+def test_a_side_that_refuses_streams_announces_nothing_and_answers_each_open():
+    made = side()
+    made.connection.refuse_streams()
+    assert made.frames() == []
+    assert made.feed(open_frame(1)) == []
+    (refused,) = made.frames()
+    assert (refused.kind, refused.body.code, refused.body.started) == ("STATUS", 14, False)
+
+
+def test_the_result_of_a_unary_call_is_taken_out_of_the_buffered_bytes():
+    made = side("client")
+    stream = made.call(0, window=Grant(1, 1000))
+    made.feed(items_frame(stream.id, 0, "result", flags=LAST))
+    assert made.connection.buffered_bytes > 0
+    assert values_of(made.connection.take_result(stream.receive).payload) == ["result"]
+    assert made.connection.buffered_bytes == 0
+    assert made.frames() == []
+
+
+def test_a_draining_peer_is_the_cause_of_a_refused_call():
+    made = side("client")
+    made.feed(frame(FrameType.GOAWAY, GoAway(0)))
+    with pytest.raises(Unavailable) as caught:
+        made.call()
+    assert caught.value.cause is Cause.DRAINING

@@ -26,13 +26,13 @@ def test_the_worked_example_of_the_protocol():
     assert len(sent) == 3  # begun at byte 800 of 1,000, so it passed; at byte 1,200 nothing does
     assert not grant.consume(1, 400)  # less than half of either window: nothing is said
     assert grant.consume(1, 400)
-    assert limit.raise_to(told := grant.tell(0.0, 0.001), len(sent))
+    assert limit.raise_to(told := grant.next_credit(0.0, 0.001), len(sent))
     assert told == Credit(6, 1800, 2)
     send()
     assert len(sent) == 5  # begun at 1,200 and 1,600 of 1,800; two more items would have been allowed, the bytes are spent
     assert not grant.consume(1, 400)
     assert grant.consume(1, 400)
-    assert grant.tell(9.0, 0.001) == Credit(8, 2600, 4)
+    assert grant.next_credit(9.0, 0.001) == Credit(8, 2600, 4)
 
 
 @pytest.mark.parametrize(("window", "consumed"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (256, 128)])
@@ -51,7 +51,7 @@ def test_a_window_that_was_set_is_kept_exactly():
     grant = Grant(4, 100)
     for now_s in range(20):
         grant.consume(4, 100)
-        told = grant.tell(now_s * 1e-6, 1.0)
+        told = grant.next_credit(now_s * 1e-6, 1.0)
         assert (told.items - told.consumed, told.bytes - grant.consumed_bytes) == (4, 100)
 
 
@@ -60,7 +60,7 @@ def test_a_window_that_limits_a_consumer_that_keeps_up_doubles_once_a_round_trip
     windows = []
     for round_trip in range(7):
         grant.consume(grant.window_items, 0)
-        told = grant.tell(1.0 + round_trip * 0.125, 0.125)
+        told = grant.next_credit(1.0 + round_trip * 0.125, 0.125)
         windows.append(told.items - told.consumed)
     assert windows == [4, 8, 16, 32, 64, 64, 64]
 
@@ -68,10 +68,10 @@ def test_a_window_that_limits_a_consumer_that_keeps_up_doubles_once_a_round_trip
 def test_a_burst_is_not_taken_for_a_rate():
     grant = Grant(4, 1_000_000, 64, 1_000_000)
     grant.consume(4, 0)
-    grant.tell(1.0, 0.0001)
+    grant.next_credit(1.0, 0.0001)
     for moment in range(1, 50):
         grant.consume(2, 0)
-        grant.tell(1.0 + moment * 1e-6, 0.0001)
+        grant.next_credit(1.0 + moment * 1e-6, 0.0001)
     assert grant.window_items == 4
 
 
@@ -79,7 +79,7 @@ def test_a_window_does_not_grow_for_a_consumer_that_is_slower_than_the_line():
     grant = Grant(4, 1000, 64, 64000)
     for now_s in range(1, 10):
         grant.consume(2, 500)
-        assert grant.tell(now_s * 10.0, 0.1).items == grant.consumed_items + 4
+        assert grant.next_credit(now_s * 10.0, 0.1).items == grant.consumed_items + 4
     assert grant.window_bytes == 1000
 
 
@@ -88,7 +88,7 @@ def test_a_window_in_bytes_fills_its_path_and_no_more():
     grant = Grant(1_000_000, 100_000, 1_000_000, 100_000_000)
     for step in range(1, 200):
         grant.consume(1, 200_000)
-        grant.tell(1.0 + step * 0.02, 0.1)
+        grant.next_credit(1.0 + step * 0.02, 0.1)
     assert 2_000_000 <= grant.window_bytes < 4_000_000
 
 
@@ -96,7 +96,7 @@ def test_a_window_in_bytes_follows_many_small_items_up_to_a_megabyte():
     grant = Grant(4, 1_000, 64, 100_000_000)
     for step in range(1, 20):
         grant.consume(grant.window_items, grant.window_items * 100_000)
-        grant.tell(1.0 + step * 0.125, 0.125)
+        grant.next_credit(1.0 + step * 0.125, 0.125)
         if grant.window_items == 64:
             break
     assert grant.window_bytes >= MANY_ITEMS_BYTES
@@ -108,14 +108,14 @@ def test_a_stream_that_yields_keeps_its_window_on_a_short_path(round_trip_s, gro
     grant.yields = True
     for step in range(1, 6):
         grant.consume(10_000, 0)
-        grant.tell(1.0 + step * 0.1, round_trip_s)
+        grant.next_credit(1.0 + step * 0.1, round_trip_s)
     assert (grant.window_items > 4) is grows
 
 
 def test_credit_stays_below_the_largest_number():
     grant = Grant(MAX_NUMBER, MAX_NUMBER)
     grant.consume(MAX_NUMBER - 1, MAX_NUMBER - 1)
-    assert grant.tell(0.0, 1.0) == Credit(MAX_NUMBER, MAX_NUMBER, MAX_NUMBER - 1)
+    assert grant.next_credit(0.0, 1.0) == Credit(MAX_NUMBER, MAX_NUMBER, MAX_NUMBER - 1)
 
 
 def test_old_news_changes_nothing():
@@ -171,7 +171,7 @@ def test_credit_never_shrinks(steps, window):
     for items, size, seconds in steps:
         grant.consume(items, size)
         now_s += seconds
-        told = grant.tell(now_s, 0.5)
+        told = grant.next_credit(now_s, 0.5)
         after = (told.items, told.bytes, told.consumed)
         assert all(new >= old for new, old in zip(after, before, strict=True))
         before = after
@@ -209,7 +209,7 @@ class Demand(RuleBasedStateMachine):
         self.consumed += len(taken)
         self.now_s += seconds
         if self.grant.consume(len(taken), sum(taken)):
-            self.line.append(self.grant.tell(self.now_s, 0.5))
+            self.line.append(self.grant.next_credit(self.now_s, 0.5))
 
     @precondition(lambda self: self.line)
     @rule(at=st.integers(0), again=st.booleans())
@@ -252,8 +252,22 @@ class Demand(RuleBasedStateMachine):
                 moved = True
                 size, self.consumed = self.sizes[self.consumed], self.consumed + 1
                 if self.grant.consume(1, size):
-                    self.limit.raise_to(self.grant.tell(self.now_s, 0.5), len(self.sizes))
+                    self.limit.raise_to(self.grant.next_credit(self.now_s, 0.5), len(self.sizes))
             assert moved, "both sides wait for each other"
 
 
 TestDemand = Demand.TestCase
+
+
+def test_a_grant_may_start_with_a_smaller_window_and_grow_to_its_maximum():
+    grant = Grant(64, 10**6, 64, 10**6)
+    grant.start_with(1)
+    assert (grant.items, grant.window_items, grant.max_window_items) == (1, 1, 64)
+    grant.consume(1, 10)
+    assert grant.next_credit(1.0, 0.1).items == 2
+
+
+def test_the_first_grant_of_the_callee_replaces_a_limit_of_nothing():
+    limit = Limit()
+    limit.start_at(4, 1000)
+    assert (limit.items, limit.bytes, limit.consumed) == (4, 1000, 0)

@@ -17,6 +17,7 @@ from penstock.protocol._frames import (
     ITEMS_PREFIX_BYTES,
     MAX_NUMBER,
     Accept,
+    CallKind,
     Cancel,
     Credit,
     End,
@@ -128,3 +129,16 @@ def test_every_type_is_either_of_the_connection_or_of_a_stream():
 def test_a_kind_is_two_bits(kind, requests, responses):
     opened = Open("S/m", kind, 0, 0, 0)
     assert (opened.streams_requests, opened.streams_responses) == (requests, responses)
+
+
+@pytest.mark.parametrize("kind", [CallKind.UNARY, CallKind.CLIENT_STREAMING, CallKind.SERVER_STREAMING, CallKind.BIDIRECTIONAL])
+def test_a_kind_travels_as_its_number_and_is_found_by_its_label(kind):
+    opened = Open("S/m", kind, 0, 0, 0)
+    assert encode(opened) == encode(Open("S/m", int(kind), 0, 0, 0))
+    assert opened.streams_requests == kind.label.startswith(("client", "bi"))
+    assert CallKind.labelled(kind.label) is kind
+
+
+def test_an_unknown_label_is_refused_with_the_four_there_are():
+    with pytest.raises(ValueError, match="'both'; it is one of unary, client_streaming, server_streaming, bidirectional"):
+        CallKind.labelled("both")

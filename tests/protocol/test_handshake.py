@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import ProtocolError, Unavailable
-from penstock.protocol import Connection, Settings, events
+from penstock.protocol import Connection, Limit, Settings, events
 from penstock.protocol._compression import available
+from penstock.protocol._connection_state import ConnectionState
 from penstock.protocol._decoder import HANDSHAKE_BYTES
 from penstock.protocol._frames import HEADER_BYTES, FrameType, Hello, Ping
-from penstock.protocol._handshake import check_hello, hello_of, rules_for
-from penstock.protocol._send import Kept
+from penstock.protocol._settings import check_hello, hello_of
 from tests.protocol.kit import ALL, encode, frame, hello, open_frame, read_frames, rule_of, side
 
 
@@ -58,8 +58,11 @@ def test_who_speaks_something_else_breaks_rule_2_2(changes):
 def test_a_frame_of_this_side_keeps_the_limits_of_both():
     small, large = known(max_frame_bytes=16384, max_item_bytes=2048), known(max_frame_bytes=2**40, max_item_bytes=2**40)
     ours = Settings(max_frame_bytes=32768, max_unsent_bytes=5)
-    assert rules_for(ours, small, 0, Kept(1))[1:4] == (16384, 2048, 5)
-    assert rules_for(ours, large, 1, Kept(1))[1:4] == (32768, 2**40, 5)
+    for peer, limits in ((small, (16384, 2048, 5)), (large, (32768, 2**40, 5))):
+        state = ConnectionState("client", ours, 0.0)
+        state.peer = peer
+        for codec in (0, 1):
+            assert state.send_half(Limit(), codec).rules[1:4] == limits
 
 
 def test_a_hello_before_the_handshake_has_four_kibibytes():

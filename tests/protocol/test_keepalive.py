@@ -28,8 +28,8 @@ def test_a_silent_peer_is_asked_once_and_then_given_up():
     made = alive()
     assert made.next_timeout() == 15.0
     assert made.check(14.9) == "fine"
-    assert made.check(15.0) == "ask"
-    made.ask(15.0)
+    assert made.check(15.0) == "ping"
+    made.next_ping(15.0)
     assert made.next_timeout() == 30.0
     assert made.check(29.9) == "fine"
     assert made.check(30.0) == "lost"
@@ -37,18 +37,18 @@ def test_a_silent_peer_is_asked_once_and_then_given_up():
 
 def test_any_byte_is_a_sign_of_life():
     made = alive()
-    made.ask(15.0)
+    made.next_ping(15.0)
     made.heard(20.0)
     assert made.next_timeout() == 35.0
     assert made.check(34.0) == "fine"
-    assert made.check(35.0) == "ask"
+    assert made.check(35.0) == "ping"
 
 
 @given(asleep_s=st.floats(15.0, 1e6))
 def test_a_peer_is_never_given_up_without_having_been_asked(asleep_s):
     made = alive()
-    assert made.check(asleep_s) == "ask"  # this side slept, and timers go off before what waits is read
-    made.ask(asleep_s)
+    assert made.check(asleep_s) == "ping"  # this side slept, and timers go off before what waits is read
+    made.next_ping(asleep_s)
     assert made.check(asleep_s + 14.0) == "fine"
     assert made.check(asleep_s + 15.01) == "lost"
 
@@ -66,30 +66,30 @@ def test_a_peer_that_says_something_within_the_interval_is_never_asked(beats):
 def test_round_trips_are_measured_from_the_answers():
     made = alive()
     assert made.round_trip_s == ASSUMED_ROUND_TRIP_S
-    made.answered(made.ask(0.0), 0.0005)
+    made.pong_arrived(made.next_ping(0.0), 0.0005)
     assert made.round_trip_s == 0.0005  # a shorter one counts at once
-    made.answered(made.ask(1.0), 1.0085)
+    made.pong_arrived(made.next_ping(1.0), 1.0085)
     assert made.round_trip_s == pytest.approx(0.0005 * DECAY)  # a longer one only little by little
 
 
 def test_a_new_connection_measures_more_than_once():
     made = alive()
-    again = [made.answered(made.ask(float(number)), number + 0.001) for number in range(PROBES)]
+    again = [made.pong_arrived(made.next_ping(float(number)), number + 0.001) for number in range(PROBES)]
     assert again == [True] * (PROBES - 1) + [False]
 
 
 def test_an_answer_that_was_not_asked_for_is_ignored():
     made = alive()
-    number = made.ask(0.0)
+    number = made.next_ping(0.0)
     for other in (number + 1, number - 1, 99):
-        made.answered(other, 5.0)
+        made.pong_arrived(other, 5.0)
     assert made.round_trip_s == ASSUMED_ROUND_TRIP_S
-    made.answered(number, 0.0)
-    made.answered(number, 9.0)  # the same again
+    made.pong_arrived(number, 0.0)
+    made.pong_arrived(number, 9.0)  # the same again
     assert made.round_trip_s <= ASSUMED_ROUND_TRIP_S
     assert made.round_trip_s > 0
 
 
 def test_numbers_of_pings_rise():
     made = alive()
-    assert [made.ask(0.0) for _ in range(3)] == [1, 2, 3]
+    assert [made.next_ping(0.0) for _ in range(3)] == [1, 2, 3]

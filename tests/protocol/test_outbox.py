@@ -27,7 +27,7 @@ class Driven:
         self.next_id += 2
 
     def write(self, budget_bytes: int = ALL, max_frame_bytes: int = ALL):
-        self.outbox.tell_credits(0.0, 0.0)
+        self.outbox.put_credits(0.0, 0.0)
         out = self.outbox.take_control()
         self.outbox.take_frames(out, budget_bytes, max_frame_bytes, self.begin, self.finished.append)
         return read_frames(b"".join(out))
@@ -37,7 +37,7 @@ def test_control_frames_go_first_and_streams_in_turn():
     driven = Driven()
     driven.stream(target="S/one")
     driven.stream(target="S/two")
-    driven.outbox.tell(FrameType.PING, Ping(1))
+    driven.outbox.put_control(FrameType.PING, Ping(1))
     assert [(seen.kind, seen.stream) for seen in driven.write()] == [("PING", 0), ("OPEN", 1), ("OPEN", 3)]
     assert not driven.outbox.has_data()
 
@@ -110,9 +110,9 @@ def test_a_stream_that_is_over_is_forgotten():
 def test_answers_that_nobody_reads_pile_up_to_a_limit():
     outbox = Outbox()
     for number in range(MAX_CONTROL_FRAMES):
-        outbox.tell(FrameType.PONG, Ping(number))
+        outbox.put_control(FrameType.PONG, Ping(number))
     assert not outbox.overflowing
-    outbox.tell(FrameType.PONG, Ping(0))
+    outbox.put_control(FrameType.PONG, Ping(0))
     assert outbox.overflowing
     assert len(outbox.take_control()) == MAX_CONTROL_FRAMES
 
@@ -120,6 +120,6 @@ def test_answers_that_nobody_reads_pile_up_to_a_limit():
 def test_the_goodbye_is_the_last_frame_even_when_too_much_waits():
     outbox = Outbox()
     for number in range(MAX_CONTROL_FRAMES + 5):
-        outbox.tell(FrameType.PONG, Ping(number))
-    outbox.say_goodbye(GoAway(0, 13, "enough"))
+        outbox.put_control(FrameType.PONG, Ping(number))
+    outbox.put_goodbye(GoAway(0, 13, "enough"))
     assert read_frames(b"".join(outbox.take_control()))[-1].kind == "GOAWAY"

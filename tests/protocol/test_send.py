@@ -12,7 +12,7 @@ from penstock.errors import ResourceExhausted
 from penstock.protocol import BATCH_BYTES, Grant, Limit, ReceiveHalf, SendHalf
 from penstock.protocol._frames import COMPRESSED, LAST, MAX_NUMBER, MORE, Credit
 from penstock.protocol._receive import Arrived, Reassembly
-from penstock.protocol._send import JSON, MSGPACK, Layout, SendRules
+from penstock.protocol._send import JSON_LAYOUT, MSGPACK_LAYOUT, Layout, SendRules
 from tests.protocol.kit import Seen, array, encode_into, read_frames, values_of
 
 SMALL_FRAME = 12 + 7  # seven bytes of payload in each fragment
@@ -25,7 +25,7 @@ def half(
     frame: int = 1 << 18,
     item: int = 1 << 24,
     unsent: int = 1 << 20,
-    layout: Layout = MSGPACK,
+    layout: Layout = MSGPACK_LAYOUT,
     compress=None,
 ) -> SendHalf:
     return SendHalf(Limit(items, bytes_), SendRules(layout, frame, item, unsent, compress))
@@ -94,7 +94,7 @@ def test_an_item_over_the_peers_limit_is_refused_and_leaves_no_trace():
         with pytest.raises(ResourceExhausted, match="item 1 of this stream"):
             push(sender, b"x" * size)
     with pytest.raises(ResourceExhausted):
-        sender.push_whole(b"x" * 91)
+        sender.push_bytes(b"x" * 91)
     push(sender, "b")
     assert drain(sender) == [Seen("ITEMS", 0, 7, (0, 2, array("a", "b")))]
 
@@ -122,7 +122,7 @@ def test_large_bytes_are_a_batch_of_their_own_that_reads_the_same():
     sender = half()
     data = bytes(range(256)) * 100
     push(sender, 1)
-    sender.push_whole(data)
+    sender.push_bytes(data)
     push(sender, 2)
     frames = drain(sender)
     assert [seen.body[:2] for seen in frames] == [(0, 1), (1, 1), (2, 1)]
@@ -131,7 +131,7 @@ def test_large_bytes_are_a_batch_of_their_own_that_reads_the_same():
 
 
 def test_json_is_an_array_too():
-    sender = half(layout=JSON)
+    sender = half(layout=JSON_LAYOUT)
     for value in ("a", 2, None):
         sender.push(codec.JSON.encode_into, value)
     (seen,) = drain(sender)
@@ -144,7 +144,7 @@ def test_the_last_frame_carries_last():
     push(sender, 1)
     drain(sender)
     push(sender, 2)
-    sender.push_whole(b"x" * 20000)
+    sender.push_bytes(b"x" * 20000)
     sender.end()
     assert [seen.flags for seen in drain(sender)] == [0, LAST]
 
@@ -278,7 +278,7 @@ class OneDirection(RuleBasedStateMachine):
         assert batch.first == len(self.delivered)
         self.delivered += values
         if self.grant.consume(len(values), len(batch.payload)):
-            self.sender.limit.raise_to(self.grant.tell(0.0, 0.0), self.sender.sent)
+            self.sender.limit.raise_to(self.grant.next_credit(0.0, 0.0), self.sender.sent)
             self.sender.consumed()
 
     @rule()

@@ -9,7 +9,7 @@ import pytest
 from penstock.errors import ProtocolError
 from penstock.protocol import Limit, SendHalf, Settings, Status, WireStream
 from penstock.protocol._frames import DECODERS, LAST, MORE, End, FrameType
-from penstock.protocol._send import MSGPACK, SendRules
+from penstock.protocol._send import MSGPACK_LAYOUT, SendRules
 from penstock.protocol._stream import refusal
 from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_frames
 
@@ -17,7 +17,7 @@ from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_fra
 def stream(kind: int = 3, *, callee: bool = False, **changes) -> WireStream:
     made = WireStream(opening(kind, **changes), callee=callee)
     made.id = 1
-    made.send = SendHalf(Limit(100, 100_000), SendRules(MSGPACK, 60, 10_000, 10_000, None))
+    made.send = SendHalf(Limit(100, 100_000), SendRules(MSGPACK_LAYOUT, 60, 10_000, 10_000, None))
     if callee:
         made.receives(FrameType.OPEN, 0 if kind & 1 else LAST)
     else:

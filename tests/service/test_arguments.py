@@ -11,6 +11,7 @@ import penstock
 from penstock import InvalidArgument
 from penstock.calls import Request
 from penstock.codec import JSON, MSGPACK
+from penstock.protocol import CallKind
 from penstock.service import CallOptions
 from tests.calls.kit import linked
 
@@ -170,7 +171,7 @@ WRONG = [
 @pytest.mark.parametrize("codec", [MSGPACK, JSON], ids=repr)
 @pytest.mark.parametrize(("name", "arguments", "words"), WRONG)
 async def test_a_wrong_argument_of_a_foreign_client_is_invalid_and_named(pair, codec, name, arguments, words):
-    request = Request(f"Desk/{name}", 0, codec, codec.encode(arguments), codec.decode_for(str), CallOptions())
+    request = Request(f"Desk/{name}", CallKind.UNARY, codec, codec.encode(arguments), codec.decode_for(str), CallOptions())
     with pytest.raises(InvalidArgument) as raised:
         await pair.peer.unary(request)
     assert raised.value.message.startswith(f"Desk/{name}: ")
@@ -180,7 +181,7 @@ async def test_a_wrong_argument_of_a_foreign_client_is_invalid_and_named(pair, c
 
 @pytest.mark.parametrize("encoded", [b"\xc1", b"\x92", b"\xdd\xff\xff\xff\xff", b"[1, ", b"\x91\xd9\x02\xff\xff"])
 async def test_arguments_that_are_no_value_at_all_are_invalid(pair, encoded):
-    request = Request("Desk/plain", 0, MSGPACK, encoded, MSGPACK.decode_for(str), CallOptions())
+    request = Request("Desk/plain", CallKind.UNARY, MSGPACK, encoded, MSGPACK.decode_for(str), CallOptions())
     with pytest.raises(InvalidArgument, match="Desk/plain"):
         await pair.peer.unary(request)
 

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from penstock import transports
-from penstock.errors import Unavailable
+from penstock.errors import Cause, Unavailable
 from penstock.transports import WRITE_HIGH_WATER_BYTES
 from tests.transports.kit import Recorder, tls_for, url_for
 
@@ -283,8 +283,9 @@ async def test_a_listener_makes_one_receiver_for_each_link(open_pair, scheme, tm
 
 async def test_the_address_of_a_live_listener_is_taken(open_pair, scheme, tmp_path) -> None:
     async with open_pair() as pair:
-        with pytest.raises(Unavailable, match=r"taken|live server"):
+        with pytest.raises(Unavailable, match=r"taken|live server") as caught:
             await transports.listen(pair.listener.url, Recorder, tls=tls_for(scheme, tmp_path))
+        assert caught.value.cause is Cause.ADDRESS_TAKEN
 
 
 async def test_a_link_says_where_the_other_side_is(open_pair, scheme) -> None:
@@ -300,4 +301,5 @@ async def test_nobody_listens_is_unavailable_and_never_started(open_pair, scheme
         await pair.listener.aclose()
         with pytest.raises(Unavailable, match="nothing listens") as caught:
             await transports.dial(pair.listener.url, Recorder(), tls=tls_for(scheme, tmp_path))
+        assert caught.value.cause is Cause.NOTHING_LISTENS
         assert caught.value.started is False

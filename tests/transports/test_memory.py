@@ -35,7 +35,7 @@ async def test_who_dials_a_name_that_nobody_has_hears_which_there_are() -> None:
     with pytest.raises(Unavailable, match="nothing listens on memory:// at all"):
         await transports.dial("memory://x", Recorder())
     listener = await transports.listen("memory://y", Recorder)
-    with pytest.raises(Unavailable, match="here listen memory://y"):
+    with pytest.raises(Unavailable, match="listening here: memory://y"):
         await transports.dial("memory://x", Recorder())
     await listener.aclose()
 

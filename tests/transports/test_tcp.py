@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from penstock import transports
-from penstock.errors import Unavailable
+from penstock.errors import Cause, Unavailable
 from penstock.transports import _socket, _tcp
 from tests.transports.kit import Recorder, linked
 
@@ -57,10 +57,14 @@ async def test_a_name_that_does_not_exist_says_so(monkeypatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(_tcp.asyncio, "get_running_loop", lambda: _LoopThatFinds(not_found))
-    with pytest.raises(Unavailable, match=r"host of tcp://no.such.host:1 cannot be found \(Name or service not known\)"):
+    with pytest.raises(
+        Unavailable, match=r"host of tcp://no.such.host:1 cannot be found \(Name or service not known\)"
+    ) as caught:
         await transports.dial("tcp://no.such.host:1", Recorder())
-    with pytest.raises(Unavailable, match="its host cannot be found"):
+    assert caught.value.cause is Cause.UNKNOWN_HOST
+    with pytest.raises(Unavailable, match="its host cannot be found") as caught:
         await transports.listen("tcp://no.such.host:1", Recorder)
+    assert caught.value.cause is Cause.UNKNOWN_HOST
 
 
 class _LoopThatFinds:
@@ -79,8 +83,11 @@ async def test_a_host_that_answers_nothing_times_out_with_advice() -> None:
             one.setblocking(False)
             one.connect_ex(full.getsockname())
         url = f"tcp://127.0.0.1:{full.getsockname()[1]}"
-        with pytest.raises(Unavailable, match=r"did not answer within 0.05 s; check the address, and whether a firewall"):
+        with pytest.raises(
+            Unavailable, match=r"did not answer within 0.05 s; check the address, and whether a firewall"
+        ) as caught:
             await transports.dial(url, Recorder(), timeout_s=0.05)
+        assert caught.value.cause is Cause.TIMED_OUT
 
 
 async def test_a_cancelled_dial_leaves_nothing_open() -> None:
@@ -104,8 +111,9 @@ async def test_a_cancelled_dial_leaves_nothing_open() -> None:
 
 
 async def test_an_address_that_is_not_ours_cannot_be_listened_at() -> None:
-    with pytest.raises(Unavailable, match="this machine has no such address"):
+    with pytest.raises(Unavailable, match="this machine has no such address") as caught:
         await transports.listen("tcp://192.0.2.1:0", Recorder)
+    assert caught.value.cause is Cause.ADDRESS_UNUSABLE
 
 
 async def test_accept_goes_on_after_file_descriptors_ran_out(monkeypatch) -> None:

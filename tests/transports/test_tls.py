@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from penstock import transports
-from penstock.errors import FailedPrecondition, InvalidArgument, Unavailable
+from penstock.errors import Cause, FailedPrecondition, InvalidArgument, Unavailable
 from penstock.transports import TLS, _certificate
 from tests.transports.kit import Recorder, linked
 
@@ -74,6 +74,8 @@ async def refused(server: TLS, client: TLS) -> str:
     finally:
         await listener.aclose()
     assert caught.value.started is False
+    untrusted = caught.value.cause is Cause.UNTRUSTED_CERTIFICATE
+    assert untrusted == ("not trusted" in caught.value.message)
     return caught.value.message
 
 
@@ -135,8 +137,11 @@ def test_an_expired_certificate_is_remade_by_either_side(tmp_path, monkeypatch) 
 
 
 def test_a_damaged_file_is_replaced(tmp_path) -> None:
-    (tmp_path / _certificate.FILE_NAME).write_bytes(b"-----BEGIN CERTIFICATE-----\nnot one")
+    path = tmp_path / _certificate.FILE_NAME
+    path.write_bytes(b"-----BEGIN CERTIFICATE-----\nnot one")
     TLS.development(tmp_path).server_context()
+    assert b"not one" not in path.read_bytes()
+    assert _certificate._seconds_left(path) > 0
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch) -> None:
@@ -323,8 +328,9 @@ async def test_tls_to_a_server_that_answers_in_plain_says_so(tmp_path) -> None:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(Unavailable, match="speaks no TLS; dial it as tcp://"):
+    with pytest.raises(Unavailable, match="speaks no TLS; dial it as tcp://") as caught:
         await transports.dial(f"tls://127.0.0.1:{port}", Recorder(), tls=TLS.development(tmp_path))
+    assert caught.value.cause is Cause.TLS_FAILED
     server.close()
 
 
@@ -333,15 +339,17 @@ async def test_tls_to_a_plain_server_that_hangs_up_or_is_silent_says_so(tmp_path
     plain.on_data = lambda: plain.link.close()  # noqa: PLW0108 - the link comes later
     listener = await transports.listen("tcp://127.0.0.1:0", lambda: plain)
     url = listener.url.replace("tcp:", "tls:")
-    with pytest.raises(Unavailable, match=r"may speak no TLS \(dial tcp://\)"):
+    with pytest.raises(Unavailable, match=r"may speak no TLS \(dial tcp://\)") as caught:
         await transports.dial(url, Recorder(), tls=TLS.development(tmp_path))
+    assert caught.value.cause is Cause.TLS_FAILED
     await plain.until_lost()
     await listener.aclose()
     silent = Recorder()
     listener = await transports.listen("tcp://127.0.0.1:0", lambda: silent)
     url = listener.url.replace("tcp:", "tls:")
-    with pytest.raises(Unavailable, match=r"did not answer within 0.1 s.*dial tcp://"):
+    with pytest.raises(Unavailable, match=r"did not answer within 0.1 s.*dial tcp://") as caught:
         await transports.dial(url, Recorder(), tls=TLS.development(tmp_path), timeout_s=0.1)
+    assert caught.value.cause is Cause.TIMED_OUT
     await silent.until_lost()
     await listener.aclose()
 

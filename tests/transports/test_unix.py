@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from penstock import transports
-from penstock.errors import InvalidArgument, Unavailable
+from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports import _unix
 from tests.transports.kit import Recorder, linked
 
@@ -39,8 +39,9 @@ async def test_what_a_dead_server_left_is_replaced(path) -> None:
 
 async def test_a_live_server_is_left_alone_and_never_notices(path) -> None:
     async with linked(f"unix://{path}") as pair:
-        with pytest.raises(Unavailable, match=f"a live server has {path}"):
+        with pytest.raises(Unavailable, match=f"a live server has {path}") as caught:
             await transports.listen(f"unix://{path}", Recorder)
+        assert caught.value.cause is Cause.ADDRESS_TAKEN
         for _ in range(10):
             await asyncio.sleep(0)
         assert pair.server.made == 1
@@ -55,11 +56,13 @@ async def test_a_server_that_is_bound_and_does_not_listen_yet_counts_as_live(pat
 
 async def test_a_file_that_is_no_socket_is_never_removed(path) -> None:
     path.write_text("precious")
-    with pytest.raises(Unavailable, match="exists and is no socket"):
+    with pytest.raises(Unavailable, match="exists and is not a socket") as caught:
         await transports.listen(f"unix://{path}", Recorder)
+    assert caught.value.cause is Cause.ADDRESS_UNUSABLE
     assert path.read_text() == "precious"
-    with pytest.raises(Unavailable, match="is no socket, or what a dead server left"):
+    with pytest.raises(Unavailable, match="is not a socket, or a dead server has left it") as caught:
         await transports.dial(f"unix://{path}", Recorder())
+    assert caught.value.cause is Cause.NOTHING_LISTENS
 
 
 async def test_a_link_to_a_socket_is_never_followed_or_removed(path, tmp_path) -> None:
@@ -89,8 +92,9 @@ async def test_a_relative_path_is_removed_after_a_change_of_directory(path, tmp_
 
 
 async def test_a_directory_that_does_not_exist_is_named(tmp_path) -> None:
-    with pytest.raises(Unavailable, match=r"directory of .* does not exist; make it first"):
+    with pytest.raises(Unavailable, match=r"directory of .* does not exist; make it first") as caught:
         await transports.listen(f"unix://{tmp_path}/no/s.sock", Recorder)
+    assert caught.value.cause is Cause.ADDRESS_UNUSABLE
 
 
 async def test_a_path_that_is_too_long_for_the_system_is_refused(tmp_path) -> None:
@@ -104,8 +108,9 @@ async def test_a_full_queue_is_waited_for_and_then_reported(path) -> None:
         stuck.listen(0)
         with socket.socket(socket.AF_UNIX) as first:
             first.connect(str(path))
-            with pytest.raises(Unavailable, match="its queue is full"):
+            with pytest.raises(Unavailable, match="its queue is full") as caught:
                 await transports.dial(f"unix://{path}", Recorder(), timeout_s=0.03)
+            assert caught.value.cause is Cause.TIMED_OUT
             waiting = asyncio.create_task(transports.dial(f"unix://{path}", receiver := Recorder()))
             for _ in range(3):
                 await asyncio.sleep(0)
@@ -151,5 +156,6 @@ async def test_permission_to_the_file_is_permission_to_connect(path) -> None:
         pytest.skip("root may open everything")
     async with linked(f"unix://{path}"):
         path.chmod(0)
-        with pytest.raises(Unavailable, match="Permission denied"):
+        with pytest.raises(Unavailable, match="Permission denied") as caught:
             await transports.dial(f"unix://{path}", Recorder())
+        assert caught.value.cause is Cause.UNREACHABLE

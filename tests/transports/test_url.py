@@ -57,7 +57,7 @@ def test_a_host_and_port_that_cannot_be_read_are_refused(url, message) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://127.0.0.1:1", "unknown scheme 'http'.*known are memory://name, tcp://127.0.0.1:7700, tls://"),
+        ("http://127.0.0.1:1", "unknown scheme 'http'.*known schemes: memory://name, tcp://127.0.0.1:7700, tls://"),
         ("tpc://127.0.0.1:1", "did you mean tcp://"),
         ("memroy://x", "did you mean memory://"),
         ("127.0.0.1:7700", "is not a URL.*tcp://127.0.0.1:7700"),

@@ -19,13 +19,13 @@ from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_cycle, han
 from penstock.calls import CallInfo, Interceptor, current_call, enter_all
 from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import Aborted, ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
-from penstock.service import KINDS
+from penstock.protocol import CallKind
 
 log = logging.getLogger("penstock.actor")
 
 #: What an opener is called that is no actor, in the same process.
 OUTSIDE = "outside"
-_KIND = KINDS[3]
+_KIND = CallKind.BIDIRECTIONAL.label
 _CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
 
 

@@ -340,7 +340,7 @@ async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tu
             else:
                 await sink.send(result)
     except StatusError as error:  # also that its consumer has left, whom nothing can reach any more
-        sink.fail(error.again())  # without the frames that raised it: they hold the stream, which holds the error
+        sink.fail(error.fresh_copy())  # without the frames that raised it: they hold the stream, which holds the error
     except asyncio.CancelledError:
         sink.fail(Cancelled(f"{cell.address}/{method.name}: the stream was cancelled"))
     except Exception as error:  # noqa: BLE001 - what the method raises is the outcome of its stream

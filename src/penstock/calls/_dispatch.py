@@ -14,7 +14,6 @@ from penstock.codec import UNENCODABLE, by_number
 from penstock.errors import (
     Aborted,
     Cancelled,
-    ConnectionLost,
     DeadlineExceeded,
     EndOfStream,
     Internal,
@@ -25,9 +24,10 @@ from penstock.errors import (
     StreamClosed,
     Unavailable,
     Unimplemented,
+    as_answer,
 )
-from penstock.protocol import Cancel, SendHalf, Status, WireStream, grant_wished
-from penstock.service import KINDS, Method, service_of, suggest
+from penstock.protocol import CallKind, Cancel, SendHalf, Status, WireStream, grant_wished
+from penstock.service import Method, service_of, suggest
 from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSink, RemoteSource, status_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Dispatcher:
             self._take(peer, stream)
         except StatusError as error:
             error.started = False
-            refused: StatusError = error.again()  # `error` holds this frame, which must not hold it
+            refused: StatusError = error.fresh_copy()  # `error` holds this frame, which must not hold it
         except Exception:  # this runs where the connection is read: no argument may end it
             log.exception("a call of %r could not be read", stream.opened.target)
             refused = Internal("the call could not be read", started=False)
@@ -124,7 +124,9 @@ class Dispatcher:
         `guards` go inside of the interceptors; `arguments` are those of the stream, where they were read already.
         """
         if method.kind != stream.opened.kind:
-            raise Unimplemented(f"{method.target} is {KINDS[method.kind]}, not {KINDS[stream.opened.kind]}", started=False)
+            raise Unimplemented(
+                f"{method.target} is {method.kind.label}, not {CallKind(stream.opened.kind).label}", started=False
+            )
         if arguments is None:
             arguments = method.arguments.decode(by_number(stream.opened.codec), stream.opened.argument)
         stream.forget_argument()
@@ -196,9 +198,7 @@ class ServerCall(Endpoint):
         if method.streams_responses:
             self.sink = RemoteSink(session, stream, cast("SendHalf", stream.send), codec)
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
-        self.call = CallInfo(
-            method.target, KINDS[method.kind], "callee", metadata=opened.metadata, deadline=deadline, peer=peer
-        )
+        self.call = CallInfo(method.target, method.kind.label, "callee", metadata=opened.metadata, deadline=deadline, peer=peer)
         self.call.sink = self.sink
 
     def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -281,10 +281,8 @@ class ServerCall(Endpoint):
             error = self._cancelled()
             if error is None:
                 raise
-        except ConnectionLost as lost:  # of another connection: the caller's own is alive
-            error = Unavailable(lost.message, lost.details)
         except StatusError as status:
-            error = status
+            error = as_answer(status)
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
             error = self._dispatcher.internal(self._name, raised)
         finally:

@@ -28,7 +28,6 @@ from penstock.errors import (
     StreamClosed,
 )
 from penstock.protocol import Accept, Cancel, ReceiveHalf, Status, grant_for
-from penstock.service import KINDS
 from penstock.session import Endpoint, RemoteSink, RemoteSource, cancel_of
 from penstock.streams import as_failure, forgotten
 
@@ -61,7 +60,7 @@ class RemoteStream(RemoteSource[T], Stream[T]):
         session, options = peer.session, request.options
         grant = grant_for(session.settings, options.buffer_size, options.buffer_bytes)
         if request.window:
-            grant.items = grant.window_items = request.window
+            grant.start_with(request.window)
         half = ReceiveHalf(grant)
         super().__init__(session, request.name, half, request.decode)
         self.idle_timeout_s = None if (options.idle_timeout or 0) > NO_DEADLINE_S else options.idle_timeout
@@ -77,7 +76,7 @@ class RemoteStream(RemoteSource[T], Stream[T]):
         self._deadline: asyncio.TimerHandle | None = None
         deadline = inherited_deadline(options.timeout, session.loop.time())
         self.call = CallInfo(
-            request.target, KINDS[request.kind], "caller", metadata=dict(options.metadata), deadline=deadline, peer=peer
+            request.target, request.kind.label, "caller", metadata=dict(options.metadata), deadline=deadline, peer=peer
         )
         watch = _Watch(self)
         if deadline is not None:

@@ -6,7 +6,7 @@ import msgspec
 
 from penstock.codec import Codec, Decode
 from penstock.errors import DeadlineExceeded, EndOfStream, status_error
-from penstock.protocol import Open, ReceiveHalf, Status, WireStream
+from penstock.protocol import CallKind, Open, ReceiveHalf, Status, WireStream
 from penstock.service import CallOptions
 from penstock.session import Session
 
@@ -19,7 +19,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     """
 
     target: str
-    kind: int
+    kind: CallKind
     codec: Codec
     argument: bytes | None
     decode: Decode

@@ -36,9 +36,8 @@ class Unary(Endpoint):
 
     def on_items(self) -> None:
         """Keep the result: it counts when the end says that it is one."""
-        arrived = self._half.queue.pop()
-        self._session.connection.buffered_bytes -= arrived.size
-        if arrived.whole and self._decode.takes_bytes:
+        arrived = self._session.connection.take_result(self._half)
+        if arrived.is_single_bytes and self._decode.takes_bytes:
             self._result = arrived.payload
             return
         try:

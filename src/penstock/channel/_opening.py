@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from penstock.channel._channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel
 from penstock.channel._life import Observer
-from penstock.channel._remote import BIDIRECTIONAL, RemoteChannel
+from penstock.channel._remote import RemoteChannel
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE
 from penstock.errors import InvalidArgument, Unimplemented
-from penstock.protocol import Open, WireStream
+from penstock.protocol import CallKind, Open, WireStream
 from penstock.session import Session
 
 #: What stands behind the address in the target of a channel.
@@ -65,7 +65,7 @@ def accept_channel(
     caller's to refuse, then.
     """
     opened = stream.opened
-    if opened.kind != BIDIRECTIONAL or opened.codec != MSGPACK.number:
+    if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
         raise Unimplemented(f"{opened.target} is a channel: a bidirectional call in msgpack", started=False)
     id_ = opened.metadata.get(ID, "")[:NAME_MAX] or secrets.token_hex(8)
     names = (id_, opened.metadata.get(INITIATOR, "")[:NAME_MAX], address_of(opened.target), _payload_of(opened))

@@ -23,13 +23,10 @@ from penstock.errors import (
     StreamClosed,
     status_error,
 )
-from penstock.protocol import Accept, Cancel, Open, ReceiveHalf, SendHalf, Status, WireStream, grant_for
+from penstock.protocol import Accept, CallKind, Cancel, Open, ReceiveHalf, SendHalf, Status, WireStream, grant_for
 from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSink, RemoteSource, Session, cancel_of, status_of
 
 T = TypeVar("T")
-
-#: A channel is a bidirectional call (rule 6.11).
-BIDIRECTIONAL: Final = 3
 
 _PAYLOAD: Final = MSGPACK.decode_for(Any)
 
@@ -54,11 +51,11 @@ class RemoteChannel(Channel[T]):
     def begin(self, target: str, argument: bytes | None, metadata: dict[str, str]) -> None:
         """Send the `OPEN`. Raises what makes it impossible; then nothing was sent."""
         grant = self._half.grant
-        opened = Open(target, BIDIRECTIONAL, MSGPACK.number, grant.items, grant.bytes, argument, metadata)
+        opened = Open(target, CallKind.BIDIRECTIONAL, MSGPACK.number, grant.items, grant.bytes, argument, metadata)
         try:
             self.take(self._session.connection.open(opened, self._half))
         except StatusError as error:
-            self._life.end("lost", error.message, error.again())
+            self._life.end("lost", error.message, error.fresh_copy())
             raise
         self._session.flush_soon()
 

@@ -17,7 +17,8 @@ from penstock.cli._run import OK, Unusable
 from penstock.codec import JSON
 from penstock.errors import DataLoss, EndOfStream, InvalidArgument
 from penstock.peer import Peer
-from penstock.service import KINDS, CallOptions, MethodDescription
+from penstock.protocol import CallKind
+from penstock.service import CallOptions, MethodDescription
 
 #: Items that are written at a time, at most: what is there goes out together, without waiting for more.
 BATCH_ITEMS: Final = 1024
@@ -46,7 +47,7 @@ async def call(wanted: Wanted) -> int:
         method = await method_called(peer, wanted.target, wanted.options.metadata, timeout)
         if wanted.argument == "-":
             given = await _from_input(method)
-        kind, argument = KINDS.index(method.kind), bind(method, given)
+        kind, argument = CallKind.labelled(method.kind), bind(method, given)
         with _pointing_to_its_description(wanted.url, method):
             await _run(peer, Request(method.target, kind, JSON, argument, _AS_IT_STANDS, wanted.options), output)
     return OK
@@ -63,12 +64,14 @@ def _pointing_to_its_description(url: str, method: MethodDescription) -> Iterato
 
 
 async def _run(peer: Peer, request: Request, output: stdio.Output) -> None:
-    """Make a call of whichever kind: two bits, 1 for a stream of requests, 2 for a stream of responses."""
-    if request.kind == 0:
+    """Make a call of any kind, its requests from standard input."""
+    if request.kind == CallKind.UNARY:
         await output.write([await peer.unary(request)])
         return
-    async with RemoteStream[msgspec.Raw](peer, request, _requests() if request.kind & 1 else None) as stream:
-        if request.kind & 2:
+    async with RemoteStream[msgspec.Raw](
+        peer, request, _requests() if request.kind & CallKind.CLIENT_STREAMING else None
+    ) as stream:
+        if request.kind & CallKind.SERVER_STREAMING:
             async for batch in stream.batches(BATCH_ITEMS):
                 await output.write(batch)
         else:

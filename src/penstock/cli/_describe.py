@@ -18,6 +18,7 @@ from penstock.cli._schema import reference
 from penstock.codec import MSGPACK
 from penstock.errors import InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from penstock.peer import Peer
+from penstock.protocol import CallKind
 from penstock.service import CallOptions, MethodDescription, ServiceDescription, suggest
 
 #: The built-in service that describes the others.
@@ -72,7 +73,7 @@ async def ask(peer: Peer, metadata: dict[str, str], timeout_s: float = DESCRIBE_
     options = CallOptions(timeout=timeout_s, metadata=metadata)
     decode = MSGPACK.decode_for(list[ServiceDescription])
     try:
-        services: list[ServiceDescription] = await peer.unary(Request(DESCRIBE, 0, MSGPACK, None, decode, options))
+        services: list[ServiceDescription] = await peer.unary(Request(DESCRIBE, CallKind.UNARY, MSGPACK, None, decode, options))
     except (Unimplemented, PermissionDenied, Unauthenticated) as error:
         raise type(error)(f"{peer.remote} does not describe itself ({DESCRIBE}), which this needs: {error.message}") from error
     return services
@@ -87,7 +88,9 @@ async def method_called(
     address, _slash, name = target.rpartition("/")
     options = CallOptions(timeout=timeout_s, metadata=metadata)
     decode = MSGPACK.decode_for(list[MethodDescription])
-    methods: list[MethodDescription] = await peer.unary(Request(f"{address}/accepts", 0, MSGPACK, None, decode, options))
+    methods: list[MethodDescription] = await peer.unary(
+        Request(f"{address}/accepts", CallKind.UNARY, MSGPACK, None, decode, options)
+    )
     found = next((method for method in methods if method.name == name), None)
     if found is None:
         raise Unimplemented(f"{address} has no method {name!r}; {suggest(name, [method.name for method in methods])}")

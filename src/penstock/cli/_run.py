@@ -137,8 +137,8 @@ def explain(error: Exception) -> str:
     advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
     if isinstance(error, StatusError) and error.details.keys() == {"error_id"}:
         message += f" (the log over there has all of it, as error {one_line(str(error.details['error_id']))})"
-    elif isinstance(error, StatusError) and error.details:
-        message += f" {one_line(str(error.details))}"
+    elif isinstance(error, StatusError) and (details := {k: v for k, v in error.details.items() if k != "cause"}):
+        message += f" {one_line(str(details))}"
     return "; ".join([f"{name}: {message}", *getattr(error, "__notes__", [advice] if advice else [])])
 
 

@@ -1,7 +1,7 @@
-"""Values to bytes and back, typed. Nothing here knows what the bytes are for."""
+"""Values to bytes and back, typed: two codecs, extension types, checks of types."""
 
 from penstock.codec._codec import JSON, MSGPACK, UNDECODABLE, UNENCODABLE, Codec, Decode, by_number, decode_other
-from penstock.codec._joined import Joined, has_joined, join
+from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
 from penstock.codec._marked import decode_marked
 from penstock.codec._types import check_type, json_schemas
 
@@ -12,12 +12,13 @@ __all__ = [
     "UNENCODABLE",
     "Codec",
     "Decode",
-    "Joined",
+    "Extension",
+    "ExtensionCode",
     "by_number",
     "check_type",
     "decode_marked",
     "decode_other",
-    "has_joined",
-    "join",
+    "is_extension",
     "json_schemas",
+    "register_extension",
 ]

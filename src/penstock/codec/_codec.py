@@ -1,8 +1,8 @@
-"""The two codecs: msgpack for programs, JSON for people and text peers. This module never sees a stream.
+"""The two codecs: msgpack for programs, JSON for people and text peers.
 
-`bytes` need no codec of their own: msgpack's `bin` is already a length and the raw bytes. Decoders are made once per
-type and kept.
-Types that msgspec does not know can join by the two methods that pydantic's models have: `model_dump` and `model_validate`.
+`bytes` need no codec of their own: msgpack's `bin` is a length and the raw bytes. Decoders are made once for each type and
+kept. A type that msgspec does not know can travel when it has the two methods of pydantic's models, `model_dump` and
+`model_validate`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from penstock.codec._joined import fitted, from_extension, has_joined, to_extension
+from penstock.codec._extensions import fitted, from_extension, is_extension, to_extension
 
-#: Item types that keep a decoder; beyond that the least used one is made anew.
+#: The number of item types that keep a decoder; beyond it the least recently used decoder is dropped.
 DECODERS_MAX: Final = 4096
 
 
 def encode_other(value: object) -> object:
-    """Make something encodable of a value that msgspec does not know, or say that it cannot travel."""
+    """Return an encodable form of a value that msgspec does not know; `TypeError` when it has none."""
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump()
@@ -34,15 +34,15 @@ def encode_other(value: object) -> object:
 
 
 def _for_msgpack(value: object) -> object:
-    joined = to_extension(value)
-    return encode_other(value) if joined is None else joined
+    extension = to_extension(value)
+    return encode_other(value) if extension is None else extension
 
 
 def decode_other(kind: type, value: object) -> object:
-    """Make a value of a type that msgspec does not know."""
-    if kind is object:  # whoever writes it means anything
+    """Make a value of a type that msgspec does not know from builtin types; `NotImplementedError` when that is impossible."""
+    if kind is object:  # the hint `object` means any value
         return value
-    if has_joined(kind):
+    if is_extension(kind):
         return fitted(kind, value)
     validate = getattr(kind, "model_validate", None)
     if validate is not None:
@@ -50,16 +50,16 @@ def decode_other(kind: type, value: object) -> object:
     raise NotImplementedError(f"{kind.__qualname__} cannot be decoded")
 
 
-#: What encoding raises for a value that cannot travel.
+#: The exceptions of encoding a value that cannot travel.
 UNENCODABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
-#: What decoding raises for bytes that do not fit their type: anything, for the types of the program check themselves.
+#: The exceptions of decoding bytes that do not fit their type: any, because types of the program run checks of their own.
 UNDECODABLE: Final = (Exception,)
 
 
 class Decode(NamedTuple):
-    """How to read one type: a single value, a batch, and a batch whose items are tried one by one.
+    """The decoders of one type: for a single value, for a batch, and for a batch without its items (`raws`).
 
-    `takes_bytes` says that `bytes` need not be read at all.
+    `takes_bytes`: the type takes any `bytes` as they are, so a single large one need not be decoded.
     """
 
     value: Callable[[bytes | bytearray | memoryview], Any]
@@ -68,26 +68,30 @@ class Decode(NamedTuple):
     takes_bytes: bool
 
     def one_by_one(self, payload: bytes | bytearray) -> tuple[list[Any], Exception | None]:
-        """Read what can be read of a batch that does not decode: the items before the first bad one, and its error."""
+        """Decode a broken batch as far as possible: return the items before the first bad one, and its error."""
         items: list[Any] = []
         try:
             for raw in self.raws(payload):
-                items.append(self.value(raw))  # noqa: PERF401 - what was read before the error counts
+                items.append(self.value(raw))  # noqa: PERF401 - the items before the error count
         except UNDECODABLE as error:
             return items, error
         return items, None
 
 
 class Codec:
-    """One way to write values. `number` names it on the wire."""
+    """One way to write values; `number` is its number on the wire.
+
+    `encode` returns bytes, `encode_into` appends to a `bytearray`; both raise one of `UNENCODABLE`. `decode_for` returns the
+    decoders of a type, from a cache.
+    """
 
     __slots__ = ("_raws", "decode_for", "encode", "encode_into", "name", "number")
 
-    def __init__(self, number: int, name: str, made: Any, decoder: Any) -> None:
+    def __init__(self, number: int, name: str, encoder: Any, decoder: Any) -> None:
         self.number = number
         self.name = name
-        self.encode: Callable[[Any], bytes] = made.encode
-        self.encode_into: Callable[[Any, bytearray, int], None] = made.encode_into
+        self.encode: Callable[[Any], bytes] = encoder.encode
+        self.encode_into: Callable[[Any, bytearray, int], None] = encoder.encode_into
         raws = decoder(list[msgspec.Raw]).decode
 
         @lru_cache(maxsize=DECODERS_MAX)
@@ -102,7 +106,7 @@ class Codec:
         self.decode_for: Callable[[Any], Decode] = decode_for
 
     def encode_raw(self, value: Any) -> msgspec.Raw:
-        """Encode a value once, for many places: each of them writes the result down as it is."""
+        """Encode a value once for several messages: each of them copies the result as it is."""
         return msgspec.Raw(self.encode(value))
 
     def __repr__(self) -> str:
@@ -117,5 +121,5 @@ _BY_NUMBER: Final = {codec.number: codec for codec in (MSGPACK, JSON)}
 
 
 def by_number(number: int) -> Codec:
-    """Find a codec by its number on the wire; `KeyError` for an unknown one."""
+    """Return the codec with this number on the wire; `KeyError` for an unknown number."""
     return _BY_NUMBER[number]

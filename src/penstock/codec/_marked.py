@@ -1,6 +1,6 @@
-"""Streams in which marks stand between the items: values of a tagged struct, whatever the type of the items is.
+"""Streams with marks between the items: values of one tagged struct, beside items of any type.
 
-A union would need items that are tagged themselves. This module never looks for a mark in a batch that has none.
+A union type would need items that are tagged as well. A batch without marks costs one search for the tag, no more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from penstock.codec._codec import MSGPACK, Codec, Decode
 
 
 def decode_marked(codec: Codec, kind: Any, mark: type[msgspec.Struct]) -> Decode:
-    """Return how to read items of type `kind` between which values of `mark`, a tagged struct, may stand."""
+    """Return the decoders of a stream of `kind` in which values of `mark`, a tagged struct, may stand between the items."""
     plain, marks = codec.decode_for(kind), codec.decode_for(mark)
     head = _head(codec, mark)
     size, tag = len(head), head[1:]
@@ -30,7 +30,7 @@ def decode_marked(codec: Codec, kind: Any, mark: type[msgspec.Struct]) -> Decode
 
 
 def _head(codec: Codec, mark: type[msgspec.Struct]) -> bytes:
-    """How every mark begins: the byte that says that it is a map (in msgpack, of how many fields), its tag field, its tag."""
+    """Return the first bytes of every encoded mark: the head of a map (in msgpack with its size), the tag field, the tag."""
     config = mark.__struct_config__
     encoded = codec.encode({config.tag_field: config.tag})
     if codec is MSGPACK:

@@ -1,4 +1,4 @@
-"""Which types can travel, and how they look to others. This module never encodes a value."""
+"""Check that a type can travel, and describe types as JSON Schema. It never encodes a value."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from msgspec import inspect as shape
 
-from penstock.codec._joined import has_joined
+from penstock.codec._extensions import is_extension
 
 
 def check_type(kind: Any, where: str) -> None:
-    """Raise `TypeError`, saying `where` and why, when values of this type cannot travel."""
+    """Raise `TypeError` when values of this type cannot travel. `where` names the parameter or result, for the message."""
     try:
         info = shape.type_info(kind)
         msgspec.msgpack.Decoder(kind, dec_hook=lambda _kind, value: value)
@@ -27,11 +27,11 @@ def check_type(kind: Any, where: str) -> None:
 
 
 def _is_known(cls: type) -> bool:
-    return cls is object or has_joined(cls) or hasattr(cls, "model_validate")
+    return cls is object or is_extension(cls) or hasattr(cls, "model_validate")
 
 
 def json_schemas(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the JSON Schema of each type and the definitions they share (JSON Schema 2020-12)."""
+    """Return the JSON Schema of each type, and the definitions that they share (JSON Schema 2020-12)."""
     schemas, definitions = msgspec.json.schema_components(kinds, schema_hook=_other_schema)
     return list(schemas), dict(definitions)
 
@@ -42,7 +42,7 @@ def _other_schema(kind: type) -> dict[str, Any]:
 
 
 def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
-    """Walk a type and all it is made of."""
+    """Iterate over a type and all its parts, each once."""
     if id(info) in seen:
         return
     seen.add(id(info))

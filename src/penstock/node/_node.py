@@ -15,7 +15,7 @@ import msgspec
 
 from penstock.actors import ActorInfo, ActorSystem, Mailbox, Supervision
 from penstock.actors.cell import handling
-from penstock.errors import AlreadyExists, Unavailable
+from penstock.errors import AlreadyExists, Cause, Unavailable
 from penstock.history import History
 from penstock.node._control import Control
 from penstock.node._manifest import Manifest, read_manifest
@@ -183,7 +183,7 @@ class Node(ActorSystem):
         try:
             await server.listen(f"unix://{quote(path)}", None)
         except Unavailable as error:
-            if "a live server has" in error.message:
+            if error.cause is Cause.ADDRESS_TAKEN:
                 raise Unavailable(f"a node runs at {path} already; stop it, or choose another socket") from error
             raise
         finally:

@@ -24,10 +24,10 @@ from penstock.calls import (
 )
 from penstock.codec import MSGPACK, UNENCODABLE, Codec
 from penstock.errors import DeadlineExceeded, InvalidArgument, StatusError
-from penstock.protocol import Settings, WireStream
+from penstock.protocol import CallKind, Settings, WireStream
 from penstock.refs import offers, register_peer
 from penstock.remote import LaneClient, RemoteRef, close_lanes, end_lanes
-from penstock.service import DEFAULT, KINDS, CallOptions, service_of
+from penstock.service import DEFAULT, CallOptions, service_of
 from penstock.session import Session
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Peer(Router):
 
         Cancelling it cancels the call.
         """
-        return await self.unary(_request(target, 0, args, options, codec))
+        return await self.unary(_request(target, CallKind.UNARY, args, options, codec))
 
     def stream(  # type: ignore[override] # one name for both, as the design has it
         self, target: str, *args: Any, **options: Any
@@ -93,7 +93,7 @@ class Peer(Router):
     def _stream(
         self, target: str, args: tuple[Any, ...], *, options: CallOptions = DEFAULT, codec: Codec = MSGPACK
     ) -> RemoteStream[Any]:
-        return RemoteStream(self, _request(target, 2, args, options, codec))
+        return RemoteStream(self, _request(target, CallKind.SERVER_STREAMING, args, options, codec))
 
     def ref(self, address: str) -> ActorRef:
         """Return the actor at the other side that has this name or id; whether there is one is seen when it is used."""
@@ -113,9 +113,7 @@ class Peer(Router):
         self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, kind: str = "bidirectional"
     ) -> Call[Any]:
         """Begin a call by name and hold it in the hand. `kind` is "bidirectional" or "client_streaming"."""
-        if kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}; it is one of {', '.join(KINDS)}")
-        return Call(self, _request(target, KINDS.index(kind), args, options, codec))
+        return Call(self, _request(target, CallKind.labelled(kind), args, options, codec))
 
     async def unary(self, request: Request) -> Any:
         """Make a unary call. Cancelling it cancels the call."""
@@ -124,7 +122,7 @@ class Peer(Router):
         metadata = request.options.metadata
         if not self.interceptors:
             return await Unary(session, request, metadata, deadline).result(deadline)
-        call = CallInfo(request.target, "unary", "caller", metadata=dict(metadata), deadline=deadline, peer=self)
+        call = CallInfo(request.target, CallKind.UNARY.label, "caller", metadata=dict(metadata), deadline=deadline, peer=self)
         return await self.inside(call, lambda: Unary(session, request, call.metadata, call.deadline).result(call.deadline))
 
     async def inside(self, call: CallInfo, make: Callable[[], Awaitable[Any]]) -> Any:
@@ -244,7 +242,7 @@ class Peer(Router):
         What was told to actors of the other side is in their mailboxes then, unless that takes longer than `CLEANUP_S`.
         """
         self.closing = True
-        self.session.connection.draining = True  # what begins now would be nobody's
+        self.session.connection.refuse_streams()  # a call that begins now could not be awaited
         try:
             await asyncio.sleep(0)  # what was about to begin begins, and can say how it ended
             for task in self._tasks:
@@ -270,7 +268,7 @@ class Peer(Router):
         return f"<Peer {self.remote} {state}, {len(self.session.connection.streams.all())} streams>"
 
 
-def _request(target: str, kind: int, args: tuple[Any, ...], options: CallOptions, codec: Codec) -> Request:
+def _request(target: str, kind: CallKind, args: tuple[Any, ...], options: CallOptions, codec: Codec) -> Request:
     try:
         argument = codec.encode(args) if args else None
     except UNENCODABLE as error:

@@ -10,7 +10,7 @@ from typing import Final
 
 from penstock.actors import ActorSystem
 from penstock.calls import Dispatcher, Interceptor
-from penstock.errors import Unavailable
+from penstock.errors import Cause, Unavailable
 from penstock.peer._peer import Peer
 from penstock.protocol import Settings
 from penstock.refs import CLAIMS
@@ -149,7 +149,9 @@ async def connect(
             async with asyncio.timeout(timeout):
                 await asyncio.shield(peer.session.ready)
         except TimeoutError:
-            raise Unavailable(f"{url} took the connection but did not say HELLO within {timeout:g} s", started=False) from None
+            raise Unavailable(
+                f"{url} took the connection but did not say HELLO within {timeout:g} s", cause=Cause.TIMED_OUT, started=False
+            ) from None
         yield peer
     finally:
         await peer.aclose()

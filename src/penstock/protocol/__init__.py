@@ -1,11 +1,11 @@
-"""The wire, pure: bytes in, events out; commands in, bytes out (PROTOCOL.md). Nothing here waits or reads a clock."""
+"""The wire, pure: bytes in, events out; commands in, bytes out (PROTOCOL.md). It never waits and never reads a clock."""
 
 from penstock.protocol import _events as events
 from penstock.protocol._connection import Connection
 from penstock.protocol._credit import Grant, Limit, grant_for, grant_wished
-from penstock.protocol._frames import MAX_NUMBER, Accept, Cancel, FrameType, Open, Priority, Status, readable
+from penstock.protocol._frames import MAX_NUMBER, Accept, CallKind, Cancel, FrameType, Open, Priority, Status, readable
 from penstock.protocol._receive import ReceiveHalf
-from penstock.protocol._send import BATCH_BYTES, WHOLE_BYTES, SendHalf
+from penstock.protocol._send import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf
 from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream
 
@@ -13,8 +13,9 @@ __all__ = [
     "BATCH_BYTES",
     "LONG_MESSAGE",
     "MAX_NUMBER",
-    "WHOLE_BYTES",
+    "SINGLE_BYTES_MIN",
     "Accept",
+    "CallKind",
     "Cancel",
     "Connection",
     "FrameType",

@@ -1,7 +1,7 @@
-"""Compression of `ITEMS` payloads (PROTOCOL.md §11), bounded on the way out. The only file that knows zstd and zlib.
+"""Compression of `ITEMS` payloads (PROTOCOL.md §11), bounded when decompressed. The only file that knows zstd and zlib.
 
 A compressed payload starts with one byte that names its compression. zstd comes from the standard library (3.14) or
-from the extra `zstd`; deflate (raw, as browsers have it) is always there.
+from the extra `zstd`; deflate (raw, as in browsers) is always available.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 ZSTD: Final = 1
 DEFLATE: Final = 2
 NUMBERS: Final = {"zstd": ZSTD, "deflate": DEFLATE}
-#: zstd windows of 32 KiB: what one stream may cost the peer's memory beside the payload itself.
+#: zstd windows of 32 KiB: the memory that one payload costs the peer beside the payload itself.
 ZSTD_WINDOW_LOG: Final = 15
 
 
 @cache
 def _zstd() -> Any:
-    """Return the module, None where there is none. Looked for when it is first needed: a plain session does not."""
+    """Return the zstd module, or None. It is imported at the first need, so that a plain session does not load it."""
     for name in ("compression.zstd", "backports.zstd"):
         try:
             return importlib.import_module(name)
@@ -36,18 +36,21 @@ def _zstd() -> Any:
 
 
 def _broken() -> tuple[type[Exception], ...]:
-    """Return what broken compressed data raise."""
+    """Return the exceptions that broken compressed data raise."""
     module = _zstd()
     return (zlib.error, ValueError) if module is None else (zlib.error, ValueError, module.ZstdError)
 
 
 def available() -> list[str]:
-    """Name the compressions that this side can read, best first."""
+    """Return the names of the compressions that this side can read, best first."""
     return ["zstd", "deflate"] if _zstd() is not None else ["deflate"]
 
 
 def compressor(settings: Settings, peer_reads: list[str]) -> Compress | None:
-    """Return how to compress towards this peer, or None: not wanted, or the peer cannot read it."""
+    """Return the function that compresses payloads for this peer; None when compression is off or the peer cannot read it.
+
+    The function returns None for a payload below the threshold, or one that does not get smaller.
+    """
     name = settings.compression
     if name == "none" or name not in peer_reads or name not in available():
         return None
@@ -64,7 +67,7 @@ def compressor(settings: Settings, peer_reads: list[str]) -> Compress | None:
 
 
 def plain(payload: bytes | bytearray, limit_bytes: int, *, compressed: bool) -> bytes | bytearray:
-    """Return a payload as it was before it was compressed, if it was; `ProtocolError` (rule 4.6) when it is over the limit."""
+    """Return a payload decompressed, if it was `compressed`; `ProtocolError` when it is over the limit (rules 4.6, 11.4)."""
     if compressed:
         return decompress(payload, limit_bytes)
     if len(payload) > limit_bytes:
@@ -73,7 +76,7 @@ def plain(payload: bytes | bytearray, limit_bytes: int, *, compressed: bool) -> 
 
 
 def decompress(payload: bytes | bytearray, limit_bytes: int) -> bytes:
-    """Undo a compression; raise `ProtocolError` when it is unknown, broken, unfinished or larger than `limit_bytes`."""
+    """Decompress; `ProtocolError` (§11) for data that are unknown, broken, unfinished or larger than `limit_bytes`."""
     number = payload[0] if payload else 0
     try:
         if number == DEFLATE:
@@ -114,5 +117,5 @@ def _complete(data: bytes, limit_bytes: int, *, exact: bool) -> bytes:
     if len(data) > limit_bytes:
         raise ProtocolError("11.4", f"a payload over {limit_bytes} bytes when decompressed")
     if not exact:
-        raise ProtocolError("11.3", "a compressed payload that is unfinished, or is followed by something else")
+        raise ProtocolError("11.3", "a compressed payload that is unfinished, or is followed by other bytes")
     return data

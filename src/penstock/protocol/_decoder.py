@@ -1,7 +1,7 @@
-"""Bytes to frames (PROTOCOL.md §1): finds frames in what has arrived and checks their headers. It never looks into a body.
+"""Bytes to frames (PROTOCOL.md §1): find complete frames, check their headers. It never looks into a body.
 
-The decoder owns the memory that bytes are read into, and hands out views of it. A view is valid until the next `get_buffer`:
-whoever wants to keep a body copies it.
+The decoder owns the memory that bytes are read into, and hands out views of it. A view is valid until the next `get_buffer`;
+to keep a body longer, copy it.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Final
 from penstock.errors import ProtocolError
 from penstock.protocol._frames import CONNECTION_TYPES, FLAGS, HEADER, HEADER_BYTES, IGNORABLE, FrameType
 
-#: Enough for a `HELLO`, little enough for ten thousand connections that never say it.
+#: Enough for a `HELLO`, little enough for ten thousand connections that never send one.
 HANDSHAKE_BYTES: Final = 4 * 1024
-#: What one read may bring once the peer has said who it is (three times the throughput of 16 KiB, measured).
+#: The memory for one read after the handshake (three times the throughput of 16 KiB, measured).
 READ_BYTES: Final = 64 * 1024
-#: What one read may bring once a frame was larger than that: several large frames in one system call.
+#: The memory for one read once a frame was larger than that: several large frames in one system call.
 LARGE_READ_BYTES: Final = 256 * 1024
 
 Frame = tuple[int, int, int, memoryview]  # type, flags, stream id, body
 
 
 class FrameDecoder:
-    """Cut a sequence of bytes into frames. `limit_bytes` is the largest body that is taken."""
+    """Cut a sequence of bytes into frames. `limit_bytes` is the largest body that is accepted."""
 
     __slots__ = ("_end", "_memory", "_start", "_view", "limit_bytes")
 
@@ -34,12 +34,12 @@ class FrameDecoder:
         self._view = memoryview(self._memory)
 
     def grow(self, limit_bytes: int) -> None:
-        """Take frames up to `limit_bytes` from now on: the handshake is over."""
+        """Accept frames up to `limit_bytes` from now on: the handshake is over."""
         self.limit_bytes = limit_bytes
         self._allocate(max(READ_BYTES, len(self._memory)))
 
     def get_buffer(self, size_hint: int = -1) -> memoryview:
-        """Return the memory for the next bytes. Ends the life of all views handed out before."""
+        """Return the memory for the next bytes. All views handed out before are invalid from now on."""
         if self._start == self._end:
             self._start = self._end = 0
         elif self._end == len(self._memory):
@@ -47,11 +47,11 @@ class FrameDecoder:
         return self._view[self._end :]
 
     def buffer_updated(self, size: int) -> None:
-        """Take `size` more bytes, written to the start of what `get_buffer` returned."""
+        """Take `size` more bytes, written to the start of the memory that `get_buffer` returned."""
         self._end += size
 
     def next_frame(self) -> Frame | None:
-        """Return the next complete frame, None when there is none. Raises `ProtocolError` (rules 1.1 to 1.6)."""
+        """Return the next complete frame, or None. Raises `ProtocolError` (rules 1.1 to 1.6)."""
         while True:
             start = self._start
             if self._end - start < HEADER_BYTES:
@@ -63,9 +63,9 @@ class FrameDecoder:
             if stop > self._end:
                 return None
             self._start = stop
-            known = FLAGS.get(kind)
-            if known is not None:
-                if flags & ~(known | IGNORABLE) or (kind in CONNECTION_TYPES) == (stream_id != 0):
+            allowed = FLAGS.get(kind)
+            if allowed is not None:
+                if flags & ~(allowed | IGNORABLE) or (kind in CONNECTION_TYPES) == (stream_id != 0):
                     raise ProtocolError("1.5", f"{FrameType(kind).name} with flags {flags:#x} on stream {stream_id}")
                 return kind, flags, stream_id, self._view[start + HEADER_BYTES : stop]
             if not flags & IGNORABLE:
@@ -73,16 +73,17 @@ class FrameDecoder:
 
     @property
     def buffered(self) -> int:
-        """Bytes of a frame that is not complete yet."""
+        """The number of bytes of a frame that is not complete yet."""
         return self._end - self._start
 
     def _next_frame_bytes(self) -> int:
+        """Return the size of the frame that has begun, as far as its header tells."""
         if self._end - self._start < HEADER_BYTES:
             return HEADER_BYTES
         return min(int(HEADER.unpack_from(self._view, self._start)[0]), self.limit_bytes) + HEADER_BYTES
 
     def _make_room(self, frame_bytes: int) -> None:
-        """Bring what is left to the start, in larger memory when the frame that has begun needs it."""
+        """Move the unread bytes to the start of the memory, or of larger memory when the frame that has begun needs it."""
         if frame_bytes > len(self._memory):
             self._allocate(max(frame_bytes, LARGE_READ_BYTES))
         else:
@@ -97,6 +98,7 @@ class FrameDecoder:
         self._start, self._end = 0, len(rest)
 
     def _too_long(self, length: int) -> str:
+        """Describe a frame over the limit, and recognise the start of other protocols."""
         first = bytes(self._view[self._start : self._start + HEADER_BYTES])
         if first[:4] in {b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"PRI ", b"HTTP"}:
             return "the other side speaks HTTP, not Penstock"

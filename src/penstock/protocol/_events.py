@@ -1,4 +1,4 @@
-"""What a connection tells whoever drives it. Nothing here does anything."""
+"""The events of a connection, for the session that drives it: each action of the peer, with the stream it concerns."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from penstock.protocol._stream import WireStream
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """Something the peer did, or failed to do."""
+    """An action of the peer, or its absence."""
 
 
 class Ready(Event, frozen=True, gc=False):
-    """The peer said `HELLO`: calls can begin."""
+    """The peer's `HELLO` arrived: calls can begin."""
 
     hello: Hello
 
@@ -39,7 +39,7 @@ class ItemsArrived(Event, frozen=True, gc=False):
 
 
 class RoomMade(Event, frozen=True, gc=False):
-    """`stream.send` may go further."""
+    """The peer granted credit: `stream.send` may go further."""
 
     stream: WireStream
 
@@ -52,20 +52,20 @@ class Ended(Event, frozen=True, gc=False):
 
 
 class HalfClosed(Event, frozen=True, gc=False):
-    """The callee's items have ended; its `STATUS` is still to come, and it still reads ours."""
+    """The callee's items have ended; its `STATUS` is still to come, and it still reads our items."""
 
     stream: WireStream
 
 
 class Closed(Event, frozen=True, gc=False):
-    """The caller ended its items and closed the call: it wants no more of ours, and says why. The stream is over."""
+    """The caller ended its items and closed the call with a reason: it takes no more of our items. The stream is over."""
 
     stream: WireStream
     reason: str
 
 
 class StopSending(Event, frozen=True, gc=False):
-    """The callee wants no more of our items; the call goes on."""
+    """The callee takes no more of our items; the call goes on."""
 
     stream: WireStream
     cancel: Cancel
@@ -79,7 +79,7 @@ class CallCancelled(Event, frozen=True, gc=False):
 
 
 class Draining(Event, frozen=True, gc=False):
-    """The peer takes no new streams; what is open goes on."""
+    """The peer takes no new streams; open streams go on."""
 
     goaway: GoAway
 
@@ -91,13 +91,16 @@ class ResumeAsked(Event, frozen=True, gc=False):
 
 
 class ResumeAnswered(Event, frozen=True, gc=False):
-    """What became of our wish to take up an earlier session."""
+    """The peer answered our request to take up an earlier session."""
 
     resumed: Resumed
 
 
 class Failed(Event, frozen=True, gc=False):
-    """The connection cannot go on: the peer broke a rule, or said that we did, or is silent. Close it after the last write."""
+    """The connection cannot go on: the peer broke a rule, reports that we did, or is silent. Close it after the last write.
+
+    `error` is the broken rule when this side noticed it, else None.
+    """
 
     error: ProtocolError | None
     message: str

@@ -1,13 +1,14 @@
-"""What each frame of the peer does to a connection: checks, ledgers, events (PROTOCOL.md §2 to §6). It never sends an item."""
+"""The effect of each frame of the peer: checks, ledgers, events (PROTOCOL.md §2 to §6). It never sends an item."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.errors import ProtocolError
 from penstock.protocol import _events as ev
 from penstock.protocol._compression import plain
+from penstock.protocol._connection_state import ConnectionState
 from penstock.protocol._credit import Limit
 from penstock.protocol._decoder import Frame, FrameDecoder
 from penstock.protocol._frames import (
@@ -16,7 +17,6 @@ from penstock.protocol._frames import (
     ITEMS_PREFIX,
     ITEMS_PREFIX_BYTES,
     LAST,
-    MAX_NUMBER,
     MORE,
     Cancel,
     FrameType,
@@ -26,45 +26,33 @@ from penstock.protocol._frames import (
     Ping,
     Status,
 )
-from penstock.protocol._handshake import check_hello
 from penstock.protocol._receive import Arrived, Reassembly
-from penstock.protocol._send import BATCH_BYTES, WHOLE_BYTES, WHOLE_HEAD_BYTES, whole_head
+from penstock.protocol._send import BATCH_BYTES, BYTES_HEAD_BYTES, SINGLE_BYTES_MIN, bytes_head
+from penstock.protocol._settings import check_hello
 from penstock.protocol._states import CLOSING
 from penstock.protocol._stream import WireStream, refusal
 
-if TYPE_CHECKING:
-    from penstock.protocol._connection import Connection
-
 
 class Inbound:
-    """The reading side of one connection."""
+    """The reading side of one connection: it changes the `ConnectionState` as the peer's frames say, and makes events."""
 
-    __slots__ = ("_batches", "_c", "_openings", "_refused", "decoder")
+    __slots__ = ("_refused", "_state", "decoder")
 
-    def __init__(self, connection: Connection) -> None:
-        settings = connection.settings
-        self._c = connection
+    def __init__(self, state: ConnectionState) -> None:
+        self._state = state
         self.decoder = FrameDecoder()
-        opening_bytes = settings.max_item_bytes + settings.max_header_bytes
-        self._openings = Reassembly(opening_bytes, settings.max_streams, settings.max_buffered_bytes)
-        self._refused: dict[int, None] = {}
-        # one batch for each stream there is, and those have a limit of their own
-        self._batches = Reassembly(settings.max_item_bytes + BATCH_BYTES, MAX_NUMBER, settings.max_buffered_bytes)
+        self._refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
 
     def read(self, size: int, events: list[ev.Event], now_s: float) -> None:
         """Handle every frame that is complete with `size` more bytes; raise `ProtocolError` at the first bad one."""
         self.decoder.buffer_updated(size)
-        while not self._c.failed and (frame := self.decoder.next_frame()) is not None:
+        while not self._state.failed and (frame := self.decoder.next_frame()) is not None:
             self._on_frame(frame, events, now_s)
 
-    def forget(self, stream_id: int) -> None:
-        """Drop the unfinished message of a stream."""
-        self._openings.drop(stream_id)
-        self._batches.drop(stream_id)
-
     def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:
+        """Hand a frame to the method for its type; nothing but `HELLO` may come first."""
         kind, flags, stream_id, body = frame
-        if self._c.peer is None and kind != FrameType.HELLO:
+        if self._state.peer is None and kind != FrameType.HELLO:
             raise ProtocolError("2.1", f"{FrameType(kind).name} before HELLO")
         if kind == FrameType.ITEMS:
             self._on_items(flags, stream_id, body, events)
@@ -74,36 +62,40 @@ class Inbound:
             self._on_control(kind, stream_id, body, events, now_s)
 
     def _on_control(self, kind: int, stream_id: int, body: memoryview, events: list[ev.Event], now_s: float) -> None:
+        """Decode a control frame and hand it to the method for its type, with its stream when it has one."""
         decoded = self._decode(kind, body)
         if stream_id:
-            stream = self._c.streams.find(kind, stream_id)
+            stream = self._state.streams.find(kind, stream_id)
             if stream is None:
                 self._refused.pop(stream_id, None)
-                self._openings.drop(stream_id)  # a call may be cancelled before its argument is complete
+                self._state.openings.drop(stream_id)  # a call may be cancelled before its argument is complete
             else:
                 _ON_STREAM[kind](self, stream, decoded, events)
         else:
             _ON_CONNECTION[kind](self, decoded, events, now_s)
 
     def _decode(self, kind: int, body: memoryview | bytes | bytearray) -> Any:
-        if kind != FrameType.OPEN and len(body) > self._c.settings.max_header_bytes:
-            raise ProtocolError("10.2", f"a control frame of {len(body)} bytes, over {self._c.settings.max_header_bytes}")
+        limit_bytes = self._state.settings.max_header_bytes
+        if kind != FrameType.OPEN and len(body) > limit_bytes:
+            raise ProtocolError("10.2", f"a control frame of {len(body)} bytes, over {limit_bytes}")
         try:
             return DECODERS[kind].decode(body)
         except (ValueError, RecursionError) as error:
             raise ProtocolError("1.7", f"a body of {FrameType(kind).name} that cannot be read: {error}") from error
 
     def _on_open(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
+        """Put an `OPEN` together, check it, and take or refuse its stream."""
         if stream_id in self._refused:
             if not flags & MORE:
                 del self._refused[stream_id]
             return
-        if stream_id not in self._openings:
-            self._c.streams.take_id(stream_id)
-        if (flags & MORE or stream_id in self._openings) and self._openings.is_full(body):
+        openings = self._state.openings
+        if stream_id not in openings:
+            self._state.streams.take_id(stream_id)
+        if (flags & MORE or stream_id in openings) and openings.is_full(body):
             self._refuse_opening(stream_id, more=bool(flags & MORE))
             return
-        whole = _whole(self._openings, stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
+        whole = _whole(openings, stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
         if whole is None:
             return
         opened: Open = self._decode(FrameType.OPEN, whole)
@@ -112,57 +104,62 @@ class Inbound:
         self._take_stream(stream_id, opened, len(whole), flags, events)
 
     def _refuse_opening(self, stream_id: int, *, more: bool) -> None:
-        """Refuse one call rather than the connection: too many large arguments arrive in fragments at once (rule 10.4)."""
-        limit = self._c.settings.max_buffered_bytes
-        message = f"over {limit} bytes in unfinished arguments (Settings.max_buffered_bytes)"
-        self._c.outbox.tell(FrameType.STATUS, Status(8, "resource_exhausted", message, started=False), stream_id)
-        self._openings.drop(stream_id)
+        """Refuse one call instead of ending the connection: too many large arguments arrive in fragments (rule 10.4)."""
+        settings = self._state.settings
+        message = f"over {settings.max_buffered_bytes} bytes in unfinished arguments (Settings.max_buffered_bytes)"
+        status = Status(8, "resource_exhausted", message, started=False)
+        self._state.outbox.put_control(FrameType.STATUS, status, stream_id)
+        self._state.openings.drop(stream_id)
         if more:
-            self._refused[stream_id] = None  # its other fragments may be on their way
-        if len(self._refused) > self._c.settings.max_streams:
+            self._refused[stream_id] = None
+        if len(self._refused) > settings.max_streams:
             del self._refused[next(iter(self._refused))]
 
     def _take_stream(self, stream_id: int, opened: Open, size: int, flags: int, events: list[ev.Event]) -> None:
+        """Begin a stream of the peer, or answer why it is refused."""
+        state = self._state
         refused = refusal(
             opened,
             size,
-            self._c.settings,
-            open_streams=self._c.streams.theirs,
-            buffered_bytes=self._c.buffered_bytes + self._c.held_bytes,
-            draining=self._c.draining,
+            state.settings,
+            open_streams=state.streams.theirs,
+            buffered_bytes=state.buffered_bytes + state.held_bytes,
+            draining=state.draining,
         )
         if refused is not None:
-            self._c.outbox.tell(FrameType.STATUS, refused, stream_id)
+            state.outbox.put_control(FrameType.STATUS, refused, stream_id)
             return
         stream = WireStream(opened, callee=True)
         stream.id = stream_id
         stream.receives(FrameType.OPEN, flags)
-        stream.send = self._c.send_half(self._c.known_peer(), Limit(opened.credit_items, opened.credit_bytes), opened.codec)
-        self._c.streams.add_theirs(stream)
-        self._c.hold(stream, len(opened.argument or b""))
+        stream.send = state.send_half(Limit(opened.credit_items, opened.credit_bytes), opened.codec)
+        state.streams.add_theirs(stream)
+        state.hold(stream, len(opened.argument or b""))
         events.append(ev.Opened(stream))
 
     def _on_items(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
-        stream = self._c.streams.find(FrameType.ITEMS, stream_id)
+        """Check a batch against credit and offsets, put it together, queue it for its consumer."""
+        state = self._state
+        stream = state.streams.find(FrameType.ITEMS, stream_id)
         if stream is None:
             return
         if len(body) < ITEMS_PREFIX_BYTES:
             raise ProtocolError("4.1", "ITEMS shorter than its prefix")
         offset, count = ITEMS_PREFIX.unpack_from(body)
-        half = stream.receive
+        half, batches = stream.receive, state.batches
         if half is None:
             raise ProtocolError("3.4", f"ITEMS on stream {stream_id}, whose kind has none in this direction")
-        if stream_id not in self._batches and not half.check_start(offset, count):
+        if stream_id not in batches and not half.check_start(offset, count):
             return
         part = body[ITEMS_PREFIX_BYTES:]
-        plain_bytes = flags in _PLAIN and stream.opened.codec == 0 and stream_id not in self._batches
-        limit_bytes = self._c.settings.max_item_bytes + BATCH_BYTES
-        arrived = _whole_bytes(offset, count, part) if plain_bytes and len(part) <= limit_bytes else None
+        plain_bytes = flags in _PLAIN and stream.opened.codec == 0 and stream_id not in batches
+        limit_bytes = state.settings.max_item_bytes + BATCH_BYTES
+        arrived = _single_bytes(offset, count, part) if plain_bytes and len(part) <= limit_bytes else None
         if arrived is None:
-            if (flags & MORE or stream_id in self._batches) and self._batches.is_full(part):
+            if (flags & MORE or stream_id in batches) and batches.is_full(part):
                 self._give_up(stream, events)
                 return
-            payload = _whole(self._batches, stream_id, flags, (offset, count, flags & ~MORE), part)
+            payload = _whole(batches, stream_id, flags, (offset, count, flags & ~MORE), part)
             if payload is None:
                 return
             payload = plain(payload, limit_bytes, compressed=bool(flags & COMPRESSED))
@@ -170,23 +167,24 @@ class Inbound:
                 raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
             arrived = Arrived(offset, count, payload)
         stream.receives(FrameType.ITEMS, flags)
-        self._c.buffered_bytes += half.add(arrived)
+        state.buffered_bytes += half.add(arrived)
         events.append(ev.ItemsArrived(stream))
         if flags & LAST:
             half.final = half.arrived
             self._ended(stream, None, events)
 
     def _give_up(self, stream: WireStream, events: list[ev.Event]) -> None:
-        """End one stream rather than the connection: too many large items arrive in fragments at once (rule 10.4)."""
-        limit = self._c.settings.max_buffered_bytes
+        """End one stream instead of the connection: too many large items arrive in fragments (rule 10.4)."""
+        state = self._state
+        limit = state.settings.max_buffered_bytes
         status = Status(8, "resource_exhausted", f"over {limit} bytes in unfinished items (Settings.max_buffered_bytes)")
+        cancel = Cancel(8, status.reason, status.message)
         if stream.callee:
-            self._c.outbox.tell(FrameType.STATUS, status, stream.id)
-            stream.sending = "closed"
-            self._c.remove(stream)
-            events.append(ev.CallCancelled(stream, Cancel(8, status.reason, status.message)))
+            state.outbox.put_control(FrameType.STATUS, status, stream.id)
+            self._state.abandon(stream)
+            events.append(ev.CallCancelled(stream, cancel))
         else:
-            self._c.cancel(stream, Cancel(8, status.reason, status.message))
+            state.cancel(stream, cancel)
             events.append(ev.Ended(stream, status))
 
     # ── frames of a stream ────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +192,7 @@ class Inbound:
     def _on_accept(self, stream: WireStream, accept: Any, events: list[ev.Event]) -> None:
         stream.receives(FrameType.ACCEPT)
         if stream.send is not None:
-            stream.send.limit.items, stream.send.limit.bytes = accept.credit_items, accept.credit_bytes
+            stream.send.limit.start_at(accept.credit_items, accept.credit_bytes)
         events.append(ev.Accepted(stream, accept))
 
     def _on_credit(self, stream: WireStream, credit: Any, events: list[ev.Event]) -> None:
@@ -207,13 +205,14 @@ class Inbound:
                 events.append(ev.RoomMade(stream))
 
     def _on_end(self, stream: WireStream, end: Any, events: list[ev.Event]) -> None:
+        """End the peer's direction; with a reason, the whole call."""
         stream.receives(FrameType.END, 0 if end.reason is None else CLOSING)
         if stream.receive is not None:
             stream.receive.finish(end.count)
         elif end.count:
             raise ProtocolError("6.2", f"an end after {end.count} items, where none was asked for")
         if end.reason is not None:
-            self._close(stream)
+            self._state.abandon(stream)
             events.append(ev.Closed(stream, end.reason))
         elif stream.callee:
             events.append(ev.Ended(stream, None))
@@ -227,9 +226,10 @@ class Inbound:
         self._ended(stream, status, events)
 
     def _on_cancel(self, stream: WireStream, cancel: Any, events: list[ev.Event]) -> None:
+        """End a call that the caller gives up, or stop sending items that the callee does not take."""
         stream.receives(FrameType.CANCEL)
         if stream.callee:
-            self._close(stream)
+            self._state.abandon(stream)
             events.append(ev.CallCancelled(stream, cancel))
         else:
             if stream.sending == "open":
@@ -239,44 +239,42 @@ class Inbound:
 
     def _ended(self, stream: WireStream, status: Status | None, events: list[ev.Event]) -> None:
         if not stream.callee:
-            self._close(stream)
+            self._state.abandon(stream)
         events.append(ev.Ended(stream, status))
-
-    def _close(self, stream: WireStream) -> None:
-        """The other side has closed the stream: nothing more is sent on it."""
-        stream.sending = "closed"
-        stream.stop_sending()
-        self._c.remove(stream)
 
     # ── frames of the connection ──────────────────────────────────────────────────────────────────────────────────────
 
     def _on_hello(self, hello: Hello, events: list[ev.Event], now_s: float) -> None:
-        if self._c.peer is not None:
+        """Take the limits of the peer, and measure the first round trip."""
+        state = self._state
+        if state.peer is not None:
             raise ProtocolError("2.3", "a second HELLO")
         check_hello(hello)
-        self._c.peer = hello
-        self.decoder.grow(self._c.settings.max_frame_bytes)
-        self._c.keepalive.handshake_done(now_s)
-        self._c.outbox.tell(FrameType.PING, Ping(self._c.keepalive.ask(now_s)))
+        state.peer = hello
+        self.decoder.grow(state.settings.max_frame_bytes)
+        state.keepalive.handshake_done(now_s)
+        state.outbox.put_control(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
         events.append(ev.Ready(hello))
 
     def _on_ping(self, ping: Ping, events: list[ev.Event], now_s: float) -> None:
-        self._c.outbox.tell(FrameType.PONG, ping)
+        self._state.outbox.put_control(FrameType.PONG, ping)
 
     def _on_pong(self, pong: Ping, events: list[ev.Event], now_s: float) -> None:
-        keepalive = self._c.keepalive
-        if keepalive.answered(pong.number, now_s):
-            self._c.outbox.tell(FrameType.PING, Ping(keepalive.ask(now_s)))
+        keepalive = self._state.keepalive
+        if keepalive.pong_arrived(pong.number, now_s):
+            self._state.outbox.put_control(FrameType.PING, Ping(keepalive.next_ping(now_s)))
 
     def _on_goaway(self, goaway: GoAway, events: list[ev.Event], now_s: float) -> None:
-        self._c.peer_draining = True
+        """Note that the peer drains and end the calls that it did not take; with a code, the connection is over."""
+        state = self._state
+        state.peer_draining = True
         if goaway.code:
-            self._c.failed = True
+            state.failed = True
             events.append(ev.Failed(None, f"the peer closed the connection: {goaway.message}"))
             return
         events.append(ev.Draining(goaway))
         message = f"the peer is draining and did not take this call. {goaway.message}".rstrip()
-        for stream in self._c.streams.all():
+        for stream in state.streams.all():
             if not stream.callee and not 0 < stream.id <= goaway.last_stream_id:
                 self._ended(stream, Status(14, "unavailable", message, started=False), events)
 
@@ -291,24 +289,24 @@ class Inbound:
 _PLAIN: Final = frozenset({0, LAST})
 
 
-def _whole_bytes(offset: int, count: int, part: memoryview) -> Arrived | None:
-    """Return one large `bytes` item as it will be handed out, None for any other batch."""
-    size = len(part) - WHOLE_HEAD_BYTES
-    if count == 1 and size >= WHOLE_BYTES and part[:WHOLE_HEAD_BYTES] == whole_head(size):
-        return Arrived(offset, 1, bytes(part[WHOLE_HEAD_BYTES:]), whole=True)
+def _single_bytes(offset: int, count: int, part: memoryview) -> Arrived | None:
+    """Return a batch of one large `bytes` item as it will be handed out, None for any other batch."""
+    size = len(part) - BYTES_HEAD_BYTES
+    if count == 1 and size >= SINGLE_BYTES_MIN and part[:BYTES_HEAD_BYTES] == bytes_head(size):
+        return Arrived(offset, 1, bytes(part[BYTES_HEAD_BYTES:]), is_single_bytes=True)
     return None
 
 
 def _whole(
-    parts: Reassembly, stream_id: int, flags: int, key: tuple[int, int, int], part: memoryview
+    unfinished: Reassembly, stream_id: int, flags: int, key: tuple[int, int, int], part: memoryview
 ) -> bytes | bytearray | None:
-    """Return a message that is complete with this frame, None for one that is not."""
-    if not flags & MORE and stream_id not in parts:
+    """Return the message that this frame completes, None while fragments are missing."""
+    if not flags & MORE and stream_id not in unfinished:
         return bytes(part)
-    whole = parts.add(stream_id, key, part)
+    whole = unfinished.add(stream_id, key, part)
     if flags & MORE:
         return None
-    parts.drop(stream_id)
+    unfinished.drop(stream_id)
     return whole
 
 

@@ -1,4 +1,4 @@
-"""What waits to be written on one connection, and in which order: control frames, credit, streams. It never encodes an item."""
+"""The output of one connection, in its order: control frames, credit, frames of streams. It never encodes an item."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from penstock.protocol._scheduler import Scheduler
 from penstock.protocol._send import Segment
 from penstock.protocol._stream import WireStream
 
-#: The request or the answer of a unary call up to this size travels as control frames do, past the queues of the streams.
+#: The request and the answer of a unary call up to this size travel as control frames do, past the queues of the streams.
 DIRECT_BYTES: Final = 1024
-#: Control frames that may wait to be written: a peer that makes us answer and does not read is cut off (rule 10.5).
+#: Control frames that may wait to be written: a peer that makes this side answer and does not read is cut off (rule 10.5).
 #: Two for each of the streams that a connection may have by default.
 MAX_CONTROL_FRAMES: Final = 32_768
 
 
 class Outbox:
-    """The output of a connection."""
+    """The frames that wait to be written. `overflowing`: the peer does not read its answers; the connection is to be ended."""
 
     __slots__ = ("_answers", "_control", "_credits", "_scheduler", "overflowing")
 
@@ -30,54 +30,55 @@ class Outbox:
         self._scheduler: Scheduler[WireStream] = Scheduler()
 
     def put(self, frame: bytes) -> None:
-        """Queue a small frame of this side's own making that need not wait for its turn among the streams."""
+        """Queue a small frame that this side sends unasked, ahead of the frames of the streams."""
         self._control.append(frame)
 
     def put_answer(self, frame: bytes) -> None:
-        """Queue a small frame that the peer asked for; when too many pile up, the connection is `overflowing` and over."""
+        """Queue a small frame that the peer provoked; with more than `MAX_CONTROL_FRAMES` the outbox is `overflowing`."""
         if self._answers >= MAX_CONTROL_FRAMES:
             self.overflowing = True
         else:
             self._answers += 1
             self._control.append(frame)
 
-    def tell(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
-        """Queue a control frame. It counts as an answer: there is hardly one that a peer cannot provoke."""
+    def put_control(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
+        """Queue a control frame. It counts as an answer: nearly every control frame can be provoked by the peer."""
         self.put_answer(encode_frame(kind, 0, stream_id, body))
 
-    def say_goodbye(self, goaway: GoAway) -> None:
-        """Queue the last frame of all; nothing else is sent any more."""
+    def put_goodbye(self, goaway: GoAway) -> None:
+        """Queue the last frame of the connection, behind the waiting control frames."""
         self._control = [*self._control, encode_frame(FrameType.GOAWAY, 0, 0, goaway)]
 
     def ready(self, stream: WireStream) -> None:
-        """This stream has something to send."""
+        """Put a stream that has frames to send in line, once."""
         if not stream.ready and not stream.over:
             stream.ready = True
             self._scheduler.add(stream, stream.priority)
 
     def owe_credit(self, stream: WireStream) -> None:
-        """Tell the sender of this stream how far it may go, once per write however often it was asked for."""
+        """Send `CREDIT` for this stream with the next write: one frame, however often it is called before."""
         self._credits[stream] = None
 
     def forget(self, stream: WireStream) -> None:
-        """This stream is over."""
+        """Forget a stream that is over."""
         self._credits.pop(stream, None)
         self._scheduler.discard(stream, stream.priority)
         stream.ready = False
 
     def has_data(self) -> bool:
+        """Whether anything waits to be written."""
         return bool(self._control or self._credits or self._scheduler)
 
-    def tell_credits(self, now_s: float, round_trip_s: float) -> None:
-        """Turn what is owed into frames."""
+    def put_credits(self, now_s: float, round_trip_s: float) -> None:
+        """Queue `CREDIT` for each stream that is owed it."""
         for stream in self._credits:
             half = stream.receive
             if half is not None and half.final is None:
-                self.tell(FrameType.CREDIT, half.grant.tell(now_s, round_trip_s), stream.id)
+                self.put_control(FrameType.CREDIT, half.grant.next_credit(now_s, round_trip_s), stream.id)
         self._credits.clear()
 
     def take_control(self) -> list[Segment]:
-        """Take the control frames that wait."""
+        """Take all waiting control frames."""
         control: list[Segment] = [*self._control]
         if control:
             self._control.clear()

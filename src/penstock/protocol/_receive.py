@@ -1,6 +1,6 @@
-"""The receiving half of a stream, and messages put together again (PROTOCOL.md §4). It never decodes an item.
+"""The receiving half of a stream, and messages put together from fragments (PROTOCOL.md §4). It never decodes an item.
 
-What waits for its consumer waits encoded: a batch is decoded when the consumer gets there.
+Batches wait for their consumer encoded: a batch is decoded when the consumer gets there.
 """
 
 from __future__ import annotations
@@ -9,33 +9,37 @@ from typing import NamedTuple
 
 from penstock.errors import ProtocolError
 from penstock.protocol._credit import Grant
-from penstock.protocol._send import WHOLE_HEAD_BYTES, whole_head
+from penstock.protocol._send import BYTES_HEAD_BYTES, bytes_head
 
 
 class Arrived(NamedTuple):
-    """A batch that waits for its consumer: the offset of its first item, how many they are, their encoded array.
+    """A batch that waits for its consumer: the offset of its first item, the number of its items, their encoded array.
 
-    `whole` means one large `bytes` item in msgpack, whose `payload` is the item itself: it was copied once, out of the
-    read buffer.
+    `is_single_bytes`: the batch is one large `bytes` item in msgpack, and `payload` is the item itself, copied once, out of
+    the read buffer.
     """
 
     first: int
     items: int
     payload: bytes | bytearray
-    whole: bool = False
+    is_single_bytes: bool = False
 
     @property
     def size(self) -> int:
-        """Bytes of the encoded array."""
-        return len(self.payload) + (WHOLE_HEAD_BYTES if self.whole else 0)
+        """The number of bytes of the encoded array."""
+        return len(self.payload) + (BYTES_HEAD_BYTES if self.is_single_bytes else 0)
 
     def encoded(self) -> bytes | bytearray:
-        """Return the encoded array, for who does not want `bytes`."""
-        return whole_head(len(self.payload)) + self.payload if self.whole else self.payload
+        """Return the encoded array, for an item type other than `bytes`."""
+        return bytes_head(len(self.payload)) + self.payload if self.is_single_bytes else self.payload
 
 
 class ReceiveHalf:
-    """One direction of a stream, seen by its receiver."""
+    """One direction of a stream, seen by its receiver.
+
+    `arrived` and `arrived_bytes` count all items so far; `final` is their number once the direction has ended. `discarded`: the
+    consumer has left, and items that still arrive are dropped.
+    """
 
     __slots__ = ("arrived", "arrived_bytes", "discarded", "final", "grant", "queue")
 
@@ -48,7 +52,7 @@ class ReceiveHalf:
         self.final: int | None = None
 
     def check_start(self, offset: int, count: int) -> bool:
-        """Check a batch that begins to arrive; return False for one that is here already (sent again after a cut)."""
+        """Check a batch that begins to arrive; return False for a duplicate (sent again after a cut)."""
         if count < 1:
             raise ProtocolError("4.2", "ITEMS with no item")
         if offset + count <= self.arrived:
@@ -62,7 +66,7 @@ class ReceiveHalf:
         return True
 
     def add(self, arrived: Arrived) -> int:
-        """Queue a complete batch that `check_start` let through; return how many bytes wait more than before."""
+        """Queue a complete batch that passed `check_start`; return the number of bytes that it adds to the queue."""
         size = arrived.size
         self.arrived += arrived.items
         self.arrived_bytes += size
@@ -73,19 +77,27 @@ class ReceiveHalf:
         return size
 
     def finish(self, count: int) -> None:
-        """The direction ended after `count` items: all of them must be here (rule 6.2)."""
+        """End the direction after `count` items; `ProtocolError` unless all of them are here (rule 6.2)."""
         if count != self.arrived:
             raise ProtocolError("6.2", f"an end after {count} items, where {self.arrived} arrived")
         self.final = count
 
     @property
     def waiting_bytes(self) -> int:
-        """What arrived and was not consumed."""
+        """The number of bytes that arrived and were not consumed."""
         return self.arrived_bytes - self.grant.consumed_bytes
+
+    def discard(self) -> int:
+        """Drop the waiting items and those that still arrive; return the number of bytes that waited."""
+        size = self.waiting_bytes
+        self.grant.consumed_bytes = self.arrived_bytes
+        self.queue.clear()
+        self.discarded = True
+        return size
 
 
 class Reassembly:
-    """Fragments of messages that are not complete: at most one message per stream, each bounded, all together bounded."""
+    """Fragments of unfinished messages: one message per stream at most, each bounded, all together bounded."""
 
     __slots__ = ("_max_messages", "_max_total_bytes", "_message_bytes", "_parts", "_total_bytes")
 
@@ -100,11 +112,14 @@ class Reassembly:
         return stream_id in self._parts
 
     def is_full(self, part: memoryview) -> bool:
-        """Whether this fragment would be too much, over all unfinished messages together."""
+        """Whether this fragment would bring all unfinished messages together over their limit."""
         return self._total_bytes + len(part) > self._max_total_bytes
 
     def add(self, stream_id: int, key: tuple[int, int, int], part: memoryview) -> bytearray:
-        """Add a fragment and return what is there. `key` is what all fragments of a message have in common (rule 4.5)."""
+        """Add a fragment; return the message as far as it is here.
+
+        `key` is the same for all fragments of a message (rule 4.5).
+        """
         first_key, whole = self._parts.get(stream_id) or self._begin(stream_id, key)
         if first_key != key or not part:
             raise ProtocolError("4.5", "a fragment that is empty or does not belong to the message that was begun")
@@ -117,10 +132,10 @@ class Reassembly:
         return whole
 
     def drop(self, stream_id: int) -> None:
-        """Forget the fragments of a stream: its message is complete, or nobody wants it."""
-        known = self._parts.pop(stream_id, None)
-        if known is not None:
-            self._total_bytes -= len(known[1])
+        """Forget the fragments of a stream: its message is complete, or the stream is over."""
+        begun = self._parts.pop(stream_id, None)
+        if begun is not None:
+            self._total_bytes -= len(begun[1])
 
     def _begin(self, stream_id: int, key: tuple[int, int, int]) -> tuple[tuple[int, int, int], bytearray]:
         if len(self._parts) >= self._max_messages:

@@ -1,6 +1,6 @@
-"""Who sends next on one connection (PROTOCOL.md §4.7): deficit round robin over three priorities. It never looks at a clock.
+"""Which stream sends next on one connection (rule 4.7): deficit round robin over three priorities. It never reads a clock.
 
-Each class gets a quantum of bytes per round, and streams within a class take turns, a frame at a time; so an `interactive` call
+Each class gets a quantum of bytes per round, and streams within a class take turns, a frame at a time. An `interactive` call
 passes a `bulk` stream at its next frame, and `bulk` still gets its share of a full connection.
 (M. Shreedhar, G. Varghese, "Efficient Fair Queuing Using Deficit Round Robin", SIGCOMM 1995.)
 """
@@ -17,7 +17,7 @@ QUANTA_BYTES: Final = (4 * 256 * 1024, 256 * 1024, 64 * 1024)
 
 
 class Scheduler(Generic[S]):
-    """The streams that have something to send."""
+    """The streams that have frames to send, by class: their priority, 0 to 2."""
 
     __slots__ = ("_classes", "_count", "_deficits", "_turn")
 
@@ -31,17 +31,17 @@ class Scheduler(Generic[S]):
         return self._count > 0
 
     def add(self, stream: S, priority: int) -> None:
-        """Put a stream at the end of its class. It must not be here."""
+        """Put a stream at the end of its class. It must not be in line already."""
         self._classes[priority][stream] = None
         self._count += 1
 
     def discard(self, stream: S, priority: int) -> None:
-        """Forget a stream, if it is here."""
+        """Take a stream out of line, if it is in line."""
         if self._classes[priority].pop(stream, stream) is None:
             self._count -= 1
 
     def next(self) -> tuple[S, int]:
-        """Take the stream whose turn it is, with its class. Only called when there is one.
+        """Take the stream whose turn it is, with its class; only called when a stream is in line. Report its bytes by `spent`.
 
         The most urgent class goes first while its quantum of this round lasts; then the round goes on where it was.
         """
@@ -52,7 +52,7 @@ class Scheduler(Generic[S]):
             if self._classes[turn] and self._deficits[turn] > 0:
                 return self._take(turn)
             self._turn = turn = (turn + 1) % len(QUANTA_BYTES)
-            owed = self._deficits[turn] if self._classes[turn] else 0  # what an idle class owes is forgiven
+            owed = self._deficits[turn] if self._classes[turn] else 0  # the debt of an idle class is forgiven
             self._deficits[turn] = min(owed + QUANTA_BYTES[turn], QUANTA_BYTES[turn])
 
     def _take(self, turn: int) -> tuple[S, int]:
@@ -60,5 +60,5 @@ class Scheduler(Generic[S]):
         return self._classes[turn].popitem(last=False)[0], turn
 
     def spent(self, priority: int, size: int) -> None:
-        """Count what the stream just taken has sent."""
+        """Charge the class of the stream just taken with the bytes that it has sent."""
         self._deficits[priority] -= size

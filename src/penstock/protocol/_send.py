@@ -1,10 +1,9 @@
 """The sending half of a stream (PROTOCOL.md §4): encoded items from the program to frames. It knows no other stream.
 
-An item is encoded the moment it is sent, into the batch that is being filled, so what the program does to the object later
-changes nothing. A batch is closed when a frame is wanted or at `BATCH_BYTES`. What was sent is kept, encoded, until
-the consumer
-has consumed it: **the replay buffer is the window**, and going back to the receiver's offset after a cut costs no extra memory.
-Batches are never cut anew, so items and bytes count the same each time they are sent.
+An item is encoded the moment it is sent, into the open batch, so later changes to the object have no effect. A batch is closed
+when a frame is wanted or at `BATCH_BYTES`. Sent batches are kept, encoded, until the consumer has consumed them: **the replay
+buffer is the window**, and going back to the receiver's offset after a cut costs no extra memory. Batches are never cut anew,
+so items and bytes count the same each time they are sent.
 """
 
 from __future__ import annotations
@@ -23,20 +22,19 @@ Compress = Callable[[list[Segment]], list[Segment] | None]
 #: A batch that has reached this size takes no further item (rule 4.4), so a message is at most this much larger than
 #: its last item.
 BATCH_BYTES: Final = 64 * 1024
-#: `bytes` of this size and more are handed to the transport as they are instead of being copied into a batch.
-WHOLE_BYTES: Final = 16 * 1024
-
+#: A `bytes` item of this size or more is handed to the transport uncopied, as a batch of its own.
+SINGLE_BYTES_MIN: Final = 16 * 1024
 
 #: An array of one item, without the item.
 ONE_ITEM: Final = b"\xdd\0\0\0\1"
-#: What stands before one large `bytes` item: an array of one, a `bin` with a length of four bytes.
-WHOLE_HEAD: Final = ONE_ITEM + b"\xc6"
-WHOLE_HEAD_BYTES: Final = len(WHOLE_HEAD) + 4
+#: The head of a batch of one `bytes` item: an array of one, a `bin` with a length of four bytes.
+BYTES_HEAD: Final = ONE_ITEM + b"\xc6"
+BYTES_HEAD_BYTES: Final = len(BYTES_HEAD) + 4
 
 
-def whole_head(size: int) -> bytes:
-    """Return what stands before one large `bytes` item."""
-    return WHOLE_HEAD + size.to_bytes(4, "big")
+def bytes_head(size: int) -> bytes:
+    """Return the head of a batch of one `bytes` item of this size."""
+    return BYTES_HEAD + size.to_bytes(4, "big")
 
 
 class Layout(NamedTuple):
@@ -47,15 +45,15 @@ class Layout(NamedTuple):
     end: bytes
 
 
-#: msgpack: always an array with a count of four bytes, written when the batch is closed.
-MSGPACK: Final = Layout(b"\xdd\0\0\0\0", b"", b"")
-JSON: Final = Layout(b"[", b",", b"]")
+#: Always an array with a count of four bytes, written when the batch is closed.
+MSGPACK_LAYOUT: Final = Layout(b"\xdd\0\0\0\0", b"", b"")
+JSON_LAYOUT: Final = Layout(b"[", b",", b"]")
 #: By codec number; the callee refuses a number that is not here with `Unimplemented` (rule 4.8).
-LAYOUTS: Final = {0: MSGPACK, 1: JSON}
+LAYOUTS: Final = {0: MSGPACK_LAYOUT, 1: JSON_LAYOUT}
 
 
-class Kept:
-    """What all replay buffers of a connection hold together, and may hold: a peer need not ever say what it has consumed."""
+class ReplayBudget:
+    """The bytes in all replay buffers of a connection, and their limit: a peer need not ever report consumption."""
 
     __slots__ = ("bytes", "limit_bytes")
 
@@ -65,14 +63,14 @@ class Kept:
 
 
 class SendRules(NamedTuple):
-    """What all sending halves of a connection have in common, for one codec."""
+    """The limits and functions that all sending halves of a connection share, for one codec."""
 
     layout: Layout
     max_frame_bytes: int
     max_item_bytes: int
     max_unsent_bytes: int
     compress: Compress | None = None
-    kept: Kept | None = None
+    replay_budget: ReplayBudget | None = None
 
 
 class Batch:
@@ -85,17 +83,21 @@ class Batch:
         self.count = count
         self.segments = segments
         self.size = size
-        self.flags = -1  # not compressed yet, nor found not worth it
+        self.flags = -1  # compression has not been tried yet
 
 
 class SendHalf:
-    """One direction of a stream, seen by its sender."""
+    """One direction of a stream, seen by its sender.
+
+    Counted in items and bytes: `pushed` by the program, `sent` in frames. `batch` is open and holds `count` items; `unsent` are
+    closed batches; `replay` holds the sent ones that are not consumed. `ended`: no item follows.
+    """
 
     __slots__ = (
         "_fragments",
         "batch",
         "count",
-        "last",
+        "ended",
         "layout",
         "limit",
         "pushed",
@@ -117,11 +119,11 @@ class SendHalf:
         self.sent = self.sent_bytes = 0
         self.unsent: list[Batch] = []
         self.replay: list[Batch] = []
-        self.last = False
+        self.ended = False
         self._fragments: Iterator[list[Segment]] | None = None
 
     def has_room(self) -> bool:
-        """Whether one more item may be pushed: item credit, byte credit (rule 5.2), and our own bound on what waits unsent."""
+        """Whether one more item may be pushed: item credit, byte credit (rule 5.2), and our own bound on unsent bytes."""
         return (
             self.pushed < self.limit.items
             and self.pushed_bytes < self.limit.bytes
@@ -129,7 +131,7 @@ class SendHalf:
         )
 
     def is_stuffed(self) -> bool:
-        """Whether the peer would take more, but too much waits here unsent."""
+        """Whether the peer has granted more, but too many bytes wait here unsent."""
         return (
             self.pushed_bytes - self.sent_bytes >= self.rules.max_unsent_bytes
             and self.pushed < self.limit.items
@@ -137,9 +139,9 @@ class SendHalf:
         )
 
     def push(self, encode_into: EncodeInto, item: object) -> bool:
-        """Encode `item` into the open batch; return `has_room()` for the next one. Only called when there is room.
+        """Encode `item` into the open batch; return `has_room()` for the next item. Only called when there is room.
 
-        Raises what `encode_into` raises, and `ResourceExhausted` for an item over the peer's limit; then nothing was pushed.
+        Raises the error of `encode_into`, and `ResourceExhausted` for an item over the peer's limit; then nothing was pushed.
         """
         batch = self.batch
         before = len(batch)
@@ -165,7 +167,7 @@ class SendHalf:
         )
 
     def push_encoded(self, encoded: bytes) -> None:
-        """Push an item that is encoded already, the only one of its direction; `ResourceExhausted` when it is too large."""
+        """Push the only item of this direction, already encoded; `ResourceExhausted` when it is over the peer's limit."""
         size = len(self.layout.begin) + len(encoded)
         if size > self.rules.max_item_bytes:
             raise self._too_large(size)
@@ -175,19 +177,19 @@ class SendHalf:
         self.pushed += 1
         self.pushed_bytes += size
 
-    def push_whole(self, item: bytes) -> bool:
-        """Push large `bytes` as a batch of their own, without a copy (msgpack only); else as `push`."""
-        size = len(item) + WHOLE_HEAD_BYTES
+    def push_bytes(self, item: bytes) -> bool:
+        """Push a large `bytes` item as a batch of its own, without a copy (msgpack only); otherwise as `push`."""
+        size = len(item) + BYTES_HEAD_BYTES
         if size > self.rules.max_item_bytes:
             raise self._too_large(size)
         self.seal()
-        self.unsent.append(Batch(self.pushed, 1, [whole_head(len(item)), item], size))
+        self.unsent.append(Batch(self.pushed, 1, [bytes_head(len(item)), item], size))
         self.pushed += 1
         self.pushed_bytes += size
         return self.has_room()
 
     def seal(self) -> None:
-        """Close the open batch."""
+        """Close the open batch, if it has items."""
         if not self.count:
             return
         batch = self.batch
@@ -201,15 +203,15 @@ class SendHalf:
         self.count = 0
 
     def end(self) -> None:
-        """No more items: the last frame of what is unsent carries `LAST`."""
-        self.last = True
+        """Push no more items: the frame of the last unsent batch carries `LAST`."""
+        self.ended = True
 
     def ends_with_items(self) -> bool:
-        """Whether a frame is still to come that can carry `LAST`."""
+        """Whether a frame that can carry `LAST` is still to come."""
         return bool(self.unsent or self.count)
 
     def discard(self) -> None:
-        """Forget everything: nobody wants it any more."""
+        """Forget all items, unsent and kept: the stream is over, or the peer takes no more."""
         self.unsent.clear()
         self.forget()
         self.batch = bytearray()
@@ -218,11 +220,11 @@ class SendHalf:
         self.sent, self.sent_bytes = self.pushed, self.pushed_bytes
 
     def has_frames(self) -> bool:
-        """Whether `next_frame` has something to give."""
+        """Whether `next_frame` has a frame to return."""
         return self._fragments is not None or bool(self.unsent) or self.count > 0
 
     def next_frame(self, stream_id: int) -> list[Segment]:
-        """Return the next frame, header first. Only called when `has_frames`."""
+        """Return the next frame, header first. Only called when `has_frames`. Its batch is kept for a resume."""
         if self._fragments is not None:
             frame = next(self._fragments)
             if not frame[0][5] & MORE:
@@ -236,7 +238,7 @@ class SendHalf:
         self._keep(batch)
         if batch.flags < 0:
             self._compress_once(batch)
-        flags = batch.flags | (LAST if self.last and not (self.unsent or self.count) else 0)
+        flags = batch.flags | (LAST if self.ended and not (self.unsent or self.count) else 0)
         length = sum(map(len, batch.segments)) if flags & COMPRESSED else batch.size
         if length + ITEMS_PREFIX_BYTES <= self.rules.max_frame_bytes:
             head = ITEMS_HEADER.pack(length + ITEMS_PREFIX_BYTES, FrameType.ITEMS, flags, stream_id, batch.first, batch.count)
@@ -245,7 +247,7 @@ class SendHalf:
         return next(self._fragments)
 
     def consumed(self) -> None:
-        """Forget the batches that the consumer has consumed whole."""
+        """Drop the kept batches whose items are all consumed, by the latest `CREDIT`."""
         replay, consumed = self.replay, self.limit.consumed
         done = 0
         while done < len(replay) and replay[done].first + replay[done].count <= consumed:
@@ -255,25 +257,25 @@ class SendHalf:
             del replay[:done]
 
     def forget(self) -> None:
-        """Keep nothing for a resume any more."""
+        """Drop all kept batches: this stream cannot be resumed any more."""
         self._release(self.replay)
         self.replay.clear()
 
     def _keep(self, batch: Batch) -> None:
-        """Keep what was sent for a resume; with more than the connection may keep, this stream cannot be resumed."""
+        """Keep a sent batch for a resume. When the budget of the connection is spent, this stream cannot be resumed."""
         self.replay.append(batch)
-        kept = self.rules.kept
-        if kept is not None:
-            kept.bytes += batch.size
-            if kept.bytes > kept.limit_bytes:
+        budget = self.rules.replay_budget
+        if budget is not None:
+            budget.bytes += batch.size
+            if budget.bytes > budget.limit_bytes:
                 self.forget()
 
     def _release(self, batches: list[Batch]) -> None:
-        if self.rules.kept is not None:
-            self.rules.kept.bytes -= sum(batch.size for batch in batches)
+        if self.rules.replay_budget is not None:
+            self.rules.replay_budget.bytes -= sum(batch.size for batch in batches)
 
     def rewind(self, offset: int) -> None:
-        """Send again from item `offset`, where the receiver stands after a cut (rule 9.4), in the same batches."""
+        """Queue the kept batches again from item `offset`, the receiver's position after a cut (rule 9.4)."""
         self._fragments = None
         again = [batch for batch in self.replay if batch.first + batch.count > offset]
         self._release(again)
@@ -290,7 +292,7 @@ class SendHalf:
             batch.segments, batch.flags = compressed, COMPRESSED
 
     def _cut(self, batch: Batch, flags: int, stream_id: int, length: int) -> Iterator[list[Segment]]:
-        """Cut one large message into fragments; all but the last carry `MORE`."""
+        """Iterate over the fragments of a message over the frame limit; all but the last carry `MORE`."""
         room = self.rules.max_frame_bytes - ITEMS_PREFIX_BYTES
         pieces = _pieces(batch.segments, room)
         left = length
@@ -310,7 +312,7 @@ class SendHalf:
 
 
 def _pieces(segments: list[Segment], room: int) -> Iterator[list[Segment]]:
-    """Cut `segments` into runs of `room` bytes, as views: nothing is copied."""
+    """Iterate over runs of `room` bytes of `segments`, as views: nothing is copied."""
     piece: list[Segment] = []
     free = room
     for segment in segments:

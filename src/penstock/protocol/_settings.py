@@ -1,10 +1,14 @@
-"""Every limit of the protocol, with its reason. This module never decides anything."""
+"""Every limit of the protocol, with its reason, and `HELLO`, which promises them to the peer (PROTOCOL.md §2, §10)."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 import msgspec
+
+from penstock.errors import ProtocolError
+from penstock.protocol._compression import available
+from penstock.protocol._frames import MAGIC, VERSION, Hello
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -14,42 +18,51 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side of a session allows. Sizes are in bytes, times in seconds; every limit is on by default.
+    """The limits of one side of a connection. Sizes are in bytes, times in seconds; every limit is on by default.
 
-    The two sides need not agree: a side tells its limits in `HELLO`, and the other keeps them.
+    The two sides need not agree: each side promises its limits in `HELLO`, and the other keeps them. Raises `ValueError`, with
+    the name of the setting, for a value out of its range::
+
+        penstock.serve(Desk(), listen=url, settings=penstock.Settings(max_item_bytes=64 * 1024 * 1024))
     """
 
-    #: The largest frame body. A larger item travels in fragments of this size, so that small calls get in between.
+    #: The largest frame body. A larger item travels in fragments of this size. 256 KiB take 2 ms on a gigabit line: so long a
+    #: small call waits behind a large item, at most.
     max_frame_bytes: Annotated[int, msgspec.Meta(ge=16 * KIB, le=16 * MIB)] = 256 * KIB
-    #: The largest encoded item, argument or result, decompressed; what one peer can make this side hold for one message.
+    #: The largest encoded item, argument or result, decompressed: the memory that one message of a peer can take here. 16 MiB
+    #: hold any record; send files as a stream of smaller items.
     max_item_bytes: Annotated[int, msgspec.Meta(ge=KIB, le=1024 * MIB)] = 16 * MIB
-    #: The largest `OPEN` without its argument, `STATUS`, and every other control frame: metadata are not for data.
+    #: The largest `STATUS`, `OPEN` without its argument, and every other control frame: metadata and details of errors are
+    #: small, and bulk data belong into items.
     max_header_bytes: Annotated[int, msgspec.Meta(ge=KIB, le=MIB)] = 64 * KIB
-    #: Streams that the peer may have open on one connection at the same time.
+    #: Streams that the peer may have open on one connection at the same time: more than a program has calls in flight, few
+    #: enough that a peer which opens them all, at a few kilobytes each, does no harm.
     max_streams: Positive = 16_384
-    #: Received bytes that wait for their consumers, over all streams of one connection; above it new streams are refused,
-    #: old ones go on (their windows were promised).
+    #: Received bytes that wait on one connection, items, arguments and answers together: the default lets 16 of the largest
+    #: messages wait. Above it new streams are refused; open ones go on, because their windows were promised.
     max_buffered_bytes: Positive = 256 * MIB
-    #: Bytes that one stream holds unsent before its sender waits, whatever the peer's credit: a peer that grants without
-    #: end and reads nothing must not make this side grow.
+    #: Bytes that one stream holds unsent before its sender waits, at any credit (rule 10.7): a peer that grants without end
+    #: and reads nothing must not make this side grow. 1 MiB is four frames.
     max_unsent_bytes: Positive = MIB
 
-    #: The window of a stream whose buffer nobody set starts here …
+    #: The window of a stream without a set `buffer_size` starts here: one full frame, or 256 small items …
     window_items: Positive = 256
     window_bytes: Positive = 256 * KIB
-    #: … and doubles up to here while it is what limits a consumer that keeps up.
+    #: … and doubles up to here while it limits a consumer that keeps up: 8 MiB fill 670 Mbit/s over a round trip of 100 ms.
     max_window_items: Positive = 16_384
     max_window_bytes: Positive = 8 * MIB
-    #: The byte window of a stream whose `buffer_size` alone was set: large enough that the item count is what bounds it.
+    #: The byte window of a stream with a set `buffer_size`: large enough that the number of items is its bound.
     set_window_bytes: Positive = 64 * MIB
-    #: A connection on which the peer has not said `HELLO` after this time is closed.
+    #: A connection without the peer's `HELLO` is closed after this time: a slow line needs two round trips.
     handshake_timeout_s: Seconds = 10.0
-    #: A connection that was silent for this time is asked with `PING`; silent for twice this time, it is lost.
+    #: A peer that was silent for this time is sent `PING`; silent for twice this time, it is lost. A dead peer is noticed
+    #: within 30 s, for two frames of 16 bytes every 15 s on an idle connection, which also keep NAT entries alive.
     keepalive_s: Seconds = 15.0
 
-    #: How `ITEMS` above the threshold are compressed, when the peer can read it. Off by default: on a local network it costs
-    #: more than it saves.
+    #: The compression of `ITEMS` above the threshold, for a peer that can read it. Off by default: on a local network it costs
+    #: more time than it saves.
     compression: Literal["none", "zstd", "deflate"] = "none"
+    #: Payloads below this size are never compressed: the gain is smaller than the work.
     compression_threshold_bytes: Positive = KIB
 
     def __post_init__(self) -> None:
@@ -61,3 +74,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _Checked = msgspec.defstruct("Settings", [(field.name, field.type) for field in msgspec.structs.fields(Settings)])
+
+
+def hello_of(settings: Settings, agent: str, epoch: int, token: bytes, instance: bytes) -> Hello:
+    """Make our `HELLO`: the limits that the peer must keep, the compressions that it may use, our name and instance."""
+    return Hello(
+        MAGIC,
+        VERSION,
+        settings.max_frame_bytes,
+        settings.max_item_bytes,
+        settings.max_header_bytes,
+        settings.max_streams,
+        available(),
+        agent,
+        epoch,
+        token,
+        instance,
+    )
+
+
+def check_hello(hello: Hello) -> None:
+    """Raise `ProtocolError` (rule 2.2) for a peer with another protocol, or with a version that is too old."""
+    if hello.magic != MAGIC:
+        raise ProtocolError("2.2", "the other side does not speak Penstock")
+    if hello.version < VERSION:
+        raise ProtocolError("2.2", f"the other side speaks version {hello.version}, this side {VERSION}")

@@ -1,14 +1,14 @@
-"""Which frame is legal when (PROTOCOL.md §3), as tables: an absent key *is* the error. This module holds no stream.
+"""The legal order of frames (PROTOCOL.md §3), as tables: an absent key *is* the error.
 
-A stream has two directions, and each side walks through its own table with what it sends::
+A stream has two directions, and each side walks through its own table with the frames that it sends::
 
     caller   idle ──OPEN──▶ open ──ITEMS*──▶ open ──END | ITEMS+LAST──▶ ended ──CANCEL──▶ closed
     callee   idle ──ACCEPT──▶ open ──ITEMS*──▶ open ──END──▶ ended ──STATUS──▶ closed
                                                open ──STATUS | ITEMS+LAST──▶ closed
 
-The callee may answer without `ACCEPT` when its first message is its last one. What closes a direction closes the stream. A
-`CANCEL` by the callee asks the caller to end its direction and changes nothing else. `END` with a reason is a step of its own:
-the caller closes both directions; in the tables it stands as `END` with `CLOSING`.
+The callee may answer without `ACCEPT` when its first message is its last one. A frame that closes a direction closes the
+stream. A `CANCEL` by the callee asks the caller to end its direction and changes nothing else. `END` with a reason closes both
+directions; in the tables it is a step of its own, `END` with `CLOSING`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from penstock.protocol._frames import LAST, FrameType
 
 Table = dict[str, dict[tuple[int, int], str]]
 
-#: `END` has no flag; where `ITEMS` has `LAST`, a table has this for an `END` that has a reason.
+#: The mark of an `END` that has a reason, in the place of the flags: `END` has no flag on the wire.
 CLOSING: Final = LAST
 
 _OPEN, _ACCEPT, _ITEMS, _CREDIT = FrameType.OPEN, FrameType.ACCEPT, FrameType.ITEMS, FrameType.CREDIT
@@ -60,7 +60,7 @@ CALLEE: Final[Table] = {
 
 
 def step_name(kind: int, flags: int) -> str:
-    """Name a step as PROTOCOL.md does."""
+    """Return the name of a step as PROTOCOL.md writes it."""
     return FrameType(kind).name + ("" if not flags & LAST else "+reason" if kind == _END else "+LAST")
 
 

@@ -1,4 +1,4 @@
-"""One stream of a connection: its two halves, its states, and the order of what it sends. It knows no other stream."""
+"""One stream of a connection: its two halves, its states, and the order of its frames. It knows no other stream."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from penstock.protocol._send import LAYOUTS, Segment, SendHalf
 from penstock.protocol._settings import Settings
 from penstock.protocol._states import CALLEE, CALLER, CLOSING, advance
 
-#: An argument of this size is worth a new `Open` without it.
+#: From this size on, an argument is dropped from `Open` once it was decoded; for a smaller one the copy costs more.
 LARGE_ARGUMENT_BYTES: Final = 4096
-#: Characters of an error's message that fit into any peer's limit, whatever they are (1 KiB, rule 10.2).
+#: The characters of an error message that fit into the limit of any peer (1 KiB, rule 10.2), in any script.
 LONG_MESSAGE: Final = 160
 
 
 class WireStream:
-    """A stream as the connection knows it. `endpoint` belongs to whoever drives the connection."""
+    """A stream as the connection knows it.
+
+    `callee`: the peer opened it. `send` and `receive` are its two halves, None for a direction that has no items; `sending` and
+    `receiving` are the states of its two directions (`_states`). `id` is 0 until its first frame has left. `ready`: it is in
+    line for sending. `over`: it is forgotten by the connection. `handled`: a handler works on it and holds its argument.
+    `stopped`: the caller was asked to end its items. `endpoint` belongs to the session.
+    """
 
     __slots__ = (
         "_ending",
@@ -52,18 +58,18 @@ class WireStream:
         self.ready = False
         self.over = False
         self.held_bytes = 0
-        self.handled = False  # somebody works on it, and holds its argument
+        self.handled = False
         self.stopped = False
         self.endpoint: Any = None
         self._opening: bytes | None = None
         self._ending: tuple[int, bytes] | None = None
 
     def sends(self, kind: int, flags: int = 0) -> None:
-        """Take a step of our own direction; `ProtocolError(remote=False)` when the table has none."""
+        """Take a step of our own direction; `ProtocolError(remote=False)` when the table has no such step."""
         self.sending = advance(CALLEE if self.callee else CALLER, self.sending, kind, flags, remote=False)
 
     def receives(self, kind: int, flags: int = 0) -> None:
-        """Take a step of the peer's direction; `ProtocolError` when the table has none."""
+        """Take a step of the peer's direction; `ProtocolError` when the table has no such step."""
         self.receiving = advance(CALLER if self.callee else CALLEE, self.receiving, kind, flags, remote=True)
 
     @property
@@ -77,11 +83,11 @@ class WireStream:
         self._opening = encode_body(self.opened)
 
     def opening_bytes(self) -> int:
-        """Size of the `OPEN` that is queued."""
+        """Return the size of the queued `OPEN`."""
         return len(self._opening or b"")
 
     def end(self) -> None:
-        """End our direction normally, after what is queued; a callee ends the call with it."""
+        """End our direction normally, after its queued items; for a callee this ends the call."""
         half = self.send
         if half is not None and half.ends_with_items():
             self.sends(FrameType.ITEMS, LAST)
@@ -93,12 +99,12 @@ class WireStream:
             self.half_close()
 
     def half_close(self) -> None:
-        """End our direction normally, after what is queued; the other one goes on, and a callee's `STATUS` comes later."""
+        """End our direction normally, after its queued items; the other one goes on, and a callee's `STATUS` comes later."""
         self.sends(FrameType.END)
         self._ending = FrameType.END, encode_body((self._count(), None))
 
     def close(self, reason: str, limit_bytes: int) -> None:
-        """End both directions normally, after what is queued; a reason over the peer's limit is cut."""
+        """End both directions normally, after the queued items; a reason over the peer's limit is cut."""
         self.sends(*((FrameType.STATUS,) if self.callee else (FrameType.END, CLOSING)))
         ending = self._closing(readable(reason, limit_bytes))
         if len(ending[1]) > limit_bytes:
@@ -114,7 +120,7 @@ class WireStream:
         return self.send.pushed if self.send is not None else 0
 
     def fail(self, status: Status, limit_bytes: int) -> None:
-        """End the call with an error, after what is queued (callee only); one over the peer's limit loses its details."""
+        """End the call with an error, after the queued items (callee only); one over the peer's limit loses its details."""
         self.sends(FrameType.STATUS)
         ending = encode_body(status)
         if len(ending) > limit_bytes:
@@ -123,16 +129,17 @@ class WireStream:
         self._ending = FrameType.STATUS, ending
 
     def stop_sending(self) -> None:
-        """Forget what is queued: nobody wants it."""
+        """Drop the queued frames: the peer does not take them any more."""
         self._opening = self._ending = None
         if self.send is not None:
             self.send.discard()
 
     def has_frames(self) -> bool:
+        """Whether `next_frame` has a frame to return."""
         return self._opening is not None or (self.send is not None and self.send.has_frames()) or self._ending is not None
 
     def forget_argument(self) -> None:
-        """The argument of `OPEN` was decoded: a large one is not kept beside it."""
+        """Drop a large argument from `opened`, once it was decoded."""
         if len(self.opened.argument or b"") >= LARGE_ARGUMENT_BYTES:
             self.opened = msgspec.structs.replace(self.opened, argument=None)
 
@@ -164,7 +171,10 @@ class WireStream:
 def refusal(
     opened: Open, size: int, settings: Settings, *, open_streams: int, buffered_bytes: int, draining: bool
 ) -> Status | None:
-    """Say why a stream that the peer opens is not taken (PROTOCOL.md §10); None when it is. `size` is that of its `OPEN`."""
+    """Return why a stream that the peer opens is refused (PROTOCOL.md §10), None when it is taken.
+
+    `size` is the size of its `OPEN`; `buffered_bytes` counts items, arguments and answers.
+    """
     if draining:
         return Status(14, "unavailable", "this side is draining and takes no new calls", started=False)
     argument_bytes = len(opened.argument or b"")
@@ -184,7 +194,7 @@ def refusal(
 
 
 def check_texts(opened: Open) -> None:
-    """Raise `InvalidArgument` for a target or metadata that the peer could not read: they are strings, in UTF-8."""
+    """Raise `InvalidArgument` for a target or metadata that are not strings, or that UTF-8 cannot encode."""
     texts: list[object] = [opened.target]
     if opened.metadata:
         texts += [*opened.metadata, *opened.metadata.values()]

@@ -1,4 +1,4 @@
-"""The streams of one connection by their ids (PROTOCOL.md §3): new ids, known ids, ids that are over."""
+"""The streams of one connection by their ids (PROTOCOL.md §3): new ids, open ids, ids that are over."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ _FIRST_ID: Final = {"client": 1, "server": 2}
 
 
 class StreamTable:
-    """Which streams there are. The side that dialled gives odd ids, the other even ones."""
+    """The open streams of a connection. The side that dialled gives odd ids, the other even ones.
+
+    `begun` holds the streams that have an id; `ours` and `theirs` count the open streams of each side.
+    """
 
     __slots__ = ("_highest_peer_id", "_next_id", "_unbegun", "begun", "ours", "theirs")
 
     def __init__(self, role: str) -> None:
         self.begun: dict[int, WireStream] = {}
-        self.ours = 0  # open streams of this side
-        self.theirs = 0  # open streams of the peer
+        self.ours = 0
+        self.theirs = 0
         self._unbegun: dict[WireStream, None] = {}
         self._next_id = _FIRST_ID[role]
         self._highest_peer_id = 0
@@ -28,39 +31,42 @@ class StreamTable:
         return len(self.begun) + len(self._unbegun)
 
     def all(self) -> list[WireStream]:
-        """Every stream that is not over, those whose `OPEN` has not left included."""
+        """Return every stream that is not over, including those whose `OPEN` has not left."""
         return [*self.begun.values(), *self._unbegun]
 
     @property
     def highest_peer_id(self) -> int:
-        """The newest stream of the peer."""
+        """The id of the newest stream of the peer, 0 before the first."""
         return self._highest_peer_id
 
     def add_ours(self, stream: WireStream) -> None:
-        """A stream of this side; it gets its id when its first frame leaves."""
+        """Add a stream of this side; it gets its id when its first frame leaves."""
         self._unbegun[stream] = None
         self.ours += 1
 
     def begin(self, stream: WireStream) -> None:
-        """Give a stream its id as its first frame leaves, so that ids reach the peer in order (rule 3.2)."""
+        """Give a stream its id, as its first frame leaves: so ids reach the peer in order (rule 3.2)."""
         stream.id = self._next_id
         self._next_id += 2
         self._unbegun.pop(stream, None)
         self.begun[stream.id] = stream
 
     def take_id(self, stream_id: int) -> None:
-        """The peer begins a stream: its id must be one of its own, and higher than all before (rule 3.2)."""
+        """Check and note the id of a stream that the peer begins: one of its own, higher than all before (rule 3.2)."""
         if self._is_ours(stream_id) or not self._highest_peer_id < stream_id <= MAX_NUMBER:
             raise ProtocolError("3.2", f"OPEN with the id {stream_id}, which is not a new id of the other side")
         self._highest_peer_id = stream_id
 
     def add_theirs(self, stream: WireStream) -> None:
-        """A stream of the peer, whose id was taken."""
+        """Add a stream of the peer, after `take_id`."""
         self.begun[stream.id] = stream
         self.theirs += 1
 
     def find(self, kind: int, stream_id: int) -> WireStream | None:
-        """Find a stream. One that was here and is over is None (rule 3.5); one that never was breaks rule 3.3."""
+        """Return a stream, None for one that is over (rule 3.5); an id that was never opened breaks rule 3.3.
+
+        `kind` is the type of the frame, for the error.
+        """
         stream = self.begun.get(stream_id)
         if stream is None:
             never = stream_id >= self._next_id if self._is_ours(stream_id) else stream_id > self._highest_peer_id
@@ -69,7 +75,7 @@ class StreamTable:
         return stream
 
     def remove(self, stream: WireStream) -> None:
-        """A stream is over. Called once."""
+        """Forget a stream that is over. Called once for each stream."""
         stream.over = True
         self._unbegun.pop(stream, None)
         self.begun.pop(stream.id, None)

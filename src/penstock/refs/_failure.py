@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from penstock.codec import MSGPACK, Joined, join
+from penstock.codec import MSGPACK, Extension, ExtensionCode, register_extension
 from penstock.errors import StatusError, status_error
 from penstock.session import status_of
 
-CODE: Final = 3
 _BODY: Final = MSGPACK.decode_for(tuple[int, str, str, dict[str, Any]]).value
 
 
@@ -30,4 +29,4 @@ def _unpack(data: bytes) -> Failure:
     return Failure(status_error(*_BODY(data)))
 
 
-join(Failure, Joined(CODE, _pack, _unpack))
+register_extension(Failure, Extension(ExtensionCode.FAILURE, _pack, _unpack))

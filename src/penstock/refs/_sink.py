@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from penstock.calls import Call, Request
-from penstock.codec import MSGPACK, join
+from penstock.codec import MSGPACK, ExtensionCode, register_extension
 from penstock.errors import PenstockError, StatusError, StreamClosed, WouldBlock
+from penstock.protocol import CallKind
 from penstock.refs._failure import Failure
 from penstock.refs._offers import RefLocation
 from penstock.refs._routes import way_to
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: The number of its extension type in msgpack.
-CODE: Final = 2
 CLAIM: Final = "Penstock/claim_sink"
 
 
@@ -117,7 +116,9 @@ class ClaimedSink(Sink[T]):
         argument = MSGPACK.encode((location.token, buffer_size))
         options = CallOptions(buffer_size=buffer_size)
         self._peer = peer
-        self._call: Call[Any] = Call(peer, Request(CLAIM, 1, MSGPACK, argument, MSGPACK.decode_for(Any), options))
+        self._call: Call[Any] = Call(
+            peer, Request(CLAIM, CallKind.CLIENT_STREAMING, MSGPACK, argument, MSGPACK.decode_for(Any), options)
+        )
         self._closed = False
 
     async def send(self, item: T) -> None:
@@ -180,4 +181,4 @@ def _make(held: RefState[Any]) -> SinkRef[Any]:
     return ref
 
 
-join(SinkRef, travelling(CODE, lambda ref: ref._held, _make))
+register_extension(SinkRef, travelling(ExtensionCode.SINK_REF, lambda ref: ref._held, _make))

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Final, TypeVar
 
 from penstock.calls import RemoteStream, Request
-from penstock.codec import MSGPACK, decode_marked, join
+from penstock.codec import MSGPACK, ExtensionCode, decode_marked, register_extension
 from penstock.errors import Busy, StatusError
+from penstock.protocol import CallKind
 from penstock.refs._offers import RefLocation
 from penstock.refs._routes import way_to
 from penstock.refs._state import RefState, released, travelling
@@ -16,8 +17,6 @@ from penstock.streams import Dropped, Source, Statistics, source_of
 
 T = TypeVar("T")
 
-#: The number of its extension type in msgpack.
-CODE: Final = 1
 CLAIM: Final = "Penstock/claim_source"
 
 
@@ -55,7 +54,7 @@ class SourceRef(Source[T]):
     def _call(self, location: RefLocation, buffer_size: int | None) -> RemoteStream[T]:
         argument = MSGPACK.encode((location.token, buffer_size))
         decode = decode_marked(MSGPACK, self._held.item, Dropped)
-        request = Request(CLAIM, 2, MSGPACK, argument, decode, CallOptions(buffer_size=buffer_size))
+        request = Request(CLAIM, CallKind.SERVER_STREAMING, MSGPACK, argument, decode, CallOptions(buffer_size=buffer_size))
         return RemoteStream(way_to(location), request)
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -128,4 +127,4 @@ def _make(held: RefState[Any]) -> SourceRef[Any]:
     return ref
 
 
-join(SourceRef, travelling(CODE, lambda ref: ref._held, _make))
+register_extension(SourceRef, travelling(ExtensionCode.SOURCE_REF, lambda ref: ref._held, _make))

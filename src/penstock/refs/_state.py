@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
-from penstock.codec import Joined
+from penstock.codec import Extension
 from penstock.errors import FailedPrecondition, StatusError
 from penstock.refs._offers import TOKEN_BYTES, Offered, RefLocation, offers
 from penstock.refs._routes import way_to
@@ -38,7 +38,7 @@ class RefState(Generic[E]):
     def offer(self, ref: Offered) -> RefLocation:
         """Put the ref on offer, once. Raises why it cannot be sent."""
         if self.gone is not None:
-            raise self.gone.again()
+            raise self.gone.fresh_copy()
         if self.token is not None and offers().find(self.token) is ref:
             return RefLocation(offers().instance, self.token)
         location = offers().put(ref)
@@ -48,7 +48,7 @@ class RefState(Generic[E]):
     def leave(self, refusal: StatusError) -> E | RefLocation:
         """Give the end to somebody; `refusal` is what everybody else gets. Raises the refusal of who came before."""
         if self.gone is not None:
-            raise self.gone.again()
+            raise self.gone.fresh_copy()
         self.gone = refusal
         end, self.end = self.end, None
         if end is not None:
@@ -73,7 +73,7 @@ class RefState(Generic[E]):
         return f"{where}, on offer" if self.token is not None else where
 
 
-def travelling(code: int, held: Callable[[Any], RefState[Any]], make: Callable[[RefState[Any]], Any]) -> Joined[Any]:
+def travelling(code: int, held: Callable[[Any], RefState[Any]], make: Callable[[RefState[Any]], Any]) -> Extension[Any]:
     """Return how the refs of one kind travel: as the place where they are on offer. `held` is what is in a ref.
 
     One that comes home is the very object that left.
@@ -103,7 +103,7 @@ def travelling(code: int, held: Callable[[Any], RefState[Any]], make: Callable[[
             now.item = arguments[0]
         return ref
 
-    return Joined(code, pack, unpack, fit)
+    return Extension(code, pack, unpack, fit)
 
 
 async def released(location: RefLocation) -> None:

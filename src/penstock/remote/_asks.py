@@ -49,7 +49,7 @@ class PendingAsks:
         """There will be no answers."""
         for future in self.waiting.values():
             if not future.done():
-                future.set_exception(error.again())
+                future.set_exception(error.fresh_copy())
 
     def tell_given_up(self, sink: RemoteSink[Any]) -> None:
         """Tell the other side, as far as there is room for it."""
@@ -88,7 +88,7 @@ async def ask_within(
     if cancel is not None:
         cancel.check()
     timer = None if deadline is None else answer.get_loop().call_at(deadline, expire)
-    forget = None if cancel is None else cancel.add(lambda error: give_up(error.again()))
+    forget = None if cancel is None else cancel.add(lambda error: give_up(error.fresh_copy()))
     try:
         with sending:  # in this task, whose turn it is: a task of its own would be overtaken
             await lane.send(message)

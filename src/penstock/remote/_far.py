@@ -14,15 +14,12 @@ import msgspec
 from penstock.actors import ActorRef, AskOptions, ChannelOptions, PortOptions, actor_here
 from penstock.calls import Stream
 from penstock.channel import Channel
-from penstock.codec import MSGPACK, UNDECODABLE, Joined, join
+from penstock.codec import MSGPACK, UNDECODABLE, Extension, ExtensionCode, register_extension
 from penstock.errors import ActorStopped, Unavailable
 from penstock.refs import offers, peer_to
 from penstock.remote._ref import RemoteRef
 from penstock.service import CallOptions, Method
 from penstock.streams import Source
-
-#: The extension type of an actor (PROTOCOL.md 12.9).
-CODE: Final = 4
 
 
 class ActorLocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -124,4 +121,4 @@ def _unpack(data: bytes) -> ActorRef:
     return home if home is not None else FarRef(where.instance, where.key, where.address)
 
 
-join(ActorRef, Joined(CODE, _pack, _unpack))  # type: ignore[type-abstract] # and whatever derives from it
+register_extension(ActorRef, Extension(ExtensionCode.ACTOR, _pack, _unpack))  # type: ignore[type-abstract] # and whatever derives from it

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from penstock.calls import Request, error_of, open_stream
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
-from penstock.protocol import Accept, Cancel, ReceiveHalf, SendHalf, Status, grant_for
+from penstock.protocol import Accept, CallKind, Cancel, ReceiveHalf, SendHalf, Status, grant_for
 from penstock.remote._asks import AskLimits, PendingAsks, ask_within
 from penstock.remote._wire import LaneMessage, LaneReply, PlainMessage
 from penstock.service import CallOptions
@@ -56,7 +56,7 @@ class LaneClient(Endpoint):
         self._lanes = peer.lanes
         self.asks = PendingAsks()
         self._half = ReceiveHalf(grant_for(session.settings, None, None))
-        request = Request(f"/{address}!lane", 3, MSGPACK, None, _REPLIES, _OPTIONS)
+        request = Request(f"/{address}!lane", CallKind.BIDIRECTIONAL, MSGPACK, None, _REPLIES, _OPTIONS)
         self.stream = open_stream(session, request, {}, None, self._half)
         self.stream.endpoint = self
         self.sink: RemoteSink[Any] = RemoteSink(session, self.stream, cast("SendHalf", self.stream.send), MSGPACK)
@@ -183,7 +183,7 @@ class LaneClient(Endpoint):
             del self._lanes[self.address]
         if not self.over.done():
             self.over.set_result(None)
-        unsent = error.again()
+        unsent = error.fresh_copy()
         unsent.started = False
         self.sink.finish(unsent)
         self.asks.fail(error)

@@ -21,13 +21,12 @@ from penstock.errors import (
     Unavailable,
     Unimplemented,
 )
-from penstock.protocol import Cancel, ReceiveHalf, Status, WireStream, grant_wished
+from penstock.protocol import CallKind, Cancel, ReceiveHalf, Status, WireStream, grant_wished
 from penstock.remote._answers import Answers
 from penstock.remote._inside import Inside
 from penstock.remote._method_entry import Addressee, MethodEntry
 from penstock.remote._replies import OpenAsks, RemoteReply
 from penstock.remote._wire import LaneMessage
-from penstock.service import KINDS
 from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSource, Session, status_of
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ log = logging.getLogger("penstock.actor")
 TURN_MESSAGES: Final = 256
 #: How long messages whose teller has gone wait for room in the mailbox, before they become dead letters.
 ORPHAN_S: Final = 5.0
-_BIDIRECTIONAL: Final = 3
 
 
 _MESSAGES: Final = MSGPACK.decode_for(LaneMessage)
@@ -51,14 +49,14 @@ class LaneServer(Endpoint):
     def __init__(self, system: Host, address: str, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
         opened, session = stream.opened, peer.session
         self._to = Addressee(system, address, peer)
-        if opened.kind != _BIDIRECTIONAL or opened.codec != MSGPACK.number:
+        if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
         self.peer = peer
         self.system = system
         self.dispatcher = dispatcher
         self.interceptors = dispatcher.interceptors
         self._address = address
-        self._call = CallInfo(opened.target, KINDS[opened.kind], "callee", metadata={}, deadline=None, peer=peer)
+        self._call = CallInfo(opened.target, CallKind.BIDIRECTIONAL.label, "callee", metadata={}, deadline=None, peer=peer)
         self._stream = stream
         self._handled = 0
         self._gone = False

@@ -9,6 +9,7 @@ from penstock.actors.cell import Cell, Host, inline_context
 from penstock.calls import NO_DEADLINE_S, CallInfo
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, Unimplemented
+from penstock.protocol import CallKind
 from penstock.remote._wire import ARGUMENTS, PAYLOAD, LaneMessage, arguments_in
 from penstock.service import Method, suggest
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _PAYLOAD = MSGPACK.decode_for(Any).value
 _NO_NAMES: dict[str, Any] = {}
+_UNARY = CallKind.UNARY.label
 
 
 class MethodEntry(NamedTuple):
@@ -94,13 +96,13 @@ class Addressee:
             raise DeadlineExceeded(f"{cell.address}: the deadline of {message.name!r} passed before it began")
         deadline = None if left_s is None or left_s > NO_DEADLINE_S else self._host.loop.time() + left_s
         metadata = message.metadata or {}
-        return CallInfo(entry.info.target, "unary", "callee", metadata=metadata, deadline=deadline, peer=self._peer)
+        return CallInfo(entry.info.target, _UNARY, "callee", metadata=metadata, deadline=deadline, peer=self._peer)
 
 
 def method_entry(cell: Cell, name: str, peer: Peer) -> MethodEntry:
     """Return how messages of this name are handled. Raises `Unimplemented`, with what may have been meant."""
     method = cell.service.methods.get(name)
-    info = CallInfo(f"/{cell.address}/{name}", "unary", "callee", metadata={}, deadline=None, peer=peer)
+    info = CallInfo(f"/{cell.address}/{name}", _UNARY, "callee", metadata={}, deadline=None, peer=peer)
     if method is not None and not method.kind:
         placed = method.arguments.placed
         decode = None if placed is None else MSGPACK.decode_for(placed).value

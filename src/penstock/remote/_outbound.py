@@ -6,10 +6,11 @@ With interceptors on this side, each is a call to them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from penstock.actors import Caller
 from penstock.calls import CallInfo
+from penstock.protocol import CallKind
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import lane_to
 from penstock.remote._wire import ARGUMENTS, LaneMessage, PlainMessage
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from penstock.peer import Peer
 
 Decoded = Callable[[Any], Any]
+
+_UNARY: Final = CallKind.UNARY.label
 
 
 class OutboundMessage(NamedTuple):
@@ -63,4 +66,4 @@ class OutboundMessage(NamedTuple):
 
     def _call(self, deadline: float | None) -> CallInfo:
         target = f"/{self.address}/{self.message.name}"
-        return CallInfo(target, "unary", "caller", metadata=dict(self.metadata), deadline=deadline, peer=self.peer)
+        return CallInfo(target, _UNARY, "caller", metadata=dict(self.metadata), deadline=deadline, peer=self.peer)

@@ -12,11 +12,12 @@ from penstock.calls import CallInfo, RemoteStream, Request, bind, inherited_dead
 from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, open_channel
 from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
 from penstock.errors import InvalidArgument
+from penstock.protocol import CallKind
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import lane_to
 from penstock.remote._outbound import OutboundMessage
 from penstock.remote._wire import PAYLOAD, LaneMessage, PlainMessage
-from penstock.service import DEFAULT, KINDS, CallOptions, Method
+from penstock.service import DEFAULT, CallOptions, Method
 from penstock.streams import Dropped, Source
 
 if TYPE_CHECKING:
@@ -64,11 +65,13 @@ class RemoteRef(ActorRef):
         argument = self._encoded(type, payload)
         body = MSGPACK.encode((type, msgspec.Raw(argument)))
         called = f"{self._address}/{type}"
-        return RemoteStream(self.peer, Request(f"/{self.name}!stream", 2, MSGPACK, body, _ANYTHING, options, called))
+        return RemoteStream(
+            self.peer, Request(f"/{self.name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, _ANYTHING, options, called)
+        )
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
         target = f"/{self.name}!channel"
-        call = CallInfo(target, KINDS[3], "caller", metadata={}, deadline=None, peer=self.peer)
+        call = CallInfo(target, CallKind.BIDIRECTIONAL.label, "caller", metadata={}, deadline=None, peer=self.peer)
 
         async def opened() -> Channel[Any]:
             return await open_channel(
@@ -92,12 +95,15 @@ class RemoteRef(ActorRef):
         chosen = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
         called = f"port {port} of {self._address}"
         return RemoteStream(
-            self.peer, Request(f"/{self.name}!port", 2, MSGPACK, argument, _PUBLISHED, chosen, called, 0 if size else 1)
+            self.peer,
+            Request(
+                f"/{self.name}!port", CallKind.SERVER_STREAMING, MSGPACK, argument, _PUBLISHED, chosen, called, 0 if size else 1
+            ),
         )
 
     async def stop(self) -> None:
         called = f"the stop of {self._address}"
-        await self.peer.unary(Request(f"/{self.name}!stop", 0, MSGPACK, None, _ANYTHING, DEFAULT, called))
+        await self.peer.unary(Request(f"/{self.name}!stop", CallKind.UNARY, MSGPACK, None, _ANYTHING, DEFAULT, called))
 
     # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -26,7 +26,7 @@ from penstock.calls import CallInfo, Dispatcher, context
 from penstock.channel import accept_channel
 from penstock.codec import MSGPACK, by_number
 from penstock.errors import InvalidArgument, Unimplemented
-from penstock.protocol import WireStream
+from penstock.protocol import CallKind, WireStream
 from penstock.remote._lane_server import LaneServer
 from penstock.remote._wire import arguments_in
 from penstock.service import Method, service_of, suggest
@@ -124,7 +124,7 @@ def _stream(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) 
     opened = stream.opened
     (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
     method = _method(cell, type_)
-    if method.kind != 2:  # noqa: PLR2004 - the kind of server streaming
+    if method.kind != CallKind.SERVER_STREAMING:
         raise Unimplemented(f"{cell.address}: {type_!r} is no stream that can be asked for by name", started=False)
     arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))
     method = method._replace(target=f"/{cell.address}/{type_}")

@@ -3,11 +3,10 @@
 from penstock.service._describe import MethodDescription, ParameterDescription, Reflection, ServiceDescription, describe
 from penstock.service._options import DEFAULT, CallOptions, changed, options
 from penstock.service._payload import arguments_of
-from penstock.service._service import KINDS, Method, Service, service_of, suggest
+from penstock.service._service import Method, Service, service_of, suggest
 
 __all__ = [
     "DEFAULT",
-    "KINDS",
     "CallOptions",
     "Method",
     "MethodDescription",

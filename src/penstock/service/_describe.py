@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.codec import json_schemas
 from penstock.service._arguments import Parameter
-from penstock.service._service import KINDS, Method, Service
+from penstock.service._service import Method, Service
 
 
 class ParameterDescription(msgspec.Struct, frozen=True):
@@ -88,4 +88,4 @@ def _method(method: Method, schemas: list[dict[str, Any]]) -> MethodDescription:
     ]
     count = len(parameters)
     request = schemas[count + 1] if method.streams_requests else None
-    return MethodDescription(method.name, method.target, KINDS[method.kind], method.doc, parameters, request, schemas[count])
+    return MethodDescription(method.name, method.target, method.kind.label, method.doc, parameters, request, schemas[count])

@@ -15,7 +15,8 @@ from functools import lru_cache
 from inspect import getattr_static
 from typing import Any, Final, NamedTuple, cast, get_args, get_origin, get_type_hints
 
-from penstock.codec import check_type, has_joined
+from penstock.codec import check_type, is_extension
+from penstock.protocol import CallKind
 from penstock.service._arguments import Arguments, Parameter
 from penstock.streams import Source
 
@@ -31,15 +32,18 @@ _BY_NAME: Final = 1 << 30
 COMPARED_MAX: Final = 64
 COMPARED_CHARACTERS: Final = 64
 LISTED_MAX: Final = 10
-KINDS: Final = ("unary", "client_streaming", "server_streaming", "bidirectional")
+#: Names of the module: on Python 3.11 a look-up in the class takes longer than the test.
+_UNARY: Final = CallKind.UNARY
+_CLIENT_STREAMING: Final = CallKind.CLIENT_STREAMING
+_SERVER_STREAMING: Final = CallKind.SERVER_STREAMING
 
 
 class Method(NamedTuple):
-    """One method of a service. `kind` is two bits: 1 for a stream of requests, 2 for a stream of responses."""
+    """One method of a service."""
 
     target: str
     name: str
-    kind: int
+    kind: CallKind
     arguments: Arguments
     request: Any
     response: Any
@@ -48,11 +52,11 @@ class Method(NamedTuple):
 
     @property
     def streams_requests(self) -> bool:
-        return bool(self.kind & 1)
+        return bool(self.kind & _CLIENT_STREAMING)
 
     @property
     def streams_responses(self) -> bool:
-        return bool(self.kind & 2)
+        return bool(self.kind & _SERVER_STREAMING)
 
 
 class Service(NamedTuple):
@@ -123,7 +127,7 @@ def _method(cls: type, service: str, name: str, function: Any) -> Method:
     streams = response is not None or inspect.isasyncgenfunction(function)
     response = (response if response is not None else Any) if streams else returns
     check_type(response, f"{where}: its result")
-    kind = (1 if stream is not None else 0) | (2 if streams else 0)
+    kind = (_CLIENT_STREAMING if stream is not None else _UNARY) | (_SERVER_STREAMING if streams else _UNARY)
     awaited = inspect.iscoroutinefunction(function)
     arguments = Arguments(f"{service}/{name}", parameters, stream)
     return Method(f"{service}/{name}", name, kind, arguments, request, response, awaited, inspect.getdoc(function) or "")
@@ -154,7 +158,7 @@ def _parameters(where: str, function: Any, hints: Mapping[str, Any]) -> tuple[li
 def _stream_of(hint: Any) -> Any:
     """Return the item type of a stream annotation, None for anything else."""
     origin = get_origin(hint) or hint
-    if not isinstance(origin, type) or has_joined(origin) or not (origin in _STREAMS or issubclass(origin, Source)):
+    if not isinstance(origin, type) or is_extension(origin) or not (origin in _STREAMS or issubclass(origin, Source)):
         return None
     arguments = get_args(hint)
     return arguments[0] if arguments else Any

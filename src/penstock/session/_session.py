@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from penstock.errors import Cancelled, ConnectionLost, StatusError, Unavailable
+from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable
 from penstock.protocol import Accept, Cancel, Connection, Settings, Status, WireStream
 from penstock.protocol import events as ev
 from penstock.session._sink import RemoteSink
@@ -132,7 +132,7 @@ class Session:
             self.lose(Cancelled("the connection was closed on this side"))
         else:
             why = f": {error}" if error is not None and str(error) else ""
-            self.lose(ConnectionLost(f"the connection to {self.remote} was lost{why}"))
+            self.lose(ConnectionLost(f"the connection to {self.remote} was lost{why}", cause=Cause.LOST))
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -192,14 +192,14 @@ class Session:
         """Raise why no call can begin on a connection that is gone."""
         if self.lost is not None:
             kind = Unavailable if isinstance(self.lost, Cancelled) else type(self.lost)
-            raise kind(self.lost.message, started=False)
+            raise kind(self.lost.message, self.lost.details, started=False)
 
     def lose(self, error: StatusError) -> None:
         """Everything on this connection is over; every endpoint is told why. Idempotent."""
         if self.lost is not None:
             return
         self.lost = error
-        self.connection.failed = True
+        self.connection.link_lost()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -207,12 +207,12 @@ class Session:
             self._written.set_result(None)
             self._written = None
         if not self.ready.done():
-            self.ready.set_exception(Unavailable(error.message, started=False))
+            self.ready.set_exception(Unavailable(error.message, error.details, started=False))
             self.ready.exception()  # nobody may be waiting; that is fine
         for stream in self.connection.streams.all():
             stream.stop_sending()
             if stream.endpoint is not None:
-                twin = error.again()
+                twin = error.fresh_copy()
                 twin.started = stream.begun  # what never left was surely never started
                 self._tell_lost(stream, twin)
 
@@ -291,7 +291,7 @@ class Session:
     def _on_failed(self, event: ev.Failed) -> None:
         log.warning("connection to %s: %s", self.remote, event.message)
         self.flush()
-        self.lose(ConnectionLost(f"the connection to {self.remote} was given up: {event.message}"))
+        self.lose(ConnectionLost(f"the connection to {self.remote} was given up: {event.message}", cause=Cause.LOST))
         if self.link is not None:
             if event.error is None:
                 self.link.abort()

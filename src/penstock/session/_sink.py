@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
-from penstock.protocol import BATCH_BYTES, LONG_MESSAGE, WHOLE_BYTES, Cancel, SendHalf, Status, WireStream, readable
+from penstock.protocol import BATCH_BYTES, LONG_MESSAGE, SINGLE_BYTES_MIN, Cancel, SendHalf, Status, WireStream, readable
 from penstock.session._source import state_of
 from penstock.streams import Pressure, Sink, Statistics, close_iterator, feeding, raised
 
@@ -102,7 +102,7 @@ class RemoteSink(Sink[T]):
             if self.outcome is not None or not half.has_room():
                 await self._room()
             async for item in iterator:
-                large = type(item) is bytes and len(item) >= WHOLE_BYTES
+                large = type(item) is bytes and len(item) >= SINGLE_BYTES_MIN
                 try:
                     room = self._push(item) if large else half.push(encode_into, item)
                 except UNENCODABLE as error:
@@ -171,8 +171,8 @@ class RemoteSink(Sink[T]):
     def _push(self, item: Any) -> bool:
         half = self._half
         try:
-            if type(item) is bytes and len(item) >= WHOLE_BYTES and not half.layout.end:
-                room = half.push_whole(item)
+            if type(item) is bytes and len(item) >= SINGLE_BYTES_MIN and not half.layout.end:
+                room = half.push_bytes(item)
             else:
                 room = half.push(self._encode_into, item)
         except UNENCODABLE as error:

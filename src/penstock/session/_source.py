@@ -223,7 +223,7 @@ class RemoteSource(Source[T]):
             items = self._next_batch()
             if not items:  # the first item of the batch is a bad one
                 return self._refill()
-        step = self._half.grant.until_told()
+        step = self._half.grant.until_due()
         self._rest = items[step:]
         if self._rest:
             items = items[:step]
@@ -245,7 +245,7 @@ class RemoteSource(Source[T]):
         first, count = arrived.first, arrived.items
         self._pending_bytes = arrived.size
         self._burst += count * ITEM_COST_BYTES + arrived.size
-        if arrived.whole and self._decode.takes_bytes:
+        if arrived.is_single_bytes and self._decode.takes_bytes:
             return cast("list[T]", [arrived.payload])
         payload = arrived.encoded()
         try:

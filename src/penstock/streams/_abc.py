@@ -69,7 +69,7 @@ def raised(outcome: Exception, origin: TracebackType | None) -> Exception:
     An outcome raised again and again would hold the frames of each time, and with them the stream that holds the outcome.
     """
     if isinstance(outcome, StatusError):
-        return outcome.again()
+        return outcome.fresh_copy()
     if isinstance(outcome, ChannelClosed | EndOfStream | StreamClosed):
         return type(outcome)(*outcome.args)
     return outcome.with_traceback(origin)

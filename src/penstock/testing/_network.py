@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from penstock.errors import InvalidArgument, Unavailable
+from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.testing._line import Connection
 from penstock.testing._weather import Weather
 from penstock.transports import Link, Listener, Receiver, Transport, register, unregister
@@ -133,10 +133,10 @@ class SimulatedNetwork(Transport):
                     connection.cut()
                     raise
         except TimeoutError:
-            raise Unavailable(f"{url} did not answer within {timeout_s:g} s", started=False) from None
+            raise Unavailable(f"{url} did not answer within {timeout_s:g} s", cause=Cause.TIMED_OUT, started=False) from None
         link = connection.client
         if link.lost:
-            raise Unavailable(f"{url} closed the connection while it was made", started=False)
+            raise Unavailable(f"{url} closed the connection while it was made", cause=Cause.LOST, started=False)
         link.join(receiver)
         link.resume_reading()
         return link
@@ -145,14 +145,16 @@ class SimulatedNetwork(Transport):
         """Listen as the host that `url` names."""
         _, host = _hosts(url)
         if host in self._listeners:
-            raise Unavailable(f"cannot listen at {url}: the name is taken; close the server that has it")
+            raise Unavailable(
+                f"cannot listen at {url}: the name is taken; close the server that has it", cause=Cause.ADDRESS_TAKEN
+            )
         listener = self._listeners[host] = _SimulatedListener(url, receivers, self._listeners)
         return listener
 
     def _accept(self, url: str, client: str, server: str) -> Connection:
         listener = self._listeners.get(server)
         if listener is None:
-            raise Unavailable(f"nothing listens at {url} on {self!r}", started=False)
+            raise Unavailable(f"nothing listens at {url} on {self!r}", cause=Cause.NOTHING_LISTENS, started=False)
         receiver = listener.receivers()
         connection = Connection(self._weather, (client, server), self.scheme, self._connections.remove)
         self._connections.append(connection)

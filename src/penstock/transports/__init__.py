@@ -1,4 +1,4 @@
-"""Move bytes: `dial` a URL or `listen` at one. This package knows no frame and no session, and its transports not each other.
+"""Move bytes: `dial` a URL or `listen` at one. It never looks at the bytes, and no transport knows another.
 
 `register` adds a scheme; the simulated network of `penstock.testing` is one.
 """
@@ -42,7 +42,7 @@ __all__ = [
     "unregister",
 ]
 
-#: How long `dial` waits when nothing else is said: three SYN retries, and what a person bears.
+#: How long `dial` waits by default: time for three SYN retries, and about as long as a person waits.
 DIAL_TIMEOUT_S = 10.0
 
 
@@ -57,9 +57,9 @@ _SCHEMES: dict[str, _Scheme] = {}
 async def dial(url: str, receiver: Receiver, *, tls: TLS | None = None, timeout_s: float = DIAL_TIMEOUT_S) -> Link:
     """Connect `receiver` to the peer at `url` and return the link.
 
-    `tls` is needed for `tls://` and refused for anything else. Raises `Unavailable` with what to do when nobody answers within
-    `timeout_s` seconds, refuses, or is not trusted, and `InvalidArgument` for a URL that cannot be read. Cancelling it closes
-    what was opened.
+    `tls` is needed for `tls://` and refused for every other scheme. `timeout_s` covers the connection and the TLS handshake, in
+    seconds. Raises `Unavailable`, with a `cause` and advice, when the peer does not answer in time, refuses, or is not trusted;
+    `InvalidArgument` for a URL that cannot be read. Cancelling it closes the socket.
     """
     scheme = _scheme(url, tls)
     context = tls.client_context() if tls is not None else None
@@ -67,10 +67,11 @@ async def dial(url: str, receiver: Receiver, *, tls: TLS | None = None, timeout_
 
 
 async def listen(url: str, receivers: Callable[[], Receiver], *, tls: TLS | None = None) -> Listener:
-    """Listen at `url`; `receivers` is called once for each link, after its TLS handshake.
+    """Listen at `url` and return the listener; `receivers` makes the receiver of each link, after its TLS handshake.
 
-    `tls` is needed for `tls://` and refused for anything else. Raises `Unavailable` when the address is taken or cannot be
-    used, and `InvalidArgument` for a URL that cannot be read. Cancelling it leaves nothing open.
+    `tls` is needed for `tls://` and refused for every other scheme. Raises `Unavailable`, with a `cause`, when the address is
+    taken or cannot be used; `InvalidArgument` for a URL that cannot be read. Cancelling it leaves nothing open. Close the
+    listener with `aclose`; its `url` has the real port when 0 was asked for.
     """
     scheme = _scheme(url, tls)
     context = tls.server_context() if tls is not None else None
@@ -78,18 +79,22 @@ async def listen(url: str, receivers: Callable[[], Receiver], *, tls: TLS | None
 
 
 def register(scheme: str, transport: Transport, *, encrypted: bool = False) -> None:
-    """Let URLs that start with `scheme` go to `transport`; an `encrypted` one needs `tls=`. Raises `AlreadyExists`."""
+    """Let `transport` carry the URLs that start with `scheme`.
+
+    An `encrypted` scheme needs `tls=` when it is dialled or listened at. Raises `AlreadyExists` for a registered scheme.
+    """
     if scheme in _SCHEMES:
         raise AlreadyExists(f"the scheme {scheme}:// is registered for {_SCHEMES[scheme].transport!r}")
     _SCHEMES[scheme] = _Scheme(transport, encrypted)
 
 
 def unregister(scheme: str) -> None:
-    """Forget what `register` was told; links that are up stay up. Unknown schemes are ignored."""
+    """Undo `register`; live links stay up. Unknown schemes are ignored."""
     _SCHEMES.pop(scheme, None)
 
 
 def _scheme(url: str, tls: TLS | None) -> _Scheme:
+    """Return the registered scheme of `url`, after checking that `tls` fits it."""
     name = scheme_of(url, _SCHEMES)
     scheme = _SCHEMES[name]
     if scheme.encrypted and tls is None:

@@ -1,7 +1,7 @@
-"""The one seam between a session and what carries its bytes. This module never opens a socket.
+"""The seam between a session and the transport that carries its bytes: `Receiver` and `Link`.
 
-A transport moves bytes and knows nothing else: not frames, not sessions, not other transports. `Transport.dial` and
-`Transport.listen` join a `Receiver` (the session's side) to a `Link` (the connection's side).
+A transport moves bytes and knows neither frames nor sessions nor other transports. `Transport.dial` and `Transport.listen` join
+a `Receiver` (the session's side) to a `Link` (the connection's side). All calls in both directions happen on one event loop.
 """
 
 from __future__ import annotations
@@ -13,42 +13,46 @@ from typing import Protocol
 
 Segment = bytes | bytearray | memoryview
 
-#: A link calls `pause_writing` when it holds more than this many bytes that the system has not taken (256 KiB: four
-#: batches, so that a small frame never waits behind more than that), and `resume_writing` below a quarter of it.
+#: A link calls `pause_writing` when it holds more than this many bytes that the system has not taken, and `resume_writing`
+#: below a quarter of it. 256 KiB are four batches: a small frame never waits behind more than that.
 WRITE_HIGH_WATER_BYTES = 256 * 1024
 
-#: How long `Link.close` waits for a peer that does not take what was written, before it aborts: long enough for a last
-#: quarter megabyte on a slow line, short enough that a stuck peer holds nothing.
+#: How long `Link.close` waits for a peer that does not read the last bytes, before it aborts: long enough for a quarter of a
+#: megabyte on a slow line, short enough that a stuck peer does not hold the connection.
 CLOSE_TIMEOUT_S = 10.0
 
 
 class Receiver(Protocol):
-    """What a link feeds; a session implements it. Every method is called on the event loop and must not raise."""
+    """The side of a connection that takes its bytes; a session implements it.
+
+    A link calls `link_made` once, then any of the others, then `link_lost` once. Every method is called on the event loop and
+    must not raise; one that raises loses the connection.
+    """
 
     def link_made(self, link: Link) -> None:
-        """Call once, before anything else, with the link that is up."""
+        """Take the link, which is up. It is called once, before everything else; write to the link from now on."""
 
     def get_buffer(self, size_hint: int) -> memoryview:
-        """Return the memory that the next bytes go into, at least one byte."""
+        """Return the memory for the next bytes, at least one byte. `size_hint` is -1 or the bytes that wait."""
         raise NotImplementedError
 
     def buffer_updated(self, size: int) -> None:
-        """Take `size` bytes, written to the start of what `get_buffer` returned."""
+        """Take `size` bytes, written to the start of the memory that `get_buffer` returned."""
 
     def link_lost(self, error: Exception | None) -> None:
-        """Call once, at the end: None after an orderly close by either side, else what went wrong."""
+        """Learn of the end, once: None after an orderly close by either side, else the error. Nothing follows it."""
 
     def pause_writing(self) -> None:
-        """Stop writing if you can: the link holds too much (`WRITE_HIGH_WATER_BYTES`)."""
+        """Stop writing where possible: the link holds more than `WRITE_HIGH_WATER_BYTES`. It still takes further bytes."""
 
     def resume_writing(self) -> None:
-        """Go on writing."""
+        """Go on writing: the link holds less than a quarter of `WRITE_HIGH_WATER_BYTES`."""
 
 
 class Link(ABC):
     """One live connection that carries bytes both ways, in order."""
 
-    #: Where the other side is, for people: "tcp://127.0.0.1:52114".
+    #: The address of the other side, for people: "tcp://127.0.0.1:52114".
     remote: str
     #: The peer's verified certificate as `ssl.SSLSocket.getpeercert` gives it; None without mutual TLS.
     certificate: dict[str, object] | None = None
@@ -70,41 +74,41 @@ class Link(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close after everything written has left, or abort after `CLOSE_TIMEOUT_S`; `link_lost` follows, never from inside.
+        """Close after all written bytes have left, or abort after `CLOSE_TIMEOUT_S`; `link_lost` follows, never from inside.
 
-        Bytes may still arrive until then (TLS finishes the record it is in); writes after it do nothing.
+        Bytes may still arrive until `link_lost` (TLS finishes the record it is in). Writes after `close` do nothing.
         """
 
     @abstractmethod
     def abort(self) -> None:
-        """Close at once and forget what was not sent; `link_lost` follows with `ConnectionAbortedError`, never from inside."""
+        """Close at once and drop unsent bytes; `link_lost` follows with `ConnectionAbortedError`, never from inside."""
 
 
 class Listener(ABC):
-    """A place where links arrive."""
+    """An address where links arrive."""
 
-    #: What to dial, with the real port when 0 was asked for.
+    #: The URL to dial, with the real port when 0 was asked for.
     url: str
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Take no new links. Links that are up stay up. Cancelling it leaves the listener closed."""
+        """Take no new links; live links stay up. Idempotent. Cancelling it leaves the listener closed."""
 
 
 class Transport(ABC):
-    """A way to carry bytes, chosen by the scheme of a URL."""
+    """A way to carry bytes, chosen by the scheme of a URL; `register` makes it known."""
 
     @abstractmethod
     async def dial(self, url: str, receiver: Receiver, *, tls: ssl.SSLContext | None, timeout_s: float) -> Link:
-        """Connect `receiver` to `url` and return the link.
+        """Connect `receiver` to `url` and return the link, after `receiver.link_made`.
 
-        Raises `Unavailable` when nobody answers within `timeout_s` seconds or the other side refuses, and `InvalidArgument`
-        for a URL that this transport cannot read. Cancelling it closes what was opened.
+        Raises `Unavailable` with a `cause` when the other side does not answer within `timeout_s` seconds or refuses, and
+        `InvalidArgument` for a URL that this transport cannot read. Cancelling it closes the socket.
         """
 
     @abstractmethod
     async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
-        """Listen at `url`; `receivers` is called once for each link that arrives.
+        """Listen at `url` and return the listener; `receivers` makes the receiver of each link that arrives.
 
-        Raises `Unavailable` when the address is taken or cannot be used. Cancelling it leaves nothing open.
+        Raises `Unavailable` with a `cause` when the address is taken or cannot be used. Cancelling it leaves nothing open.
         """

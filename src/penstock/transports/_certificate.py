@@ -1,4 +1,4 @@
-"""Make the throw-away certificate of `TLS.development`. This module never gives a key to anybody but its file."""
+"""Make the throw-away certificate of `TLS.development`. It never hands a private key to anything but its file."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Any
 from penstock.errors import FailedPrecondition, InvalidArgument
 from penstock.transports._lock import directory_held
 
-#: How long a certificate is valid: short, so that none that leaks or is forgotten matters for long.
+#: How long a certificate is valid: short, so that a leaked or forgotten one does not matter for long.
 VALID_S = 7 * 24 * 3600.0
 
-#: A server that starts asks for this much validity at least, so that it can run for a day.
+#: The least validity left for a server that starts, so that it can run for a day.
 RENEW_BEFORE_S = 24 * 3600.0
 
-#: Certificate and key in one file: whoever reads it has a pair that fits, also while another process replaces it.
+#: Certificate and key in one file: a reader has a pair that fits, also while another process replaces the file.
 FILE_NAME = "development.pem"
 
-#: Clocks of containers on one machine differ; a certificate that is "not yet valid" helps nobody.
+#: Clocks of containers on one machine differ; without this margin a fresh certificate could be "not yet valid".
 _BACKDATED_S = 3600.0
 
 
 def fresh_certificate(directory: Path, *, left_s: float) -> Path:
-    """Return the PEM file in `directory`, made anew unless the one there is valid for `left_s` seconds more.
+    """Return the PEM file in `directory`, made anew unless the present one is valid for `left_s` seconds more.
 
-    Processes that call this at the same time get the same one.
+    Processes that call this at the same time get the same file. Raises `InvalidArgument` for a directory that cannot be used.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def fresh_certificate(directory: Path, *, left_s: float) -> Path:
 
 
 def _seconds_left(path: Path) -> float:
-    """Return how long the certificate in `path` is valid; 0 for one that is missing or cannot be read."""
+    """Return how long the certificate in `path` is valid; 0 for a file that is missing or cannot be read."""
     x509, *_ = _cryptography()
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
@@ -54,6 +54,7 @@ def _seconds_left(path: Path) -> float:
 
 
 def _make() -> bytes:
+    """Make a private key and a certificate that it has signed itself, for this machine's own names, as PEM."""
     x509, hashes, serialization, ec = _cryptography()
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "penstock development")])
@@ -73,7 +74,7 @@ def _make() -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Put the file there in one step, never readable by others."""
+    """Write the file in one step, never readable by other users."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

@@ -1,4 +1,4 @@
-"""Hold a directory for one process at a time, so that two that start together agree. This module leaves no file behind."""
+"""Hold a directory for one process at a time, so that two processes that start together agree. It leaves no file behind."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if sys.platform != "win32":
 
 @contextlib.contextmanager
 def directory_held(directory: str | os.PathLike[str]) -> Iterator[None]:
-    """Hold `directory` against others who hold it; they wait, for the few milliseconds that the body takes.
+    """Hold `directory` while the body runs; other callers wait, and block their thread, until it is done.
 
     The lock is advisory, belongs to this opening of the directory (so threads exclude each other too) and ends with the
-    process. Do not await in the body.
+    process. Keep the body to a few milliseconds, and do not await in it.
     """
     if sys.platform == "win32":
-        # No such lock there; what is written is written atomically all the same.
+        # Windows has no such lock; the files are written atomically all the same.
         yield
         return
     handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)

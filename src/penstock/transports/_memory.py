@@ -1,7 +1,7 @@
-"""Carry bytes inside one process and one event loop: `memory://name`. This module never opens a socket.
+"""Carry bytes inside one process and one event loop: `memory://name`.
 
-Bytes are delivered from a callback of their own (`loop.call_soon`), never from inside `write`, so that a session meets
-here what it meets on a socket: batches that form by themselves, pauses, and an end that comes later.
+Bytes are delivered from a callback of their own (`loop.call_soon`), never from inside `write`. So a session meets the same
+events as on a socket: batches that form by themselves, pauses, and an end that comes later.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from penstock.errors import InvalidArgument, Unavailable
+from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Listener, Receiver, Segment, Transport
 from penstock.transports._url import name_of
 
-#: How much one link delivers before others get their turn on the event loop: what a link may hold at most, roughly.
+#: How many bytes one link delivers before others get their turn on the event loop: about the most that a link holds.
 DELIVERY_BYTES_MAX = WRITE_HIGH_WATER_BYTES
 
 _WRITE_LOW_WATER_BYTES = WRITE_HIGH_WATER_BYTES // 4
 
 
 class _MemoryLink(Link):
-    """One end of a pair; what is written to it waits in it until the other end takes it."""
+    """One end of a pair. Bytes written to it wait in it until the receiver of the other end takes them."""
 
     def __init__(self, receiver: Receiver, remote: str, loop: asyncio.AbstractEventLoop) -> None:
         self.remote = remote
@@ -57,17 +57,17 @@ class _MemoryLink(Link):
             self.receiver.pause_writing()
 
     def pause_reading(self) -> None:
-        """Let what the other end writes wait there."""
+        """Let the bytes that the other end writes wait there."""
         self.reading_paused = True
 
     def resume_reading(self) -> None:
-        """Take what waits."""
+        """Take the waiting bytes of the other end."""
         if self.reading_paused:
             self.reading_paused = False
             self.other.schedule()
 
     def close(self) -> None:
-        """End both sides when what was written is delivered, or abort after `CLOSE_TIMEOUT_S`."""
+        """End both sides once all written bytes are delivered, or abort after `CLOSE_TIMEOUT_S`."""
         if not self.closing:
             self.closing = True
             self._close_timer = self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
@@ -79,10 +79,12 @@ class _MemoryLink(Link):
         self.lose_both(ConnectionAbortedError(errno.ECONNABORTED, "aborted by this side"))
 
     def schedule(self) -> None:
+        """Deliver the waiting bytes in the next turn of the loop, unless the other end has paused."""
         if self._delivery is None and not self.lost and not self.other.reading_paused:
             self._delivery = self._loop.call_soon(self._deliver)
 
     def _deliver(self) -> None:
+        """Fill the buffers of the other end's receiver, up to `DELIVERY_BYTES_MAX`."""
         self._delivery = None
         other = self.other
         budget = DELIVERY_BYTES_MAX
@@ -90,13 +92,13 @@ class _MemoryLink(Link):
             while self._waiting and budget > 0 and not other.reading_paused and not other.closing:
                 budget -= self._fill_one_buffer(other.receiver)
         except Exception as error:
-            # A receiver must not raise; when it does, the connection is what breaks, as on a socket.
+            # A receiver must not raise; when it does, the connection breaks, as on a socket.
             other.lose_both(error)
             raise
         self._after_delivery()
 
     def _fill_one_buffer(self, receiver: Receiver) -> int:
-        """Copy as many waiting segments as fit into one buffer of the receiver, so that small ones cost no call each."""
+        """Copy as many waiting segments as fit into one buffer of the receiver: small ones share a call."""
         waiting = self._waiting
         buffer = receiver.get_buffer(self._waiting_bytes)
         room, filled = len(buffer), 0
@@ -112,10 +114,11 @@ class _MemoryLink(Link):
         return filled
 
     def _after_delivery(self) -> None:
+        """Resume a paused writer, go on delivering, or finish a close."""
         if self.lost:
             return
         if self.other.closing:
-            # The other side reads no more: like a socket's, what still comes for it is dropped.
+            # The other side reads no more: as with a socket, later bytes for it are dropped.
             self._waiting.clear()
             self._waiting_bytes = 0
         if self._writing_paused and self._waiting_bytes <= _WRITE_LOW_WATER_BYTES:
@@ -129,11 +132,13 @@ class _MemoryLink(Link):
             self.other.lose(None)
 
     def lose_both(self, error: Exception) -> None:
+        """End both sides: this one with `error`, the other one as by a reset."""
         if not self.lost:
             self.lose(error)
             self.other.lose(ConnectionResetError(errno.ECONNRESET, "the other side aborted the connection"))
 
     def lose(self, error: Exception | None) -> None:
+        """End this side; its receiver learns of it in the next turn of the loop. Idempotent."""
         if self.lost:
             return
         self.lost = self.closing = True
@@ -146,7 +151,10 @@ class _MemoryLink(Link):
 
 
 def memory_links(first: Receiver, second: Receiver, *, url: str = "memory://pair") -> tuple[Link, Link]:
-    """Join two receivers directly and tell both. Call it on a running event loop."""
+    """Join two receivers directly and return the link of each. Call it on a running event loop.
+
+    `second` gets its `link_made` first, as a server does whose client has dialled it.
+    """
     loop = asyncio.get_running_loop()
     link, other = _MemoryLink(first, url, loop), _MemoryLink(second, url, loop)
     link.other, other.other = other, link
@@ -171,19 +179,21 @@ class _MemoryListener(Listener):
 
 
 class MemoryTransport(Transport):
-    """The names of one process."""
+    """The names of one process: a listener takes a name, a dial on the same event loop reaches it."""
 
     def __init__(self) -> None:
         self._listeners: dict[str, _MemoryListener] = {}
 
     async def dial(self, url: str, receiver: Receiver, *, tls: ssl.SSLContext | None, timeout_s: float) -> Link:
-        """Join `receiver` to a new one of the listener's; there is nothing to wait for."""
+        """Join `receiver` to a new receiver of the listener, at once."""
         _refuse_tls(url, tls)
         listener = self._listeners.get(name_of(url))
         if listener is None:
-            raise Unavailable(f"nothing listens at {url} in this process; {self._known()}", started=False)
+            message = f"nothing listens at {url} in this process; {self._advice()}"
+            raise Unavailable(message, cause=Cause.NOTHING_LISTENS, started=False)
         if listener.loop is not asyncio.get_running_loop():
-            raise Unavailable(f"{url} listens on another event loop; memory:// joins two ends of one loop only", started=False)
+            message = f"{url} listens on another event loop; memory:// joins two ends of one loop only"
+            raise Unavailable(message, cause=Cause.UNREACHABLE, started=False)
         return memory_links(receiver, listener.receivers(), url=url)[0]
 
     async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
@@ -191,15 +201,16 @@ class MemoryTransport(Transport):
         _refuse_tls(url, tls)
         name = name_of(url)
         taken = self._listeners.get(name)
-        # A listener whose loop was closed can never be closed itself; its name is free.
+        # A listener whose loop was closed can never be closed itself; so its name is free.
         if taken is not None and not taken.loop.is_closed():
-            raise Unavailable(f"{url} is taken in this process; choose another name or close the server that has it")
+            message = f"{url} is taken in this process; choose another name or close the server that has it"
+            raise Unavailable(message, cause=Cause.ADDRESS_TAKEN)
         listener = self._listeners[name] = _MemoryListener(url, receivers, self._listeners)
         return listener
 
-    def _known(self) -> str:
+    def _advice(self) -> str:
         names = ", ".join(f"memory://{name}" for name in sorted(self._listeners)[:5])
-        return f"here listen {names}" if names else "nothing listens on memory:// at all: start the server first"
+        return f"listening here: {names}" if names else "nothing listens on memory:// at all: start the server first"
 
 
 def _refuse_tls(url: str, tls: ssl.SSLContext | None) -> None:

@@ -1,6 +1,6 @@
-"""Carry bytes over a stream socket, plain or TLS: the link that TCP, TLS and Unix sockets share. This module reads no URL.
+"""Carry bytes over a stream socket, plain or TLS: the link that TCP, TLS and Unix sockets share.
 
-The receiver's `get_buffer` and `buffer_updated` are handed to the event loop as they are, so nothing of ours runs between
+The receiver's `get_buffer` and `buffer_updated` are handed to the event loop as they are: no code of this module runs between
 the system and the session when bytes arrive.
 """
 
@@ -17,22 +17,25 @@ from typing import Any, cast
 
 from penstock.transports._abc import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Receiver, Segment
 
-#: How much TCP keeps that it has not sent (Linux, macOS): what a small frame waits behind in the kernel is bounded by it.
-#: The default fills the whole send buffer, up to 4 MiB, in front of it. On loopback the difference in throughput is noise.
+#: The unsent bytes that TCP keeps in the kernel (Linux, macOS), and so the bytes that a small frame waits behind there. By
+#: default the whole send buffer, up to 4 MiB, can stand in front of it. On loopback the difference in throughput is noise.
 UNSENT_BYTES_MAX = 128 * 1024
 
-#: Segments from this size on go to the system as they are; smaller neighbours are joined first, because a system call for
-#: each costs more than the copy (a 64 KiB item and its header: 20 µs of processor time apart, 13 µs joined).
+#: Segments from this size on go to the system uncopied; smaller neighbours are joined first, because a system call for each
+#: costs more than the copy (a 64 KiB item and its header: 20 µs of processor time apart, 13 µs joined).
 WHOLE_SEGMENT_BYTES = 256 * 1024
 
-#: How many connections wait for `accept` in the kernel: a storm of a thousand clients that come back at once fits.
+#: How many connections may wait for `accept` in the kernel: enough for a thousand clients that come back at once.
 BACKLOG = 1024
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class SocketLink(Link, asyncio.BufferedProtocol):
-    """A connected stream socket. `receivers` makes or returns its receiver, once the connection (with its TLS) is up."""
+    """A connected stream socket. `receivers` returns its receiver once the connection, with its TLS, is up.
+
+    A `receivers` that returns None refuses the connection. `remote_url` writes the address of the peer as a URL.
+    """
 
     def __init__(self, receivers: Callable[[], Receiver | None], remote_url: Callable[[Any], str]) -> None:
         self._receivers = receivers
@@ -47,7 +50,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         state = "lost" if self._receiver is None else "closing" if self._transport.is_closing() else "up"
         return f"<SocketLink {self.remote} {state}>"
 
-    # ── what the program wants ────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the session calls ────────────────────────────────────────────────────────────────────────────────────────
 
     def write(self, segments: Sequence[Segment]) -> None:
         """Hand the segments to the system: small neighbours in one call, large ones uncopied."""
@@ -70,7 +73,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
             transport.write(small[0] if len(small) == 1 else b"".join(small))
 
     def pause_reading(self) -> None:
-        """Leave what comes in the kernel, which then slows the peer."""
+        """Leave arriving bytes in the kernel, which then slows the peer."""
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
@@ -80,13 +83,13 @@ class SocketLink(Link, asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Close when what was written is with the system, or abort after `CLOSE_TIMEOUT_S`."""
+        """Close once the system has all written bytes, or abort after `CLOSE_TIMEOUT_S`."""
         if not self._transport.is_closing():
             self._transport.close()
             self._bound_the_close()
 
     def abort(self) -> None:
-        """Close at once; over TCP the peer sees a reset, so that it cannot take it for an orderly end."""
+        """Close at once. Over TCP the peer sees a reset, so that it cannot take this for an orderly end."""
         if self._receiver is None or self._aborted:
             return
         self._aborted = True
@@ -96,10 +99,10 @@ class SocketLink(Link, asyncio.BufferedProtocol):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
-    # ── what the event loop did ───────────────────────────────────────────────────────────────────────────────────────
+    # ── what the event loop calls ─────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Bind the receiver's methods in place of ours; refuse the connection when there is no receiver any more."""
+        """Bind the receiver's methods in place of ours; abort a connection that gets no receiver."""
         self._transport = cast("asyncio.Transport", transport)
         try:
             receiver = self._receivers()
@@ -110,7 +113,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
             self._transport.abort()
             return
         self._receiver = receiver
-        _bind(self, receiver)
+        _bind_receiver(self, receiver)
         self._transport.set_protocol(self)  # makes the loop read the methods that were just bound
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
         _tune(transport.get_extra_info("socket"))
@@ -124,7 +127,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         self._bound_the_close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the receiver, which hears of nothing after that."""
+        """Pass the end on to the receiver, which is not called after that."""
         if self._close_timer is not None:
             self._close_timer.cancel()
         receiver, self._receiver = self._receiver, None
@@ -135,7 +138,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         receiver.link_lost(exc)
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        """Stand in until `connection_made` binds the receiver's; nothing is read before it."""
+        """Stand in until `connection_made` binds the receiver's method; nothing is read before that."""
         return bytearray(1)
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -148,17 +151,17 @@ class SocketLink(Link, asyncio.BufferedProtocol):
 
 
 def _certificate_of(encryption: ssl.SSLObject | None) -> dict[str, object] | None:
-    found = encryption.getpeercert() if encryption is not None else None
-    return dict(found) if found else None
+    certificate = encryption.getpeercert() if encryption is not None else None
+    return dict(certificate) if certificate else None
 
 
-def _bind(link: SocketLink, receiver: Receiver) -> None:
+def _bind_receiver(link: SocketLink, receiver: Receiver) -> None:
     for name in ("get_buffer", "buffer_updated", "pause_writing", "resume_writing"):
         setattr(link, name, getattr(receiver, name))
 
 
 def _tune(connection: Any) -> None:
-    """Send small frames at once and keep the kernel's queue short. A socket that takes neither works all the same."""
+    """Send small frames at once and keep the kernel's queue short. A socket without these options works all the same."""
     if connection is None or connection.family == getattr(socket, "AF_UNIX", None):
         return
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Dial and listen over TCP, plain (`tcp://host:port`) or with TLS (`tls://host:port`). This module carries no bytes itself."""
+"""Dial and listen over TCP, plain (`tcp://host:port`) or with TLS (`tls://host:port`); `_socket` carries the bytes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
 
-from penstock.errors import InvalidArgument, Unavailable
+from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, Link, Listener, Receiver, Transport
 from penstock.transports._socket import BACKLOG, SocketLink
 from penstock.transports._url import host_and_port, url_of
 
-#: How long a client may take for its TLS handshake before the server drops it: a slow line needs two round trips.
+#: How long a client may take for its TLS handshake before the server drops it: a slow line needs a few round trips.
 TLS_HANDSHAKE_TIMEOUT_S = 10.0
 
-#: How long the first address of a name may take before the next is tried beside it (RFC 8305 recommends 250 ms).
+#: How long one address of a name may take before the next is tried beside it (RFC 8305 recommends 250 ms).
 NEXT_ADDRESS_DELAY_S = 0.25
 
 _Address = tuple[str | int, ...]
 
-#: Addresses of this machine that are listed for a name but cannot be used, as ::1 where IPv6 is switched off.
+#: The errors of an address that is listed for a name of this machine but cannot be used, as ::1 without IPv6.
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -55,17 +55,16 @@ class TcpTransport(Transport):
         host, port = host_and_port(url)
         loop = asyncio.get_running_loop()
         with _explained_listening(url):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            sockets = _bind_all([(family, cast("_Address", address)) for family, _, _, _, address in found])
-        bound = sockets[0].getsockname()[1]
-        shown = url_of(self._scheme, (host, bound))
-        listener = SocketListener(shown, receivers, partial(url_of, self._scheme))
+            entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            sockets = _bind_all([(family, cast("_Address", address)) for family, _, _, _, address in entries])
+        real_url = url_of(self._scheme, (host, sockets[0].getsockname()[1]))
+        listener = SocketListener(real_url, receivers, partial(url_of, self._scheme))
         await listener.start(sockets, tls)
         return listener
 
 
 class SocketListener(Listener):
-    """Takes connections on bound sockets, whatever their family."""
+    """Takes connections on bound sockets of any family."""
 
     def __init__(self, url: str, receivers: Callable[[], Receiver], remote_url: Callable[[Any], str]) -> None:
         self.url = url
@@ -78,7 +77,7 @@ class SocketListener(Listener):
         return f"<SocketListener {self.url}{' closed' if self._closed else ''}>"
 
     async def start(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
-        """Take connections on `sockets`, which are the listener's from now on. Cancelling it closes them all."""
+        """Take connections on `sockets`, which belong to the listener from now on. Cancelling it closes them all."""
         loop = asyncio.get_running_loop()
         handshake_s, shutdown_s = (TLS_HANDSHAKE_TIMEOUT_S, CLOSE_TIMEOUT_S) if tls else (None, None)
         serve = partial(loop.create_server, ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=shutdown_s)
@@ -91,7 +90,7 @@ class SocketListener(Listener):
             raise
 
     async def aclose(self) -> None:
-        """Close the listening sockets; a connection that is still in its TLS handshake is dropped when that ends."""
+        """Close the listening sockets; a connection in its TLS handshake is dropped when the handshake ends."""
         self._closed = True
         for server in self._servers:
             # Not wait_closed(): from Python 3.12 on it waits for every link to end.
@@ -105,10 +104,10 @@ class SocketListener(Listener):
 
 
 def _bind_all(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
-    """Bind one socket to each address; when port 0 was asked for, all take the port that the first was given."""
+    """Bind one socket to each address. For port 0, all of them take the port that the system gives the first."""
     bound: list[socket.socket] = []
-    for family, (host, asked, *rest) in addresses:
-        port = bound[0].getsockname()[1] if bound else asked
+    for family, (host, wished_port, *rest) in addresses:
+        port = bound[0].getsockname()[1] if bound else wished_port
         try:
             bound.append(_bind(family, (host, port, *rest)))
         except OSError as error:
@@ -126,6 +125,7 @@ def _close_all(sockets: list[socket.socket]) -> None:
 
 
 def _bind(family: int, address: _Address) -> socket.socket:
+    """Return a non-blocking socket that is bound to `address`."""
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
@@ -140,19 +140,24 @@ def _bind(family: int, address: _Address) -> socket.socket:
     return made
 
 
-# ── what went wrong, and what to do ───────────────────────────────────────────────────────────────────────────────────
+# ── errors, and advice ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @contextlib.contextmanager
 def _explained(url: str, *, timeout_s: float, encrypted: bool) -> Iterator[None]:
+    """Turn the errors of a dial into `Unavailable` with a cause and advice."""
     try:
         yield
     except TimeoutError as error:
-        raise Unavailable(_timed_out(url, timeout_s, encrypted=encrypted), started=False) from error
+        raise _unavailable(Cause.TIMED_OUT, _timed_out(url, timeout_s, encrypted=encrypted)) from error
     except ssl.SSLError as error:
-        raise Unavailable(_tls_failed(url, error), started=False) from error
+        raise _unavailable(*_tls_failed(url, error)) from error
     except OSError as error:
-        raise Unavailable(_unreachable(url, error, encrypted=encrypted), started=False) from error
+        raise _unavailable(*_unreachable(url, error, encrypted=encrypted)) from error
+
+
+def _unavailable(cause: Cause, message: str) -> Unavailable:
+    return Unavailable(message, cause=cause, started=False)
 
 
 def _timed_out(url: str, timeout_s: float, *, encrypted: bool) -> str:
@@ -160,25 +165,31 @@ def _timed_out(url: str, timeout_s: float, *, encrypted: bool) -> str:
     return message + "; or the server speaks no TLS: then dial tcp://, or serve tls://" if encrypted else message
 
 
-def _tls_failed(url: str, error: ssl.SSLError) -> str:
+def _tls_failed(url: str, error: ssl.SSLError) -> tuple[Cause, str]:
+    """Return the cause of a failed TLS handshake and its message."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
+        return Cause.UNTRUSTED_CERTIFICATE, (
             f"the certificate of {url} is not trusted: {error.verify_message}. With TLS.development() both sides need the same "
             "directory, and a server older than the certificate must be restarted; with TLS.production() pass ca="
         )
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"):
-        return f"{url} speaks no TLS; dial it as tcp://, or have it serve tls://"
-    return f"the TLS handshake with {url} failed: {error.reason or error}"
+        return Cause.TLS_FAILED, f"{url} speaks no TLS; dial it as tcp://, or have it serve tls://"
+    return Cause.TLS_FAILED, f"the TLS handshake with {url} failed: {error.reason or error}"
 
 
-def _unreachable(url: str, error: OSError, *, encrypted: bool) -> str:
+def _unreachable(url: str, error: OSError, *, encrypted: bool) -> tuple[Cause, str]:
+    """Return the cause of a failed connection and its message."""
     if isinstance(error, socket.gaierror):
-        return f"the host of {url} cannot be found ({error.strerror}); check its spelling and your DNS"
+        message = f"the host of {url} cannot be found ({error.strerror}); check its spelling and your DNS"
+        return Cause.UNKNOWN_HOST, message
     if _is(error, errno.ECONNREFUSED):
-        return f"nothing listens at {url} (connection refused); start the server or check the port"
+        return Cause.NOTHING_LISTENS, f"nothing listens at {url} (connection refused); start the server or check the port"
     if encrypted and isinstance(error, ConnectionError):
-        return f"{url} closed the connection during the TLS handshake; it may speak no TLS (dial tcp://) or refuse this client"
-    return f"{url} cannot be reached: {error}"
+        message = (
+            f"{url} closed the connection during the TLS handshake; it may speak no TLS (dial tcp://) or refuse this client"
+        )
+        return Cause.TLS_FAILED, message
+    return Cause.UNREACHABLE, f"{url} cannot be reached: {error}"
 
 
 def _is(error: OSError, number: int) -> bool:
@@ -188,13 +199,16 @@ def _is(error: OSError, number: int) -> bool:
 
 @contextlib.contextmanager
 def _explained_listening(url: str) -> Iterator[None]:
+    """Turn the errors of listening into `Unavailable` with a cause and advice."""
     try:
         yield
     except socket.gaierror as error:
-        raise Unavailable(f"cannot listen at {url}: its host cannot be found ({error.strerror})") from error
+        message = f"cannot listen at {url}: its host cannot be found ({error.strerror})"
+        raise Unavailable(message, cause=Cause.UNKNOWN_HOST) from error
     except OSError as error:
+        cause = Cause.ADDRESS_TAKEN if error.errno == errno.EADDRINUSE else Cause.ADDRESS_UNUSABLE
         advice = _LISTEN_ADVICE.get(error.errno or 0, str(error))
-        raise Unavailable(f"cannot listen at {url}: {advice}") from error
+        raise Unavailable(f"cannot listen at {url}: {advice}", cause=cause) from error
 
 
 _LISTEN_ADVICE = {

@@ -1,11 +1,12 @@
-"""Say who is trusted and who one is: `TLS`. This module opens no connection.
+"""The certificates of a `tls://` connection, and the authorities it trusts: `TLS`.
 
 ::
 
     TLS.development()                     both sides on one machine: a certificate made on the spot, trusted by pin
-    TLS.production(cert, key)             a server that clients know through the system's authorities
+    TLS.production(cert, key)             a server whose certificate an authority of the clients' systems has signed
     TLS.production(cert, key, ca)         a server that lets in only clients with a certificate of `ca`, and such a client
-    TLS.production(ca=ca)                 a client without a certificate that trusts `ca`;  TLS.production(): the system's
+    TLS.production(ca=ca)                 a client without a certificate that trusts `ca`
+    TLS.production()                      a client without a certificate that trusts the system's authorities
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from pathlib import Path
 from penstock.errors import InvalidArgument
 from penstock.transports._certificate import RENEW_BEFORE_S, fresh_certificate
 
-#: What the two sides agree on in the handshake, so that a server of another protocol behind the same port can tell.
+#: The protocol that both sides name in the handshake, so that a server of several protocols can tell them apart.
 ALPN = "penstock/1"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TLS:
-    """How a `tls://` connection is encrypted and whom it trusts: make one with `TLS.development` or `TLS.production`.
+    """The certificate of one side of a `tls://` connection, and the authorities that it trusts.
 
-    The files are read when a server starts and at each dial, so a renewed certificate is used from then on. At least TLS 1.2,
-    TLS 1.3 between any two Penstock programs.
+    Make one with `TLS.development` or `TLS.production`, and pass it as `tls=` to `serve` and `connect`. The files are read when
+    a server starts and at each dial: a client uses a renewed certificate with its next dial, a server after a restart.
+    Connections use TLS 1.2 or newer; two Penstock programs agree on TLS 1.3.
     """
 
     _cert: Path | None = None
@@ -39,9 +41,12 @@ class TLS:
     def development(cls, directory: str | os.PathLike[str] | None = None) -> TLS:
         """Use a throw-away certificate, shared by all programs of this user on this machine.
 
-        It is made when it is first needed, lives in `directory` (default: `$XDG_STATE_HOME/penstock`, else
-        `~/.local/state/penstock`), readable by the user only, for seven days, and is then made anew. The client trusts exactly
-        this certificate and nothing else. Needs the extra `penstock[tls]`. Not for other machines: use `production`.
+        It is made at the first use, in `directory` (default: `$XDG_STATE_HOME/penstock`, else `~/.local/state/penstock`), with
+        access for this user only. It is valid for seven days and then made anew. A client trusts exactly this certificate. For
+        other machines use `production`.
+
+        Starting a server or dialling raises `FailedPrecondition` without the extra `penstock[tls]`, and `InvalidArgument` for a
+        directory that cannot be written. This method itself touches no file.
         """
         chosen = Path(directory) if directory is not None else _state_directory()
         return cls(_pinned_in=chosen.expanduser().absolute())
@@ -55,26 +60,29 @@ class TLS:
     ) -> TLS:
         """Use your own PEM files.
 
-        `cert` is the certificate with its chain, `key` its private key, not encrypted (default: in the file of `cert`). `ca`
-        is who to trust (default: the system's authorities); a server that has `ca` lets in only clients whose certificate it
-        signed. A server needs `cert`; a client needs it only for servers that ask for one. Raises `InvalidArgument` for a
-        path that does not exist.
+        cert: the certificate with its chain. A server needs it; a client needs it only for servers that ask for one.
+        key: its private key, not encrypted (default: in the file of `cert`).
+        ca: the certificates of the trusted authorities (default: the system's). A server with `ca` lets in only clients with a
+        certificate that one of them has signed.
+
+        Raises `InvalidArgument` for a path that does not exist, and for `key` without `cert`. The content of the files is
+        checked when a server starts and at each dial.
         """
         if key is not None and cert is None:
-            raise InvalidArgument("TLS.production(key=) was given without cert=; a key is of no use without its certificate")
+            raise InvalidArgument("TLS.production(key=) was called without cert=; a key needs its certificate")
         return cls(_file(cert, "cert"), _file(key, "key"), _file(ca, "ca"))
 
     def __repr__(self) -> str:
         if self._pinned_in is not None:
             return f"TLS.development({str(self._pinned_in)!r})"
-        given = {"cert": self._cert, "key": self._key, "ca": self._ca}
-        return f"TLS.production({', '.join(f'{name}={str(path)!r}' for name, path in given.items() if path is not None)})"
+        files = {"cert": self._cert, "key": self._key, "ca": self._ca}
+        return f"TLS.production({', '.join(f'{name}={str(path)!r}' for name, path in files.items() if path is not None)})"
 
     def server_context(self) -> ssl.SSLContext:
-        """Return what a server encrypts with. Raises `InvalidArgument` for files that are missing or do not fit."""
+        """Return the SSL context of a server. Raises `InvalidArgument` for files that are missing or do not fit."""
         context = _context(ssl.PROTOCOL_TLS_SERVER)
-        # Sessions resume on our own layer; without tickets nothing is written after the handshake that a client which
-        # leaves at once would answer with a reset.
+        # Without session tickets the server writes nothing after the handshake. A client that leaves at once would answer a
+        # ticket with a reset.
         context.num_tickets = 0
         if self._pinned_in is not None:
             _load_own(context, fresh_certificate(self._pinned_in, left_s=RENEW_BEFORE_S), None)
@@ -88,10 +96,10 @@ class TLS:
         return context
 
     def client_context(self) -> ssl.SSLContext:
-        """Return what a client encrypts with. Raises `InvalidArgument` for files that are missing or do not fit."""
+        """Return the SSL context of a client. Raises `InvalidArgument` for files that are missing or do not fit."""
         context = _context(ssl.PROTOCOL_TLS_CLIENT)
         if self._pinned_in is not None:
-            # The one certificate is trusted and no other, so its names prove nothing more.
+            # Only this one certificate is trusted, so its names add no proof.
             context.check_hostname = False
             _load_trusted(context, fresh_certificate(self._pinned_in, left_s=0.0))
             return context
@@ -112,13 +120,16 @@ def _context(kind: int) -> ssl.SSLContext:
 
 
 def _load_own(context: ssl.SSLContext, cert: Path, key: Path | None) -> None:
+    """Load this side's certificate and key; `InvalidArgument` names the file that is wrong."""
     try:
         context.load_cert_chain(cert, key, password=lambda: _refuse_password(key or cert))
     except FileNotFoundError:
         raise InvalidArgument(f"{_missing(cert, key)} does not exist any more") from None
     except ssl.SSLError as error:
         where = f"{cert} and {key}" if key else str(cert)
-        raise InvalidArgument(f"{where} cannot be used: {error.reason or 'no certificate and key in PEM form'}") from error
+        raise InvalidArgument(
+            f"{where} cannot be used: {error.reason or 'it has no certificate and key in PEM form'}"
+        ) from error
     except OSError as error:
         raise InvalidArgument(f"{cert} or its key cannot be read: {error.strerror}") from error
 
@@ -129,13 +140,13 @@ def _load_trusted(context: ssl.SSLContext, ca: Path) -> None:
     except FileNotFoundError:
         raise InvalidArgument(f"{ca} does not exist any more") from None
     except ssl.SSLError as error:
-        raise InvalidArgument(f"{ca} cannot be used: {error.reason or 'no certificate in PEM form'}") from error
+        raise InvalidArgument(f"{ca} cannot be used: {error.reason or 'it has no certificate in PEM form'}") from error
     except OSError as error:
         raise InvalidArgument(f"{ca} cannot be read: {error.strerror}") from error
 
 
 def _refuse_password(key: Path) -> str:
-    # Without this OpenSSL would ask on the terminal, and the whole event loop would wait for the answer.
+    # Otherwise OpenSSL would ask on the terminal, and the event loop would wait for the answer.
     raise InvalidArgument(f"{key} is encrypted; give a key without a password, readable by its user only")
 
 
@@ -146,10 +157,10 @@ def _missing(cert: Path, key: Path | None) -> Path:
 def _file(path: str | os.PathLike[str] | None, name: str) -> Path | None:
     if path is None:
         return None
-    found = Path(path).expanduser().absolute()
-    if not found.is_file():
-        raise InvalidArgument(f"TLS.production({name}=): {found} is no file")
-    return found
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        raise InvalidArgument(f"TLS.production({name}=): {file} is not a file")
+    return file
 
 
 def _state_directory() -> Path:

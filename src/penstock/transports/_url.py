@@ -1,4 +1,4 @@
-"""Read and check the URLs that say where a peer is. This module never resolves a name and opens nothing.
+"""Read and check the URLs of peers. It never resolves a name.
 
 ::
 
@@ -27,17 +27,18 @@ _EXAMPLES = {
 }
 
 
-def scheme_of(url: str, known: Collection[str]) -> str:
-    """Return the scheme of `url`, one of `known`. Raises `InvalidArgument` with what was probably meant."""
+def scheme_of(url: str, schemes: Collection[str]) -> str:
+    """Return the scheme of `url`, one of `schemes`. Raises `InvalidArgument` for any other, and suggests a similar one."""
     if not isinstance(url, str):
-        raise InvalidArgument(f"{url!r} is not a URL: it is a string, as in {_examples(known)}")
+        raise InvalidArgument(f"{url!r} is not a URL: it is a string, as in {_examples(schemes)}")
     _refuse_unreadable(url)
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise InvalidArgument(f"{url!r} is not a URL: it starts with a scheme, as in {_examples(known)}")
+        raise InvalidArgument(f"{url!r} is not a URL: it starts with a scheme, as in {_examples(schemes)}")
     scheme = scheme.lower()
-    if scheme not in known:
-        raise InvalidArgument(f"{url!r} has the unknown scheme {scheme!r}{_meant(scheme, known)}; known are {_examples(known)}")
+    if scheme not in schemes:
+        suggestion = _suggestion(scheme, schemes)
+        raise InvalidArgument(f"{url!r} has the unknown scheme {scheme!r}{suggestion}; known schemes: {_examples(schemes)}")
     return scheme
 
 
@@ -78,7 +79,7 @@ def path_of(url: str) -> str:
 
 
 def url_of(scheme: str, address: tuple[str | int, ...]) -> str:
-    """Write the URL of a socket address `(host, port, ...)` as the system gives it."""
+    """Return the URL of a socket address `(host, port, ...)` as the system gives it."""
     host, port = address[0], address[1]
     return f"{scheme}://[{host}]:{port}" if ":" in str(host) else f"{scheme}://{host}:{port}"
 
@@ -96,10 +97,10 @@ def _refuse_extras(url: str, **parts: str | None) -> None:
         raise InvalidArgument(f"{url!r} has a {extra[0]}, which means nothing here; a URL is only scheme, host and port")
 
 
-def _examples(known: Collection[str]) -> str:
-    return ", ".join(_EXAMPLES.get(scheme, f"{scheme}://") for scheme in sorted(known))
+def _examples(schemes: Collection[str]) -> str:
+    return ", ".join(_EXAMPLES.get(scheme, f"{scheme}://") for scheme in sorted(schemes))
 
 
-def _meant(scheme: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(scheme, sorted(known), n=1, cutoff=0.5)
+def _suggestion(scheme: str, schemes: Collection[str]) -> str:
+    close = difflib.get_close_matches(scheme, sorted(schemes), n=1, cutoff=0.5)
     return f", did you mean {close[0]}://?" if close else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.actors._ref import Message
 from penstock.actors.cell import _life as life
@@ -12,11 +12,14 @@ from penstock.actors.cell._cycles import Waiting, check_cycle
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, Via, handling, sender_here
 from penstock.calls import CallInfo
 from penstock.errors import NotFound, Unavailable, Unimplemented
-from penstock.service import KINDS, arguments_of, suggest
+from penstock.protocol import CallKind
+from penstock.service import arguments_of, suggest
 from penstock.streams import Port, mark_retrieved
 
 if TYPE_CHECKING:
     from penstock.actors.cell._cell import Cell
+
+_UNARY: Final = CallKind.UNARY
 
 
 def envelope_for(cell: Cell, type: str, payload: Any, via: Via) -> Envelope:
@@ -56,7 +59,7 @@ async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
 def call_of(envelope: Envelope, metadata: Mapping[str, str] | None = None, deadline: float | None = None) -> CallInfo:
     """Describe a message of this process as its handler sees it."""
     cell, method = envelope.cell, envelope.cell.service.methods.get(envelope.name)
-    kind = KINDS[0 if method is None else method.kind]
+    kind = (_UNARY if method is None else method.kind).label
     target = f"/{cell.address}/{envelope.type}"
     return CallInfo(target, kind, "callee", metadata=dict(metadata or {}), deadline=deadline, peer=None)
 

@@ -24,11 +24,10 @@ from penstock.codec import check_type
 from penstock.errors import (
     ActorStopped,
     Cancelled,
-    ConnectionLost,
     DeadlineExceeded,
     MailboxFull,
     StatusError,
-    Unavailable,
+    as_answer,
 )
 from penstock.service import Service, service_of
 
@@ -189,9 +188,7 @@ def judge(cell: Cell, envelope: Envelope, error: BaseException, *, interrupted: 
 def answer_of(cell: Cell, error: StatusError) -> StatusError:
     """Return what the asker gets for a `StatusError` of a handler."""
     cell.record("error", n=cell.handled, error=type(error).__name__, text=error.message)
-    if isinstance(error, ConnectionLost):  # of another connection: the asker's own is alive
-        return Unavailable(error.message, error.details)
-    return error
+    return as_answer(error)
 
 
 def cancelled_in(cell: Cell, name: str) -> Cancelled:

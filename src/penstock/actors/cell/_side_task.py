@@ -107,7 +107,7 @@ class SideTask(AbstractAsyncContextManager[None]):
         if self._why is not None and ended_here:
             if self.task is not None:
                 self.task.uncancel()
-            raise self._why.again() from None
+            raise self._why.fresh_copy() from None
 
     def begins(self, args: tuple[Any, ...], kwargs: Any) -> None:
         """A streaming method is called now: tell the tap, and tell it of the end."""

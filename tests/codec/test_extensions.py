@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import pytest
 
-from penstock.codec import JSON, MSGPACK, Joined, check_type, has_joined, join
-from penstock.codec import _joined as module
+from penstock.codec import JSON, MSGPACK, Extension, ExtensionCode, check_type, is_extension, register_extension
+from penstock.codec import _extensions as module
 
 T = TypeVar("T")
 
@@ -29,14 +29,14 @@ def unpack(data: bytes) -> Token[Any]:
     return Token(data.decode())
 
 
-HOW = Joined(99, lambda token: token.text.encode(), unpack, lambda token, kind: Token(token.text, kind))
+HOW = Extension(99, lambda token: token.text.encode(), unpack, lambda token, kind: Token(token.text, kind))
 
 
 @pytest.fixture(autouse=True)
-def joined(monkeypatch: pytest.MonkeyPatch) -> None:
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     for table in ("_BY_CLASS", "_BY_CODE"):
         monkeypatch.setattr(module, table, dict(getattr(module, table)))
-    join(Token, HOW)
+    register_extension(Token, HOW)
 
 
 def test_they_travel_with_and_without_a_hint():
@@ -47,8 +47,8 @@ def test_they_travel_with_and_without_a_hint():
 
 
 def test_a_hint_of_one_is_a_type_that_can_travel():
-    assert has_joined(Token)
-    assert has_joined(Token[int])
+    assert is_extension(Token)
+    assert is_extension(Token[int])
     check_type(list[Token[int]], "here")
 
 
@@ -74,7 +74,13 @@ def test_json_has_none_of_them():
 
 
 def test_a_number_and_a_class_join_once():
-    with pytest.raises(ValueError, match="has joined already"):
-        join(Token, Joined(97, HOW.pack, HOW.unpack))
+    with pytest.raises(ValueError, match="is registered already"):
+        register_extension(Token, Extension(97, HOW.pack, HOW.unpack))
     with pytest.raises(ValueError, match="extension type 99"):
-        join(str, HOW)
+        register_extension(str, HOW)
+
+
+def test_each_class_of_penstock_has_a_code_of_its_own():
+    owners = {"SourceRef": ExtensionCode.SOURCE_REF, "SinkRef": ExtensionCode.SINK_REF, "Failure": ExtensionCode.FAILURE}
+    registered = {cls.__name__: extension.code for cls, extension in module._BY_CLASS.items() if cls is not Token}
+    assert registered == {**owners, "ActorRef": ExtensionCode.ACTOR}

@@ -1,0 +1,155 @@
+"""The state of one connection, shared by its two directions. Pure: it holds no socket and never reads a clock.
+
+`Connection` (commands and output) and `Inbound` (frames that arrive) work on one `ConnectionState`; `Inbound` knows nothing of
+`Connection`.
+Its fields are of two kinds. The streams and every count of bytes that this side holds for the peer belong to the session: a
+session that is resumed takes them along, and one budget in bytes can charge them here. The peer's `HELLO`, the output, the
+keep-alive and the unfinished messages belong to the one connection and end with it.
+"""
+
+from __future__ import annotations
+
+from penstock.errors import Cause, ProtocolError, Unavailable
+from penstock.protocol import _events as ev
+from penstock.protocol._compression import compressor
+from penstock.protocol._credit import Limit
+from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, GoAway, Hello, readable
+from penstock.protocol._keepalive import KeepAlive
+from penstock.protocol._outbox import Outbox
+from penstock.protocol._receive import Reassembly
+from penstock.protocol._send import BATCH_BYTES, LAYOUTS, ReplayBudget, SendHalf, SendRules
+from penstock.protocol._settings import Settings
+from penstock.protocol._stream import LONG_MESSAGE, WireStream
+from penstock.protocol._table import StreamTable
+
+
+class ConnectionState:
+    """Settings, streams, peer, output, keep-alive and counters of one connection.
+
+    `failed`: nothing is read or written any more. `draining`: this side refuses new streams. `peer_draining`: the peer does.
+    `buffered_bytes`: items that arrived and wait for their consumers. `held_bytes`: arguments and answers of the calls that
+    the peer has open.
+    """
+
+    __slots__ = (
+        "_send_rules",
+        "batches",
+        "buffered_bytes",
+        "draining",
+        "failed",
+        "held_bytes",
+        "keepalive",
+        "openings",
+        "outbox",
+        "peer",
+        "peer_draining",
+        "replay_budget",
+        "settings",
+        "streams",
+    )
+
+    def __init__(self, role: str, settings: Settings, now_s: float) -> None:
+        self.settings = settings
+        self.streams = StreamTable(role)
+        self.buffered_bytes = 0
+        self.held_bytes = 0
+        self.replay_budget = ReplayBudget(settings.max_buffered_bytes)
+        self.peer: Hello | None = None
+        self.failed = False
+        self.draining = False
+        self.peer_draining = False
+        self.keepalive = KeepAlive(now_s, handshake_timeout_s=settings.handshake_timeout_s, keepalive_s=settings.keepalive_s)
+        self.outbox = Outbox()
+        self.openings = Reassembly(
+            settings.max_item_bytes + settings.max_header_bytes, settings.max_streams, settings.max_buffered_bytes
+        )
+        # at most one unfinished batch for each stream, and the number of streams has a limit of its own
+        self.batches = Reassembly(settings.max_item_bytes + BATCH_BYTES, MAX_NUMBER, settings.max_buffered_bytes)
+        self._send_rules: dict[int, SendRules] = {}
+
+    # ── the peer ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def known_peer(self) -> Hello:
+        """Return the peer's `HELLO`; `ProtocolError` (rule 2.1, ours) before it has arrived."""
+        if self.peer is None:
+            raise ProtocolError("2.1", "nothing can be done before HELLO", remote=False)
+        return self.peer
+
+    def usable_peer(self) -> Hello:
+        """Return the peer's `HELLO` when a call can begin, else raise `Unavailable`."""
+        if self.peer is None or self.failed:
+            raise Unavailable("the connection is not up", started=False)
+        if self.peer_draining:
+            raise Unavailable("the peer is draining and takes no new calls", cause=Cause.DRAINING, started=False)
+        return self.peer
+
+    def control_bytes_max(self) -> int:
+        """Return the largest body of a control frame that the peer takes."""
+        peer = self.known_peer()
+        return min(peer.max_header_bytes, peer.max_frame_bytes)
+
+    def send_half(self, limit: Limit, codec: int) -> SendHalf:
+        """Make the sending half of a stream, within the limits of both sides."""
+        rules = self._send_rules.get(codec)
+        if rules is None:
+            settings, peer = self.settings, self.known_peer()
+            rules = self._send_rules[codec] = SendRules(
+                LAYOUTS[codec],
+                min(settings.max_frame_bytes, peer.max_frame_bytes),
+                peer.max_item_bytes,
+                settings.max_unsent_bytes,
+                compressor(settings, peer.compressions),
+                self.replay_budget,
+            )
+        return SendHalf(limit, rules)
+
+    # ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hold(self, stream: WireStream, size: int) -> None:
+        """Count `size` bytes more that are held for a call of the peer, until both the call and its handler are over."""
+        stream.held_bytes += size
+        self.held_bytes += size
+
+    def release(self, stream: WireStream) -> None:
+        """Give back the bytes that `hold` has counted for a call."""
+        self.held_bytes -= stream.held_bytes
+        stream.held_bytes = 0
+
+    def cancel(self, stream: WireStream, cancel: Cancel) -> None:
+        """Give up a call of ours: its queued frames are dropped, frames that still arrive for it are ignored."""
+        if stream.begun and stream.sending != "closed":
+            self.outbox.put_control(FrameType.CANCEL, cancel, stream.id)
+        self.abandon(stream)
+
+    def abandon(self, stream: WireStream) -> None:
+        """Close both directions of a stream at once and forget it: its queued frames are dropped."""
+        stream.sending = "closed"
+        stream.stop_sending()
+        self.remove(stream)
+
+    def remove(self, stream: WireStream) -> None:
+        """Forget a stream that is over. Calling it again does nothing."""
+        if stream.over:
+            return
+        self.streams.remove(stream)
+        if not stream.handled:
+            self.release(stream)
+        if stream.send is not None:
+            stream.send.forget()
+        self.openings.drop(stream.id)
+        self.batches.drop(stream.id)
+        self.outbox.forget(stream)
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def fail(self, error: ProtocolError, events: list[ev.Event]) -> None:
+        """End the connection because a rule was broken: the last frame names the rule."""
+        self.failed = True
+        message = readable(f"PROTOCOL.md rule {error.rule}: {error.message}", LONG_MESSAGE)
+        self.outbox.put_goodbye(GoAway(self.streams.highest_peer_id, 13, message))
+        events.append(ev.Failed(error, str(error)))
+
+    def check_outbox(self, events: list[ev.Event]) -> None:
+        """End the connection of a peer that provokes answers and does not read them (rule 10.5)."""
+        if self.outbox.overflowing and not self.failed:
+            self.fail(ProtocolError("10.5", "the peer makes this side answer and does not read the answers"), events)
