@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.history._event import EVENT_BYTES_MAX, GENESIS, read_line, read_lines, sealed, written
+from penstock.history._event import EVENT_BYTES_MAX, GENESIS, chain_hashes, encode_event, read_line, read_lines
 
 
 class Strange:
@@ -28,15 +28,15 @@ class Liar:
 
 
 def data_of(value):
-    return json.loads(written(7, 1.5, "a", "message", {"value": value}))[4]["value"]
+    return json.loads(encode_event(7, 1.5, "a", "message", {"value": value}))[4]["value"]
 
 
 def test_the_line_is_json_without_spaces_in_the_order_of_the_parts():
-    assert written(7, 1.5, "a", "message", {"n": 1}) == b'[7,1.5,"a","message",{"n":1}]'
+    assert encode_event(7, 1.5, "a", "message", {"n": 1}) == b'[7,1.5,"a","message",{"n":1}]'
 
 
 def test_a_line_reads_back():
-    event = read_line(written(7, 1.5, "a", "message", {"n": [1, None, "ü"]})).event(b"\x01" * 32)
+    event = read_line(encode_event(7, 1.5, "a", "message", {"n": [1, None, "ü"]})).event(b"\x01" * 32)
     assert (event.offset, event.time, event.actor, event.kind) == (7, 1.5, "a", "message")
     assert event.data == {"n": [1, None, "ü"]}
     assert event.hash == "01" * 32
@@ -53,13 +53,13 @@ def test_a_value_without_a_repr_and_one_whose_dump_raises_are_recorded_too():
 
 def test_text_that_is_no_utf8_is_recorded_escaped():
     assert data_of("a\ud800")["$repr"] == r"'a\ud800'"
-    assert json.loads(written(7, 1.5, "\ud800", "message", {}))[2] == r"\ud800"
+    assert json.loads(encode_event(7, 1.5, "\ud800", "message", {}))[2] == r"\ud800"
 
 
 def test_a_value_that_holds_itself_ends():
     loop: list = []
     loop.append(loop)
-    assert written(7, 1.5, "a", "message", {"loop": loop})
+    assert encode_event(7, 1.5, "a", "message", {"loop": loop})
 
 
 def test_a_number_too_large_for_json_is_recorded_as_its_repr():
@@ -68,7 +68,7 @@ def test_a_number_too_large_for_json_is_recorded_as_its_repr():
 
 def test_a_long_event_keeps_its_small_values_and_the_begin_and_hash_of_the_large():
     large = "y" * EVENT_BYTES_MAX
-    line = written(7, 1.5, "a", "message", {"n": 3, "args": [large]})
+    line = encode_event(7, 1.5, "a", "message", {"n": 3, "args": [large]})
     assert len(line) < EVENT_BYTES_MAX
     data = json.loads(line)[4]
     encoded = json.dumps([large], separators=(",", ":")).encode()
@@ -79,13 +79,13 @@ def test_a_long_event_keeps_its_small_values_and_the_begin_and_hash_of_the_large
 
 
 def test_an_event_of_very_many_values_is_cut_as_a_whole():
-    line = written(7, 1.5, "a", "message", {str(n): "z" * 1000 for n in range(1000)})
+    line = encode_event(7, 1.5, "a", "message", {str(n): "z" * 1000 for n in range(1000)})
     assert len(line) < EVENT_BYTES_MAX
     assert json.loads(line)[4]["$cut"]["bytes"] > EVENT_BYTES_MAX
 
 
 def test_a_newline_in_a_value_does_not_end_the_line():
-    lines = [written(n, 1.5, "a\nb", "log", {"text": "one\ntwo"}) for n in range(3)]
+    lines = [encode_event(n, 1.5, "a\nb", "log", {"text": "one\ntwo"}) for n in range(3)]
     block = b"\n".join(lines)
     assert block.count(b"\n") == 2
     assert [line.offset for line in read_lines(block)] == [0, 1, 2]
@@ -94,7 +94,7 @@ def test_a_newline_in_a_value_does_not_end_the_line():
 @given(st.lists(st.binary(min_size=1, max_size=20).filter(lambda line: b"\n" not in line), min_size=1, max_size=8))
 def test_each_hash_is_of_the_hash_before_and_the_line(lines):
     previous = GENESIS
-    for line, digest in zip(lines, sealed(GENESIS, lines), strict=True):
+    for line, digest in zip(lines, chain_hashes(GENESIS, lines), strict=True):
         previous = hashlib.sha256(previous + line).digest()
         assert digest == previous
 
@@ -106,4 +106,4 @@ def test_json_values_survive(value):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), b"\x00\xff", {1, 2}, (1, 2)])
 def test_other_values_have_a_form(value):
-    assert written(7, 1.5, "a", "message", {"value": value})
+    assert encode_event(7, 1.5, "a", "message", {"value": value})

@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from penstock.history import _queue
-from penstock.history._queue import BLOCK_BYTES, BLOCK_EVENTS, OVERSHOOT, QUEUE_BYTES, Queue
+from penstock.history._queue import BLOCK_BYTES, BLOCK_EVENTS, OVERSHOOT, QUEUE_BYTES, EventQueue
 
 
 class Told(list):
@@ -17,7 +17,7 @@ class Told(list):
 
 
 def queue(size=10, on_full="wait"):
-    made = Queue(size=size, on_full=on_full, on_waiting=Told())
+    made = EventQueue(size=size, on_full=on_full, on_waiting=Told())
     made.begin(0)
     return made
 
@@ -29,9 +29,9 @@ def put(q, count, size=0):
 
 def drain(q):
     lines = []
-    while (block := q.first()) is not None:
+    while (block := q.next_block()) is not None:
         lines += block.lines
-        q.written()
+        q.block_written()
     return [json.loads(line) for line in lines]
 
 
@@ -84,7 +84,7 @@ def test_nobody_waits_while_it_cannot_be_written():
     q = queue(10)
     put(q, 10)
     q.problem = "the disk is full"
-    q.bound()
+    q.update_bounds()
     assert not is_full(q)
     put(q, 5)
     assert (q.next, q.unrecorded) == (10, 5)
@@ -98,14 +98,14 @@ def test_a_block_is_closed_when_it_has_its_events():
     assert not q.has_block
     put(q, 1)
     assert q.has_block
-    assert len(q.first().lines) == BLOCK_EVENTS
+    assert len(q.next_block().lines) == BLOCK_EVENTS
 
 
 def test_a_block_is_closed_when_it_has_its_bytes():
     q = queue(100_000)
     put(q, 12, 100_000)
     assert q.has_block
-    assert sum(map(len, q.first().lines)) < BLOCK_BYTES * 1.2
+    assert sum(map(len, q.next_block().lines)) < BLOCK_BYTES * 1.2
 
 
 def test_large_events_fill_the_queue_by_their_bytes():
@@ -132,10 +132,10 @@ def test_a_block_names_its_actors_and_no_others():
     q = queue()
     q.record("a", "log", {})
     q.record("b", "log", {})
-    assert q.first().actors == {"a", "b"}
+    assert q.next_block().actors == {"a", "b"}
     q.record("c", "log", {})
-    q.written()
-    assert q.first().actors == {"c"}
+    q.block_written()
+    assert q.next_block().actors == {"c"}
 
 
 def test_a_value_whose_encoding_records_something_does_not_disturb_the_offsets():
@@ -162,7 +162,7 @@ def test_time_never_goes_back(monkeypatch):
 
 @pytest.mark.parametrize("prepare", [lambda q: None, lambda q: (q.begin(0), q.end())])
 def test_before_its_begin_and_after_its_end_events_are_counted(prepare):
-    q = Queue(size=10, on_full="wait", on_waiting=Told())
+    q = EventQueue(size=10, on_full="wait", on_waiting=Told())
     prepare(q)
     put(q, 3)
     assert (q.next, q.unrecorded) == (0, 3)

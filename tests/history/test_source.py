@@ -126,7 +126,7 @@ async def test_leaving_a_loop_leaves_nothing_behind_and_a_second_loop_goes_on(pa
         async for event in source:
             if event.offset == 3:
                 break
-        assert not history._recorder.bell._waiting
+        assert not history._recorder.bell.waiting
         assert (await source.receive()).offset == 4
 
 
@@ -138,7 +138,7 @@ async def test_a_cancelled_wait_loses_nothing(path):
             await rest()
             waiting.cancel()
             await asyncio.wait([waiting])
-        assert not history._recorder.bell._waiting
+        assert not history._recorder.bell.waiting
         fill(history, 2)
         reading = asyncio.ensure_future(source.receive())
         await asyncio.sleep(0)

@@ -187,14 +187,14 @@ async def test_two_swapped_blocks_are_found(path):
 
 
 async def test_a_changed_event_with_a_new_hash_of_its_own_breaks_the_chain_behind_it(path):
-    from penstock.history._event import sealed
+    from penstock.history._event import chain_hashes
 
     await made(path, 3, 4)
     lines = lines_of(path, 4)
     lines[1] = lines[1].replace(b'"pad":""', b'"pad":"!"')
     before = ask(path, "SELECT substr(hashes, -32) FROM blocks WHERE first = 0")
     write_lines(path, 4, lines)
-    change(path, "UPDATE blocks SET hashes = ? WHERE first = 4", b"".join(sealed(before, lines)))
+    change(path, "UPDATE blocks SET hashes = ? WHERE first = 4", b"".join(chain_hashes(before, lines)))
     assert verify_file(path)[1:4] == (8, 8, "changed")
 
 

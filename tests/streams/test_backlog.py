@@ -21,11 +21,11 @@ def test_each_item_is_either_received_in_its_place_or_counted_in_the_gap_there(s
             seen += backlog.take(step)
             continue
         had_room = not backlog.full
-        taken = backlog.offer(offered)
+        taken = backlog.add(offered)
         assert taken or (not had_room and overflow in {"wait", "error"})
         offered += taken
         assert len(backlog.items) <= size
-        assert len(backlog.gaps) <= size + 1
+        assert len(backlog.markers) <= size + 1
     seen += backlog.take(10**6)
     place = 0
     for entry in seen:  # a gap of n stands for the n items that are missing there
@@ -47,7 +47,7 @@ def test_each_item_is_either_received_in_its_place_or_counted_in_the_gap_there(s
 )
 def test_which_items_are_let_go_of(overflow, expected):
     backlog: Backlog[int] = Backlog(3, overflow)
-    assert all(backlog.offer(number) for number in range(5))
+    assert all(backlog.add(number) for number in range(5))
     assert backlog.take(10) == expected
 
 
@@ -57,7 +57,7 @@ def test_a_subscriber_that_is_always_late_sees_a_value_after_each_gap(overflow):
     seen, number = [], 0
     for _ in range(6):
         for _ in range(10):
-            backlog.offer(number)
+            backlog.add(number)
             number += 1
         seen += backlog.take(1)
     assert seen == [Dropped(9), 9, Dropped(19), 29, Dropped(19), 49]
@@ -66,7 +66,7 @@ def test_a_subscriber_that_is_always_late_sees_a_value_after_each_gap(overflow):
 def test_a_gap_takes_no_room():
     backlog: Backlog[int] = Backlog(2, "drop_newest")
     for number in range(4):
-        backlog.offer(number)
+        backlog.add(number)
     assert backlog.take(1) == [0]
-    backlog.offer(4)
+    backlog.add(4)
     assert backlog.take(10) == [1, Dropped(2), 4]

@@ -169,7 +169,7 @@ async def test_a_subscriber_that_is_too_slow_for_error_is_failed_after_what_it_h
     await port.send_many(range(3))
     assert port.subscribers == 1
     assert [await source.receive(), await source.receive()] == [0, 1]
-    with pytest.raises(ResourceExhausted, match="port 'hub': this subscriber has 2 items it did not take"):
+    with pytest.raises(ResourceExhausted, match="port 'hub': this subscriber has not taken 2 items"):
         await source.receive()
     assert all_of(other) == [0, 1, 2]
 
@@ -301,3 +301,19 @@ async def test_an_item_that_cannot_be_encoded_reaches_nobody():
     await port.send(1)
     assert all_of(local) == [1]
     assert [bytes(item) for item in all_of(remote)] == [b"\x01"]
+
+
+async def test_an_item_that_cannot_be_encoded_lets_the_next_publisher_that_waits_go_on():
+    def encode(item: object) -> object:
+        if item == "wrong":
+            raise TypeError("it cannot be encoded")
+        return item
+
+    port = penstock.Port("hub", buffer_size=1)
+    source = port.subscribe(encode=encode)
+    await port.send("first")
+    wrong, right = await started(port.send("wrong")), await started(port.send("right"))
+    assert await source.receive() == "first"
+    assert isinstance(await ended(wrong), TypeError)
+    assert await source.receive() == "right"
+    await right

@@ -60,5 +60,5 @@ async def test_pressure_ends_with_what_caused_it(how):
 
 
 async def test_something_that_is_no_stream_is_refused_outside_a_handler():
-    with pytest.raises(TypeError, match="no Source or Sink"):
+    with pytest.raises(TypeError, match="neither a Source nor a Sink"):
         penstock.watch_backpressure([1, 2], print)

@@ -35,7 +35,7 @@ from penstock.actors.cell import (
 from penstock.calls import NO_DEADLINE_S, CallInfo, Stream, current_call, inherited_deadline
 from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
-from penstock.streams import PipeSink, PipeSource, PipeState, Source, forgotten
+from penstock.streams import PipeSink, PipeSource, PipeState, Source, finalize_on
 
 if TYPE_CHECKING:
     from penstock.channel import Channel
@@ -305,12 +305,12 @@ class LocalStream(PipeSource[T], Stream[T]):
         if not self._pipe.buffer:
             self.give_up(IdleTimeout(f"{self.target}: no item for {self._idle_s:g} s"))
 
-    def _left_loop(self) -> None:
+    def _on_loop_left(self) -> None:
         self.cancel()
 
     def __del__(self) -> None:
         if hasattr(self, "_work"):  # not when it could not even begin
-            forgotten(self._work.cell.system.loop, self.cancel)
+            finalize_on(self._work.cell.system.loop, self.cancel)
 
     def __repr__(self) -> str:
         now = self.statistics()

@@ -82,7 +82,7 @@ class EventStream(Stream[StreamEvent]):
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         self._stream._watch(on_change)
 
-    def _left_loop(self) -> None:
+    def _on_loop_left(self) -> None:
         self._stream.cancel()
 
     def __repr__(self) -> str:

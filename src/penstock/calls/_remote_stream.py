@@ -29,7 +29,7 @@ from penstock.errors import (
 )
 from penstock.protocol import Accept, Cancel, ReceiveHalf, Status, grant_for
 from penstock.session import Endpoint, RemoteSink, RemoteSource, cancel_of
-from penstock.streams import as_failure, forgotten
+from penstock.streams import as_failure, finalize_on
 
 if TYPE_CHECKING:
     from penstock.peer import Peer
@@ -164,12 +164,12 @@ class RemoteStream(RemoteSource[T], Stream[T]):
         if self._over is not None:
             self.finish(error)
 
-    def _left_loop(self) -> None:
+    def _on_loop_left(self) -> None:
         self.cancel()
 
     def __del__(self) -> None:
         if hasattr(self, "call"):  # not when it could not even begin
-            forgotten(self.session.loop, self.cancel)
+            finalize_on(self.session.loop, self.cancel)
 
 
 class _Watch(Endpoint):

@@ -22,7 +22,7 @@ from penstock.errors import (
     DeadlineExceeded,
     FailedPrecondition,
 )
-from penstock.streams import forgotten
+from penstock.streams import finalize_on
 
 T = TypeVar("T")
 
@@ -217,7 +217,7 @@ class Channel(Messages[T], ABC):
 
     def __del__(self) -> None:
         if hasattr(self, "_loop"):
-            forgotten(self._loop, self._forget)
+            finalize_on(self._loop, self._forget)
 
     # ── what the other side did ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,13 +10,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Literal
 
 from penstock.errors import ChannelClosed, FailedPrecondition
 from penstock.observe import Kind
-from penstock.streams import raised
+from penstock.streams import Bell, reraisable
 
 ChannelState = Literal["opening", "open", "half-closed", "closed", "rejected", "lost"]
 Ending = Literal["closed", "rejected", "lost"]
@@ -38,7 +37,7 @@ class Life:
         self.outcome: Exception | None = None  # for who sends, or receives what will not come
         self.reason = ""
         self.observer: Observer | None = None
-        self._changed: asyncio.Future[None] | None = None
+        self._changed = Bell()
 
     @property
     def state(self) -> ChannelState:
@@ -52,20 +51,20 @@ class Life:
     def open(self) -> None:
         """It was accepted."""
         self.opened = True
-        self._wake()
+        self._changed.notify()
 
     def end(self, ending: Ending, reason: str, outcome: Exception) -> bool:
         """It is over; return whether it was not before."""
         if self.ending is not None:
             return False
         self.ending, self.reason, self.outcome = ending, reason, outcome
-        self._wake()
+        self._changed.notify()
         return True
 
     def refusal(self) -> Exception:
         """Say why nothing can be sent, or received."""
         if self.outcome is not None:
-            return raised(self.outcome, None)
+            return reraisable(self.outcome, None)
         if not self.opened:
             return FailedPrecondition("the channel was not accepted yet; `await channel.accept()` first")
         return ChannelClosed("this direction has ended, by close_send() or by the other side; nothing more can be sent")
@@ -73,19 +72,9 @@ class Life:
     async def wait_opened(self) -> None:
         """Wait until it is accepted, or over."""
         while not self.opened and self.ending is None:
-            await self._change()
+            await self._changed.wait()
 
     async def wait_over(self) -> None:
         """Wait until it is over."""
         while self.ending is None:
-            await self._change()
-
-    async def _change(self) -> None:
-        if self._changed is None:
-            self._changed = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._changed)
-
-    def _wake(self) -> None:
-        changed, self._changed = self._changed, None
-        if changed is not None:
-            changed.set_result(None)
+            await self._changed.wait()

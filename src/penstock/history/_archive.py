@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from penstock.errors import DataLoss, FailedPrecondition, Unavailable
-from penstock.history._connect import UNREADABLE, connected, is_damage, refuse_file
-from penstock.history._file import HistoryFile, Retention, set_aside
+from penstock.history._connect import UNREADABLE, check_file, connect, is_damage
+from penstock.history._file import HistoryFile, Retention, move_aside
 from penstock.history._read import Page, Query, read_last, read_page, read_unended
 
 if sys.platform != "win32":
@@ -60,7 +60,7 @@ class FileLock:
         os.close(self._descriptor)
 
 
-class Begun(NamedTuple):
+class OpenedFile(NamedTuple):
     """An open file: who writes it, the offset of the next event, and what became of a torn one before it."""
 
     file: HistoryFile
@@ -78,7 +78,7 @@ class Archive:
         self._reader: sqlite3.Connection | None = None
         self._is_open = False
 
-    async def open(self) -> Begun:
+    async def open(self) -> OpenedFile:
         """Take the lock and open the file; see `History`. Cancelling it closes all again."""
         self._loop = asyncio.get_running_loop()
         self.writing = ThreadPoolExecutor(1, "penstock-history-writer")
@@ -113,26 +113,26 @@ class Archive:
         """Find the actors that never ended; see `read_unended`."""
         return await self._read(read_unended)
 
-    async def _read(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Ask the file, in the thread that reads. Raises `Unavailable` when it is not open, `DataLoss` when it is damaged."""
         if not self._is_open:
             raise Unavailable(f"the history {self.path} is not open")
-        return await self._loop.run_in_executor(self._reading, self._ask, ask)
+        return await self._loop.run_in_executor(self._reading, self._answer, question)
 
-    def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+    def _answer(self, question: Callable[[sqlite3.Connection], T]) -> T:
         try:
             if self._reader is None:
-                self._reader = connected(self.path, "mode=ro")
-            return ask(self._reader)
+                self._reader = connect(self.path, "mode=ro")
+            return question(self._reader)
         except UNREADABLE as error:
             if not is_damage(error):
                 raise Unavailable(f"the history {self.path} cannot be read now: {error}") from error
             raise DataLoss(f"the history {self.path} cannot be read: {error}") from error
 
-    def _open(self) -> Begun:
+    def _open(self) -> OpenedFile:
         try:
             self._life.callback(FileLock(self.path).release)
-            refuse_file(self.path)
+            check_file(self.path)
             return self._begin()
         except FileNotFoundError as error:
             folder = self.path.absolute().parent
@@ -142,19 +142,19 @@ class Archive:
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"the history {self.path} cannot be opened: {error}") from error
 
-    def _begin(self) -> Begun:
+    def _begin(self) -> OpenedFile:
         file = HistoryFile(self.path, self._retention)
         self._life.callback(file.close)
         try:
-            return Begun(file, file.begin().next, None)
+            return OpenedFile(file, file.begin().next, None)
         except DataLoss as error:
             file.close()
             return self._begin_anew(error.message)
 
-    def _begin_anew(self, why: str) -> Begun:
-        aside, offset = set_aside(self.path)
+    def _begin_anew(self, why: str) -> OpenedFile:
+        aside, offset = move_aside(self.path)
         _log.error("the end of the history %s is torn: %s; it was put aside as %s", self.path, why, aside)
         file = HistoryFile(self.path, self._retention)
         self._life.callback(file.close)
         file.begin(offset)
-        return Begun(file, offset, {"file": str(aside), "why": why})
+        return OpenedFile(file, offset, {"file": str(aside), "why": why})

@@ -26,7 +26,7 @@ UNREADABLE: Final = (sqlite3.Error, msgspec.MsgspecError, AttributeError, TypeEr
 _DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "no such table", "no such column")
 
 
-def connected(path: Path, mode: str) -> sqlite3.Connection:
+def connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open the file as one of several that read it (``mode=ro``), or as the one that writes it (``mode=rwc``)."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
@@ -37,34 +37,34 @@ def connected(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def salvaging(path: Path) -> sqlite3.Connection:
+def open_damaged(path: Path) -> sqlite3.Connection:
     """Open the file to read what can be read of it, also of one that is shorter than it says, or on a read-only disk.
 
     Raises `FailedPrecondition` when it is no history, and `Unavailable` when it cannot be opened at all.
     """
     log = Path(f"{path}-wal")
     try:
-        return _salvaging(path, "mode=ro")
+        return _open_damaged(path, "mode=ro")
     except sqlite3.OperationalError as error:
         if is_damage(error):
             raise
         if log.exists() and log.stat().st_size:
             raise Unavailable(f"{path} cannot be read where it is: {error}; copy it and {log.name} elsewhere") from error
-        return _salvaging(path, "immutable=1")  # SQLite cannot make its lock file beside it, and needs none
+        return _open_damaged(path, "immutable=1")  # SQLite cannot make its lock file beside it, and needs none
 
 
-def _salvaging(path: Path, mode: str) -> sqlite3.Connection:
-    connection = connected(path, mode)
+def _open_damaged(path: Path, mode: str) -> sqlite3.Connection:
+    connection = connect(path, mode)
     try:
         connection.execute("PRAGMA writable_schema = ON")  # it lets SQLite begin to read a short file; nothing is written
-        refuse(path, connection)
+        check_format(path, connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def refuse(path: Path, connection: sqlite3.Connection) -> None:
+def check_format(path: Path, connection: sqlite3.Connection) -> None:
     """Raise `FailedPrecondition` when the file is not, or no longer, a history that this program can read. An empty one is."""
     try:
         ours = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -81,10 +81,10 @@ def refuse(path: Path, connection: sqlite3.Connection) -> None:
         raise FailedPrecondition(f"{path} is a history of version {version}; this program knows version {VERSION}")
 
 
-def refuse_file(path: Path) -> None:
-    """As `refuse`, for a file that is not open yet, and may not be there."""
+def check_file(path: Path) -> None:
+    """As `check_format`, for a file that is not open yet, and may not be there."""
     if path.exists():
-        with contextlib.closing(salvaging(path)):
+        with contextlib.closing(open_damaged(path)):
             pass
 
 

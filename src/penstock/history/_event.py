@@ -62,7 +62,7 @@ class HistoryEvent(msgspec.Struct, frozen=True):
 OWN_KINDS: Final = ("unrecorded", "torn")
 
 
-class Line(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class EventLine(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """An event as it is written, its data not yet read."""
 
     offset: int
@@ -76,33 +76,33 @@ class Line(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return HistoryEvent(self.offset, self.time, self.actor, self.kind, _read(self.data), digest.hex())
 
 
-_lines = msgspec.json.Decoder(Line)
+_lines = msgspec.json.Decoder(EventLine)
 _read = JSON.decode_for(Any).value
 _encode = JSON.encode
 
 
-def written(offset: int, time: float, actor: str, kind: str, data: Any) -> bytes:
+def encode_event(offset: int, time: float, actor: str, kind: str, data: Any) -> bytes:
     """Return the canonical form of an event, whatever its data are. Never raises."""
     try:
         line = _encode((offset, time, actor, kind, data))
     except Exception:  # noqa: BLE001 - `model_dump` of a value is the user's code
         line = _encode((offset, time, _text(actor), kind, _plain(data, DEPTH_MAX)))
     if len(line) > EVENT_BYTES_MAX:
-        line = _encode((offset, time, _text(actor), kind, _shorter(data)))
+        line = _encode((offset, time, _text(actor), kind, _shortened(data)))
     return line
 
 
-def read_line(line: bytes) -> Line:
+def read_line(line: bytes) -> EventLine:
     """Read one line; raises `msgspec.MsgspecError` or `UnicodeDecodeError` for one that is none."""
     return _lines.decode(line)
 
 
-def read_lines(block: bytes) -> list[Line]:
+def read_lines(block: bytes) -> list[EventLine]:
     """Read the lines of a block; raises as `read_line`."""
     return _lines.decode_lines(block)
 
 
-def sealed(previous: bytes, lines: Iterable[bytes]) -> list[bytes]:
+def chain_hashes(previous: bytes, lines: Iterable[bytes]) -> list[bytes]:
     """Chain lines to the hash before them and return the hash of each."""
     sha256 = hashlib.sha256
     return [previous := sha256(previous + line).digest() for line in lines]
@@ -117,10 +117,10 @@ def _plain(value: Any, depth: int) -> Any:
             return {_text(key): _plain(part, depth - 1) for key, part in value.items()}
         if depth and isinstance(value, list | tuple):
             return [_plain(part, depth - 1) for part in value]
-    return {AS_REPR: _shown(value)}
+    return {AS_REPR: _short_repr(value)}
 
 
-def _shown(value: object) -> str:
+def _short_repr(value: object) -> str:
     try:
         return _text(repr(value))[:KEPT_CHARACTERS]
     except Exception:  # noqa: BLE001 - `__repr__` is the user's code
@@ -131,7 +131,7 @@ def _text(value: object) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
-def _shorter(data: Any) -> Any:
+def _shortened(data: Any) -> Any:
     """Return what is kept of data that are too long: what is small, and the begins of what is large."""
     parts = {str(key): _encode(_plain(value, DEPTH_MAX)) for key, value in data.items()} if isinstance(data, dict) else {}
     kept = {key: msgspec.Raw(part) if len(part) <= VALUE_BYTES_MAX else _cut(part) for key, part in parts.items()}

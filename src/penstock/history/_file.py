@@ -23,8 +23,8 @@ from typing import Final, NamedTuple
 
 from penstock.codec import JSON
 from penstock.errors import DataLoss
-from penstock.history._connect import APPLICATION_ID, UNREADABLE, VERSION, connected, is_damage, salvaging
-from penstock.history._event import GENESIS, HASH_BYTES, read_line, read_lines, sealed
+from penstock.history._connect import APPLICATION_ID, UNREADABLE, VERSION, connect, is_damage, open_damaged
+from penstock.history._event import GENESIS, HASH_BYTES, chain_hashes, read_line, read_lines
 
 #: Retention is looked at after this time (of events), and after a twentieth of `keep_bytes`.
 TRIM_EVERY_S: Final = 60.0
@@ -102,7 +102,7 @@ class HistoryFile:
         self._retention = retention
         with contextlib.suppress(FileExistsError):  # what was told to actors is not for everybody
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        self._connection = connected(path, "mode=rw")
+        self._connection = connect(path, "mode=rw")
         self._head = GENESIS
         self._trimmed_at = 0.0
         self._since_trim = 0
@@ -144,7 +144,7 @@ class HistoryFile:
         begun, ended = read_line(block.lines[0]).time, read_line(block.lines[-1]).time
         if self._retention != Retention():
             self._trim_in_time(ended)
-        hashes = sealed(self._head, block.lines)
+        hashes = chain_hashes(self._head, block.lines)
         actors = JSON.encode(sorted(block.actors)).decode()
         row = (block.first, len(hashes), begun, ended, actors, b"".join(hashes), b"\n".join(block.lines))
         self._connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
@@ -211,9 +211,9 @@ class HistoryFile:
         self._connection.close()
 
 
-def set_aside(path: Path) -> tuple[Path, int]:
+def move_aside(path: Path) -> tuple[Path, int]:
     """Move a file whose end is torn out of the way; return where it is, and the first offset that it surely has not."""
-    following = _following(path)
+    following = _first_free_offset(path)
     number = 1
     while (aside := path.with_name(f"{path.name}.torn-{number}")).exists():
         number += 1
@@ -224,9 +224,9 @@ def set_aside(path: Path) -> tuple[Path, int]:
     return aside, following
 
 
-def _following(path: Path) -> int:
+def _first_free_offset(path: Path) -> int:
     found = [0]
-    with contextlib.closing(salvaging(path)) as connection:
+    with contextlib.closing(open_damaged(path)) as connection:
         for question in ("SELECT next FROM chain", "SELECT first + count FROM blocks ORDER BY first DESC LIMIT 1"):
             with contextlib.suppress(*UNREADABLE):
                 found.append(int(connection.execute(question).fetchone()[0]))

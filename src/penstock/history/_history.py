@@ -17,7 +17,7 @@ from penstock.history._archive import Archive
 from penstock.history._event import HistoryEvent
 from penstock.history._file import Retention
 from penstock.history._queue import OnFull
-from penstock.history._read import query
+from penstock.history._read import make_query
 from penstock.history._recorder import OnProblem, Recorder
 from penstock.history._source import HistorySource
 from penstock.history._verify import Verification, verify_file
@@ -95,7 +95,7 @@ class History:
 
     async def room(self) -> None:
         """Wait until more can be recorded. Safe to cancel."""
-        await self._recorder.room()
+        await self._recorder.wait_for_room()
 
     # ── how it stands ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,7 +150,7 @@ class History:
             raise InvalidArgument(f"limit is {limit}; a call returns 1 to {EVENTS_MAX} events")
         with contextlib.suppress(Unavailable):  # what is in the file can be read all the same
             await self.flush()
-        wanted = query(actor, kinds, after=after, before=before, search=search)
+        wanted = make_query(actor, kinds, after=after, before=before, search=search)
         found: list[HistoryEvent] = []
         size = 0
         while True:
@@ -193,7 +193,7 @@ class History:
         Nothing is read ahead of the consumer but one page; a consumer that is slower than retention gets `OutOfRange`, which
         says the first offset there is. Closing the history fails the stream with `Unavailable`.
         """
-        wanted = query(actor, kinds, search=search)
+        wanted = make_query(actor, kinds, search=search)
         return HistorySource(self._recorder, self._archive.page, wanted, since, follow=follow)
 
     async def verify(self) -> Verification:

@@ -18,7 +18,7 @@ from time import time
 from typing import Any, Final, Literal
 
 from penstock.codec import JSON
-from penstock.history._event import EVENT_BYTES_MAX, written
+from penstock.history._event import EVENT_BYTES_MAX, encode_event
 from penstock.history._file import Block
 
 OnFull = Literal["wait", "drop"]
@@ -35,7 +35,7 @@ OVERSHOOT: Final = 2
 _encode = JSON.encode
 
 
-class Queue:
+class EventQueue:
     """Events on their way to the file.
 
     next: the offset of the next event. committed: the offset after the last one that is in the file.
@@ -74,13 +74,13 @@ class Queue:
         self.next = self.committed = offset
         self._runs = True
         self._open_block()
-        self.bound()
+        self.update_bounds()
 
     def end(self) -> None:
         """Take no more."""
         self._runs = False
         self._reason = "the history was not open"
-        self.bound()
+        self.update_bounds()
 
     def record(self, actor: str, kind: str, data: dict[str, Any]) -> None:
         """Take one event. What nearly all events need is here, the rest in `_accepts`."""
@@ -94,7 +94,7 @@ class Queue:
         try:
             line = _encode((offset, now, actor, kind, data))
         except Exception:  # noqa: BLE001 - encoding a value may run the user's code
-            line = written(offset, now, actor, kind, data)
+            line = encode_event(offset, now, actor, kind, data)
         if len(line) > SMALL_BYTES:
             line = self._large(line, (offset, now, actor, kind, data))
         if self.next != offset:  # the user's code that encoding ran has recorded something itself
@@ -133,7 +133,7 @@ class Queue:
     def _large(self, line: bytes, event: tuple[int, float, str, str, Any]) -> bytes:
         """Count a line that is not small, and cut one that is too long."""
         if len(line) > EVENT_BYTES_MAX:
-            line = written(*event)
+            line = encode_event(*event)
         self._large_bytes += len(line)
         if self._large_bytes >= BLOCK_BYTES:
             self._look_at = 0
@@ -144,31 +144,31 @@ class Queue:
         self._blocks.append(Block(self._first, self._actors, self._lines, size))
         self._blocks_bytes += size
         self._open_block()
-        self.bound()
+        self.update_bounds()
 
-    def bound(self) -> None:
+    def update_bounds(self) -> None:
         """Say anew where the queue is full, after something has changed it."""
         waits = self._runs and not self._drops and self.problem is None
         self.full_at = self._limit_at() if waits else inf
         self._look_at = 0
 
-    def first(self) -> Block | None:
-        """Return the block to be written next; it stays here until `written`."""
+    def next_block(self) -> Block | None:
+        """Return the block to be written next; it stays here until `block_written`."""
         if self._lines and not self._blocks:
             self._close_block()
         return self._blocks[0] if self._blocks else None
 
-    def written(self) -> Block:
+    def block_written(self) -> Block:
         """The first block is in the file; return it."""
         block = self._blocks.popleft()
         self.committed = block.first + len(block.lines)
         self._blocks_bytes -= block.size
-        self.bound()
+        self.update_bounds()
         if self.unrecorded and self.next < self._limit_at():
-            self.report()
+            self.report_unrecorded()
         return block
 
-    def report(self) -> None:
+    def report_unrecorded(self) -> None:
         """Record how many events were refused."""
         count, self.unrecorded = self.unrecorded, 0
         self.record("", "unrecorded", {"events": count, "reason": self._reason})

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from penstock.codec import JSON
 from penstock.errors import DataLoss, InvalidArgument, OutOfRange
-from penstock.history._event import HASH_BYTES, HistoryEvent, Line, read_line
+from penstock.history._event import HASH_BYTES, EventLine, HistoryEvent, read_line
 from penstock.history._file import chain_of
 
 #: How many blocks one page looks through before others get their turn; it may then have fewer events than asked for, or none.
@@ -30,7 +30,7 @@ class Query(NamedTuple):
     before: float | None = None
     search: bytes | None = None
 
-    def fits(self, line: Line, text: bytes) -> bool:
+    def fits(self, line: EventLine, text: bytes) -> bool:
         """Say whether an event is meant."""
         return (
             (self.actor is None or line.actor == self.actor)
@@ -41,7 +41,7 @@ class Query(NamedTuple):
         )
 
 
-def query(
+def make_query(
     actor: str | None,
     kinds: Iterable[str] | None = None,
     *,
@@ -161,7 +161,7 @@ def read_unended(connection: sqlite3.Connection) -> tuple[list[str], int]:
     return [actor for _, actor in sorted(found)], len(places)
 
 
-def _last_of_lives(connection: sqlite3.Connection, first: int) -> dict[str, Line]:
+def _last_of_lives(connection: sqlite3.Connection, first: int) -> dict[str, EventLine]:
     """Return the last event of each actor in a block that says whether it lives."""
     (text,) = connection.execute("SELECT events FROM blocks WHERE first = ?", (first,)).fetchone()
     lines = map(read_line, text.split(b"\n"))

@@ -14,7 +14,8 @@ from typing import Final, Protocol
 
 from penstock.errors import Unavailable
 from penstock.history._file import Block
-from penstock.history._queue import OnFull, Queue
+from penstock.history._queue import EventQueue, OnFull
+from penstock.streams import Bell
 
 OnProblem = Callable[[str | None], None]
 
@@ -33,28 +34,6 @@ class Writer(Protocol):
         """Write and commit `block`."""
 
 
-class Bell:
-    """Wakes all who wait, each to look for itself whether that was what it waited for."""
-
-    def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[None]] = set()
-
-    async def rung(self) -> None:
-        """Wait for the next `ring`. Safe to cancel."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting.discard(waiter)
-
-    def ring(self) -> None:
-        """Wake all who wait now."""
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-
-
 class Recorder:
     """Writes a `queue` to a file. `bell` rings at commits, at problems, and at the end; `closed` is that end.
 
@@ -62,7 +41,7 @@ class Recorder:
     """
 
     def __init__(self, *, queue_events: int, on_full: OnFull, on_problem: OnProblem | None) -> None:
-        self.queue = Queue(size=queue_events, on_full=on_full, on_waiting=self._on_waiting)
+        self.queue = EventQueue(size=queue_events, on_full=on_full, on_waiting=self._on_waiting)
         self.bell = Bell()
         self.closed = True
         self.last: Block | None = None
@@ -77,10 +56,10 @@ class Recorder:
         self.closed = False
         self.queue.begin(offset)
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until more can be recorded; see `penstock.observe.Tap`."""
         while self.queue.next >= self.queue.full_at:
-            await self.bell.rung()
+            await self.bell.wait()
 
     async def flush(self) -> None:
         """Wait until all that was recorded is in the file; raises `Unavailable` with the problem when it cannot be written."""
@@ -88,7 +67,7 @@ class Recorder:
         target = queue.next
         while queue.committed < target and not self.closed:
             self.write()
-            await self.bell.rung()
+            await self.bell.wait()
             if queue.problem is not None:
                 raise Unavailable(f"{target - queue.committed} events are not written: {queue.problem}")
         if queue.committed < target:
@@ -100,7 +79,7 @@ class Recorder:
         try:
             while queue.committed < queue.next or queue.unrecorded:
                 if queue.committed == queue.next:
-                    queue.report()
+                    queue.report_unrecorded()
                 await self.flush()
         except Unavailable:
             pass  # what is left is said below
@@ -111,7 +90,7 @@ class Recorder:
             self.closed = True
             queue.end()
             self._disarm()
-            self.bell.ring()
+            self.bell.notify()
 
     def _on_waiting(self, closed: bool) -> None:  # noqa: FBT001 - what the queue tells
         if closed:
@@ -133,7 +112,7 @@ class Recorder:
         if self._writing is not None:
             return
         self._disarm()
-        block = self.queue.first()
+        block = self.queue.next_block()
         if block is not None:
             self._writing = self._loop.run_in_executor(self._executor, self._writer.append, block)
             self._writing.add_done_callback(self._written)
@@ -147,15 +126,15 @@ class Recorder:
             self._failed(f"{type(error).__name__}: {error}")
         else:
             self._committed()
-        self.bell.ring()
+        self.bell.notify()
 
     def _committed(self) -> None:
         queue = self.queue
         if queue.problem is not None:
             queue.problem = None
             _log.warning("the history is written again; %d events were not recorded", queue.unrecorded)
-            self._tell(None)
-        self.last = queue.written()
+            self._report(None)
+        self.last = queue.block_written()
         if queue.has_block:
             self.write()
         elif queue.committed < queue.next:
@@ -167,11 +146,11 @@ class Recorder:
         if problem == self.queue.problem:
             return
         self.queue.problem = problem
-        self.queue.bound()
+        self.queue.update_bounds()
         _log.error("the history cannot be written, and is tried again every %g s: %s", RETRY_S, problem)
-        self._tell(problem)
+        self._report(problem)
 
-    def _tell(self, problem: str | None) -> None:
+    def _report(self, problem: str | None) -> None:
         if self._on_problem is None:
             return
         try:

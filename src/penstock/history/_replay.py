@@ -23,7 +23,7 @@ from penstock.actors import Actor, ActorRef, ActorSystem, Message, Supervision
 from penstock.actors.cell import Cell, Envelope
 from penstock.codec import JSON, UNDECODABLE
 from penstock.errors import FailedPrecondition, NotFound
-from penstock.history._event import AS_CUT, AS_REPR, HistoryEvent, read_line, written
+from penstock.history._event import AS_CUT, AS_REPR, HistoryEvent, encode_event, read_line
 from penstock.history._history import History
 from penstock.observe import Kind
 
@@ -83,13 +83,13 @@ async def replay(history: History, actor: str, cls: type[Actor] | None = None) -
         raise NotFound(f"the history {history.path} has no `spawned` event of {actor!r}, from which a replay begins")
     (begin,) = spawned
     try:
-        made = cls or _imported(begin.data["actor"])
-        args, kwargs = _fitted(made.__init__, begin.data["args"], begin.data["kwargs"])
-    except _NotKept as error:
+        made = cls or _import_class(begin.data["actor"])
+        args, kwargs = _converted_arguments(made.__init__, begin.data["args"], begin.data["kwargs"])
+    except _NotReplayable as error:
         raise FailedPrecondition(f"{actor!r} cannot be made again as event {begin.offset} says: {error}") from error
     outcomes = _Outcomes(actor)
-    async with _Private(tap=outcomes) as system:
-        run = _Run(system, outcomes, actor)
+    async with _ReplaySystem(tap=outcomes) as system:
+        run = _Replayer(system, outcomes, actor)
         try:
             with _marking():
                 await system.spawn(made, *args, name=actor, supervision=_PATIENT, **kwargs)
@@ -122,7 +122,7 @@ def _mark(record: logging.LogRecord) -> bool:
 logging.getLogger("penstock.actor").addFilter(_mark)
 
 
-class _NotKept(Exception):
+class _NotReplayable(Exception):
     """What would have to be fed is not in the history, or is not what the actor takes."""
 
 
@@ -137,7 +137,7 @@ class _Outcomes:
 
     def record(self, actor: str, kind: Kind, data: dict[str, Any]) -> None:
         if actor == self._actor and kind in _OUTCOMES:
-            event = read_line(written(0, 0.0, actor, kind, data)).event(b"")
+            event = read_line(encode_event(0, 0.0, actor, kind, data)).event(b"")
             self.found.append(_outcome(event))
 
     async def room(self) -> None:
@@ -160,7 +160,7 @@ class _StillLoop:
         return self.call_at(self._loop.time() + delay)
 
 
-class _Private(ActorSystem):
+class _ReplaySystem(ActorSystem):
     """Where a replayed actor lives. `outside` is whom it looked for and did not find."""
 
     def __init__(self, *, tap: _Outcomes) -> None:
@@ -181,10 +181,10 @@ class _Private(ActorSystem):
             raise
 
 
-class _Run:
+class _Replayer:
     """One pass over the recorded events."""
 
-    def __init__(self, system: _Private, outcomes: _Outcomes, actor: str) -> None:
+    def __init__(self, system: _ReplaySystem, outcomes: _Outcomes, actor: str) -> None:
         self._system, self._outcomes, self._actor = system, outcomes, actor
         self._crashed = False
         self.fed = self.recorded = self.compared = 0
@@ -225,7 +225,7 @@ class _Run:
             return
         try:
             envelope = _envelope(cell, event)
-        except _NotKept as error:
+        except _NotReplayable as error:
             self.stopped = f"event {event.offset} cannot be fed: {error}"
             return
         self.fed += 1
@@ -270,8 +270,8 @@ def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
     else:
         known = inspect.iscoroutinefunction(getattr(cell.cls, name, None))
     if not known:
-        raise _NotKept(f"{cell.cls.__qualname__} has no method {name!r} any more")
-    args, kwargs = _fitted(getattr(cell.cls, name), args, kwargs)
+        raise _NotReplayable(f"{cell.cls.__qualname__} has no method {name!r} any more")
+    args, kwargs = _converted_arguments(getattr(cell.cls, name), args, kwargs)
     reply = asyncio.get_running_loop().create_future()
     return Envelope(cell, name, args, kwargs, data["via"], reply=reply, sender=data.get("sender"))
 
@@ -289,10 +289,10 @@ async def _handled(cell: Cell, envelope: Envelope) -> None:
         await asyncio.wait([cell.task])
 
 
-def _fitted(function: Any, args: list[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _converted_arguments(function: Any, args: list[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return recorded arguments as the types that a method declares."""
     if _is_marked([args, dict(kwargs)]):
-        raise _NotKept("an argument was too long for the history, or could not be encoded")
+        raise _NotReplayable("an argument was too long for the history, or could not be encoded")
     hints = _hints(function)
     try:
         bound = inspect.signature(function).bind(None, *args, **kwargs)
@@ -300,7 +300,7 @@ def _fitted(function: Any, args: list[Any], kwargs: Mapping[str, Any]) -> tuple[
             if name in hints and not isinstance(value, Message):
                 bound.arguments[name] = JSON.decode_for(hints[name]).value(JSON.encode(value))
     except UNDECODABLE as error:
-        raise _NotKept(f"{getattr(function, '__qualname__', function)}: {error}") from error
+        raise _NotReplayable(f"{getattr(function, '__qualname__', function)}: {error}") from error
     return bound.args[1:], bound.kwargs
 
 
@@ -324,7 +324,7 @@ def _is_marked(value: Any) -> bool:
     return isinstance(value, list) and any(map(_is_marked, value))
 
 
-def _imported(spec: str) -> type[Actor]:
+def _import_class(spec: str) -> type[Actor]:
     """Import a recorded class, "module:Class"."""
     module, _, name = spec.partition(":")
     try:
@@ -332,7 +332,7 @@ def _imported(spec: str) -> type[Actor]:
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise _NotKept(f"{spec} cannot be imported ({error}); give the class") from error
+        raise _NotReplayable(f"{spec} cannot be imported ({error}); give the class") from error
     return cast("type[Actor]", found)
 
 

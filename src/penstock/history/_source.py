@@ -11,7 +11,7 @@ from penstock.errors import Busy, EndOfStream, StreamClosed, Unavailable
 from penstock.history._event import HistoryEvent
 from penstock.history._read import Page, Query
 from penstock.history._recorder import Recorder
-from penstock.streams import Pressure, Source, Statistics, StreamState, raised
+from penstock.streams import SECOND_RECEIVER, SOURCE_CLOSED, Pressure, Source, Statistics, StreamState, reraisable
 
 #: How many events are read ahead of the consumer.
 PAGE_EVENTS: Final = 256
@@ -59,20 +59,20 @@ class HistorySource(Source[HistoryEvent]):
             if isinstance(self._outcome, EndOfStream):
                 return
             if self._outcome is not None:
-                raise raised(self._outcome, None)
+                raise reraisable(self._outcome, None)
             await self._readable()
 
     def _take(self, max_items: int) -> list[HistoryEvent]:
         buffer = self._buffer
         if not buffer and self._outcome is not None:
-            raise raised(self._outcome, None)
+            raise reraisable(self._outcome, None)
         taken = [buffer.popleft() for _ in range(min(max_items, len(buffer)))]
         self._received += len(taken)
         return taken
 
     async def _readable(self) -> None:
         if self._waits:
-            raise Busy("another task is receiving from this source; a stream has one receiver")
+            raise Busy(SECOND_RECEIVER)
         self._waits = True
         try:
             while not self._buffer and self._outcome is None:
@@ -89,7 +89,7 @@ class HistorySource(Source[HistoryEvent]):
             raise Unavailable(f"the history is closed; go on later with since={place}")
         committed = recorder.queue.committed
         if self._until is None and place is not None and committed <= place <= recorder.queue.next:
-            await recorder.bell.rung()
+            await recorder.bell.wait()
             self._skip(committed)
             return
         if self._until is not None and committed < self._until:
@@ -118,10 +118,10 @@ class HistorySource(Source[HistoryEvent]):
 
     async def aclose(self) -> None:
         """Stop reading; what was read ahead is dropped. Idempotent."""
-        self._finish("cancelled", StreamClosed("this source was closed; nothing more can be received"))
+        self._finish("cancelled", StreamClosed(SOURCE_CLOSED))
         self._buffer.clear()
         if self._waits:
-            self._recorder.bell.ring()
+            self._recorder.bell.notify()
 
     def statistics(self) -> Statistics:
         """Return how the stream stands; `sent` counts what was read from the file."""

@@ -13,8 +13,8 @@ import msgspec
 
 from penstock.codec import JSON
 from penstock.errors import Cancelled, DataLoss, NotFound, Unavailable
-from penstock.history._connect import UNREADABLE, is_damage, salvaging
-from penstock.history._event import HASH_BYTES, read_line, sealed
+from penstock.history._connect import UNREADABLE, is_damage, open_damaged
+from penstock.history._event import HASH_BYTES, chain_hashes, read_line
 from penstock.history._file import Chain, chain_of
 
 Why = Literal["", "changed", "missing", "reordered", "torn"]
@@ -37,7 +37,7 @@ class Verification(NamedTuple):
     head: tuple[int, str] | None = None
 
 
-class _Bad(Exception):
+class _Fault(Exception):
     """The first fault: where and what."""
 
     def __init__(self, offset: int | None, why: Why, text: str) -> None:
@@ -72,10 +72,10 @@ def verify_file(path: str | PathLike[str], *, stop: threading.Event | None = Non
         raise NotFound(f"there is no history {path}")
     check = _Check(stop or threading.Event())
     try:
-        with contextlib.closing(salvaging(path)) as connection:
+        with contextlib.closing(open_damaged(path)) as connection:
             connection.execute("BEGIN")
             check.run(connection)
-    except _Bad as bad:
+    except _Fault as bad:
         return Verification(ok=False, events=check.good, offset=bad.offset, why=bad.why, text=bad.text)
     except (DataLoss, *UNREADABLE) as error:
         if not is_damage(error):
@@ -102,7 +102,7 @@ class _Check:
         return (self.place - 1, self._head.hex()) if self.good else None
 
     def run(self, connection: sqlite3.Connection) -> None:
-        """Check everything; raises `_Bad` at the first fault."""
+        """Check everything; raises `_Fault` at the first fault."""
         chain = chain_of(connection)
         self.place, self._head = chain.base, chain.base_hash
         rows = connection.execute(_ROWS)
@@ -119,17 +119,17 @@ class _Check:
         text = row.events.encode() if isinstance(row.events, str) else row.events  # a tool for databases may have changed it
         lines = text.split(b"\n")
         if row.first != self.place:
-            self._wrong_block(row, lines)
+            self._raise_wrong_block(row, lines)
         hashes = [row.hashes[at : at + HASH_BYTES] for at in range(0, len(row.hashes), HASH_BYTES)]
-        for line, digest, stored in zip(lines, sealed(self._head, lines), [*hashes, *[b""] * len(lines)], strict=False):
+        for line, digest, stored in zip(lines, chain_hashes(self._head, lines), [*hashes, *[b""] * len(lines)], strict=False):
             if digest != stored or not self._is_next(line):
-                self._wrong(lines, line, chain)
+                self._raise_wrong_line(lines, line, chain)
             self._head = digest
             self.place += 1
             self.good += 1
         derived = self._derived(lines)
         if (row.length, row.begun, row.ended, row.actors, len(hashes)) != derived:
-            raise _Bad(row.first, "changed", f"what is noted of the block of event {row.first} is not what its events say")
+            raise _Fault(row.first, "changed", f"what is noted of the block of event {row.first} is not what its events say")
 
     def _is_next(self, line: bytes) -> bool:
         return line.startswith(b"[%d," % self.place)
@@ -140,43 +140,45 @@ class _Check:
         self._mentions += len(actors)
         return len(lines), events[0].time, events[-1].time, JSON.encode(actors).decode(), len(lines)
 
-    def _wrong_block(self, row: _Row, lines: list[bytes]) -> None:
+    def _raise_wrong_block(self, row: _Row, lines: list[bytes]) -> None:
         number = _number(lines[0])
         if number == self.place:
-            raise _Bad(self.place, "changed", f"the block of event {self.place} is noted as that of event {row.first}")
+            raise _Fault(self.place, "changed", f"the block of event {self.place} is noted as that of event {row.first}")
         missing = f"event {self.place} is missing, and those before event {row.first}"
-        raise _Bad(self.place, "missing" if row.first > self.place else "reordered", missing)
+        raise _Fault(self.place, "missing" if row.first > self.place else "reordered", missing)
 
-    def _wrong(self, lines: list[bytes], line: bytes, chain: Chain) -> None:
+    def _raise_wrong_line(self, lines: list[bytes], line: bytes, chain: Chain) -> None:
         """Say what is wrong with a line: its own number tells whether it is in its place."""
         number, place = _number(line), self.place
         numbers = [_number(other) for other in lines]
         at = lines.index(line)
         follows = at + 1 < len(numbers) and numbers[at + 1] == place + 1
         if number == place or number is None or follows or number >= chain.next:
-            raise _Bad(place, "changed", f"event {place} is not what was recorded")
+            raise _Fault(place, "changed", f"event {place} is not what was recorded")
         if place in numbers or number < place:
-            raise _Bad(place, "reordered", f"event {number} is in the place of event {place}")
-        raise _Bad(place, "missing", f"event {place} is missing; event {number} is in its place")
+            raise _Fault(place, "reordered", f"event {number} is in the place of event {place}")
+        raise _Fault(place, "missing", f"event {place} is missing; event {number} is in its place")
 
     def _check_mentions(self, connection: sqlite3.Connection, first: int, actors: str) -> None:
         question = "SELECT value FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM mentions WHERE actor = value AND first = ?)"
         absent = connection.execute(question, (actors, first)).fetchone()
         if absent is not None:
-            raise _Bad(first, "changed", f"the index does not know that {absent[0]!r} has events in the block of event {first}")
+            raise _Fault(
+                first, "changed", f"the index does not know that {absent[0]!r} has events in the block of event {first}"
+            )
 
     def _check_end(self, chain: Chain) -> None:
         if self.place < chain.next:
-            raise _Bad(self.place, "missing", f"events {self.place} to {chain.next - 1}, the last ones, are missing")
+            raise _Fault(self.place, "missing", f"events {self.place} to {chain.next - 1}, the last ones, are missing")
         if (self.place, self._head) != (chain.next, chain.head):
-            raise _Bad(None, "changed", f"the chain is noted to end before event {chain.next}, and has {self.place}")
+            raise _Fault(None, "changed", f"the chain is noted to end before event {chain.next}, and has {self.place}")
 
     def _check_structure(self, connection: sqlite3.Connection) -> None:
         if connection.execute("SELECT count(*) FROM mentions").fetchone()[0] != self._mentions:
-            raise _Bad(None, "changed", "the index of actors names blocks that have none of their events")
+            raise _Fault(None, "changed", "the index of actors names blocks that have none of their events")
         said = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if said != "ok":
-            raise _Bad(None, "torn", f"all events are good, but the file is damaged: {said}")
+            raise _Fault(None, "torn", f"all events are good, but the file is damaged: {said}")
 
 
 def _number(line: bytes) -> int | None:

@@ -28,7 +28,7 @@ class Claims:
     async def claim_sink(self, token: bytes, buffer_size: int | None, items: AsyncIterator[Any]) -> None:
         """Send `items` into the sink on offer, and end it as they end."""
         sink = offers().take(token, SinkRef)(buffer_size)
-        sink._when_left(partial(_left, items))  # its sender is told now, and not when it sends again
+        sink._on_consumer_left(partial(_left, items))  # its sender is told now, and not when it sends again
         try:
             async for item in items:
                 if type(item) is Failure:
@@ -39,7 +39,7 @@ class Claims:
             sink.fail(_outcome(items))
             raise
         finally:
-            sink._when_left(None)
+            sink._on_consumer_left(None)
         sink.close()
 
     async def release(self, token: bytes) -> None:

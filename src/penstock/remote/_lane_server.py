@@ -87,7 +87,7 @@ class LaneServer(Endpoint):
 
     def on_room(self) -> None:
         self.answers.on_room()
-        self._asks.ring()
+        self._asks.changed.notify()
 
     def on_ended(self, status: Status | None) -> None:
         self._messages.finish(EndOfStream())
@@ -103,7 +103,7 @@ class LaneServer(Endpoint):
         self.answers.forget()
         self.answers.finish(error)
         self._asks.give_up_all(error)
-        self._asks.ring()
+        self._asks.changed.notify()
 
     # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

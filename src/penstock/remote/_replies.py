@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.errors import DeadlineExceeded, StatusError
+from penstock.streams import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,20 +67,20 @@ class RemoteReply:
             asks.open.pop(self._number, None)
             if self._deadline is not None:
                 self._info.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
-            asks.ring()
+            asks.changed.notify()
         return asks
 
 
 class OpenAsks:
     """Those that are open, by their numbers; `answers` is where they will be answered."""
 
-    __slots__ = ("_bell", "answers", "loop", "open")
+    __slots__ = ("answers", "changed", "loop", "open")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
         self.loop = loop
         self.answers = answers
         self.open: dict[int, RemoteReply] = {}
-        self._bell: asyncio.Future[None] | None = None
+        self.changed = Bell()  # an ask was answered, or given up, or an answer has left
 
     def is_full(self) -> bool:
         """Whether nothing more is to be read for this caller."""
@@ -92,16 +93,7 @@ class OpenAsks:
     async def wait_while(self, condition: Callable[[], bool]) -> None:
         """Wait until one of these two does not hold any more."""
         while condition():
-            self._bell = self.loop.create_future()
-            try:
-                await self._bell
-            finally:
-                self._bell = None
-
-    def ring(self) -> None:
-        """An ask was answered, or given up, or an answer has left."""
-        if self._bell is not None and not self._bell.done():
-            self._bell.set_result(None)
+            await self.changed.wait()
 
     def give_up(self, number: int, error: StatusError) -> None:
         """The asker of this one wants no answer."""

@@ -7,7 +7,6 @@ requests a stream, a return type `AsyncIterator[T]` its responses.
 from __future__ import annotations
 
 import collections.abc
-import difflib
 import heapq
 import inspect
 from collections.abc import Hashable, Mapping, Sequence
@@ -93,6 +92,8 @@ def suggest(name: str, known: Sequence[str]) -> str:
     if not known:
         return "nothing is served here"
     likely = heapq.nsmallest(COMPARED_MAX, known, key=lambda one: (one[:1] != name[:1], abs(len(one) - len(name))))
+    import difflib  # only the text of an error needs it
+
     near = difflib.get_close_matches(name, likely, n=1, cutoff=0.5) if len(name) <= COMPARED_CHARACTERS else []
     if near:
         return f"did you mean {near[0]!r}?"

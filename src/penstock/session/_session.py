@@ -17,6 +17,7 @@ from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unava
 from penstock.protocol import Accept, Cancel, Connection, Settings, Status, WireStream
 from penstock.protocol import events as ev
 from penstock.session._sink import RemoteSink
+from penstock.streams import Bell
 from penstock.transports import Link
 
 log = logging.getLogger("penstock.session")
@@ -102,7 +103,8 @@ class Session:
         self._flushing = False
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
-        self._written: asyncio.Future[None] | None = None
+        self._written = Bell()
+        self._close_when_written = False
 
     # ── what the link calls ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,10 +184,10 @@ class Session:
             self.waiting_sinks.clear()
             for sink in sinks:
                 sink.on_room()
-        if self._written is not None and not self.has_data:
-            self._written.set_result(None)
-            self._written = None
-            if self._closing:
+        if (self._written.waiting or self._close_when_written) and not self.has_data:
+            self._written.notify()
+            if self._close_when_written:
+                self._close_when_written = False
                 link.close()
 
     def check_open(self) -> None:
@@ -203,9 +205,8 @@ class Session:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._written is not None:
-            self._written.set_result(None)
-            self._written = None
+        self._written.notify()
+        self._close_when_written = False
         if not self.ready.done():
             self.ready.set_exception(Unavailable(error.message, error.details, started=False))
             self.ready.exception()  # nobody may be waiting; that is fine
@@ -224,12 +225,7 @@ class Session:
     async def wait_written(self) -> None:
         """Wait until everything was handed to the link. Safe to cancel."""
         while self.has_data:
-            await asyncio.shield(self._when_written())
-
-    def _when_written(self) -> asyncio.Future[None]:
-        if self._written is None:
-            self._written = self.loop.create_future()
-        return self._written
+            await self._written.wait()
 
     def _tell_lost(self, stream: WireStream, error: StatusError) -> None:
         """Tell one endpoint; whatever it does, the others are told too."""
@@ -244,7 +240,7 @@ class Session:
         self.flush()
         if self.link is not None:
             if self.has_data:
-                self._when_written()
+                self._close_when_written = True
             else:
                 self.link.close()
         elif not self.closed.done():

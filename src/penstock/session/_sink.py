@@ -10,7 +10,7 @@ from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import BATCH_BYTES, LONG_MESSAGE, SINGLE_BYTES_MIN, Cancel, SendHalf, Status, WireStream, readable
 from penstock.session._source import state_of
-from penstock.streams import Pressure, Sink, Statistics, close_iterator, feeding, raised
+from penstock.streams import Sink, Statistics, Waiters, close_iterator, feeding, reraisable
 
 if TYPE_CHECKING:
     from penstock.session._session import Session
@@ -28,7 +28,7 @@ DETAILS: Final = MSGPACK.decode_for(dict[str, Any]).value
 class RemoteSink(Sink[T]):
     """See `Sink`. The bound is the peer's credit: `buffer_size` items that its consumer has not taken."""
 
-    __slots__ = ("_encode_into", "_half", "_owes_turn", "_pressure", "_waiters", "outcome", "session", "stream")
+    __slots__ = ("_encode_into", "_half", "_owes_turn", "_waiters", "outcome", "session", "stream")
 
     def __init__(self, session: Session, stream: WireStream, half: SendHalf, codec: Codec) -> None:
         self.session = session
@@ -37,8 +37,7 @@ class RemoteSink(Sink[T]):
         self._half = half
         self._owes_turn = False
         self._encode_into = codec.encode_into
-        self._waiters: list[asyncio.Future[None]] = []
-        self._pressure: Pressure | None = None
+        self._waiters = Waiters()
 
     # ── for the producer ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -46,7 +45,8 @@ class RemoteSink(Sink[T]):
         if self._owes_turn:  # before this item is taken, so that a cancelled send delivers nothing
             self._owes_turn = False
             await asyncio.sleep(0)
-        if self._waiters or not self._half.has_room():
+        waiters = self._waiters
+        if waiters.line or waiters.reserved or not self._half.has_room():
             await self._room()
         self._check()
         self._push(item)
@@ -56,14 +56,10 @@ class RemoteSink(Sink[T]):
 
     def send_nowait(self, item: T) -> None:
         self._check()
-        if self._waiters or not self._half.has_room():
+        waiters = self._waiters
+        if waiters.line or waiters.reserved or not self._half.has_room():
             raise WouldBlock("the consumer has given no more credit; use `await send()` to wait")
         self._push(item)
-
-    @property
-    def waits_for_nothing(self) -> bool:
-        """Whether an item could be sent at once."""
-        return self.outcome is None and not self._waiters and not self._owes_turn and self._half.has_room()
 
     def offer(self, item: T, *, alone: bool = False) -> bool:
         """Send an item if that needs no waiting, neither for room nor for a turn of the loop. Raises as `send`.
@@ -71,7 +67,8 @@ class RemoteSink(Sink[T]):
         One that is `alone` is written at once: a turn of the loop costs it more than its own write.
         """
         self._check()
-        if self._waiters or self._owes_turn or not self._half.has_room():
+        waiters = self._waiters
+        if waiters.line or waiters.reserved or self._owes_turn or not self._half.has_room():
             return False
         if alone and not self.stream.ready:
             self.session.connection.ready(self.stream)
@@ -139,34 +136,32 @@ class RemoteSink(Sink[T]):
         credit = max(half.limit.items - half.pushed, 0)
         state = "open" if self.outcome is None else state_of(self.outcome)
         window = half.limit.items - consumed
-        return Statistics(state, window, half.pushed - consumed, half.pushed, consumed, credit, len(self._waiters))
+        return Statistics(state, window, half.pushed - consumed, half.pushed, consumed, credit, self._waiters.waiting)
 
     # ── for the endpoint ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_room(self) -> None:
         """There may be room: the first that waits tries."""
-        if self._waiters and (self.outcome is not None or self._half.has_room()):
-            waiter = self._waiters[0]
-            if not waiter.done():
-                waiter.set_result(None)
-        elif self._waiters and self._half.is_stuffed():
+        waiters = self._waiters
+        if not waiters.line or waiters.reserved:
+            return
+        if self._half.has_room():
+            waiters.wake(1)
+        elif self._half.is_stuffed():
             self.session.waiting_sinks[self] = None
 
     def finish(self, outcome: Exception) -> None:
         """Nothing more can be sent; whoever tries gets `outcome`. The first one counts."""
         if self.outcome is None:
             self.outcome = outcome
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._tell_pressure()
+            self._waiters.wake_all()
 
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _check(self) -> None:
         """Raise the outcome, if there is one."""
         if self.outcome is not None:
-            raise raised(self.outcome, None)
+            raise reraisable(self.outcome, None)
 
     def _push(self, item: Any) -> bool:
         half = self._half
@@ -190,32 +185,19 @@ class RemoteSink(Sink[T]):
     async def _room(self) -> None:
         """Wait until one item may be pushed, first come, first served; raise the outcome when the stream is over."""
         self._check()
-        waiter = self.session.loop.create_future()
-        self._waiters.append(waiter)
-        self._tell_pressure()
-        try:
-            while True:
-                self.on_room()
-                await waiter
-                self._check()
-                if self._half.has_room():
-                    return
-                self._waiters[0] = waiter = self.session.loop.create_future()
-        finally:
-            self._waiters.remove(waiter)
-            if self._waiters:
-                self.on_room()
-            else:
-                self._tell_pressure()
-
-    def _tell_pressure(self) -> None:
-        if self._pressure is not None:
-            self._pressure.set(bool(self._waiters) and self.outcome is None)
+        again = False
+        while True:
+            if self._half.is_stuffed():
+                self.session.waiting_sinks[self] = None
+            await self._waiters.wait(self.on_room, None, again)
+            self._check()
+            if self._half.has_room():
+                break
+            again = True  # other streams of this connection were faster
+        self.on_room()  # there may be room for the next task, too
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        if self._pressure is None:
-            self._pressure = Pressure()
-        self._pressure.watch(on_change)
+        self._waiters.watch(on_change)
 
     def __repr__(self) -> str:
         now = self.statistics()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from penstock.codec import UNDECODABLE, Decode
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
 from penstock.protocol import Cancel, ReceiveHalf, WireStream
-from penstock.streams import InLoop, Pressure, Source, Statistics, StreamState, raised
+from penstock.streams import SECOND_RECEIVER, SOURCE_CLOSED, InLoop, Pressure, Source, Statistics, StreamState, reraisable
 
 if TYPE_CHECKING:
     from penstock.session._session import Session
@@ -92,7 +92,7 @@ class RemoteSource(Source[T]):
                     yield self._take_last()
                 elif not self._refill():
                     if self.outcome is not None:
-                        raise raised(self.outcome, self._origin)
+                        raise reraisable(self.outcome, self._origin)
                     await self._readable()
                 elif self._burst >= BURST_BYTES:  # others get a turn, or a full window would be consumed in one go
                     self._burst = 0
@@ -110,12 +110,12 @@ class RemoteSource(Source[T]):
             elif not self._refill():
                 break
         if not taken and self.outcome is not None:
-            raise raised(self.outcome, self._origin)
+            raise reraisable(self.outcome, self._origin)
         return taken
 
     async def _readable(self) -> None:
         if self.waiter is not None:
-            raise Busy("another task is receiving from this source; a stream has one receiver")
+            raise Busy(SECOND_RECEIVER)
         loop = self.session.loop
         self._burst = 0
         self.waiter = waiter = loop.create_future()
@@ -129,7 +129,7 @@ class RemoteSource(Source[T]):
                 self.waiter = None
 
     async def aclose(self) -> None:
-        self.discard(StreamClosed("this source was closed; nothing more can be received"))
+        self.discard(StreamClosed(SOURCE_CLOSED))
         if self.stream is not None and not self.stream.over:
             self.session.connection.stop(self.stream, Cancel(message="the handler has closed its stream of requests"))
             self.session.flush_soon()

@@ -1,6 +1,8 @@
-"""Demand: streams with two ends, in one process. Nothing here knows what a network is."""
+"""Streams with two ends and a bound between them, in one process: pipes, ports, and any async iterable as a source."""
 
 from penstock.streams._abc import (
+    SECOND_RECEIVER,
+    SOURCE_CLOSED,
     InLoop,
     Sink,
     Source,
@@ -8,18 +10,22 @@ from penstock.streams._abc import (
     StreamState,
     as_failure,
     close_iterator,
-    forgotten,
-    mark_retrieved,
-    raised,
+    finalize_on,
+    reraisable,
 )
 from penstock.streams._backlog import OVERFLOWS, Dropped, Overflow
 from penstock.streams._iterated import source_of
-from penstock.streams._pipe import PipeSink, PipeSource, PipeState, pipe
+from penstock.streams._pipe import BUFFER_SIZE, PipeSink, PipeSource, PipeState, pipe
 from penstock.streams._port import Port
+from penstock.streams._waiters import Bell, Waiters, mark_retrieved
 from penstock.streams._watch import Pressure, feeding, watch_backpressure
 
 __all__ = [
+    "BUFFER_SIZE",
     "OVERFLOWS",
+    "SECOND_RECEIVER",
+    "SOURCE_CLOSED",
+    "Bell",
     "Dropped",
     "InLoop",
     "Overflow",
@@ -32,13 +38,14 @@ __all__ = [
     "Source",
     "Statistics",
     "StreamState",
+    "Waiters",
     "as_failure",
     "close_iterator",
     "feeding",
-    "forgotten",
+    "finalize_on",
     "mark_retrieved",
     "pipe",
-    "raised",
+    "reraisable",
     "source_of",
     "watch_backpressure",
 ]

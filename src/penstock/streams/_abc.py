@@ -1,17 +1,17 @@
-"""The two ends of a stream, wherever the other end lives. This module never stores an item.
+"""The two ends of a stream, and its four outcomes; the other end may live in this process or in another one.
 
 A stream carries items from a `Sink` to a `Source`. Four things can happen to it, and they are never confused:
 
 ========== ======================================= =====================================================
-it         because                                 the other end sees
+outcome    cause                                   what the other end sees
 ========== ======================================= =====================================================
-ends       ``sink.close()``                        the loop ends, after what is buffered
-fails      ``sink.fail(error)``                    `error`, after what is buffered
+ends       ``sink.close()``                        the loop ends, after the buffered items
+fails      ``sink.fail(error)``                    `error`, after the buffered items
 cancelled  the consumer left: ``source.aclose()``  `StreamCancelled` in ``send``
 lost       the connection went away                `ConnectionLost` at both ends
 ========== ======================================= =====================================================
 
-All decisions are taken without waiting (`_take`, `send_nowait`); the coroutines only wait and try again.
+All decisions are made without waiting (`_take`, `send_nowait`); the coroutines only wait and try again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, Self, TypeVar
 
 from penstock.errors import Aborted, Busy, Cancelled, ChannelClosed, EndOfStream, StatusError, StreamClosed, WouldBlock
 
@@ -28,20 +28,25 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 T_contra = TypeVar("T_contra", contravariant=True)
 
+#: The message of `Busy`, when a second task receives.
+SECOND_RECEIVER: Final = "another task is receiving from this source; a stream has one receiver"
+#: The message of `StreamClosed`, when the consumer itself has closed its source.
+SOURCE_CLOSED: Final = "this source was closed; nothing more can be received"
+
 StreamState = Literal["open", "ended", "failed", "cancelled", "lost"]
 
 
 class Statistics(NamedTuple):
-    """How a stream stands, seen from one end; `repr` it, or draw it.
+    """The figures of a stream, as one of its ends sees them.
 
-    state: open, ended, failed, cancelled or lost; it says how the sink's side stands, `buffered` items may still wait.
+    state: open, ended, failed, cancelled or lost. It is the state of the sink: after the end, `buffered` items may still wait.
     buffer_size: how many items the producer may be ahead of the consumer.
-    buffered: items that are here and not yet consumed.
-    sent: items the sink took. At a remote source: the items that arrived.
-    received: items the consumer took. At a remote sink: as far as the consumer has told.
+    buffered: items on this side that are not yet consumed.
+    sent: items that the sink accepted. At a remote source: items that arrived.
+    received: items that the consumer took. At a remote sink: as far as the consumer has reported.
     credit: items that may be sent before the sink has to wait.
     waiting_senders: tasks that wait in ``send``.
-    dropped: items that an overflow policy of a port let go of; zero everywhere else.
+    dropped: items that the overflow policy of a port dropped; zero for all other streams.
     """
 
     state: StreamState
@@ -55,7 +60,10 @@ class Statistics(NamedTuple):
 
 
 def as_failure(error: Exception) -> Exception:
-    """Return `error` as it ends a stream: a producer that tripped over the end of *another* stream has not ended its own."""
+    """Return the error with which a stream fails: `error`, or `Aborted` when `error` is the `EndOfStream` of another stream.
+
+    A producer that stops because a stream that it reads has ended did not end its own stream normally.
+    """
     if not isinstance(error, EndOfStream):
         return error
     failure = Aborted("the producer stopped because another stream, which it reads, had ended")
@@ -63,10 +71,10 @@ def as_failure(error: Exception) -> Exception:
     return failure
 
 
-def raised(outcome: Exception, origin: TracebackType | None) -> Exception:
-    """Return what to raise for an outcome that is kept: a twin, or itself with the traceback it came with.
+def reraisable(outcome: Exception, origin: TracebackType | None) -> Exception:
+    """Return an exception to raise for a stored outcome: a fresh copy, or the outcome itself with the traceback `origin`.
 
-    An outcome raised again and again would hold the frames of each time, and with them the stream that holds the outcome.
+    An outcome that is raised many times would collect the frames of each time, and with them the stream that stores it.
     """
     if isinstance(outcome, StatusError):
         return outcome.fresh_copy()
@@ -75,14 +83,11 @@ def raised(outcome: Exception, origin: TracebackType | None) -> Exception:
     return outcome.with_traceback(origin)
 
 
-def mark_retrieved(future: asyncio.Future[Any]) -> None:
-    """Mark the exception of a future as retrieved: its waiter has left by another way, and that is not an error."""
-    if future.done() and not future.cancelled():
-        future.exception()
+def finalize_on(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
+    """Run the `action` of a finaliser on the event loop of its object: the garbage collector may run in any thread.
 
-
-def forgotten(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
-    """Do what follows from an end that everybody has forgotten, on its loop: the collector may notice it in any thread."""
+    It runs at once when this is that loop, or when no loop is known or running; not at all when the loop is closed.
+    """
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:
@@ -96,7 +101,7 @@ def forgotten(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]
 
 
 async def close_iterator(items: object) -> None:
-    """Close what was iterated over, if it can be closed."""
+    """Await ``items.aclose()``, if there is such a method. Raises what it raises."""
     close = getattr(items, "aclose", None)
     if close is not None:
         await close()
@@ -106,31 +111,35 @@ class Source(ABC, Generic[T_co]):
     """The receiving end of a stream: ``async for item in source``.
 
     One task at a time may receive; a second one gets `Busy`. Leaving a loop over a `Source` keeps it open, and a second
-    loop goes on where the first one stopped; `aclose`, ``async with`` and forgetting the object cancel the stream.
+    loop continues where the first one stopped. `aclose`, leaving an ``async with`` block, and dropping the last reference to
+    the object all cancel the stream.
     """
 
     __slots__ = ()
 
     async def receive(self) -> T_co:
-        """Return the next item.
+        """Return the next item; wait for it when none is buffered.
 
-        Raises `EndOfStream` at the normal end, or what the stream failed with. Cancelling it loses no item.
+        Raises `EndOfStream` at the normal end, the error with which the stream failed, `ConnectionLost` when the connection was
+        lost, `StreamClosed` after your own `aclose`, and `Busy` while another task is receiving. A cancelled `receive` takes
+        no item: the next one returns it.
         """
         while not (taken := self._take(1)):
             await self._readable()
         return taken[0]
 
     def receive_nowait(self) -> T_co:
-        """Return the next item, or raise `WouldBlock` when none is here; else as `receive`."""
+        """Return the next item, or raise `WouldBlock` when none is buffered. Other errors are those of `receive`."""
         taken = self._take(1)
         if not taken:
             raise WouldBlock("no item is here; use `await receive()` to wait for one")
         return taken[0]
 
     async def batches(self, max_items: int = 256) -> AsyncGenerator[list[T_co], None]:
-        """Iterate over lists of 1 to `max_items` items: whatever is there, without waiting for more.
+        """Iterate over lists of 1 to `max_items` items: those that are buffered, at least one, without waiting for more.
 
-        Ends and raises as the loop over single items does. Cancelling it loses no item.
+        It ends and raises as the loop over single items does. Cancelling it loses no item. Raises `ValueError` when `max_items`
+        is below 1.
         """
         if max_items < 1:
             raise ValueError(f"max_items is {max_items}; a batch holds at least one item")
@@ -140,11 +149,11 @@ class Source(ABC, Generic[T_co]):
                     await self._readable()
                 yield taken
 
-    def _left_loop(self) -> None:
-        """The consumer left a loop over this source, by its end or in the middle."""
+    def _on_loop_left(self) -> None:
+        """React to the end of a loop over this source, at the end of the stream or before it. By default: keep it open."""
 
     async def __aiter__(self) -> AsyncIterator[T_co]:
-        """Iterate over the items until the end; what the stream failed with is raised. Cancelling it loses no item."""
+        """Iterate over the items until the end. Raises the error with which the stream failed. Cancelling it loses no item."""
         with InLoop(self):
             while True:
                 while not (taken := self._take(1)):
@@ -159,11 +168,14 @@ class Source(ABC, Generic[T_co]):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Cancel the stream: what is buffered is dropped and the sink's side sees `StreamCancelled`. Idempotent."""
+        """Cancel the stream: buffered items are dropped, and the sink sees `StreamCancelled`. Idempotent.
+
+        After it, receiving raises `StreamClosed`, or `EndOfStream` when the end was already reached.
+        """
 
     @abstractmethod
     def statistics(self) -> Statistics:
-        """Return how the stream stands now."""
+        """Return the current figures of the stream; see `Statistics`."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -175,21 +187,21 @@ class Source(ABC, Generic[T_co]):
 
     @abstractmethod
     def _take(self, max_items: int) -> list[T_co]:
-        """Return up to `max_items` items, none when none is here; at the end raise `EndOfStream` or the failure."""
+        """Return up to `max_items` buffered items, or an empty list. At the end it raises `EndOfStream` or the failure."""
 
     @abstractmethod
     async def _readable(self) -> None:
-        """Wait until `_take` has something to say. Raises `Busy` when another task waits already."""
+        """Wait until `_take` may return an item or raise the outcome. Raises `Busy` when another task waits already."""
 
     @abstractmethod
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        """Call `on_change` with True when the producer has to wait and with False when it can go on."""
+        """Call `on_change` with True when the producer has to wait, and with False when it can continue."""
 
 
 class InLoop:
-    """Around a loop over a source: the end of the stream is its end, and leaving it in any way is told to the source.
+    """The context of a loop over a source: `EndOfStream` ends the loop, and the source is told when the loop is left.
 
-    Who was refused as a second reader has not left, for it never had the source.
+    A task that was refused with `Busy` never had the source, so the source is not told.
     """
 
     __slots__ = ("_source",)
@@ -201,7 +213,7 @@ class InLoop:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         if not isinstance(error, Busy):
-            self._source._left_loop()
+            self._source._on_loop_left()
         return isinstance(error, EndOfStream)
 
 
@@ -212,35 +224,39 @@ class Sink(ABC, Generic[T_contra]):
 
     @abstractmethod
     async def send(self, item: T_contra) -> None:
-        """Send one item; waits while `buffer_size` items are not yet consumed.
+        """Send one item; wait while `buffer_size` items are not yet consumed.
 
-        Raises `StreamCancelled` when the consumer left, `ConnectionLost` when the connection did, `StreamClosed` after your
-        own `close` or `fail`. A cancelled `send` never delivers its item.
+        Tasks that wait are served in the order in which they came. Raises `StreamCancelled` when the consumer left,
+        `ConnectionLost` when the connection was lost, and `StreamClosed` after your own `close` or `fail`. A cancelled `send`
+        never delivers its item.
         """
 
     @abstractmethod
     def send_nowait(self, item: T_contra) -> None:
-        """Send one item, or raise `WouldBlock` when the buffer is full; else as `send`."""
+        """Send one item, or raise `WouldBlock` when it would have to wait. Other errors are those of `send`."""
 
     @abstractmethod
     async def send_many(self, items: Iterable[T_contra]) -> None:
         """Send all `items` in order under the same bound as `send`, with fewer switches.
 
-        Cancelling it stops before an item that had to wait: that one was taken from `items` and is not delivered, all before
-        it are, and ``statistics().sent`` tells how many.
+        Cancelling it stops at an item that has to wait. That item was taken from `items` and is not delivered; all items before
+        it are, and ``statistics().sent`` is their number.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """End the stream normally, after what is buffered. Idempotent. Tasks that wait in `send` get `StreamClosed`."""
+        """End the stream normally, after the buffered items. Idempotent. Tasks that wait in `send` get `StreamClosed`."""
 
     @abstractmethod
     def fail(self, error: Exception) -> None:
-        """End the stream with `error`, which the consumer gets after what is buffered. After `close` it does nothing."""
+        """End the stream with `error`, which the consumer gets after the buffered items. After `close` it does nothing.
+
+        Tasks that wait in `send` get `StreamClosed`. In another process the consumer gets a `StatusError`.
+        """
 
     @abstractmethod
     def statistics(self) -> Statistics:
-        """Return how the stream stands now."""
+        """Return the current figures of the stream; see `Statistics`."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -257,7 +273,7 @@ class Sink(ABC, Generic[T_contra]):
 
     @abstractmethod
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        """Call `on_change` with True when a sender has to wait and with False when it can go on."""
+        """Call `on_change` with True when a sender has to wait, and with False when all senders can continue."""
 
-    def _when_left(self, tell: Callable[[], None] | None) -> None:
-        """Call `tell` when the consumer has left, if this kind of sink hears of it before it sends again; None: no more."""
+    def _on_consumer_left(self, callback: Callable[[], None] | None) -> None:
+        """Call `callback` when the consumer leaves; None removes it. By default a sink learns of it at the next `send`."""

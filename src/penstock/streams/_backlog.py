@@ -1,8 +1,8 @@
-"""What waits for one subscriber of a port, and what happens when there is no room. It never waits and wakes nobody.
+"""The bounded backlog of one subscriber of a port, and its overflow policy. This module never waits and wakes no task.
 
-Items that are let go of leave a gap at their place; whoever takes gets a `Dropped` there. A gap is no item and takes no room,
-and two gaps never stand side by side, so at most ``size + 1`` of them wait. Who takes a gap alone is promised the item behind
-it: else a slow subscriber, for whom that item has been let go of when it comes back, would see nothing but gaps.
+Dropped items leave one `Dropped` marker in their place. A marker takes no room, and two markers never stand side by side, so at
+most ``size + 1`` of them wait. A consumer that takes a marker alone is guaranteed the item behind it; otherwise a slow
+consumer, whose next item is always dropped before it returns, could see nothing but markers.
 """
 
 from __future__ import annotations
@@ -14,82 +14,85 @@ import msgspec
 
 T = TypeVar("T")
 
-#: What a port does for a subscriber that has no room.
+#: The policy of a port for a subscriber whose buffer is full; see `Port`.
 Overflow = Literal["wait", "drop_oldest", "drop_newest", "latest", "error"]
 OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
 
 
 class Dropped(msgspec.Struct, frozen=True, gc=False, tag_field="$penstock", tag="dropped"):
-    """Stands in a stream at the place where `count` items were let go of, because this subscriber was too slow for them.
+    """Marks the place in a stream where `count` items were dropped, because this subscriber was too slow for them.
 
-    It travels as ``{"$penstock": "dropped", "count": 3}``: an item whose first key is that one would be taken for it.
+    It travels as ``{"$penstock": "dropped", "count": 3}``; an item whose first key is ``$penstock`` would be mistaken for it.
     """
 
     count: int
 
 
 class Backlog(Generic[T]):
-    """The items and gaps that wait for one subscriber."""
+    """The items and markers that wait for one subscriber.
 
-    __slots__ = ("dropped", "first", "gaps", "items", "overflow", "promised", "size")
+    size: how many items may wait. first: the number of the item that is taken next. dropped: how many items were dropped.
+    """
+
+    __slots__ = ("dropped", "first", "guaranteed", "items", "markers", "overflow", "size")
 
     def __init__(self, size: int, overflow: Overflow) -> None:
         self.size = size
         self.overflow = overflow
         self.items: deque[T] = deque()
-        self.promised: list[T] = []  # the item behind a gap that was taken: it is let go of no more
-        self.gaps: deque[tuple[int, int]] = deque()  # before which item, and how many are missing there
-        self.first = 0  # the number of the item that is taken next
+        self.guaranteed: list[T] = []  # the item behind a marker that was taken: it cannot be dropped any more
+        self.markers: deque[tuple[int, int]] = deque()  # the number of the item behind the marker, and its count
+        self.first = 0
         self.dropped = 0
 
     @property
     def full(self) -> bool:
         return len(self.items) >= self.size
 
-    def offer(self, item: T) -> bool:
-        """Take the item, or let one go; False when the policy allows neither."""
+    def add(self, item: T) -> bool:
+        """Append `item`, dropping one when the policy says so; False when there is no room and the policy drops none."""
         if not self.full:
             self.items.append(item)
             return True
         if self.overflow == "drop_newest":
             end = self.first + len(self.items)
-            self._lose(end, end)
+            self._count_dropped(end, end)
             return True
         if self.overflow in {"drop_oldest", "latest"}:
             self.items.popleft()
-            self._lose(self.first, self.first + 1)
+            self._count_dropped(self.first, self.first + 1)
             self.first += 1
             self.items.append(item)
             return True
         return False
 
     def take(self, max_items: int) -> list[Any]:
-        """Return up to `max_items` items and gaps, in their order."""
+        """Remove and return up to `max_items` items and markers, in their order."""
         taken: list[Any] = []
-        items, gaps = self.items, self.gaps
-        if self.promised:
-            taken.append(self.promised.pop())
+        items, markers = self.items, self.markers
+        if self.guaranteed:
+            taken.append(self.guaranteed.pop())
         while len(taken) < max_items:
-            if gaps and gaps[0][0] == self.first:
-                taken.append(Dropped(gaps.popleft()[1]))
+            if markers and markers[0][0] == self.first:
+                taken.append(Dropped(markers.popleft()[1]))
             elif items:
                 taken.append(items.popleft())
                 self.first += 1
             else:
                 break
         if taken and isinstance(taken[-1], Dropped) and items:
-            self.promised.append(items.popleft())
+            self.guaranteed.append(items.popleft())
             self.first += 1
         return taken
 
     def clear(self) -> None:
-        """Forget everything: the subscriber left."""
+        """Remove everything: the subscriber left."""
         self.items.clear()
-        self.promised.clear()
-        self.gaps.clear()
+        self.guaranteed.clear()
+        self.markers.clear()
 
-    def _lose(self, before: int, after: int) -> None:
-        """One item more is missing at the last gap, when that is at `before`, or at a new one; which is then at `after`."""
-        count = self.gaps.pop()[1] if self.gaps and self.gaps[-1][0] == before else 0
-        self.gaps.append((after, count + 1))
+    def _count_dropped(self, before: int, after: int) -> None:
+        """Count one dropped item: extend the last marker if it stands at `before`, else add one; move it to `after`."""
+        count = self.markers.pop()[1] if self.markers and self.markers[-1][0] == before else 0
+        self.markers.append((after, count + 1))
         self.dropped += 1

@@ -1,6 +1,6 @@
-"""Any async iterable as a `Source`. It pulls one item at a time, and none before the consumer waits for it.
+"""Any async iterable as a `Source`, which pulls one item at a time, and only while the consumer waits for it.
 
-Each pull is a task of its own, so that a consumer which gives up waiting does not throw its cancellation into the iterator.
+Each pull is a task of its own, so that cancelling a consumer that waits does not throw its cancellation into the iterator.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from penstock.errors import Busy, EndOfStream, StreamClosed
-from penstock.streams._abc import Source, Statistics, StreamState, as_failure, raised
+from penstock.streams._abc import SECOND_RECEIVER, SOURCE_CLOSED, Source, Statistics, StreamState, as_failure, reraisable
 from penstock.streams._watch import Pressure
 
 T = TypeVar("T")
 
 
 def source_of(items: AsyncIterable[T]) -> Source[T]:
-    """Return `items` itself when it is a `Source`, else a source that pulls from it and closes it."""
+    """Return `items` itself when it is a `Source`, else a new source that pulls its items from `items`.
+
+    The new source runs at most one item ahead. Its `aclose` cancels a pull that is under way, waits for it, and closes `items`
+    and its iterator. An error of the iterator fails the source.
+    """
     return items if isinstance(items, Source) else _Iterated(items)
 
 
@@ -42,12 +46,12 @@ class _Iterated(Source[T]):
             self._received += 1
             return taken
         if self._outcome is not None:
-            raise raised(self._outcome, self._origin)
+            raise reraisable(self._outcome, self._origin)
         return []
 
     async def _readable(self) -> None:
         if self._busy:
-            raise Busy("another task is receiving from this source; a stream has one receiver")
+            raise Busy(SECOND_RECEIVER)
         self._busy = True
         pull = self._pull = self._pull or asyncio.ensure_future(_next(self._iterator))
         self._pressure.set(False)
@@ -61,14 +65,14 @@ class _Iterated(Source[T]):
             self._pulled(pull)
 
     def _pulled(self, pull: asyncio.Task[T]) -> None:
-        """The iterator has given an item, or its end."""
+        """Store the item or the outcome that a finished pull brought."""
         try:
             self._item = [pull.result()]
         except EndOfStream as end:
             self._finish(EndOfStream() if isinstance(end, _IteratorEnded) else as_failure(end))
         except asyncio.CancelledError:
             self._finish(StreamClosed("the producer of this source was cancelled"))
-        except Exception as error:  # noqa: BLE001 - whatever a producer raises is the outcome of its stream
+        except Exception as error:  # noqa: BLE001 - any error of a producer is the outcome of its stream
             self._finish(error)
 
     def _finish(self, outcome: Exception) -> None:
@@ -79,7 +83,7 @@ class _Iterated(Source[T]):
         pull, self._pull = self._pull, None
         if self._outcome is None or self._item:
             self._item = []
-            self._outcome = StreamClosed("this source was closed; nothing more can be received")
+            self._outcome = StreamClosed(SOURCE_CLOSED)
         if pull is not None:
             pull.cancel()
             await asyncio.wait([pull])
@@ -111,7 +115,7 @@ class _Iterated(Source[T]):
 
 
 class _IteratorEnded(EndOfStream):
-    """The end of the iterator itself: one that raises an `EndOfStream` has failed."""
+    """The end of the iterator itself. An `EndOfStream` that the iterator raises is a failure instead."""
 
 
 async def _next(iterator: AsyncIterator[Any]) -> Any:

@@ -1,7 +1,7 @@
-"""A stream in one process: a bounded buffer between a `Sink` and a `Source`. Items pass by reference, never copied.
+"""A stream in one process: a bounded buffer between a `Sink` and a `Source`. Items pass by reference and are never copied.
 
-One `PipeState` holds the state; `PipeSink` and `PipeSource` are its two thin ends. The rule that makes the bound exact and the
-senders fair: **room that opens while senders wait is reserved for the first of them at once**, so that
+One `PipeState` holds the state; `PipeSink` and `PipeSource` are its two thin ends. One rule makes the bound exact and the
+senders fair: **room that opens while senders wait is reserved for the first of them at once** (`Waiters`), so that
 
     buffered + reserved <= buffer_size       and       senders wait  =>  buffered + reserved == buffer_size
 """
@@ -12,20 +12,38 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamClosed, WouldBlock
-from penstock.streams._abc import InLoop, Sink, Source, Statistics, StreamState, as_failure, close_iterator, forgotten, raised
-from penstock.streams._watch import Pressure, feeding
+from penstock.streams._abc import (
+    SECOND_RECEIVER,
+    SOURCE_CLOSED,
+    InLoop,
+    Sink,
+    Source,
+    Statistics,
+    StreamState,
+    as_failure,
+    close_iterator,
+    finalize_on,
+    reraisable,
+)
+from penstock.streams._waiters import Waiters
+from penstock.streams._watch import feeding
 
 T = TypeVar("T")
 
 
-def pipe(buffer_size: int = 16) -> tuple[Sink[Any], Source[Any]]:
+#: How many items a producer may be ahead of its consumer by default.
+BUFFER_SIZE: Final = 16
+
+
+def pipe(buffer_size: int = BUFFER_SIZE) -> tuple[Sink[Any], Source[Any]]:
     """Make a stream inside this process and return its two ends.
 
-    `buffer_size` (items, at least 1) is how far the sender may be ahead of the consumer. Forgetting an end is noticed: a
-    dropped `Source` cancels the stream, a dropped `Sink` that was not closed fails it with `Aborted`.
+    `buffer_size` (items, at least 1, 16 by default) is how far the sender may be ahead of the consumer; ``send`` waits beyond
+    it. Use both ends on one event loop. Dropping the last reference to an end is noticed: a dropped `Source` cancels the
+    stream, and a dropped `Sink` that was not closed fails it with `Aborted`. Raises `ValueError` when `buffer_size` is below 1.
     """
     if buffer_size < 1:
         raise ValueError(f"buffer_size is {buffer_size}; a pipe holds at least one item")
@@ -34,17 +52,20 @@ def pipe(buffer_size: int = 16) -> tuple[Sink[Any], Source[Any]]:
 
 
 class PipeState(Generic[T]):
-    """The state both ends share."""
+    """The state that both ends share.
+
+    buffer: the items that were sent and not received. senders: the tasks that wait for room. consumer: the future of the task
+    that waits for an item. state, outcome: how the stream ended; `outcome` is None while it is open. on_consumer_left: called
+    when the consumer cancels the stream.
+    """
 
     __slots__ = (
         "buffer",
         "consumer",
-        "loop",
-        "on_left",
+        "consumer_loop",
+        "on_consumer_left",
         "origin",
         "outcome",
-        "pressure",
-        "reserved",
         "senders",
         "sent",
         "size",
@@ -55,18 +76,22 @@ class PipeState(Generic[T]):
         self.size = size
         self.buffer: deque[T] = deque()
         self.sent = 0
-        self.reserved = 0
-        self.senders: deque[asyncio.Future[None]] = deque()
+        self.senders = Waiters()
+        self.senders.line = deque()  # made now, because the loop of a consumer keeps it in a local variable
         self.consumer: asyncio.Future[None] | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None  # of whoever waits
+        self.consumer_loop: asyncio.AbstractEventLoop | None = None  # on which the consumer has waited
         self.state: StreamState = "open"
         self.outcome: Exception | None = None
         self.origin: TracebackType | None = None
-        self.pressure = Pressure()
-        self.on_left: Callable[[], None] | None = None
+        self.on_consumer_left: Callable[[], None] | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop on which a task of either end has waited; None when none has."""
+        return self.consumer_loop or self.senders.loop
 
     def refusal(self) -> Exception:
-        """Say why nothing can be sent any more."""
+        """Return the error for a sender after the end of the stream."""
         if self.state == "cancelled":
             return StreamCancelled("the consumer closed this stream; nothing more can be sent")
         return StreamClosed(f"this sink was closed (the stream has {self.state}); nothing more can be sent")
@@ -79,77 +104,46 @@ class PipeState(Generic[T]):
                 waiter.set_result(None)
 
     def wake_senders(self) -> None:
-        """Reserve the room there is for the senders that wait longest."""
-        while self.senders and len(self.buffer) + self.reserved < self.size:
-            waiter = self.senders.popleft()
-            if not waiter.done():
-                self.reserved += 1
-                waiter.set_result(None)
-        if not self.senders:
-            self.pressure.set(False)
-
-    async def room(self) -> None:
-        """Wait for room for one item; on return it is the caller's, who must fill it before it awaits again."""
-        self.loop = asyncio.get_running_loop()
-        waiter = self.loop.create_future()
-        self.senders.append(waiter)
-        self.pressure.set(True)
-        try:
-            await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.reserved -= 1
-            else:
-                waiter.cancel()
-                if waiter in self.senders:
-                    self.senders.remove(waiter)
-            self.wake_senders()
-            raise
-        self.reserved -= 1
-        if self.state != "open":
-            raise self.refusal()
+        """Reserve the free room for the senders that have waited longest."""
+        self.senders.wake(self.size - len(self.buffer) - self.senders.reserved)
 
     async def space(self) -> None:
-        """Wait until there is room, without taking it: for one who sends alone, and makes its next item only then."""
-        while self.state == "open" and len(self.buffer) + self.reserved >= self.size:
-            await self.room()
+        """Wait until there is room, without taking it: for the only sender, which makes its next item only then."""
+        while self.state == "open" and len(self.buffer) + self.senders.reserved >= self.size:
+            await self.senders.wait(self.wake_senders)
         if self.state != "open":
             raise self.refusal()
 
     def finish(self, state: StreamState, outcome: Exception) -> None:
-        """Leave the open state: what waits to send is refused, what waits to receive is told."""
+        """Leave the open state: senders that wait are refused, and a consumer that waits gets the outcome."""
         if self.state != "open":
             return
         self.state, self.outcome = state, outcome
-        self.origin = outcome.__traceback__  # each raise starts from here: a traceback must not grow with every `receive`
+        self.origin = outcome.__traceback__  # where each raise starts, so that a traceback does not grow
         self._refuse_senders()
         self.wake_consumer()
 
     def cancel(self) -> None:
-        """Leave from the consumer's side: what is buffered is dropped, and a normal end not yet seen becomes a cancellation."""
+        """Cancel the stream from the consumer's side: drop the buffered items, and with them an end that was not yet seen."""
         if self.outcome is None or self.buffer:
-            self.state, self.outcome = "cancelled", StreamClosed("this source was closed; nothing more can be received")
+            self.state, self.outcome = "cancelled", StreamClosed(SOURCE_CLOSED)
             self.buffer.clear()
             self._refuse_senders()
             self.wake_consumer()
-            if self.on_left is not None:
-                self.on_left()
+            if self.on_consumer_left is not None:
+                self.on_consumer_left()
 
     def _refuse_senders(self) -> None:
-        while self.senders:
-            waiter = self.senders.popleft()
-            if not waiter.done():
-                waiter.set_exception(self.refusal())
-        self.pressure.set(False)
+        self.senders.wake_all()
 
     def statistics(self) -> Statistics:
         buffered = len(self.buffer)
-        credit = self.size - buffered - self.reserved if self.state == "open" else 0
-        return Statistics(self.state, self.size, buffered, self.sent, self.sent - buffered, credit, len(self.senders))
+        credit = self.size - buffered - self.senders.reserved if self.state == "open" else 0
+        return Statistics(self.state, self.size, buffered, self.sent, self.sent - buffered, credit, self.senders.waiting)
 
 
 class PipeSink(Sink[T]):
-    """The sending end of a `pipe`."""
+    """The sending end of a `pipe`; see `Sink`."""
 
     __slots__ = ("_pipe",)
 
@@ -159,10 +153,12 @@ class PipeSink(Sink[T]):
     async def send(self, item: T) -> None:
         shared = self._pipe
         buffer = shared.buffer
-        if shared.state != "open":
+        if shared.outcome is not None:
             raise shared.refusal()
-        if len(buffer) + shared.reserved >= shared.size:
-            await shared.room()
+        if len(buffer) + shared.senders.reserved >= shared.size:
+            await shared.senders.wait(shared.wake_senders)
+            if shared.outcome is not None:
+                raise shared.refusal()
         buffer.append(item)
         shared.sent += 1
         if shared.consumer is not None:
@@ -170,9 +166,9 @@ class PipeSink(Sink[T]):
 
     def send_nowait(self, item: T) -> None:
         shared = self._pipe
-        if shared.state != "open":
+        if shared.outcome is not None:
             raise shared.refusal()
-        if len(shared.buffer) + shared.reserved >= shared.size:
+        if len(shared.buffer) + shared.senders.reserved >= shared.size:
             raise WouldBlock(f"the buffer holds {shared.size} items that are not consumed; use `await send()` to wait")
         shared.buffer.append(item)
         shared.sent += 1
@@ -182,10 +178,12 @@ class PipeSink(Sink[T]):
         shared = self._pipe
         buffer = shared.buffer
         for item in items:
-            if shared.state != "open":
+            if shared.outcome is not None:
                 raise shared.refusal()
-            if len(buffer) + shared.reserved >= shared.size:
-                await shared.room()
+            if len(buffer) + shared.senders.reserved >= shared.size:
+                await shared.senders.wait(shared.wake_senders)
+                if shared.outcome is not None:
+                    raise shared.refusal()
             buffer.append(item)
             shared.sent += 1
             if shared.consumer is not None:
@@ -194,7 +192,8 @@ class PipeSink(Sink[T]):
     async def feed(self, items: AsyncIterable[T]) -> None:
         """Send all `items`, pulling the next one only when there is room for it, and close the iterator at the end.
 
-        For the only sender of this pipe. Cancelling it closes the iterator.
+        Only for the only sender of this pipe. It raises the errors of `send` and those of the iterator, and leaves the pipe
+        open. Cancelling it closes the iterator.
         """
         shared = self._pipe
         buffer, size = shared.buffer, shared.size
@@ -203,7 +202,7 @@ class PipeSink(Sink[T]):
         try:
             await shared.space()
             async for item in iterator:
-                if shared.state != "open":
+                if shared.outcome is not None:
                     raise shared.refusal()
                 buffer.append(item)
                 shared.sent += 1
@@ -226,25 +225,25 @@ class PipeSink(Sink[T]):
         return self._pipe.statistics()
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        self._pipe.pressure.watch(on_change)
+        self._pipe.senders.watch(on_change)
 
-    def _when_left(self, tell: Callable[[], None] | None) -> None:
-        self._pipe.on_left = tell
-        if tell is not None and self._pipe.state == "cancelled":
-            tell()
+    def _on_consumer_left(self, callback: Callable[[], None] | None) -> None:
+        self._pipe.on_consumer_left = callback
+        if callback is not None and self._pipe.state == "cancelled":
+            callback()
 
     def __del__(self) -> None:
         shared = self._pipe
         if shared.state == "open":
             dropped = Aborted("the sink of this stream was dropped without close() or fail()")
-            forgotten(shared.loop, lambda: shared.finish("failed", dropped))
+            finalize_on(shared.loop, lambda: shared.finish("failed", dropped))
 
     def __repr__(self) -> str:
         return f"<Sink {describe(self.statistics())}>"
 
 
 class PipeSource(Source[T]):
-    """The receiving end of a `pipe`."""
+    """The receiving end of a `pipe`; see `Source`."""
 
     __slots__ = ("_pipe",)
 
@@ -256,16 +255,16 @@ class PipeSource(Source[T]):
 
     async def _iterate(self) -> AsyncIterator[T]:
         shared = self._pipe
-        buffer, senders, take = shared.buffer, shared.senders, shared.buffer.popleft
+        buffer, line, take = shared.buffer, shared.senders.line, shared.buffer.popleft
         with InLoop(self):
             while True:
                 while buffer:
                     item = take()
-                    if senders:
+                    if line:
                         shared.wake_senders()
                     yield item
                 if shared.outcome is not None:
-                    raise raised(shared.outcome, shared.origin)
+                    raise reraisable(shared.outcome, shared.origin)
                 await self._readable()
 
     def _take(self, max_items: int) -> list[T]:
@@ -273,19 +272,19 @@ class PipeSource(Source[T]):
         buffer = shared.buffer
         if buffer:
             taken = [buffer.popleft() for _ in range(min(max_items, len(buffer)))]
-            if shared.senders:
+            if shared.senders.line:
                 shared.wake_senders()
             return taken
         if shared.outcome is not None:
-            raise raised(shared.outcome, shared.origin)
+            raise reraisable(shared.outcome, shared.origin)
         return []
 
     async def _readable(self) -> None:
         shared = self._pipe
         if shared.consumer is not None:
-            raise Busy("another task is receiving from this source; a stream has one receiver")
-        shared.loop = asyncio.get_running_loop()
-        shared.consumer = waiter = shared.loop.create_future()
+            raise Busy(SECOND_RECEIVER)
+        shared.consumer_loop = asyncio.get_running_loop()
+        shared.consumer = waiter = shared.consumer_loop.create_future()
         try:
             await waiter
         finally:
@@ -299,15 +298,15 @@ class PipeSource(Source[T]):
         return self._pipe.statistics()
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        self._pipe.pressure.watch(on_change)
+        self._pipe.senders.watch(on_change)
 
     def __del__(self) -> None:
-        forgotten(self._pipe.loop, self._pipe.cancel)
+        finalize_on(self._pipe.loop, self._pipe.cancel)
 
     def __repr__(self) -> str:
         return f"<Source {describe(self.statistics())}>"
 
 
 def describe(now: Statistics) -> str:
-    """Say in one line how a stream stands."""
+    """Return the figures of a stream in one line, for a `repr`."""
     return f"{now.state}, {now.buffered} of {now.buffer_size} buffered, {now.sent} sent, {now.received} received"

@@ -1,49 +1,47 @@
-"""One to many: a `Port` publishes, each subscriber has its own buffer and its own policy. Nothing here knows a network.
+"""One to many: a `Port` publishes, and each subscriber has its own buffer and its own overflow policy.
 
-`_Hub` holds the state that a port and its subscribers share, a `_Line` what belongs to one subscriber. Two rules:
+`_Hub` holds the state that a port and its subscribers share, `_Subscriber` the state of one subscriber. Two rules:
 
-* An item goes to **all** subscribers in one step, or (a publisher that waits, and is cancelled) to none. So all see one order.
-* A subscriber whose policy is "wait" and whose buffer is full is in ``hub.full``; while there is one, publishers wait in turn.
+* An item goes to **all** subscribers in one step, or to none when the publisher is cancelled. So all see the same order.
+* A subscriber whose policy is "wait" and whose buffer is full is in ``hub.full``. While there is one, publishers wait in turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, forgotten, raised
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, finalize_on, reraisable
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
-from penstock.streams._pipe import PipeSource, PipeState
-from penstock.streams._watch import Pressure
+from penstock.streams._pipe import BUFFER_SIZE, PipeSource, PipeState
+from penstock.streams._waiters import Waiters
 
 T = TypeVar("T")
 
-#: Makes the form in which one subscriber, or many, get an item. It is called once for an item, however many share it.
+#: Converts an item to the form that one or more subscribers get. It is called once for each item, for all that share it.
 Encode = Callable[[Any], Any]
 
-#: The buffer of a subscriber that nobody set, in items.
-BUFFER_SIZE: Final = 16
-#: Subscribers of one port: each costs its publisher time at every item.
+#: Subscribers of one port: each of them costs the publisher time at every item.
 SUBSCRIBERS_MAX: Final = 16_384
 
 
 class Port(Sink[T]):
-    """A stream with many receivers: ``await port.send(item)`` reaches all that have subscribed by then.
+    """A stream with many receivers: ``await port.send(item)`` reaches all subscribers that the port has at that moment.
 
-    `name` is for people. `overflow` says what happens to an item for which a subscriber has no room, when the subscriber does
-    not say so itself:
+    `name` is for people. `buffer_size` (items, at least 1, 16 by default) is how far the publisher may be ahead of each
+    subscriber. `overflow` is the policy for a subscriber whose buffer is full; `subscribe` may set both for one subscriber:
 
-    * ``"wait"``: the publisher waits, for the slowest of them. It waits before the item is given to anybody.
-    * ``"drop_oldest"``, ``"drop_newest"``: the oldest item that waits, or the one being sent, is let go of.
-    * ``"latest"``: only the newest item is kept, whatever `buffer_size` says.
-    * ``"error"``: the subscriber is failed with `ResourceExhausted`, after what it had in its buffer.
+    * ``"wait"`` (the default): the publisher waits for the slowest subscriber, before any of them gets the item.
+    * ``"drop_oldest"``, ``"drop_newest"``: the oldest item in the buffer, or the item being sent, is dropped.
+    * ``"latest"``: only the newest item is kept; `buffer_size` has no effect.
+    * ``"error"``: the subscriber gets the items in its buffer and then fails with `ResourceExhausted`.
 
-    What is let go of is counted in ``statistics().dropped`` and told at its place in the stream by a `Dropped`. `buffer_size`
-    (items, at least 1) is how far the publisher may be ahead of each subscriber. Forgetting a port that was not closed fails
-    its subscribers with `Aborted`.
+    Dropped items are counted in ``statistics().dropped``, and the subscriber gets a `Dropped` in their place. Dropping the last
+    reference to a port that was not closed fails its subscribers with `Aborted`.
+
+    Raises `ValueError` for an option out of range.
     """
 
     __slots__ = ("_hub", "buffer_size", "name", "overflow")
@@ -60,42 +58,43 @@ class Port(Sink[T]):
     ) -> Source[Any]:
         """Return a source of all items that are sent from now on.
 
-        `buffer_size` and `overflow` are the port's when not given. `encode` makes the form in which this subscriber gets the
-        items; it is called when an item is sent, once for all subscribers that give the same one. Leaving a loop over the
-        source, closing and forgetting it all end the subscription at once. A port that is closed gives a source that is at its
-        end. Raises `ResourceExhausted` beyond `SUBSCRIBERS_MAX` subscribers, `ValueError` for an option out of range.
+        `buffer_size` and `overflow` are those of the port by default. `encode` converts the items for this subscriber; it is
+        called when an item is sent, once for all subscribers that give the same function. Leaving a loop over the source,
+        closing it, and dropping the last reference to it all end the subscription at once. The source of a closed port is at
+        its end. Raises `ResourceExhausted` beyond `SUBSCRIBERS_MAX` subscribers, and `ValueError` for an option out of range.
         """
         policy = overflow or self.overflow
         size = self.buffer_size if buffer_size is None else buffer_size
         _check(size, policy)
-        line: _Line[Any] = _Line(self._hub, 1 if policy == "latest" else size, policy, encode)
-        self._hub.join(line)
-        return Subscription(line)
+        subscriber: _Subscriber[Any] = _Subscriber(self._hub, 1 if policy == "latest" else size, policy, encode)
+        self._hub.add(subscriber)
+        return Subscription(subscriber)
 
     @property
     def subscribers(self) -> int:
-        """How many have subscribed and not left."""
+        """How many subscribers there are now."""
         return self._hub.count
 
     async def send(self, item: T) -> None:
-        """Send one item to all subscribers; waits while one whose policy is "wait" has no room.
+        """Send one item to all subscribers; wait while a subscriber whose policy is "wait" has no room.
 
-        Raises `StreamClosed` after `close` or `fail`. A cancelled `send` delivers to nobody. Without subscribers the item is
-        gone.
+        Without subscribers the item is discarded. Raises `StreamClosed` after `close` or `fail`, and an error of a subscriber's
+        `encode`; then no subscriber gets the item. A cancelled `send` delivers to no subscriber.
         """
         hub = self._hub
         if hub.owes_turn:
             hub.owes_turn = False
             await asyncio.sleep(0)
         hub.check_open()
-        if hub.full or hub.waiters:
-            await hub.room()
+        if hub.full or hub.waiters.line or hub.waiters.reserved:
+            await hub.waiters.wait(hub.wake)
+            hub.check_open()
         hub.publish(item)
 
     def send_nowait(self, item: T) -> None:
         hub = self._hub
         hub.check_open()
-        if hub.full or hub.waiters:
+        if hub.full or hub.waiters.line or hub.waiters.reserved:
             raise WouldBlock(f"{hub}: {len(hub.full)} subscribers have no room; use `await send()` to wait for them")
         hub.publish(item)
 
@@ -110,20 +109,20 @@ class Port(Sink[T]):
         self._hub.finish("failed", as_failure(error))
 
     def statistics(self) -> Statistics:
-        """Return how the port stands: `buffered` and `received` are those of the subscriber that is furthest behind.
+        """Return the figures of the port: `buffered` and `received` are those of the subscriber that is furthest behind.
 
-        `credit` is how many items can be sent without waiting, and `dropped` counts over all subscribers there ever were.
+        `credit` is how many items can be sent without waiting; `dropped` is the sum over all present and former subscribers.
         """
         return self._hub.statistics(self.buffer_size)
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        self._hub.pressure.watch(on_change)
+        self._hub.waiters.watch(on_change)
 
     def __del__(self) -> None:
         hub = getattr(self, "_hub", None)
         if hub is not None and hub.state == "open":
             dropped = Aborted(f"{hub} was dropped without close() or fail()")
-            forgotten(hub.loop, lambda: hub.finish("failed", dropped))
+            finalize_on(hub.waiters.loop, lambda: hub.finish("failed", dropped))
 
     def __repr__(self) -> str:
         now = self.statistics()
@@ -138,18 +137,20 @@ def _check(buffer_size: int, overflow: str) -> None:
 
 
 class _Hub(Generic[T]):
-    """What a port and its subscribers share."""
+    """The state that a port and its subscribers share.
+
+    groups: the subscribers, by the form in which they get an item. full: those whose policy is "wait" and whose buffer is full.
+    waiters: the publishers that wait. owes_turn: the next `send` lets other tasks run first.
+    """
 
     __slots__ = (
         "count",
         "dropped",
         "full",
-        "lines",
-        "loop",
+        "groups",
         "name",
         "outcome",
         "owes_turn",
-        "pressure",
         "sent",
         "state",
         "waiters",
@@ -157,107 +158,93 @@ class _Hub(Generic[T]):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.lines: dict[Encode | None, dict[_Line[Any], None]] = {}  # by the form in which they get an item
+        self.groups: dict[Encode | None, dict[_Subscriber[Any], None]] = {}
         self.count = 0
-        self.full: set[_Line[Any]] = set()
-        self.waiters: deque[asyncio.Future[None]] = deque()
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.full: set[_Subscriber[Any]] = set()
+        self.waiters = Waiters()
         self.state: StreamState = "open"
         self.outcome: Exception = EndOfStream()
         self.owes_turn = False
         self.sent = 0
         self.dropped = 0
-        self.pressure = Pressure()
 
-    def join(self, line: _Line[Any]) -> None:
+    def add(self, subscriber: _Subscriber[Any]) -> None:
         if self.state != "open":
-            line.finish(self.state, self.outcome)
+            subscriber.finish(self.state, self.outcome)
             return
         if self.count >= SUBSCRIBERS_MAX:
             raise ResourceExhausted(f"{self} has {self.count} subscribers (SUBSCRIBERS_MAX)")
-        self.lines.setdefault(line.encode, {})[line] = None
+        self.groups.setdefault(subscriber.encode, {})[subscriber] = None
         self.count += 1
 
-    def leave(self, line: _Line[Any]) -> None:
-        """This subscriber gets nothing more, and nobody waits for it."""
-        group = self.lines.get(line.encode, {})
-        if line in group:
-            del group[line]
+    def remove(self, subscriber: _Subscriber[Any]) -> None:
+        """Remove a subscriber: it gets no more items, and no publisher waits for it."""
+        group = self.groups.get(subscriber.encode, {})
+        if subscriber in group:
+            del group[subscriber]
             self.count -= 1
             if not group:
-                del self.lines[line.encode]
-        self.drained(line)
+                del self.groups[subscriber.encode]
+        self.on_room(subscriber)
 
-    def drained(self, line: _Line[Any]) -> None:
-        """There is room at this subscriber."""
-        self.full.discard(line)
-        if self.waiters:
+    def on_room(self, subscriber: _Subscriber[Any]) -> None:
+        """Note that this subscriber has room, or left, and let a publisher continue."""
+        self.full.discard(subscriber)
+        if self.waiters.line:
             self.wake()
 
     def check_open(self) -> None:
         if self.state != "open":
             raise StreamClosed(f"{self} was closed (it has {self.state}); nothing more can be sent")
 
-    async def room(self) -> None:
-        """Wait until every subscriber that is waited for has room; then the caller publishes before it awaits again."""
-        self.loop = asyncio.get_running_loop()
-        waiter = self.loop.create_future()
-        self.waiters.append(waiter)
-        self.pressure.set(True)
-        try:
-            await waiter
-            self.check_open()
-        except BaseException:
-            self.waiters.remove(waiter)
-            self.wake()
-            raise
-        self.waiters.popleft()
-
     def wake(self) -> None:
-        """The publisher that waits longest can go on, if there is room."""
-        if not self.waiters:
-            self.pressure.set(False)
-        elif not self.full and not self.waiters[0].done():
-            self.waiters[0].set_result(None)
+        """Let the publisher that has waited longest continue, if all subscribers have room."""
+        if not self.full and not self.waiters.reserved:
+            self.waiters.wake(1)
 
     def publish(self, item: T) -> None:
-        """Give the item to everybody. What cannot be encoded is given to nobody."""
-        forms = [(item if encode is None else encode(item), group) for encode, group in self.lines.items()]
-        late: list[_Line[Any]] = []
+        """Give the item to all subscribers, or to none when it cannot be encoded for one of them."""
+        try:
+            forms = [(item if encode is None else encode(item), group) for encode, group in self.groups.items()]
+        except BaseException:
+            self.wake()  # the place of this publisher is free for the next one
+            raise
+        too_slow: list[_Subscriber[Any]] = []
         before = self.dropped
         for form, group in forms:
-            late += [line for line in group if not line.offer(form)]
-        for line in late:
-            line.fall_behind()
+            too_slow += [subscriber for subscriber in group if not subscriber.deliver(form)]
+        for subscriber in too_slow:
+            subscriber.fail_too_slow()
         self.sent += 1
-        self.owes_turn = not self.count or self.dropped != before  # who only lets go, and never waits, lets nobody run
-        self.wake()
+        self.owes_turn = (
+            not self.count or self.dropped != before
+        )  # a publisher that only drops never waits, and would let no other task run
+        if self.waiters.line:
+            self.wake()
 
     def finish(self, state: StreamState, outcome: Exception) -> None:
         if self.state != "open":
             return
         self.state, self.outcome = state, outcome
-        for line in [line for group in self.lines.values() for line in group]:
-            line.finish(state, outcome)
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        for subscriber in [subscriber for group in self.groups.values() for subscriber in group]:
+            subscriber.finish(state, outcome)
+        self.waiters.wake_all()
 
     def statistics(self, buffer_size: int) -> Statistics:
-        lines = [line.backlog for group in self.lines.values() for line in group]
-        behind = max((len(backlog.items) for backlog in lines), default=0)
-        rooms = [backlog.size - len(backlog.items) for backlog in lines if backlog.overflow == "wait"]
+        backlogs = [subscriber.backlog for group in self.groups.values() for subscriber in group]
+        behind = max((len(backlog.items) for backlog in backlogs), default=0)
+        rooms = [backlog.size - len(backlog.items) for backlog in backlogs if backlog.overflow == "wait"]
         credit = min(rooms, default=buffer_size) if self.state == "open" else 0
         return Statistics(
-            self.state, buffer_size, behind, self.sent, self.sent - behind, credit, len(self.waiters), self.dropped
+            self.state, buffer_size, behind, self.sent, self.sent - behind, credit, self.waiters.waiting, self.dropped
         )
 
     def __repr__(self) -> str:
         return f"port {self.name!r}"
 
 
-class _Line(PipeState[T]):
-    """What a subscription and its port share."""
+class _Subscriber(PipeState[T]):
+    """The state that a subscription and its port share: a pipe whose senders are the publishers of the port."""
 
     __slots__ = ("backlog", "encode", "hub")
 
@@ -265,15 +252,14 @@ class _Line(PipeState[T]):
         super().__init__(size)
         self.backlog: Backlog[T] = Backlog(size, overflow)
         self.buffer = self.backlog.items
-        self.pressure = hub.pressure
         self.hub = hub
         self.encode = encode
 
-    def offer(self, item: T) -> bool:
-        """Take the item by the policy of this subscriber; False when the policy is to fail."""
+    def deliver(self, item: T) -> bool:
+        """Add the item by the policy of this subscriber; False when there is no room and the policy is to fail."""
         backlog = self.backlog
         dropped = backlog.dropped
-        if not backlog.offer(item):
+        if not backlog.add(item):
             return False
         self.sent += 1
         self.hub.dropped += backlog.dropped - dropped
@@ -283,9 +269,9 @@ class _Line(PipeState[T]):
             self.wake_consumer()
         return True
 
-    def fall_behind(self) -> None:
-        """Fail the subscriber that has no room."""
-        why = f"{self.hub}: this subscriber has {self.size} items it did not take (buffer_size, overflow='error')"
+    def fail_too_slow(self) -> None:
+        """Fail this subscriber, because it has no room."""
+        why = f"{self.hub}: this subscriber has not taken {self.size} items (buffer_size, overflow='error')"
         self.finish("failed", ResourceExhausted(why))
 
     def cancel(self) -> None:
@@ -293,38 +279,41 @@ class _Line(PipeState[T]):
         self.backlog.clear()
 
     def _refuse_senders(self) -> None:
-        self.hub.leave(self)
+        self.hub.remove(self)
 
     def statistics(self) -> Statistics:
         backlog = self.backlog
-        buffered = len(backlog.items) + len(backlog.promised)
+        buffered = len(backlog.items) + len(backlog.guaranteed)
         credit = self.size - buffered if self.state == "open" else 0
         received = self.sent - buffered - backlog.dropped
-        waiting = len(self.hub.waiters)
+        waiting = self.hub.waiters.waiting
         return Statistics(self.state, self.size, buffered, self.sent, received, credit, waiting, backlog.dropped)
 
 
 class Subscription(PipeSource[T]):
-    """The receiving end of a port, for one of its subscribers. Leaving a loop over it ends the subscription."""
+    """The receiving end of a port, for one of its subscribers; see `Source`. Leaving a loop over it ends the subscription."""
 
-    __slots__ = ("_line",)
+    __slots__ = ("_subscriber",)
 
-    def __init__(self, line: _Line[T]) -> None:
-        super().__init__(line)
-        self._line = line
+    def __init__(self, subscriber: _Subscriber[T]) -> None:
+        super().__init__(subscriber)
+        self._subscriber = subscriber
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return Source.__aiter__(self)  # by `_take`, which knows of gaps
+        return Source.__aiter__(self)  # by `_take`, which returns markers, too
 
     def _take(self, max_items: int) -> list[T]:
-        line = self._line
-        taken = line.backlog.take(max_items)
+        subscriber = self._subscriber
+        taken = subscriber.backlog.take(max_items)
         if taken:
-            if line in line.hub.full:
-                line.hub.drained(line)
-        elif line.outcome is not None:
-            raise raised(line.outcome, line.origin)
+            if subscriber in subscriber.hub.full:
+                subscriber.hub.on_room(subscriber)
+        elif subscriber.outcome is not None:
+            raise reraisable(subscriber.outcome, subscriber.origin)
         return taken
 
-    def _left_loop(self) -> None:
-        self._line.cancel()
+    def _on_loop_left(self) -> None:
+        self._subscriber.cancel()
+
+    def _watch(self, on_change: Callable[[bool], None]) -> None:
+        self._subscriber.hub.waiters.watch(on_change)

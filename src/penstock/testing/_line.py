@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from penstock.testing._weather import Packet, Weather
+from penstock.testing._faults import Faults, Packet
 from penstock.transports import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Receiver, Segment
 
 #: What the two simulated systems hold of one direction together before the writer's link has to: Linux's default buffers
@@ -25,15 +25,15 @@ _RESUME_BELOW_BYTES = SYSTEM_BUFFER_BYTES + WRITE_HIGH_WATER_BYTES // 4
 _END = memoryview(b"")
 
 
-class Line:
+class SimulatedLine:
     """One direction: the bytes that `source` wrote and `target` has not yet taken."""
 
-    def __init__(self, source: SimulatedLink, target: SimulatedLink, weather: Weather) -> None:
+    def __init__(self, source: SimulatedLink, target: SimulatedLink, faults: Faults) -> None:
         self._source = source
         self._target = target
-        self._weather = weather
+        self._faults = faults
         self._loop = asyncio.get_running_loop()
-        self._flying: deque[Packet] = deque()
+        self._in_flight: deque[Packet] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self.held_bytes = 0
         self.silent = False
@@ -42,82 +42,82 @@ class Line:
         """Send `data` on its way; no bytes are the end. On a silent line it is held, as by a system that nobody answers."""
         self.held_bytes += len(data)
         if not self.silent:
-            after = self._flying[-1].arrival if self._flying else self._loop.time()
-            self._flying.extend(self._weather.packets(data, after))
+            after = self._in_flight[-1].arrives_at if self._in_flight else self._loop.time()
+            self._in_flight.extend(self._faults.packets(data, after))
             self.schedule()
 
-    def forget(self) -> None:
+    def drop_packets(self) -> None:
         """Drop what has not arrived."""
-        self._flying.clear()
+        self._in_flight.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def schedule(self) -> None:
         """Wake up when the next packet arrives, unless it cannot be delivered then."""
-        if self._timer is None and self._flying and self._passable():
-            self._timer = self._loop.call_at(self._flying[0].arrival, self._arrive)
+        if self._timer is None and self._in_flight and self._can_deliver():
+            self._timer = self._loop.call_at(self._in_flight[0].arrives_at, self._arrive)
 
-    def _passable(self) -> bool:
+    def _can_deliver(self) -> bool:
         source, target = self._source, self._target
         # A reset is heard also by who does not read.
         heard = not target.lost and (target.reading or source.lost)
-        return heard and not self._weather.parted(source.host, target.host)
+        return heard and not self._faults.is_partitioned(source.host, target.host)
 
     def _arrive(self) -> None:
         """Deliver every packet whose time has come; those that come at one time come in one piece."""
         self._timer = None
         try:
-            while self._flying and self._flying[0].arrival <= self._loop.time() and self._passable():
+            while self._in_flight and self._in_flight[0].arrives_at <= self._loop.time() and self._can_deliver():
                 self._deliver_one()
         except Exception as error:
             # A receiver must not raise; when it does, the connection is what breaks, as on a socket.
             self._target.lose(error)
             self._source.lose(_reset())
             raise
-        self._source.lighten()
+        self._source.resume_writing_if_light()
         self.schedule()
 
     def _deliver_one(self) -> None:
-        if not self._flying[0].data:
-            self.forget()
-            self._deliver_the_end()
+        if not self._in_flight[0].data:
+            self.drop_packets()
+            self._deliver_end()
         elif self._target.closing:
-            self.held_bytes -= len(self._flying.popleft().data)
-        elif self._target.room == 0:
+            self.held_bytes -= len(self._in_flight.popleft().data)
+        elif self._target.receivable_bytes == 0:
             self._target.cut()
         else:
             self._fill_one_buffer()
 
-    def _deliver_the_end(self) -> None:
+    def _deliver_end(self) -> None:
         self._target.lose(_reset() if self._source.lost else None)
         self._source.lose(None)
 
     def _fill_one_buffer(self) -> None:
         target, now = self._target, self._loop.time()
         buffer = target.receiver.get_buffer(self.held_bytes)
-        room, filled = min(len(buffer), target.room), 0
-        while filled < room and self._flying and self._flying[0].data and self._flying[0].arrival <= now:
-            packet = self._flying[0]
+        room, filled = min(len(buffer), target.receivable_bytes), 0
+        while filled < room and self._in_flight and self._in_flight[0].data and self._in_flight[0].arrives_at <= now:
+            packet = self._in_flight[0]
             size = min(len(packet.data), room - filled)
             buffer[filled : filled + size] = packet.data[:size]
             filled += size
             packet.data = packet.data[size:]
             if not packet.data:
-                self._flying.popleft()
+                self._in_flight.popleft()
         self.held_bytes -= filled
-        target.take(filled)
+        target.receive(filled)
 
 
 class SimulatedLink(Link):
     """One end of a simulated connection."""
 
-    def __init__(self, connection: Connection, host: str, remote: str) -> None:
+    def __init__(self, connection: SimulatedConnection, host: str, remote: str) -> None:
         self.remote = remote
         self.host = host
         self.receiver: Receiver
-        self.outgoing: Line
-        self.incoming: Line
+        self.outgoing: SimulatedLine
+        self.incoming: SimulatedLine
         self.reading = True
         self.closing = False
         self.lost = False
@@ -131,7 +131,7 @@ class SimulatedLink(Link):
         state = "lost" if self.lost else "closing" if self.closing else "up"
         return f"<SimulatedLink {self.host} → {self.remote} {state}>"
 
-    def join(self, receiver: Receiver) -> None:
+    def attach(self, receiver: Receiver) -> None:
         """Give the link its receiver and tell it."""
         self.receiver = receiver
         receiver.link_made(self)
@@ -168,22 +168,22 @@ class SimulatedLink(Link):
             self.lose(ConnectionAbortedError(errno.ECONNABORTED, "aborted by this side"))
             self.outgoing.send(_END)
 
-    def lighten(self) -> None:
+    def resume_writing_if_light(self) -> None:
         """Let the receiver write again when enough has been taken."""
         if not self._writable and not self.closing and self.outgoing.held_bytes <= _RESUME_BELOW_BYTES:
             self._writable = True
             self.receiver.resume_writing()
 
     @property
-    def room(self) -> int:
+    def receivable_bytes(self) -> int:
         """How many bytes may still be fed: up to the one at which the connection is to be cut."""
         return sys.maxsize if self.cut_after_bytes is None else max(self.cut_after_bytes - self.delivered_bytes, 0)
 
-    def take(self, size: int) -> None:
+    def receive(self, size: int) -> None:
         """Feed the receiver what was put into its buffer, and cut the connection where it is to be cut."""
         self.delivered_bytes += size
         self.receiver.buffer_updated(size)
-        if self.room == 0:
+        if self.receivable_bytes == 0:
             self.cut()
 
     def cut(self) -> None:
@@ -195,24 +195,26 @@ class SimulatedLink(Link):
         if self.lost:
             return
         self.lost = self.closing = True
-        self.outgoing.forget()
+        self.outgoing.drop_packets()
         if self._close_timer is not None:
             self._close_timer.cancel()
         asyncio.get_running_loop().call_soon(self.receiver.link_lost, error)
-        self._connection.lost_one()
+        self._connection.on_link_lost()
 
 
-class Connection:
+class SimulatedConnection:
     """Two links that are joined by a line each way; `ended` is called when both are lost."""
 
-    def __init__(self, weather: Weather, hosts: tuple[str, str], scheme: str, ended: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, faults: Faults, hosts: tuple[str, str], scheme: str, ended: Callable[[SimulatedConnection], None]
+    ) -> None:
         client, server = hosts
         self.hosts = frozenset(hosts)
         self.client = SimulatedLink(self, client, f"{scheme}://{server}")
         self.server = SimulatedLink(self, server, f"{scheme}://{client}")
         self.links = (self.client, self.server)
-        self.client.outgoing = self.server.incoming = Line(self.client, self.server, weather)
-        self.server.outgoing = self.client.incoming = Line(self.server, self.client, weather)
+        self.client.outgoing = self.server.incoming = SimulatedLine(self.client, self.server, faults)
+        self.server.outgoing = self.client.incoming = SimulatedLine(self.server, self.client, faults)
         self._ended = ended
 
     def cut(self) -> None:
@@ -224,9 +226,9 @@ class Connection:
         """Let everything vanish from now on, without a word to either end."""
         for link in self.links:
             link.outgoing.silent = True
-            link.outgoing.forget()
+            link.outgoing.drop_packets()
 
-    def pump(self) -> None:
+    def resume(self) -> None:
         """Go on where a partition had stopped."""
         for link in self.links:
             link.outgoing.schedule()
@@ -236,7 +238,7 @@ class Connection:
         link = self.client if self.client.host == target else self.server
         link.cut_after_bytes = received_bytes
 
-    def lost_one(self) -> None:
+    def on_link_lost(self) -> None:
         """Report when both ends are lost."""
         if all(link.lost for link in self.links):
             self._ended(self)

@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from penstock.errors import Cause, InvalidArgument, Unavailable
-from penstock.testing._line import Connection
-from penstock.testing._weather import Weather
+from penstock.testing._faults import Faults
+from penstock.testing._line import SimulatedConnection
 from penstock.transports import Link, Listener, Receiver, Transport, register, unregister
 
 #: The host name of a client whose URL names none.
@@ -51,15 +51,15 @@ class SimulatedNetwork(Transport):
     ) -> None:
         self.seed = seed
         self.scheme = scheme
-        self._weather = Weather(seed, latency_s=latency_s, bandwidth_bytes_s=bandwidth_bytes_s, split=split, coalesce=coalesce)
+        self._faults = Faults(seed, latency_s=latency_s, bandwidth_bytes_s=bandwidth_bytes_s, split=split, coalesce=coalesce)
         #: The generator behind every choice; a scenario may draw its own from it.
-        self.random = self._weather.random
+        self.random = self._faults.random
         self._listeners: dict[str, _SimulatedListener] = {}
-        self._connections: list[Connection] = []
+        self._connections: list[SimulatedConnection] = []
         self._cuts: list[_Cut] = []
 
     def __repr__(self) -> str:
-        return f"<SimulatedNetwork {self.scheme}:// seed={self.seed} {self._weather!r} connections={len(self._connections)}>"
+        return f"<SimulatedNetwork {self.scheme}:// seed={self.seed} {self._faults!r} connections={len(self._connections)}>"
 
     def __enter__(self) -> Self:
         register(self.scheme, self)
@@ -75,13 +75,13 @@ class SimulatedNetwork(Transport):
 
     def partition(self, *hosts: str) -> None:
         """Let nothing pass between the two `hosts` (default: between any), and tell nobody. It is held until `heal`."""
-        self._weather.part(_two(hosts) if hosts else None)
+        self._faults.partition(_two(hosts) if hosts else None)
 
     def heal(self) -> None:
         """End every partition; what was held goes on its way."""
-        self._weather.heal()
+        self._faults.heal()
         for connection in self._connections:
-            connection.pump()
+            connection.resume()
 
     def cut(self, *hosts: str) -> int:
         """Lose the connections between the two `hosts` (default: all) now, with `ConnectionResetError` at both ends.
@@ -114,7 +114,7 @@ class SimulatedNetwork(Transport):
             connection.silence()
         return len(found)
 
-    def _between(self, hosts: tuple[str, ...]) -> list[Connection]:
+    def _between(self, hosts: tuple[str, ...]) -> list[SimulatedConnection]:
         wanted = _two(hosts) if hosts else None
         return [one for one in self._connections if wanted is None or one.hosts == wanted]
 
@@ -125,10 +125,10 @@ class SimulatedNetwork(Transport):
         client, server = _hosts(url)
         try:
             async with asyncio.timeout(timeout_s):
-                await self._weather.cross(client, server)
+                await self._faults.travel(client, server)
                 connection = self._accept(url, client, server)
                 try:
-                    await self._weather.cross(server, client)
+                    await self._faults.travel(server, client)
                 except BaseException:
                     connection.cut()
                     raise
@@ -137,7 +137,7 @@ class SimulatedNetwork(Transport):
         link = connection.client
         if link.lost:
             raise Unavailable(f"{url} closed the connection while it was made", cause=Cause.LOST, started=False)
-        link.join(receiver)
+        link.attach(receiver)
         link.resume_reading()
         return link
 
@@ -151,19 +151,19 @@ class SimulatedNetwork(Transport):
         listener = self._listeners[host] = _SimulatedListener(url, receivers, self._listeners)
         return listener
 
-    def _accept(self, url: str, client: str, server: str) -> Connection:
+    def _accept(self, url: str, client: str, server: str) -> SimulatedConnection:
         listener = self._listeners.get(server)
         if listener is None:
             raise Unavailable(f"nothing listens at {url} on {self!r}", cause=Cause.NOTHING_LISTENS, started=False)
         receiver = listener.receivers()
-        connection = Connection(self._weather, (client, server), self.scheme, self._connections.remove)
+        connection = SimulatedConnection(self._faults, (client, server), self.scheme, self._connections.remove)
         self._connections.append(connection)
         for cut in [cut for cut in self._cuts if cut.hosts == connection.hosts]:
             self._cuts.remove(cut)
             connection.cut_after(cut.received_bytes, cut.target)
-        connection.client.receiver = _Nobody()
+        connection.client.receiver = _NullReceiver()
         connection.client.pause_reading()
-        connection.server.join(receiver)
+        connection.server.attach(receiver)
         return connection
 
 
@@ -185,7 +185,7 @@ class _SimulatedListener(Listener):
             del self._table[self._host]
 
 
-class _Nobody:
+class _NullReceiver:
     """Stands for the client's receiver while the answer is on its way to the client, who neither reads nor writes yet."""
 
     def link_made(self, link: Link) -> None:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from urllib.parse import unquote, urlsplit
 
@@ -102,5 +101,7 @@ def _examples(schemes: Collection[str]) -> str:
 
 
 def _suggestion(scheme: str, schemes: Collection[str]) -> str:
+    import difflib  # only the text of an error needs it
+
     close = difflib.get_close_matches(scheme, sorted(schemes), n=1, cutoff=0.5)
     return f", did you mean {close[0]}://?" if close else ""

@@ -100,7 +100,7 @@ async def test_a_sender_that_leaves_with_room_in_its_hand_gives_it_to_the_next(h
     reply = asyncio.get_running_loop().create_future()
     waiting = [await started(queue.room(reply)), await started(queue.room())]
     assert queue.take() is envelope
-    assert queue.reserved == 1
+    assert queue.senders.reserved == 1
     if how == "cancelled":
         waiting[0].cancel()
     else:
@@ -108,7 +108,7 @@ async def test_a_sender_that_leaves_with_room_in_its_hand_gives_it_to_the_next(h
         waiting[0].cancel()
     await ended(waiting[0])
     assert await waiting[1] is None
-    assert (queue.reserved, list(queue.envelopes)) == (0, [])
+    assert (queue.senders.reserved, list(queue.envelopes)) == (0, [])
 
 
 async def test_reject_raises_at_once_and_says_what_to_do(system):

@@ -135,7 +135,7 @@ class Cell:
         """
         queue = self.queue
         envelopes = queue.envelopes
-        if len(envelopes) + queue.reserved < queue.rules.size and not queue.closed and not queue.heavy:
+        if len(envelopes) + queue.senders.reserved < queue.rules.size and not queue.closed and not queue.heavy:
             envelopes.append(envelope)
             if envelope.size:
                 queue.hold(envelope.size)
@@ -162,6 +162,7 @@ class Cell:
         try:
             with Waiting(self):
                 await self.queue.room(envelope.reply if isinstance(envelope.reply, asyncio.Future) else None)
+                self.queue.check()
         except ActorStopped as error:
             self.system.dead_letter(envelope, error.message)
             raise
@@ -193,7 +194,7 @@ class Cell:
 
     def is_idle(self) -> bool:
         """Whether a message could be handled at once."""
-        if self.task is not None or self.current is not None or self.state != "running" or self.queue.reserved:
+        if self.task is not None or self.current is not None or self.state != "running" or self.queue.senders.reserved:
             return False
         tap = self.system.tap
         return tap is None or not tap.full
@@ -245,7 +246,7 @@ class Cell:
                 envelope = envelopes.popleft()
                 if envelope.size:
                     queue.hold(-envelope.size)
-                if queue.senders:
+                if queue.senders.line:
                     queue.wake()
             reply = envelope.reply
             if reply is not None and reply.done():  # its asker gave it up before it began

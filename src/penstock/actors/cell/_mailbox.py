@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final, Literal, get_args
 
@@ -15,6 +16,7 @@ import msgspec
 
 from penstock.actors.cell._envelope import Envelope
 from penstock.errors import ActorStopped, MailboxFull
+from penstock.streams import Waiters
 
 Overflow = Literal["wait", "reject", "drop_oldest"]
 OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
@@ -48,7 +50,7 @@ HELD_BYTES_MAX: Final = 64 * 1024 * 1024
 class MailboxQueue:
     """The messages that wait for one actor."""
 
-    __slots__ = ("closed", "envelopes", "heavy", "held_bytes", "reserved", "rules", "senders")
+    __slots__ = ("closed", "envelopes", "heavy", "held_bytes", "rules", "senders")
 
     def __init__(self, rules: Mailbox) -> None:
         self.rules = rules
@@ -56,12 +58,11 @@ class MailboxQueue:
         self.held_bytes = 0  # by large messages
         self.heavy = False  # too much
         self.closed = ""  # why nothing is taken any more
-        self.reserved = 0
-        self.senders: deque[asyncio.Future[None]] | None = None
+        self.senders = Waiters()
 
     def has_room(self) -> bool:
         """Whether one more is taken at once, if any is."""
-        return len(self.envelopes) + self.reserved < self.rules.size and not self.heavy
+        return len(self.envelopes) + self.senders.reserved < self.rules.size and not self.heavy
 
     def load(self) -> str:
         """Say what a full mailbox is full of."""
@@ -87,43 +88,30 @@ class MailboxQueue:
             self.held_bytes += size
             self.heavy = self.held_bytes >= HELD_BYTES_MAX
 
-    async def room(self, reply: asyncio.Future[Any] | None = None) -> None:
-        """Wait for room; on return it is the caller's, who must fill it before it awaits again.
+    def room(self, reply: asyncio.Future[Any] | None = None) -> Coroutine[Any, Any, None]:
+        """Wait for room; then the caller calls `check`, and fills the room before it awaits again.
 
         An error that `reply` gets meanwhile, because nobody wants the answer any more, is raised.
         """
-        if self.senders is None:
-            self.senders = deque()
+        if reply is None:
+            return self.senders.wait(self.wake)
         waiter = asyncio.get_running_loop().create_future()
-        self.senders.append(waiter)
-        if reply is not None:
-            reply.add_done_callback(partial(_give_up, waiter))
-        try:
-            await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.reserved -= 1
-            elif waiter in self.senders:
-                self.senders.remove(waiter)
-            self.wake()
-            raise
-        self.reserved -= 1
-        self.check()
+        reply.add_done_callback(partial(_give_up, waiter))
+        return self.senders.wait(self.wake, waiter)
 
     def wake(self) -> None:
         """Reserve the room there is for the senders that wait longest."""
         senders = self.senders
-        while senders and (self.closed or self.has_room()):
-            waiter = senders.popleft()
-            if not waiter.done():
-                self.reserved += 1
-                waiter.set_result(None)
+        if self.closed:
+            senders.wake_all()
+        elif not self.heavy:
+            senders.wake(self.rules.size - len(self.envelopes) - senders.reserved)
 
     def take(self) -> Envelope:
         """Return the next message."""
         envelope = self.envelopes.popleft()
         self.hold(-envelope.size)
-        if self.senders:
+        if self.senders.line:
             self.wake()
         return envelope
 

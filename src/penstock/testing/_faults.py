@@ -13,14 +13,14 @@ PIECES_MAX = 8
 class Packet:
     """Bytes that arrive together; no bytes stand for the end of the connection."""
 
-    __slots__ = ("arrival", "data")
+    __slots__ = ("arrives_at", "data")
 
-    def __init__(self, data: memoryview, arrival: float) -> None:
+    def __init__(self, data: memoryview, arrives_at: float) -> None:
         self.data = data
-        self.arrival = arrival
+        self.arrives_at = arrives_at
 
 
-class Weather:
+class Faults:
     """Delays, pieces and partitions, drawn from one seed. For the parameters see `SimulatedNetwork`."""
 
     def __init__(
@@ -33,12 +33,12 @@ class Weather:
         self._bandwidth_bytes_s = bandwidth_bytes_s
         self._split = split
         self._coalesce = coalesce
-        self._parted: set[frozenset[str]] = set()
-        self._all_parted = False
+        self._partitioned: set[frozenset[str]] = set()
+        self._all_partitioned = False
         self._healed = asyncio.Event()
 
     def __repr__(self) -> str:
-        parted = "all" if self._all_parted else sorted("|".join(sorted(two)) for two in self._parted) or "none"
+        parted = "all" if self._all_partitioned else sorted("|".join(sorted(two)) for two in self._partitioned) or "none"
         return f"latency_s={self.latency_s} parted={parted}"
 
     def packets(self, data: memoryview, after: float) -> list[Packet]:
@@ -52,28 +52,28 @@ class Weather:
             found.append(Packet(piece, after))
         return found
 
-    def part(self, hosts: frozenset[str] | None) -> None:
+    def partition(self, hosts: frozenset[str] | None) -> None:
         """Let nothing pass between the two hosts; None: between any."""
         if hosts is None:
-            self._all_parted = True
+            self._all_partitioned = True
         else:
-            self._parted.add(hosts)
+            self._partitioned.add(hosts)
         self._healed.clear()
 
     def heal(self) -> None:
         """End every partition."""
-        self._all_parted = False
-        self._parted.clear()
+        self._all_partitioned = False
+        self._partitioned.clear()
         self._healed.set()
 
-    def parted(self, source: str, target: str) -> bool:
+    def is_partitioned(self, source: str, target: str) -> bool:
         """Return whether nothing passes between the two now."""
-        return self._all_parted or frozenset((source, target)) in self._parted
+        return self._all_partitioned or frozenset((source, target)) in self._partitioned
 
-    async def cross(self, source: str, target: str) -> None:
+    async def travel(self, source: str, target: str) -> None:
         """Take as long as one packet takes."""
         await asyncio.sleep(self._latency())
-        while self.parted(source, target):
+        while self.is_partitioned(source, target):
             await self._healed.wait()
 
     def _pieces(self, data: memoryview) -> list[memoryview]:
