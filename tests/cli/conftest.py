@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import penstock
+from penstock._loop import loop_factory
 from penstock.cli import main
-from penstock.cli._loop import loop_factory
 
 SHOP = Path(__file__).with_name("shop.py")
 #: How long a command may take on a machine that does other things too.

@@ -81,7 +81,7 @@ def test_a_dash_reads_the_argument_from_standard_input(run, url):
 def test_a_dash_cannot_share_standard_input_with_the_items(run, url):
     done = run("call", url, "Prices/record", "-")
     assert done.returncode == 2
-    assert "reads its items from standard input" in done.stderr
+    assert "reads items from standard input" in done.stderr
 
 
 def test_what_is_no_json_is_refused_before_anyone_is_called(run):
@@ -154,7 +154,7 @@ def test_what_came_before_an_error_is_printed(run, url):
 def test_a_line_that_is_no_json_is_named(run, url):
     done = run("call", url, "Prices/record", stdin='{"symbol":"a"}\n\n{"symbol":}\n')
     assert (done.returncode, done.stdout) == (67, "")
-    assert "line 3 of the input is no JSON" in done.stderr
+    assert "line 3 of the input is not valid JSON" in done.stderr
 
 
 def test_an_item_of_the_wrong_type_is_named_by_the_server(run, url):

@@ -123,7 +123,7 @@ def test_a_plain_client_of_an_encrypted_server_is_told(start, run, announced, sh
     (url,) = announced(start("serve", f"{shop_file}:Prices", "--listen", "tls://127.0.0.1:0", "--dev-tls"))
     done = run("call", url.replace("tls:", "tcp:"), "Prices/quote", '"A"')
     assert done.returncode == 78
-    assert "a tls:// server, perhaps" in done.stderr
+    assert "perhaps it is a tls:// server" in done.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["call"], ["serve"], ["describe"], ["demo"]])

@@ -164,7 +164,7 @@ def _read(terminal):
 
 
 def test_the_names_of_a_peer_do_not_steer_the_terminal(capsys):
-    from penstock.cli import _outline as outline
+    from penstock.cli._format import _outline as outline
 
     evil = "ev\x1b[2Jil"
     parameter = ParameterDescription(evil, True, {"$ref": f"#/$defs/{evil}"})

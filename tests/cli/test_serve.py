@@ -40,7 +40,7 @@ def test_the_line_it_suggests_works(start, run, shop_file):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (["shpo:Prices"], "there is no module 'shpo' here"),
+        (["shpo:Prices"], "no module 'shpo' in "),
         (["shpo:Prices"], "did you mean 'shop'?"),
         (["shpo.py:Prices"], "did you mean 'shop.py'?"),
         (["shop:Price"], "shop:Price cannot be served: Price has no public async method"),
@@ -112,7 +112,7 @@ def test_a_call_that_runs_may_end_within_the_grace_time(start, shop_file, announ
     assert call.wait(10) == 0
     assert len(call.stdout.readlines()) == 4
     assert server.wait(10) == 0
-    assert "once more stops at once" in server.stderr.read()
+    assert "a second signal stops at once" in server.stderr.read()
 
 
 def test_after_the_grace_time_calls_are_cancelled(start, shop_file, announced):
@@ -122,7 +122,7 @@ def test_after_the_grace_time_calls_are_cancelled(start, shop_file, announced):
     assert call.stdout.readline()
     server.terminate()
     assert server.wait(10) == 0
-    assert "what still ran after 0.2 s was cancelled" in server.stderr.read()
+    assert "calls that still ran after 0.2 s were cancelled" in server.stderr.read()
     assert call.wait(10) == 78
 
 

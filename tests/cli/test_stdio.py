@@ -67,10 +67,10 @@ async def test_a_line_may_be_longer_than_what_is_read_at_a_time(pipe):
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (b"1\n\nnope\n", "line 3 of the input is no JSON"),
-        (b"1\n{} {}\n", "line 2 of the input is no JSON"),
-        (b'"\xff"\n', "line 1 of the input is no JSON"),
-        (b"[" * 10_000, "line 1 of the input is no JSON"),
+        (b"1\n\nnope\n", "line 3 of the input is not valid JSON"),
+        (b"1\n{} {}\n", "line 2 of the input is not valid JSON"),
+        (b'"\xff"\n', "line 1 of the input is not valid JSON"),
+        (b"[" * 10_000, "line 1 of the input is not valid JSON"),
     ],
 )
 async def test_what_is_no_json_is_refused_by_its_line(pipe, text, why):

@@ -38,3 +38,8 @@ def test_importing_penstock_imports_few_modules(imported):
 def test_the_command_line_starts_without_the_optional_packages():
     started = _modules_after("import penstock.cli")
     assert not (OPTIONAL - {"click"}) & {name.partition(".")[0] for name in started}
+
+
+@pytest.mark.parametrize("module", ["_actors", "_channel", "_messages", "_top"])
+def test_a_command_that_only_talks_to_a_node_imports_no_database(module):
+    assert "sqlite3" not in _modules_after(f"import penstock.cli._node.{module}")

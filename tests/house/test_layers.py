@@ -15,12 +15,12 @@ MAY_IMPORT = {
     "compression": ["protocol/_compression.py"],
     "cryptography": ["transports/_certificate.py"],
     "msgspec": ["*.py"],
-    "prompt_toolkit": ["cli/_node/_channel/_prompt.py"],
-    "psutil": ["cli/_demo/_metrics.py"],
-    "rich": ["cli/_demo/_view.py", "cli/_node/_top.py", "cli/_outline.py"],
-    "uvloop": ["cli/_loop.py"],
+    "prompt_toolkit": ["cli/_prompt.py"],
+    "psutil": ["demo/_metrics.py"],
+    "rich": ["cli/_format/_outline.py", "cli/_format/_snapshot.py", "cli/_node/_top.py", "demo/_view.py"],
+    "uvloop": ["_loop.py"],
 }
-APPLICATIONS = ("cli/", "testing/")
+APPLICATIONS = ("cli/", "demo/", "testing/")
 
 
 def test_the_import_contract_is_kept():

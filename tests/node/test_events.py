@@ -9,7 +9,7 @@ import pytest
 from penstock.errors import Unavailable
 from penstock.history import History
 from penstock.node import _events
-from penstock.node._views import EventQuery
+from penstock.node._types import EventQuery
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_a_package_of_another_folder_is_not_taken_for_the_one_here(tmp_path):
         (package / "__init__.py").write_text("")
         (package / "workers.py").write_text(f"class Worker: of = {name!r}")
     assert load("shared_name.workers:Worker", search(tmp_path / "one")).of == "one"
-    with pytest.raises(Unloadable, match=r"this process cannot hold the 'shared_name' of .*two too: rename one"):
+    with pytest.raises(Unloadable, match=r"one process cannot load 'shared_name' from .*two as well: rename one"):
         load("shared_name.workers:Worker", search(tmp_path / "two"))
 
 

@@ -1,4 +1,4 @@
-"""The command `penstock`: call, serve, describe, demo. No other folder imports it."""
+"""The command `penstock`."""
 
 from penstock.cli._commands import main
 

@@ -1,4 +1,4 @@
-"""`penstock call`: one call of any kind, with JSON lines in and out. This module never parses a command line."""
+"""`penstock call`: one call of any kind, with JSON lines in and out."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from penstock.peer import Peer
 from penstock.protocol import CallKind
 from penstock.service import CallOptions, MethodDescription
 
-#: Items that are written at a time, at most: what is there goes out together, without waiting for more.
+#: Items that are written at a time, at most: those that have arrived go out together, without waiting for more.
 BATCH_ITEMS: Final = 1024
 
-#: Bytes of JSON as they stand: what arrives is printed, what is read is sent, and nothing is made of it in between.
-_AS_IT_STANDS: Final = JSON.decode_for(msgspec.Raw)
+#: Values stay encoded as JSON between the connection and the terminal.
+_RAW_JSON: Final = JSON.decode_for(msgspec.Raw)
 
 
-class Wanted(NamedTuple):
-    """What the command line asks for."""
+class CallArguments(NamedTuple):
+    """The arguments and options of `penstock call`."""
 
     url: str
     target: str
@@ -38,33 +38,34 @@ class Wanted(NamedTuple):
     pretty: bool
 
 
-async def call(wanted: Wanted) -> int:
-    """Make the call and print what it brings. Cancelling it cancels the call."""
-    given = None if wanted.argument in {None, "-"} else _checked(str(wanted.argument))
-    output = stdio.Output(pretty=wanted.pretty)
-    timeout = min(CONNECT_TIMEOUT_S, wanted.options.timeout or CONNECT_TIMEOUT_S)
-    async with output.until_broken(), connecting(wanted.url, wanted.tls, timeout) as peer:
-        method = await method_called(peer, wanted.target, wanted.options.metadata, timeout)
-        if wanted.argument == "-":
+async def call(arguments: CallArguments) -> int:
+    """Make the call and print its result or its items. Cancelling it cancels the call."""
+    given = None if arguments.argument in {None, "-"} else _checked(str(arguments.argument))
+    output = stdio.Output(pretty=arguments.pretty)
+    timeout = min(CONNECT_TIMEOUT_S, arguments.options.timeout or CONNECT_TIMEOUT_S)
+    async with output.until_broken(), connecting(arguments.url, arguments.tls, timeout) as peer:
+        method = await method_called(peer, arguments.target, arguments.options.metadata, timeout)
+        if arguments.argument == "-":
             given = await _from_input(method)
         kind, argument = CallKind.labelled(method.kind), bind(method, given)
-        with _pointing_to_its_description(wanted.url, method):
-            await _run(peer, Request(method.target, kind, JSON, argument, _AS_IT_STANDS, wanted.options), output)
+        with _pointing_to_its_description(arguments.url, method):
+            await _run(peer, Request(method.target, kind, JSON, argument, _RAW_JSON, arguments.options), output)
     return OK
 
 
 @contextmanager
 def _pointing_to_its_description(url: str, method: MethodDescription) -> Iterator[None]:
+    """Add a note to an argument or item that the server refused; input that is not JSON has not reached it."""
     try:
         yield
     except InvalidArgument as error:
-        if error.message.startswith(method.target):
-            error.add_note(f"`penstock describe {url} {method.target}` shows what it takes")
+        if not isinstance(error, stdio.InvalidInput):
+            error.add_note(f"`penstock describe {url} {method.target}` shows its parameters")
         raise
 
 
 async def _run(peer: Peer, request: Request, output: stdio.Output) -> None:
-    """Make a call of any kind, its requests from standard input."""
+    """Make a call of any kind; its items come from standard input."""
     if request.kind == CallKind.UNARY:
         await output.write([await peer.unary(request)])
         return
@@ -87,7 +88,7 @@ async def _only(stream: RemoteStream[msgspec.Raw]) -> msgspec.Raw:
 
 def _requests() -> AsyncIterator[msgspec.Raw]:
     if stdio.is_terminal(stdio.STDIN):
-        print("one item a line, as JSON; Ctrl-D ends", file=sys.stderr)
+        print("type one JSON value a line; Ctrl-D ends the input", file=sys.stderr)
     return stdio.items()
 
 
@@ -96,7 +97,7 @@ def _requests() -> AsyncIterator[msgspec.Raw]:
 
 async def _from_input(method: MethodDescription) -> msgspec.Raw:
     if method.request is not None:
-        raise Unusable(f"{method.target} reads its items from standard input; give its argument on the command line, not as -")
+        raise Unusable(f"{method.target} reads items from standard input; write its argument on the command line, not as -")
     return stdio.json_value(await stdio.argument(), "the input")
 
 
@@ -104,7 +105,7 @@ def _checked(text: str) -> msgspec.Raw:
     try:
         return stdio.json_value(text.encode(errors="surrogateescape"), "the argument")
     except InvalidArgument as error:
-        quoted = "; a text is written in two pairs of quotes: '\"text\"'" if text[:1].isalpha() else ""
+        quoted = stdio.QUOTES_HINT if text[:1].isalpha() else ""
         raise Unusable(f"{error}{quoted}") from None
 
 

@@ -1,4 +1,4 @@
-"""The commands and their options, as click knows them. What a command does is elsewhere, and imported when it is run."""
+"""The commands and their options, as click knows them. Their work is in other modules, imported when a command runs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from typing import Any, Final
 import click
 
 from penstock.cli._new import TOOLS
-from penstock.cli._node import VERBS
-from penstock.cli._options import EXIT_CODES, SECONDS, metadata_option, options_of, pairs, tls_of, tls_options
-from penstock.cli._run import BROKEN_PIPE, INTERRUPTED, run, tell
+from penstock.cli._node import NODE_COMMANDS
+from penstock.cli._options import (
+    EXIT_CODES,
+    SECONDS,
+    metadata_option,
+    options_of,
+    pairs,
+    refuse_memory_urls,
+    tls_of,
+    tls_options,
+)
+from penstock.cli._run import BROKEN_PIPE, INTERRUPTED, print_notice, run
 
-#: The commands as the help lists them.
+#: The commands in the order of the help.
 SECTIONS: Final = {
     "Services": ("serve", "describe", "call", "demo"),
     "A node": ("server", "top"),
@@ -35,18 +44,18 @@ SECTIONS: Final = {
     "History": ("logs", "events", "replay", "verify"),
     "Tools": ("new", "completion"),
 }
-#: Where `serve` listens unless it is told: this machine only.
+#: The default of `serve --listen`: this machine only.
 DEFAULT_URL: Final = "tcp://127.0.0.1:7700"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    if sys.stdout is None:  # who started it has closed it (`>&-`)
+    if sys.stdout is None:  # closed by the shell (`>&-`)
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it is open as long as the program
     code = _run(arguments)
     try:
         sys.stdout.flush()
-    except OSError:  # it was told, or is a broken pipe: what Python still holds goes nowhere, without a complaint
+    except OSError:  # reported already, or a broken pipe: Python must not complain once more about its buffer
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return code
 
@@ -58,7 +67,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         error.show()
         return error.exit_code
     except click.ClickException as error:
-        tell(error.format_message())
+        print_notice(error.format_message())
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
@@ -77,7 +86,7 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
 
 
 class Sectioned(click.Group):
-    """A group whose help lists its commands by what they are about."""
+    """A group whose help lists its commands in sections."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the sections."""
@@ -97,13 +106,13 @@ def commands() -> None:
 
     \b
     penstock serve shop.py:Prices                     serve a class
-    penstock describe tcp://127.0.0.1:7700            what is there
+    penstock describe tcp://127.0.0.1:7700            show its methods
     penstock call tcp://127.0.0.1:7700 Prices/watch '"AAPL"' | head -3
-    penstock demo                                     two processes, live
+    penstock demo                                     watch two processes at work
 
     \b
-    penstock server                                   a node: actors, a history, these commands
-    penstock new project greetings                    a place to begin
+    penstock server                                   run a node: actors, a history
+    penstock new project greetings                    begin a project
     """  # noqa: D301 - click wants the character, not the backslash
 
 
@@ -114,95 +123,107 @@ def commands() -> None:
 @click.argument("url")
 @click.argument("method", metavar="SERVICE/METHOD")
 @click.argument("argument", metavar="[JSON]", required=False)
-@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="The whole call must be over by then.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Time limit of the whole call.")
+@click.option("--idle-timeout", type=SECONDS, metavar="SECONDS", help="Time limit between two items.")
+@click.option("--buffer-size", type=click.IntRange(min=1), metavar="ITEMS", help="How many items the producer may be ahead.")
 @click.option(
-    "--idle-timeout", type=SECONDS, metavar="SECONDS", help="Every item must come within this time of the one before."
+    "--priority",
+    type=click.Choice(["interactive", "normal", "bulk"]),
+    default="normal",
+    help="Precedence over other calls.",
 )
-@click.option("--buffer-size", type=click.IntRange(min=1), metavar="ITEMS", help="How far the producer may be ahead.")
-@click.option("--priority", type=click.Choice(["interactive", "normal", "bulk"]), default="normal", help="Who goes first.")
 @metadata_option
 @click.option("--pretty", is_flag=True, help="Indent the JSON.")
 @tls_options
-def call(url: str, method: str, argument: str | None, **given: Any) -> int:
-    """Call a method of any kind, with JSON in and out.
+def call(url: str, method: str, argument: str | None, **values: Any) -> int:
+    """Call a method of a service, with JSON in and out. /ACTOR/METHOD calls a method of an actor of a node.
 
-    JSON is the argument: an object whose keys are all names of parameters gives them by name, an array gives several
-    parameters by place, anything else is the one argument; - reads it from standard input. bytes are written as base64.
+    JSON is the argument of the method. An object whose keys are all names of parameters gives them by name; an array gives
+    several parameters by place; any other value is the one argument. A JSON of - reads it from standard input. Write bytes
+    as base64.
 
-    /ACTOR/METHOD calls a method of an actor of a node.
-
-    A method that takes a stream reads its items from standard input, one JSON value a line, as fast as they are wanted.
-    A stream of results is printed one JSON value a line. Ctrl-C cancels the call.
+    A method that takes a stream reads its items from standard input, one JSON value a line, as fast as the server takes
+    them. A stream of results is printed one JSON value a line. Ctrl-C cancels the call.
 
     \b
     penstock call tcp://127.0.0.1:7700 Prices/quote '"AAPL"'
     penstock call tcp://127.0.0.1:7700 Prices/watch '{"symbol": "AAPL"}' --buffer-size 8
     penstock call tcp://127.0.0.1:7700 Prices/record < prices.ndjson
     """  # noqa: D301 - click wants the character, not the backslash
-    from penstock.cli._call import Wanted
+    from penstock.cli._call import CallArguments
     from penstock.cli._call import call as make_call
 
-    tls = tls_of([url], given, server=False)
-    return run(make_call(Wanted(url, method, argument, tls, options_of(given), given["pretty"])))
+    tls = tls_of([url], values, server=False)
+    return run(make_call(CallArguments(url, method, argument, tls, options_of(values), values["pretty"])))
 
 
 @commands.command()
 @click.argument("services", metavar="MODULE:CLASS...", nargs=-1, required=True)
 @click.option(
-    "--listen", multiple=True, metavar="URL", default=[DEFAULT_URL], show_default=True, help="Where; repeat it for more."
+    "--listen",
+    multiple=True,
+    metavar="URL",
+    default=[DEFAULT_URL],
+    show_default=True,
+    help="The URL to listen at; may be repeated.",
 )
-@click.option("--expose-errors", is_flag=True, help="Send the text of unexpected errors to the caller, for development.")
+@click.option("--expose-errors", is_flag=True, help="Send the text of unexpected errors to callers (for development).")
 @click.option("--grace", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS", help="See above.")
 @tls_options
-def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, grace: float, **given: Any) -> int:  # noqa: FBT001
+def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, grace: float, **values: Any) -> int:  # noqa: FBT001
     """Serve classes or objects until Ctrl-C or SIGTERM.
 
-    MODULE:CLASS is importable from here, or path/to/file.py:Class. It may also name an object, or a function that
-    returns one; what is an async context manager is entered and left.
+    MODULE:CLASS names a class in a module that can be imported from here, or in a file: path/to/file.py:Class. It may also
+    name an object, or a function that returns one. An object that is an async context manager is entered and left.
 
-    URLs: tcp://host:port (port 0 takes a free one), tls://host:port, unix:///path. With --tls-ca a tls:// server lets in
-    only clients whose certificate it signed.
+    A URL is tcp://host:port (port 0 takes a free port), tls://host:port or unix:///path. With --tls-ca, a tls:// server
+    accepts only clients with a certificate of that authority.
 
-    The first signal stops politely: no new calls, and those that run have --grace SECONDS; the second one stops at once.
+    The first signal drains the server: it accepts no new calls, and running calls have --grace SECONDS to end. A second
+    signal stops at once.
     """
     from penstock.cli._load import load
-    from penstock.cli._serve import Served
+    from penstock.cli._serve import ServeOptions
     from penstock.cli._serve import serve as start
 
-    hint = ["--dev-tls"] if given["dev_tls"] else []
-    tls = tls_of(listen, given, server=True)
-    found = [(spec, load(spec)) for spec in services]
+    hint = ["--dev-tls"] if values["dev_tls"] else []
+    tls = tls_of(listen, values, server=True)
+    refuse_memory_urls(listen)
+    loaded = [(spec, load(spec)) for spec in services]
     stopping = asyncio.Event()
-    return run(start(Served(found, listen, tls, expose_errors, grace, hint), stopping), ask=stopping.set)
+    return run(start(ServeOptions(loaded, listen, tls, expose_errors, grace, hint), stopping), ask=stopping.set)
 
 
-@commands.command(short_help="Show what a server serves.")
+@commands.command(short_help="Show the services of a server.")
 @click.argument("url")
 @click.argument("service", required=False)
-@click.option("--json", "as_json", is_flag=True, help="JSON with JSON Schema also on a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with JSON Schema on a terminal, too.")
 @metadata_option
 @tls_options
-def describe(url: str, service: str | None, as_json: bool, **given: Any) -> int:  # noqa: FBT001 - click passes it by name
-    """Show what a server serves: an outline on a terminal, else JSON with JSON Schema."""
+def describe(url: str, service: str | None, as_json: bool, **values: Any) -> int:  # noqa: FBT001 - click passes it by name
+    """Show the services of a server: an outline on a terminal, else JSON with JSON Schema.
+
+    SERVICE is one service, or one method as Service/method; the default is all services.
+    """
     from penstock.cli._describe import show
 
-    tls = tls_of([url], given, server=False)
-    return run(show(url, service, tls, pairs(given["metadata"]), as_json=as_json))
+    tls = tls_of([url], values, server=False)
+    return run(show(url, service, tls, pairs(values["metadata"]), as_json=as_json))
 
 
-@commands.command(short_help="Two processes, live.")
-@click.option("--plain", is_flag=True, help="Lines instead of a live view, for pipes and logs.")
+@commands.command(short_help="Watch two processes at work: a tour of the promises.")
+@click.option("--plain", is_flag=True, help="Print lines instead of a live view, for pipes and logs.")
 @click.option(
-    "--size", type=click.IntRange(min=1), metavar="MB", default=200, show_default=True, help="Size of the file that is carried."
+    "--size", type=click.IntRange(min=1), metavar="MB", default=200, show_default=True, help="Size of the file to transfer."
 )
-@click.option("--seconds", type=SECONDS, metavar="SECONDS", help="About how long the scenes take (default: 25).")
+@click.option("--seconds", type=SECONDS, metavar="SECONDS", help="Approximate length of the scenes (default: 25).")
 def demo(plain: bool, size: int, seconds: float | None) -> int:  # noqa: FBT001 - click passes them by name
-    """Two processes, live: metrics of this machine, a large file, a chat, and a slow consumer that is never flooded."""
-    from penstock.cli._demo import run_demo
+    """Watch two processes at work: metrics of this machine, a large file, a chat, a slow consumer that is never flooded."""
+    from penstock.demo import run_demo
 
     code: int = run_demo(plain=plain, file_mb=size, seconds=seconds)
     return code
 
 
-for _command in (*VERBS, *TOOLS):
+for _command in (*NODE_COMMANDS, *TOOLS):
     commands.add_command(_command)

@@ -1,4 +1,4 @@
-"""What a server serves: asked of it, searched, and as one JSON document with JSON Schema. It never looks into a type."""
+"""`penstock describe`: the services of a server, and a search among them, as an outline or as JSON with JSON Schema."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import msgspec
 
 from penstock import TLS, connect
 from penstock.calls import Request
+from penstock.cli._format import reference
 from penstock.cli._run import OK, Unusable
-from penstock.cli._schema import reference
 from penstock.codec import MSGPACK
-from penstock.errors import InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
+from penstock.errors import Cause, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from penstock.peer import Peer
 from penstock.protocol import CallKind
 from penstock.service import CallOptions, MethodDescription, ServiceDescription, suggest
@@ -27,18 +27,23 @@ DESCRIBE: Final = "Penstock/describe"
 CONNECT_TIMEOUT_S: Final = 10.0
 #: How long a server may take to describe itself.
 DESCRIBE_TIMEOUT_S: Final = 10.0
+#: Advice in terms of the command line, where the message of the error speaks of Python.
+_CONNECTING_ADVICE: Final[dict[Cause | None, str]] = {
+    Cause.UNTRUSTED_CERTIFICATE: "on the command line: --dev-tls for a server with --dev-tls, --tls-ca PATH for other servers",
+    Cause.LOST: "it closed the connection before the handshake: perhaps it is a tls:// server, or not a Penstock server",
+}
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 async def show(url: str, name: str | None, tls: TLS | None, metadata: dict[str, str], *, as_json: bool) -> int:
-    """Print what the server at `url` serves, or the one service called `name`."""
+    """Print the services of the server at `url`, or only the one called `name`."""
     async with connecting(url, tls) as peer:
         services = await ask(peer, metadata)
     services = [find_service(services, name)] if name else without_built_in(services)
     if as_json or not sys.stdout.isatty():
         print(document(services), flush=True)
     else:
-        from penstock.cli._outline import draw
+        from penstock.cli._format import draw
 
         draw(services, url)
     return OK
@@ -46,36 +51,32 @@ async def show(url: str, name: str | None, tls: TLS | None, metadata: dict[str, 
 
 @asynccontextmanager
 async def connecting(url: str, tls: TLS | None, timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncIterator[Peer]:
-    """Connect to `url`. Raises `Unusable` for a URL or certificate that cannot be used, `Unavailable` when nobody answers."""
-    logging.getLogger("penstock").setLevel(logging.CRITICAL)  # what else it would warn of is told once, as the error
+    """Connect to `url`.
+
+    Raises `Unusable` for a URL or certificate that cannot be used, `Unavailable` when no server answers.
+    """
+    logging.getLogger("penstock").setLevel(logging.CRITICAL)  # warnings of the connection would repeat the error
     async with AsyncExitStack() as stack:
         try:
             peer = await stack.enter_async_context(connect(url, tls=tls, timeout=timeout_s))
         except InvalidArgument as error:
             raise Unusable(error.message) from None
         except Unavailable as error:
-            error.__notes__ = _connecting_advice(error.message)
+            error.__notes__ = [_CONNECTING_ADVICE[error.cause]] if error.cause in _CONNECTING_ADVICE else []
             raise
         yield peer
 
 
-def _connecting_advice(message: str) -> list[str]:
-    """Say in terms of the command line what the message says in terms of Python, or nothing."""
-    if "is not trusted" in message:
-        return ["here: --dev-tls for a server with --dev-tls, --tls-ca PATH for an authority of your own"]
-    if "was lost" in message:
-        return ["it closed the connection before it greeted: a tls:// server, perhaps, or none of Penstock"]
-    return []
-
-
 async def ask(peer: Peer, metadata: dict[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S) -> list[ServiceDescription]:
-    """Ask the peer what it serves. Raises `Unimplemented` when it does not say."""
+    """Ask the peer for its services. Raises `Unimplemented` when it does not describe itself."""
     options = CallOptions(timeout=timeout_s, metadata=metadata)
     decode = MSGPACK.decode_for(list[ServiceDescription])
     try:
         services: list[ServiceDescription] = await peer.unary(Request(DESCRIBE, CallKind.UNARY, MSGPACK, None, decode, options))
     except (Unimplemented, PermissionDenied, Unauthenticated) as error:
-        raise type(error)(f"{peer.remote} does not describe itself ({DESCRIBE}), which this needs: {error.message}") from error
+        raise type(error)(
+            f"{peer.remote} does not describe itself ({DESCRIBE}), which this command needs: {error.message}"
+        ) from error
     return services
 
 
@@ -98,32 +99,32 @@ async def method_called(
 
 
 def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDescription:
-    """Return the method called "Service/method". Raises `Unimplemented` that says what may have been meant."""
+    """Return the method called "Service/method". Raises `Unimplemented` with a guess at the name that was meant."""
     methods = {method.target: method for service in services for method in service.methods}
     found = methods.get(target)
     if found is not None:
         return found
     service, slash, name = target.partition("/")
-    here = next((known for known in services if known.name == service), None)
-    if here is None:
+    served = next((one for one in services if one.name == service), None)
+    if served is None:
         names = list(methods) if slash or service not in _names(methods) else [t for t in methods if t.endswith(f"/{service}")]
-        raise Unimplemented(f"there is no service {service!r} here; {suggest(target, names)}")
+        raise Unimplemented(f"unknown service {service!r}; {suggest(target, names)}")
     if not slash:
-        raise InvalidArgument(f"{service} is a service; name one of its methods: {', '.join(m.target for m in here.methods)}")
-    raise Unimplemented(f"{service} has no method {name!r}; {suggest(name, [method.name for method in here.methods])}")
+        raise InvalidArgument(f"{service} is a service; name one of its methods: {', '.join(m.target for m in served.methods)}")
+    raise Unimplemented(f"{service} has no method {name!r}; {suggest(name, [method.name for method in served.methods])}")
 
 
 def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDescription:
     """Return a service by its name, or with one method alone by "Service/method". Raises `Unimplemented`."""
-    wanted, slash, _method = name.partition("/")
-    found = next((service for service in services if service.name == wanted), None)
+    title, slash, _method = name.partition("/")
+    found = next((service for service in services if service.name == title), None)
     if found is None:
-        raise Unimplemented(f"there is no service {wanted!r} here; {suggest(wanted, [service.name for service in services])}")
+        raise Unimplemented(f"unknown service {title!r}; {suggest(title, [service.name for service in services])}")
     return msgspec.structs.replace(found, methods=[find_method(services, name)]) if slash else found
 
 
 def without_built_in(services: Sequence[ServiceDescription]) -> list[ServiceDescription]:
-    """Return the services that somebody wrote for this server."""
+    """Return the services without the built-in one that describes them."""
     return [service for service in services if service.name != DESCRIBE.partition("/")[0]]
 
 
@@ -143,7 +144,7 @@ def document(services: Sequence[ServiceDescription]) -> str:
 
 
 def _service(service: ServiceDescription, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Describe one service; its types join `definitions`, under a longer name where another service has taken theirs."""
+    """Describe one service. Its types are added to `definitions`, under a longer name where another service uses the name."""
     taken = {
         name: f"{service.name}.{name}"
         for name, schema in service.definitions.items()

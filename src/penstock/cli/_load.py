@@ -1,4 +1,4 @@
-"""`module:Class`, `module:object` or `path/to/file.py:name` to a service. This module never opens a connection."""
+"""From a text like `module:Class` or `path/to/file.py:name` to a service that can be served."""
 
 from __future__ import annotations
 
@@ -8,50 +8,44 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from penstock.cli._run import Unusable
-from penstock.errors import InvalidArgument
-from penstock.node import Search, Unloadable, said, shown
+from penstock.cli._run import Unusable, print_traceback
+from penstock.node import Search, Unloadable, error_text, user_traceback
 from penstock.node import load as load_object
 from penstock.service import service_of
 
-#: Frames of these files are no news to who wrote the service.
-_NOT_THEIRS: Final = (str(Path(__file__).parent),)
+#: Frames of these files are left out of tracebacks: they do not help the author of the service.
+_OWN_FILES: Final = (str(Path(__file__).parent),)
 
 
 def load(spec: str) -> object:
-    """Import what `spec` names. Raises `Unusable` that says what is missing and what may have been meant."""
+    """Import the object that `spec` names. Raises `Unusable` that says which part is missing."""
     try:
         return load_object(spec, Search(Path.cwd(), _can_be_served, "serve"))
     except Unloadable as error:
-        raise Unusable(told(error)) from error
+        print_traceback(error)
+        raise Unusable(error.message) from error
 
 
-def told(error: InvalidArgument) -> str:
-    """Show where the user's code raised, when it did, and return the message."""
-    print(error.details.get("traceback", ""), file=sys.stderr, end="")
-    return error.message
+async def make(loaded: Any, spec: str, stack: AsyncExitStack) -> object:
+    """Return a service: an object as it is, an instance of a class, or the result of a function.
 
-
-async def make(found: Any, spec: str, stack: AsyncExitStack) -> object:
-    """Return the service that was found: an object as it is, one made of a class, or what a function returns.
-
-    What is an async context manager is entered, and left when `stack` is. Raises `Unusable`.
+    A service that is an async context manager is entered, and left with `stack`. Raises `Unusable`.
     """
-    if inspect.isclass(found) and not hasattr(found, "__aenter__"):
-        _check_service(found, spec)
-    if inspect.isclass(found) or inspect.isroutine(found):
-        _check_parameters(found, spec)
+    if inspect.isclass(loaded) and not hasattr(loaded, "__aenter__"):
+        _check_service(loaded, spec)
+    if inspect.isclass(loaded) or inspect.isroutine(loaded):
+        _check_parameters(loaded, spec)
     try:
-        made = await _made(found, stack)
+        made = await _made(loaded, stack)
     except Exception as error:
-        print(shown(error, _NOT_THEIRS), file=sys.stderr, end="")
-        raise Unusable(f"{spec} could not be made: {said(error)}") from error
+        print(user_traceback(error, _OWN_FILES), file=sys.stderr, end="")
+        raise Unusable(f"{spec} could not be made: {error_text(error)}") from error
     _check_service(type(made), spec)
     return made
 
 
-async def _made(found: Any, stack: AsyncExitStack) -> Any:
-    made: Any = found() if inspect.isclass(found) or inspect.isroutine(found) else found
+async def _made(loaded: Any, stack: AsyncExitStack) -> Any:
+    made: Any = loaded() if inspect.isclass(loaded) or inspect.isroutine(loaded) else loaded
     if inspect.isawaitable(made):
         made = await made
     opening: Any = made
@@ -65,16 +59,16 @@ def _check_service(kind: type, spec: str) -> None:
         raise Unusable(f"{spec} cannot be served: {error}") from None
 
 
-def _check_parameters(found: Any, spec: str) -> None:
+def _check_parameters(loaded: Any, spec: str) -> None:
     try:
-        inspect.signature(found).bind()
+        inspect.signature(loaded).bind()
     except TypeError as error:
         name = spec.rpartition(":")[2]
         raise Unusable(
-            f"{spec} needs arguments ({error}); write `def make(): return {name}(…)` beside it and serve that, "
+            f"{spec} needs arguments ({error}); write `def make(): return {name}(…)` beside it and serve "
             f"{spec.rpartition(':')[0]}:make"
         ) from None
-    except ValueError:  # built in, without a signature: it will say so itself
+    except ValueError:  # a built-in without a signature: calling it raises the error
         return
 
 

@@ -1,11 +1,13 @@
-"""What several commands take: options, their checks, and the exit codes of all. It runs nothing."""
+"""Options that several commands share, their checks, and the exit codes of all commands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
+
+from penstock.cli._run import Unusable
 
 if TYPE_CHECKING:
     from penstock import TLS
@@ -15,9 +17,9 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 EXIT_CODES: Final = """\b
 Exit codes:
-    0   it ended well
-    1   something else went wrong
-    2   the command cannot be run as it was given
+    0   success
+    1   any other failure
+    2   the command line is wrong
     3   verify or replay found a difference
     4   replay could not compare every message
    65   cancelled               73   failed precondition
@@ -28,13 +30,13 @@ Exit codes:
    70   already exists          78   unavailable, connection lost
    71   permission denied       79   data loss
    72   resource exhausted      80   unauthenticated
-  130   Ctrl-C                 141   nobody reads the output
+  130   Ctrl-C                 141   the reader of the output went away
   143   SIGTERM
 """
 
 
 def together(*decorators: Callable[[C], C]) -> Callable[[C], C]:
-    """Return the one decorator that all of these are."""
+    """Return one decorator that applies all of these, the last one first."""
 
     def decorate(command: C) -> C:
         for decorator in reversed(decorators):
@@ -48,49 +50,84 @@ FILE: Final = click.Path(exists=True, dir_okay=False)
 SECONDS: Final = click.FloatRange(min=0, min_open=True)
 
 tls_options = together(
-    click.option("--dev-tls", is_flag=True, help="Use the throw-away certificate of this user and machine."),
+    click.option("--dev-tls", is_flag=True, help="Use a throw-away certificate, made once for this user and machine."),
     click.option(
-        "--tls-ca", "--ca", type=FILE, metavar="PATH", help="Whom to trust, as PEM (default: the system's authorities)."
+        "--tls-ca",
+        "--ca",
+        type=FILE,
+        metavar="PATH",
+        help="Trust the authorities in this PEM file (default: those of the system).",
     ),
-    click.option("--cert", type=FILE, metavar="PATH", help="The certificate of this side, as PEM."),
-    click.option("--key", type=FILE, metavar="PATH", help="Its private key, as PEM (default: in the file of --cert)."),
+    click.option("--cert", type=FILE, metavar="PATH", help="Present this certificate, a PEM file."),
+    click.option("--key", type=FILE, metavar="PATH", help="The private key of --cert, a PEM file (default: in the same file)."),
 )
 metadata_option = click.option(
-    "-m", "--metadata", multiple=True, metavar="KEY=VALUE", help="Send a pair of strings with the call; repeat it for more."
+    "-m", "--metadata", multiple=True, metavar="KEY=VALUE", help="Send this pair of strings with the call; may be repeated."
 )
 
 
-def tls_of(urls: Sequence[str], given: dict[str, Any], *, server: bool) -> TLS | None:
-    """Make of the TLS options what `urls` need, and see that they fit together."""
+class NodeOptions(NamedTuple):
+    """The options of every command that talks to a node.
+
+    socket: the path of the node's socket; None for the default one. as_json: the output is for a program.
+    """
+
+    socket: str | None
+    as_json: bool
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: one document, or one a line.")
+socket_option = click.option(
+    "--socket", metavar="PATH", help="The socket of the node (default: $PENSTOCK_SOCKET, or the socket of this user)."
+)
+node_options = together(json_option, socket_option)
+
+
+def take_node_options(values: dict[str, Any]) -> NodeOptions:
+    """Remove the values of `node_options` from the values of a command, and return them."""
+    return NodeOptions(values.pop("socket"), values.pop("as_json"))
+
+
+def refuse_memory_urls(urls: Sequence[str]) -> None:
+    """Raise `Unusable` for a listener that no other process could reach."""
+    if any(url.startswith("memory://") for url in urls):
+        raise Unusable("memory:// cannot be reached from another process; listen at tcp://, tls:// or unix://")
+
+
+def tls_of(urls: Sequence[str], values: dict[str, Any], *, server: bool) -> TLS | None:
+    """Return the TLS configuration for `urls`, None when none of them is encrypted.
+
+    Raises `click.UsageError` for options that contradict each other or the URLs.
+    """
     from penstock import TLS
     from penstock.cli._serve import is_encrypted
 
-    dev, cert, key, ca = (given.pop(name) for name in ("dev_tls", "cert", "key", "tls_ca"))
+    dev, cert, key, ca = (values.pop(name) for name in ("dev_tls", "cert", "key", "tls_ca"))
     own = cert or key or ca
     if dev and own:
-        raise click.UsageError("--dev-tls makes its own certificate; leave out --cert, --key and --tls-ca")
+        raise click.UsageError("--dev-tls brings its own certificate; leave out --cert, --key and --tls-ca")
     if key and not cert:
-        raise click.UsageError("--key needs --cert, the certificate that it belongs to")
+        raise click.UsageError("--key needs --cert, the certificate of that key")
     if not any(map(is_encrypted, urls)):
         if dev or own:
-            raise click.UsageError(f"{', '.join(urls)} is not encrypted, so it takes no certificate; did you mean tls://…?")
+            raise click.UsageError(f"{', '.join(urls)} is not encrypted, so TLS options do not apply; did you mean tls://…?")
         return None
     if server and not (dev or cert):
         raise click.UsageError("tls:// needs a certificate: --dev-tls makes one for this machine, --cert and --key use yours")
     return TLS.development() if dev else TLS.production(cert, key, ca)
 
 
-def pairs(given: Sequence[str]) -> dict[str, str]:
-    """Return the pairs that were given as "key=value"."""
-    for pair in given:
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """Return a dict of pairs written as "key=value". Raises `click.UsageError` for one without an equals sign."""
+    for pair in texts:
         if not pair.partition("=")[1]:
             raise click.UsageError(f"-m {pair}: metadata is written key=value")
-    return {key: value for key, _, value in (pair.partition("=") for pair in given)}
+    return {key: value for key, _, value in (pair.partition("=") for pair in texts)}
 
 
-def options_of(given: dict[str, Any]) -> CallOptions:
-    """Return the options of a call."""
+def options_of(values: dict[str, Any]) -> CallOptions:
+    """Return the options of a call from the values of the command."""
     from penstock.service import CallOptions
 
     names = ("timeout", "idle_timeout", "buffer_size", "priority")
-    return CallOptions(**{name: given[name] for name in names}, metadata=pairs(given["metadata"]))
+    return CallOptions(**{name: values[name] for name in names}, metadata=pairs(values["metadata"]))

@@ -1,4 +1,4 @@
-"""From a coroutine to an exit code: the event loop, Ctrl-C and SIGTERM, and what an error looks like. It knows no command."""
+"""From a coroutine to an exit code: the event loop, Ctrl-C and SIGTERM, and the text of an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import click
 
-from penstock.cli._loop import loop_factory
+from penstock._loop import loop_factory
 from penstock.errors import (
     Cancelled,
     ConnectionLost,
@@ -25,13 +25,13 @@ from penstock.errors import (
 )
 
 OK: Final = 0
-#: What is none of the below.
+#: Any failure without a code of its own.
 FAILED: Final = 1
-#: The command cannot be run as it was given.
+#: The command line is wrong.
 USAGE: Final = 2
-#: What was compared is not the same: a history and its hashes, a replay and what was recorded.
+#: A comparison failed: of a history with its hashes, or of a replay with the recorded outcomes.
 DIFFERS: Final = 3
-#: A replay could not compare everything, and what it compared is the same.
+#: A replay could not compare every message, and found no difference in the others.
 INCOMPLETE: Final = 4
 #: A call that ended with a status: 64 + its code, so 65 (cancelled) to 80 (unauthenticated).
 STATUS: Final = 64
@@ -40,32 +40,32 @@ SIGNAL: Final = 128
 INTERRUPTED: Final = SIGNAL + 2
 BROKEN_PIPE: Final = SIGNAL + 13
 
-#: What to do about an outcome whose message does not say it. The first one that fits counts.
+#: Advice for errors whose message does not give any. The first entry that fits counts.
 _ADVICE: Final[tuple[tuple[type[StatusError], str], ...]] = (
-    (ConnectionLost, "what was printed is valid, the end was not reached"),
+    (ConnectionLost, "the printed output is valid but incomplete"),
     (IdleTimeout, "give it more time with --idle-timeout"),
     (DeadlineExceeded, "give it more time with --timeout"),
-    (Cancelled, "the other side gave it up; its log may say why"),
+    (Cancelled, "the other side cancelled it; its log may say why"),
     (ResourceExhausted, "ask for less at a time, or try again later"),
-    (Unauthenticated, "pass what proves who you are with -m key=value, or --cert and --key"),
+    (Unauthenticated, "pass your credentials with -m key=value, or with --cert and --key"),
 )
 
 
 class Unusable(click.ClickException):
-    """What was given cannot be used; the message says why and what can."""
+    """An argument or option cannot be used; the message says why, and what to use instead."""
 
     exit_code = USAGE
 
 
 class Interrupt:
-    """SIGINT and SIGTERM: the first one asks, the second one quits at once."""
+    """SIGINT and SIGTERM: the first one calls `ask`, the second one exits at once."""
 
     def __init__(self, ask: Callable[[], object]) -> None:
         self.number: int | None = None
         self._ask = ask
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take both signals; where loops cannot, Ctrl-C stays what Python makes of it."""
+        """Handle both signals; where the loop cannot, Ctrl-C raises `KeyboardInterrupt`."""
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
                 loop.add_signal_handler(number, self.take, number)
@@ -73,7 +73,7 @@ class Interrupt:
                 return
 
     def take(self, number: int) -> None:
-        """A signal arrived."""
+        """Handle a signal."""
         if self.number is not None:
             os._exit(SIGNAL + number)
         self.number = number
@@ -81,9 +81,9 @@ class Interrupt:
 
 
 def run(work: Coroutine[Any, Any, int], *, ask: Callable[[], object] | None = None) -> int:
-    """Run `work` and return its exit code, or that of the error, signal or broken pipe that ended it, told on stderr.
+    """Run `work` and return its exit code, or that of the error, signal or broken pipe that ended it.
 
-    `ask` is called at the first signal; by default `work` is cancelled.
+    An error is printed to stderr. `ask` is called at the first signal; the default cancels `work`.
     """
     _fill_standard_descriptors()
     try:
@@ -92,15 +92,15 @@ def run(work: Coroutine[Any, Any, int], *, ask: Callable[[], object] | None = No
     except BrokenPipeError:
         return BROKEN_PIPE
     except PenstockError as error:
-        tell(explain(error))
+        print_notice(explain(error))
         return exit_code(error)
-    except OSError as error:  # what is written to may be full
-        tell(one_line(str(error)))
+    except OSError as error:  # such as a full disk under the output
+        print_notice(one_line(str(error)))
         return FAILED
 
 
 def _fill_standard_descriptors() -> None:
-    """Open what the shell closed (`<&-`), or the first socket would become standard input."""
+    """Open the descriptors that the shell closed (`<&-`); otherwise the first socket would become standard input."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -121,7 +121,7 @@ async def _until_signal(work: Coroutine[Any, Any, int], ask: Callable[[], object
 
 
 def this_task() -> asyncio.Task[Any]:
-    """Return the task that runs here."""
+    """Return the current task."""
     return cast("asyncio.Task[Any]", asyncio.current_task())
 
 
@@ -131,29 +131,34 @@ def exit_code(error: Exception) -> int:
 
 
 def explain(error: Exception) -> str:
-    """Say in one line what happened and what to do."""
+    """Return one line that says what happened and what to do."""
     name = click.style(type(error).__name__, fg="red", bold=True)
     message = one_line(str(error)) or "no reason was given"
     advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
     if isinstance(error, StatusError) and error.details.keys() == {"error_id"}:
-        message += f" (the log over there has all of it, as error {one_line(str(error.details['error_id']))})"
+        message += f" (the log of the server has the details, as error {one_line(str(error.details['error_id']))})"
     elif isinstance(error, StatusError) and (details := {k: v for k, v in error.details.items() if k != "cause"}):
         message += f" {one_line(str(details))}"
     return "; ".join([f"{name}: {message}", *getattr(error, "__notes__", [advice] if advice else [])])
 
 
 def one_line(text: str) -> str:
-    """Return text that a peer wrote so that it can neither break the line nor steer the terminal."""
+    """Return a text of a peer with its control characters escaped: it stays in its line and cannot steer the terminal."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def harmless_json(text: str) -> str:
-    """Return JSON in which nothing steers a terminal: JSON itself escapes only what is below U+0020."""
+    """Return JSON that cannot steer a terminal: all control characters are escaped, not only those below U+0020."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text)
 
 
-def tell(text: str) -> None:
-    """Write a line to stderr, in colour only where a person reads it."""
+def print_traceback(error: StatusError) -> None:
+    """Print the traceback of the user's own code to stderr, when the error carries one, and remove it from the details."""
+    print(error.details.pop("traceback", ""), file=sys.stderr, end="")
+
+
+def print_notice(text: str) -> None:
+    """Print a line to stderr, in colour only on a terminal."""
     click.echo(f"penstock: {text}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`penstock serve`: objects of a module at one or more URLs until a signal says stop. This module never handles a call."""
+"""`penstock serve`: objects of a module at one or more URLs, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import msgspec
 
 from penstock import TLS, Server
 from penstock import serve as serving
+from penstock.cli._format import example
 from penstock.cli._load import make
-from penstock.cli._run import OK, Unusable, tell
-from penstock.cli._schema import example
+from penstock.cli._run import OK, Unusable, print_notice
 from penstock.errors import InvalidArgument
 from penstock.service import MethodDescription, ServiceDescription, describe, service_of
 
@@ -24,10 +24,10 @@ from penstock.service import MethodDescription, ServiceDescription, describe, se
 ENCRYPTED: Final = ("tls",)
 
 
-class Served(NamedTuple):
-    """What the command line asks for. `found` is each spec with what it names."""
+class ServeOptions(NamedTuple):
+    """The options of `penstock serve`. loaded: each MODULE:CLASS with the object that it names."""
 
-    found: Sequence[tuple[str, object]]
+    loaded: Sequence[tuple[str, object]]
     urls: Sequence[str]
     tls: TLS | None
     expose_errors: bool
@@ -35,30 +35,28 @@ class Served(NamedTuple):
     hint: Sequence[str]
 
 
-async def serve(served: Served, stopping: asyncio.Event) -> int:
-    """Serve until `stopping`; then calls that run have `grace_s` seconds. Cancelling it cuts them short."""
+async def serve(options: ServeOptions, stopping: asyncio.Event) -> int:
+    """Serve until `stopping` is set; then running calls have `grace_s` seconds to end. Cancelling it ends them at once."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     async with AsyncExitStack() as stack:
-        services = [await make(found, spec, stack) for spec, found in served.found]
-        server = await _begin(services, served, stack)
-        _announce(server, services, served.hint)
+        services = [await make(loaded, spec, stack) for spec, loaded in options.loaded]
+        server = await _begin(services, options, stack)
+        _announce(server, services, options.hint)
         await stopping.wait()
-        await _drain(server, served.grace_s)
+        await _drain(server, options.grace_s)
     return OK
 
 
 def is_encrypted(url: str) -> bool:
-    """Whether what listens at `url` needs a TLS configuration."""
+    """Whether a listener at `url` needs a TLS configuration."""
     return url.partition("://")[0] in ENCRYPTED
 
 
-async def _begin(services: Sequence[object], served: Served, stack: AsyncExitStack) -> Server:
-    if any(url.startswith("memory://") for url in served.urls):
-        raise Unusable("nobody can reach memory:// in this process from another one; listen at tcp://, tls:// or unix://")
+async def _begin(services: Sequence[object], options: ServeOptions, stack: AsyncExitStack) -> Server:
     try:
-        server = await stack.enter_async_context(serving(*services, listen=[], expose_errors=served.expose_errors))
-        for url in served.urls:
-            await server.listen(url, served.tls if is_encrypted(url) else None)
+        server = await stack.enter_async_context(serving(*services, listen=[], expose_errors=options.expose_errors))
+        for url in options.urls:
+            await server.listen(url, options.tls if is_encrypted(url) else None)
     except (TypeError, ValueError, InvalidArgument) as error:
         raise Unusable(str(error)) from None
     return server
@@ -67,16 +65,18 @@ async def _begin(services: Sequence[object], served: Served, stack: AsyncExitSta
 async def _drain(server: Server, grace_s: float) -> None:
     busy = sum(peer.busy for peer in server.peers)
     if busy:
-        tell(f"stopping: calls of {busy} peer{'s' * (busy > 1)} have {grace_s:g} s to end; once more stops at once")
+        print_notice(
+            f"stopping: calls of {busy} peer{'s' * (busy > 1)} have {grace_s:g} s to end; a second signal stops at once"
+        )
     if not await server.aclose(grace_s):
-        tell(f"stopped; what still ran after {grace_s:g} s was cancelled (--grace gives more time)")
+        print_notice(f"stopped; calls that still ran after {grace_s:g} s were cancelled (--grace gives them more time)")
 
 
 # ── what is printed ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _announce(server: Server, services: Sequence[object], hint: Sequence[str]) -> None:
-    """Say what is served where, for people and for programs: each URL ends a line that begins with "at"."""
+    """Print the services and their URLs. Programs may rely on the lines that begin with "at": each ends with a URL."""
     descriptions = [describe(service_of(type(service))) for service in services]
     print("serving", ", ".join(service.name for service in descriptions))
     for url in server.urls:
@@ -86,7 +86,7 @@ def _announce(server: Server, services: Sequence[object], hint: Sequence[str]) -
 
 
 def _example_call(url: str, service: ServiceDescription, hint: Sequence[str]) -> str:
-    """Return a command line that calls the first method, or the first that reads no items where there is one."""
+    """Return a command line that calls a method: the first one that reads no items, or else the first one."""
     method = min(service.methods, key=lambda method: method.request is not None)
     words = ["penstock", "call", *(hint if is_encrypted(url) else ()), url, method.target, *_example_argument(method, service)]
     line = " ".join(shlex.quote(word) for word in words)

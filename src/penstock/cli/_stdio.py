@@ -1,7 +1,8 @@
 """Standard input and output as ends of streams: read on demand, written before more is taken. It never blocks the loop.
 
-The descriptors stay as they are: making them non-blocking would change the terminal of everybody else who has it open. One
-thread for each of them does one blocking call at a time; it is a daemon, so what it still waits for holds up nobody.
+The descriptors stay blocking: making them non-blocking would change them for the other programs on the same terminal. One
+thread for each descriptor does one blocking call at a time. It is a daemon thread, so a call that never returns does not keep
+the process alive.
 """
 
 from __future__ import annotations
@@ -26,26 +27,33 @@ from penstock.protocol import Settings
 STDIN: Final = 0
 STDOUT: Final = 1
 
-#: What is read at a time, and so how far reading is ahead of demand: as much as a pipe holds.
+#: Bytes that are read at a time, and so how far reading may be ahead of demand: the size of a pipe.
 READ_BYTES: Final = 64 * 1024
-#: The longest line or argument: what the other side would take at most, unless it was told otherwise.
+#: The longest line or argument: the default limit of the other side for one item.
 TEXT_BYTES_MAX: Final = Settings().max_item_bytes
 
-#: How much of what is no JSON is quoted.
-SHOWN_MAX: Final = 60
+#: How many bytes an error quotes of a text that is not JSON.
+QUOTED_MAX: Final = 60
+
+#: For errors about a text without quotes.
+QUOTES_HINT: Final = "; a text is written in two pairs of quotes: '\"text\"'"
 
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-class Aside:
-    """A thread for what blocks: one call at a time."""
+class InvalidInput(InvalidArgument):
+    """Standard input is not JSON, or too long."""
+
+
+class BlockingThread:
+    """A thread for blocking calls, one at a time."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # holds one at most: who asks waits
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()  # holds one at most: `run` waits for the result
         self._thread: threading.Thread | None = None
 
     async def run(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Return what `work` returns. Cancelling it forgets the call, which may still go on."""
+        """Run `work` in the thread and return its result. Cancelling it abandons the call, which may still go on."""
         loop = asyncio.get_running_loop()
         done = loop.create_future()
 
@@ -59,7 +67,7 @@ class Aside:
 
         def job() -> None:
             error, result = _outcome(work, args)
-            with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+            with suppress(RuntimeError):  # the loop has closed: the result is not needed
                 loop.call_soon_threadsafe(settle, error, result)
 
         self._start()
@@ -87,9 +95,9 @@ def _outcome(work: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Exception
 
 
 async def items(descriptor: int = STDIN) -> AsyncIterator[msgspec.Raw]:
-    """Iterate over the JSON values of an input, one a line; empty lines are passed over.
+    """Iterate over the JSON values of an input, one a line; empty lines are skipped.
 
-    Raises `InvalidArgument` that names the line for what is not JSON. Cancelling it may lose what was read last.
+    Raises `InvalidInput` with the number of a line that is not JSON. Cancelling it may lose the lines that were read last.
     """
     async for number, line in lines(descriptor):
         if line and not line.isspace():
@@ -97,38 +105,38 @@ async def items(descriptor: int = STDIN) -> AsyncIterator[msgspec.Raw]:
 
 
 async def argument(descriptor: int = STDIN) -> bytes:
-    """Read an input to its end. Raises `InvalidArgument` when it is too long for an argument."""
-    aside, parts, size = Aside(), [], 0
-    while part := await aside.run(_read, descriptor):
+    """Read an input to its end. Raises `InvalidInput` when it is too long for an argument."""
+    thread, parts, size = BlockingThread(), [], 0
+    while part := await thread.run(_read, descriptor):
         parts.append(part)
         size += len(part)
         if size > TEXT_BYTES_MAX:
-            raise InvalidArgument(f"the input is longer than {TEXT_BYTES_MAX} bytes, too long for one argument")
+            raise InvalidInput(f"the input is longer than {TEXT_BYTES_MAX} bytes, too long for one argument")
     return b"".join(parts)
 
 
-def json_value(text: bytes, where: str) -> msgspec.Raw:
-    """Check that `text` is one JSON value and return it as it stands. Raises `InvalidArgument` that says `where` and why."""
+def json_value(text: bytes, name: str) -> msgspec.Raw:
+    """Check that `text` is one JSON value and return it unchanged. Raises `InvalidInput` that begins with `name`."""
     try:
         if not text.isascii():
             text.decode()
         return _check(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        shown = text[:SHOWN_MAX].decode(errors="replace").strip()
-        raise InvalidArgument(f"{where} is no JSON: {error}: {shown}{'…' if len(text) > SHOWN_MAX else ''}") from None
+        quoted = text[:QUOTED_MAX].decode(errors="replace").strip()
+        raise InvalidInput(f"{name} is not valid JSON: {error}: {quoted}{'…' if len(text) > QUOTED_MAX else ''}") from None
 
 
 async def lines(descriptor: int = STDIN) -> AsyncIterator[tuple[int, bytes]]:
-    """Iterate over the numbered lines, from 1; the last one need not end."""
-    aside, number = Aside(), 1
+    """Iterate over the lines with their numbers, from 1; the last line may lack its line end."""
+    thread, number = BlockingThread(), 1
     begun: list[bytes] = []
     size = 0
-    while part := await aside.run(_read, descriptor):
+    while part := await thread.run(_read, descriptor):
         first, *rest = part.split(b"\n")
         begun.append(first)
         size += len(first)
         if size > TEXT_BYTES_MAX:
-            raise InvalidArgument(f"line {number} of the input is longer than {TEXT_BYTES_MAX} bytes, too long for one item")
+            raise InvalidInput(f"line {number} of the input is longer than {TEXT_BYTES_MAX} bytes, too long for one item")
         if rest:
             for line in (b"".join(begun), *rest[:-1]):
                 yield number, line
@@ -142,12 +150,12 @@ def _read(descriptor: int) -> bytes:
     while True:
         try:
             return os.read(descriptor, READ_BYTES)
-        except BlockingIOError:  # someone else made the terminal non-blocking
+        except BlockingIOError:  # another program made the terminal non-blocking
             select.select([descriptor], [], [])
 
 
 def is_terminal(descriptor: int) -> bool:
-    """Whether a person is there."""
+    """Whether a descriptor is a terminal."""
     return os.isatty(descriptor)
 
 
@@ -155,17 +163,20 @@ def is_terminal(descriptor: int) -> bool:
 
 
 class Output:
-    """JSON values, one a line, or indented when `pretty`; each `write` is out when it returns."""
+    """Writes JSON values, one a line, or indented when `pretty`, without a buffer."""
 
     def __init__(self, descriptor: int = STDOUT, *, pretty: bool = False) -> None:
         self._descriptor = descriptor
         self._pretty = pretty
         self._terminal = is_terminal(descriptor)
-        self._aside = Aside()
+        self._writer = BlockingThread()
 
     async def write(self, values: Sequence[msgspec.Raw]) -> None:
-        """Write encoded values. Raises `BrokenPipeError` when nobody reads any more. Cancelling it may leave half of them."""
-        await self._aside.run(_write, self._descriptor, self._text(values))
+        """Write encoded values; they are out when it returns.
+
+        Raises `BrokenPipeError` when the reader has gone. Cancelling it may write only some of them.
+        """
+        await self._writer.run(_write, self._descriptor, self._text(values))
 
     def _text(self, values: Sequence[msgspec.Raw]) -> bytes:
         text = b"\n".join([*values, b""])
@@ -181,10 +192,10 @@ class Output:
 
     @asynccontextmanager
     async def until_broken(self) -> AsyncIterator[None]:
-        """Raise `BrokenPipeError` out of the block as soon as nobody reads any more, even while nothing is written."""
+        """Raise `BrokenPipeError` out of the block as soon as the reader has gone, even while nothing is written."""
         loop, task, broken = asyncio.get_running_loop(), this_task(), False
 
-        def look() -> None:  # the loop tells of an error as of something to read
+        def look() -> None:  # the loop reports an error as readability
             nonlocal broken
             loop.remove_reader(self._descriptor)
             if _is_broken(self._descriptor):
@@ -212,7 +223,7 @@ def _write(descriptor: int, text: bytes) -> None:
     while rest:
         try:
             rest = rest[os.write(descriptor, rest) :]
-        except BlockingIOError:  # someone else made the terminal non-blocking
+        except BlockingIOError:  # another program made the terminal non-blocking
             select.select([], [descriptor], [])
 
 

@@ -1,4 +1,4 @@
-"""`Penstock.Control`: what the commands ask of a node. Served on the node's own socket only; this module listens nowhere."""
+"""`Penstock.Control`: the service that the commands call. It is served on the node's own socket only."""
 
 from __future__ import annotations
 
@@ -8,31 +8,42 @@ import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.actors import ActorInfo
 from penstock.codec import MSGPACK, UNENCODABLE
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, PenstockError, Unavailable, Unimplemented
 from penstock.history import History, HistoryEvent, Replay, replay
-from penstock.node import _views as views
+from penstock.node._actor_control import ActorControl
+from penstock.node._base import NodeBase
 from penstock.node._events import events_of, handling_since
-from penstock.node._finding import EVERY, find, find_recorded
-from penstock.node._load import said, shown
-from penstock.node._sayings import method_of, payload_of, refuse_stream
+from penstock.node._history_control import HistoryControl
+from penstock.node._load import error_text, user_traceback
+from penstock.node._lookup import find, find_recorded
+from penstock.node._payload import method_of, payload_of, refuse_stream
+from penstock.node._types import (
+    ALL_ACTORS,
+    Activity,
+    EventQuery,
+    FoundActor,
+    HistoryView,
+    Inspection,
+    NodeView,
+    PreparedMessage,
+    Snapshot,
+    StartedActor,
+)
 from penstock.service import describe, suggest
 
-if TYPE_CHECKING:
-    from penstock.node._node import Node
-
-#: What ``receive`` gets as the type of a message that calls no method.
+#: The type of a message that calls no method, as ``receive`` gets it.
 PLAIN: Final = "message"
-#: How a method is called, for messages.
+#: The form of a message that calls a method, for error texts.
 EXAMPLE: Final = '{"action": "NAME", "params": …}'
-#: Questions that every actor answers, which tell nothing about one.
-_EVERYBODY_HAS: Final = ("ping", "accepts", "describe")
-#: Frames of this package are no news to who wrote an actor.
-_NOT_THEIRS: Final = (str(Path(__file__).parent.parent),)
-#: What else can be sent to an actor that has one of these.
+#: Questions that every actor answers; they say nothing about this one.
+_COMMON_METHODS: Final = ("ping", "accepts", "describe")
+#: Frames of this package are left out of tracebacks: they do not help the author of an actor.
+_OWN_FILES: Final = (str(Path(__file__).parent.parent),)
+#: The hooks that let an actor take more than calls of its methods.
 _TAKES: Final = {"channels": {"on_channel", "on_channel_open", "on_channel_message"}, "messages": {"receive"}}
 #: Streams and channels in one snapshot: a screen shows no more.
 STREAMS_MAX: Final = 200
@@ -40,110 +51,105 @@ STREAMS_MAX: Final = 200
 _REPR_CHARACTERS: Final = 200
 
 
-class Control:
-    """A node, as its commands see it. An actor is named by its name, its id, or the beginning of its id."""
+class Control(ActorControl, HistoryControl):
+    """The control service of one node. The contracts of its methods are those of `ActorControl` and `HistoryControl`."""
 
-    service_name = "Penstock.Control"
-
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodeBase) -> None:
         self._node = node
         self._born_s = time.monotonic()
-        self.ended = asyncio.Event()  # set when all actors have stopped: who follows the history hears that
+        self.ended = asyncio.Event()  # set when all actors have stopped: streams of events end then
 
-    # ── the life of actors ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the life of actors ───────────────────────────────────────────────────────────────────────────────────────────
 
-    async def start(self, manifest: str) -> views.Started:
+    async def start(self, manifest: str) -> StartedActor:
         """Start the actor of a manifest, an absolute path on this machine."""
         if self._node.server is None or self._node.draining:
-            raise Unavailable("the node is not ready, or is stopping, and starts nothing now", started=False)
+            raise Unavailable("the node is not ready, or is stopping, and starts no actor now", started=False)
         try:
             info = await self._node.start(manifest)
         except PenstockError:
             raise
         except Exception as error:
-            text = f"{manifest}: the actor could not be started: {said(error)}"
-            raise FailedPrecondition(text, {"traceback": shown(error, _NOT_THEIRS)}) from error
-        return views.Started(info.address, info.id, info.actor)
+            text = f"{manifest}: the actor could not be started: {error_text(error)}"
+            raise FailedPrecondition(text, {"traceback": user_traceback(error, _OWN_FILES)}) from error
+        return StartedActor(info.address, info.id, info.actor)
 
     async def stop(self, actor: str) -> ActorInfo:
-        """Stop an actor, its children first; return how it stood."""
+        """Stop an actor, its children first; return its last state."""
         info = find(self._node, actor)
         await self._node.stop(info.address)
         return info
 
     async def restart(self, actor: str) -> ActorInfo:
-        """Restart an actor with a fresh state; return how it stands."""
+        """Restart an actor with a fresh state, and return that state."""
         address = find(self._node, actor).address
         await self._node.restart(address)
         return self._node.info(address)
 
-    # ── how they stand ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the state of actors and node ─────────────────────────────────────────────────────────────────────────────────
 
-    async def find(self, actor: str) -> views.Found:
+    async def find(self, actor: str) -> FoundActor:
         """Return the address and id of an actor."""
         info = find(self._node, actor)
-        return views.Found(info.address, info.id)
+        return FoundActor(info.address, info.id)
 
-    async def prepare(self, actor: str, action: str | None, params: Any = None) -> views.Prepared:
-        """Return what to tell or ask an actor, so that it calls the method `action` with `params`, checked beforehand.
-
-        What no method answers goes to the actor's ``receive``, if it has one; so does a plain message, whose `action` is None.
-        """
+    async def prepare(self, actor: str, action: str | None, params: Any = None) -> PreparedMessage:
+        """Return the message that calls the method `action` with `params`, checked against the types of its parameters."""
         info = find(self._node, actor)
         cell = self._node.cell(info.address)
         if info.mailbox >= info.mailbox_size and cell.queue.rules.overflow == "reject":
-            cell.queue.make_room(info.address)  # raises: a message that is only sent has nobody who would hear of it
+            cell.queue.make_room(info.address)  # raises: the sender of a told message would not learn of the rejection
         receives = "receive" in cell.hooks
         if action is None and not receives:
             raise Unimplemented(f"{info.address} has no `receive` for plain messages; call a method: {EXAMPLE}")
         if receives and (action is None or action not in cell.service.methods):
-            return views.Prepared(info.address, info.id, action or PLAIN, params)
+            return PreparedMessage(info.address, info.id, action or PLAIN, params)
         method = method_of(cell.service, info.address, action or "")
         refuse_stream(method, info.address)
-        return views.Prepared(info.address, info.id, method.name, payload_of(method, params))
+        return PreparedMessage(info.address, info.id, method.name, payload_of(method, params))
 
-    async def prepare_stream(self, actor: str, name: str, params: Any = None) -> views.Prepared:
-        """Return what to follow: the streaming method of that name, else the port."""
+    async def prepare_stream(self, actor: str, name: str, params: Any = None) -> PreparedMessage:
+        """Return the arguments that open the streaming method `name`, or, where there is none, the port of that name."""
         info = find(self._node, actor)
         cell = self._node.cell(info.address)
         method = cell.service.methods.get(name)
         if method is not None and method.streams_responses:
-            return views.Prepared(info.address, info.id, name, payload_of(method, params), is_port=False)
+            return PreparedMessage(info.address, info.id, name, payload_of(method, params), is_port=False)
         if name in (cell.ports or ()):
-            return views.Prepared(info.address, info.id, name, is_port=True)
+            return PreparedMessage(info.address, info.id, name, is_port=True)
         streams = [method.name for method in cell.service.methods.values() if method.streams_responses]
         raise NotFound(f"{info.address} has no port or stream {name!r}; {suggest(name, [*(cell.ports or ()), *streams])}")
 
-    async def list(self, pattern: str = EVERY) -> list[ActorInfo]:
-        """Return the actors whose names fit: ``*`` is one part of a name, ``**`` any number of them."""
+    async def list(self, pattern: str = ALL_ACTORS) -> list[ActorInfo]:
+        """Return the actors whose names match: ``*`` is one part of a name, ``**`` any number of parts."""
         return self._node.list(pattern)
 
     async def state(self, actor: str) -> dict[str, Any]:
-        """Return the attributes of an actor."""
-        return _travelling(self._node.state(find(self._node, actor).address))
+        """Return the attributes of an actor; a value that cannot travel is its repr."""
+        return _sendable(self._node.state(find(self._node, actor).address))
 
-    async def inspect(self, actor: str) -> views.Inspection:
+    async def inspect(self, actor: str) -> Inspection:
         """Return everything about an actor."""
         info = find(self._node, actor)
         cell = self._node.cell(info.address)
-        methods = [method for method in describe(cell.service).methods if method.name not in _EVERYBODY_HAS]
-        return views.Inspection(
+        methods = [method for method in describe(cell.service).methods if method.name not in _COMMON_METHODS]
+        return Inspection(
             info=info,
-            doing=await _doing(self._node, info),
-            takes=[what for what, hooks in _TAKES.items() if hooks & cell.hooks],
+            doing=await _activity(self._node, info),
+            takes=[kind for kind, hooks in _TAKES.items() if hooks & cell.hooks],
             methods=methods,
             ports=list(cell.ports or ()),
-            state=_travelling(self._node.state(info.address)),
+            state=_sendable(self._node.state(info.address)),
         )
 
-    async def doing(self, actor: str) -> views.Doing | None:
-        """Return what an actor is busy with, None when it waits for messages."""
-        return await _doing(self._node, find(self._node, actor))
+    async def doing(self, actor: str) -> Activity | None:
+        """Return the message that an actor is handling, None when it waits for messages."""
+        return await _activity(self._node, find(self._node, actor))
 
-    async def status(self) -> views.NodeView:
-        """Return how the node stands."""
+    async def status(self) -> NodeView:
+        """Return the state of the node."""
         node, now = self._node, time.monotonic()
-        return views.NodeView(
+        return NodeView(
             name=node.name,
             pid=os.getpid(),
             version=version("penstock"),
@@ -155,19 +161,19 @@ class Control:
             dead_letters=node.dead_letters.count,
         )
 
-    async def snapshot(self) -> views.Snapshot:
-        """Return how everything stands, for a screen."""
-        return views.Snapshot(
+    async def snapshot(self) -> Snapshot:
+        """Return the state of the node, its actors, streams and history at one moment."""
+        return Snapshot(
             await self.status(),
-            self._node.list(EVERY),
+            self._node.list(ALL_ACTORS),
             list(self._node.streams()[:STREAMS_MAX]),
             _history_view(self._node.history),
         )
 
-    # ── what happened ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the history ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def events(self, query: views.EventQuery) -> AsyncIterator[HistoryEvent]:
-        """Iterate over what is recorded, then, with `follow`, over what is recorded from now on."""
+    async def events(self, query: EventQuery) -> AsyncIterator[HistoryEvent]:
+        """Iterate over the recorded events that match, then, with `follow`, over those that are recorded from now on."""
         history = _history_of(self._node)
         actor = await find_recorded(self._node, history, query.actor)
         async for page in events_of(history, actor, query, self.ended):
@@ -175,7 +181,7 @@ class Control:
                 yield event
 
     async def replay(self, actor: str) -> Replay:
-        """Give what an actor was told to a fresh one, and compare what comes of it. Cancelling it stops the fresh one."""
+        """Send the recorded messages of an actor to a fresh one, and compare the outcomes. Cancelling stops the replay."""
         history = _history_of(self._node)
         address = await find_recorded(self._node, history, actor)
         if address is None:
@@ -187,25 +193,25 @@ class Control:
         return await replay(history, address, cls)
 
 
-def _history_of(node: Node) -> History:
+def _history_of(node: NodeBase) -> History:
     if node.history is None:
         raise FailedPrecondition("this node records no history; start it with `penstock server --history PATH`")
     return node.history
 
 
-async def _doing(node: Node, info: ActorInfo) -> views.Doing | None:
+async def _activity(node: NodeBase, info: ActorInfo) -> Activity | None:
     if not info.handling:
         return None
     begun = None if node.history is None else await handling_since(node.history, info)
-    return views.Doing(info.handling, None if begun is None else max(0.0, time.time() - begun))
+    return Activity(info.handling, None if begun is None else max(0.0, time.time() - begun))
 
 
-def _travelling(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state with what cannot travel as its repr."""
-    return {name: value if _can_travel(value) else f"{value!r:.{_REPR_CHARACTERS}}" for name, value in state.items()}
+def _sendable(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a state in which every value that cannot travel is its repr."""
+    return {name: value if _is_sendable(value) else f"{value!r:.{_REPR_CHARACTERS}}" for name, value in state.items()}
 
 
-def _can_travel(value: Any) -> bool:
+def _is_sendable(value: Any) -> bool:
     try:
         MSGPACK.encode(value)
     except UNENCODABLE:
@@ -213,9 +219,9 @@ def _can_travel(value: Any) -> bool:
     return True
 
 
-def _history_view(history: History | None) -> views.HistoryView | None:
+def _history_view(history: History | None) -> HistoryView | None:
     if history is None:
         return None
-    return views.HistoryView(
+    return HistoryView(
         str(history.path), history.next_offset, history.waiting, history.queue_events, history.unrecorded, history.problem
     )

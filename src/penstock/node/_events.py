@@ -1,4 +1,4 @@
-"""What a query finds in a history, then what is recorded from now on, to the very end of a node. It changes nothing."""
+"""The events of a query: those in the history, then those that are recorded from now on, until the node has stopped."""
 
 from __future__ import annotations
 
@@ -10,30 +10,36 @@ from typing import Any, Final
 from penstock.actors import ActorInfo
 from penstock.errors import PenstockError, Unavailable, WouldBlock
 from penstock.history import EVENTS_MAX, History, HistoryEvent
-from penstock.node._views import EventQuery
+from penstock.node._types import EventQuery
 from penstock.streams import Source
 
-#: Events that are asked of the history at a time.
+#: Events that are read from the history at a time.
 PAGE_EVENTS: Final = 500
-#: How long the history is looked through for the message that an actor is handling; a longer search is given up.
+#: How long the history is searched for the message that an actor is handling.
 LOOK_S: Final = 1.0
 
 
 async def handling_since(history: History, info: ActorInfo) -> float | None:
-    """Return when an actor began with the message that it is handling, in seconds since 1970; None when that is not known."""
+    """Return when an actor began with its current message, in seconds since 1970.
+
+    None when the history does not have it, cannot be read, or takes longer than `LOOK_S`.
+    """
     try:
         async with asyncio.timeout(LOOK_S):
-            found = await history.events(info.address, kinds=["message"], limit=1, last=True)
+            messages = await history.events(info.address, kinds=["message"], limit=1, last=True)
     except (TimeoutError, PenstockError):
         return None
-    is_it = found and (found[0].data["n"], found[0].data["type"]) == (info.messages, info.handling)
-    return found[0].time if is_it else None
+    is_current = messages and (messages[0].data["n"], messages[0].data["type"]) == (info.messages, info.handling)
+    return messages[0].time if is_current else None
 
 
 async def events_of(
     history: History, actor: str | None, query: EventQuery, ended: asyncio.Event
 ) -> AsyncIterator[list[HistoryEvent]]:
-    """Iterate over lists of events that fit `query`; when it follows, until the node has `ended`, which is an error then."""
+    """Iterate over lists of the events that match `query`.
+
+    A query that follows goes on until `ended` is set; then come the events up to the end, and then `Unavailable`.
+    """
     following = history.next_offset
     async for page in _recorded(history, actor, query):
         if page:
@@ -45,7 +51,7 @@ async def events_of(
 
 
 async def _recorded(history: History, actor: str | None, query: EventQuery) -> AsyncIterator[list[HistoryEvent]]:
-    """Iterate over pages of what is there."""
+    """Iterate over pages of the events in the history. The last page may be empty."""
     if query.last is not None:
         if query.last:
             yield await _page(history, actor, query, query.since or None, limit=min(query.last, EVENTS_MAX), last=True)
@@ -78,7 +84,7 @@ async def _page(
 async def _live(
     history: History, actor: str | None, query: EventQuery, since: int, ended: asyncio.Event
 ) -> AsyncIterator[list[HistoryEvent]]:
-    """Iterate over what is recorded from offset `since` on, until the end of the node, and with that end."""
+    """Iterate over the events that are recorded from offset `since` on, to the end of the node. Raises `Unavailable` there."""
     kinds, search = query.kinds or None, query.search or None
     place, over = since, asyncio.ensure_future(ended.wait())
     try:
@@ -95,17 +101,17 @@ async def _live(
 
 
 async def _next(source: Source[HistoryEvent], over: asyncio.Future[Any]) -> list[HistoryEvent]:
-    """Return the next events, none when it is over. Cancelling it loses none."""
+    """Return the next events, an empty list when `over` is done first. Cancelling it loses no event."""
     first: asyncio.Future[Any] = asyncio.ensure_future(source.receive())
     try:
         await asyncio.wait({first, over}, return_when=asyncio.FIRST_COMPLETED)
         if not first.done():
             return []
-        found = [first.result()]
+        events = [first.result()]
     finally:
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
     with suppress(WouldBlock):
-        while len(found) < PAGE_EVENTS:
-            found.append(source.receive_nowait())
-    return found
+        while len(events) < PAGE_EVENTS:
+            events.append(source.receive_nowait())
+    return events

@@ -1,42 +1,37 @@
-"""A node: the actors of a process, listeners, control and history, wired together. It handles no message."""
+"""A node: the actors of a process with listeners, a control service and a history."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from os import PathLike
-from pathlib import Path
 from typing import Final, Self
 from urllib.parse import quote
 
-import msgspec
-
-from penstock.actors import ActorInfo, ActorSystem, Mailbox, Supervision
 from penstock.actors.cell import handling
-from penstock.errors import AlreadyExists, Cause, Unavailable
+from penstock.errors import Cause, Unavailable
 from penstock.history import History
+from penstock.node._base import NodeBase
 from penstock.node._control import Control
-from penstock.node._manifest import Manifest, read_manifest
 from penstock.peer import Server, serve
 from penstock.protocol import Settings
 from penstock.transports import TLS, socket_mode
 
 #: How long calls and channels may go on when a node closes.
 GRACE_S: Final = 5.0
-#: How often a node that closes looks whether its actors are still busy.
+#: How often a closing node checks whether its actors are still busy.
 QUIET_POLL_S: Final = 0.02
-#: How long the last words of stopped actors may take on their way to peers, when nothing is left of the grace time.
+#: How long peers may take to receive that their actors stopped, when the grace time is used up.
 FAREWELL_S: Final = 1.0
-#: Who may open the socket of the control service: its owner.
+#: The mode of the control socket: only its owner may open it.
 _SOCKET_MODE: Final = 0o600
-#: How an actor ended that has no end in the history: by `kill -9`, or with the machine.
+#: The recorded reason of an actor without an end in the history: `kill -9`, or a machine that went down.
 _NEVER_STOPPED: Final = "the node ended without stopping it"
 
 
-class Node(ActorSystem):
-    """An `ActorSystem` that others reach, that records what happens, and that the command `penstock` controls.
+class Node(NodeBase):
+    """An `ActorSystem` with listeners, a history, and a socket for the command `penstock`.
 
     ::
 
@@ -44,14 +39,16 @@ class Node(ActorSystem):
             counter = await node.spawn(Counter, name="counter")
             await node.wait_closed()
 
-    listen: a URL or several; whoever connects there can ask, tell, stream and stop every actor, and is not asked who they are.
-    history: the file to record to, a `History` with options of its own, or None. socket: the path of a Unix socket for the
-    commands (``penstock list --socket PATH``), which only this user can open; None for none. name: what the node is called.
-    tls: for ``tls://`` URLs. grace: seconds that calls and channels have when it closes.
+    listen: a URL or several. A client that connects there can ask, tell, stream and stop every actor; clients are not
+    authenticated. history: the file to record to, a `History` with options of its own, or None. socket: the path of a Unix
+    socket for the commands (``penstock list --socket PATH``), which only this user can open; None for none. name: the name of
+    the node. tls: for ``tls://`` URLs. settings: limits of each connection. grace: seconds that calls and channels have to
+    end when the node closes.
 
-    Leaving the block drains: nobody new is let in, calls and channels are told and have their grace, then the actors stop,
-    children first, then the history is closed. Entering raises `Unavailable` for an address or socket that is taken, and what
-    `History` raises; then nothing runs. Cancelling either closes at once.
+    Leaving the block drains the node: it accepts no new connection, running calls and channels learn that it drains and have
+    the grace time, then the actors stop, children first, then the history is closed. Entering raises `Unavailable` for an
+    address or socket in use, and the errors of opening a `History`; nothing is left running then. Cancelling the entry or the
+    exit closes at once.
     """
 
     def __init__(
@@ -65,50 +62,22 @@ class Node(ActorSystem):
         settings: Settings | None = None,
         grace: float = GRACE_S,
     ) -> None:
-        self.history = History(history) if isinstance(history, str | PathLike) else history
-        super().__init__(name, tap=self.history)
-        self.draining = False
+        super().__init__(name, History(history) if isinstance(history, str | PathLike) else history, socket)
         self.grace_s = grace
-        self.socket = None if socket is None else str(Path(socket).absolute())
         self.drained = True
         self._listen = [listen] if isinstance(listen, str) else list(listen)
         self._tls = tls
         self._settings = settings
-        self.server: Server | None = None
         self.commands: Server | None = None
         self._life = AsyncExitStack()
         self._closing = False
         self._closed = asyncio.Event()
 
-    @property
-    def urls(self) -> list[str]:
-        """Where its actors can be reached, with real port numbers."""
-        return [] if self.server is None else self.server.urls
-
-    # ── manifests ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def start(self, manifest: str | PathLike[str]) -> ActorInfo:
-        """Start the actor of a manifest file, and return how it stands.
-
-        Raises `InvalidArgument` that names file, key and reason, `AlreadyExists` for a name that is taken, and what the
-        actor's `on_start` raises. Cancelling it starts nothing.
-        """
-        said = await asyncio.to_thread(read_manifest, os.fspath(manifest))
-        cls = said.load()
-        arguments = said.arguments(cls)
-        mailbox, supervision = _mailbox(said, cls.mailbox), _supervision(said, self.supervision)
-        try:
-            await self.spawn_below(None, cls, (), arguments, name=said.name, mailbox=mailbox, supervision=supervision)
-        except AlreadyExists as error:
-            text = f"an actor {said.name!r} runs already; stop it, or give this one another name"
-            raise AlreadyExists(f"{said.path}: key `name`: {text}") from error
-        return self.info(said.name)
-
-    # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def __aenter__(self) -> Self:
         control = Control(self)
-        async with AsyncExitStack() as stack:  # left in the reverse order: commands may look until the end
+        async with AsyncExitStack() as stack:  # left in reverse order: commands are answered until the end
             self.commands = await stack.enter_async_context(
                 serve(self, control, listen=[], settings=self._settings, expose_errors=True)
             )
@@ -129,9 +98,10 @@ class Node(ActorSystem):
         return self
 
     async def aclose(self) -> None:
-        """Drain and close; `drained` says whether every message, stream and channel ended by itself.
+        """Drain and close. Idempotent.
 
-        Idempotent. Cancelling it cuts the grace short.
+        Afterwards `drained` is True when every message, stream and channel ended by itself. Cancelling it cuts the grace
+        time short.
         """
         if self._closing:
             await self._closed.wait()
@@ -145,20 +115,20 @@ class Node(ActorSystem):
             self._closed.set()
 
     async def _drain(self, server: Server) -> None:
-        """Let what runs go on for the grace time, then stop the actors while who waits for them can still be told."""
+        """Let running work go on for the grace time, then stop the actors while their callers are still connected."""
         left_s = 0.0
         try:
             await server.begin_drain()
             deadline = self.loop.time() + self.grace_s
             self.drained = await self._quiet(deadline)
-            self.stop_grace_s = self.stop_grace_s if self.drained else 0.0  # they had theirs
+            self.stop_grace_s = self.stop_grace_s if self.drained else 0.0  # the actors had the grace time of the node
             await super().aclose()
             left_s = max(FAREWELL_S, deadline - self.loop.time())
         finally:
             await server.aclose(left_s)
 
     async def _quiet(self, deadline: float) -> bool:
-        """Wait until nobody is busy; return whether that was before the deadline."""
+        """Wait until no actor is busy; return False when the deadline came first."""
         while self.busy():
             if self.loop.time() >= deadline:
                 return False
@@ -166,19 +136,22 @@ class Node(ActorSystem):
         return True
 
     def busy(self) -> list[str]:
-        """Return the actors that handle messages, or have streams or channels from elsewhere; not the one that asks."""
-        asking = handling.get()
-        me = None if asking is None else asking.cell.address
+        """Return the addresses of the actors with messages, or with streams or channels of other processes.
+
+        The actor that calls this is left out: it would wait for itself.
+        """
+        caller = handling.get()
+        own = None if caller is None else caller.cell.address
         served = {stream.address for stream in self.streams() if stream.peer}
-        found = [info.address for info in self.list() if info.handling or info.mailbox or info.address in served]
-        return [address for address in found if address != me]
+        busy = [info.address for info in self.list() if info.handling or info.mailbox or info.address in served]
+        return [address for address in busy if address != own]
 
     async def wait_closed(self) -> None:
         """Wait until the node is closed. Safe to cancel."""
         await self._closed.wait()
 
     async def _listen_to_owner(self, server: Server, path: str) -> None:
-        """Listen at a socket that nobody but this user can open, from its first moment on."""
+        """Listen at a socket that only this user can open, from its first moment on."""
         mode = socket_mode.set(_SOCKET_MODE)
         try:
             await server.listen(f"unix://{quote(path)}", None)
@@ -195,16 +168,6 @@ class Node(ActorSystem):
 
 
 async def _end_the_dead(history: History) -> None:
-    """Record an end for each actor that has none, before anything else is recorded of this life."""
+    """Record an end for each actor that has none, before the first event of this run."""
     for actor in await history.unended():
         history.record(actor, "stopped", {"reason": _NEVER_STOPPED})
-
-
-def _mailbox(said: Manifest, base: Mailbox) -> Mailbox:
-    limits = said.limits
-    return Mailbox(limits.mailbox_size or base.size, limits.overflow or base.overflow)
-
-
-def _supervision(said: Manifest, base: Supervision) -> Supervision:
-    given = {key: value for key, value in msgspec.structs.asdict(said.supervision).items() if value is not None}
-    return msgspec.structs.replace(base, **given)

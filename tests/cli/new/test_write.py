@@ -47,10 +47,10 @@ def test_nothing_is_overwritten(new, tmp_path):
     (tmp_path / "counter.toml").write_text("mine")
     code, _, complaint = new("actor", "counter")
     assert code == 2
-    assert "counter.toml is there already, and nothing was written" in complaint
+    assert "counter.toml exists already, and no file was written" in complaint
     assert [path.name for path in tmp_path.iterdir()] == ["counter.toml"]
     (tmp_path / "taken").touch()
-    assert "taken is there already" in new("project", "taken")[2]
+    assert "taken exists already" in new("project", "taken")[2]
     new("project", "one")
     assert new("project", "one")[0] == 2
 

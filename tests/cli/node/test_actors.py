@@ -38,7 +38,7 @@ def test_a_name_that_is_taken_is_told(cli):
 def test_a_manifest_that_is_not_there_is_told_with_what_is(cli):
     done = cli("start", "conter.toml")
     assert done.code == 2
-    assert "there is no manifest conter.toml; here are: counter.toml, silent.toml" in done.err
+    assert "no manifest conter.toml; TOML files there: counter.toml, silent.toml" in done.err
 
 
 def test_an_error_in_the_users_module_is_shown_where(cli, tmp_path):

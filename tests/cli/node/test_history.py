@@ -163,7 +163,7 @@ def test_verify_checks_the_history_of_the_node(cli, events):
     assert found["ok"] is True
     hashes = {event["offset"]: event["hash"] for event in cli("events", "**", "--json").values}
     assert hashes[found["head"]["offset"]] == found["head"]["hash"]
-    offset, digest = re.search(r"^  the last is event (\d+), its hash (\w{64})$", done.out, re.MULTILINE).groups()
+    offset, digest = re.search(r"^  the last event is (\d+), its hash (\w{64})$", done.out, re.MULTILINE).groups()
     assert hashes[int(offset)] == digest
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.cli._node._server import _Lines
+from penstock.cli._node._server import _LogFormatter
 from tests.cli.node.conftest import FOLDER
 
 pytestmark = pytest.mark.processes
@@ -77,7 +77,7 @@ def test_its_log_names_the_actor(server, command):
 def test_what_an_actor_raises_cannot_pass_for_a_line_of_the_log():
     error = ValueError("bad\n12:00:00 INFO    all is well\x1b]0;owned\x07")
     record = logging.LogRecord("penstock.actor", logging.ERROR, "", 0, "it crashed", (), (ValueError, error, None))
-    first, *below = _Lines().format(record).splitlines()
+    first, *below = _LogFormatter().format(record).splitlines()
     assert first.endswith("ERROR   it crashed")
     assert all(line.startswith("    ") and line.isprintable() for line in below)
 
@@ -101,7 +101,7 @@ def test_a_stream_may_end_within_the_grace_time(server, start):
     assert call.wait(10) == 0
     assert call.stdout.read() == "2\n3\n4\n5\n"
     assert process.wait(10) == 0
-    assert "once more stops at once" in process.stderr.read()
+    assert "a second signal stops at once" in process.stderr.read()
 
 
 def test_after_the_grace_time_streams_are_cut_and_told(server, start):
@@ -110,7 +110,7 @@ def test_after_the_grace_time_streams_are_cut_and_told(server, start):
     assert call.stdout.readline()
     process.terminate()
     assert process.wait(10) == 0
-    assert "what still ran after 0.2 s was cancelled" in process.stderr.read()
+    assert "work that still ran after 0.2 s was cancelled" in process.stderr.read()
     assert call.wait(10) == 78
 
 
@@ -143,11 +143,11 @@ def test_after_a_kill_the_next_one_takes_over_and_the_history_is_whole(server, c
     ("given", "code", "text"),
     [
         (["--listen", "tpc://127.0.0.1:0"], 2, "did you mean tcp://?"),
-        (["--listen", "memory://x"], 2, "nobody can reach memory://"),
+        (["--listen", "memory://x"], 2, "memory:// cannot be reached"),
         (["--listen", "tls://127.0.0.1:0"], 2, "--dev-tls"),
         (["--listen", "tcp://127.0.0.1:0", "--dev-tls"], 2, "is not encrypted"),
         (["nothing.toml"], 2, "does not exist"),
-        (["bad.toml"], 2, "key `actr`: is not known; did you mean 'actor'?"),
+        (["bad.toml"], 2, "key `actr`: unknown key; did you mean 'actor'?"),
         (["--history", "/proc/none/h.db"], 78, "cannot be opened"),
         (["raising.toml"], 2, "raising.toml: the actor could not be started: ZeroDivisionError: division by zero"),
         (["refusing.toml"], 73, "FailedPrecondition: no disk"),

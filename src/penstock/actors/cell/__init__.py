@@ -8,7 +8,7 @@ from penstock.actors.cell._envelope import NO_REPLY, Envelope, handling, sender_
 from penstock.actors.cell._host import Host
 from penstock.actors.cell._inline import handle_now, inline_context
 from penstock.actors.cell._life import HOOKS, profile_of, record_spawn, restart_asked, start
-from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, LARGE_BYTES, Mailbox
+from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, LARGE_BYTES, OVERFLOWS, Mailbox, Overflow
 from penstock.actors.cell._side_task import STOP_GRACE_S, SideTask
 from penstock.actors.cell._stop import stop
 from penstock.actors.cell._timer import Timer
@@ -18,11 +18,13 @@ __all__ = [
     "HOOKS",
     "LARGE_BYTES",
     "NO_REPLY",
+    "OVERFLOWS",
     "STOP_GRACE_S",
     "Cell",
     "Envelope",
     "Host",
     "Mailbox",
+    "Overflow",
     "SideTask",
     "Supervision",
     "Timer",

@@ -1,4 +1,4 @@
-"""Tools for who begins: a project or an actor that runs, and completion for a shell. No other folder imports it."""
+"""`penstock new` and `penstock completion`: a project or an actor to begin with, and completion for a shell."""
 
 from penstock.cli._new._commands import TOOLS
 

@@ -1,4 +1,4 @@
-"""`penstock new` and `penstock completion`, as click knows them. This module writes no file."""
+"""`penstock new` and `penstock completion`, as click knows them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from penstock.cli._run import OK
 
 @click.group(short_help="Begin a project, or add an actor to one.")
 def new() -> None:
-    """Begin a project, or add an actor to one: files that run, with a test."""
+    """Begin a project, or add an actor to one. The files run as they are, and come with a test."""
 
 
 @new.command()
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="The files as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the names of the files as JSON.")
 def project(name: str, as_json: bool) -> int:  # noqa: FBT001 - click passes it by name
-    """Make the folder NAME: an actor, its manifest, a test, a README.
+    """Make the folder NAME with an actor, its manifest, a test and a README.
 
     \b
     penstock new project greetings
@@ -28,14 +28,14 @@ def project(name: str, as_json: bool) -> int:  # noqa: FBT001 - click passes it 
     from penstock.cli._new._write import new_project
 
     made, then = new_project(name)
-    return _told(made, then, as_json=as_json)
+    return _print_files(made, then, as_json=as_json)
 
 
 @new.command()
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="The files as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the names of the files as JSON.")
 def actor(name: str, as_json: bool) -> int:  # noqa: FBT001
-    """Make NAME.py, NAME.toml and test_NAME.py here.
+    """Make NAME.py, NAME.toml and test_NAME.py in this folder.
 
     \b
     penstock new actor counter
@@ -43,10 +43,10 @@ def actor(name: str, as_json: bool) -> int:  # noqa: FBT001
     from penstock.cli._new._write import new_actor
 
     made, then = new_actor(name)
-    return _told(made, then, as_json=as_json)
+    return _print_files(made, then, as_json=as_json)
 
 
-def _told(made: list[str], then: list[str], *, as_json: bool) -> int:
+def _print_files(made: list[str], then: list[str], *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"files": made, "next": then}))
         return OK
@@ -58,11 +58,11 @@ def _told(made: list[str], then: list[str], *, as_json: bool) -> int:
     return OK
 
 
-@click.command(short_help="Print what completes this command in a shell.")
+@click.command(short_help="Print the completion script for a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> int:
-    """Print what completes commands, options and the names of actors in SHELL.
+    """Print the script that completes commands, options and the names of actors in SHELL.
 
     \b
     eval "$(penstock completion bash)"                                      in ~/.bashrc

@@ -1,4 +1,4 @@
-"""Writes the files of a new project or actor. This module overwrites nothing."""
+"""Writes the files of a new project or actor. It never overwrites a file."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from penstock.cli._new import _texts as texts
+from penstock.cli._new import _templates as templates
 from penstock.cli._run import Unusable
 
-#: Of a file's name, with room for what is put around it.
-NAME_MAX: Final = 100
+#: Characters of a name: file names add a prefix and a suffix to it.
+PROJECT_NAME_MAX: Final = 100
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 
 
 def new_project(name: str) -> tuple[list[str], list[str]]:
-    """Make a folder with an actor, its manifest, a test and a README; return the files, and what to do next."""
+    """Make a folder with an actor, its manifest, a test and a README; return the files, and the next commands."""
     _check(name)
     folder = Path(name)
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-        raise Unusable(f"{name} is there already, and nothing in it is touched; choose another name or remove it")
-    files = {**_actor_files("counter"), "README.md": texts.README, ".gitignore": texts.GITIGNORE}
+        raise Unusable(f"{name} exists already and is left as it is; choose another name or remove it")
+    files = {**_actor_files("counter"), "README.md": templates.README, ".gitignore": templates.GITIGNORE}
     made = _write(folder, files, _words("counter") | {"project": name})
     return made, [f"cd {name}", "penstock server counter.toml", *_second_terminal("counter")]
 
 
 def new_actor(name: str) -> tuple[list[str], list[str]]:
-    """Make an actor, its manifest and a test here; return the files, and what to do next."""
+    """Make an actor, its manifest and a test in this folder; return the files, and the next commands."""
     _check(name)
     made = _write(Path(), _actor_files(name), _words(name))
     return made, [f"penstock server {name}.toml", *_second_terminal(name)]
@@ -39,8 +39,8 @@ def _second_terminal(name: str) -> list[str]:
 
 
 def _check(name: str) -> None:
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or len(name) > NAME_MAX:
-        raise Unusable(f"{name!r} is no name for this: small letters, digits, and _ or - between words, like chat_room")
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or len(name) > PROJECT_NAME_MAX:
+        raise Unusable(f"{name!r} cannot be a name; use lower-case letters, digits, and _ or - between words, like chat_room")
 
 
 def _words(name: str) -> dict[str, str]:
@@ -50,14 +50,14 @@ def _words(name: str) -> dict[str, str]:
 
 def _actor_files(name: str) -> dict[str, str]:
     module = name.replace("-", "_")
-    return {f"{module}.py": texts.ACTOR, f"{name}.toml": texts.MANIFEST, f"test_{module}.py": texts.TEST}
+    return {f"{module}.py": templates.ACTOR, f"{name}.toml": templates.MANIFEST, f"test_{module}.py": templates.TEST}
 
 
 def _write(folder: Path, files: dict[str, str], words: dict[str, str]) -> list[str]:
     paths = {folder / name: Template(text).substitute(words) for name, text in files.items()}
     there = [str(path) for path in paths if path.exists()]
     if there:
-        raise Unusable(f"{', '.join(there)} is there already, and nothing was written; choose another name")
+        raise Unusable(f"{', '.join(there)} exists already, and no file was written; choose another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():

@@ -1,8 +1,8 @@
-"""The verbs of a node: its life, its actors, what they say, what has happened to them. No other folder imports it."""
+"""The commands that talk to a node: its life, its actors, messages, channels, the history."""
 
-from penstock.cli._node._records import RECORDS
-from penstock.cli._node._verbs import VERBS as _LIVE
+from penstock.cli._node._commands import LIVE_COMMANDS
+from penstock.cli._node._history_commands import HISTORY_COMMANDS
 
-VERBS = (*_LIVE, *RECORDS)
+NODE_COMMANDS = (*LIVE_COMMANDS, *HISTORY_COMMANDS)
 
-__all__ = ["VERBS"]
+__all__ = ["NODE_COMMANDS"]

@@ -1,4 +1,4 @@
-"""The node that a command is for: reached at its socket, asked by name. This module starts no node."""
+"""The connection of a command to its node: the socket, the typed control service, JSON output."""
 
 from __future__ import annotations
 
@@ -6,64 +6,50 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
+import penstock
 from penstock import Peer, Unavailable
 from penstock.cli._describe import connecting
-from penstock.cli._node._place import refuse_strangers, socket_path
-from penstock.cli._node._shown import as_json
-from penstock.errors import StatusError
-from penstock.service import CallOptions
+from penstock.cli._format import as_json
+from penstock.cli._node._paths import refuse_strangers, socket_path
+from penstock.cli._options import NodeOptions
+from penstock.errors import Cause
+from penstock.node import ActorControl
 
-#: The service by which a node is controlled.
-CONTROL: Final = "Penstock.Control"
-#: How long a node may take for an answer that is not an actor's.
+if TYPE_CHECKING:
+    from penstock.node import HistoryControl
+
+#: How long a node may take for an answer that does not depend on an actor.
 ANSWER_TIMEOUT_S: Final = 30.0
 
 
-class Where(NamedTuple):
-    """What every verb takes: which node, and whether a program reads the answer."""
-
-    socket: str | None
-    as_json: bool
-
-
-class Node(NamedTuple):
-    """A node that answers."""
+class NodeConnection(NamedTuple):
+    """A connected node: `peer` for the verbs of its actors, `control` for its control service."""
 
     peer: Peer
-    socket: Path
+    control: ActorControl
 
-    async def ask(self, method: str, *arguments: Any, timeout_s: float | None = ANSWER_TIMEOUT_S) -> Any:
-        """Call a method of its control service."""
-        try:
-            return await self.peer.call(f"{CONTROL}/{method}", *arguments, options=CallOptions(timeout=timeout_s))
-        except StatusError as error:
-            print(error.details.pop("traceback", ""), file=sys.stderr, end="")  # of the user's own code
-            raise
+    @property
+    def history(self) -> HistoryControl:
+        """The questions to its history, without a timeout: a stream of events may go on for ever."""
+        from penstock.node import HistoryControl
 
-    def items(self, method: str, *arguments: Any) -> Any:
-        """Call a streaming method of its control service."""
-        return self.peer.stream(f"{CONTROL}/{method}", *arguments)
-
-    async def find(self, actor: str) -> dict[str, Any]:
-        """Return what is known of an actor, by its name, id, or the beginning of its id."""
-        found: dict[str, Any] = await self.ask("find", actor)
-        return found
+        return self.peer.service(HistoryControl)
 
 
 @asynccontextmanager
-async def reached(where: Where) -> AsyncIterator[Node]:
+async def connected_node(options: NodeOptions) -> AsyncIterator[NodeConnection]:
     """Connect to the node. Raises `Unavailable` that says how to start one."""
-    path = socket_path(where.socket)
+    path = socket_path(options.socket)
     refuse_strangers(path)
     async with AsyncExitStack() as stack:
         try:
             peer = await stack.enter_async_context(connecting(url_of(path), None))
         except Unavailable as error:
-            raise nobody_at(path) if "nothing listens" in error.message else error from None
-        yield Node(peer, path)
+            raise no_server_at(path) if error.cause is Cause.NOTHING_LISTENS else error from None
+        yield NodeConnection(peer, penstock.options(peer.service(ActorControl), timeout=ANSWER_TIMEOUT_S))
 
 
 def url_of(path: Path) -> str:
@@ -71,11 +57,11 @@ def url_of(path: Path) -> str:
     return f"unix://{quote(str(path))}"
 
 
-def nobody_at(path: Path) -> Unavailable:
-    """Make the error that says how to start a node."""
+def no_server_at(path: Path) -> Unavailable:
+    """Return the error that says how to start a node."""
     return Unavailable(f"no server at {path}; start one with `penstock server`")
 
 
-def show(value: Any, where: Where) -> None:
-    """Print a value as JSON: indented for a person, in one line for a program."""
-    print(as_json(value, indent=2 if sys.stdout.isatty() and not where.as_json else -1), flush=True)
+def show(value: Any, options: NodeOptions) -> None:
+    """Print a value as JSON: indented on a terminal, in one line for a program."""
+    print(as_json(value, indent=2 if sys.stdout.isatty() and not options.as_json else -1), flush=True)

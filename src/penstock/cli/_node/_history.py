@@ -1,4 +1,4 @@
-"""What has happened to actors: logs, events, replay, verify. This module changes no history."""
+"""`penstock logs`, `events`, `replay` and `verify`: the recorded past of actors."""
 
 from __future__ import annotations
 
@@ -8,48 +8,46 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TextIO
+from typing import Any, Final, TextIO
 
 import click
+import msgspec
 
+import penstock
 from penstock.cli import _stdio as stdio
-from penstock.cli._node import _shown as lines
-from penstock.cli._node._client import Where, reached, show
-from penstock.cli._node._place import history_path
-from penstock.cli._node._shown import counted, value
-from penstock.cli._run import DIFFERS, INCOMPLETE, OK, Unusable, one_line, tell
+from penstock.cli._format import _event_lines as lines
+from penstock.cli._format import counted, room, value
+from penstock.cli._node._client import connected_node, show
+from penstock.cli._node._paths import history_path
+from penstock.cli._options import NodeOptions
+from penstock.cli._run import DIFFERS, INCOMPLETE, OK, Unusable, one_line, print_notice
 from penstock.errors import Unavailable
-from penstock.history import verify_file
+from penstock.history import HistoryEvent, Replay, verify_file
+from penstock.node import EventQuery
 
 #: Events that are written at a time, at most.
 BATCH_EVENTS: Final = 256
 _SPAN: Final = re.compile(r"(?P<count>\d+(\.\d+)?)\s*(?P<unit>s|min|m|h|d)")
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
-Form = Callable[[Any], str]
+Form = Callable[[HistoryEvent], str]
 
 
-class Asked(NamedTuple):
-    """Which events: `query` is what the node is asked."""
-
-    actor: str
-    query: dict[str, Any]
-
-
-def asked(
+def query_of(
     actor: str, *, begin: str | None, end: str | None, search: str | None, follow: bool, lines: int | None, kinds: Any = ()
-) -> Asked:
-    """Make a query of the options. Raises `Unusable` for a time that cannot be read."""
+) -> EventQuery:
+    """Return the query that the options describe. Raises `Unusable` for a time that cannot be read."""
     if follow and end is not None:
-        raise Unusable("--to is an end, and --follow has none; leave one of them out")
-    query: dict[str, Any] = {"actor": actor, "kinds": list(kinds), "search": search or "", "follow": follow, "last": lines}
-    return Asked(actor, query | _bound(begin, "since", "after", "--from") | _bound(end, "until", "before", "--to"))
+        raise Unusable("--to and --follow exclude each other; leave one of them out")
+    bounds = _bound(begin, "since", "after", "--from") | _bound(end, "until", "before", "--to")
+    return EventQuery(actor, list(kinds), search=search or "", last=lines, follow=follow, **bounds)
 
 
 def _bound(text: str | None, offset: str, moment: str, option: str) -> dict[str, Any]:
+    """Return one bound of a query: a number is an offset, any other text a time."""
     if text is None:
         return {}
     if text.isdigit():
@@ -58,6 +56,7 @@ def _bound(text: str | None, offset: str, moment: str, option: str) -> dict[str,
 
 
 def _moment(text: str, option: str) -> float:
+    """Read a span back from now, a time of today, or an ISO 8601 time; return seconds since 1970."""
     span = _SPAN.fullmatch(text.strip())
     if span:
         return time.time() - float(span["count"]) * _SECONDS[span["unit"]]
@@ -78,21 +77,21 @@ def _moment(text: str, option: str) -> float:
 # ── logs and events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def logs(where: Where, wanted: Asked) -> int:
-    """Print what an actor logged and what became of it."""
-    wanted.query["kinds"] = list(lines.LOG_KINDS)
-    named = _is_pattern(wanted.actor)
-    form: Form = lines.json_event if where.as_json else lambda event: lines.log_line(event, named=named, width=lines.room())
-    return await _print(where, wanted, form, None)
+async def logs(options: NodeOptions, query: EventQuery) -> int:
+    """Print the log of an actor, and what became of the actor."""
+    query = msgspec.structs.replace(query, kinds=list(lines.LOG_KINDS))
+    named = _is_pattern(query.actor)
+    form: Form = lines.json_event if options.as_json else lambda event: lines.log_line(event, named=named, width=room())
+    return await _print(options, query, form, None)
 
 
-async def events(where: Where, wanted: Asked, form: str | None, export: str | None) -> int:
+async def events(options: NodeOptions, query: EventQuery, form: str | None, export: str | None) -> int:
     """Print the events of an actor, or write them to a file."""
-    chosen = form or ("json" if where.as_json or export else "pretty" if sys.stdout.isatty() else "compact")
-    named = _is_pattern(wanted.actor)
+    chosen = form or ("json" if options.as_json or export else "pretty" if sys.stdout.isatty() else "compact")
+    named = _is_pattern(query.actor)
     forms: dict[str, Form] = {
         "pretty": lambda event: lines.pretty_lines(event, named=named),
-        "compact": lambda event: lines.compact_line(event, named=named, width=None if export else lines.room()),
+        "compact": lambda event: lines.compact_line(event, named=named, width=None if export else room()),
         "json": lines.json_event,
         "csv": lines.csv_event,
     }
@@ -100,7 +99,7 @@ async def events(where: Where, wanted: Asked, form: str | None, export: str | No
         file = _opened(export, stack) if export else None
         if chosen == "csv":
             _out(file)(lines.csv_line(lines.CSV_HEAD))
-        return await _print(where, wanted, forms[chosen], file)
+        return await _print(options, query, forms[chosen], file)
 
 
 def _opened(export: str, stack: ExitStack) -> TextIO:
@@ -110,20 +109,26 @@ def _opened(export: str, stack: ExitStack) -> TextIO:
         raise Unusable(f"{export} cannot be written: {error.strerror or error}") from error
 
 
-async def _print(where: Where, wanted: Asked, form: Form, file: TextIO | None) -> int:
+async def _print(options: NodeOptions, query: EventQuery, form: Form, file: TextIO | None) -> int:
+    """Print the events of a query as they come, and say so on a terminal when there are none."""
     count, out = 0, _out(file)
-    async with stdio.Output().until_broken(), reached(where) as node, node.items("events", wanted.query) as stream:
+    async with (
+        stdio.Output().until_broken(),
+        connected_node(options) as node,
+        penstock.Stream.of(node.history.events(query)) as stream,
+    ):
         async for batch in stream.batches(BATCH_EVENTS):
             count += len(batch)
             out("\n".join(map(form, batch)))
     if file is not None:
         print(f"wrote {count} events to {file.name}")
     elif not count and sys.stdout.isatty():
-        tell(f"nothing is recorded of {wanted.actor} that fits")
+        print_notice(f"no recorded event of {query.actor} matches")
     return OK
 
 
 def _out(file: TextIO | None) -> Callable[[str], None]:
+    """Return the function that prints a line, without colours where nobody sees them."""
     if file is not None:
         return lambda text: print(click.unstyle(text), file=file)
     colours = sys.stdout.isatty()
@@ -137,41 +142,40 @@ def _is_pattern(actor: str) -> bool:
 # ── replay and verify ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def replay(where: Where, actor: str) -> int:
-    """Replay an actor's messages in the node and say where the first difference is."""
-    async with reached(where) as node:
-        found = await node.ask("replay", actor, timeout_s=None)
-    if where.as_json:
-        show(found, where)
+async def replay(options: NodeOptions, actor: str) -> int:
+    """Replay an actor's messages in the node and print the first difference."""
+    async with connected_node(options) as node:
+        result = await node.history.replay(actor)
+    if options.as_json:
+        show(result, options)
     else:
-        for line in _replayed(found):
+        for line in _replay_lines(result):
             print(line)
-    if found["divergence"]:
+    if result.divergence:
         return DIFFERS
-    return OK if found["compared"] >= found["recorded"] else INCOMPLETE
+    return OK if result.compared >= result.recorded else INCOMPLETE
 
 
-def _replayed(found: Mapping[str, Any]) -> Iterator[str]:
-    """Say what a replay compared, what it did not, and why."""
-    divergence = found["divergence"]
-    yield f"{one_line(found['actor'])}: {_compared(found)}, since event {found['since']}, where it was last spawned"
-    if divergence:
-        yield f"  the first difference is at event {divergence['offset']}"
-        yield f"    recorded {value(divergence['expected'])}"
-        yield f"    replayed {value(divergence['got'])}"
-    elif found["stopped"]:
-        yield f"  it could not go on: {one_line(found['stopped'])}"
-    elif found["compared"] < found["recorded"]:
-        yield "  of the others no outcome is recorded: they are being handled, or were when the node ended"
-    if found["left_out"]:
-        yield "  not replayed: " + ", ".join(counted(count, one_line(what)) for what, count in found["left_out"].items())
+def _replay_lines(result: Replay) -> Iterator[str]:
+    """Describe what a replay compared, what it left out, and why."""
+    yield f"{one_line(result.actor)}: {_compared(result)}, since event {result.since}, where it was last spawned"
+    if result.divergence:
+        yield f"  the first difference is at event {result.divergence.offset}"
+        yield f"    recorded {value(result.divergence.expected)}"
+        yield f"    replayed {value(result.divergence.got)}"
+    elif result.stopped:
+        yield f"  it could not go on: {one_line(result.stopped)}"
+    elif result.compared < result.recorded:
+        yield "  the others have no recorded outcome: they are being handled, or were when the node ended"
+    if result.left_out:
+        yield "  not replayed: " + ", ".join(counted(count, one_line(kind)) for kind, count in result.left_out.items())
 
 
-def _compared(found: Mapping[str, Any]) -> str:
-    recorded, compared = found["recorded"], found["compared"]
+def _compared(result: Replay) -> str:
+    recorded, compared = result.recorded, result.compared
     if not recorded:
         return "no message to compare"
-    if found["divergence"]:
+    if result.divergence:
         return f"{compared} of {counted(recorded, 'messages')} compared"
     if compared >= recorded:
         return f"{counted(recorded, 'messages')} replayed, {'all' if recorded > 1 else 'it'} came out as recorded"
@@ -179,33 +183,33 @@ def _compared(found: Mapping[str, Any]) -> str:
     return f"{compared} of {counted(recorded, 'messages')} compared{so_far}"
 
 
-async def verify(where: Where, file: str | None) -> int:
+async def verify(options: NodeOptions, file: str | None) -> int:
     """Check the hashes of a history: `file`, or that of the node. Cancelling it stops the check."""
-    path = Path(file) if file else await _path(where)
+    path = Path(file) if file else await _node_history(options)
     stop = threading.Event()
     try:
-        found = await asyncio.to_thread(verify_file, path, stop=stop)
+        result = await asyncio.to_thread(verify_file, path, stop=stop)
     finally:
         stop.set()
-    if where.as_json:
-        head = found.head and {"offset": found.head[0], "hash": found.head[1]}
-        show({"file": str(path), **found._asdict(), "head": head}, where)
+    if options.as_json:
+        head = result.head and {"offset": result.head[0], "hash": result.head[1]}
+        show({"file": str(path), **result._asdict(), "head": head}, options)
     else:
-        print(f"{path}: {found.text}")
-        if found.head is not None:
-            print(f"  the last is event {found.head[0]}, its hash {found.head[1]}")
-    return OK if found.ok else DIFFERS
+        print(f"{path}: {result.text}")
+        if result.head is not None:
+            print(f"  the last event is {result.head[0]}, its hash {result.head[1]}")
+    return OK if result.ok else DIFFERS
 
 
-async def _path(where: Where) -> Path:
-    """Return where the node keeps its history; where it would, when none runs."""
+async def _node_history(options: NodeOptions) -> Path:
+    """Return the history of the node; when no node runs, the default one if it exists."""
     try:
-        async with reached(where) as node:
-            held = (await node.ask("status"))["history"]
+        async with connected_node(options) as node:
+            history = (await node.control.status()).history
     except Unavailable:
         if not history_path().exists():
             raise
         return history_path()
-    if held is None:
+    if history is None:
         raise Unusable("this node records no history; start it without --history none, or name a FILE")
-    return Path(held)
+    return Path(history)

@@ -1,4 +1,4 @@
-"""`penstock server`: a node in the foreground until a signal says stop. This module decides nothing about an actor."""
+"""`penstock server`: a node in the foreground until a signal stops it."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ import click
 import penstock
 from penstock import TLS
 from penstock.actors import ActorInfo
-from penstock.cli._node._client import Where
-from penstock.cli._node._place import history_path, make_folder, socket_path
-from penstock.cli._node._shown import as_json
-from penstock.cli._run import OK, Unusable, one_line, tell
+from penstock.cli._format import as_json
+from penstock.cli._node._paths import history_path, make_folder, socket_path
+from penstock.cli._options import NodeOptions
+from penstock.cli._run import OK, Unusable, one_line, print_notice, print_traceback
 from penstock.errors import InvalidArgument, PenstockError
 from penstock.history import History
-from penstock.node import Node, said, shown
+from penstock.node import Node, error_text, user_traceback
 
-#: A history is kept to this, some millions of events: a server that runs for months does not fill its disk.
+#: The size of a history, some millions of events: a server that runs for months does not fill its disk.
 HISTORY_BYTES_MAX: Final = 1024**3
-#: Frames of this package are no news to who wrote an actor.
-_NOT_THEIRS: Final = (str(Path(penstock.__file__).parent),)
-#: How many busy actors are named when a node stops.
+#: Frames of this package are left out of tracebacks: they do not help the author of an actor.
+_OWN_FILES: Final = (str(Path(penstock.__file__).parent),)
+#: How many busy actors are named when the node stops.
 _NAMED_MAX: Final = 3
 _LEVELS: Final = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red", "DEBUG": "bright_black"}
 
 
-class Asked(NamedTuple):
-    """What the command line asks for."""
+class ServerOptions(NamedTuple):
+    """The options of `penstock server`."""
 
-    where: Where
+    node: NodeOptions
     manifests: Sequence[str]
     urls: Sequence[str]
     history: str | None
@@ -45,72 +45,72 @@ class Asked(NamedTuple):
     tls: TLS | None
 
 
-async def serve(asked: Asked, stopping: asyncio.Event) -> int:
-    """Run a node until `stopping`; then drain it. Cancelling it cuts that short."""
+async def serve(options: ServerOptions, stopping: asyncio.Event) -> int:
+    """Run a node until `stopping` is set, then drain it. Cancelling it closes at once."""
     _log_to_stderr()
-    socket = socket_path(asked.where.socket)
+    socket = socket_path(options.node.socket)
     make_folder(socket)
-    if any(url.startswith("memory://") for url in asked.urls):
-        raise Unusable("nobody can reach memory:// in this process from another one; listen at tcp://, tls:// or unix://")
     try:
         node = Node(
-            listen=asked.urls,
-            history=_history(asked.history),
+            listen=options.urls,
+            history=_history(options.history),
             socket=socket,
-            name=asked.name,
-            tls=asked.tls,
-            grace=asked.grace_s,
+            name=options.name,
+            tls=options.tls,
+            grace=options.grace_s,
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(node)
-            started = [await _started(node, manifest) for manifest in asked.manifests]
-            _announce(node, started, asked.where)
+            started = [await _started(node, manifest) for manifest in options.manifests]
+            _announce(node, started, options.node)
             await stopping.wait()
-            _say_who_is_busy(node)
+            _print_busy_actors(node)
     except InvalidArgument as error:
-        print(error.details.get("traceback", ""), file=sys.stderr, end="")
+        print_traceback(error)
         raise Unusable(error.message) from None
     if not node.drained:
-        tell(f"stopped; what still ran after {asked.grace_s:g} s was cancelled (--grace gives more time)")
+        print_notice(f"stopped; work that still ran after {options.grace_s:g} s was cancelled (--grace gives it more time)")
     return OK
 
 
 async def _started(node: Node, manifest: str) -> ActorInfo:
-    """Start the actor of a manifest; what its own code raises is shown where, and told."""
+    """Start the actor of a manifest; an error in its own code is printed with its traceback and becomes `Unusable`."""
     try:
         return await node.start(manifest)
     except PenstockError:
         raise
     except Exception as error:
-        print(shown(error, _NOT_THEIRS), file=sys.stderr, end="")
-        raise Unusable(f"{manifest}: the actor could not be started: {said(error)}") from error
+        print(user_traceback(error, _OWN_FILES), file=sys.stderr, end="")
+        raise Unusable(f"{manifest}: the actor could not be started: {error_text(error)}") from error
 
 
-def _history(given: str | None) -> History | None:
-    if given == "none":
+def _history(option: str | None) -> History | None:
+    if option == "none":
         return None
-    path = Path(given).expanduser() if given else history_path()
-    if not given:
+    path = Path(option).expanduser() if option else history_path()
+    if not option:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return History(path, keep_bytes=HISTORY_BYTES_MAX)
 
 
-def _say_who_is_busy(node: Node) -> None:
+def _print_busy_actors(node: Node) -> None:
     busy = node.busy()
     if busy:
         names = ", ".join(map(one_line, busy[:_NAMED_MAX])) + (
             f" and {len(busy) - _NAMED_MAX} more" if busy[_NAMED_MAX:] else ""
         )
-        tell(f"stopping: {names} {'have' if busy[1:] else 'has'} {node.grace_s:g} s to end; once more stops at once")
+        print_notice(
+            f"stopping: {names} {'have' if busy[1:] else 'has'} {node.grace_s:g} s to end; a second signal stops at once"
+        )
 
 
 # ── what is printed ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _announce(node: Node, started: Sequence[ActorInfo], where: Where) -> None:
-    """Say where the node is, for people and for programs: each URL ends a line that begins with "at"."""
+def _announce(node: Node, started: Sequence[ActorInfo], options: NodeOptions) -> None:
+    """Print where the node can be reached. Programs may rely on the lines that begin with "at": each ends with a URL."""
     history = None if node.history is None else str(node.history.path)
-    if where.as_json:
+    if options.as_json:
         actors = [{"address": info.address, "id": info.id, "actor": info.actor} for info in started]
         print(as_json({"socket": node.socket, "urls": node.urls, "history": history, "actors": actors}), flush=True)
         return
@@ -120,22 +120,22 @@ def _announce(node: Node, started: Sequence[ActorInfo], where: Where) -> None:
     print("history", history or "none")
     for info in started:
         print("started", one_line(info.address), info.id)
-    print("try", _next_step(started, where), flush=True)
+    print("try", _next_step(started, options), flush=True)
 
 
-def _next_step(started: Sequence[ActorInfo], where: Where) -> str:
-    socket = ["--socket", where.socket] if where.socket else []
+def _next_step(started: Sequence[ActorInfo], options: NodeOptions) -> str:
+    socket = ["--socket", options.socket] if options.socket else []
     verb = ["list"] if started else ["start", "MANIFEST"]
     return " ".join(["penstock", *verb, *map(shlex.quote, socket)])
 
 
-class _Lines(logging.Formatter):
-    """Time, level, who, what; tracebacks below, indented: no line in them can pass for one of the log."""
+class _LogFormatter(logging.Formatter):
+    """Formats time, level, logger and message. A traceback is indented, so that no line of it looks like a line of the log."""
 
     def format(self, record: logging.LogRecord) -> str:
         level = click.style(f"{record.levelname:7}", fg=_LEVELS.get(record.levelname))
-        who = "" if hasattr(record, "actor") or record.name == "penstock.actor" else f"{record.name}: "
-        text = f"{self.formatTime(record, '%H:%M:%S')} {level} {who}{one_line(record.getMessage())}"
+        logger = "" if hasattr(record, "actor") or record.name == "penstock.actor" else f"{record.name}: "
+        text = f"{self.formatTime(record, '%H:%M:%S')} {level} {logger}{one_line(record.getMessage())}"
         if record.exc_info:
             text += "".join(f"\n    {one_line(line)}" for line in self.formatException(record.exc_info).split("\n"))
         return text if sys.stderr.isatty() else click.unstyle(text)
@@ -143,5 +143,5 @@ class _Lines(logging.Formatter):
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(_Lines())
+    handler.setFormatter(_LogFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

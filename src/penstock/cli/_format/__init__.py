@@ -1,0 +1,23 @@
+"""Text for people: tables, values, types, outlines. Events as lines are in `_event_lines`, which imports the history."""
+
+from penstock.cli._format._outline import draw, draw_methods
+from penstock.cli._format._schema import example, reference
+from penstock.cli._format._text import as_json, clock, counted, doing, duration, iso, put_beside, room, state, table, value
+
+__all__ = [
+    "as_json",
+    "clock",
+    "counted",
+    "doing",
+    "draw",
+    "draw_methods",
+    "duration",
+    "example",
+    "iso",
+    "put_beside",
+    "reference",
+    "room",
+    "state",
+    "table",
+    "value",
+]

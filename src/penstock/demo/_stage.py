@@ -1,0 +1,154 @@
+"""What every scene stands on: the other process, the file, the peer, the pace. This module never plays a scene.
+
+The other process and the folder are gone at the end, whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+import msgspec
+
+import penstock
+from penstock.demo._services import FileInfo
+
+T = TypeVar("T")
+
+MB: Final = 1_000_000
+#: A fresh interpreter has this long to say where it serves.
+START_S: Final = 15.0
+#: A server that was told to end has this long before it is killed.
+END_S: Final = 3.0
+#: How much of a dead server's log is worth showing.
+LOG_BYTES: Final = 2000
+FILE: Final = "water.bin"
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why, for people."""
+
+
+class ServerProcess:
+    """A running server: its URLs, its process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, urls: list[str], log: Path) -> None:
+        self.urls = urls
+        self.pid = process.pid
+        self._process = process
+        self._log = log
+
+    def kill(self) -> int:
+        """End it as ``kill -9`` does, and return when that was, in ns of `time.perf_counter_ns`."""
+        at = time.perf_counter_ns()
+        self._process.kill()
+        return at
+
+    async def watch(self) -> None:
+        """Wait until the process ends by itself, which it should not. Raises `DemoError`. Safe to cancel."""
+        code = await self._process.wait()
+        raise DemoError(f"the server process ended by itself with code {code}\n{_tail(self._log)}".rstrip())
+
+
+@asynccontextmanager
+async def server_process(workspace: Path, *, throw_away: bool = False) -> AsyncIterator[ServerProcess]:
+    """Run a server in a process of its own. It ends with the block, and with this process, however that ends."""
+    log = workspace / f"server-{time.monotonic_ns()}.log"
+    command = [sys.executable, "-m", "penstock.demo._server", str(workspace), *(["--throw-away"] if throw_away else [])]
+    pipe = asyncio.subprocess.PIPE
+    with log.open("wb") as errors:
+        # A session of its own: Ctrl-C is for us, and we end the server in order.
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True)
+    try:
+        yield ServerProcess(process, await _urls(process, log), log)
+    finally:
+        await _end(process)
+
+
+async def _urls(process: asyncio.subprocess.Process, log: Path) -> list[str]:
+    stdout = cast("asyncio.StreamReader", process.stdout)
+    try:
+        async with asyncio.timeout(START_S):
+            said = await stdout.readline()
+    except TimeoutError:
+        said = b""
+    if not said:
+        raise DemoError(f"the server process did not start within {START_S:g} s\n{_tail(log)}".rstrip())
+    return msgspec.json.decode(said, type=list[str])
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    cast("asyncio.StreamWriter", process.stdin).close()
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), END_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _tail(log: Path) -> str:
+    try:
+        return log.read_bytes()[-LOG_BYTES:].decode(errors="replace")
+    except OSError:  # the folder went with the server
+        return ""
+
+
+def write_file(workspace: Path, size_mb: int) -> FileInfo:
+    """Write a file that does not repeat itself, as fast as the disk takes it. Raises `DemoError` when it does not fit."""
+    folder = workspace / "files"
+    folder.mkdir()
+    free_mb = shutil.disk_usage(folder).free // MB
+    if free_mb < 2 * size_mb:
+        raise DemoError(f"{workspace.parent} has {free_mb} MB free; {2 * size_mb} MB are needed (set TMPDIR to another folder)")
+    digest, block = hashlib.sha256(), os.urandom(MB)
+    with (folder / FILE).open("wb") as file:
+        for number in range(size_mb):
+            piece = number.to_bytes(8, "big") + block[8:]  # the same block each time would hide a chunk out of place
+            file.write(piece)
+            digest.update(piece)
+    return FileInfo(FILE, size_mb * MB, digest.hexdigest())
+
+
+# ── for the scenes ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Stage(NamedTuple):
+    """`pace` stretches every duration in the scenes. `pids` are the processes that were started."""
+
+    peer: penstock.Peer
+    server: ServerProcess
+    workspace: Path
+    file: FileInfo
+    pace: float
+    pids: list[int]
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, so that eyes can follow."""
+        await asyncio.sleep(seconds * self.pace)
+
+    def until(self, seconds: float) -> float:
+        """Return the moment that is `seconds` away, by the clock of `time.perf_counter`."""
+        return time.perf_counter() + seconds * self.pace
+
+
+async def first_of(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all of them until one ends; cancel the others; raise what that one raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()

@@ -1,0 +1,63 @@
+"""The actors of a node, and the facts that control reads: history, socket, listeners, whether it drains."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from os import PathLike
+from pathlib import Path
+
+import msgspec
+
+from penstock.actors import ActorInfo, ActorSystem, Mailbox, Supervision
+from penstock.errors import AlreadyExists
+from penstock.history import History
+from penstock.node._manifest import Manifest, read_manifest
+from penstock.peer import Server
+
+
+class NodeBase(ActorSystem):
+    """An actor system that starts actors from manifests. `Node` gives it listeners, a control service and an end.
+
+    server: the listeners of its actors, None before the node is ready. draining: True from the moment it begins to close.
+    socket: the absolute path of the control socket, None for none.
+    """
+
+    def __init__(self, name: str, history: History | None, socket: str | PathLike[str] | None) -> None:
+        super().__init__(name, tap=history)
+        self.history = history
+        self.socket = None if socket is None else str(Path(socket).absolute())
+        self.server: Server | None = None
+        self.draining = False
+
+    @property
+    def urls(self) -> list[str]:
+        """Where its actors can be reached, with real port numbers."""
+        return [] if self.server is None else self.server.urls
+
+    async def start(self, manifest: str | PathLike[str]) -> ActorInfo:
+        """Start the actor of a manifest file, and return its state.
+
+        Raises `InvalidArgument` that names file, key and reason, `AlreadyExists` for a name in use, and any error that the
+        actor's `on_start` raises. Cancelling it starts nothing.
+        """
+        read = await asyncio.to_thread(read_manifest, os.fspath(manifest))
+        cls = read.load()
+        arguments = read.arguments(cls)
+        mailbox, supervision = _mailbox(read, cls.mailbox), _supervision(read, self.supervision)
+        try:
+            await self.spawn_below(None, cls, (), arguments, name=read.name, mailbox=mailbox, supervision=supervision)
+        except AlreadyExists as error:
+            text = f"an actor {read.name!r} runs already; stop it, or give this one another name"
+            raise AlreadyExists(f"{read.path}: key `name`: {text}") from error
+        return self.info(read.name)
+
+
+def _mailbox(manifest: Manifest, base: Mailbox) -> Mailbox:
+    limits = manifest.limits
+    return Mailbox(limits.mailbox_size or base.size, limits.overflow or base.overflow)
+
+
+def _supervision(manifest: Manifest, base: Supervision) -> Supervision:
+    values = {key: value for key, value in msgspec.structs.asdict(manifest.supervision).items() if value is not None}
+    return msgspec.structs.replace(base, **values)
