@@ -1,64 +1,82 @@
 # Everything here works on a machine that has Python 3.11 or newer, make and a C compiler; the rest goes into .venv.
 # `make bench` puts the peers into benchmarks/.peers, apart from ours.
-# Another Python: make test PYTHON=python3.13 (after `make clean` when .venv exists already).
+# Another Python: make test PYTHON=python3.13 VENV=.venv-3.13, or make test-3.13. To debug: make test JOBS=0 ARGS="--pdb …".
 
 SHELL := /bin/sh
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-BIN := .venv/bin
+VENV = .venv
+BIN := $(VENV)/bin
+# The processes that share the tests: a number, `logical` for one each processor, 0 for none but pytest's own.
+JOBS ?= logical
+# What `make test` installs: `test` also has what `make check` needs.
+EXTRA = test
+# pyenv puts a `python3.13` into PATH that only says where it would be, so each is asked.
+PYTHON_3_13 ?= $(shell for p in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && { echo "$$p"; break; }; done)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# Every target may write to the one .venv.
+# Every target may write to the one venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format clean check-format check-lint check-types check-layers check-house vectors
+.PHONY: help demo test test-3.13 check bench format clean check-format check-lint check-types check-layers check-house vectors
 
 help: ## list the targets
-	@grep -hE '^[a-z][a-z-]*:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
+	@grep -hE '^[a-z][a-z0-9.-]*:.*##' Makefile | sed -E 's/^([a-z0-9.-]+):.*## */  make \1\t/' | expand -t 22
 
-demo: .venv/.stamp-all ## two real processes, live: metrics, a 200 MB file, a chat (under a minute)
+demo: $(VENV)/.stamp-all ## two real processes, live: metrics, a 200 MB file, a chat (under a minute)
 	$(BIN)/penstock demo
 
-test: .venv/.stamp-test ## the whole test suite; one part of it: make test ARGS=tests/streams
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.stamp-$(EXTRA) ## the whole test suite; one part of it: make test ARGS=tests/streams
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+# The rules of the house are about the source, which is the same for every Python. Continuous integration (CI=true) fails
+# without a Python 3.13; a machine of your own only says so.
+test-3.13: ## the same tests with Python 3.13, in .venv-3.13
+ifneq ($(PYTHON_3_13),)
+	$(MAKE) test PYTHON='$(PYTHON_3_13)' VENV=.venv-3.13 EXTRA=suite ARGS='$(or $(ARGS),--ignore tests/house)'
+else
+	@echo "make: NOT TESTED WITH PYTHON 3.13: none on PATH or below ~/.pyenv; name one with PYTHON_3_13=" >&2
+	@test "$(CI)" != true
+endif
 
 check: check-format check-lint check-layers check-types check-house ## format, lint, layers, types and the house rules (under a minute)
 
-bench: .venv/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under seven minutes)
+bench: $(VENV)/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under seven minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-vectors: .venv/.stamp-test ## make vectors/ and the made parts of PROTOCOL.md anew, after a change on the wire
+vectors: $(VENV)/.stamp-test ## make vectors/ and the made parts of PROTOCOL.md anew, after a change on the wire
 	$(BIN)/python -m tests.protocol.make_vectors
 
-format: .venv/.stamp-test ## rewrite the files into the house format
+format: $(VENV)/.stamp-test ## rewrite the files into the house format
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, builds and caches
-	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-3.13 build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-check-format: .venv/.stamp-test
+check-format: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check .
 
-check-lint: .venv/.stamp-test
+check-lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check .
 
-check-layers: .venv/.stamp-test
+check-layers: $(VENV)/.stamp-test
 	$(BIN)/lint-imports --no-cache
 
 # mypy reads the whole source; pyright reads it as a user's editor does; both read tests/typing, a user's program.
-check-types: .venv/.stamp-test
+check-types: $(VENV)/.stamp-test
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-check-house: .venv/.stamp-test
+check-house: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest -q tests/house
 
-.venv/bin/python:
+$(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; name one with PYTHON=" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV)
 
 # One stamp for each set of extras: changed dependencies are installed at the next use, unchanged ones cost nothing.
-.venv/.stamp-%: pyproject.toml | .venv/bin/python
+$(VENV)/.stamp-%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@

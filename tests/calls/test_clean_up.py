@@ -175,3 +175,30 @@ async def test_leaving_the_client_waits_for_the_requests_to_clean_up():
         stream.cancel()
         await asyncio.sleep(0.2)
     assert requests.log == ["cleaning", "clean"]
+
+
+async def test_requests_that_outlive_their_handler_do_not_end_they_are_closed():
+    class Leaver:
+        def __init__(self) -> None:
+            self.read: list[object] = []
+
+        async def take(self, items: AsyncIterator[int]) -> int:
+            async def go_on() -> None:
+                try:
+                    async for item in items:
+                        await asyncio.sleep(1)
+                        self.read.append(item)
+                except penstock.PenstockError as error:
+                    self.read.append(error)
+                else:
+                    self.read.append("an end")
+
+            self.task = asyncio.ensure_future(go_on())
+            await asyncio.sleep(2.5)
+            return 1
+
+    leaver = Leaver()
+    async with linked(leaver) as pair:
+        assert await pair.stub(Leaver).take(range(1000)) == 1
+        await leaver.task
+        assert isinstance(leaver.read[-1], penstock.StreamClosed)

@@ -209,3 +209,19 @@ async def test_metadata_do_not_travel_into_nested_calls_by_themselves():
 
     async with linked(End(), url="memory://end") as end, linked(Middle(end.stub(End)), url="memory://middle") as middle:
         assert await middle.stub(Middle, metadata={"secret": "x"}).relay() == {}
+
+
+async def test_what_a_handler_leaves_running_is_not_bound_by_its_deadline():
+    class Starter:
+        async def start(self) -> None:
+            self.task = asyncio.ensure_future(self.later())
+
+        async def later(self) -> int:
+            await asyncio.sleep(5)
+            return await penstock.context().peer.call("Far/unary")
+
+    far, starter = Far(), Starter()
+    async with linked(starter, client_services=[far]) as pair:
+        await penstock.options(pair.stub(Starter), timeout=1).start()
+        assert await starter.task == 1
+        assert far.remaining == [None]

@@ -48,44 +48,47 @@ class Own(NotFound):
     reason = "own"
 
 
-ERRORS = {
-    "value": ValueError("the secret text"),
-    "group": ExceptionGroup("many", [ValueError("secret"), NotFound("inner")]),
-    "stop": Stop(),
-    "unprintable": Unprintable(),
-    "own": Own("mine", {"id": 1}),
-    "status": StatusError("plain"),
-    "end": penstock.EndOfStream(),
-    "would block": penstock.WouldBlock("x"),
-    "object in details": NotFound("x", {"object": object()}),
-    "numbers as keys": NotFound("x", {1: 2}),
-    "surrogate": NotFound("no file \ud800"),
-    "surrogate in details": NotFound("x", {"name": "\ud800"}),
-    "large details": NotFound("x", {"text": "x" * 200_000}),
-    "large message": NotFound("x" * 200_000),
-    "large numbers": NotFound("x", {"number": 2**80}),
-    "cancelled": asyncio.CancelledError(),
-}
+def error_of(how: str) -> BaseException:
+    """Make a new error each time: one that was raised holds the frames that it went through."""
+    made = {
+        "value": ValueError("the secret text"),
+        "group": ExceptionGroup("many", [ValueError("secret"), NotFound("inner")]),
+        "stop": Stop(),
+        "unprintable": Unprintable(),
+        "own": Own("mine", {"id": 1}),
+        "status": StatusError("plain"),
+        "end": penstock.EndOfStream(),
+        "would block": penstock.WouldBlock("x"),
+        "object in details": NotFound("x", {"object": object()}),
+        "numbers as keys": NotFound("x", {1: 2}),
+        "surrogate": NotFound("no file \ud800"),
+        "surrogate in details": NotFound("x", {"name": "\ud800"}),
+        "large details": NotFound("x", {"text": "x" * 200_000}),
+        "large message": NotFound("x" * 200_000),
+        "large numbers": NotFound("x", {"number": 2**80}),
+        "cancelled": asyncio.CancelledError(),
+    }
+    return made[how]
 
 
 class Handlers:
     async def unary(self, how: str) -> int:
-        raise ERRORS[how]
+        raise error_of(how)
 
     async def watch(self, how: str) -> AsyncIterator[int]:
         yield 1
         yield 2
-        raise ERRORS[how]
+        raise error_of(how)
 
     async def record(self, items: AsyncIterator[int], how: str) -> int:
         async for _ in items:
-            raise ERRORS[how]
+            raise error_of(how)
         return 0
 
     async def trade(self, items: AsyncIterator[int], how: str) -> AsyncIterator[int]:
         async for item in items:
             yield item
-            raise ERRORS[how]
+            raise error_of(how)
 
     async def status(self, code: int, message: str, details: dict[str, int | str | list[int]]) -> int:
         raise SIXTEEN[code - 1](message, details)
@@ -152,7 +155,7 @@ async def test_an_unexpected_exception_is_internal_with_an_id_that_finds_it_in_t
         (record,) = caplog.records
         assert error.details["error_id"] in record.getMessage()
         assert error.details["error_id"] in error.message
-        assert record.exc_info[1] is ERRORS["value"]
+        assert repr(record.exc_info[1]) == repr(error_of("value"))
         assert await pair.stub(Handlers).echo(1) == 1
 
 
@@ -338,3 +341,19 @@ async def test_a_handler_that_ignores_its_cancellation_does_not_hold_the_caller(
         leaving = await started(pair.peer.call("Penstock/describe"))
         assert leaving.done()
         service.released.set()
+
+
+async def test_an_error_may_carry_any_message():
+    class Odd:
+        async def raise_(self) -> int:
+            raise NotFound(17)
+
+    async with linked(Odd()) as pair:
+        with pytest.raises(NotFound, match="17"):
+            await pair.stub(Odd).raise_()
+
+
+@pytest.mark.parametrize("code", [0, 17, 404, "x"])
+def test_an_error_of_your_own_has_one_of_the_sixteen_codes(code):
+    with pytest.raises(TypeError, match="1 to 16"):
+        type("Mine", (StatusError,), {"code": code})

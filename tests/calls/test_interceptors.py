@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 import penstock
-from penstock import Aborted, NotFound, PermissionDenied, StatusError
+from penstock import Aborted, Cancelled, InvalidArgument, NotFound, PermissionDenied, StatusError, Unavailable
 from tests.calls.kit import Log, collected, ended, linked, now, rest, started
 
 KINDS = ["unary", "watch", "record", "trade"]
@@ -306,3 +306,36 @@ async def test_many_intercepted_streams_at_once():
         results = await asyncio.gather(*(call(stub, KINDS[number % 4]) for number in range(200)))
         assert results == [([1], None)] * 200
         assert log.count("in out") == log.count("out out") == 200
+
+
+# ── what an interceptor may not break ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_consumer_of_an_intercepted_stream_is_told_when_its_peer_is_closed():
+    @asynccontextmanager
+    async def around_it(_call: penstock.CallInfo) -> AsyncIterator[None]:
+        yield
+
+    class Silent:
+        async def watch(self) -> AsyncIterator[int]:
+            await asyncio.Event().wait()
+            yield 0
+
+    async with linked(Silent(), gate=False, client_interceptors=[around_it]) as pair:
+        stream = penstock.Stream.of(pair.stub(Silent).watch())
+        waiting = await started(stream.receive())
+        await pair.peer.aclose()
+        with pytest.raises((Cancelled, Unavailable)):
+            await asyncio.wait_for(waiting, 1)
+
+
+async def test_metadata_that_is_no_text_is_refused_and_the_connection_goes_on():
+    @asynccontextmanager
+    async def number(call: penstock.CallInfo) -> AsyncIterator[None]:
+        call.metadata["attempt"] = 1  # type: ignore[assignment]
+        yield
+
+    async with linked(Service(), client_interceptors=[number]) as pair:
+        for _ in range(2):
+            with pytest.raises(InvalidArgument, match="attempt"):
+                await pair.stub(Service).unary()

@@ -226,3 +226,36 @@ async def test_backpressure_is_told_to_the_handler_whose_consumer_stalls():
         await rest()
         assert edges == [True, False]
         await stream.aclose()
+
+
+class Picky:
+    async def echo(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for item in items:
+            if item == 3:
+                raise penstock.FailedPrecondition("no threes")
+            yield item
+
+    async def refuse(self, items: AsyncIterator[int]) -> int:
+        raise penstock.FailedPrecondition("no")
+
+
+async def drained(answer: AsyncIterator[int]) -> list[int]:
+    return [item async for item in answer]
+
+
+@pytest.mark.parametrize("method", ["echo", "refuse"])
+async def test_who_feeds_a_call_by_a_pipe_is_told_when_the_call_is_over(method):
+    async with linked(Picky()) as pair:
+        sink, source = penstock.pipe(1)
+
+        async def feed() -> None:
+            for number in range(100):
+                await sink.send(number)
+
+        feeding = asyncio.ensure_future(feed())
+        answer = getattr(pair.stub(Picky), method)(source)
+        with pytest.raises(penstock.FailedPrecondition):
+            await (drained(answer) if method == "echo" else answer)
+        with pytest.raises(penstock.StreamCancelled):
+            await asyncio.wait_for(feeding, 1)
+        assert source.statistics().state == "cancelled"

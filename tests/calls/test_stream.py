@@ -280,3 +280,14 @@ async def test_reading_after_the_end_again_and_again_does_not_grow(pair):
             await stream.receive()
         depths.add(depth(raised.value))
     assert len(depths) == 1
+
+
+async def test_nothing_comes_after_a_cancel_inside_the_loop(pair):
+    stream = pair.stub(Numbers).count(1_000_000)
+    taken = []
+    with pytest.raises(PenstockError):  # noqa: PT012 - the loop raises
+        async for item in stream:
+            taken.append(item)
+            if item == 2:
+                stream.cancel()
+    assert taken == [0, 1, 2]

@@ -221,3 +221,11 @@ async def test_requests_may_be_any_iterable_or_a_source(pair, kind):
     assert [item async for item in pair.stub(Numbers).mirror(requests)] == expected
     await source.aclose()
     await ended(sending)
+
+
+async def test_an_item_that_is_here_after_a_stall_is_no_idle_stream(pair):
+    stream = pair.stub(Numbers, idle_timeout=2).endless(pause_s=1)
+    assert await stream.receive() == 0
+    asyncio.get_running_loop().call_soon(asyncio.get_running_loop().advance, 10)
+    assert [await stream.receive() for _ in range(2)] == [1, 2]
+    await stream.aclose()

@@ -8,6 +8,8 @@ import gc
 import pytest
 
 import penstock
+from penstock.codec import MSGPACK
+from penstock.protocol import Status
 from tests.calls.kit import Log, ended, linked, now, rest, started
 
 
@@ -185,3 +187,21 @@ async def test_more_streams_than_the_peer_takes_are_refused_and_room_comes_back(
 
 async def test_a_thousand_calls_at_once(pair):
     assert await asyncio.gather(*(pair.stub(Service).echo(number) for number in range(1000))) == list(range(1000))
+
+
+async def test_a_unary_result_counts_when_the_end_says_so(service):
+    async with linked(service, gate=False) as pair:
+        calling = await started(pair.stub(Service).gate(0))
+        (stream,) = pair.served.session.connection.streams.all()
+        stream.send.push(MSGPACK.encode_into, 7)
+        pair.served.session.connection.accept(stream, None)
+        pair.served.session.touch(stream)
+        await rest()
+        assert not calling.done()
+        pair.served.session.connection.fail(stream, Status(5, "not_found", "after all"))
+        pair.served.session.flush_soon()
+        with pytest.raises(penstock.NotFound, match="after all"):
+            await calling
+        assert await pair.stub(Service).echo(4) == 4
+        for task in tuple(pair.served._tasks):  # the handler, whose call was answered behind its back
+            task.cancel()

@@ -16,8 +16,8 @@ from penstock.cli._commands import SECTIONS, commands
 
 pytestmark = pytest.mark.processes
 
-#: Of the processor, so that a busy machine changes nothing; it takes about 0.13 s.
-HELP_SECONDS_MAX = 0.25
+#: The processor's time for the help, in times of what its libraries take alone: other work slows both. It is about 2.3.
+HELP_TIMES_MAX = 3
 
 
 def test_help_names_every_command_and_every_exit_code(run):
@@ -56,14 +56,16 @@ def test_the_script_is_the_module(run):
     assert done.stdout.startswith("penstock ")
 
 
-def test_it_starts_quickly(run):
-    def seconds():
+def test_it_starts_quickly():
+    def seconds(*arguments):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        run("--help")
+        subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(3)) < HELP_SECONDS_MAX
+    taken = [(seconds("-m", "penstock", "--help"), seconds("-c", "import asyncio, click, msgspec")) for _ in range(5)]
+    helped, alone = map(min, zip(*taken, strict=True))
+    assert helped < HELP_TIMES_MAX * alone, taken
 
 
 def test_a_command_that_does_not_exist_is_told(run):

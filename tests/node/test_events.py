@@ -55,14 +55,17 @@ async def test_offsets_and_texts_bound_what_is_found(history, ended):
 @pytest.mark.parametrize(("query", "first"), [({}, 0), ({"last": 2}, 3), ({"last": 0}, 5), ({"since": 4}, 4)])
 async def test_what_follows_has_no_gap_and_nothing_twice(history, ended, query, first):
     record(history, range(5))
-    seen = []
+    seen, begun = [], asyncio.Event()
 
     async def follow():
         async for page in _events.events_of(history, "a", EventQuery("a", follow=True, **query), ended):
             seen.extend(event.data["n"] for event in page)
+            begun.set()
 
     following = asyncio.ensure_future(follow())
     await asyncio.sleep(0)  # what is there is what was recorded by now
+    if query.get("last"):
+        await begun.wait()  # the last ones are those of the moment when they are read
     for number in range(5, 30):
         record(history, [number])
         record(history, [number], actor="another")

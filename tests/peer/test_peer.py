@@ -172,7 +172,7 @@ async def test_two_connections_to_one_server_are_apart():
         assert not server.peers
 
 
-def test_memory_joins_two_ends_of_one_loop_only():
+def test_a_loop_that_is_closed_frees_the_names_that_were_served_on_it():
     left = []  # what is collected while its loop is open would be finished by it
 
     async def serve_and_leave():
@@ -182,3 +182,32 @@ def test_memory_joins_two_ends_of_one_loop_only():
     for loop in (VirtualClockLoop(), VirtualClockLoop()):
         loop.run_until_complete(serve_and_leave())  # the loop ends without closing the server: its name is free again
         loop.close()
+
+
+async def test_a_call_that_arrives_while_a_peer_closes_is_refused():
+    class Slow:
+        def __init__(self) -> None:
+            self.open = asyncio.Event()
+            self.begun = 0
+
+        async def work(self) -> int:
+            self.begun += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await self.open.wait()
+            return 0
+
+    slow = Slow()
+    async with linked(Service(), gate=False, client_services=[slow]) as pair:
+        first = asyncio.ensure_future(pair.served.call("Slow/work"))
+        await rest()
+        closing = asyncio.ensure_future(pair.peer.aclose())
+        await rest()
+        with pytest.raises(Unavailable) as raised:
+            await pair.served.call("Slow/work")
+        assert not raised.value.started
+        slow.open.set()
+        await closing
+        await asyncio.gather(first, return_exceptions=True)
+        assert slow.begun == 1

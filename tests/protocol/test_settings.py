@@ -24,3 +24,9 @@ def test_a_limit_of_nothing_is_refused(name, value):
 
 def test_compression_costs_more_than_it_saves_on_a_local_network_so_it_is_off():
     assert Settings().compression == "none"
+
+
+@pytest.mark.parametrize("wrong", [{"window_items": 0}, {"max_frame_bytes": 100}, {"keepalive_s": -1.0}, {"compression": "x"}])
+def test_settings_that_make_no_sense_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Settings(**wrong)

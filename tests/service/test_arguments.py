@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import penstock
-from penstock import InvalidArgument
+from penstock import DataLoss, InvalidArgument
 from penstock.calls import Request
 from penstock.codec import JSON, MSGPACK
 from penstock.protocol import CallKind
@@ -207,3 +207,42 @@ async def test_untyped_calls_give_builtin_types(pair):
     assert await pair.peer.call("Desk/put", {"symbol": "A", "size": 3}) == 3
     assert await pair.peer.call("Desk/nothing") == "nothing"
     assert await pair.peer.call("Desk/when", "2026-11-20T12:00:00Z") == "2026-11-20T12:00:00+00:00"
+
+
+# ── a type that checks itself ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Even(penstock.Struct):
+    value: int
+
+    def __post_init__(self) -> None:
+        assert self.value % 2 == 0, "odd"
+
+
+class Checking:
+    async def check(self, even: Even) -> int:
+        return even.value
+
+    async def wrong(self) -> Even:
+        even = Even(2)
+        even.value = 3
+        return even
+
+
+async def test_a_type_that_checks_itself_may_raise_what_it_likes():
+    async with linked(Checking()) as pair:
+        stub = pair.stub(Checking)
+        with pytest.raises(InvalidArgument, match="odd"):
+            await pair.peer.call("Checking/check", {"value": 3})
+        with pytest.raises(DataLoss, match="odd"):
+            await stub.wrong()
+        assert await stub.check(Even(4)) == 4
+
+
+@pytest.mark.parametrize("argument", [b"[1,2,3,", b"{", b"["])
+async def test_an_argument_that_cannot_be_read_is_refused_and_the_connection_goes_on(argument):
+    async with linked(Checking()) as pair:
+        request = Request("Checking/check", 0, JSON, argument, JSON.decode_for(object), CallOptions())
+        with pytest.raises(InvalidArgument):
+            await pair.peer.unary(request)
+        assert await pair.stub(Checking).check(Even(4)) == 4

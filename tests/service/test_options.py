@@ -152,3 +152,8 @@ async def test_a_service_method_named_like_an_option_is_still_a_method():
 
     async with linked(Odd()) as pair:
         assert await penstock.options(pair.peer.service(Odd), timeout=5).timeout() == "a method"
+
+
+@pytest.mark.parametrize("timeout", [1e13, float("inf")])
+async def test_a_time_out_beyond_all_measure_is_none(pair, timeout):
+    assert await penstock.options(pair.stub(Service), timeout=timeout, idle_timeout=timeout).echo(4) == 4

@@ -138,10 +138,13 @@ def test_an_expired_certificate_is_remade_by_either_side(tmp_path, monkeypatch) 
 
 def test_a_damaged_file_is_replaced(tmp_path) -> None:
     path = tmp_path / _certificate.FILE_NAME
-    path.write_bytes(b"-----BEGIN CERTIFICATE-----\nnot one")
+    damaged = b"-----BEGIN CERTIFICATE-----\nnot one"
+    path.write_bytes(damaged)
     TLS.development(tmp_path).server_context()
-    assert b"not one" not in path.read_bytes()
-    assert _certificate._seconds_left(path) > 0
+    replaced = path.read_bytes()
+    assert damaged not in replaced
+    assert b"PRIVATE KEY" in replaced
+    assert _certificate.fresh_certificate(tmp_path, left_s=0).read_bytes() == replaced  # sound, so it is kept
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch) -> None:

@@ -282,9 +282,9 @@ def _message(args: list[Any]) -> Message:
 
 async def _handled(cell: Cell, envelope: Envelope) -> None:
     """Have a message handled, and what follows from it, a restart as well."""
+    envelope.reply.add_done_callback(asyncio.Future.exception)  # it is recorded; nothing else needs it, in time or late
     cell.post(envelope)
     await asyncio.wait([envelope.reply])
-    envelope.reply.exception()  # it is recorded; nobody else needs it
     while cell.task is not None:
         await asyncio.wait([cell.task])
 

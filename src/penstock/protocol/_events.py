@@ -96,7 +96,7 @@ class ResumeAnswered(Event, frozen=True, gc=False):
     resumed: Resumed
 
 
-class Failed(Event, frozen=True, gc=False):
+class Failed(Event, frozen=True, gc=True):  # its error leads by way of frames back to the event
     """The connection cannot go on: the peer broke a rule, reports that we did, or is silent. Close it after the last write.
 
     `error` is the broken rule when this side noticed it, else None.

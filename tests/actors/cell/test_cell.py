@@ -277,7 +277,13 @@ class Exits(Actor):
 @pytest.mark.parametrize("method", ["leave", "leave_later"])
 @pytest.mark.parametrize("how", ["ask", "tell"])
 def test_a_handler_that_ends_the_program_ends_it(method, how, path):
+    def again(loop, context):
+        """Pass over the exit itself, of which asyncio tells once more when its task is freed."""
+        if not isinstance(context.get("exception"), SystemExit):
+            loop.default_exception_handler(context)
+
     async def main():
+        asyncio.get_running_loop().set_exception_handler(again)
         async with penstock.ActorSystem() as system:
             actor = await system.spawn(Exits)
             await getattr(tell(actor) if how == "tell" else actor, method)()

@@ -105,6 +105,7 @@ async def test_a_sender_that_leaves_with_room_in_its_hand_gives_it_to_the_next(h
         waiting[0].cancel()
     else:
         reply.set_exception(Cancelled("no longer wanted"))
+        assert reply.exception()  # its asker has seen it
         waiting[0].cancel()
     await ended(waiting[0])
     assert await waiting[1] is None
@@ -191,13 +192,14 @@ async def test_an_answer_that_would_wait_for_room_behind_its_own_asker_is_refuse
 
 @pytest.mark.parametrize("how", ["tell", "ask"])
 async def test_senders_that_wait_when_the_actor_stops_are_told_and_their_messages_are_dead_letters(system, how):
-    actor, _first = await busy(system, size=1)
+    actor, first = await busy(system, size=1)
     work = tell(actor).note("waits") if how == "tell" else actor.note("waits")
     waiting = await started(work)
     await ref(actor).stop()
     error = await ended(waiting)
     assert isinstance(error, ActorStopped)
     assert not error.started
+    assert isinstance(await ended(first), ActorStopped)
     assert system.dead_letters.count == 2  # the one in the mailbox, and the one that waited
 
 

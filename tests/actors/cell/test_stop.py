@@ -286,7 +286,7 @@ async def test_a_system_that_is_closed_while_actors_start_fail_and_wait_is_close
     await system.aclose()
     assert now() < STOP_GRACE_S + 1
     assert isinstance(await ended(waiting), ActorStopped)
-    await asyncio.wait([starting, *busy])
+    await asyncio.gather(starting, *busy, return_exceptions=True)
     assert nothing_left(system)
 
 

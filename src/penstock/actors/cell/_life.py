@@ -127,6 +127,7 @@ async def start(cell: Cell) -> None:
         with Waiting(cell):
             await asyncio.shield(started)
     except asyncio.CancelledError:
+        started.add_done_callback(asyncio.Future.exception)  # a shield that was left looks at it no more
         await stop(cell, "its spawn was cancelled")
         raise
 
