@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every target may write to the one venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-3.13 check bench format clean check-format check-lint check-types check-layers check-house vectors
+.PHONY: help demo test test-3.13 check bench docs format clean check-format check-lint check-types check-layers check-house check-docs vectors
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z0-9.-]*:.*##' Makefile | sed -E 's/^([a-z0-9.-]+):.*## */  make \1\t/' | expand -t 22
@@ -40,10 +40,14 @@ else
 	@test "$(CI)" != true
 endif
 
-check: check-format check-lint check-layers check-types check-house ## format, lint, layers, types and the house rules (under a minute)
+check: check-format check-lint check-layers check-types check-house check-docs ## format, lint, layers, types, house rules, the site
 
 bench: $(VENV)/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under seven minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.stamp-docs ## the site, in site/; strict: every link and every name leads somewhere
+	$(BIN)/python docs/_site/pages.py
+	$(BIN)/zensical build --clean --strict
 
 vectors: $(VENV)/.stamp-test ## make vectors/ and the made parts of PROTOCOL.md anew, after a change on the wire
 	$(BIN)/python -m tests.protocol.make_vectors
@@ -53,7 +57,7 @@ format: $(VENV)/.stamp-test ## rewrite the files into the house format
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, builds and caches
-	rm -rf .venv .venv-3.13 build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-3.13 .cache site docs/project docs/reference/command.md build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 check-format: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check .
@@ -69,8 +73,12 @@ check-types: $(VENV)/.stamp-test
 	$(BIN)/mypy
 	$(BIN)/pyright
 
+# `make test` also runs what takes a process each: the programs of the pages.
 check-house: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest -q tests/house
+	$(BIN)/python -m pytest -q tests/house -m "not processes"
+
+check-docs: docs
+
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; name one with PYTHON=" >&2; exit 1; }

@@ -121,7 +121,7 @@ class DeadlineExceeded(StatusError):
 class IdleTimeout(DeadlineExceeded):
     """The stream brought no item for `idle_timeout` seconds.
 
-    Set by `CallOptions.idle_timeout` at the consumer; the stream is cancelled.
+    Set by `idle_timeout` at the consumer; the stream is cancelled.
     """
 
     reason = "idle_timeout"

@@ -1,23 +1,43 @@
-"""What a reader can copy works: programs print what the page says, commands exist, links lead somewhere."""
+"""The pages of a reader: programs print what the page says, commands exist, links lead somewhere.
+
+A Python block is a program when it begins with an import. On the line above a block may stand a comment: ``not run``, with the
+reason, or ``beside``, with a command that serves while the program runs. A block with ``title="name.py"`` is also a file for
+the programs below it; one with tests is given to pytest.
+"""
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import os
 import re
+import shlex
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+import penstock
+from penstock import errors, testing
 from tests.house._source import ROOT
 
-PAGES = ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CONTRIBUTING.md", "docs/actors.md", "docs/node.md"]
+MADE = {"docs/reference/command.md"}  # and docs/project/: written by docs/_site/pages.py
+SITE = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md") if "project" not in path.parts)
+PAGES = ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CONTRIBUTING.md", *(page for page in SITE if page not in MADE)]
+README_LINES_MAX = 200
 PROGRAM_SECONDS_MAX = 30
-NOT_RUN = re.compile(r"<!-- not run: \w.+-->")  # on the line above a block, with the reason
-_FENCE = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_RUN = re.compile(r"<!-- not run: \w.+-->")
+BESIDE = re.compile(r"<!-- beside: (?P<command>penstock .+) -->")
+PORT = "7700"  # of the pages; a test takes a free one
+PYTEST = ["-m", "pytest", "-q", "-o", "asyncio_default_fixture_loop_scope=function"]
+_FENCE = re.compile(
+    r"^```(?P<language>\w*)(?: title=\"(?P<title>[\w.]+)\")?[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 _LINK = re.compile(r"\]\((?P<target>[^)#\s:]+)(#[^)]*)?\)")
 
 
@@ -26,8 +46,17 @@ class Block(NamedTuple):
     line: int
     language: str
     text: str
-    not_run: bool
+    above: str
+    title: str | None
     output: str | None
+
+    @property
+    def not_run(self) -> bool:
+        return bool(NOT_RUN.fullmatch(self.above))
+
+    @property
+    def is_program(self) -> bool:
+        return self.text.startswith(("import ", "from ")) and not self.not_run
 
 
 @cache
@@ -48,12 +77,12 @@ def _block(page: str, text: str, fence: re.Match[str], after: re.Match[str] | No
     adjacent = after is not None and after["language"] == "text" and not text[fence.end() : after.start()].strip()
     output = after["text"] if after is not None and adjacent else None
     line = text.count("\n", 0, fence.start()) + 1
-    return Block(page, line, fence["language"], fence["text"], bool(NOT_RUN.fullmatch(before)), output)
+    return Block(page, line, fence["language"], fence["text"], before, fence["title"], output)
 
 
 ALL = [block for page in PAGES for block in _blocks(page)]
 PYTHON = [block for block in ALL if block.language in {"py", "python"}]
-PROGRAMS = [block for block in PYTHON if block.text.startswith(("import ", "from ")) and not block.not_run]
+PROGRAMS = [block for block in PYTHON if block.is_program]
 SHELL = [block for block in ALL if block.language in {"bash", "console", "sh", "shell"}]
 
 
@@ -73,6 +102,10 @@ def test_the_page_is_there(page):
     assert _text(page)
 
 
+def test_the_readme_is_read_in_one_go():
+    assert len(_text("README.md").splitlines()) <= README_LINES_MAX
+
+
 def test_the_readme_begins_with_a_program_and_its_output():
     first = next((block for block in ALL if block.page == "README.md" and block.language == "python"), None)
     assert first is not None
@@ -85,23 +118,61 @@ def test_python_on_a_page_is_python(block):
     ast.parse(block.text)
 
 
+@pytest.mark.parametrize("block", PYTHON, ids=_name)
+def test_python_on_a_page_is_run_or_says_why_not(block):
+    assert block.is_program or block.not_run
+
+
 @pytest.mark.processes
 @pytest.mark.parametrize("block", PROGRAMS, ids=_name)
 def test_a_program_on_a_page_prints_what_the_page_says(block, tmp_path):
-    (tmp_path / "program.py").write_text(block.text, encoding="utf-8")
-    command = [sys.executable, "-W", "error", "program.py"]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
+    port = _free_port()
+    for known in PROGRAMS:
+        if known.page == block.page and known.title and known.line <= block.line:
+            (tmp_path / known.title).write_text(known.text.replace(PORT, port), encoding="utf-8")
+    name = block.title or "program.py"
+    (tmp_path / name).write_text(block.text.replace(PORT, port), encoding="utf-8")
+    with _beside(block, tmp_path, port):
+        done = _run([*PYTEST, name] if "def test_" in block.text else [name], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if block.output is not None:
+        assert done.stdout == block.output
+
+
+def _run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        env={**os.environ, "XDG_STATE_HOME": str(folder)},  # where a throw-away certificate goes
         capture_output=True,
         text=True,
         timeout=PROGRAM_SECONDS_MAX,
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    if block.output is not None:
-        assert done.stdout == block.output
+
+
+def _free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return str(taken.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _beside(block: Block, folder: Path, port: str) -> Iterator[None]:
+    """Run the command that the page starts in another terminal, if it does, until the block ends."""
+    command = BESIDE.fullmatch(block.above)
+    if command is None:
+        yield
+        return
+    words = shlex.split(command["command"].replace(PORT, port))
+    arguments = [Path(sys.executable).with_name(words[0]), *words[1:]]
+    with subprocess.Popen(arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert any(line.startswith("at ") for line in server.stdout)
+            yield
+        finally:
+            server.terminate()
 
 
 @pytest.mark.processes
@@ -133,3 +204,23 @@ def test_a_file_named_on_a_page_is_there(page):
     prose = _FENCE.sub("", _text(page))
     named = re.findall(r"`((?:src|tests|examples|benchmarks|vectors)/[\w./-]+)`", prose)
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+# ── the site ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _names() -> set[str]:
+    """Every public name, as the reference calls it."""
+    own = {name for name in penstock.__all__ if not hasattr(errors, name)} - {"errors", "Struct"}
+    return {f"penstock.{name}" for name in own} | {f"penstock.testing.{name}" for name in testing.__all__} | {"penstock.errors"}
+
+
+def test_the_reference_has_every_public_name_and_no_other():
+    shown = [name for page in SITE for name in re.findall(r"^::: ([\w.]+)$", _text(page), re.MULTILINE)]
+    assert sorted(shown) == sorted(_names())
+
+
+def test_every_page_of_the_site_is_in_its_navigation():
+    listed = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    made = MADE | {f"docs/{page}" for page in listed if page.startswith("project/")}
+    assert {f"docs/{page}" for page in listed} - made == {page for page in SITE if page not in MADE}
