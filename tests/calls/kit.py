@@ -41,14 +41,14 @@ class Pair:
 
 
 def _left_over(peer: penstock.Peer) -> dict[str, object]:
-    session = peer.session
+    session = peer._scope.session
     found = {
-        "streams": session.connection.streams.all(),
-        "bytes that wait": session.connection.buffered_bytes,
+        "streams": session._connection.streams.all(),
+        "bytes that wait": session._connection.buffered_bytes,
         "sinks that wait": list(session.waiting_sinks),
-        "tasks": list(peer._tasks),
+        "tasks": list(peer._scope._tasks),
         "unary calls": session.unary_calls,
-        "something to write": session.connection.has_data(),
+        "something to write": session._connection.has_data(),
     }
     return {what: value for what, value in found.items() if value}
 

@@ -289,7 +289,7 @@ async def test_senders_that_wait_are_told_when_the_connection_is_lost(desk):
     async with linked(desk, gate=False) as pair:
         call = gated(pair, 1)
         senders = [await started(call.send(number)) for number in range(5)]
-        pair.served.session.link.abort()
+        pair.served._scope.session.link.abort()
         outcomes = [await ended(sender) for sender in senders]
         assert outcomes[0] is None
         assert {type(outcome) for outcome in outcomes[1:]} == {penstock.ConnectionLost}

@@ -100,7 +100,7 @@ async def test_a_handler_whose_caller_has_left_is_not_cancelled_again(kind, seco
         await asyncio.sleep(0.3)
         assert service.log == ["cleaning"]
         if second == "lost":
-            pair.served.session.link.abort()
+            pair.served._scope.session.link.abort()
         elif second == "server closes":
             await asyncio.wait([asyncio.ensure_future(pair.server.aclose(grace_s=5))])
         await asyncio.sleep(3)
@@ -113,7 +113,7 @@ async def test_a_handler_whose_connection_is_lost_is_not_cancelled_again_when_th
     async with linked(service, gate=False) as pair:
         calling = begin(pair.stub(Careful), kind)
         await rest()
-        pair.served.session.link.abort()
+        pair.served._scope.session.link.abort()
         await ended(calling)
         await asyncio.sleep(0.5)
         await pair.server.aclose(grace_s=5)

@@ -249,7 +249,7 @@ async def test_interceptors_are_left_when_the_connection_is_lost(kind, side):
     log = Log()
     async with linked(Service(log), **around(side, log.around("a")), gate=False) as pair:
         calling = await started(call(pair.stub(Service), kind, wait=True))
-        pair.peer.session.link.abort() if side == "callee" else pair.served.session.link.abort()
+        pair.peer._scope.session.link.abort() if side == "callee" else pair.served._scope.session.link.abort()
         _, error = await ended(calling)
         assert isinstance(error, StatusError)
         await rest()

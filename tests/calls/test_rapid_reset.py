@@ -59,10 +59,10 @@ async def test_an_argument_counts_while_its_handler_cleans_up():
         await asyncio.gather(call, return_exceptions=True)
         await rest()
         (served,) = pair.server.peers
-        assert served.session.connection.held_bytes > 100_000
+        assert served._scope.session._connection.held_bytes > 100_000
         keeper.may_end.set()
         await rest()
-        assert served.session.connection.held_bytes == 0
+        assert served._scope.session._connection.held_bytes == 0
 
 
 async def test_a_connection_that_a_handler_lost_is_not_the_callers():

@@ -172,10 +172,10 @@ async def test_the_loss_of_the_far_connection_is_no_end_and_the_near_one_lives_o
         relay.end = far.peer.service(End)
         stream = near.stub(Relay, buffer_size=5).numbers()
         assert await stream.receive() == 0
-        far.served.session.link.abort()
+        far.served._scope.session.link.abort()
         items, error = await collected(stream)
         assert isinstance(error, penstock.Unavailable), items
-        assert near.peer.session.lost is None
+        assert near.peer._scope.session.lost is None
         assert await near.peer.call("Penstock/describe")
 
 

@@ -173,11 +173,11 @@ async def test_the_bytes_of_items_that_nobody_read_are_given_back(pair):
         assert stream.statistics().buffered == 99
         del stream
         await rest()
-        assert pair.peer.session.connection.buffered_bytes == 0
+        assert pair.peer._scope.session._connection.buffered_bytes == 0
     stream = pair.stub(Numbers).count(100)
     await rest()
     stream.cancel()
-    assert pair.peer.session.connection.buffered_bytes == 0
+    assert pair.peer._scope.session._connection.buffered_bytes == 0
 
 
 async def test_a_stream_cancelled_before_it_left_is_never_heard_of(pair, numbers):
@@ -241,7 +241,7 @@ async def test_a_lost_connection_is_lost_after_the_items_that_came(numbers, end)
     async with linked(numbers, gate=False) as pair:
         streams = [pair.stub(Numbers, buffer_size=5).endless() for _ in range(3)]
         await rest()
-        (pair.peer if end == "client" else pair.served).session.link.abort()
+        (pair.peer if end == "client" else pair.served)._scope.session.link.abort()
         await rest()
         errors = []
         for stream in streams:
@@ -260,7 +260,7 @@ async def test_a_lost_connection_is_lost_after_the_items_that_came(numbers, end)
 
 async def test_calls_on_a_lost_connection_raise_without_growing(numbers):
     async with linked(numbers, gate=False) as pair:
-        pair.served.session.link.abort()
+        pair.served._scope.session.link.abort()
         await rest()
         depths = set()
         for _ in range(20):

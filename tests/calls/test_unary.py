@@ -132,7 +132,7 @@ async def test_a_deadline_that_is_not_reached_leaves_no_timer(pair):
 async def test_a_lost_connection_is_told_to_every_call_each_its_own_error(service):
     async with linked(service, gate=False) as pair:
         calls = [await started(pair.stub(Service).wait()) for _ in range(5)]
-        pair.served.session.link.abort()
+        pair.served._scope.session.link.abort()
         errors = [await ended(call) for call in calls]
         assert {type(error) for error in errors} == {penstock.ConnectionLost}
         assert len(set(map(id, errors))) == 5
@@ -144,7 +144,7 @@ async def test_a_lost_connection_is_told_to_every_call_each_its_own_error(servic
 async def test_a_call_that_nobody_awaits_any_more_says_nothing(service):
     async with linked(service, gate=False) as pair:
         call = await started(pair.stub(Service).wait())
-        pair.served.session.link.abort()
+        pair.served._scope.session.link.abort()
         call.cancel()
         await ended(call)
         del call
@@ -192,16 +192,16 @@ async def test_a_thousand_calls_at_once(pair):
 async def test_a_unary_result_counts_when_the_end_says_so(service):
     async with linked(service, gate=False) as pair:
         calling = await started(pair.stub(Service).gate(0))
-        (stream,) = pair.served.session.connection.streams.all()
+        (stream,) = pair.served._scope.session._connection.streams.all()
         stream.send.push(MSGPACK.encode_into, 7)
-        pair.served.session.connection.accept(stream, None)
-        pair.served.session.touch(stream)
+        pair.served._scope.session._connection.accept(stream, None)
+        pair.served._scope.session.touch(stream)
         await rest()
         assert not calling.done()
-        pair.served.session.connection.fail(stream, Status(5, "not_found", "after all"))
-        pair.served.session.flush_soon()
+        pair.served._scope.session._connection.fail(stream, Status(5, "not_found", "after all"))
+        pair.served._scope.session.flush_soon()
         with pytest.raises(penstock.NotFound, match="after all"):
             await calling
         assert await pair.stub(Service).echo(4) == 4
-        for task in tuple(pair.served._tasks):  # the handler, whose call was answered behind its back
+        for task in tuple(pair.served._scope._tasks):  # the handler, whose call was answered behind its back
             task.cancel()

@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from penstock.channel import Channel, accept_channel
-from penstock.protocol import Settings, WireStream
-from penstock.session import Session
+from penstock.protocol import Settings
+from penstock.session import Session, StreamHandle
 from penstock.transports import listen
 
 TASKS: set[asyncio.Task[None]] = set()
@@ -19,8 +19,8 @@ async def echo(channel: Channel[Any]) -> None:
         await channel.send(message)
 
 
-def take(session: Session, stream: WireStream) -> None:
-    TASKS.add(asyncio.ensure_future(echo(accept_channel(session, stream))))
+def take(stream: StreamHandle) -> None:
+    TASKS.add(asyncio.ensure_future(echo(accept_channel(stream))))
 
 
 async def main() -> None:

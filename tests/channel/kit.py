@@ -9,8 +9,8 @@ from typing import Any
 
 from penstock.channel import Channel, accept_channel, local_channel, open_channel
 from penstock.errors import StatusError
-from penstock.protocol import Settings, Status, WireStream
-from penstock.session import Endpoint, Session, status_of
+from penstock.protocol import Settings, Status
+from penstock.session import Endpoint, Session, StreamHandle
 from penstock.testing import SimulatedNetwork, memory_pair
 from penstock.transports import dial, listen
 
@@ -31,12 +31,11 @@ class World:
     def session(self, role: str) -> Session:
         return Session(role, Settings(), self._take)
 
-    def _take(self, session: Session, stream: WireStream) -> None:
+    def _take(self, stream: StreamHandle) -> None:
         try:
-            self.incoming.put_nowait(accept_channel(session, stream, **self.accept_options))
+            self.incoming.put_nowait(accept_channel(stream, **self.accept_options))
         except StatusError as error:
-            session.connection.fail(stream, status_of(error))
-            session.flush_soon()
+            stream.fail(error)
 
     async def open(self, payload: Any = None, *, initiator: str = "producer", **options: Any) -> Channel[Any]:
         """Open a channel to "consumer"; somebody has to take it from `incoming`."""
@@ -63,9 +62,9 @@ class World:
         """No channel has left anything behind in either session."""
         for session in (self.client, self.server):
             if session is not None and session.lost is None:
-                assert not session.connection.streams.all()
-                assert session.connection.buffered_bytes == 0
-                assert session.connection.held_bytes == 0
+                assert not session._connection.streams.all()
+                assert session._connection.buffered_bytes == 0
+                assert session._connection.held_bytes == 0
                 assert not session.waiting_sinks
 
 

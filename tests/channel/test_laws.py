@@ -174,7 +174,7 @@ class Stranger(Endpoint):
             self.session.flush_soon()
 
     def _flow(self, what: str) -> None:
-        connection, stream = self.session.connection, self.stream
+        connection, stream = self.session._connection, self.stream
         if "accept" in what and stream.callee and stream.receive is None:
             connection.accept(stream, Grant(3, 1000), payload=b"\xc1" if "oddly" in what else None)
         elif "items" in what and stream.sending == "open" and stream.send.has_room():
@@ -186,7 +186,7 @@ class Stranger(Endpoint):
             stream.receive.queue.clear()
 
     def _end(self, what: str) -> None:
-        connection, stream = self.session.connection, self.stream
+        connection, stream = self.session._connection, self.stream
         if what in {"half-close", "close", "end"}:
             more = ("stranger",) if what == "close" else ()
             getattr(connection, what.replace("-", "_"))(stream, *more)
@@ -200,8 +200,8 @@ async def meet(acts: list[tuple[str, str]], *, opener: bool) -> None:
     """Let our end meet a stranger, and act in between."""
     strangers: list[Stranger] = []
     ours: list[Channel[Any]] = []
-    client = Session("client", Settings(), lambda session, stream: ours.append(accept_channel(session, stream, messages=int)))
-    server = Session("server", Settings(), lambda session, stream: strangers.append(Stranger(session, stream)))
+    client = Session("client", Settings(), lambda stream: ours.append(accept_channel(stream, messages=int)))
+    server = Session("server", Settings(), lambda stream: strangers.append(Stranger(server, stream.wire)))
     memory_pair(client, server)
     await asyncio.gather(client.ready, server.ready)
     opening = None
@@ -209,7 +209,7 @@ async def meet(acts: list[tuple[str, str]], *, opener: bool) -> None:
         opening = asyncio.ensure_future(open_channel(client, "/a!channel", messages=int, timeout=5))
     else:
         half = ReceiveHalf(Grant(3, 1000))
-        strangers.append(Stranger(server, server.connection.open(Open("/a!channel", 3, 0, 3, 1000), half)))
+        strangers.append(Stranger(server, server._connection.open(Open("/a!channel", 3, 0, 3, 1000), half)))
         server.flush_soon()
     await settle()
     for theirs, our in acts:

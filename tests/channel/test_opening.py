@@ -183,7 +183,7 @@ async def test_what_cannot_travel_is_refused_where_it_is_given_and_the_channel_l
 async def test_a_call_that_is_no_channel_is_refused(far, argument, kind, codec, error):
     told = Told()
     half = ReceiveHalf(Grant(1, 1000))
-    stream = far.client.connection.open(Open("/consumer!channel", kind, codec, 1, 1000, argument), half)
+    stream = far.client._connection.open(Open("/consumer!channel", kind, codec, 1, 1000, argument), half)
     stream.endpoint = told
     far.client.flush_soon()
     await settle()

@@ -178,10 +178,10 @@ async def test_a_reason_may_be_long_and_is_cut_to_what_travels(far):
 
 
 async def test_a_caller_that_closes_before_it_was_accepted_has_left(far):
-    stream = far.client.connection.open(Open("/consumer!channel", 3, 0, 1, 1000), ReceiveHalf(Grant(1, 1000)))
+    stream = far.client._connection.open(Open("/consumer!channel", 3, 0, 1, 1000), ReceiveHalf(Grant(1, 1000)))
     far.client.flush_soon()
     await settle()
-    far.client.connection.close(stream, "changed my mind")
+    far.client._connection.close(stream, "changed my mind")
     far.client.flush_soon()
     await settle()
     acceptor = far.incoming.get_nowait()
@@ -193,9 +193,9 @@ async def test_a_caller_that_closes_before_it_was_accepted_has_left(far):
 async def test_a_caller_that_half_closes_before_it_was_accepted_is_accepted_all_the_same(far):
     told = Told()
     half = ReceiveHalf(Grant(1, 1000))
-    stream = far.client.connection.open(Open("/consumer!channel", 3, 0, 1, 1000), half)
+    stream = far.client._connection.open(Open("/consumer!channel", 3, 0, 1, 1000), half)
     stream.endpoint = told
-    far.client.connection.end(stream)
+    far.client._connection.end(stream)
     far.client.flush_soon()
     await settle()
     acceptor = far.incoming.get_nowait()
@@ -212,7 +212,7 @@ async def test_a_callee_that_ends_without_accepting_has_rejected(far):
     opening = await started(far.open())
     await settle()
     acceptor = far.incoming.get_nowait()
-    far.server.connection.end(acceptor._stream)
+    far.server._connection.end(acceptor._stream.wire)
     far.server.flush_soon()
     with pytest.raises(ChannelRejected, match="before it was accepted"):
         await opening
@@ -221,7 +221,7 @@ async def test_a_callee_that_ends_without_accepting_has_rejected(far):
 
 async def test_a_peer_that_wants_no_more_messages_may_still_send_some(far):
     opener, acceptor = await far.pair()
-    far.server.connection.stop(acceptor._stream, Cancel(message="full"))
+    far.server._connection.stop(acceptor._stream.wire, Cancel(message="full"))
     far.server.flush_soon()
     await settle()
     opener.close_send()
@@ -257,8 +257,8 @@ async def test_a_handler_whose_caller_closes_the_call_is_stopped():
         call = pair.peer.open("Echo/both")
         await call.send("a")
         assert await call.receive() == "a"
-        pair.peer.session.connection.close(call.stream, "no more")
-        pair.peer.session.flush_soon()
+        pair.peer._scope.session._connection.close(call.stream, "no more")
+        pair.peer._scope.session.flush_soon()
         await rest()
         assert echo.closed == 1
         call.cancel()
@@ -267,12 +267,12 @@ async def test_a_handler_whose_caller_closes_the_call_is_stopped():
 async def test_a_channel_to_a_server_without_actors_is_unimplemented():
     async with linked(Echo()) as pair:
         with pytest.raises(Unimplemented):
-            await open_channel(pair.peer.session, "/consumer!channel")
+            await open_channel(pair.peer._scope.session, "/consumer!channel")
 
 
 async def test_a_draining_peer_takes_no_new_channel_and_old_ones_go_on(far):
     opener, acceptor = await far.pair()
-    far.server.connection.drain("restarting")
+    far.server._connection.drain("restarting")
     far.server.flush_soon()
     await settle()
     with pytest.raises(Unavailable):

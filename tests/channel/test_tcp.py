@@ -53,7 +53,7 @@ async def test_killing_the_acceptor_is_connection_lost_in_both_ways_at_once():
     try:
         async with asyncio.timeout(PATIENCE_S):
             url = (await process.stdout.readline()).decode().strip()
-            session = Session("client", Settings(), lambda _session, _stream: None)
+            session = Session("client", Settings(), lambda _stream: None)
             await dial(url, session)
             await session.ready
             channel = await open_channel(session, "/echo!channel", "hi", initiator="a test")

@@ -31,13 +31,15 @@ MANY_SIDED = {
     "RemoteChannel": 20,  # those steps, and what happens to its stream
     "Connection": 32,  # the whole of the pure core from outside: a line or two each
     "Inbound": 24,  # a method for each frame type
-    "Peer": 31,  # four ways to call, and a life
+    "Peer": 20,  # four ways to call, and a life
+    "CallScope": 19,  # the tasks of a connection, its attachments, its life
     "SendHalf": 20,
     "ServerCall": 17,
-    "Session": 31,  # what the link calls, what endpoints call, what events do
+    "Session": 35,  # what the link calls, what streams call, what events do
+    "StreamHandle": 32,  # the verbs of a stream, of a callee, a caller and both: a line or two each
     "RemoteSource": 22,
-    "RemoteSink": 19,
-    "RemoteStream": 16,
+    "RemoteSink": 17,
+    "RemoteStream": 17,  # the endpoint of its stream, and what interceptors add
     "WireStream": 19,  # its two halves, and the order of what it sends
 }
 DEEP = {"_iterate": 4}  # the hot loop of a remote source: a call per item would cost more than the item

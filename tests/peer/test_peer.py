@@ -44,7 +44,7 @@ async def test_a_peer_says_in_one_line_what_it_is():
         await stream.receive()
         assert repr(pair.served) == "<Peer memory://test up, 1 streams>"
         await stream.aclose()
-        pair.served.begin_drain()
+        pair.served._scope.begin_drain()
         await rest()
         assert "draining" in repr(pair.peer)
 
@@ -163,7 +163,7 @@ async def test_two_connections_to_one_server_are_apart():
             streams = [peer.service(Service).endless() for peer in (first, second)]
             for stream in streams:
                 await stream.receive()
-            first.session.link.abort()
+            first._scope.session.link.abort()
             await rest()
             assert service.closed == 1
             assert await streams[1].receive() == 1

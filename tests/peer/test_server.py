@@ -231,7 +231,7 @@ async def test_a_client_that_leaves_while_it_is_called_leaves_no_task(service):
             streaming = asyncio.ensure_future(collected(served.service(Service).ticks(1)))
             for _ in range(50):
                 await asyncio.sleep(0)
-            assert peer.busy
+            assert peer._scope.busy
         assert other.log == ["closed"]
         assert isinstance(await ended(calling), Unavailable)
         assert isinstance((await streaming)[1], Unavailable)

@@ -19,7 +19,7 @@ COUNT = 200
 async def _cut_after(peer: penstock.Peer, turns: int) -> None:
     for _ in range(turns):
         await asyncio.sleep(0)
-    peer.session.abort()
+    peer._scope.session.abort()
 
 
 async def _read(peer: penstock.Peer) -> tuple[list[int], Exception | None]:

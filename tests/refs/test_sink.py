@@ -109,7 +109,7 @@ async def test_a_connection_that_is_lost_fails_the_stream(apart):
         ref = await pair.stub(Exchange).entrance()
         await ref.put(1)
         await rest()
-        pair.peer.session.abort()
+        pair.peer._scope.session.abort()
         items, outcome = await collected(exchange.source)
         assert items == [1]
         assert isinstance(outcome, ConnectionLost | penstock.Cancelled)

@@ -160,7 +160,7 @@ async def test_a_connection_that_is_lost_is_never_an_end(apart):
         ref = await pair.stub(Exchange).numbers()
         source = ref.claim(buffer_size=2)
         assert await source.receive() == 0
-        pair.peer.session.abort()
+        pair.peer._scope.session.abort()
         _items, error = await collected(source)
         assert isinstance(error, penstock.Cancelled | ConnectionLost)
         await asyncio.wait_for(exchange.producer.stopped.wait(), 1)
@@ -274,7 +274,7 @@ async def test_the_connection_over_which_it_was_sent_may_be_gone_it_is_reclaimed
     async with linked(exchange, gate=False) as pair:
         exchange.given = SourceRef(producer)
         sent = await pair.peer.call("Exchange/give")
-        pair.peer.session.abort()
+        pair.peer._scope.session.abort()
     with pytest.raises(Unavailable, match="no live connection to"):
         await sent.receive()
     assert len(offers()) == 1

@@ -32,9 +32,9 @@ async def test_asks_that_wait_for_room_when_everything_ends(end):
             asks += [asyncio.ensure_future(outcome(place.peer.ask("desk", "wait", number, timeout=number + 1)))]
         await asyncio.sleep(0.5)
         if end == "abort here":
-            place.peer.session.abort()
+            place.peer._scope.session.abort()
         elif end == "abort there":
-            place.back.session.abort()
+            place.back._scope.session.abort()
         elif end == "close here":
             await place.peer.aclose()
         else:

@@ -164,7 +164,7 @@ def _take_for_another_process(monkeypatch: pytest.MonkeyPatch, peer: penstock.Pe
         instance = b"nowhere"
 
     monkeypatch.setattr(_far, "offers", Nowhere)
-    monkeypatch.setattr(_far, "peer_to", lambda _instance: peer)
+    monkeypatch.setattr(_far, "find_route", lambda _instance: peer._scope)
 
 
 async def test_without_a_connection_a_far_ref_says_what_is_missing():

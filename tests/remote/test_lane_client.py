@@ -25,6 +25,7 @@ from penstock.errors import (
     Unavailable,
 )
 from penstock.peer import _server
+from penstock.remote import Lanes
 from penstock.remote import _lane_client as _lane
 from tests.remote.kit import SMALL, Caller, Desk, Listener, outcome, said, town
 
@@ -89,7 +90,7 @@ async def test_a_lane_that_has_nothing_to_do_makes_way_for_another(monkeypatch: 
             for stub in stubs:
                 await stub.add()
             await asyncio.sleep(1)
-            assert len(place.peer.lanes) == 2
+            assert len(place.peer._scope.attached(Lanes).open) == 2
         assert [await stub.add(0) for stub in stubs] == [3] * 5
 
 
@@ -136,7 +137,7 @@ async def test_an_argument_that_cannot_travel_is_refused_here_and_the_lane_goes_
         with pytest.raises(InvalidArgument, match="desk/note"):
             await place.peer.ask("desk", "note", object())
         assert await stub.add() == 1
-        assert place.peer.lanes["desk"].idle
+        assert place.peer._scope.attached(Lanes).open["desk"].idle
 
 
 async def test_an_argument_over_the_peers_limit_is_refused_here():
@@ -166,7 +167,7 @@ async def test_a_connection_that_is_lost_in_mid_ask_says_so():
         _desk, stub = await place.desk()
         waiting = asyncio.ensure_future(outcome(stub.wait()))
         await asyncio.sleep(1)
-        place.back.session.abort()
+        place.back._scope.session.abort()
         lost = await waiting
         assert said(lost) == ("ConnectionLost", True)
         with pytest.raises(ConnectionLost) as raised:
@@ -179,7 +180,7 @@ async def test_what_waits_for_room_when_the_connection_is_lost_was_not_started()
         _desk, stub = await place.desk(mailbox=Mailbox(1))
         asks = [asyncio.ensure_future(outcome(stub.wait(number))) for number in range(20)]
         await asyncio.sleep(1)
-        place.back.session.abort()
+        place.back._scope.session.abort()
         ends = [said(error) for error in await asyncio.gather(*asks)]
         sent = 2 + 4  # of the three that were taken, credit was told for half a window
         assert ends == [("ConnectionLost", True)] * sent + [("ConnectionLost", False)] * (20 - sent)
@@ -257,8 +258,8 @@ async def test_an_ask_gives_no_reason_to_wait_when_the_connection_closes():
         _desk, stub = await place.desk()
         await penstock.tell(stub).note(1)
         await stub.add()
-        lane = place.peer.lanes["desk"]
-        assert lane.leave() is False
+        lane = place.peer._scope.attached(Lanes).open["desk"]
+        assert lane.abandon() is False
 
 
 async def test_an_actor_that_is_not_there_refuses_a_tell():
@@ -266,18 +267,18 @@ async def test_an_actor_that_is_not_there_refuses_a_tell():
         with pytest.raises(NotFound) as raised:
             await place.peer.tell("nobody", "note", 1)
         assert not raised.value.started
-        assert not place.peer.lanes
+        assert not place.peer._scope.attached(Lanes).open
 
 
 async def test_an_actor_that_crashed_goes_on_with_the_same_lane():
     async with town() as place:
         _desk, stub = await place.desk()
         await stub.add(5)
-        lane = place.peer.lanes["desk"]
+        lane = place.peer._scope.attached(Lanes).open["desk"]
         with pytest.raises(StatusError, match="raised"):
             await stub.crash()
         assert await stub.add(1) == 1
-        assert place.peer.lanes["desk"] is lane
+        assert place.peer._scope.attached(Lanes).open["desk"] is lane
 
 
 async def test_an_actor_of_the_same_name_gets_what_is_sent_later():
@@ -327,8 +328,8 @@ async def test_an_answer_that_cannot_be_read_ends_the_lane_and_its_asks(fake_lan
         ends = await asyncio.gather(*(outcome(stub.add()) for _ in range(3)))
         assert [type(error) for error in ends] == [DataLoss] * 3
         await asyncio.sleep(1)
-        assert not peer.lanes
-        assert not peer.session.connection.streams.all()
+        assert not peer._scope.attached(Lanes).open
+        assert not peer._scope.session._connection.streams.all()
 
 
 async def test_answers_that_were_not_asked_for_are_ignored(fake_lane):

@@ -100,7 +100,7 @@ async def test_a_peer_that_reads_no_answers_is_not_worked_for(method: str):
                         await call.send([number, method, [50_000]])
                 except TimeoutError:
                     break
-            connection = place.back.session.connection
+            connection = place.back._scope.session._connection
             assert 0 < connection.held_bytes <= 1_000_000
             answers = await replies(call, number - 1)
             refused = [answer for answer in answers if len(answer) > 2]
@@ -145,7 +145,7 @@ async def test_what_waits_for_a_full_mailbox_becomes_visible_when_its_teller_is_
         for number in range(5):
             await penstock.tell(stub).note_late(number)
         await asyncio.sleep(1)
-        place.peer.session.abort()
+        place.peer._scope.session.abort()
         await waiting
         await asyncio.sleep(4)
         assert place.system.dead_letters.count == 0
@@ -161,7 +161,7 @@ async def test_asks_whose_asker_is_gone_never_begin():
         desk, stub = await place.desk()
         asks = [asyncio.ensure_future(outcome(stub.wait(number))) for number in range(5)]
         await asyncio.sleep(1)
-        place.peer.session.abort()
+        place.peer._scope.session.abort()
         await asyncio.gather(*asks)
         desk.gate.set()
         await asyncio.sleep(1)

@@ -55,7 +55,7 @@ async def test_without_actors_such_a_target_is_refused():
             return k
 
     async with penstock.serve(Plain(), listen="memory://plain") as server, penstock.connect(server.urls[0]) as peer:
-        with pytest.raises(Unimplemented, match="no actors here"):
+        with pytest.raises(Unimplemented, match="no actors"):
             await peer.ask("desk", "add", 1)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from penstock.codec import MSGPACK
 from penstock.errors import NotFound
-from penstock.remote import LaneError, LaneMessage, LaneReply, PlainMessage, PlainReply, arguments_in
 from penstock.remote._far import ActorLocation
+from penstock.remote._wire import LaneError, LaneMessage, LaneReply, PlainMessage, PlainReply, arguments_in
 from penstock.service import service_of
 
 PAGE = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
@@ -53,7 +53,7 @@ def test_a_short_message_reads_as_a_whole_one():
 
 
 def test_an_error_is_raised_as_it_was():
-    error = LaneError(5, "not_found", "no such thing", {"a": 1}, started=False).raised()
+    error = LaneError(5, "not_found", "no such thing", {"a": 1}, started=False).error()
     assert (type(error), error.message, error.details, error.started) == (NotFound, "no such thing", {"a": 1}, False)
 
 

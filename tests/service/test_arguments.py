@@ -9,7 +9,7 @@ import pytest
 
 import penstock
 from penstock import DataLoss, InvalidArgument
-from penstock.calls import Request
+from penstock.calls import Request, call_unary
 from penstock.codec import JSON, MSGPACK
 from penstock.protocol import CallKind
 from penstock.service import CallOptions
@@ -173,7 +173,7 @@ WRONG = [
 async def test_a_wrong_argument_of_a_foreign_client_is_invalid_and_named(pair, codec, name, arguments, words):
     request = Request(f"Desk/{name}", CallKind.UNARY, codec, codec.encode(arguments), codec.decode_for(str), CallOptions())
     with pytest.raises(InvalidArgument) as raised:
-        await pair.peer.unary(request)
+        await call_unary(pair.peer._scope, request)
     assert raised.value.message.startswith(f"Desk/{name}: ")
     assert not [word for word in words if word not in raised.value.message], raised.value.message
     assert raised.value.started is False
@@ -183,7 +183,7 @@ async def test_a_wrong_argument_of_a_foreign_client_is_invalid_and_named(pair, c
 async def test_arguments_that_are_no_value_at_all_are_invalid(pair, encoded):
     request = Request("Desk/plain", CallKind.UNARY, MSGPACK, encoded, MSGPACK.decode_for(str), CallOptions())
     with pytest.raises(InvalidArgument, match="Desk/plain"):
-        await pair.peer.unary(request)
+        await call_unary(pair.peer._scope, request)
 
 
 async def test_what_does_not_fit_is_found_by_the_callee_before_the_handler_is_started(pair):
@@ -244,5 +244,5 @@ async def test_an_argument_that_cannot_be_read_is_refused_and_the_connection_goe
     async with linked(Checking()) as pair:
         request = Request("Checking/check", 0, JSON, argument, JSON.decode_for(object), CallOptions())
         with pytest.raises(InvalidArgument):
-            await pair.peer.unary(request)
+            await call_unary(pair.peer._scope, request)
         assert await pair.stub(Checking).check(Even(4)) == 4

@@ -110,7 +110,7 @@ async def test_buffer_bytes_bounds_the_bytes_and_one_item_always_passes(pair, se
     stream = pair.stub(Service, buffer_bytes=window).watch(item_bytes)
     await rest()
     assert items <= service.produced <= items + 1
-    waiting = pair.peer.session.connection.buffered_bytes
+    waiting = pair.peer._scope.session._connection.buffered_bytes
     assert waiting < window + item_bytes + 100
     for _ in range(50):
         assert len(await stream.receive()) == item_bytes

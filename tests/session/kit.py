@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from penstock.codec import MSGPACK
-from penstock.protocol import Accept, Cancel, Grant, Open, ReceiveHalf, Settings, Status, WireStream
-from penstock.session import Endpoint, RemoteSink, RemoteSource, Session
+from penstock.protocol import Accept, Cancel, Grant, Open, ReceiveHalf, Settings, Status
+from penstock.session import Endpoint, RemoteSink, RemoteSource, Session, StreamHandle
 from penstock.testing import memory_pair
 from penstock.transports import Link, Segment
 
@@ -70,28 +70,25 @@ class Joined:
         self.server.close()
         await asyncio.wait([self.client.closed, self.server.closed])
 
-    def _accept(self, session: Session, stream: WireStream) -> None:
+    def _accept(self, stream: StreamHandle) -> None:
         end = Written()
-        stream.endpoint = end
-        session.connection.accept(stream, Grant(self.window, self.window_bytes) if stream.opened.streams_requests else None)
-        end.sink = RemoteSink(session, stream, stream.send, MSGPACK)
-        if stream.receive is not None:
-            end.source = RemoteSource(session, "test", stream.receive, MSGPACK.decode_for(Any))
-            end.source.stream = stream
+        stream.attach(end)
+        stream.accept(Grant(self.window, self.window_bytes) if stream.opened.streams_requests else None)
+        end.sink = stream.sink(MSGPACK)
+        if stream.receiving is not None:
+            end.source = stream.source("test", MSGPACK.decode_for(Any))
         self.accepted.append(end)
 
     def open(self, kind: int = 3, *, window: int = 8, window_bytes: int = 1_000_000) -> Written:
         """Open a stream from the client."""
         grant = Grant(window, window_bytes)
         half = ReceiveHalf(grant)
-        stream = self.client.connection.open(Open("test", kind, 0, grant.items, grant.bytes), half)
+        opened = Open("test", kind, 0, grant.items, grant.bytes)
         end = Written()
-        stream.endpoint = end
-        end.source = RemoteSource(self.client, "test", half, MSGPACK.decode_for(Any))
-        end.source.stream = stream
-        if stream.send is not None:
-            end.sink = RemoteSink(self.client, stream, stream.send, MSGPACK)
-        self.client.flush_soon()
+        stream = self.client.open(opened, half, end)
+        end.source = stream.source("test", MSGPACK.decode_for(Any))
+        if opened.streams_requests:
+            end.sink = stream.sink(MSGPACK)
         return end
 
 

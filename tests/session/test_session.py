@@ -28,7 +28,7 @@ class Service:
 
 async def test_both_sides_are_ready_after_the_handshake():
     async with Joined() as joined:
-        assert joined.client.connection.peer.agent == joined.server.connection.peer.agent == ""
+        assert joined.client._connection.peer.agent == joined.server._connection.peer.agent == ""
         assert joined.client.lost is None
 
 

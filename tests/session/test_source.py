@@ -104,7 +104,7 @@ def test_a_window_of_bytes_never_stops_a_stream_for_good(window_bytes, sizes):
             stream = pair.stub(Numbers, buffer_bytes=window_bytes).count()
             most = 0
             async for _ in stream:
-                most = max(most, pair.peer.session.connection.buffered_bytes)
+                most = max(most, pair.peer._scope.session._connection.buffered_bytes)
         assert numbers.produced == len(sizes)
         assert most <= window_bytes + max(sizes, default=0) + 100
 
@@ -162,7 +162,7 @@ async def test_bytes_that_wait_are_counted_for_the_whole_connection_and_given_ba
         for accepted in joined.accepted:
             await accepted.sink.send_many(bytes(1000) for _ in range(50))
         await rest()
-        connection = joined.client.connection
+        connection = joined.client._connection
         assert connection.buffered_bytes > 150_000
         async for _ in ends[0].source:
             if ends[0].source.statistics().buffered == 0:

@@ -204,7 +204,7 @@ async def world(seed: int, *, gate: bool = True, network: dict[str, Any] | None 
     line = Line()
     with SimulatedNetwork(seed, **(network or {})) as simulated:
         async with linked(line, url=options.pop("url", URL), gate=gate, **options) as pair:
-            await pair.served.session.ready  # its HELLO may still be on the way
+            await pair.served._scope.session.ready  # its HELLO may still be on the way
             yield World(simulated, pair, line)
     await rest()
     assert line.closed == line.begun, "a handler was never closed"

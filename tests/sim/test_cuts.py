@@ -20,7 +20,7 @@ async def whole(kind: str, seed: int) -> tuple[int, int]:
     """Make the call without a cut; return how many bytes the client and the server received."""
     async with world(seed, network=LATENCY) as here:
         (await here.run(kind, count=COUNT, size=SIZE, buffer_size=5, pause_s=0.001).go()).check_complete()
-        return here.pair.peer.session.link.delivered_bytes, here.pair.served.session.link.delivered_bytes
+        return here.pair.peer._scope.session.link.delivered_bytes, here.pair.served._scope.session.link.delivered_bytes
 
 
 async def cut(kind: str, seed: int, *, source: str, target: str, at: int) -> bool:
@@ -36,7 +36,7 @@ async def cut(kind: str, seed: int, *, source: str, target: str, at: int) -> boo
                 await asyncio.sleep(1)
                 assert call.requests.open == 0, "the requests were not closed"
                 assert line.closed == line.begun, "the handler was not told"
-                assert not pair.peer._tasks
+                assert not pair.peer._scope._tasks
                 assert not pair.server.peers or call.outcome is None
                 return call.outcome is None
         except Unavailable:  # the cut was in the handshake

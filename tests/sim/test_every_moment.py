@@ -50,7 +50,7 @@ async def test_a_deadline_holds_wherever_the_call_is_stuck(stage, seed):
             if stage == "partition before OPEN":
                 here.network.partition()
             elif stage == "link full":
-                here.pair.peer.session.pause_writing()
+                here.pair.peer._scope.session.pause_writing()
             call = here.run(kind, count=1000, pause_s=0.01, buffer_size=3, timeout=3)
             if stage == "no credit":
                 call.requests.pause_s = 0
@@ -64,7 +64,7 @@ async def test_a_deadline_holds_wherever_the_call_is_stuck(stage, seed):
             assert call.ended_at - begun == pytest.approx(3, abs=0.002)
             here.network.heal()
             if stage == "link full":
-                here.pair.peer.session.resume_writing()
+                here.pair.peer._scope.session.resume_writing()
             await asyncio.sleep(1)
             assert not here.pair.left_over()
 
@@ -143,7 +143,7 @@ def test_both_ends_giving_up_at_once_and_crossing_the_end_is_one_clean_end(kind,
             loop.call_later(client_at, going.cancel)
 
             def cancel_handlers():
-                for task in tuple(here.pair.served._tasks):
+                for task in tuple(here.pair.served._scope._tasks):
                     task.cancel()
 
             loop.call_later(server_at, cancel_handlers)

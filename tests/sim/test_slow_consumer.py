@@ -64,8 +64,8 @@ async def test_what_waits_is_bounded_in_bytes_on_both_sides():
         for _ in range(500):
             await stream.receive()
         await asyncio.sleep(60)
-        assert pair.peer.session.connection.buffered_bytes <= 101_100  # and one item
-        (wire,) = pair.served.session.connection.streams.all()
+        assert pair.peer._scope.session._connection.buffered_bytes <= 101_100  # and one item
+        (wire,) = pair.served._scope.session._connection.streams.all()
         kept = sum(batch.size for batch in wire.send.replay) + sum(batch.size for batch in wire.send.unsent)
         assert kept <= 200_000  # the window, and what has not been told as consumed
         await stream.aclose()

@@ -101,8 +101,8 @@ async def storm(seed: int) -> None:
         assert it.done == CALLS
         assert back.closed == back.begun
         assert not here.pair.left_over()
-        assert here.pair.peer.session.lost is None, "the session did not live through it"
-        for connection in (here.pair.peer.session.connection, here.pair.served.session.connection):
+        assert here.pair.peer._scope.session.lost is None, "the session did not live through it"
+        for connection in (here.pair.peer._scope.session._connection, here.pair.served._scope.session._connection):
             assert connection.buffered_bytes == 0
     await rest()
 
@@ -130,6 +130,6 @@ def test_a_connection_lost_in_the_storm_ends_every_call_with_a_type(number, seed
             await rest()
             assert back.closed == back.begun
             assert here.line.closed == here.line.begun
-            assert not here.pair.peer._tasks
+            assert not here.pair.peer._scope._tasks
 
     run(scenario(seed * 1000 + number))

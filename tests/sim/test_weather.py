@@ -89,7 +89,7 @@ async def test_a_side_that_stands_still_for_five_seconds_is_waited_for(kind, see
     """It reads nothing for five seconds, then the other side, and then the whole process stands still."""
     async with world(seed, network=WEATHERS["far away"]) as here:
         going = asyncio.ensure_future(here.run(kind, count=200, pause_s=0.05, buffer_size=5).go())
-        for link in (here.pair.peer.session.link, here.pair.served.session.link):
+        for link in (here.pair.peer._scope.session.link, here.pair.served._scope.session.link):
             await asyncio.sleep(1)
             link.pause_reading()
             await asyncio.sleep(5)

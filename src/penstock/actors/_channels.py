@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 from penstock.actors._ref import ChannelOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_cycle, handling, sender_here
-from penstock.calls import CallInfo, Interceptor, current_call, enter_all
+from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
 from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import Aborted, ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
@@ -56,15 +55,15 @@ def adopt(channel: Channel[Any]) -> None:
         cell.channels.add(channel)
 
 
-def channel_call(cell: Cell, metadata: dict[str, str], peer: Any = None) -> CallInfo:
+def channel_call(cell: Cell, metadata: dict[str, str], scope: CallScope | None = None) -> CallInfo:
     """Return a channel to an actor as a call, for interceptors and `penstock.context()`."""
-    return CallInfo(f"/{cell.address}!channel", _KIND, "callee", metadata=metadata, deadline=None, peer=peer)
+    return CallInfo(f"/{cell.address}!channel", _KIND, "callee", metadata=metadata, deadline=None, scope=scope)
 
 
 def handle_channel(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor] = ()) -> SideTask:
     """Begin to handle a channel, beside the mailbox, inside of the interceptors: for them it is a call, until it is over."""
     work = SideTask(cell, "on_channel", channel.fail, is_channel=True)
-    work.statistics, work.peer = channel.statistics, "" if call.peer is None else call.peer.remote
+    work.statistics, work.peer = channel.statistics, "" if call.scope is None else call.scope.remote
     if cell.system.tap is not None:
         channel.observe(partial(cell.system.tap.record, cell.address))
     work.start(_handle(work, channel, call, interceptors))
@@ -101,14 +100,10 @@ async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interce
 
 
 async def _answer_inside(work: SideTask, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
-    done = False
-    async with AsyncExitStack() as stack:
-        await enter_all(stack, interceptors, call)
-        async with work:
-            await _answer(work.cell, channel)
-        done = True
-    if not done:
-        raise Aborted(f"{work.cell.address}: an interceptor swallowed how the handler of this channel ended")
+    """Run the handler of a channel inside the interceptors."""
+    swallowed = Aborted(f"{work.cell.address}: an interceptor swallowed how the handler of this channel ended")
+    async with intercepted(interceptors, call, swallowed=swallowed), work:
+        await _answer(work.cell, channel)
 
 
 async def _answer(cell: Cell, channel: Channel[Any]) -> None:

@@ -1,28 +1,22 @@
 """Both ends of a call: the stub and its stream at the caller, dispatch and the running handler at the callee."""
 
 from penstock.calls._cancel import CancelToken
-from penstock.calls._context import (
-    NO_DEADLINE_S,
-    CallInfo,
-    Interceptor,
-    context,
-    current_call,
-    enter_all,
-    inherited_deadline,
-    unannounced_call,
-)
+from penstock.calls._context import NO_DEADLINE_S, CallInfo, context, current_call, inherited_deadline, unannounced_call
 from penstock.calls._dispatch import Dispatcher
 from penstock.calls._events import EventStream, StreamEvent
-from penstock.calls._remote_stream import Call, RemoteStream
-from penstock.calls._request import Request, error_of, open_stream
-from penstock.calls._stream import Stream
+from penstock.calls._interceptors import Interceptor, intercepted
+from penstock.calls._request import Request, open_of, untyped_request
+from penstock.calls._scope import CLEANUP_S, CallScope
+from penstock.calls._stream import Call, RemoteStream, Stream
 from penstock.calls._stub import Stub, bind
-from penstock.calls._unary import Unary
+from penstock.calls._unary import call_unary
 
 __all__ = [
+    "CLEANUP_S",
     "NO_DEADLINE_S",
     "Call",
     "CallInfo",
+    "CallScope",
     "CancelToken",
     "Dispatcher",
     "EventStream",
@@ -32,13 +26,13 @@ __all__ = [
     "Stream",
     "StreamEvent",
     "Stub",
-    "Unary",
     "bind",
+    "call_unary",
     "context",
     "current_call",
-    "enter_all",
-    "error_of",
     "inherited_deadline",
-    "open_stream",
+    "intercepted",
+    "open_of",
     "unannounced_call",
+    "untyped_request",
 ]

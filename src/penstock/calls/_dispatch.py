@@ -1,54 +1,40 @@
-"""Calls, seen by their callee: find the method, check the arguments, run it in a task, tell how it ended."""
+"""`Dispatcher`: the services of one side. It finds the method of a call that the peer opens and begins its handler."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-from penstock.calls._context import CallInfo, Interceptor, current_call, enter_all
-from penstock.codec import UNENCODABLE, by_number
-from penstock.errors import (
-    Aborted,
-    Cancelled,
-    DeadlineExceeded,
-    EndOfStream,
-    Internal,
-    InvalidArgument,
-    ResourceExhausted,
-    StatusError,
-    StreamCancelled,
-    StreamClosed,
-    Unavailable,
-    Unimplemented,
-    as_answer,
-)
-from penstock.protocol import CallKind, Cancel, SendHalf, Status, WireStream, grant_wished
+from penstock.calls._interceptors import Interceptor
+from penstock.calls._scope import CallScope
+from penstock.calls._server_call import ServerCall
+from penstock.codec import by_number
+from penstock.errors import Internal, ResourceExhausted, StatusError, Unimplemented
+from penstock.protocol import CallKind
 from penstock.service import Method, service_of, suggest
-from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSink, RemoteSource, status_of
-
-if TYPE_CHECKING:
-    from penstock.peer import Peer
+from penstock.session import StreamHandle
 
 log = logging.getLogger("penstock.calls")
 
-#: How much of an error's text travels with `expose_errors=True`.
-MESSAGE_MAX: Final = 1024
-_NOTHING: Final[Any] = object()
+#: Characters of an error's text that travel with `expose_errors=True`.
+EXPOSED_MAX: Final = 1024
 
 
 class Arrive(Protocol):
     """The function that takes streams whose target begins with a slash: those to actors."""
 
-    def __call__(self, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+    def __call__(self, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
         """Take a stream that the peer opened. Raises the `StatusError` that refuses it."""
 
 
 class Dispatcher:
-    """The services of one side, ready to be called."""
+    """The services of one side, ready to be called.
+
+    `interceptors` go around every call. `expose_errors` sends the text of unexpected errors to the caller. `arrive` takes the
+    streams to actors, None where there are none. `built_in` are services that no listing of this side shows.
+    """
 
     def __init__(
         self,
@@ -75,44 +61,44 @@ class Dispatcher:
                     raise ValueError(f"two services answer to {method.target}; give one of them a service_name")
                 self._methods[method.target] = (method, getattr(service, method.name))
 
-    def find(self, target: str) -> tuple[Method, Any]:
-        """Return a method and its bound handler. Raises `Unimplemented` that says what may have been meant."""
-        found = self._methods.get(target)
-        if found is None:
-            known = [method.target for described, _service in self.services for method in described.methods.values()]
-            raise Unimplemented(f"there is no {target!r} here; {suggest(target, known)}", started=False)
-        return found
-
-    def accept(self, peer: Peer, stream: WireStream) -> None:
-        """Take a stream that the peer opened."""
+    def accept(self, scope: CallScope, stream: StreamHandle) -> None:
+        """Take a stream that the peer opened: begin its handler, or refuse it with an error."""
         try:
-            self._take(peer, stream)
+            self._take(scope, stream)
         except StatusError as error:
             error.started = False
-            refused: StatusError = error.fresh_copy()  # `error` holds this frame, which must not hold it
+            refusal: StatusError = error.fresh_copy()  # `error` holds this frame, which must not hold it
         except Exception:  # this runs where the connection is read: no argument may end it
             log.exception("a call of %r could not be read", stream.opened.target)
-            refused = Internal("the call could not be read", started=False)
+            refusal = Internal("the call could not be read", started=False)
         else:
             return
-        peer.session.connection.fail(stream, status_of(refused))
-        peer.session.flush_soon()
+        stream.fail(refusal)
 
-    def _take(self, peer: Peer, stream: WireStream) -> None:
+    def _take(self, scope: CallScope, stream: StreamHandle) -> None:
         """Begin a call. Raises the `StatusError` that refuses it."""
-        if peer.running >= peer.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
-            raise ResourceExhausted(f"{peer.running} handlers run for this connection (Settings.max_streams)")
-        if stream.opened.target.startswith("/"):
+        if scope.running >= scope.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
+            raise ResourceExhausted(f"{scope.running} handlers run for this connection (Settings.max_streams)")
+        target = stream.opened.target
+        if target.startswith("/"):
             if self._arrive is None:
-                raise Unimplemented(f"there are no actors here, so no {stream.opened.target!r}", started=False)
-            self._arrive(self, peer, stream)
+                raise Unimplemented(f"this side has no actors, so it cannot take {target!r}", started=False)
+            self._arrive(self, scope, stream)
             return
-        self.begin(peer, stream, *self.find(stream.opened.target))
+        self.begin(scope, stream, *self._find(target))
+
+    def _find(self, target: str) -> tuple[Method, Any]:
+        """Return a method and its bound handler. Raises `Unimplemented` with a suggestion."""
+        entry = self._methods.get(target)
+        if entry is None:
+            targets = [method.target for described, _service in self.services for method in described.methods.values()]
+            raise Unimplemented(f"there is no {target!r} here; {suggest(target, targets)}", started=False)
+        return entry
 
     def begin(
         self,
-        peer: Peer,
-        stream: WireStream,
+        scope: CallScope,
+        stream: StreamHandle,
         method: Method,
         handler: Any,
         guards: Sequence[Interceptor] = (),
@@ -121,19 +107,19 @@ class Dispatcher:
     ) -> None:
         """Run `handler` for a stream that the peer opened. Raises the `StatusError` that refuses it.
 
-        `guards` go inside of the interceptors; `arguments` are those of the stream, where they were read already.
+        `guards` go inside of the interceptors; `arguments` are given where those of the stream were decoded already.
         """
-        if method.kind != stream.opened.kind:
-            raise Unimplemented(
-                f"{method.target} is {method.kind.label}, not {CallKind(stream.opened.kind).label}", started=False
-            )
+        opened = stream.opened
+        if method.kind != opened.kind:
+            raise Unimplemented(f"{method.target} is {method.kind.label}, not {CallKind(opened.kind).label}", started=False)
         if arguments is None:
-            arguments = method.arguments.decode(by_number(stream.opened.codec), stream.opened.argument)
+            arguments = method.arguments.decode(by_number(opened.codec), opened.argument)
         stream.forget_argument()
-        ServerCall(self, peer, stream, method, (*self.interceptors, *guards)).start(handler, *arguments)
+        call = ServerCall(scope, stream, method, (*self.interceptors, *guards), self.internal)
+        call.start(handler, *arguments)
 
     def internal(self, where: str, raised: BaseException, *, logged: bool = False) -> StatusError:
-        """Log what a handler raised, and return what the caller may know of it: an id to find the log entry by.
+        """Log an unexpected error of a handler, and return the error for the caller: it carries an id to find the log by.
 
         `logged` says that its traceback is in the log already.
         """
@@ -141,233 +127,12 @@ class Dispatcher:
         text = _text_of(raised)
         log.error("error %s in %s: %s", error_id, where, text, exc_info=None if logged else raised)
         if self.expose_errors:
-            return Internal(text[:MESSAGE_MAX], {"error_id": error_id})
+            return Internal(text[:EXPOSED_MAX], {"error_id": error_id})
         return Internal(f"{where} raised; its log has the text under {error_id}", {"error_id": error_id})
 
 
-class ServerCall(Endpoint):
-    """One call that is being handled: the endpoint of its stream, with one task."""
-
-    __slots__ = (
-        "_deadline",
-        "_dispatcher",
-        "_expired",
-        "_gone",
-        "_interceptors",
-        "_method",
-        "_name",
-        "_peer",
-        "_started",
-        "_task",
-        "call",
-        "sink",
-        "source",
-        "stream",
-    )
-
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        peer: Peer,
-        stream: WireStream,
-        method: Method,
-        interceptors: tuple[Interceptor, ...],
-    ) -> None:
-        session, opened = peer.session, stream.opened
-        self.stream = stream
-        stream.endpoint = self
-        stream.handled = True
-        self._dispatcher = dispatcher
-        self._interceptors = interceptors
-        self._peer = peer
-        self._method = method
-        self._name = method.target.removeprefix("/")
-        self._gone: Exception | None = None
-        self._expired = False
-        self._deadline: asyncio.TimerHandle | None = None
-        self.source: RemoteSource[Any] | None = None
-        codec = by_number(opened.codec)
-        if method.kind:
-            grant = grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if method.streams_requests else None
-            session.connection.accept(stream, grant)
-        if stream.receive is not None:
-            self.source = RemoteSource(session, method.target, stream.receive, codec.decode_for(method.request))
-            self.source.stream = stream
-            self.source.bad_item = InvalidArgument
-        self.sink: RemoteSink[Any] | None = None
-        if method.streams_responses:
-            self.sink = RemoteSink(session, stream, cast("SendHalf", stream.send), codec)
-        deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
-        self.call = CallInfo(method.target, method.kind.label, "callee", metadata=opened.metadata, deadline=deadline, peer=peer)
-        self.call.sink = self.sink
-
-    def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Run the handler."""
-        if self.source is not None:
-            args, kwargs = self._method.arguments.with_requests(args, kwargs, self.source)
-        if self.call.deadline is not None:
-            self._deadline = self._peer.session.loop.call_at(self.call.deadline, self._expire)
-        if not self._method.kind:
-            self._peer.session.unary_answers += 1
-        self._started = False
-        self._task: asyncio.Task[None] | None = None
-        task = self._peer.own_handler(self._run(handler, args, kwargs))
-        if not task.done():  # a task that begins at once may be over by now
-            self._task = task
-
-    # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
-
-    def on_items(self) -> None:
-        if self.source is not None:
-            self.source.wake()
-
-    def on_room(self) -> None:
-        if self.sink is not None:
-            self.sink.on_room()
-
-    def on_ended(self, status: Status | None) -> None:
-        if self.source is not None:
-            self.source.finish(EndOfStream())
-
-    def on_cancelled(self, cancel: Cancel) -> None:
-        self._leave(StreamCancelled(f"{self._name}: the caller left. {cancel.message}".rstrip()))
-
-    def on_lost(self, error: StatusError) -> None:
-        self._leave(error)
-
-    def _leave(self, error: Exception) -> None:
-        self._gone = error
-        if self.sink is not None:
-            self.sink.finish(error)
-        if self.source is not None:
-            self.source.finish(error)
-        self._stop()
-
-    def _expire(self) -> None:
-        self._expired = True
-        self._stop()
-
-    def _stop(self) -> None:
-        """Cancel the task, once: its clean-up is not to be interrupted. One that has not begun never says that it is over."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        task = self._task
-        if task is None:
-            return
-        if not task.cancelling():
-            task.cancel()
-        if not self._started:
-            task.add_done_callback(self._peer.disown)
-            self._finish(self._cancelled())
-
-    # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _run(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Run the handler inside the interceptors and tell the caller how it ended."""
-        self._started = True
-        current_call.set(self.call)
-        error: StatusError | None = None
-        done = False
-        try:
-            if self._interceptors:
-                await self._intercepted(handler, args, kwargs)
-            elif self.sink is None:
-                await self._answer(await handler(*args, **kwargs))
-            else:
-                responses = handler(*args, **kwargs)
-                await self.sink.feed(await responses if self._method.awaited else responses)
-            done = True
-        except asyncio.CancelledError:
-            error = self._cancelled()
-            if error is None:
-                raise
-        except StatusError as status:
-            error = as_answer(status)
-        except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
-            error = self._dispatcher.internal(self._name, raised)
-        finally:
-            if not done and error is None:
-                error = Aborted(f"{self._name}: the handler was stopped before it was done")
-            self._tell(error)
-            self._peer.disown(asyncio.current_task())
-            # an error holds this frame by its traceback, and a cancelled task its error: neither may hold the call for longer
-            self._task = None
-            del error
-
-    async def _intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Run the handler inside the interceptors; they see how it ended before the caller does."""
-        result = _NOTHING
-        async with AsyncExitStack() as stack:
-            await enter_all(stack, self._interceptors, self.call)
-            responses = handler(*args, **kwargs)
-            if self.sink is None:
-                result = await responses
-            else:
-                await self.sink.feed(await responses if self._method.awaited else responses)
-                result = None
-        if result is _NOTHING:
-            raise Aborted(f"{self._name}: an interceptor swallowed what the handler raised")
-        if self.sink is None:
-            await self._answer(result)
-
-    async def _answer(self, result: Any) -> None:
-        """Send the one response of a call."""
-        if self._gone is None:
-            session = self._peer.session
-            try:
-                encoded = by_number(self.stream.opened.codec).encode(result)
-            except UNENCODABLE as error:
-                raise TypeError(f"{self._name} returned what cannot travel: {error}") from error
-            if session.connection.answer(self.stream, encoded):
-                session.flush_for(session.unary_answers)
-            else:  # a caller that gives no credit to one item
-                sending = cast("SendHalf", self.stream.send)
-                self.sink = RemoteSink(session, self.stream, sending, by_number(self.stream.opened.codec))
-                await self.sink.send(result)
-
-    def _tell(self, error: StatusError | None) -> None:
-        """Finish; an outcome that cannot be told is told as an error of this side, or the caller would wait for ever."""
-        try:
-            self._finish(error)
-        except Exception as raised:  # noqa: BLE001 - see above
-            self._peer.session.connection.fail(self.stream, status_of(self._dispatcher.internal(self._name, raised)))
-            self._peer.session.flush_soon()
-
-    def _finish(self, error: StatusError | None) -> None:
-        """The handler is done: tell the caller, unless it has left."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if self.source is not None:
-            self.source.discard(StreamClosed(f"{self._name}: the handler has returned, and its requests are closed"))
-        if not self._method.kind:
-            self._peer.session.unary_answers -= 1
-        self.call.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
-        stream = self.stream
-        stream.endpoint = NULL_ENDPOINT
-        self._peer.session.connection.handled(stream)
-        if self._gone is not None or stream.over:
-            return
-        session = self._peer.session
-        if error is not None:
-            session.connection.fail(stream, status_of(error))
-        elif self.sink is not None:
-            if self.source is not None:
-                session.connection.stop(stream, Cancel(message="the handler has returned"))
-            self.sink.close()
-        session.flush_soon()
-
-    def _cancelled(self) -> StatusError | None:
-        if self._gone is not None:
-            return None
-        if self._expired:
-            return DeadlineExceeded(f"{self._name}: the deadline passed before the handler was done")
-        if self._peer.closing:
-            return Unavailable("the server is shutting down")
-        return Cancelled(f"{self._name}: the handler was cancelled")
-
-
 def _text_of(error: BaseException) -> str:
-    """Return what an error says, even one that cannot say it."""
+    """Return the text of an error, also of one whose `__str__` raises."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 - a broken __str__ is no reason to leave the caller without an answer

@@ -1,21 +1,24 @@
-"""What a call needs to begin, and how its end is told. This module keeps no call."""
+"""A call that is about to be made: `Request`, and the `OPEN` that begins it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from penstock.codec import Codec, Decode
-from penstock.errors import DeadlineExceeded, EndOfStream, status_error
-from penstock.protocol import CallKind, Open, ReceiveHalf, Status, WireStream
-from penstock.service import CallOptions
+from penstock.codec import MSGPACK, UNENCODABLE, Codec, Decode
+from penstock.errors import DeadlineExceeded, InvalidArgument
+from penstock.protocol import CallKind, Grant, Open
+from penstock.service import DEFAULT, CallOptions
 from penstock.session import Session
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
     """A call to be made.
 
-    `called` is how errors name it, when its target does not say what it is. `window`, when not 0, is how many items may be
-    under way at first: a consumer that keeps up gets more, up to the `buffer_size` of the options, a slow one what is new.
+    `called` is the name in error messages where the target would not explain itself. `window`, when not 0, is the number of
+    items that may be under way at first: a consumer that keeps up gets more, up to the `buffer_size` of the options, and a slow
+    one gets recent items.
     """
 
     target: str
@@ -29,34 +32,35 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """How errors name it."""
+        """The name in error messages."""
         return self.called or self.target
 
 
-def error_of(status: Status) -> Exception:
-    """Make the outcome of a call from how its callee ended it."""
-    if status.code == 0:
-        return EndOfStream()
-    return status_error(status.code, status.reason, status.message, status.details, started=status.started)
+def untyped_request(
+    target: str, kind: CallKind, args: tuple[Any, ...], options: CallOptions = DEFAULT, codec: Codec = MSGPACK
+) -> Request:
+    """Return a call by name whose result is builtin types. Raises `InvalidArgument` for arguments that cannot travel."""
+    try:
+        argument = codec.encode(args) if args else None
+    except UNENCODABLE as error:
+        raise InvalidArgument(f"{target}: {error}") from error
+    return Request(target, kind, codec, argument, codec.decode_for(Any), options)
 
 
-def open_stream(
-    session: Session, request: Request, metadata: dict[str, str], deadline: float | None, half: ReceiveHalf
-) -> WireStream:
-    """Queue the `OPEN` of a call. Raises what makes it impossible; then nothing was sent."""
+def open_of(session: Session, request: Request, metadata: dict[str, str], deadline: float | None, grant: Grant) -> Open:
+    """Return the `OPEN` of a call. Raises `DeadlineExceeded` when its deadline has passed."""
     options, deadline_ms = request.options, None
     if deadline is not None:
         left_s = deadline - session.loop.time()
         if left_s <= 0:
             raise DeadlineExceeded(f"{request.name}: the deadline passed before the call began", started=False)
         deadline_ms = int(left_s * 1000) or 1
-    session.check_open()
-    opened = Open(
+    return Open(
         request.target,
         request.kind,
         request.codec.number,
-        half.grant.items,
-        half.grant.bytes,
+        grant.items,
+        grant.bytes,
         request.argument,
         metadata,
         deadline_ms,
@@ -65,4 +69,3 @@ def open_stream(
         options.buffer_size or 0,
         options.buffer_bytes or 0,
     )
-    return session.connection.open(opened, half)

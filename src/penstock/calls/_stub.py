@@ -1,25 +1,24 @@
-"""A peer's service as an object with the methods of its class. This module never touches a stream."""
+"""`Stub`: a peer's service as an object with the methods of its class."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from penstock.calls._remote_stream import RemoteStream, single_result
 from penstock.calls._request import Request
+from penstock.calls._scope import CallScope
+from penstock.calls._stream import RemoteStream, single_result
+from penstock.calls._unary import call_unary
 from penstock.codec import MSGPACK, decode_marked
 from penstock.service import DEFAULT, CallOptions, Method, Service, changed, suggest
 from penstock.streams import Dropped
 
-if TYPE_CHECKING:
-    from penstock.peer import Peer
-
 
 class Stub:
-    """Stands for a service elsewhere. Its methods are made when they are first asked for."""
+    """Stands for a service at the other side. Its methods are made when they are first used."""
 
-    def __init__(self, peer: Peer, service: Service, options: CallOptions = DEFAULT) -> None:
-        self._penstock_peer = peer
+    def __init__(self, scope: CallScope, service: Service, options: CallOptions = DEFAULT) -> None:
+        self._penstock_scope = scope
         self._penstock_service = service
         self._penstock_options = options
 
@@ -30,19 +29,20 @@ class Stub:
         method = service.methods.get(name)
         if method is None:
             raise AttributeError(f"{service.name} has no method {name!r}; {suggest(name, list(service.methods))}")
-        bound = bind(self._penstock_peer, method, self._penstock_options)
+        bound = bind(self._penstock_scope, method, self._penstock_options)
         self.__dict__[name] = bound
         return bound
 
     def _penstock_with_options(self, changes: Mapping[str, Any]) -> Stub:
-        return Stub(self._penstock_peer, self._penstock_service, changed(self._penstock_options, changes))
+        return Stub(self._penstock_scope, self._penstock_service, changed(self._penstock_options, changes))
 
     def __repr__(self) -> str:
-        return f"<{self._penstock_service.name} at {self._penstock_peer.remote}, {len(self._penstock_service.methods)} methods>"
+        service = self._penstock_service
+        return f"<{service.name} at {self._penstock_scope.remote}, {len(service.methods)} methods>"
 
 
-def bind(peer: Peer, method: Method, options: CallOptions) -> Callable[..., Any]:
-    """Make the function that calls `method` of `peer`."""
+def bind(scope: CallScope, method: Method, options: CallOptions) -> Callable[..., Any]:
+    """Return the function that calls `method` at the other side, with the signature of its kind."""
     arguments, codec = method.arguments, MSGPACK
     decode = decode_marked(codec, method.response, Dropped) if method.streams_responses else codec.decode_for(method.response)
 
@@ -51,13 +51,13 @@ def bind(peer: Peer, method: Method, options: CallOptions) -> Callable[..., Any]
         return Request(method.target, method.kind, codec, argument, decode, options), requests
 
     async def unary(*args: Any, **kwargs: Any) -> Any:
-        return await peer.unary(request(args, kwargs)[0])
+        return await call_unary(scope, request(args, kwargs)[0])
 
     async def client_streaming(*args: Any, **kwargs: Any) -> Any:
-        return await single_result(RemoteStream(peer, *request(args, kwargs)))
+        return await single_result(RemoteStream(scope, *request(args, kwargs)))
 
     def streaming(*args: Any, **kwargs: Any) -> RemoteStream[Any]:
-        return RemoteStream(peer, *request(args, kwargs))
+        return RemoteStream(scope, *request(args, kwargs))
 
     made = streaming if method.streams_responses else client_streaming if method.streams_requests else unary
     made.__name__ = made.__qualname__ = method.name

@@ -1,42 +1,58 @@
-"""A call with one request and one response: as little as possible. It knows no stream of items."""
+"""A call with one request and one response: as little work as possible. It has no stream of items."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
 
-from penstock.calls._request import Request, error_of, open_stream
+from penstock.calls._context import CallInfo, inherited_deadline
+from penstock.calls._interceptors import intercepted
+from penstock.calls._request import Request, open_of
+from penstock.calls._scope import CallScope
 from penstock.codec import UNDECODABLE
 from penstock.errors import DataLoss, DeadlineExceeded, StatusError
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
-from penstock.session import NULL_ENDPOINT, Endpoint, Session, cancel_of
+from penstock.session import Endpoint, Session, error_of
 
-#: The grant of every unary call: one item of any size. Nothing is ever consumed on it, so all of them share it.
+#: The grant of every unary call: one item of any size. It is never consumed, so all calls share it.
 _ONE: Final = Grant(1, MAX_NUMBER)
 _NOTHING: Final[Any] = object()
+
+
+async def call_unary(scope: CallScope, request: Request) -> Any:
+    """Make a unary call and return its result. Cancelling it cancels the call.
+
+    Raises the callee's error, `DeadlineExceeded`, `ConnectionLost`, `Unavailable` when no call can begin, `DataLoss` for a
+    result that does not fit its type.
+    """
+    session = scope.session
+    deadline = inherited_deadline(request.options.timeout, session.loop.time())
+    metadata = request.options.metadata
+    if not scope.interceptors:
+        return await Unary(session, request, metadata, deadline).result(deadline)
+    call = CallInfo(request.target, "unary", "caller", metadata=dict(metadata), deadline=deadline, scope=scope)
+    async with intercepted(scope.interceptors, call, deadline=deadline):
+        return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)
 
 
 class Unary(Endpoint):
     """The endpoint of a unary call, and its result."""
 
-    __slots__ = ("_bad", "_decode", "_half", "_result", "_session", "_target", "future", "stream")
+    __slots__ = ("_bad", "_decode", "_half", "_handle", "_result", "_target", "future")
 
     def __init__(self, session: Session, request: Request, metadata: dict[str, str], deadline: float | None) -> None:
-        self._session = session
         self._decode = request.decode
         self._target = request.name
         self._bad: Exception | None = None
         self._result: Any = _NOTHING
         self._half = ReceiveHalf(_ONE)
-        self.stream = open_stream(session, request, metadata, deadline, self._half)
-        self.stream.endpoint = self
         self.future: asyncio.Future[Any] = session.loop.create_future()
-        session.unary_calls += 1
-        session.flush_for(session.unary_calls)
+        self._handle = session.open_unwritten(open_of(session, request, metadata, deadline, _ONE), self._half, self)
+        self._handle.begin_unary()
 
     def on_items(self) -> None:
-        """Keep the result: it counts when the end says that it is one."""
-        arrived = self._session.connection.take_result(self._half)
+        """Keep the result: it counts once the end of the call confirms it."""
+        arrived = self._handle.take_result(self._half)
         if arrived.is_single_bytes and self._decode.takes_bytes:
             self._result = arrived.payload
             return
@@ -61,22 +77,20 @@ class Unary(Endpoint):
             self.future.set_exception(error)
 
     def expire(self) -> None:
+        """End the wait: the deadline has passed."""
         if not self.future.done():
             self.future.set_exception(DeadlineExceeded(f"{self._target}: the deadline passed before the call was over"))
 
     async def result(self, deadline: float | None) -> Any:
         """Wait for the response. Cancelling it cancels the call."""
-        session = self._session
-        timer = session.loop.call_at(deadline, self.expire) if deadline is not None else None
+        timer = self.future.get_loop().call_at(deadline, self.expire) if deadline is not None else None
         try:
             return await self.future
         except (asyncio.CancelledError, DeadlineExceeded) as error:
-            session.connection.cancel(self.stream, cancel_of(error))
-            session.flush_soon()
+            self._handle.cancel(error)
             raise
         finally:
-            self.stream.endpoint = NULL_ENDPOINT
+            self._handle.end_unary()
             del self.future  # an error in it holds this frame, and the frame holds this call
-            session.unary_calls -= 1
             if timer is not None:
                 timer.cancel()

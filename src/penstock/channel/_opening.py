@@ -11,8 +11,8 @@ from penstock.channel._life import Observer
 from penstock.channel._remote import RemoteChannel
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE
 from penstock.errors import InvalidArgument, Unimplemented
-from penstock.protocol import CallKind, Open, WireStream
-from penstock.session import Session
+from penstock.protocol import CallKind, Open
+from penstock.session import Session, StreamHandle
 
 #: What stands behind the address in the target of a channel.
 SUFFIX: Final = "!channel"
@@ -47,17 +47,15 @@ async def open_channel(  # noqa: PLR0913 - what an opening says, and how it is w
     argument = _argument_of(target, payload)
     names = (secrets.token_hex(8), initiator, address_of(target), payload)
     decode = MSGPACK.decode_for(messages)
-    channel: RemoteChannel[Any] = RemoteChannel(session, decode, names, opener=True, buffer_size=buffer_size)
-    channel.begin(target, argument, {**(metadata or {}), INITIATOR: initiator, ID: channel.id})
+    channel: RemoteChannel[Any] = RemoteChannel(session.settings, decode, names, opener=True, buffer_size=buffer_size)
+    channel.begin(session, target, argument, {**(metadata or {}), INITIATOR: initiator, ID: channel.id})
     if observer is not None:
         channel.observe(observer)
     await channel.wait_opened(timeout)
     return channel
 
 
-def accept_channel(
-    session: Session, stream: WireStream, *, messages: Any = Any, buffer_size: int = BUFFER_SIZE
-) -> Channel[Any]:
+def accept_channel(stream: StreamHandle, *, messages: Any = Any, buffer_size: int = BUFFER_SIZE) -> Channel[Any]:
     """Make the acceptor's end of a channel that the other side opens by `stream`; `Channel.accept` or `reject` answers it.
 
     `messages` is the type of what arrives; `buffer_size` (messages, at least 1) is how many may wait here. Raises
@@ -70,7 +68,7 @@ def accept_channel(
     id_ = opened.metadata.get(ID, "")[:NAME_MAX] or secrets.token_hex(8)
     names = (id_, opened.metadata.get(INITIATOR, "")[:NAME_MAX], address_of(opened.target), _payload_of(opened))
     decode = MSGPACK.decode_for(messages)
-    channel: RemoteChannel[Any] = RemoteChannel(session, decode, names, opener=False, buffer_size=buffer_size)
+    channel: RemoteChannel[Any] = RemoteChannel(stream.session.settings, decode, names, opener=False, buffer_size=buffer_size)
     stream.forget_argument()
     channel.take(stream)
     return channel

@@ -21,10 +21,9 @@ from penstock.errors import (
     StatusError,
     StreamCancelled,
     StreamClosed,
-    status_error,
 )
-from penstock.protocol import Accept, CallKind, Cancel, Open, ReceiveHalf, SendHalf, Status, WireStream, grant_for
-from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSink, RemoteSource, Session, cancel_of, status_of
+from penstock.protocol import Accept, CallKind, Cancel, Open, ReceiveHalf, Settings, Status, grant_for
+from penstock.session import Endpoint, RemoteSink, RemoteSource, Session, StreamHandle, error_of, error_of_cancel
 
 T = TypeVar("T")
 
@@ -34,36 +33,35 @@ _PAYLOAD: Final = MSGPACK.decode_for(Any)
 class RemoteChannel(Channel[T]):
     """One end of a channel whose other end is elsewhere."""
 
-    __slots__ = ("_decode", "_half", "_remote_sink", "_remote_source", "_session", "_stopped", "_stream", "_wire")
+    __slots__ = ("_decode", "_half", "_remote_sink", "_remote_source", "_stopped", "_stream", "_wire")
 
     def __init__(
-        self, session: Session, decode: Decode, names: tuple[str, str, str, Any], *, opener: bool, buffer_size: int
+        self, settings: Settings, decode: Decode, names: tuple[str, str, str, Any], *, opener: bool, buffer_size: int
     ) -> None:
         if buffer_size < 1:
             raise ValueError(f"buffer_size is {buffer_size}; a channel holds at least one message")
         super().__init__(*names, opener=opener)
-        self._session = session
         self._decode = decode
-        self._half = ReceiveHalf(grant_for(session.settings, buffer_size, None))
+        self._half = ReceiveHalf(grant_for(settings, buffer_size, None))
         self._remote_source: _ChannelSource[T] | None = None
         self._stopped = False
 
-    def begin(self, target: str, argument: bytes | None, metadata: dict[str, str]) -> None:
+    def begin(self, session: Session, target: str, argument: bytes | None, metadata: dict[str, str]) -> None:
         """Send the `OPEN`. Raises what makes it impossible; then nothing was sent."""
         grant = self._half.grant
         opened = Open(target, CallKind.BIDIRECTIONAL, MSGPACK.number, grant.items, grant.bytes, argument, metadata)
         try:
-            self.take(self._session.connection.open(opened, self._half))
+            self.take(session.open(opened, self._half, Endpoint()))
         except StatusError as error:
             self._life.end("lost", error.message, error.fresh_copy())
             raise
-        self._session.flush_soon()
 
-    def take(self, stream: WireStream) -> None:
+    def take(self, stream: StreamHandle) -> None:
         """Belong to this stream from now on."""
         self._stream = stream
-        self._remote_sink: RemoteSink[Any] = RemoteSink(self._session, stream, cast("SendHalf", stream.send), MSGPACK)
-        self._wire = stream.endpoint = _Watch(self)
+        self._remote_sink: RemoteSink[Any] = stream.sink(MSGPACK)
+        self._wire = _Watch(self)
+        stream.attach(self._wire)
 
     # ── steps that tell the other side ────────────────────────────────────────────────────────────────────────────────
 
@@ -72,42 +70,36 @@ class RemoteChannel(Channel[T]):
             encoded = None if payload is None else MSGPACK.encode(payload)
         except UNENCODABLE as error:
             raise InvalidArgument(f"{self.target}: the channel cannot be accepted with it: {error}") from error
-        self._session.connection.accept(self._stream, self._half.grant, payload=encoded)
-        self._half = cast("ReceiveHalf", self._stream.receive)
-        self._session.flush_soon()
+        self._stream.accept(self._half.grant, encoded)
+        self._half = cast("ReceiveHalf", self._stream.receiving)
 
     def _tell_half_closed(self) -> None:
         self._remote_sink.finish(StreamClosed())
-        self._session.connection.half_close(self._stream)
-        self._session.flush_soon()
+        self._stream.half_close()
 
     def _tell_closed(self, reason: str) -> None:
         self._leave()
         if self._stopped:  # what was dropped cannot be counted
-            self._session.connection.cancel(self._stream, cancel_of(Cancelled(reason)))
+            self._stream.cancel(Cancelled(reason))
         else:
-            self._session.connection.close(self._stream, reason)
-        self._session.flush_soon()
+            self._stream.close(reason)
 
     def _tell_failed(self, error: Exception) -> None:
         self._leave()
-        connection = self._session.connection
         told = error if isinstance(error, StatusError) else Internal(f"the other side has stopped: {type(error).__name__}")
         if self.opener:
-            connection.cancel(self._stream, cancel_of(told))
+            self._stream.cancel(told)
         else:
-            connection.fail(self._stream, status_of(told))
-        self._session.flush_soon()
+            self._stream.fail(told)
 
     def _complete(self) -> None:
         if not self.opener:  # the opener waits for this, and for nothing else
-            self._session.connection.close(self._stream, "")
-            self._session.flush_soon()
+            self._stream.close("")
             self._ended("closed", "", ChannelClosed("both sides have ended the channel"))
 
     def _leave(self) -> None:
         """Nothing more is sent or wanted here."""
-        self._stream.endpoint = NULL_ENDPOINT
+        self._stream.detach()
         self._remote_sink.finish(StreamClosed())
         self._drop()
 
@@ -118,8 +110,8 @@ class RemoteChannel(Channel[T]):
     # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
 
     def _opened(self, payload: Any) -> None:
-        source: _ChannelSource[T] = _ChannelSource(self._session, self.target, self._half, self._decode)
-        source.stream = self._stream
+        source: _ChannelSource[T] = _ChannelSource(self._stream.session, self.target, self._half, self._decode)
+        source.stream = self._stream.wire
         source.watch = self._wire
         source.bad_item = DataLoss if self.opener else InvalidArgument
         self._remote_source = self._source = source
@@ -161,7 +153,7 @@ class RemoteChannel(Channel[T]):
     def ended_there(self, status: Status | None) -> None:
         """The acceptor has ended the call."""
         if status is not None and status.code:
-            self.failed_there(status_error(status.code, status.reason, status.message, status.details, started=status.started))
+            self.failed_there(cast("StatusError", error_of(status)))
         elif self._life.opened:
             self.closed_there(status.message if status is not None else "")
         else:
@@ -245,7 +237,7 @@ class _Watch(Endpoint):
             channel.stopped_there(cancel.message)
 
     def on_cancelled(self, cancel: Cancel) -> None:
-        self._fail(status_error(cancel.code, cancel.reason, cancel.message, {}))
+        self._fail(error_of_cancel(cancel))
 
     def on_lost(self, error: StatusError) -> None:
         self._fail(error)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from penstock import TLS
-from penstock.calls import RemoteStream, Request
+from penstock.calls import RemoteStream, Request, call_unary
 from penstock.cli import _stdio as stdio
 from penstock.cli._describe import CONNECT_TIMEOUT_S, connecting, method_called
 from penstock.cli._run import OK, Unusable
@@ -67,10 +67,10 @@ def _pointing_to_its_description(url: str, method: MethodDescription) -> Iterato
 async def _run(peer: Peer, request: Request, output: stdio.Output) -> None:
     """Make a call of any kind; its items come from standard input."""
     if request.kind == CallKind.UNARY:
-        await output.write([await peer.unary(request)])
+        await output.write([await call_unary(peer._scope, request)])
         return
     async with RemoteStream[msgspec.Raw](
-        peer, request, _requests() if request.kind & CallKind.CLIENT_STREAMING else None
+        peer._scope, request, _requests() if request.kind & CallKind.CLIENT_STREAMING else None
     ) as stream:
         if request.kind & CallKind.SERVER_STREAMING:
             async for batch in stream.batches(BATCH_ITEMS):

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock import TLS, connect
-from penstock.calls import Request
+from penstock.calls import Request, call_unary
 from penstock.cli._format import reference
 from penstock.cli._run import OK, Unusable
 from penstock.codec import MSGPACK
@@ -72,7 +72,9 @@ async def ask(peer: Peer, metadata: dict[str, str], timeout_s: float = DESCRIBE_
     options = CallOptions(timeout=timeout_s, metadata=metadata)
     decode = MSGPACK.decode_for(list[ServiceDescription])
     try:
-        services: list[ServiceDescription] = await peer.unary(Request(DESCRIBE, CallKind.UNARY, MSGPACK, None, decode, options))
+        services: list[ServiceDescription] = await call_unary(
+            peer._scope, Request(DESCRIBE, CallKind.UNARY, MSGPACK, None, decode, options)
+        )
     except (Unimplemented, PermissionDenied, Unauthenticated) as error:
         raise type(error)(
             f"{peer.remote} does not describe itself ({DESCRIBE}), which this command needs: {error.message}"
@@ -89,8 +91,8 @@ async def method_called(
     address, _slash, name = target.rpartition("/")
     options = CallOptions(timeout=timeout_s, metadata=metadata)
     decode = MSGPACK.decode_for(list[MethodDescription])
-    methods: list[MethodDescription] = await peer.unary(
-        Request(f"{address}/accepts", CallKind.UNARY, MSGPACK, None, decode, options)
+    methods: list[MethodDescription] = await call_unary(
+        peer._scope, Request(f"{address}/accepts", CallKind.UNARY, MSGPACK, None, decode, options)
     )
     found = next((method for method in methods if method.name == name), None)
     if found is None:

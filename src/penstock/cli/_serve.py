@@ -63,7 +63,7 @@ async def _begin(services: Sequence[object], options: ServeOptions, stack: Async
 
 
 async def _drain(server: Server, grace_s: float) -> None:
-    busy = sum(peer.busy for peer in server.peers)
+    busy = server.busy
     if busy:
         print_notice(
             f"stopping: calls of {busy} peer{'s' * (busy > 1)} have {grace_s:g} s to end; a second signal stops at once"

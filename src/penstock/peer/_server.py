@@ -42,6 +42,11 @@ class Server:
         """Listen at one more URL."""
         self._listeners.append(await listen(url, self._take, tls=tls))
 
+    @property
+    def busy(self) -> int:
+        """How many peers have a call that is still going on."""
+        return sum(peer._scope.busy for peer in self.peers)
+
     async def wait_closed(self) -> None:
         """Wait until the server is closed. Safe to cancel."""
         await self._closed.wait()
@@ -51,7 +56,7 @@ class Server:
         for listener in self._listeners:
             await listener.aclose()
         for peer in set(self.peers):
-            peer.begin_drain()
+            peer._scope.begin_drain()
 
     async def aclose(self, grace_s: float = GRACE_S) -> bool:
         """Drain and close: no new connections, no new calls; calls that run have `grace_s` seconds, then they are cancelled.
@@ -62,7 +67,7 @@ class Server:
         late: set[asyncio.Task[None]] = set()
         try:
             await self.begin_drain()
-            busy = [asyncio.ensure_future(peer.wait_idle()) for peer in set(self.peers) if peer.busy]
+            busy = [asyncio.ensure_future(peer._scope.wait_idle()) for peer in set(self.peers) if peer._scope.busy]
             if busy:
                 _done, late = await asyncio.wait(busy, timeout=grace_s)
                 for waiting in late:
@@ -77,9 +82,9 @@ class Server:
     def _take(self) -> Session:
         """A link arrives."""
         peer = Peer("server", self._settings, self._dispatcher, ())
-        peer.on_gone = lambda: self.peers.discard(peer)
+        peer._scope.on_gone = lambda: self.peers.discard(peer)
         self.peers.add(peer)
-        return peer.session
+        return peer._scope.session
 
     def __repr__(self) -> str:
         return f"<Server {', '.join(self.urls) or 'closed'}, {len(self.peers)} peers>"
@@ -144,10 +149,10 @@ async def connect(
     dispatcher = _dispatcher(services, (), expose_errors=False)
     peer = Peer("client", settings or Settings(), dispatcher, interceptors)
     try:
-        await dial(url, peer.session, tls=tls, timeout_s=timeout)
+        await dial(url, peer._scope.session, tls=tls, timeout_s=timeout)
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.shield(peer.session.ready)
+                await asyncio.shield(peer._scope.session.ready)
         except TimeoutError:
             raise Unavailable(
                 f"{url} took the connection but did not say HELLO within {timeout:g} s", cause=Cause.TIMED_OUT, started=False

@@ -3,8 +3,8 @@
 from penstock.protocol import _events as events
 from penstock.protocol._connection import Connection
 from penstock.protocol._credit import Grant, Limit, grant_for, grant_wished
-from penstock.protocol._frames import MAX_NUMBER, Accept, CallKind, Cancel, FrameType, Open, Priority, Status, readable
-from penstock.protocol._receive import ReceiveHalf
+from penstock.protocol._frames import MAX_NUMBER, Accept, CallKind, Cancel, FrameType, Hello, Open, Priority, Status, readable
+from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf
 from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream
@@ -15,11 +15,13 @@ __all__ = [
     "MAX_NUMBER",
     "SINGLE_BYTES_MIN",
     "Accept",
+    "Arrived",
     "CallKind",
     "Cancel",
     "Connection",
     "FrameType",
     "Grant",
+    "Hello",
     "Limit",
     "Open",
     "Priority",

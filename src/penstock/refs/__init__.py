@@ -2,7 +2,7 @@
 
 from penstock.refs._claims import CLAIMS
 from penstock.refs._offers import RECLAIM_S, offers
-from penstock.refs._routes import peer_to, register_peer
+from penstock.refs._routes import find_route, register_route
 from penstock.refs._sink import SinkRef
 from penstock.refs._source import SourceRef
 
@@ -11,7 +11,7 @@ __all__ = [
     "RECLAIM_S",
     "SinkRef",
     "SourceRef",
+    "find_route",
     "offers",
-    "peer_to",
-    "register_peer",
+    "register_route",
 ]

@@ -57,8 +57,8 @@ def _outcome(items: Any) -> StatusError:
     """Return why the items of a claimed sink stopped before their end: their caller, its connection, or this side."""
     outcome = getattr(items, "outcome", None)
     if not isinstance(outcome, StatusError):  # all of them had arrived, and could not be handed on any more
-        peer = context().peer
-        outcome = peer.session.lost if peer is not None else None
+        scope = context().scope
+        outcome = scope.session.lost if scope is not None else None
     return outcome or Aborted("the call that fed this stream was stopped before the end of the stream")
 
 

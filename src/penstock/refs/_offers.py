@@ -13,14 +13,11 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
-from penstock.calls import current_call
+from penstock.calls import CallScope, current_call
 from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, StatusError
-
-if TYPE_CHECKING:
-    from penstock.peer import Peer
 
 log = logging.getLogger("penstock.refs")
 
@@ -71,7 +68,7 @@ class Offers:
     def __init__(self) -> None:
         self.instance = secrets.token_bytes(TOKEN_BYTES)
         self._open: dict[bytes, _Entry] = {}  # in the order of their deadlines
-        self._shares: WeakKeyDictionary[Peer, dict[bytes, None]] = WeakKeyDictionary()
+        self._shares: WeakKeyDictionary[CallScope, dict[bytes, None]] = WeakKeyDictionary()
         self._own: dict[bytes, None] = {}  # those that no peer asked for
         self._orphans: dict[bytes, None] = {}  # those of connections that are gone
         self._left: dict[bytes, Callable[[str], StatusError]] = {}
@@ -147,15 +144,15 @@ class Offers:
     def _share(self) -> dict[bytes, None]:
         """Return what is on offer to the peer whose call is handled here."""
         call = current_call.get()
-        peer = None if call is None else call.peer
-        if peer is None:
+        scope = None if call is None else call.scope
+        if scope is None:
             return self._own
-        if peer.session.closed.done():
+        if scope.session.closed.done():
             return self._orphans
-        share = self._shares.get(peer)
+        share = self._shares.get(scope)
         if share is None:
-            share = self._shares[peer] = {}
-            peer.session.closed.add_done_callback(lambda _closed: self._orphans.update(share))
+            share = self._shares[scope] = {}
+            scope.session.closed.add_done_callback(lambda _closed: self._orphans.update(share))
         return share
 
     def _make_room(self) -> None:

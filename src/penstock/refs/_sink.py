@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from penstock.calls import Call, Request
+from penstock.calls import Call, CallScope, Request
 from penstock.codec import MSGPACK, ExtensionCode, register_extension
 from penstock.errors import PenstockError, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import CallKind
 from penstock.refs._failure import Failure
 from penstock.refs._offers import RefLocation
-from penstock.refs._routes import way_to
+from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, released, travelling
 from penstock.service import CallOptions
 from penstock.streams import Sink, Statistics
-
-if TYPE_CHECKING:
-    from penstock.peer import Peer
 
 T = TypeVar("T")
 
@@ -53,7 +50,7 @@ class SinkRef(Sink[T]):
         """
         if self._sink is None:
             left = self._held.use("SinkRef")
-            self._sink = ClaimedSink(way_to(left), left, buffer_size) if isinstance(left, RefLocation) else left
+            self._sink = ClaimedSink(route_to(left), left, buffer_size) if isinstance(left, RefLocation) else left
         return self._sink
 
     async def send(self, item: T) -> None:
@@ -91,7 +88,7 @@ class SinkRef(Sink[T]):
     def leave(self, refusal: StatusError) -> Callable[[int | None], Sink[T]]:
         """Give the sink to somebody elsewhere; what is returned makes it, for as many items under way as that side wishes."""
         left = self._held.leave(refusal)
-        return lambda buffer_size: ClaimedSink(way_to(left), left, buffer_size) if isinstance(left, RefLocation) else left
+        return lambda buffer_size: ClaimedSink(route_to(left), left, buffer_size) if isinstance(left, RefLocation) else left
 
     async def drop(self, why: StatusError) -> None:
         """Fail the stream: nobody will send into it."""
@@ -110,14 +107,14 @@ class SinkRef(Sink[T]):
 class ClaimedSink(Sink[T]):
     """A sink in another process, by the call that claimed it."""
 
-    __slots__ = ("_call", "_closed", "_peer")
+    __slots__ = ("_call", "_closed", "_scope")
 
-    def __init__(self, peer: Peer, location: RefLocation, buffer_size: int | None) -> None:
+    def __init__(self, scope: CallScope, location: RefLocation, buffer_size: int | None) -> None:
         argument = MSGPACK.encode((location.token, buffer_size))
         options = CallOptions(buffer_size=buffer_size)
-        self._peer = peer
+        self._scope = scope
         self._call: Call[Any] = Call(
-            peer, Request(CLAIM, CallKind.CLIENT_STREAMING, MSGPACK, argument, MSGPACK.decode_for(Any), options)
+            scope, Request(CLAIM, CallKind.CLIENT_STREAMING, MSGPACK, argument, MSGPACK.decode_for(Any), options)
         )
         self._closed = False
 
@@ -139,12 +136,12 @@ class ClaimedSink(Sink[T]):
         if not self._closed:
             self._closed = True
             self._call.close_send()
-            self._peer.own(_over(self._call))  # or forgetting this object would cancel what is under way
+            self._scope.own(_over(self._call))  # or forgetting this object would cancel what is under way
 
     def fail(self, error: Exception) -> None:
         if not self._closed:
             self._closed = True
-            self._peer.own(_failed(self._call, error))
+            self._scope.own(_failed(self._call, error))
 
     def statistics(self) -> Statistics:
         sink = self._call.sink
@@ -159,7 +156,7 @@ class ClaimedSink(Sink[T]):
             self._call.sink._watch(on_change)
 
     def __repr__(self) -> str:
-        return f"<ClaimedSink at {self._peer.remote}, {self._call.sink!r}>"
+        return f"<ClaimedSink at {self._scope.remote}, {self._call.sink!r}>"
 
 
 async def _over(call: Call[Any]) -> None:

@@ -10,7 +10,7 @@ from penstock.codec import MSGPACK, ExtensionCode, decode_marked, register_exten
 from penstock.errors import Busy, StatusError
 from penstock.protocol import CallKind
 from penstock.refs._offers import RefLocation
-from penstock.refs._routes import way_to
+from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, released, travelling
 from penstock.service import CallOptions
 from penstock.streams import Dropped, Source, Statistics, source_of
@@ -55,7 +55,7 @@ class SourceRef(Source[T]):
         argument = MSGPACK.encode((location.token, buffer_size))
         decode = decode_marked(MSGPACK, self._held.item, Dropped)
         request = Request(CLAIM, CallKind.SERVER_STREAMING, MSGPACK, argument, decode, CallOptions(buffer_size=buffer_size))
-        return RemoteStream(way_to(location), request)
+        return RemoteStream(route_to(location), request)
 
     def __aiter__(self) -> AsyncIterator[T]:
         source = self.claim()

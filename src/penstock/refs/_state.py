@@ -13,10 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
+from penstock.calls import call_unary, untyped_request
 from penstock.codec import Extension
 from penstock.errors import FailedPrecondition, StatusError
+from penstock.protocol import CallKind
 from penstock.refs._offers import TOKEN_BYTES, Offered, RefLocation, offers
-from penstock.refs._routes import way_to
+from penstock.refs._routes import route_to
 
 E = TypeVar("E")
 
@@ -59,7 +61,7 @@ class RefState(Generic[E]):
     def use(self, what: str) -> E | RefLocation:
         """Give the end to the user of the ref, here. Raises `Unavailable`, and changes nothing, when no way leads to it."""
         if self.gone is None and self.location is not None:
-            way_to(self.location)
+            route_to(self.location)
         left = self.leave(FailedPrecondition(f"this {what} is in use here, and cannot be sent any more"))
         if self.token is not None:
             offers().withdraw(self.token)
@@ -109,7 +111,7 @@ def travelling(code: int, held: Callable[[Any], RefState[Any]], make: Callable[[
 async def released(location: RefLocation) -> None:
     """Tell the process where the end is that nobody will use it. One that cannot be told takes it back in time."""
     with suppress(StatusError):
-        await way_to(location).call(RELEASE, location.token)
+        await call_unary(route_to(location), untyped_request(RELEASE, CallKind.UNARY, (location.token,)))
 
 
 def is_here(location: RefLocation) -> bool:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from penstock.codec import MSGPACK, UNENCODABLE
 from penstock.errors import Cancelled, ResourceExhausted, StatusError
+from penstock.protocol import SendHalf
 from penstock.remote._wire import LaneError, LaneReply, PlainReply
-from penstock.session import RemoteSink, Session, status_of
-
-if TYPE_CHECKING:
-    from penstock.calls import Dispatcher
-    from penstock.protocol import SendHalf, WireStream
+from penstock.session import RemoteSink, StreamHandle, status_of
 
 #: An error of this size is kept even when too much is: it may stand for an answer that was not, and there are few of them.
 ERROR_BYTES: Final = 16 * 1024
@@ -31,26 +29,24 @@ class Answers(RemoteSink[Any]):
     `late` are those that its caller has given no credit for; the connection counts them as held for its calls.
     """
 
-    __slots__ = ("_dispatcher", "address", "late")
+    __slots__ = ("_handle", "_internal", "address", "late")
 
-    def __init__(self, dispatcher: Dispatcher, session: Session, stream: WireStream, address: str) -> None:
-        super().__init__(session, stream, cast("SendHalf", stream.send), MSGPACK)
-        self._dispatcher = dispatcher
+    def __init__(self, handle: StreamHandle, address: str, internal: Callable[..., StatusError]) -> None:
+        super().__init__(handle.session, handle.wire, cast("SendHalf", handle.wire.send), MSGPACK)
+        self._handle = handle
+        self._internal = internal  # logs an unexpected error and returns the one for the asker
         self.address = address
         self.late: deque[bytes] = deque()
 
     @property
     def too_late(self) -> bool:
         """Whether so much waits for the caller that nothing more is to be worked on for it."""
-        settings, connection = self.session.settings, self.session.connection
-        return bool(self.late) and (
-            self.stream.held_bytes >= settings.max_unsent_bytes or connection.held_bytes >= settings.max_buffered_bytes
-        )
+        return bool(self.late) and self._handle.holds_too_much
 
-    def answer(self, number: int, result: Any, *, last: bool) -> None:
-        """Send an answer, encoded now: what the actor does to it afterwards changes nothing. The `last` one leaves at once."""
+    def answer(self, number: int, result: Any, *, flush: bool) -> None:
+        """Send an answer, encoded now: what the actor does to it afterwards changes nothing. With `flush` it leaves at once."""
         try:
-            self._put(PlainReply(number, result), last=last)
+            self._put(PlainReply(number, result), flush=flush)
         except UNENCODABLE as error:
             self.refuse(number, TypeError(f"{self.address} returned what cannot travel: {error}"))
         except StatusError as error:  # it is too large, or what is in it cannot be sent
@@ -61,15 +57,14 @@ class Answers(RemoteSink[Any]):
         if isinstance(error, asyncio.CancelledError):
             error = Cancelled(f"{self.address}: the handler was cancelled")
         elif not isinstance(error, StatusError):
-            error = self._dispatcher.internal(self.address, error, logged=error.__traceback__ is not None)
-        status = status_of(error)
-        told = LaneError(status.code, status.reason, status.message, status.details, status.started)
+            error = self._internal(self.address, error, logged=error.__traceback__ is not None)
+        failure = LaneError.of(status_of(error))
         try:
-            self._put(LaneReply(number, error=told))
+            self._put(LaneReply(number, error=failure))
         except StatusError:  # its details are too large
-            told.details = {}
+            failure.details = {}
             with suppress(StatusError):  # a peer that takes no message of this size gets none
-                self._put(LaneReply(number, error=told))
+                self._put(LaneReply(number, error=failure))
 
     def on_room(self) -> None:
         late, half = self.late, self._half
@@ -83,37 +78,37 @@ class Answers(RemoteSink[Any]):
         while self.late:
             self._next()
 
-    def _put(self, reply: PlainReply | LaneReply, *, last: bool = False) -> None:
+    def _put(self, reply: PlainReply | LaneReply, *, flush: bool = False) -> None:
         if self.outcome is not None:
             return
         if not self.late and self._half.has_room():
             self._half.push(self._encode_into, reply)
             if not self.stream.ready:
-                self.session.connection.ready(self.stream)
-                if not last:
+                self._handle.line_up()
+                if not flush:
                     self.session.flush_soon()
-            if last or self._half.count == 0:
+            if flush or self._half.count == 0:
                 self.session.flush()
         else:
             self._keep(reply)
 
     def _keep(self, reply: PlainReply | LaneReply) -> None:
         """The caller does not take its answers as fast as it asks: keep this one, unless that is too much."""
-        connection, limit_bytes = self.session.connection, self.session.settings.max_buffered_bytes
+        limit_bytes, held_bytes = self.session.settings.max_buffered_bytes, self._handle.held_bytes
         encoded = MSGPACK.encode(reply)
         is_small = isinstance(reply, LaneReply) and len(encoded) <= ERROR_BYTES
-        if connection.held_bytes + len(encoded) > limit_bytes and not is_small:
+        if held_bytes + len(encoded) > limit_bytes and not is_small:
             raise ResourceExhausted(
-                f"{self.address}: {connection.held_bytes} bytes of answers wait for the other side to read them "
+                f"{self.address}: {held_bytes} bytes of answers wait for the other side to read them "
                 f"(Settings.max_buffered_bytes); this one, of {len(encoded)}, was dropped"
             )
         self.late.append(encoded)
-        connection.hold(self.stream, len(encoded))
+        self._handle.hold(len(encoded))
         self._ask_for_room()
 
     def _next(self) -> bytes:
         encoded = self.late.popleft()
-        self.session.connection.hold(self.stream, -len(encoded))
+        self._handle.hold(-len(encoded))
         return encoded
 
     def _ask_for_room(self) -> None:

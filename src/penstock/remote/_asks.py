@@ -1,4 +1,4 @@
-"""Who waits for which answer of a lane, and how long: until a time, or until somebody cancels it. It knows no stream."""
+"""The asks of a lane at its caller: which one waits for which answer, and how long."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 class PendingAsks:
-    """The asks of one lane, by their numbers.
+    """The asks of one lane that wait for their answers, by id.
 
-    `number` is that of the last one, `told` what it was when something was told last, `answered` the highest that was
-    answered; `given_up` are those that nobody waits for, and of which the other side is still to be told.
+    last_id: of the newest ask. last_id_at_tell: the same when the newest tell was sent, -1 before the first. highest_answered:
+    the highest id that was answered. abandoned: ids of asks without a waiter, still to be cancelled at the callee.
     """
 
-    __slots__ = ("answered", "given_up", "number", "told", "waiting")
+    __slots__ = ("abandoned", "highest_answered", "last_id", "last_id_at_tell", "waiting")
 
     def __init__(self) -> None:
-        self.number = 0
-        self.told = -1
-        self.answered = 0
+        self.last_id = 0
+        self.last_id_at_tell = -1
+        self.highest_answered = 0
         self.waiting: dict[int, asyncio.Future[Any]] = {}
-        self.given_up: list[int] = []
+        self.abandoned: list[int] = []
 
-    def hand_out(self, replies: list[LaneReply]) -> None:
-        """Give these answers to who waits for them."""
+    def resolve(self, replies: list[LaneReply]) -> None:
+        """Give each answer to the ask with its id; answers without an ask are ignored."""
         waiting = self.waiting
         for reply in replies:
             future = waiting.get(reply.id)
@@ -42,24 +42,24 @@ class PendingAsks:
             if reply.error is None:
                 future.set_result(reply.result)
             else:
-                future.set_exception(reply.error.raised())
-        self.answered = max(self.answered, replies[-1].id)
+                future.set_exception(reply.error.error())
+        self.highest_answered = max(self.highest_answered, replies[-1].id)
 
     def fail(self, error: StatusError) -> None:
-        """There will be no answers."""
+        """End every ask with `error`: there will be no answers."""
         for future in self.waiting.values():
             if not future.done():
                 future.set_exception(error.fresh_copy())
 
-    def tell_given_up(self, sink: RemoteSink[Any]) -> None:
-        """Tell the other side, as far as there is room for it."""
-        given_up = self.given_up
-        while given_up and sink.offer(PlainMessage(-given_up[-1], "", None)):
-            given_up.pop()
+    def send_cancels(self, sink: RemoteSink[Any]) -> None:
+        """Cancel abandoned asks at the callee, as far as there is room."""
+        abandoned = self.abandoned
+        while abandoned and sink.offer(PlainMessage(-abandoned[-1], "", None)):
+            abandoned.pop()
 
 
 class AskLimits(NamedTuple):
-    """How long an ask waits: until a time of the loop's clock, or until somebody cancels it."""
+    """How long an ask waits: until `deadline`, a time of the loop's clock, or until `cancel` is used."""
 
     deadline: float | None = None
     cancel: CancelToken | None = None
@@ -68,34 +68,34 @@ class AskLimits(NamedTuple):
 async def ask_within(
     lane: LaneClient, message: LaneMessage | PlainMessage, answer: asyncio.Future[Any], limits: AskLimits
 ) -> Any:
-    """Send a message and wait for its answer; one that is cut short before it was sent has surely not begun."""
+    """Send a message and wait for its answer, within limits. An ask that ends before it was sent has `started` False."""
     deadline, cancel = limits
     sending = _Sending()
 
-    def give_up(error: StatusError) -> None:
+    def end(error: StatusError) -> None:
         if answer.done():
             return
         error.started = sending.done
         answer.set_exception(error)
         if sending.done:
-            lane.give_up(message.id)
+            lane.cancel_ask(message.id)
         else:
             sending.interrupt()
 
     def expire() -> None:
-        give_up(DeadlineExceeded(f"{lane.address}: no answer to {message.name!r} in time"))
+        end(DeadlineExceeded(f"{lane.address}: no answer to {message.name!r} in time"))
 
     if cancel is not None:
         cancel.check()
     timer = None if deadline is None else answer.get_loop().call_at(deadline, expire)
-    forget = None if cancel is None else cancel.add(lambda error: give_up(error.fresh_copy()))
+    forget = None if cancel is None else cancel.add(lambda error: end(error.fresh_copy()))
     try:
         with sending:  # in this task, whose turn it is: a task of its own would be overtaken
             await lane.send(message)
         return await answer
     except asyncio.CancelledError:
         if sending.done:
-            lane.give_up(message.id)
+            lane.cancel_ask(message.id)
         raise
     finally:
         if timer is not None:
@@ -105,18 +105,18 @@ async def ask_within(
 
 
 class _Sending(AbstractContextManager[None]):
-    """``with`` it, a task sends something, until somebody interrupts that: the block is left, and the task goes on behind it.
+    """Around a send that a callback may interrupt: `interrupt` leaves the block without cancelling the task.
 
-    As ``asyncio.timeout`` does it: a task that somebody else cancels at the same time is cancelled.
+    It works as `asyncio.timeout` does: a task that is also cancelled from elsewhere stays cancelled.
     """
 
-    __slots__ = ("_before", "_interrupted", "_task", "done")
+    __slots__ = ("_cancels_before", "_interrupted", "_task", "done")
 
     def __init__(self) -> None:
         self.done = False
         self._interrupted = False
         self._task: asyncio.Task[Any] | None = None
-        self._before = 0
+        self._cancels_before = 0
 
     def interrupt(self) -> None:
         """Leave the block."""
@@ -126,10 +126,10 @@ class _Sending(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         self._task = asyncio.current_task()
-        self._before = self._task.cancelling() if self._task is not None else 0
+        self._cancels_before = self._task.cancelling() if self._task is not None else 0
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self.done = error is None
         if not self._interrupted or self._task is None:
             return False
-        return self._task.uncancel() <= self._before and isinstance(error, asyncio.CancelledError)
+        return self._task.uncancel() <= self._cancels_before and isinstance(error, asyncio.CancelledError)

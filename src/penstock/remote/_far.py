@@ -16,7 +16,7 @@ from penstock.calls import Stream
 from penstock.channel import Channel
 from penstock.codec import MSGPACK, UNDECODABLE, Extension, ExtensionCode, register_extension
 from penstock.errors import ActorStopped, Unavailable
-from penstock.refs import offers, peer_to
+from penstock.refs import find_route, offers
 from penstock.remote._ref import RemoteRef
 from penstock.service import CallOptions, Method
 from penstock.streams import Source
@@ -90,13 +90,13 @@ class FarRef(ActorRef):
             if found is None:
                 raise ActorStopped(f"{self._address} ({self.key}) has stopped", started=False)
             return found
-        peer = peer_to(self.instance)
-        if peer is None:
+        scope = find_route(self.instance)
+        if scope is None:
             raise Unavailable(
-                f"no live connection leads to the process of {self._address}; a ref is used by who is connected to that one",
+                f"no live connection to the process of {self._address}; use a ref while its user is connected to it",
                 started=False,
             )
-        return RemoteRef(peer, self.key, self._address)
+        return RemoteRef(scope, self.key, self._address)
 
     def __repr__(self) -> str:
         return f"<ActorRef {self._address} of process {self.instance.hex()[:8]}>"
@@ -106,7 +106,7 @@ def _pack(ref: ActorRef) -> bytes:
     if isinstance(ref, FarRef):
         where = ActorLocation(ref.instance, ref.key, ref.address)
     elif isinstance(ref, RemoteRef):
-        where = ActorLocation(ref.peer.instance, ref.name, ref.name)
+        where = ActorLocation(ref.scope.instance, ref.name, ref.name)
     else:
         where = ActorLocation(offers().instance, ref.id, ref.address)
     return MSGPACK.encode(where)

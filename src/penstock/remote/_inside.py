@@ -1,13 +1,12 @@
-"""A message of a lane inside the interceptors of its server: each message is a call to them. It opens no lane."""
+"""A message of a lane inside the interceptors of its server: each message is a call to them."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from penstock.calls import CallInfo, enter_all
-from penstock.errors import Aborted, DeadlineExceeded, StatusError, Unavailable
+from penstock.calls import CallInfo, intercepted
+from penstock.errors import Aborted, StatusError, Unavailable
 
 if TYPE_CHECKING:
     from penstock.actors.cell import Envelope
@@ -15,8 +14,11 @@ if TYPE_CHECKING:
     from penstock.remote._replies import RemoteReply
 
 
-class Inside:
-    """One message in a task of its own, which enters the interceptors, posts it, and leaves them with its answer."""
+class InterceptedMessage:
+    """One message in a task of its own, which enters the interceptors, posts it, and leaves them with its answer.
+
+    The lane waits in `posted` before it takes the next message, so that none overtakes another.
+    """
 
     __slots__ = ("_answer", "_envelope", "_lane", "_posted", "_reply")
 
@@ -30,35 +32,28 @@ class Inside:
         if self._reply is not None:
             self._reply.on_give_up = self._give_up
             self._answer = envelope.reply = loop.create_future()
-        lane.peer.own(self._run(call))
+        lane.scope.own(self._run(call))
 
     async def posted(self) -> None:
-        """Wait until the message is in the mailbox, or refused: the next one must not overtake it. Raises the refusal."""
+        """Wait until the message is in the mailbox. Raises the error that refuses it."""
         await self._posted
 
     async def _run(self, call: CallInfo) -> None:
         result: Any = None
-        error: BaseException = Aborted(f"{call.target}: an interceptor swallowed its outcome")
-        done = False
+        error: BaseException | None = Unavailable("this side is shutting down")
+        swallowed = Aborted(f"{call.target}: an interceptor swallowed its outcome")
         try:
-            async with asyncio.timeout_at(call.deadline), AsyncExitStack() as stack:
-                await enter_all(stack, self._lane.interceptors, call)
+            async with intercepted(self._lane.interceptors, call, swallowed=swallowed, deadline=call.deadline):
                 result = await self._through()
-                done = True
-        except asyncio.CancelledError:
-            error, done = Unavailable("this side is shutting down"), False
-            raise
-        except TimeoutError as raised:
-            late = call.deadline is not None and self._lane.system.loop.time() >= call.deadline
-            error, done = DeadlineExceeded(f"{call.target}: the deadline passed") if late else raised, False
+            error = None
         except Exception as raised:  # noqa: BLE001 - whatever an interceptor, or the actor, raises is the answer
-            error, done = raised, False
+            error = raised
         finally:
-            self._end(result, None if done else error)
+            self._end(result, error)
             del error
 
     async def _through(self) -> Any:
-        """Post the message, and wait for its answer if there will be one."""
+        """Post the message, and wait for its answer if it is an ask."""
         envelope = self._envelope
         if not envelope.cell.post(envelope):
             await envelope.cell.post_when_room(envelope)
@@ -66,33 +61,26 @@ class Inside:
         return None if self._answer is None else await self._answer
 
     def _end(self, result: Any, error: BaseException | None) -> None:
-        answer, reply, lane = self._answer, self._reply, self._lane
-        if answer is not None and not answer.done():
-            answer.cancel()  # nobody waits: if the message has not begun, it never will
-        if reply is None:
-            self._end_told(error)
-            return
-        if not self._posted.done():
-            self._posted.set_result(None)
-        if not reply.done():
+        """Answer an ask, or refuse a tell that is not in the mailbox; an error without a recipient is logged."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.cancel()  # it has no waiter: a message that has not begun never will
+        reply = self._reply
+        if reply is not None and not reply.done():
             if error is None:
                 reply.set_result(result)
             else:
                 reply.set_exception(error)
         elif error is not None and not isinstance(error, StatusError):
-            lane.dispatcher.internal(self._envelope.name, error)
-
-    def _end_told(self, error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, StatusError):
-            error = self._lane.dispatcher.internal(self._envelope.name, error)
+            error = self._lane.internal(self._envelope.name, error)
         if self._posted.done():
             return
-        if error is not None:
+        if reply is None and error is not None:
             self._posted.set_exception(error)
         else:
             self._posted.set_result(None)
 
     def _give_up(self, error: StatusError) -> None:
+        """End the wait for an answer that the asker no longer wants."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
-            self._answer.exception()  # nobody may be waiting yet
+            self._answer.exception()  # its waiter may not be there yet

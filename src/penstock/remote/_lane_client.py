@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
-from penstock.calls import Request, error_of, open_stream
+from penstock.calls import CallScope, Request, open_of
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
-from penstock.protocol import Accept, CallKind, Cancel, ReceiveHalf, SendHalf, Status, grant_for
+from penstock.protocol import Accept, CallKind, Cancel, ReceiveHalf, Status, grant_for
 from penstock.remote._asks import AskLimits, PendingAsks, ask_within
 from penstock.remote._wire import LaneMessage, LaneReply, PlainMessage
 from penstock.service import CallOptions
-from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSink, cancel_of
+from penstock.session import Endpoint, RemoteSink, error_of
 from penstock.streams import mark_retrieved
-
-if TYPE_CHECKING:
-    from penstock.peer import Peer
 
 #: Lanes of one connection. Beyond it the one that was opened first and has nothing to do is closed; it opens again when it is
 #: needed. With as many in use at the same time, only the peer's `Settings.max_streams` is left as a bound.
@@ -30,37 +27,36 @@ _OPTIONS: Final = CallOptions()
 
 
 class LaneClient(Endpoint):
-    """Messages to one actor elsewhere. Made at the first message, by `lane_to`.
+    """Messages to one actor elsewhere. Made at the first message, by `Lanes.to`.
 
     `closing` is set when nothing more may be sent on it, `over` when it has ended.
     """
 
     __slots__ = (
         "_half",
+        "_handle",
         "_lanes",
         "_loop",
         "address",
         "asks",
         "closing",
         "over",
+        "session",
         "sink",
-        "stream",
     )
 
-    def __init__(self, peer: Peer, address: str) -> None:
-        session = peer.session
+    def __init__(self, scope: CallScope, lanes: dict[str, LaneClient], address: str) -> None:
+        self.session = session = scope.session
         self.address = address
         self.closing = False
         self._loop = session.loop
         self.over: asyncio.Future[None] = session.loop.create_future()
-        self._lanes = peer.lanes
+        self._lanes = lanes
         self.asks = PendingAsks()
         self._half = ReceiveHalf(grant_for(session.settings, None, None))
         request = Request(f"/{address}!lane", CallKind.BIDIRECTIONAL, MSGPACK, None, _REPLIES, _OPTIONS)
-        self.stream = open_stream(session, request, {}, None, self._half)
-        self.stream.endpoint = self
-        self.sink: RemoteSink[Any] = RemoteSink(session, self.stream, cast("SendHalf", self.stream.send), MSGPACK)
-        session.flush_soon()
+        self._handle = session.open(open_of(session, request, {}, None, self._half.grant), self._half, self)
+        self.sink: RemoteSink[Any] = self._handle.sink(MSGPACK)
 
     @property
     def idle(self) -> bool:
@@ -75,28 +71,28 @@ class LaneClient(Endpoint):
         except InvalidArgument as error:
             raise _unfit(self, message, error) from error.__cause__
         if not message.id:
-            self.asks.told = self.asks.number
+            self.asks.last_id_at_tell = self.asks.last_id
 
     async def ask(
         self, message: LaneMessage | PlainMessage, decode: Callable[[Any], Any], limits: AskLimits | None = None
     ) -> Any:
         """Send a message and wait for its answer. Cancelling it gives the message up."""
         asks = self.asks
-        asks.number = message.id = number = asks.number + 1
+        asks.last_id = message.id = number = asks.last_id + 1
         future = asks.waiting[number] = self._loop.create_future()
         sent = False
         try:
             if limits is not None:
                 result = await ask_within(self, message, future, limits)
             else:
-                if not self.sink.offer(message, alone=len(asks.waiting) == 1):
+                if not self.sink.offer(message, write_now=len(asks.waiting) == 1):
                     await self.sink.send(message)
                 sent = True
                 result = await future
         except BaseException as error:
             mark_retrieved(future)
             if sent and isinstance(error, asyncio.CancelledError):
-                self.give_up(number)
+                self.cancel_ask(number)
             elif not sent and limits is None and isinstance(error, InvalidArgument):
                 raise _unfit(self, message, error) from error.__cause__
             raise
@@ -111,25 +107,23 @@ class LaneClient(Endpoint):
         """Send no more; what was sent is delivered, and what was asked is answered."""
         if not self.closing:
             self.closing = True
-            session = self.sink.session
-            self.sink.finish(Unavailable(f"{self.address}: {session.remote} takes no more messages now", started=False))
-            session.connection.end(self.stream)
-            session.flush_soon()
+            self.sink.finish(Unavailable(f"{self.address}: {self.session.remote} takes no more messages now", started=False))
+            self._handle.end()
 
-    def leave(self) -> bool:
-        """As `close`, when this side wants no answers any more; return whether it is not sure that all was taken."""
+    def abandon(self) -> bool:
+        """Close the lane and drop its asks; return True if some tells may not have reached the mailbox."""
         asks = self.asks
         for number in tuple(asks.waiting):
-            self.give_up(number)
+            self.cancel_ask(number)
         self.close()
         asks.fail(Cancelled("the connection was closed on this side"))
-        return asks.answered <= asks.told
+        return asks.highest_answered <= asks.last_id_at_tell
 
-    def give_up(self, number: int) -> None:
+    def cancel_ask(self, number: int) -> None:
         """Tell the other side, as soon as there is room for it: a message that has not begun there never will."""
         if not self.over.done() and not self.closing:
-            self.asks.given_up.append(number)
-            self.asks.tell_given_up(self.sink)
+            self.asks.abandoned.append(number)
+            self.asks.send_cancels(self.sink)
 
     # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,13 +131,13 @@ class LaneClient(Endpoint):
         self.sink.on_room()
 
     def on_room(self) -> None:
-        if self.asks.given_up and not self.closing:
-            self.asks.tell_given_up(self.sink)
+        if self.asks.abandoned and not self.closing:
+            self.asks.send_cancels(self.sink)
         self.sink.on_room()
 
     def on_items(self) -> None:
         """Hand out the answers. They count as consumed at once: there are no more of them than asks."""
-        half, session = self._half, self.sink.session
+        half = self._half
         for arrived in half.queue:
             try:
                 replies: list[LaneReply] = _REPLIES.batch(arrived.encoded())
@@ -152,9 +146,8 @@ class LaneClient(Endpoint):
             except UNDECODABLE as error:
                 self._spoil(DataLoss(f"{self.address}: an answer that cannot be read: {error}"))
                 return
-            self.asks.hand_out(replies)
-            if session.connection.consume(self.stream, arrived.items, arrived.size):
-                session.flush_soon()
+            self.asks.resolve(replies)
+            self._handle.consume(arrived.items, arrived.size)
         half.queue.clear()
 
     def on_ended(self, status: Status | None) -> None:
@@ -168,17 +161,15 @@ class LaneClient(Endpoint):
 
     def _spoil(self, error: StatusError) -> None:
         """The lane cannot go on: all asks fail with it."""
-        session = self.sink.session
-        session.connection.discard(self.stream)
-        session.connection.cancel(self.stream, cancel_of(error))
-        session.flush_soon()
+        self._handle.discard()
+        self._handle.cancel(error)
         self.on_lost(error)
 
     def on_lost(self, error: StatusError) -> None:
         """There are no more answers, whatever the reason."""
-        self.stream.endpoint = NULL_ENDPOINT
+        self._handle.detach()
         self.closing = True
-        self.asks.given_up.clear()
+        self.asks.abandoned.clear()
         if self._lanes.get(self.address) is self:
             del self._lanes[self.address]
         if not self.over.done():
@@ -197,38 +188,46 @@ def _unfit(lane: LaneClient, message: LaneMessage | PlainMessage, error: Invalid
     return InvalidArgument(f"{lane.address}/{message.name}: {error.__cause__ or error}", started=False)
 
 
-async def lane_to(peer: Peer, address: str, deadline: float | None = None) -> LaneClient:
-    """Return the lane to an actor, opening it if need be. Raises what makes a call impossible. Safe to cancel.
+class Lanes:
+    """The lanes of one connection, by the address of their actor; at most `LANES_MAX` that have nothing to do."""
 
-    One that is being closed is waited for, until `deadline`: what is sent now must not overtake what was sent before.
-    """
-    lanes = peer.lanes
-    while (lane := lanes.get(address)) is not None:
-        if not lane.closing:
-            return lane
-        if peer.session.connection.peer_draining:
-            raise Unavailable(f"{address}: {peer.remote} is draining and takes no new messages", started=False)
-        try:
-            async with asyncio.timeout_at(deadline):
-                await asyncio.shield(lane.over)
-        except TimeoutError:
-            raise DeadlineExceeded(f"{address}: the deadline passed before anything could be sent", started=False) from None
-    if len(lanes) >= LANES_MAX:
-        idle = next((one for one in lanes.values() if not one.closing and one.idle), None)
-        if idle is not None:
-            idle.close()
-    lane = lanes[address] = LaneClient(peer, address)
-    return lane
+    def __init__(self, scope: CallScope) -> None:
+        self._scope = scope
+        self.open: dict[str, LaneClient] = {}
 
+    async def to(self, address: str, deadline: float | None = None) -> LaneClient:
+        """Return the lane to an actor, opening it if need be. Raises the error that makes a call impossible. Safe to cancel.
 
-def close_lanes(lanes: dict[str, LaneClient]) -> None:
-    """One of the sides shuts down: what was asked is still answered."""
-    for lane in tuple(lanes.values()):
-        lane.close()
+        A lane that is being closed is waited for, until `deadline`: the next message must not overtake those on that lane.
+        """
+        lanes, session = self.open, self._scope.session
+        while (lane := lanes.get(address)) is not None:
+            if not lane.closing:
+                return lane
+            if session.peer_draining:
+                raise Unavailable(f"{address}: {session.remote} is draining and takes no new messages", started=False)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await asyncio.shield(lane.over)
+            except TimeoutError:
+                raise DeadlineExceeded(f"{address}: the deadline passed before anything could be sent", started=False) from None
+        if len(lanes) >= LANES_MAX:
+            idle = next((lane for lane in lanes.values() if not lane.closing and lane.idle), None)
+            if idle is not None:
+                idle.close()
+        lane = lanes[address] = LaneClient(self._scope, lanes, address)
+        return lane
 
+    def drain(self) -> None:
+        """Send no more messages: one of the sides shuts down. Open asks are still answered."""
+        for lane in tuple(self.open.values()):
+            lane.close()
 
-async def end_lanes(lanes: dict[str, LaneClient], patience_s: float) -> None:
-    """This side leaves: nobody waits for answers, and what was told gets into the mailboxes, if that is possible in time."""
-    unsure = [lane.over for lane in tuple(lanes.values()) if lane.leave()]
-    if unsure:
-        await asyncio.wait(unsure, timeout=patience_s)
+    async def end(self, patience_s: float) -> None:
+        """Close the lanes of a side that closes its connection, and drop its asks.
+
+        Waits at most `patience_s` seconds until the tells are in the mailboxes. Cancelling it leaves the lanes closing.
+        """
+        unsure = [lane.over for lane in tuple(self.open.values()) if lane.abandon()]
+        if unsure:
+            await asyncio.wait(unsure, timeout=patience_s)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, cast
 
 from penstock.actors.cell import LARGE_BYTES, Cell, Envelope, Host, handle_now, handling
-from penstock.calls import CallInfo, Dispatcher, current_call
+from penstock.calls import CallInfo, CallScope, Dispatcher, current_call
 from penstock.codec import MSGPACK
 from penstock.errors import (
     ActorStopped,
@@ -21,16 +21,13 @@ from penstock.errors import (
     Unavailable,
     Unimplemented,
 )
-from penstock.protocol import CallKind, Cancel, ReceiveHalf, Status, WireStream, grant_wished
+from penstock.protocol import CallKind, Cancel, ReceiveHalf, Status, grant_wished
 from penstock.remote._answers import Answers
-from penstock.remote._inside import Inside
+from penstock.remote._inside import InterceptedMessage
 from penstock.remote._method_entry import Addressee, MethodEntry
 from penstock.remote._replies import OpenAsks, RemoteReply
 from penstock.remote._wire import LaneMessage
-from penstock.session import NULL_ENDPOINT, Endpoint, RemoteSource, Session, status_of
-
-if TYPE_CHECKING:
-    from penstock.peer import Peer
+from penstock.session import Endpoint, RemoteSource, StreamHandle
 
 log = logging.getLogger("penstock.actor")
 
@@ -46,39 +43,37 @@ _MESSAGES: Final = MSGPACK.decode_for(LaneMessage)
 class LaneServer(Endpoint):
     """One lane, of one peer and one address."""
 
-    def __init__(self, system: Host, address: str, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
-        opened, session = stream.opened, peer.session
-        self._to = Addressee(system, address, peer)
+    def __init__(self, system: Host, address: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+        opened, session = stream.opened, scope.session
+        self._to = Addressee(system, address, scope)
         if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
-        self.peer = peer
+        self.scope = scope
         self.system = system
-        self.dispatcher = dispatcher
+        self.internal = dispatcher.internal
         self.interceptors = dispatcher.interceptors
         self._address = address
-        self._call = CallInfo(opened.target, CallKind.BIDIRECTIONAL.label, "callee", metadata={}, deadline=None, peer=peer)
+        self._call = CallInfo(opened.target, CallKind.BIDIRECTIONAL.label, "callee", metadata={}, deadline=None, scope=scope)
         self._stream = stream
         self._handled = 0
-        self._gone = False
+        self._lost = False
         self._patience: asyncio.TimerHandle | None = None
-        session.connection.accept(stream, grant_wished(session.settings, opened.wish_items, opened.wish_bytes))
-        stream.endpoint = self
-        stream.handled = True
-        assert stream.receive is not None  # noqa: S101 - it was accepted with a grant
-        self._half = stream.receive
-        self._messages = LaneInbox(session, stream, self._half)
-        self.answers = Answers(dispatcher, session, stream, address)
+        stream.begin_handling(self)
+        stream.accept_on_arrival(grant_wished(session.settings, opened.wish_items, opened.wish_bytes))
+        self._half = cast("ReceiveHalf", stream.receiving)  # there is one: the lane was accepted with a grant
+        self._messages = LaneInbox(stream, self._half)
+        self.answers = Answers(stream, address, dispatcher.internal)
         self._asks = OpenAsks(system.loop, self.answers)
-        self._task = peer.own(self._run())
+        self._task = scope.own(self._run())
 
     # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
 
     def on_items(self) -> None:
-        message = self._messages.alone()
+        message = self._messages.take_single()
         if message is not None:
             here = current_call.set(self._call)  # what an answer offers, it offers to this peer
             try:
-                if self._handle_alone(message):
+                if self._handle_single(message):
                     return
             finally:
                 current_call.reset(here)
@@ -97,7 +92,7 @@ class LaneServer(Endpoint):
 
     def on_lost(self, error: StatusError) -> None:
         """Nobody waits for answers any more; messages that were told, and are here, are handled all the same."""
-        self._gone = True
+        self._lost = True
         self._patience = self.system.loop.call_later(ORPHAN_S, self._task.cancel)
         self._messages.finish(error)
         self.answers.forget()
@@ -146,7 +141,7 @@ class LaneServer(Endpoint):
         cell = to.cell
         if number in self._asks.open:
             raise InvalidArgument(f"{cell.address}: number {number} is another ask's, which is not answered yet")
-        if self._gone and number:  # its asker is gone
+        if self._lost and number:  # its asker is gone
             return None
         if cell.state == "stopped":
             cell = to.refresh()
@@ -173,7 +168,7 @@ class LaneServer(Endpoint):
             envelope.reply = self._asks.open[number] = RemoteReply(self._asks, number, info)
         return envelope
 
-    def _handle_alone(self, message: LaneMessage) -> bool:
+    def _handle_single(self, message: LaneMessage) -> bool:
         """Answer a plain ask that came alone, without waking the reader: a turn of the loop is a tenth of its round trip."""
         entry, cell = self._to.entries.get(message.name), self._to.cell
         if entry is None or not entry.instant or message.id <= 0 or self.interceptors or not cell.is_idle():
@@ -196,13 +191,13 @@ class LaneServer(Endpoint):
         except Exception as error:  # noqa: BLE001 - whatever the handler raised is its answer
             self.answers.refuse(number, error)
         else:
-            self.answers.answer(number, result, last=self._handled == self._half.arrived)
+            self.answers.answer(number, result, flush=self._handled == self._half.arrived)
 
     async def _post(self, envelope: Envelope, message: LaneMessage) -> None:
         buried = True  # by the cell itself, if it has stopped
         try:
             if self.interceptors and envelope.info is not None:
-                await Inside(self, envelope, envelope.info).posted()
+                await InterceptedMessage(self, envelope, envelope.info).posted()
             elif not envelope.cell.post(envelope):
                 buried = False
                 await envelope.cell.post_when_room(envelope)
@@ -240,17 +235,15 @@ class LaneServer(Endpoint):
             pass  # that was all
 
     def _finish(self, error: StatusError | None) -> None:
-        stream, session = self._stream, self.peer.session
-        stream.endpoint = NULL_ENDPOINT
-        session.connection.handled(stream)
-        if self._gone or stream.over:
+        stream = self._stream
+        stream.end_handling()
+        if self._lost or stream.over:
             return
         if error is None:
             self.answers.close()
         else:
             self.answers.finish(error)
-            session.connection.fail(stream, status_of(error))
-        session.flush_soon()
+            stream.fail(error)
 
 
 class LaneInbox(RemoteSource[LaneMessage]):
@@ -258,12 +251,12 @@ class LaneInbox(RemoteSource[LaneMessage]):
 
     __slots__ = ()
 
-    def __init__(self, session: Session, stream: WireStream, half: ReceiveHalf) -> None:
-        super().__init__(session, stream.opened.target, half, _MESSAGES)
-        self.stream = stream
+    def __init__(self, stream: StreamHandle, half: ReceiveHalf) -> None:
+        super().__init__(stream.session, stream.opened.target, half, _MESSAGES)
+        self.stream = stream.wire
         self.bad_item = InvalidArgument
 
-    def alone(self) -> LaneMessage | None:
+    def take_single(self) -> LaneMessage | None:
         """Return the one message that is here, for which the reader waits; None when there are more, or the reader is busy."""
         queue = self._half.queue
         if self.waiter is None or len(queue) != 1 or queue[0].items != 1:

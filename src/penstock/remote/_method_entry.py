@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.actors import Message
 from penstock.actors.cell import Cell, Host, inline_context
-from penstock.calls import NO_DEADLINE_S, CallInfo
+from penstock.calls import NO_DEADLINE_S, CallInfo, CallScope
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, Unimplemented
 from penstock.protocol import CallKind
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from penstock.peer import Peer
 
 _PAYLOAD = MSGPACK.decode_for(Any).value
 _NO_NAMES: dict[str, Any] = {}
@@ -54,12 +53,12 @@ class MethodEntry(NamedTuple):
 class Addressee:
     """The actor that has the address now, as the messages of one peer reach it. Raises `NotFound` when there is none."""
 
-    __slots__ = ("_address", "_host", "_peer", "cell", "entries")
+    __slots__ = ("_address", "_host", "_scope", "cell", "entries")
 
-    def __init__(self, host: Host, address: str, peer: Peer) -> None:
+    def __init__(self, host: Host, address: str, scope: CallScope) -> None:
         self._host = host
         self._address = address
-        self._peer = peer
+        self._scope = scope
         self.cell = host.cell(address)
         self.entries: dict[str, MethodEntry] = {}
 
@@ -74,7 +73,7 @@ class Addressee:
 
     def resolve(self, name: str) -> MethodEntry:
         """Find out how messages of this name are handled. Raises `Unimplemented`."""
-        entry = method_entry(self.cell, name, self._peer)
+        entry = method_entry(self.cell, name, self._scope)
         if entry.method is not None:  # of others there are as many as a caller likes
             self.entries[name] = entry
         return entry
@@ -90,19 +89,19 @@ class Addressee:
                 f"{cell.address} waits, by way of {message.sender}, for this very message. Use tell, or answer first"
             )
         if message.sender is not None:
-            message.sender = self._host.seen_from_here(self._peer, message.sender)
+            message.sender = self._host.seen_from_here(self._scope.peer, message.sender)
         left_s = None if message.deadline_ms is None else message.deadline_ms / 1000
         if left_s is not None and left_s <= 0:
             raise DeadlineExceeded(f"{cell.address}: the deadline of {message.name!r} passed before it began")
         deadline = None if left_s is None or left_s > NO_DEADLINE_S else self._host.loop.time() + left_s
         metadata = message.metadata or {}
-        return CallInfo(entry.info.target, _UNARY, "callee", metadata=metadata, deadline=deadline, peer=self._peer)
+        return CallInfo(entry.info.target, _UNARY, "callee", metadata=metadata, deadline=deadline, scope=self._scope)
 
 
-def method_entry(cell: Cell, name: str, peer: Peer) -> MethodEntry:
+def method_entry(cell: Cell, name: str, scope: CallScope) -> MethodEntry:
     """Return how messages of this name are handled. Raises `Unimplemented`, with what may have been meant."""
     method = cell.service.methods.get(name)
-    info = CallInfo(f"/{cell.address}/{name}", _UNARY, "callee", metadata={}, deadline=None, peer=peer)
+    info = CallInfo(f"/{cell.address}/{name}", _UNARY, "callee", metadata={}, deadline=None, scope=scope)
     if method is not None and not method.kind:
         placed = method.arguments.placed
         decode = None if placed is None else MSGPACK.decode_for(placed).value

@@ -1,22 +1,19 @@
-"""A message with all that it may carry beside its name and its body: who sends it, metadata, a deadline. It opens no stream.
+"""`OutboundMessage`: a message with its sender, metadata and deadline, on its way to a lane.
 
-With interceptors on this side, each is a call to them.
+With interceptors on this side, each message is a call to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from penstock.actors import Caller
-from penstock.calls import CallInfo
+from penstock.calls import CallInfo, CallScope, intercepted
 from penstock.protocol import CallKind
 from penstock.remote._asks import AskLimits
-from penstock.remote._lane_client import lane_to
+from penstock.remote._lane_client import Lanes
 from penstock.remote._wire import ARGUMENTS, LaneMessage, PlainMessage
-
-if TYPE_CHECKING:
-    from penstock.peer import Peer
 
 Decoded = Callable[[Any], Any]
 
@@ -24,46 +21,48 @@ _UNARY: Final = CallKind.UNARY.label
 
 
 class OutboundMessage(NamedTuple):
-    """A message of `caller` to an actor there, before it is written."""
+    """A message of `caller` to an actor at the other side, before it is written."""
 
-    peer: Peer
+    scope: CallScope
     address: str
     caller: Caller
     message: LaneMessage
     metadata: Mapping[str, str]
 
     async def ask(self, decode: Decoded, limits: AskLimits) -> Any:
-        """Send it and wait for its answer. Cancelling it gives the message up."""
+        """Send the message and wait for its answer. Cancelling it gives the message up."""
         self.message.sender, self.message.waiting = self.caller
-        if not self.peer.interceptors:
+        if not self.scope.interceptors:
             return await self._ask(decode, limits, self.metadata)
         call = self._call(limits.deadline)
-        return await self.peer.inside(call, lambda: self._ask(decode, limits._replace(deadline=call.deadline), call.metadata))
+        async with intercepted(self.scope.interceptors, call, deadline=limits.deadline):
+            return await self._ask(decode, limits._replace(deadline=call.deadline), call.metadata)
 
     async def tell(self) -> None:
-        """Send it."""
+        """Send the message; waits for room in the mailbox. A cancelled tell sends nothing."""
         self.message.sender = self.caller.sender
-        if not self.peer.interceptors:
+        if not self.scope.interceptors:
             await self._tell(self.metadata)
             return
         call = self._call(None)
-        await self.peer.inside(call, lambda: self._tell(call.metadata))
+        async with intercepted(self.scope.interceptors, call):
+            await self._tell(call.metadata)
 
     async def _ask(self, decode: Decoded, limits: AskLimits, metadata: Mapping[str, str]) -> Any:
         message = self.message
         if limits.deadline is not None:
-            message.deadline_ms = max(0, int((limits.deadline - self.peer.session.loop.time()) * 1000))
+            message.deadline_ms = max(0, int((limits.deadline - self.scope.session.loop.time()) * 1000))
         message.metadata = dict(metadata) if metadata else None
-        lane = await lane_to(self.peer, self.address, limits.deadline)
+        lane = await self.scope.attached(Lanes).to(self.address, limits.deadline)
         return await lane.ask(message, decode, None if limits == (None, None) else limits)
 
     async def _tell(self, metadata: Mapping[str, str]) -> None:
         message = self.message
         message.metadata = dict(metadata) if metadata else None
         plain = message.form == ARGUMENTS and message.sender is None and not metadata
-        lane = await lane_to(self.peer, self.address)
+        lane = await self.scope.attached(Lanes).to(self.address)
         await lane.send(PlainMessage(0, message.name, message.body) if plain else message)
 
     def _call(self, deadline: float | None) -> CallInfo:
         target = f"/{self.address}/{self.message.name}"
-        return CallInfo(target, _UNARY, "caller", metadata=dict(self.metadata), deadline=deadline, peer=self.peer)
+        return CallInfo(target, _UNARY, "caller", metadata=dict(self.metadata), deadline=deadline, scope=self.scope)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Unpack, cast
+from typing import Any, Final, Unpack, cast
 
 import msgspec
 
 from penstock.actors import ASK_TIMEOUT_S, NO_CALLER, ActorRef, AskOptions, ChannelOptions, PortOptions, adopt, caller_here
-from penstock.calls import CallInfo, RemoteStream, Request, bind, inherited_deadline
+from penstock.calls import CallInfo, CallScope, RemoteStream, Request, bind, call_unary, inherited_deadline, intercepted
 from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, open_channel
 from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
 from penstock.errors import InvalidArgument
 from penstock.protocol import CallKind
 from penstock.remote._asks import AskLimits
-from penstock.remote._lane_client import lane_to
+from penstock.remote._lane_client import Lanes
 from penstock.remote._outbound import OutboundMessage
 from penstock.remote._wire import PAYLOAD, LaneMessage, PlainMessage
 from penstock.service import DEFAULT, CallOptions, Method
 from penstock.streams import Dropped, Source
-
-if TYPE_CHECKING:
-    from penstock.peer import Peer
 
 _ANYTHING = MSGPACK.decode_for(Any)
 _PUBLISHED = decode_marked(MSGPACK, Any, Dropped)
@@ -33,10 +30,10 @@ ON_THE_WAY_MAX: Final = 256
 class RemoteRef(ActorRef):
     """An actor at the other side of a connection: `name` is what it is called there, `address` how it is found from here."""
 
-    __slots__ = ("_address", "name", "peer")
+    __slots__ = ("_address", "name", "scope")
 
-    def __init__(self, peer: Peer, name: str, address: str | None = None) -> None:
-        self.peer = peer
+    def __init__(self, scope: CallScope, name: str, address: str | None = None) -> None:
+        self.scope = scope
         self.name = name
         self._address = address or name
 
@@ -48,17 +45,17 @@ class RemoteRef(ActorRef):
     @property
     def id(self) -> str:
         """Its name there, and where that is: the other side knows its real one."""
-        return f"{self.name}@{self.peer.instance.hex()}"
+        return f"{self.name}@{self.scope.instance.hex()}"
 
     async def tell(self, type: str, payload: Any = None) -> None:
-        await OutboundMessage(self.peer, self.name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {}).tell()
+        await OutboundMessage(self.scope, self.name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {}).tell()
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
         cancel = options.get("cancel")
         if cancel is not None:
             cancel.check()
         limits = AskLimits(self._deadline(options.get("timeout", ASK_TIMEOUT_S)), cancel)
-        outbound = OutboundMessage(self.peer, self.name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {})
+        outbound = OutboundMessage(self.scope, self.name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {})
         return await outbound.ask(_ANYTHING.value, limits)
 
     def _stream(self, type: str, payload: Any, options: CallOptions) -> RemoteStream[Any]:
@@ -66,26 +63,24 @@ class RemoteRef(ActorRef):
         body = MSGPACK.encode((type, msgspec.Raw(argument)))
         called = f"{self._address}/{type}"
         return RemoteStream(
-            self.peer, Request(f"/{self.name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, _ANYTHING, options, called)
+            self.scope, Request(f"/{self.name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, _ANYTHING, options, called)
         )
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
         target = f"/{self.name}!channel"
-        call = CallInfo(target, CallKind.BIDIRECTIONAL.label, "caller", metadata={}, deadline=None, peer=self.peer)
-
-        async def opened() -> Channel[Any]:
-            return await open_channel(
-                self.peer.session,
+        scope = self.scope
+        call = CallInfo(target, CallKind.BIDIRECTIONAL.label, "caller", metadata={}, deadline=None, scope=scope)
+        async with intercepted(scope.interceptors, call):  # around the opening, not the life of the channel
+            channel = await open_channel(
+                scope.session,
                 target,
                 payload,
-                initiator=caller_here().sender or self.peer.name,
+                initiator=caller_here().sender or scope.name,
                 messages=options.get("messages", Any),
                 timeout=options.get("timeout", OPEN_TIMEOUT_S),
                 buffer_size=options.get("buffer_size", BUFFER_SIZE),
                 metadata=call.metadata,
             )
-
-        channel: Channel[Any] = await self.peer.inside(call, opened)  # the opening is what they go around
         adopt(channel)
         return channel
 
@@ -95,7 +90,7 @@ class RemoteRef(ActorRef):
         chosen = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
         called = f"port {port} of {self._address}"
         return RemoteStream(
-            self.peer,
+            self.scope,
             Request(
                 f"/{self.name}!port", CallKind.SERVER_STREAMING, MSGPACK, argument, _PUBLISHED, chosen, called, 0 if size else 1
             ),
@@ -103,44 +98,46 @@ class RemoteRef(ActorRef):
 
     async def stop(self) -> None:
         called = f"the stop of {self._address}"
-        await self.peer.unary(Request(f"/{self.name}!stop", CallKind.UNARY, MSGPACK, None, _ANYTHING, DEFAULT, called))
+        await call_unary(self.scope, Request(f"/{self.name}!stop", CallKind.UNARY, MSGPACK, None, _ANYTHING, DEFAULT, called))
 
     # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
         if method.kind:
-            return bind(self.peer, method._replace(target=f"/{self.name}/{method.name}"), options)
+            return bind(self.scope, method._replace(target=f"/{self.name}/{method.name}"), options)
         name, values, takes = method.name, method.arguments.values, method.arguments.takes
         decode, metadata, timeout_s = MSGPACK.decode_for(method.response).value, options.metadata, options.timeout
-        peer, lanes, address, find = self.peer, self.peer.lanes, self.name, caller_here
+        scope, lanes, address = self.scope, self.scope.attached(Lanes), self.name
+        open_lanes, interceptors = lanes.open, scope.interceptors
 
         async def ask(*args: Any, **kwargs: Any) -> Any:
             body = values(args, kwargs) if kwargs or len(args) not in takes else args
             deadline = inherited_deadline(timeout_s, 0.0) if timeout_s is None else self._deadline(timeout_s)
-            caller = find()
-            if deadline is None and not metadata and caller is NO_CALLER and not peer.interceptors:
-                lane = lanes.get(address)
+            caller = caller_here()
+            if deadline is None and not metadata and caller is NO_CALLER and not interceptors:
+                lane = open_lanes.get(address)
                 if lane is None or lane.closing:
-                    lane = await lane_to(peer, address)
+                    lane = await lanes.to(address)
                 return await lane.ask(PlainMessage(0, name, body), decode)
-            outbound = OutboundMessage(peer, address, caller, LaneMessage(0, name, cast("Any", body)), metadata)
+            outbound = OutboundMessage(scope, address, caller, LaneMessage(0, name, cast("Any", body)), metadata)
             return await outbound.ask(decode, AskLimits(deadline))
 
         return ask
 
     def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
         name, values, takes, metadata = method.name, method.arguments.values, method.arguments.takes, options.metadata
-        peer, lanes, address, find = self.peer, self.peer.lanes, self.name, caller_here
+        scope, lanes, address = self.scope, self.scope.attached(Lanes), self.name
+        open_lanes, interceptors = lanes.open, scope.interceptors
 
         async def tell(*args: Any, **kwargs: Any) -> None:
             body = values(args, kwargs) if kwargs or len(args) not in takes else args
-            caller = find()
-            if caller is not NO_CALLER or metadata or peer.interceptors:
-                await OutboundMessage(peer, address, caller, LaneMessage(0, name, cast("Any", body)), metadata).tell()
+            caller = caller_here()
+            if caller is not NO_CALLER or metadata or interceptors:
+                await OutboundMessage(scope, address, caller, LaneMessage(0, name, cast("Any", body)), metadata).tell()
                 return
-            lane = lanes.get(address)
+            lane = open_lanes.get(address)
             if lane is None or lane.closing:
-                lane = await lane_to(peer, address)
+                lane = await lanes.to(address)
             await lane.send(PlainMessage(0, name, body))
 
         return tell
@@ -148,7 +145,7 @@ class RemoteRef(ActorRef):
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _deadline(self, timeout_s: float | None) -> float | None:
-        return inherited_deadline(timeout_s, self.peer.session.loop.time())
+        return inherited_deadline(timeout_s, self.scope.session.loop.time())
 
     def _encoded(self, type: str, payload: Any) -> bytes:
         try:
@@ -157,4 +154,4 @@ class RemoteRef(ActorRef):
             raise InvalidArgument(f"{self._address}/{type}: {error}") from error
 
     def __repr__(self) -> str:
-        return f"<ActorRef {self._address} at {self.peer.remote}>"
+        return f"<ActorRef {self._address} at {self.scope.remote}>"

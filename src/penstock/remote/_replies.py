@@ -53,7 +53,7 @@ class RemoteReply:
         """Answer."""
         asks = self._leave()
         if asks is not None:
-            asks.answers.answer(self._number, result, last=not asks.open)
+            asks.answers.answer(self._number, result, flush=not asks.open)
 
     def set_exception(self, error: BaseException) -> None:
         """Answer with an error."""

@@ -16,24 +16,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from penstock.actors import channel_call, handle_channel
 from penstock.actors.cell import Cell, Envelope, Host, SideTask, ask, port_of, stop
-from penstock.calls import CallInfo, Dispatcher, context
+from penstock.calls import CallInfo, CallScope, Dispatcher, context
 from penstock.channel import accept_channel
 from penstock.codec import MSGPACK, by_number
 from penstock.errors import InvalidArgument, Unimplemented
-from penstock.protocol import CallKind, WireStream
+from penstock.protocol import CallKind
 from penstock.remote._lane_server import LaneServer
 from penstock.remote._wire import arguments_in
 from penstock.service import Method, service_of, suggest
+from penstock.session import StreamHandle
 from penstock.streams import OVERFLOWS, Overflow
-
-if TYPE_CHECKING:
-    from penstock.peer import Peer
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -61,27 +59,27 @@ class _Verbs:
 _SHAPES: Final = service_of(_Verbs).methods
 
 
-def arrive(system: Host, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+def arrive(system: Host, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     """Take a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
     target = stream.opened.target
     address, is_verb, verb = target[1:].partition("!")
     if not is_verb:
         address, _slash, name = address.rpartition("/")
-        _begin_method(system.cell(address), name, dispatcher, peer, stream)
+        _begin_method(system.cell(address), name, dispatcher, scope, stream)
         return
     if verb == "lane":
-        LaneServer(system, address, dispatcher, peer, stream)
+        LaneServer(system, address, dispatcher, scope, stream)
         return
     begin = _VERBS.get(verb)
     if begin is None:
         raise Unimplemented(f"{target}: there is no {verb!r} of an actor; {suggest(verb, ['lane', *_VERBS])}", started=False)
-    begin(system.cell(address), dispatcher, peer, stream)
+    begin(system.cell(address), dispatcher, scope, stream)
 
 
-def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     method = _method(cell, name)._replace(target=stream.opened.target)
     if method.kind:
-        _begin_beside(cell, method, dispatcher, peer, stream)
+        _begin_beside(cell, method, dispatcher, scope, stream)
         return
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
@@ -89,7 +87,7 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, peer: Peer, str
         envelope = Envelope(cell, name, args, kwargs, "ask", info=call)
         return await ask(envelope, call.deadline)
 
-    dispatcher.begin(peer, stream, method, ask_it)
+    dispatcher.begin(scope, stream, method, ask_it)
 
 
 def _method(cell: Cell, name: str) -> Method:
@@ -101,12 +99,18 @@ def _method(cell: Cell, name: str) -> Method:
 
 
 def _begin_beside(
-    cell: Cell, method: Method, dispatcher: Dispatcher, peer: Peer, stream: WireStream, *, arguments: Arguments | None = None
+    cell: Cell,
+    method: Method,
+    dispatcher: Dispatcher,
+    scope: CallScope,
+    stream: StreamHandle,
+    *,
+    arguments: Arguments | None = None,
 ) -> None:
     """Begin what runs beside the mailbox: it ends with the actor."""
     work = SideTask(cell, method.name)
-    session = peer.session
-    work.peer, work.is_lost = peer.remote, lambda: session.lost is not None
+    session = scope.session
+    work.peer, work.is_lost = scope.remote, lambda: session.lost is not None
 
     def guard(call: CallInfo) -> SideTask:
         work.statistics = call.sink.statistics if call.sink is not None else None
@@ -116,10 +120,10 @@ def _begin_beside(
         work.begins(args, kwargs)
         return getattr(cell.actor, method.name)(*args, **kwargs)
 
-    dispatcher.begin(peer, stream, method, run, (guard,), arguments=arguments)
+    dispatcher.begin(scope, stream, method, run, (guard,), arguments=arguments)
 
 
-def _stream(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     """Begin a streaming method as if it had been called by its own target."""
     opened = stream.opened
     (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
@@ -128,10 +132,10 @@ def _stream(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) 
         raise Unimplemented(f"{cell.address}: {type_!r} is no stream that can be asked for by name", started=False)
     arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))
     method = method._replace(target=f"/{cell.address}/{type_}")
-    _begin_beside(cell, method, dispatcher, peer, stream, arguments=arguments)
+    _begin_beside(cell, method, dispatcher, scope, stream, arguments=arguments)
 
 
-def _port(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
         port = port_of(cell, name)
         if overflow not in {None, *OVERFLOWS}:
@@ -145,24 +149,24 @@ def _port(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) ->
         items: AsyncIterator[Any] = port.subscribe(buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw)
         return items
 
-    dispatcher.begin(peer, stream, _SHAPES["port"]._replace(target=stream.opened.target), handler)
+    dispatcher.begin(scope, stream, _SHAPES["port"]._replace(target=stream.opened.target), handler)
 
 
-def _channel(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     cell.queue.check()
-    call = channel_call(cell, stream.opened.metadata, peer)
-    channel = accept_channel(peer.session, stream, messages=cell.messages)
+    call = channel_call(cell, stream.opened.metadata, scope)
+    channel = accept_channel(stream, messages=cell.messages)
     work = handle_channel(cell, channel, call, dispatcher.interceptors)
     if work.task is not None:
-        peer.share(work.task)
+        scope.share(work.task)
 
 
-def _stop(cell: Cell, dispatcher: Dispatcher, peer: Peer, stream: WireStream) -> None:
+def _stop(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     method = _SHAPES["stop"]._replace(target=stream.opened.target)
-    dispatcher.begin(peer, stream, method, partial(stop, cell, "a peer stopped it"))
+    dispatcher.begin(scope, stream, method, partial(stop, cell, "a peer stopped it"))
 
 
-_VERBS: Final[dict[str, Callable[[Cell, Dispatcher, Peer, WireStream], None]]] = {
+_VERBS: Final[dict[str, Callable[[Cell, Dispatcher, CallScope, StreamHandle], None]]] = {
     "stream": _stream,
     "port": _port,
     "stop": _stop,

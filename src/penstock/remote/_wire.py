@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from penstock.errors import StatusError, status_error
+from penstock.protocol import Status
 from penstock.service import Method
+from penstock.session import error_of
 
 #: How `LaneMessage.body` is to be read: as arguments (an array by place, a map by name), or as one payload.
 ARGUMENTS: Final = 0
@@ -51,7 +52,7 @@ class PlainMessage(msgspec.Struct, array_like=True, gc=False):
 
 
 class LaneError(msgspec.Struct, array_like=True, gc=False):
-    """How an ask failed, as `Status` does it."""
+    """The error of an ask: a `Status` without its count of items."""
 
     code: int
     reason: str
@@ -59,9 +60,14 @@ class LaneError(msgspec.Struct, array_like=True, gc=False):
     details: dict[str, Any] = {}
     started: bool = True
 
-    def raised(self) -> StatusError:
-        """Make the error."""
-        return status_error(self.code, self.reason, self.message, self.details, started=self.started)
+    @classmethod
+    def of(cls, status: Status) -> LaneError:
+        """Return `status` as the answer to an ask."""
+        return cls(status.code, status.reason, status.message, status.details, status.started)
+
+    def error(self) -> Exception:
+        """Return the error that its asker gets."""
+        return error_of(Status(self.code, self.reason, self.message, self.details, self.started))
 
 
 class LaneReply(msgspec.Struct, array_like=True, gc=False):

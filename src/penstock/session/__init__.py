@@ -1,7 +1,21 @@
 """One logical connection: a dull shell around the pure protocol, and the two ends of remote streams."""
 
-from penstock.session._session import NULL_ENDPOINT, Endpoint, Session
-from penstock.session._sink import RemoteSink, cancel_of, status_of
+from penstock.session._endpoint import Endpoint, WeakEndpoint
+from penstock.session._session import Session
+from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
+from penstock.session._status import cancel_of, error_of, error_of_cancel, status_of
+from penstock.session._stream import StreamHandle
 
-__all__ = ["NULL_ENDPOINT", "Endpoint", "RemoteSink", "RemoteSource", "Session", "cancel_of", "status_of"]
+__all__ = [
+    "Endpoint",
+    "RemoteSink",
+    "RemoteSource",
+    "Session",
+    "StreamHandle",
+    "WeakEndpoint",
+    "cancel_of",
+    "error_of",
+    "error_of_cancel",
+    "status_of",
+]

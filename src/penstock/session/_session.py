@@ -1,7 +1,7 @@
 """Protocol + transport + clock: feed, dispatch events, write, re-arm the timer. It decides nothing that a ledger can decide.
 
-A session runs on callbacks of its link and has no task of its own. Who opens a stream gives it an `Endpoint`; events
-of the stream go there.
+A session runs on callbacks of its link and has no task of its own. Each stream has an `Endpoint`, to which the events of the
+stream go, and a `StreamHandle`, by which the endpoint's owner acts on it; nothing above this room touches the connection.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from functools import cache
 from typing import Any, Final
 
 from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable
-from penstock.protocol import Accept, Cancel, Connection, Settings, Status, WireStream
+from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
+from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
 from penstock.session._sink import RemoteSink
+from penstock.session._stream import StreamHandle
 from penstock.streams import Bell
 from penstock.transports import Link
 
@@ -37,48 +39,18 @@ def keep_the_heap() -> None:
     bytearray(KEPT_HEAP_BYTES)
 
 
-class Endpoint:
-    """Who is told what happens to a stream; each method may be left as it is. They run on the event loop and must not raise."""
-
-    __slots__ = ()
-
-    def on_accepted(self, accept: Accept) -> None:
-        """The callee began to work."""
-
-    def on_items(self) -> None:
-        """A batch arrived."""
-
-    def on_room(self) -> None:
-        """More items may be sent."""
-
-    def on_ended(self, status: Status | None) -> None:
-        """The peer's direction ended: with None normally."""
-
-    def on_half_closed(self) -> None:
-        """The callee's items have ended; how the call ended comes later."""
-
-    def on_closed(self, reason: str) -> None:
-        """The caller ended its items and closed the call, normally. Who does not tell the difference takes it as cancelled."""
-        self.on_cancelled(Cancel(message=reason))
-
-    def on_stop_sending(self, cancel: Cancel) -> None:
-        """The callee wants no more items."""
-
-    def on_cancelled(self, cancel: Cancel) -> None:
-        """The caller gave up the call."""
-
-    def on_lost(self, error: StatusError) -> None:
-        """The connection is gone."""
-
-
 class Session:
-    """One live connection with its streams. `accept` is called with each stream that the peer opens."""
+    """One live connection with its streams. `accept` is called with each stream that the peer opens.
+
+    `instance` names the event loop of this side. `ready` is done after the handshake, `closed` when the link is gone; `lost` is
+    why, and None until then.
+    """
 
     def __init__(
         self,
         role: str,
         settings: Settings,
-        accept: Callable[[Session, WireStream], None],
+        accept: Callable[[StreamHandle], None],
         *,
         agent: str = "",
         instance: bytes = b"",
@@ -87,16 +59,17 @@ class Session:
         self.loop = asyncio.get_running_loop()
         # a loop that is not asyncio's own may count in milliseconds, and a round trip is less than one
         self._now: Callable[[], float] = self.loop.time if isinstance(self.loop, asyncio.BaseEventLoop) else time.monotonic
-        self.connection = Connection(role, settings, self._now(), agent=agent, instance=instance)
+        self._connection = Connection(role, settings, self._now(), agent=agent, instance=instance)
         self.settings = settings
         self.link: Link | None = None
         self.lost: StatusError | None = None
         self.ready: asyncio.Future[None] = self.loop.create_future()
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.waiting_sinks: dict[RemoteSink[Any], None] = {}
-        self.unary_calls = 0  # made here, not answered yet
-        self.unary_answers = 0  # being worked on here
-        self.get_buffer = self.connection.get_buffer
+        self.instance = instance
+        self.unary_calls = 0  # calls of this side without an answer
+        self.unary_answers = 0  # calls of the other side without an answer
+        self.get_buffer = self._connection.get_buffer
         self.on_draining: Callable[[], None] = lambda: None
         self._accept = accept
         self._paused = False
@@ -114,12 +87,12 @@ class Session:
         self.flush()
 
     def buffer_updated(self, size: int) -> None:
-        for event in self.connection.buffer_updated(size, self._now()):
+        for event in self._connection.buffer_updated(size, self._now()):
             try:
                 _DISPATCH[type(event)](self, event)
             except Exception:  # one endpoint must not take the connection, and all other calls, with it
                 log.exception("%r could not be handled", event)
-        if self.connection.has_data():
+        if self._connection.has_data():
             self.flush_soon()
 
     def pause_writing(self) -> None:
@@ -138,12 +111,58 @@ class Session:
         if not self.closed.done():
             self.closed.set_result(None)
 
-    # ── what endpoints call ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, opened: Open, half: ReceiveHalf, endpoint: Endpoint) -> StreamHandle:
+        """Begin a call whose items arrive in `half` and whose events go to `endpoint`.
+
+        Raises `Unavailable` on a connection that is gone or takes no calls, `ResourceExhausted` when the peer takes no more
+        streams or the argument or metadata are too large, `InvalidArgument` for text that is not UTF-8. Then nothing was sent.
+        """
+        handle = self.open_unwritten(opened, half, endpoint)
+        self.flush_soon()
+        return handle
+
+    def open_unwritten(self, opened: Open, half: ReceiveHalf, endpoint: Endpoint) -> StreamHandle:
+        """As `open`, but write nothing yet: a unary call goes on with `StreamHandle.begin_unary`."""
+        self.check_open()
+        wire = self._connection.open(opened, half)
+        wire.endpoint = endpoint
+        return StreamHandle(self, wire)
+
+    @property
+    def stream_count(self) -> int:
+        """How many streams are open, in both directions."""
+        return len(self._connection.streams.all())
+
+    # ── the other side ────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def remote(self) -> str:
-        """Where the other side is."""
+        """The address of the other side."""
         return self.link.remote if self.link is not None else "nobody"
+
+    @property
+    def hello(self) -> Hello | None:
+        """The `HELLO` of the other side; None before the handshake."""
+        return self._connection.peer
+
+    @property
+    def peer_draining(self) -> bool:
+        """Whether the other side takes no new calls."""
+        return self._connection.peer_draining
+
+    def drain(self, message: str) -> None:
+        """Take no new calls from now on, and say so to the other side. Open calls go on. Does nothing once it is lost."""
+        if self.lost is None:
+            self._connection.drain(message)
+            self.flush_soon()
+
+    def refuse_streams(self) -> None:
+        """Take no new calls from now on, without saying so: this side is about to close."""
+        self._connection.refuse_streams()
+
+    # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def flush_for(self, calls: int) -> None:
         """Write for a unary call, of which `calls` are under way: at once for one that is alone, else with the others.
@@ -163,13 +182,13 @@ class Session:
 
     def touch(self, stream: WireStream) -> None:
         """This stream has something to send."""
-        self.connection.ready(stream)
+        self._connection.ready(stream)
         self.flush_soon()
 
     def flush(self) -> None:
         """Write what there is, as far as the link takes it."""
         self._flushing = False
-        connection, link = self.connection, self.link
+        connection, link = self._connection, self.link
         if link is None:
             return
         while not self._paused:
@@ -201,7 +220,7 @@ class Session:
         if self.lost is not None:
             return
         self.lost = error
-        self.connection.link_lost()
+        self._connection.link_lost()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -210,7 +229,7 @@ class Session:
         if not self.ready.done():
             self.ready.set_exception(Unavailable(error.message, error.details, started=False))
             self.ready.exception()  # nobody may be waiting; that is fine
-        for stream in self.connection.streams.all():
+        for stream in self._connection.streams.all():
             stream.stop_sending()
             if stream.endpoint is not None:
                 twin = error.fresh_copy()
@@ -220,7 +239,7 @@ class Session:
     @property
     def has_data(self) -> bool:
         """Whether something waits here to be written."""
-        return self.lost is None and self.connection.has_data()
+        return self.lost is None and self._connection.has_data()
 
     async def wait_written(self) -> None:
         """Wait until everything was handed to the link. Safe to cancel."""
@@ -262,7 +281,7 @@ class Session:
     def _on_opened(self, event: ev.Opened) -> None:
         event.stream.endpoint = NULL_ENDPOINT
         if not event.stream.over:  # else it was cancelled in the same read
-            self._accept(self, event.stream)
+            self._accept(StreamHandle(self, event.stream))
 
     def _on_ended(self, event: ev.Ended) -> None:
         endpoint = event.stream.endpoint
@@ -282,7 +301,7 @@ class Session:
         self.on_draining()
 
     def _on_resume(self, _event: ev.ResumeAsked) -> None:
-        self.connection.refuse_resume("this server keeps no session to resume")
+        self._connection.refuse_resume("this server keeps no session to resume")
 
     def _on_failed(self, event: ev.Failed) -> None:
         log.warning("connection to %s: %s", self.remote, event.message)
@@ -299,19 +318,15 @@ class Session:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        due = self.connection.next_timeout()
+        due = self._connection.next_timeout()
         self._timer = self.loop.call_at(due, self._on_time) if due is not None else None
 
     def _on_time(self) -> None:
-        for event in self.connection.handle_timeout(self._now()):
+        for event in self._connection.handle_timeout(self._now()):
             _DISPATCH[type(event)](self, event)
         if self.lost is None:
             self._arm()
             self.flush()
-
-
-#: The endpoint of a stream that nobody cares for.
-NULL_ENDPOINT: Final = Endpoint()
 
 
 def _ignore(_session: Session, _event: Any) -> None:

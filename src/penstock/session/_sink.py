@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Codec
+from penstock.codec import UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
-from penstock.protocol import BATCH_BYTES, LONG_MESSAGE, SINGLE_BYTES_MIN, Cancel, SendHalf, Status, WireStream, readable
+from penstock.protocol import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf, WireStream
+from penstock.session._endpoint import Carrier
 from penstock.session._source import state_of
+from penstock.session._status import status_of
 from penstock.streams import Sink, Statistics, Waiters, close_iterator, feeding, reraisable
-
-if TYPE_CHECKING:
-    from penstock.session._session import Session
 
 T = TypeVar("T")
 
 #: Large `bytes` leave by as many at a time as one write takes.
 LARGE_TURN_BYTES: Final = 4 * BATCH_BYTES
-#: Characters of an error's message that travel.
-MESSAGE_MAX: Final = 4096
-#: The details of an error, as the peer will read them.
-DETAILS: Final = MSGPACK.decode_for(dict[str, Any]).value
 
 
 class RemoteSink(Sink[T]):
@@ -30,7 +25,7 @@ class RemoteSink(Sink[T]):
 
     __slots__ = ("_encode_into", "_half", "_owes_turn", "_waiters", "outcome", "session", "stream")
 
-    def __init__(self, session: Session, stream: WireStream, half: SendHalf, codec: Codec) -> None:
+    def __init__(self, session: Carrier, stream: WireStream, half: SendHalf, codec: Codec) -> None:
         self.session = session
         self.stream = stream
         self.outcome: Exception | None = None
@@ -61,22 +56,22 @@ class RemoteSink(Sink[T]):
             raise WouldBlock("the consumer has given no more credit; use `await send()` to wait")
         self._push(item)
 
-    def offer(self, item: T, *, alone: bool = False) -> bool:
+    def offer(self, item: T, *, write_now: bool = False) -> bool:
         """Send an item if that needs no waiting, neither for room nor for a turn of the loop. Raises as `send`.
 
-        One that is `alone` is written at once: a turn of the loop costs it more than its own write.
+        With `write_now` it is written at once: a turn of the loop costs it more than its own write.
         """
         self._check()
         waiters = self._waiters
         if waiters.line or waiters.reserved or self._owes_turn or not self._half.has_room():
             return False
-        if alone and not self.stream.ready:
-            self.session.connection.ready(self.stream)
+        if write_now and not self.stream.ready:
+            self.session._connection.ready(self.stream)
         self._push(item)
         if self._half.count == 0:
             self._owes_turn = True
-            alone = True
-        if alone:
+            write_now = True
+        if write_now:
             self.session.flush()
         return True
 
@@ -120,14 +115,14 @@ class RemoteSink(Sink[T]):
     def close(self) -> None:
         if self.outcome is None:
             self.finish(StreamClosed("this side has ended its direction; nothing more can be sent"))
-            self.session.connection.end(self.stream)
+            self.session._connection.end(self.stream)
             self.session.flush_soon()
 
     def fail(self, error: Exception) -> None:
         if self.outcome is None:
             self.finish(StreamClosed("this side has failed the stream; nothing more can be sent"))
             status = error if isinstance(error, StatusError) else StatusError(str(error))
-            self.session.connection.fail(self.stream, status_of(status))
+            self.session._connection.fail(self.stream, status_of(status))
             self.session.flush_soon()
 
     def statistics(self) -> Statistics:
@@ -202,21 +197,3 @@ class RemoteSink(Sink[T]):
     def __repr__(self) -> str:
         now = self.statistics()
         return f"<Sink {self.stream.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"
-
-
-def status_of(error: StatusError) -> Status:
-    """Write an error as it travels. Details that cannot travel are told as text, or the caller would wait for ever."""
-    message = readable(error.message, MESSAGE_MAX)
-    details = error.details
-    try:
-        DETAILS(MSGPACK.encode(details))
-    except UNDECODABLE:  # or not to be encoded
-        details = {readable(str(key), MESSAGE_MAX): ascii(value) for key, value in details.items()}
-    return Status(error.code, error.reason, message, details, error.started)
-
-
-def cancel_of(error: BaseException) -> Cancel:
-    """Tell the callee why its caller leaves."""
-    if isinstance(error, StatusError):
-        return Cancel(error.code, error.reason, readable(error.message, LONG_MESSAGE))
-    return Cancel()

@@ -12,15 +12,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from operator import length_hint
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from penstock.codec import UNDECODABLE, Decode
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
 from penstock.protocol import Cancel, ReceiveHalf, WireStream
+from penstock.session._endpoint import Carrier
 from penstock.streams import SECOND_RECEIVER, SOURCE_CLOSED, InLoop, Pressure, Source, Statistics, StreamState, reraisable
-
-if TYPE_CHECKING:
-    from penstock.session._session import Session
 
 T = TypeVar("T")
 
@@ -58,7 +56,7 @@ class RemoteSource(Source[T]):
         "waiter",
     )
 
-    def __init__(self, session: Session, target: str, half: ReceiveHalf, decode: Decode) -> None:
+    def __init__(self, session: Carrier, target: str, half: ReceiveHalf, decode: Decode) -> None:
         self.session = session
         self.target = target
         self.stream: WireStream | None = None
@@ -131,7 +129,7 @@ class RemoteSource(Source[T]):
     async def aclose(self) -> None:
         self.discard(StreamClosed(SOURCE_CLOSED))
         if self.stream is not None and not self.stream.over:
-            self.session.connection.stop(self.stream, Cancel(message="the handler has closed its stream of requests"))
+            self.session._connection.stop(self.stream, Cancel(message="the handler has closed its stream of requests"))
             self.session.flush_soon()
 
     def statistics(self) -> Statistics:
@@ -180,7 +178,7 @@ class RemoteSource(Source[T]):
         deque(self._chunk, maxlen=0)  # a loop may have it in hand
         self._chunk, self._last, self._rest, self._pending, self._pending_bytes = iter(()), _NOTHING, [], 0, 0
         if self.stream is not None:
-            self.session.connection.discard(self.stream)
+            self.session._connection.discard(self.stream)
         self.wake()
 
     def _idle(self, waiter: asyncio.Future[None]) -> None:
@@ -205,7 +203,7 @@ class RemoteSource(Source[T]):
         size = 0
         if not self._rest:
             size, self._pending_bytes = self._pending_bytes, 0
-        if self.stream is not None and self.session.connection.consume(self.stream, items, size):
+        if self.stream is not None and self.session._connection.consume(self.stream, items, size):
             self.session.flush_soon()
             if self._pressure is not None:
                 self._pressure.set(False)
@@ -257,7 +255,7 @@ class RemoteSource(Source[T]):
             items, why = self._decode.one_by_one(payload)
             self._bad = self.bad_item(f"{self.target}: item {first + len(items)} does not fit its type: {why or error}")
             if self.stream is not None:
-                self.session.connection.discard(self.stream)
+                self.session._connection.discard(self.stream)
             self._pending_bytes = 0  # it was counted just now
             return items[:count]
 

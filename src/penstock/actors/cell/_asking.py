@@ -61,7 +61,7 @@ def call_of(envelope: Envelope, metadata: Mapping[str, str] | None = None, deadl
     cell, method = envelope.cell, envelope.cell.service.methods.get(envelope.name)
     kind = (_UNARY if method is None else method.kind).label
     target = f"/{cell.address}/{envelope.type}"
-    return CallInfo(target, kind, "callee", metadata=dict(metadata or {}), deadline=deadline, peer=None)
+    return CallInfo(target, kind, "callee", metadata=dict(metadata or {}), deadline=deadline, scope=None)
 
 
 async def _answer(envelope: Envelope, deadline: float | None) -> Any:

@@ -1,0 +1,237 @@
+"""`ServerCall`: one call at its callee, from the start of its handler to the outcome that its caller gets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from penstock.calls._context import CallInfo, current_call
+from penstock.calls._interceptors import Interceptor, intercepted
+from penstock.calls._scope import CallScope
+from penstock.codec import UNENCODABLE, by_number
+from penstock.errors import (
+    Aborted,
+    Cancelled,
+    DeadlineExceeded,
+    EndOfStream,
+    InvalidArgument,
+    StatusError,
+    StreamCancelled,
+    StreamClosed,
+    Unavailable,
+    as_answer,
+)
+from penstock.protocol import Cancel, Status, grant_wished
+from penstock.service import Method
+from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle
+
+_NOTHING: Final[Any] = object()
+
+
+class ServerCall(Endpoint):
+    """One call that is being handled: the endpoint of its stream, with one task.
+
+    `internal` logs an unexpected error of the handler and returns the error for the caller.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_departure",
+        "_expired",
+        "_interceptors",
+        "_internal",
+        "_method",
+        "_name",
+        "_scope",
+        "_started",
+        "_stream",
+        "_task",
+        "call",
+        "sink",
+        "source",
+    )
+
+    def __init__(
+        self,
+        scope: CallScope,
+        stream: StreamHandle,
+        method: Method,
+        interceptors: tuple[Interceptor, ...],
+        internal: Callable[[str, BaseException], StatusError],
+    ) -> None:
+        session, opened = scope.session, stream.opened
+        self._stream = stream
+        self._scope = scope
+        self._interceptors = interceptors
+        self._internal = internal
+        self._method = method
+        self._name = method.target.removeprefix("/")
+        self._departure: Exception | None = None  # why the caller has left
+        self._expired = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self.source: RemoteSource[Any] | None = None
+        codec = by_number(opened.codec)
+        if method.kind:
+            wished = method.streams_requests
+            stream.accept_on_arrival(grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if wished else None)
+        if stream.receiving is not None:
+            self.source = stream.source(method.target, codec.decode_for(method.request))
+            self.source.bad_item = InvalidArgument
+        self.sink: RemoteSink[Any] | None = stream.sink(codec) if method.streams_responses else None
+        deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
+        self.call = CallInfo(
+            method.target, method.kind.label, "callee", metadata=opened.metadata, deadline=deadline, scope=scope
+        )
+        self.call.sink = self.sink
+
+    def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run the handler in a task."""
+        if self.source is not None:
+            args, kwargs = self._method.arguments.with_requests(args, kwargs, self.source)
+        if self.call.deadline is not None:
+            self._deadline = self._scope.session.loop.call_at(self.call.deadline, self._expire)
+        self._started = False
+        self._task: asyncio.Task[None] | None = None
+        self._stream.begin_handling(self)
+        task = self._scope.own_handler(self._run(handler, args, kwargs))
+        if not task.done():  # a task that begins at once may be over by now
+            self._task = task
+
+    # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
+
+    def on_items(self) -> None:
+        if self.source is not None:
+            self.source.wake()
+
+    def on_room(self) -> None:
+        if self.sink is not None:
+            self.sink.on_room()
+
+    def on_ended(self, status: Status | None) -> None:
+        if self.source is not None:
+            self.source.finish(EndOfStream())
+
+    def on_cancelled(self, cancel: Cancel) -> None:
+        self.on_lost(StreamCancelled(f"{self._name}: the caller left. {cancel.message}".rstrip()))
+
+    def on_lost(self, error: StatusError) -> None:
+        """End both ends of the items and the handler: the caller has left, by itself or with its connection."""
+        self._departure = error
+        if self.sink is not None:
+            self.sink.finish(error)
+        if self.source is not None:
+            self.source.finish(error)
+        self._stop()
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._stop()
+
+    def _stop(self) -> None:
+        """Cancel the task, once: its clean-up is not to be interrupted. A task that has not begun never reports its end."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        task = self._task
+        if task is None:
+            return
+        if not task.cancelling():
+            task.cancel()
+        if not self._started:
+            task.add_done_callback(self._scope.disown)
+            self._finish(self._cancelled())
+
+    # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run the handler inside the interceptors and give the caller its outcome."""
+        self._started = True
+        current_call.set(self.call)
+        error: StatusError | None = None
+        done = False
+        try:
+            if self._interceptors:
+                await self._run_intercepted(handler, args, kwargs)
+            elif self.sink is None:
+                await self._answer(await handler(*args, **kwargs))
+            else:
+                responses = handler(*args, **kwargs)
+                await self.sink.feed(await responses if self._method.awaited else responses)
+            done = True
+        except asyncio.CancelledError:
+            error = self._cancelled()
+            if error is None:
+                raise
+        except StatusError as status:
+            error = as_answer(status)
+        except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
+            error = self._internal(self._name, raised)
+        finally:
+            if not done and error is None:
+                error = Aborted(f"{self._name}: the handler was stopped before it was done")
+            self._conclude(error)
+            self._scope.disown(asyncio.current_task())
+            # an error holds this frame by its traceback, and a cancelled task its error: neither may hold the call for longer
+            self._task = None
+            del error
+
+    async def _run_intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run the handler inside the interceptors; they see its outcome before the caller does."""
+        result = _NOTHING
+        swallowed = Aborted(f"{self._name}: an interceptor swallowed the error that the handler raised")
+        async with intercepted(self._interceptors, self.call, swallowed=swallowed):
+            responses = handler(*args, **kwargs)
+            if self.sink is None:
+                result = await responses
+            else:
+                await self.sink.feed(await responses if self._method.awaited else responses)
+        if self.sink is None:
+            await self._answer(result)
+
+    async def _answer(self, result: Any) -> None:
+        """Send the one response of a call."""
+        if self._departure is not None:
+            return
+        codec = by_number(self._stream.opened.codec)
+        try:
+            encoded = codec.encode(result)
+        except UNENCODABLE as error:
+            raise TypeError(f"{self._name} returned a value that cannot travel: {error}") from error
+        if not self._stream.answer(encoded):  # a caller that gives no credit to one item
+            self.sink = self._stream.sink(codec)
+            await self.sink.send(result)
+
+    def _conclude(self, error: StatusError | None) -> None:
+        """Finish; an outcome that cannot travel becomes an error of this side, or the caller would wait for ever."""
+        try:
+            self._finish(error)
+        except Exception as raised:  # noqa: BLE001 - see above
+            self._stream.fail(self._internal(self._name, raised))
+
+    def _finish(self, error: StatusError | None) -> None:
+        """Give the caller the outcome, unless it has left: the handler is done."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if self.source is not None:
+            self.source.discard(StreamClosed(f"{self._name}: the handler has returned, and its requests are closed"))
+        self.call.deadline = None  # a task that the handler leaves running is not bound by a call that is over
+        stream = self._stream
+        stream.end_handling()
+        if self._departure is not None or stream.over:
+            return
+        if error is not None:
+            stream.fail(error)
+        elif self.sink is not None:
+            if self.source is not None:
+                stream.stop("the handler has returned")
+            self.sink.close()
+
+    def _cancelled(self) -> StatusError | None:
+        """Return why the handler was cancelled; None when the caller is not there to learn it."""
+        if self._departure is not None:
+            return None
+        if self._expired:
+            return DeadlineExceeded(f"{self._name}: the deadline passed before the handler was done")
+        if self._scope.closing:
+            return Unavailable("the server is shutting down")
+        return Cancelled(f"{self._name}: the handler was cancelled")

@@ -1,0 +1,44 @@
+"""Status and error: an outcome as it travels, and as it is raised. The one place that turns one into the other."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from penstock.codec import MSGPACK, UNDECODABLE
+from penstock.errors import EndOfStream, StatusError, status_error
+from penstock.protocol import LONG_MESSAGE, Cancel, Status, readable
+
+#: Characters of an error's message that travel.
+MESSAGE_MAX: Final = 4096
+#: The details of an error, as the peer will read them.
+_DETAILS: Final = MSGPACK.decode_for(dict[str, Any]).value
+
+
+def status_of(error: StatusError) -> Status:
+    """Return `error` as it travels. Details that cannot travel become texts, so that the caller gets an answer all the same."""
+    message = readable(error.message, MESSAGE_MAX)
+    details = error.details
+    try:
+        _DETAILS(MSGPACK.encode(details))
+    except UNDECODABLE:  # this also covers details that cannot be encoded
+        details = {readable(str(key), MESSAGE_MAX): ascii(value) for key, value in details.items()}
+    return Status(error.code, error.reason, message, details, error.started)
+
+
+def cancel_of(error: BaseException) -> Cancel:
+    """Return the reason for which a caller leaves, as it travels to the callee."""
+    if isinstance(error, StatusError):
+        return Cancel(error.code, error.reason, readable(error.message, LONG_MESSAGE))
+    return Cancel()
+
+
+def error_of(status: Status) -> Exception:
+    """Return the outcome that a callee's `status` means: `EndOfStream` for code 0, else the error of its code."""
+    if status.code == 0:
+        return EndOfStream()
+    return status_error(status.code, status.reason, status.message, status.details, started=status.started)
+
+
+def error_of_cancel(cancel: Cancel) -> StatusError:
+    """Return the reason for which a caller has left, as an error."""
+    return status_error(cancel.code, cancel.reason, cancel.message, {})

@@ -1,0 +1,191 @@
+"""`StreamHandle`: one stream of a session, for the object that owns it.
+
+A handle is bound to its session and its wire stream, and each verb also has its frames written. An owner that holds the two
+apart would have to remember the write after every command; a forgotten one is a hang that no type finds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from penstock.codec import Codec, Decode
+from penstock.errors import StatusError
+from penstock.protocol import Arrived, CallKind, Cancel, Grant, Open, ReceiveHalf, SendHalf, WireStream
+from penstock.session._endpoint import NULL_ENDPOINT, Carrier, Endpoint
+from penstock.session._sink import RemoteSink
+from penstock.session._source import RemoteSource
+from penstock.session._status import cancel_of, status_of
+
+
+class StreamHandle:
+    """One stream. `session` carries it, `wire` is its state in the protocol.
+
+    The verbs never wait. They raise `ProtocolError` for a step that the state of the stream does not allow.
+    """
+
+    __slots__ = ("_connection", "session", "wire")
+
+    def __init__(self, session: Carrier, wire: WireStream) -> None:
+        self.session = session
+        self.wire = wire
+        self._connection = session._connection
+
+    # ── state ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def opened(self) -> Open:
+        """The `OPEN` of this stream."""
+        return self.wire.opened
+
+    @property
+    def over(self) -> bool:
+        """Whether both directions have ended."""
+        return self.wire.over
+
+    @property
+    def receiving(self) -> ReceiveHalf | None:
+        """The half that collects the peer's items; None while, or when, the peer sends none."""
+        return self.wire.receive
+
+    def attach(self, endpoint: Endpoint) -> None:
+        """Tell `endpoint` what happens to the stream from now on."""
+        self.wire.endpoint = endpoint
+
+    def detach(self) -> None:
+        """Tell no endpoint any more."""
+        self.wire.endpoint = NULL_ENDPOINT
+
+    # ── items ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def sink(self, codec: Codec) -> RemoteSink[Any]:
+        """Return the sending end of a stream whose kind has items in this direction."""
+        return RemoteSink(self.session, self.wire, cast("SendHalf", self.wire.send), codec)
+
+    def source(self, target: str, decode: Decode) -> RemoteSource[Any]:
+        """Return the receiving end of a stream whose kind has items in the peer's direction; errors call it `target`."""
+        source: RemoteSource[Any] = RemoteSource(self.session, target, cast("ReceiveHalf", self.wire.receive), decode)
+        source.stream = self.wire
+        return source
+
+    def line_up(self) -> None:
+        """Put queued items in line without writing them: call `session.flush` next."""
+        self._connection.ready(self.wire)
+
+    def consume(self, items: int, size_bytes: int) -> None:
+        """Count items that the owner has taken from the receiving half, and give the peer credit when it is due."""
+        if self._connection.consume(self.wire, items, size_bytes):
+            self.session.flush_soon()
+
+    def take_result(self, half: ReceiveHalf) -> Arrived:
+        """Take the one batch of a unary answer that just arrived."""
+        return self._connection.take_result(half)
+
+    def discard(self) -> None:
+        """Drop the items that wait here, and those that still arrive."""
+        self._connection.discard(self.wire)
+
+    # ── the callee ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin_handling(self, endpoint: Endpoint) -> None:
+        """Attach the endpoint of a call of the peer whose handler begins. Call `end_handling` when the handler is done."""
+        self.wire.endpoint = endpoint
+        self.wire.handled = True
+        if not self.wire.opened.kind:
+            self.session.unary_answers += 1
+
+    def end_handling(self) -> None:
+        """Note that the handler is done: what the connection holds for the call is freed with it."""
+        if not self.wire.opened.kind:
+            self.session.unary_answers -= 1
+        self.detach()
+        self._connection.handled(self.wire)
+
+    def forget_argument(self) -> None:
+        """Drop a large encoded argument: it was decoded."""
+        self.wire.forget_argument()
+
+    def accept(self, grant: Grant | None, payload: bytes | None = None) -> None:
+        """Send `ACCEPT`. `grant` is how far the caller's items may go, None for a kind without; `payload` is for the caller.
+
+        Raises `ResourceExhausted` for a payload over the peer's limit; then nothing was sent.
+        """
+        self._connection.accept(self.wire, grant, payload=payload)
+        self.session.flush_soon()
+
+    def accept_on_arrival(self, grant: Grant | None) -> None:
+        """As `accept`, while the call is being read. The session writes after each read, so this writes nothing by itself.
+
+        A handler that ends in its first turn of the loop then leaves in the same frame as its `ACCEPT`.
+        """
+        self._connection.accept(self.wire, grant)
+
+    def answer(self, encoded: bytes) -> bool:
+        """Send the one response and end the call; return False, and send nothing, when the caller has given no credit."""
+        answered = self._connection.answer(self.wire, encoded)
+        if answered:
+            self.session.flush_for(self.session.unary_answers)
+        return answered
+
+    def fail(self, error: StatusError) -> None:
+        """End a call of the peer with `error`, after the queued items."""
+        self._connection.fail(self.wire, status_of(error))
+        self.session.flush_soon()
+
+    def stop(self, message: str) -> None:
+        """Ask the caller to end its items; the answers go on."""
+        self._connection.stop(self.wire, Cancel(message=message))
+        self.session.flush_soon()
+
+    def hold(self, size_bytes: int) -> None:
+        """Count bytes that this side holds for a call of the peer; negative ones are freed."""
+        self._connection.hold(self.wire, size_bytes)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that this side holds for all open calls of the peer."""
+        return self._connection.held_bytes
+
+    @property
+    def holds_too_much(self) -> bool:
+        """Whether the bytes held for this call, or for all calls of the peer, have reached their limit."""
+        settings = self.session.settings
+        return self.wire.held_bytes >= settings.max_unsent_bytes or self._connection.held_bytes >= settings.max_buffered_bytes
+
+    # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def cancel(self, error: BaseException) -> None:
+        """Give up a call of this side because of `error`: queued frames are dropped, arriving ones are ignored."""
+        self._connection.cancel(self.wire, cancel_of(error))
+        self.session.flush_soon()
+
+    def begin_unary(self) -> None:
+        """Write the `OPEN` of a unary call: at once for a lone call. Call `end_unary` when the call is over."""
+        session = self.session
+        session.unary_calls += 1
+        session.flush_for(session.unary_calls)
+
+    def end_unary(self) -> None:
+        """Note that a unary call of this side is over, however it ended."""
+        self.detach()
+        self.session.unary_calls -= 1
+
+    # ── both ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def end(self) -> None:
+        """End this direction normally, after its queued items. For a callee this ends the call."""
+        self._connection.end(self.wire)
+        self.session.flush_soon()
+
+    def half_close(self) -> None:
+        """End this direction normally, after its queued items; the other direction goes on, for a callee too."""
+        self._connection.half_close(self.wire)
+        self.session.flush_soon()
+
+    def close(self, reason: str) -> None:
+        """End both directions normally, after the queued items. Call `discard` too when arriving items have no consumer."""
+        self._connection.close(self.wire, reason)
+        self.session.flush_soon()
+
+    def __repr__(self) -> str:
+        state = "over" if self.over else "open"
+        return f"<StreamHandle {self.wire.opened.target} {CallKind(self.wire.opened.kind).label}, {state}>"
