@@ -49,7 +49,7 @@ class StatusError(PenstockError):
     """A call that failed. Raise it, or a subclass, in a handler to answer with its code, message and details.
 
     message: one sentence for people.
-    details: a map of values that msgpack can encode, for programs; a value that it cannot encode arrives as its `ascii()`.
+    details: a map of values that msgpack can encode, for programs. If one cannot be encoded, all arrive as their `ascii()`.
     started: False only when it is certain that no handler was started; then the call can be made again without harm.
 
     A subclass of your own has a `code` (1 to 16) and a `reason`. The caller gets the class of Penstock with that code, because
@@ -88,7 +88,7 @@ class StatusError(PenstockError):
 class Cancelled(StatusError):
     """The call was cancelled.
 
-    By the caller, or at the callee: whatever the handler waited for was cancelled, or this side closed the connection.
+    By the caller, or at the callee, where the handler's own work was cancelled; or this side closed the connection.
     """
 
     code, reason = 1, "cancelled"
@@ -256,7 +256,10 @@ class Unavailable(StatusError):
 
     @property
     def cause(self) -> Cause | None:
-        """Why the peer is unavailable; None when that is not known, or named by a cause that this version does not know."""
+        """Why the peer is unavailable; None when that is not known, or this version does not know the cause.
+
+        In the answer of a remote handler, the peer is one that the handler wanted to reach.
+        """
         cause = self.details.get("cause")
         return Cause(cause) if isinstance(cause, str) and cause in _CAUSES else None
 

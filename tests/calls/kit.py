@@ -46,7 +46,7 @@ def _left_over(peer: penstock.Peer) -> dict[str, object]:
         "streams": session._connection.streams.all(),
         "bytes that wait": session._connection.buffered_bytes,
         "sinks that wait": list(session.waiting_sinks),
-        "tasks": list(peer._scope._tasks),
+        "tasks": list(peer._scope.tasks),
         "unary calls": session.unary_calls,
         "something to write": session._connection.has_data(),
     }

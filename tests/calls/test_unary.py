@@ -203,5 +203,5 @@ async def test_a_unary_result_counts_when_the_end_says_so(service):
         with pytest.raises(penstock.NotFound, match="after all"):
             await calling
         assert await pair.stub(Service).echo(4) == 4
-        for task in tuple(pair.served._scope._tasks):  # the handler, whose call was answered behind its back
+        for task in tuple(pair.served._scope.tasks):  # the handler, whose call was answered behind its back
             task.cancel()

@@ -39,6 +39,12 @@ def test_an_error_says_what_happened_and_what_to_do(error, line, monkeypatch):
     assert running.explain(error) == line
 
 
+def test_details_are_shown_except_for_a_cause_which_the_message_has_in_words():
+    lost = errors.Unavailable("nothing listens", {"port": 7}, cause=errors.Cause.NOTHING_LISTENS)
+    assert running.explain(lost).endswith(": nothing listens {'port': 7}")
+    assert "{'cause': 'of mine'}" in running.explain(errors.NotFound("no", {"cause": "of mine"}))
+
+
 def test_text_of_a_peer_neither_breaks_the_line_nor_steers_the_terminal():
     assert running.one_line("a\nb\x1b[2Jc\u202ed\u0085é→") == "a\\nb\\x1b[2Jc\\u202ed\\x85é→"
 

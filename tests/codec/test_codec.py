@@ -113,7 +113,7 @@ def test_a_value_comes_back_as_it_was_alone_and_in_a_batch(codec, kind, value):
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=repr)
-def test_encode_into_appends_to_what_is_there(codec):
+def test_encode_into_appends(codec):
     buffer = bytearray(b"before")
     codec.encode_into(1, buffer, -1)
     assert bytes(buffer) == b"before" + codec.encode(1)
@@ -126,13 +126,13 @@ def test_bytes_are_raw_in_msgpack():
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=repr)
-def test_a_reader_of_another_version_ignores_what_it_does_not_know_and_fills_in_what_is_missing(codec):
+def test_a_reader_of_another_version_ignores_unknown_fields_and_fills_in_missing_ones(codec):
     assert codec.decode_for(Price).value(codec.encode(Newer("A", 1.0, 2, "XETRA"))) == Price("A", 1.0, 2)
     assert codec.decode_for(Newer).value(codec.encode(Price("A", 1.0))) == Newer("A", 1.0, 1, "?")
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=repr)
-def test_what_was_decoded_does_not_depend_on_the_memory_it_came_from(codec):
+def test_a_decoded_value_does_not_depend_on_the_memory_it_came_from(codec):
     memory = bytearray(codec.encode([Price("symbol", 1.0), Price("other", 2.0)]))
     prices = codec.decode_for(Price).batch(memoryview(memory))
     memory[:] = bytes(len(memory))
@@ -158,7 +158,7 @@ def test_a_bad_batch_of_a_type_that_validates_itself_is_an_error_like_any_other(
 
 @pytest.mark.parametrize("codec", CODECS, ids=repr)
 @pytest.mark.parametrize("value", [object(), [object()], lambda: None, 1 + 2j])
-def test_a_value_that_cannot_travel_says_what_it_is(codec, value):
+def test_the_error_of_a_value_that_cannot_travel_names_its_type(codec, value):
     with pytest.raises(TypeError, match=r"a \w+ cannot travel; use a penstock\.Struct"):
         codec.encode(value)
 
@@ -200,7 +200,7 @@ PLAIN = st.recursive(
 
 @pytest.mark.parametrize("codec", CODECS, ids=repr)
 @given(items=st.lists(PLAIN, max_size=6))
-def test_plain_values_come_back_whatever_they_are(codec, items):
+def test_plain_values_of_any_kind_come_back(codec, items):
     encodable = [item for item in items if _travels(item)]
     assert codec.decode_for(Any).batch(codec.encode(encodable)) == encodable
 

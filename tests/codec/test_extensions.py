@@ -1,4 +1,4 @@
-"""Classes that travel as bytes of their own: typed, untyped, nested; what is not theirs is refused or left alone."""
+"""Extension types: values typed, untyped and nested; values of other classes are refused, unknown codes left alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_bytes_that_are_none_of_them_are_refused():
         MSGPACK.decode_for(Any).value(MSGPACK.encode(msgspec.msgpack.Ext(99, b"")))
 
 
-def test_an_extension_of_others_stays_what_it_is():
+def test_an_unknown_extension_stays_an_extension():
     foreign = msgspec.msgpack.Ext(98, b"x")
     assert MSGPACK.decode_for(Any).value(MSGPACK.encode(foreign)) == foreign
 
@@ -73,7 +73,7 @@ def test_json_has_none_of_them():
         JSON.encode(Token("a"))
 
 
-def test_a_number_and_a_class_join_once():
+def test_a_code_and_a_class_are_registered_once():
     with pytest.raises(ValueError, match="is registered already"):
         register_extension(Token, Extension(97, HOW.pack, HOW.unpack))
     with pytest.raises(ValueError, match="extension type 99"):

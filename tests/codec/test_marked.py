@@ -34,7 +34,7 @@ def test_an_item_that_only_speaks_of_a_mark_stays_an_item(codec: Codec):
     assert decode.batch(codec.encode(items)) == items
 
 
-def test_what_does_not_fit_is_told_where_it_stands():
+def test_an_item_that_does_not_fit_is_found_at_its_place():
     decode = decode_marked(MSGPACK, Price, Dropped)
     items, error = decode.one_by_one(MSGPACK.encode([Price("a", 1.0), Dropped(1), "no price"]))
     assert items == [Price("a", 1.0), Dropped(1)]

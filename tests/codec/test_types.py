@@ -1,4 +1,4 @@
-"""Which types can travel is known before the first call, and the message says where and why."""
+"""A type that cannot travel is refused before the first call, and the message says where and why."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class NamesWhatIsNotThere(penstock.Struct):
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _ in VALUES], ids=str)
-def test_what_comes_back_as_it_was_is_accepted(kind):
+def test_a_type_whose_values_come_back_as_they_were_is_accepted(kind):
     check_type(kind, "here")
 
 
@@ -92,7 +92,7 @@ def test_recursive_generic_and_tagged_types_are_accepted(kind):
     ],
     ids=str,
 )
-def test_what_cannot_travel_is_refused_and_the_place_is_named(kind):
+def test_a_type_that_cannot_travel_is_refused_and_the_place_is_named(kind):
     with pytest.raises(TypeError, match=r"^Orders\.put: parameter `order`: .*cannot travel"):
         check_type(kind, "Orders.put: parameter `order`")
 

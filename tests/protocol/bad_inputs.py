@@ -1,4 +1,4 @@
-"""Wrong things that a peer can say in one breath, with the rule that each breaks: data that tests and vectors share.
+"""Inputs that break a rule, each with the number of that rule: data that tests and vectors share.
 
 A case begins with a connection that has greeted its peer, unless `greeted` says otherwise. `before` brings it to the point
 where

@@ -1,4 +1,4 @@
-"""What the tests of the wire hold: frames written and read by hand, and connections fed by hand. Nothing here waits."""
+"""The kit of the tests of the wire: frames written and read by hand, connections fed by hand. It never waits."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def rule_of(payload: bytes, limit_bytes: int = 1 << 20) -> str | None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.binary(min_size=1, max_size=50), times=st.integers(20, 3000))
-def test_what_was_compressed_comes_back(name, data, times):
+def test_a_compressed_payload_comes_back(name, data, times):
     whole = data * times
     assert decompress(packed(whole, name), len(whole)) == whole
 
@@ -62,7 +62,7 @@ def test_nothing_is_compressed_unless_it_is_wanted_and_the_peer_can_read_it(sett
     assert compressor(settings, reads) is None
 
 
-def test_what_is_small_or_does_not_shrink_stays_as_it_is():
+def test_a_payload_that_is_small_or_does_not_shrink_stays_as_it_is():
     compress = compressor(Settings(compression="deflate", compression_threshold_bytes=100), ["deflate"])
     assert compress([b"a" * 99]) is None
     assert compress([b"a" * 50, b"a" * 50]) is not None
@@ -82,7 +82,7 @@ def test_unfinished_data_break_rule_11_3(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_follows_the_end_breaks_rule_11_3(name):
+def test_bytes_after_the_end_break_rule_11_3(name):
     whole = packed(b"a" * 500, name)
     assert rule_of(whole + b"\0") == "11.3"
     assert rule_of(whole + whole[1:]) == "11.3"

@@ -1,4 +1,4 @@
-"""The commands of one connection and what they write (PROTOCOL.md as a whole); `test_inbound` has what the peer does."""
+"""The commands of one connection and the frames that they write; `test_inbound` has the frames of the peer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from penstock.protocol._outbox import MAX_CONTROL_FRAMES
 from tests.protocol.kit import array, encode, frame, items_frame, open_frame, opening, push, rule_of, side, values_of
 
 
-def test_a_call_is_opened_when_it_is_written_and_ids_are_odd_for_who_dialled():
+def test_a_call_is_opened_when_it_is_written_and_the_dialling_side_has_odd_ids():
     made = side("client")
     first = made.connection.open(opening(), ReceiveHalf(Grant(10, 1000)))
     second = made.connection.open(opening(1), ReceiveHalf(Grant(10, 1000)))
@@ -112,7 +112,7 @@ def test_an_answer_without_credit_is_not_sent(credit):
     assert [seen.kind for seen in made.frames() if seen.kind == "ITEMS"] == []
 
 
-def test_many_calls_of_this_side_do_not_count_as_answers_that_nobody_reads():
+def test_many_calls_of_this_side_do_not_count_as_unread_answers():
     made = side("client")
     for _ in range(MAX_CONTROL_FRAMES + 10):
         made.connection.open(opening(0), ReceiveHalf(Grant(1, 1000)))
@@ -140,7 +140,7 @@ def test_no_credit_for_a_stream_that_is_over():
     assert made.frames() == []
 
 
-def test_what_nobody_will_consume_is_not_counted_now_nor_later():
+def test_discarded_items_are_not_counted_now_nor_later():
     made = side()
     stream = made.answer(1, 3)
     made.feed(items_frame(1, 0, 1, 2))
@@ -160,7 +160,7 @@ def test_a_callee_asks_for_no_more_items_only_while_some_may_come():
     assert made.frames() == []
 
 
-def test_control_frames_pass_what_streams_have_queued():
+def test_control_frames_pass_the_queued_frames_of_streams():
     made = side()
     stream = made.answer(1, 2)
     push(stream, 1)
@@ -253,7 +253,7 @@ def test_a_payload_to_accept_with_keeps_the_limit_of_the_peer():
 
 
 @pytest.mark.parametrize("role", ["client", "server"])
-def test_who_closes_a_stream_drops_what_arrives_and_forgets_it_when_the_close_has_left(role):
+def test_the_side_that_closes_a_stream_drops_later_items_and_forgets_it_when_the_close_has_left(role):
     made = side(role)
     if role == "client":
         stream = made.call(3)

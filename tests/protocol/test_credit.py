@@ -36,12 +36,12 @@ def test_the_worked_example_of_the_protocol():
 
 
 @pytest.mark.parametrize(("window", "consumed"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (256, 128)])
-def test_half_a_window_consumed_is_when_the_peer_is_told(window, consumed):
+def test_credit_is_due_when_half_a_window_is_consumed(window, consumed):
     grant = Grant(window, MAX_NUMBER)
     assert [grant.consume(1, 0) for _ in range(consumed)] == [False] * (consumed - 1) + [True]
 
 
-def test_half_a_window_of_bytes_is_when_the_peer_is_told_too():
+def test_credit_is_due_when_half_a_window_of_bytes_is_consumed():
     grant = Grant(100, 1000)
     assert not grant.consume(1, 499)
     assert grant.consume(1, 1)
@@ -149,7 +149,7 @@ def test_more_consumed_than_sent_breaks_rule_5_4():
         (100_000, None, (100_000, 67108864, 100_000, 67108864)),
     ],
 )
-def test_what_was_set_is_fixed_and_what_was_not_tunes_itself(items, bytes_, windows):
+def test_a_set_window_is_fixed_and_any_other_tunes_itself(items, bytes_, windows):
     grant = grant_for(Settings(), items, bytes_)
     assert (grant.window_items, grant.window_bytes, grant.max_window_items, grant.max_window_bytes) == windows
 
@@ -238,7 +238,7 @@ class Demand(RuleBasedStateMachine):
             assert sum(ahead[:-1]) < self.grant.window_bytes
 
     def teardown(self) -> None:
-        """Whatever was consumed and heard, both go on for ever: nobody waits for the other."""
+        """After any history, both sides go on for ever: neither waits for the other."""
         if self.grant is None:
             return
         for credit in self.line:

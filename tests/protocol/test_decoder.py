@@ -1,4 +1,4 @@
-"""Bytes to frames, whatever the pieces they arrive in (PROTOCOL.md §1)."""
+"""Bytes to frames, in any pieces (PROTOCOL.md §1)."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def write(seen: tuple[int, int, int, bytes]) -> bytes:
 
 
 @given(sent=st.lists(legal_frames(), max_size=8), at=st.lists(st.integers(0), max_size=10))
-def test_frames_are_the_same_in_whatever_pieces_they_arrive(sent, at):
+def test_frames_are_the_same_in_any_pieces(sent, at):
     data = b"".join(map(write, sent))
     assert decode([data]) == decode([bytes((octet,)) for octet in data]) == decode(cut(data, at)) == (sent, None)
 
 
 @given(sent=st.lists(legal_frames(), max_size=3), junk=st.binary(max_size=80), at=st.lists(st.integers(0), max_size=5))
-def test_junk_breaks_the_same_rule_in_whatever_pieces_it_arrives(sent, junk, at):
+def test_junk_breaks_the_same_rule_in_any_pieces(sent, junk, at):
     data = b"".join(map(write, sent)) + junk
     whole = decode([data])
     assert whole == decode([bytes((octet,)) for octet in data]) == decode(cut(data, at))
@@ -88,7 +88,7 @@ def test_a_length_is_judged_before_a_byte_of_the_body_arrives():
     assert decode([HEADER.pack(2**32 - 1, FrameType.HELLO, 0, 0)]) == ([], "1.2")
 
 
-def test_a_long_length_alone_makes_nobody_hold_memory():
+def test_a_long_length_alone_takes_no_memory():
     decoder = FrameDecoder()
     decoder.grow(16 * 1024 * 1024)
     room = decoder.get_buffer()
@@ -102,7 +102,7 @@ def test_before_the_handshake_a_connection_costs_four_kibibytes():
     assert len(FrameDecoder().get_buffer()) == HANDSHAKE_BYTES
 
 
-def test_what_waits_is_counted():
+def test_the_bytes_of_an_unfinished_frame_are_counted():
     decoder = FrameDecoder()
     decoder.get_buffer()[:5] = b"\0\0\0\5\1"
     decoder.buffer_updated(5)
@@ -138,7 +138,7 @@ def test_stream_zero_is_for_the_connection_and_nothing_else(kind):
         (b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3abc", "TLS"),
     ],
 )
-def test_who_speaks_something_else_is_told_what(data, word):
+def test_another_protocol_is_recognised_and_named(data, word):
     decoder = FrameDecoder()
     decoder.get_buffer()[: len(data)] = data
     decoder.buffer_updated(len(data))

@@ -1,4 +1,4 @@
-"""What two sides tell each other first (PROTOCOL.md §2)."""
+"""The handshake: `HELLO` and the limits that follow from it (PROTOCOL.md §2)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_longer_hello_of_a_later_version_is_understood():
 
 
 @pytest.mark.parametrize("changes", [{"magic": "rsocket"}, {"magic": ""}, {"version": 0}])
-def test_who_speaks_something_else_breaks_rule_2_2(changes):
+def test_a_peer_with_another_protocol_breaks_rule_2_2(changes):
     with pytest.raises(ProtocolError) as caught:
         check_hello(known(**changes))
     assert caught.value.rule == "2.2"

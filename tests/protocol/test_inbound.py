@@ -1,4 +1,4 @@
-"""What each frame of the peer does: the events that follow, and the rule that a wrong one breaks (PROTOCOL.md §2 to §6)."""
+"""The effect of each frame of the peer: its events, and the rule that a wrong one breaks (PROTOCOL.md §2 to §6)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_an_end_before_accept_is_an_end_after_no_item():
     assert rule_of(side().feed(open_frame(1, 3), frame(END, End(1), stream=1))) == "6.2"
 
 
-def test_an_error_ends_the_stream_whatever_it_counts():
+def test_an_error_ends_the_stream_with_any_count():
     made = side("client")
     stream = made.call(2)
     status = Status(5, "not_found", "no such", {"a": [1]}, False, 77)
@@ -108,7 +108,7 @@ def test_an_error_ends_the_stream_whatever_it_counts():
     assert stream.over
 
 
-def test_credit_makes_room_and_frees_what_was_consumed():
+def test_credit_makes_room_and_frees_consumed_items():
     made = side("client")
     stream = made.call(3)
     made.feed(frame(ACCEPT, Accept(0, 0, 2, 500), stream=1))
@@ -182,7 +182,7 @@ def test_frames_of_streams_that_are_over_are_ignored_and_of_others_break_rule_3_
     [(ACCEPT, Accept(0, 0, 1, 1)), (STATUS, Status(0)), (FrameType.ITEMS, None)],
     ids=["ACCEPT", "STATUS", "ITEMS"],
 )
-def test_a_caller_may_not_do_what_a_callee_does(kind, body):
+def test_a_caller_may_not_send_the_frames_of_a_callee(kind, body):
     made = side()
     made.answer(1, 2)
     data = items_frame(1, 0, 1) if body is None else frame(kind, body, stream=1)
@@ -232,7 +232,7 @@ def test_goodbye_without_a_code_is_a_drain():
     assert draining == events.Draining(GoAway(5, 0, "soon"))
 
 
-def test_a_resume_is_told_and_refused_with_code_9():
+def test_a_resume_is_an_event_and_is_refused_with_code_9():
     made = side()
     (asked,) = made.feed(frame(FrameType.RESUME, Resume(b"token", 2, [(1, 5)])))
     assert asked == events.ResumeAsked(Resume(b"token", 2, [(1, 5)]))
@@ -243,7 +243,7 @@ def test_a_resume_is_told_and_refused_with_code_9():
     assert told == events.ResumeAnswered(answer.body)
 
 
-def test_what_came_before_a_bad_frame_counts():
+def test_frames_before_a_bad_frame_count():
     made = side()
     opened, failed = made.feed(open_frame(), b"\0\0\0\0\x63\0" + bytes(8), open_frame(3))
     assert isinstance(opened, events.Opened)

@@ -1,4 +1,4 @@
-"""What `ITEMS` of the peer do: batches, fragments, and the rule that a wrong one breaks (PROTOCOL.md §4)."""
+"""The effect of `ITEMS` of the peer: batches, fragments, and the rule that a wrong one breaks (PROTOCOL.md §4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the other side still there (PROTOCOL.md §7)? No clock: the tests say what time it is."""
+"""When a silent peer is sent `PING`, and when it is lost (PROTOCOL.md §7). There is no clock: the tests give the time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def alive(*, greeted: bool = True) -> KeepAlive:
     return made
 
 
-def test_who_never_says_hello_is_given_up_after_the_handshake_time():
+def test_a_peer_without_hello_is_lost_after_the_handshake_time():
     made = alive(greeted=False)
     assert made.next_timeout() == 10.0
     made.heard(9.0)  # bytes that are no HELLO do not help

@@ -1,4 +1,4 @@
-"""What waits to be written, and in which order (PROTOCOL.md §4.7, §10)."""
+"""The frames that wait to be written, and their order (PROTOCOL.md §4.7, §10)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_stream_with_nothing_to_say_costs_nothing():
     assert stream.id == 0
 
 
-def test_credit_is_told_once_for_each_write_however_often_it_is_owed():
+def test_credit_is_sent_once_for_each_write_however_often_it_is_owed():
     driven = Driven()
     stream = driven.stream()
     driven.write()
@@ -88,7 +88,7 @@ def test_credit_is_told_once_for_each_write_however_often_it_is_owed():
     assert driven.write() == []
 
 
-def test_no_credit_is_told_for_a_direction_that_ended():
+def test_no_credit_is_sent_for_a_direction_that_ended():
     driven = Driven()
     stream = driven.stream()
     driven.write()
@@ -107,7 +107,7 @@ def test_a_stream_that_is_over_is_forgotten():
     assert not driven.outbox.has_data()
 
 
-def test_answers_that_nobody_reads_pile_up_to_a_limit():
+def test_answers_that_are_not_read_pile_up_to_a_limit():
     outbox = Outbox()
     for number in range(MAX_CONTROL_FRAMES):
         outbox.put_control(FrameType.PONG, Ping(number))

@@ -1,4 +1,4 @@
-"""The receiving half: what may begin to arrive, and fragments put together within bounds (PROTOCOL.md §4 to §6, §10)."""
+"""The receiving half: offsets, credit, and fragments put together within bounds (PROTOCOL.md §4 to §6, §10)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def receiver(items: int = 10, bytes_: int = 100) -> ReceiveHalf:
     return ReceiveHalf(Grant(items, bytes_))
 
 
-def test_what_arrives_waits_encoded():
+def test_batches_wait_encoded():
     half = receiver()
     assert half.check_start(0, 2)
     half.add(Arrived(0, 2, b"payload"))
@@ -81,7 +81,7 @@ def test_an_end_says_how_many_there_were(batches, said):
     assert broken(half.finish, said) == (None if said == sum(batches) else "6.2")
 
 
-def test_what_arrives_for_a_consumer_that_left_is_dropped():
+def test_items_for_a_consumer_that_left_are_dropped():
     half = receiver()
     half.discarded = True
     half.add(Arrived(0, 2, b"payload"))
@@ -95,8 +95,8 @@ def test_fragments_of_several_streams_are_put_together():
     assert whole == b"xyz"
     assert parts.add(1, (0, 1, 0), memoryview(b"e")) == b"abcde"
     parts.drop(1)
-    assert 1 not in parts
-    assert 3 in parts
+    assert 1 not in parts.parts
+    assert 3 in parts.parts
 
 
 @pytest.mark.parametrize("key", [(1, 1, 0), (0, 2, 0), (0, 1, 2)])
@@ -130,7 +130,7 @@ def test_the_number_of_unfinished_messages_has_a_limit():
 
 
 class Parts(RuleBasedStateMachine):
-    """Fragments of anything: what is kept is bounded, and is what was sent."""
+    """Fragments of any message: the kept bytes are bounded, and equal to the sent ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class Parts(RuleBasedStateMachine):
     @precondition(lambda self: self.model)
     @rule(stream_id=st.integers(1, 6), part=st.binary(min_size=1, max_size=9))
     def complete(self, stream_id, part) -> None:
-        """The last fragment: what is there is what was sent."""
+        """The last fragment: the message is complete and as it was sent."""
         if len(self.model.get(stream_id, b"") + part) <= 60 and sum(map(len, self.model.values())) + len(part) <= 100:
             known = self.model.pop(stream_id, None)
             if known is not None:
@@ -166,7 +166,7 @@ class Parts(RuleBasedStateMachine):
         assert len(self.model) <= 3
         assert sum(map(len, self.model.values())) <= 100
         assert all(len(whole) <= 60 for whole in self.model.values())
-        assert all(stream_id in self.parts for stream_id in self.model)
+        assert all(stream_id in self.parts.parts for stream_id in self.model)
 
 
 TestParts = Parts.TestCase

@@ -1,4 +1,4 @@
-"""Who sends next (PROTOCOL.md §4.7): urgent calls pass, none starves, shares hold."""
+"""The order of streams (PROTOCOL.md §4.7): urgent calls pass, none starves, shares hold."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_trickle_of_urgent_calls_leaves_the_others_their_shares(call_bytes):
     assert line.sent["bulk"] / line.sent["normal"] == pytest.approx(1 / 4, rel=0.25)
 
 
-def test_what_was_not_used_while_idle_is_not_saved_up():
+def test_an_idle_class_saves_no_quantum_up():
     line = Line({"normal": (1, 65_562)})
     for _ in range(100):
         line.write()

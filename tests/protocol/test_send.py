@@ -1,4 +1,4 @@
-"""The sending half: batches, credit, fragments, and going back to where the receiver stands (PROTOCOL.md §4, §5, §9)."""
+"""The sending half: batches, credit, fragments, and going back to the position of the receiver (PROTOCOL.md §4, §5, §9)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_an_item_may_begin_while_byte_credit_is_left():
     assert sender.has_room()
 
 
-def test_what_waits_unsent_is_bounded_whatever_the_peer_grants():
+def test_unsent_bytes_are_bounded_at_any_credit():
     sender = half(MAX_NUMBER, unsent=1000)
     count = 0
     while sender.has_room():
@@ -110,7 +110,7 @@ def test_an_item_that_cannot_be_encoded_leaves_no_trace():
     assert sender.pushed_bytes == sender.sent_bytes == len(array("a", "b"))
 
 
-def test_what_the_program_changes_afterwards_changes_nothing():
+def test_later_changes_to_an_item_have_no_effect():
     sender = half()
     item = [1]
     push(sender, item)
@@ -176,7 +176,7 @@ def test_a_compressed_batch_says_so_and_counts_as_it_was():
     assert sender.sent_bytes == len(array("a" * 100))
 
 
-def test_what_was_sent_is_kept_until_it_is_consumed():
+def test_sent_batches_are_kept_until_they_are_consumed():
     sender = half()
     for value in range(4):
         push(sender, value)
@@ -218,7 +218,7 @@ def test_going_back_begins_with_the_batch_that_holds_the_offset(offset, first):
     assert drain(sender)[0].body[0] == first
 
 
-def test_nobody_wants_it_any_more():
+def test_a_discarded_half_has_no_frames_and_keeps_nothing():
     sender = half(frame=SMALL_FRAME)
     push(sender, "a long one", 2)
     assert sender.next_frame(7)
@@ -229,7 +229,7 @@ def test_nobody_wants_it_any_more():
 
 
 class OneDirection(RuleBasedStateMachine):
-    """A sender and a receiver over a line that is cut at any frame: what is delivered is what was sent, in order, once."""
+    """A sender and a receiver over a line that is cut at any frame: each sent item is delivered, in order, once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -262,7 +262,7 @@ class OneDirection(RuleBasedStateMachine):
         del self.line[:most]
 
     def _read_one(self, offset: int, count: int, part: bytes, *, more: bool) -> None:
-        if 7 not in self.parts and not self.receiver.check_start(offset, count):
+        if 7 not in self.parts.parts and not self.receiver.check_start(offset, count):
             return
         whole = self.parts.add(7, (offset, count, 0), memoryview(part))
         if not more:

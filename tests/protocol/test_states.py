@@ -1,4 +1,4 @@
-"""Which frame is legal when (PROTOCOL.md §3), over the whole of both tables."""
+"""The legal order of frames (PROTOCOL.md §3), over the whole of both tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_step_is_in_the_table_or_breaks_rule_3_4(table):
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("remote", [True, False])
-def test_the_error_says_who_broke_the_rule(table, remote):
+def test_the_error_names_the_side_that_broke_the_rule(table, remote):
     with pytest.raises(ProtocolError) as caught:
         advance(table, "closed", FrameType.ITEMS, 0, remote=remote)
     assert caught.value.remote is remote

@@ -1,4 +1,4 @@
-"""One stream: the order of what it sends, and how it ends (PROTOCOL.md §3, §6)."""
+"""One stream: the order of its frames, and its endings (PROTOCOL.md §3, §6)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_an_end_while_the_last_message_is_in_fragments_is_a_frame_of_its_own():
     assert [seen.kind for seen in drain(made)] == ["ITEMS", "ITEMS", "STATUS"]
 
 
-def test_an_error_comes_after_what_is_queued():
+def test_an_error_comes_after_the_queued_items():
     made = accepted()
     push(made, 1)
     made.fail(Status(5, "not_found", "gone"), 1000)
@@ -115,7 +115,7 @@ def test_a_unary_call_is_opened_with_last_and_may_be_answered_at_once():
     [WireStream.end, partial(WireStream.sends, kind=FrameType.ACCEPT), lambda made: made.fail(Status(13), 1000)],
     ids=["end", "accept", "fail"],
 )
-def test_what_the_table_has_no_step_for_is_our_own_error(step):
+def test_a_step_that_the_table_does_not_have_is_our_own_error(step):
     made = accepted()
     made.end()
     with pytest.raises(ProtocolError) as caught:
@@ -133,7 +133,7 @@ def test_a_large_open_leaves_in_fragments_that_agree_on_last():
         assert [piece[5] for piece in pieces] == [MORE | last] * (len(pieces) - 1) + [last]
 
 
-def test_what_nobody_wants_is_forgotten():
+def test_a_stream_that_stops_sending_forgets_its_frames():
     made = stream()
     push(made, 1)
     made.end()
@@ -174,7 +174,7 @@ def test_a_stream_within_all_limits_is_taken():
 
 
 @pytest.mark.parametrize("callee", [False, True], ids=["caller", "callee"])
-def test_a_half_close_comes_after_what_is_queued_and_leaves_the_stream_open(callee):
+def test_a_half_close_comes_after_the_queued_items_and_leaves_the_stream_open(callee):
     made = accepted() if callee else stream()
     push(made, 1, 2)
     made.half_close()
@@ -186,7 +186,7 @@ def test_a_half_close_comes_after_what_is_queued_and_leaves_the_stream_open(call
 
 @pytest.mark.parametrize("half_closed", [False, True])
 @pytest.mark.parametrize("callee", [False, True], ids=["caller", "callee"])
-def test_a_close_comes_after_what_is_queued_and_finishes_the_stream(callee, half_closed):
+def test_a_close_comes_after_the_queued_items_and_finishes_the_stream(callee, half_closed):
     made = accepted() if callee else stream()
     push(made, 1)
     if half_closed:
@@ -208,7 +208,7 @@ def test_a_caller_may_close_after_its_last_item_has_ended_its_direction():
 
 
 @pytest.mark.parametrize("callee", [False, True], ids=["caller", "callee"])
-def test_a_reason_is_cut_to_what_the_peer_takes(callee):
+def test_a_reason_is_cut_to_the_limit_of_the_peer(callee):
     made = accepted() if callee else stream()
     made.close("é\ud800" * 4000, 1024)
     ending = drain(made)[-1]

@@ -1,4 +1,4 @@
-"""Stream ids: whose they are, that they only rise, what is over (PROTOCOL.md §3)."""
+"""Stream ids: odd and even, only rising, never used again (PROTOCOL.md §3)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stream(*, callee: bool) -> WireStream:
 
 
 @pytest.mark.parametrize(("role", "first"), [("client", 1), ("server", 2)])
-def test_who_dialled_gives_odd_ids_and_the_other_even_ones(role, first):
+def test_the_dialling_side_gives_odd_ids_and_the_other_even_ones(role, first):
     table = StreamTable(role)
     ids = []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The golden vectors are what the code writes and reads, and PROTOCOL.md is what the code does."""
+"""The code writes and reads the golden vectors, and the made parts of PROTOCOL.md agree with it."""
 
 from __future__ import annotations
 

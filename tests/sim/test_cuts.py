@@ -36,7 +36,7 @@ async def cut(kind: str, seed: int, *, source: str, target: str, at: int) -> boo
                 await asyncio.sleep(1)
                 assert call.requests.open == 0, "the requests were not closed"
                 assert line.closed == line.begun, "the handler was not told"
-                assert not pair.peer._scope._tasks
+                assert not pair.peer._scope.tasks
                 assert not pair.server.peers or call.outcome is None
                 return call.outcome is None
         except Unavailable:  # the cut was in the handshake

@@ -143,7 +143,7 @@ def test_both_ends_giving_up_at_once_and_crossing_the_end_is_one_clean_end(kind,
             loop.call_later(client_at, going.cancel)
 
             def cancel_handlers():
-                for task in tuple(here.pair.served._scope._tasks):
+                for task in tuple(here.pair.served._scope.tasks):
                     task.cancel()
 
             loop.call_later(server_at, cancel_handlers)

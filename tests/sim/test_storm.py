@@ -130,6 +130,6 @@ def test_a_connection_lost_in_the_storm_ends_every_call_with_a_type(number, seed
             await rest()
             assert back.closed == back.begun
             assert here.line.closed == here.line.begun
-            assert not here.pair.peer._scope._tasks
+            assert not here.pair.peer._scope.tasks
 
     run(scenario(seed * 1000 + number))

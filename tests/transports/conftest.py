@@ -39,7 +39,7 @@ async def open_pair(scheme: str, tmp_path: Path, seed: int) -> AsyncIterator[Ope
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run everything here on both loops: what they promise differs in small print."""
+    """Run every test of this folder on both loops: their promises differ in small print."""
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.SelectorEventLoop}
     if uvloop is not None:
         factories["uvloop"] = uvloop.new_event_loop

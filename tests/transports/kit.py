@@ -1,4 +1,4 @@
-"""What the conformance tests hold: a receiver that records, and a connected pair over any transport. It never sleeps."""
+"""The kit of the conformance tests: a receiver that records, and a connected pair over any transport. It never sleeps."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from penstock import transports
 from penstock.transports import TLS, Link, Listener
 
-#: Generous: it only turns a hang into a failure that says what was waited for.
+#: Generous: it only turns a hang into a failure that names the missed condition.
 PATIENCE_S = 20.0
 
 
 class Recorder:
-    """A receiver that keeps what it is fed and counts what it is told."""
+    """A receiver that keeps all bytes and counts the calls of the link."""
 
     def __init__(self, buffer_bytes: int = 65536, *, keep: bool = True) -> None:
         self.link: Link

@@ -89,7 +89,7 @@ async def test_the_writer_is_paused_within_the_write_that_passes_the_high_water(
         await pair.server.until_received(40 * WRITE_HIGH_WATER_BYTES)
 
 
-async def test_pause_reading_holds_what_comes(open_pair) -> None:
+async def test_pause_reading_holds_arriving_bytes(open_pair) -> None:
     async with open_pair() as pair:
         pair.server.link.pause_reading()
         pair.server.link.pause_reading()
@@ -148,7 +148,7 @@ async def test_close_and_abort_call_nothing_back_from_inside(open_pair) -> None:
         await pair.both_lost()
 
 
-async def test_abort_forgets_what_was_not_sent_and_says_so_here(open_pair) -> None:
+async def test_abort_drops_unsent_bytes_and_is_an_error_here(open_pair) -> None:
     async with open_pair(keep=False) as pair:
         pair.server.link.pause_reading()
         pair.client.link.write([bytes(8 * MEGABYTE)])
@@ -183,7 +183,7 @@ async def test_close_gives_up_on_a_peer_that_never_reads(open_pair, monkeypatch)
         assert isinstance(await pair.client.until_lost(), OSError)
 
 
-async def test_an_abort_is_told_to_the_peer_as_a_reset(open_pair, scheme) -> None:
+async def test_the_peer_sees_an_abort_as_a_reset(open_pair, scheme) -> None:
     async with open_pair() as pair:
         pair.client.link.abort()
         error = await pair.server.until_lost()
@@ -296,7 +296,7 @@ async def test_a_link_says_where_the_other_side_is(open_pair, scheme) -> None:
             assert "up" in repr(one.link)
 
 
-async def test_nobody_listens_is_unavailable_and_never_started(open_pair, scheme, tmp_path) -> None:
+async def test_a_dial_where_nothing_listens_is_unavailable_and_never_started(open_pair, scheme, tmp_path) -> None:
     async with open_pair() as pair:
         await pair.listener.aclose()
         with pytest.raises(Unavailable, match="nothing listens") as caught:

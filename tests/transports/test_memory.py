@@ -1,4 +1,4 @@
-"""What is particular to memory: names of one process and one event loop."""
+"""The particulars of memory: names of one process and one event loop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_small_segments_are_fed_together() -> None:
         assert calls == [10_000]
 
 
-async def test_who_dials_a_name_that_nobody_has_hears_which_there_are() -> None:
+async def test_a_dial_of_an_unknown_name_lists_the_names_there_are() -> None:
     with pytest.raises(Unavailable, match="nothing listens on memory:// at all"):
         await transports.dial("memory://x", Recorder())
     listener = await transports.listen("memory://y", Recorder)

@@ -1,4 +1,4 @@
-"""What is particular to TCP: names, ports, failures of the network and of the process."""
+"""The particulars of TCP: names, ports, failures of the network and of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets in over `tls://`, and what the others are told."""
+"""The clients that get in over `tls://`, and the advice for all others."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def authority(tmp_path) -> Authority:
 
 
 async def refused(server: TLS, client: TLS) -> str:
-    """Dial, which must fail, and return what the client is told."""
+    """Dial, which must fail, and return the message of the client's error."""
     listener = await transports.listen(URL, Recorder, tls=server)
     try:
         with pytest.raises(Unavailable) as caught:
@@ -227,7 +227,7 @@ async def test_with_a_ca_both_sides_see_each_others_certificate(authority) -> No
 
 
 @pytest.mark.parametrize("wrong", ["none", "another authority"])
-async def test_a_server_with_a_ca_lets_in_nobody_without_its_certificate(authority, tmp_path, wrong) -> None:
+async def test_a_server_with_a_ca_lets_in_no_client_without_its_certificate(authority, tmp_path, wrong) -> None:
     certificate = Authority(tmp_path, "other").issue("client") if wrong == "another authority" else ()
     server = TLS.production(*authority.issue("server"), authority.path)
     made: list[Recorder] = []

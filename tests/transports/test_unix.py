@@ -1,4 +1,4 @@
-"""What is particular to Unix sockets: the file."""
+"""The particulars of Unix sockets: the file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_the_file_is_there_while_the_server_is(path) -> None:
         assert not path.exists()
 
 
-async def test_what_a_dead_server_left_is_replaced(path) -> None:
+async def test_the_socket_file_of_a_dead_server_is_replaced(path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     assert path.is_socket()
@@ -145,7 +145,7 @@ async def test_a_server_that_was_killed_leaves_a_path_that_the_next_one_takes(pa
         pass
 
 
-async def test_a_system_without_unix_sockets_says_what_to_use(path, monkeypatch) -> None:
+async def test_a_system_without_unix_sockets_suggests_tcp(path, monkeypatch) -> None:
     monkeypatch.delattr(_unix.socket, "AF_UNIX")
     with pytest.raises(InvalidArgument, match=r"use tcp://127\.0\.0\.1:port"):
         await transports.dial(f"unix://{path}", Recorder())

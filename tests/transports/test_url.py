@@ -1,4 +1,4 @@
-"""URLs are read strictly and refused with what to write instead."""
+"""URLs are read strictly, and refused with a correction."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_path_that_names_no_file_is_refused(url) -> None:
         path_of(url)
 
 
-def test_a_name_is_what_follows_the_scheme() -> None:
+def test_a_name_follows_the_scheme() -> None:
     assert name_of("memory://a/b") == "a/b"
     with pytest.raises(InvalidArgument, match="has no name; write memory://some-name"):
         name_of("memory://")
@@ -113,7 +113,7 @@ def test_any_text_is_read_or_refused_in_words(text) -> None:
             assert error.message  # noqa: PT017 - either outcome is right
 
 
-async def test_tls_needs_to_be_told_whom_to_trust() -> None:
+async def test_tls_needs_certificates() -> None:
     with pytest.raises(InvalidArgument, match=r"needs tls=: penstock\.TLS\.development\(\)"):
         await dial("tls://127.0.0.1:1", Recorder())
     with pytest.raises(InvalidArgument, match="needs tls="):

@@ -77,23 +77,19 @@ class Dispatcher:
 
     def _take(self, scope: CallScope, stream: StreamHandle) -> None:
         """Begin a call. Raises the `StatusError` that refuses it."""
-        if scope.running >= scope.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
-            raise ResourceExhausted(f"{scope.running} handlers run for this connection (Settings.max_streams)")
+        if len(scope.tasks) >= scope.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
+            raise ResourceExhausted(f"{len(scope.tasks)} handlers run for this connection (Settings.max_streams)")
         target = stream.opened.target
         if target.startswith("/"):
             if self._arrive is None:
                 raise Unimplemented(f"this side has no actors, so it cannot take {target!r}", started=False)
             self._arrive(self, scope, stream)
             return
-        self.begin(scope, stream, *self._find(target))
-
-    def _find(self, target: str) -> tuple[Method, Any]:
-        """Return a method and its bound handler. Raises `Unimplemented` with a suggestion."""
         entry = self._methods.get(target)
         if entry is None:
             targets = [method.target for described, _service in self.services for method in described.methods.values()]
             raise Unimplemented(f"there is no {target!r} here; {suggest(target, targets)}", started=False)
-        return entry
+        self.begin(scope, stream, *entry)
 
     def begin(
         self,

@@ -39,7 +39,8 @@ class CallScope:
     """The session, interceptors and tasks of one connection.
 
     peer: the object that the program holds, a `Peer`. principal: the proven identity of the other side, None without a proof.
-    closing: whether this side has begun to close. on_gone: called once the connection is gone and its last task has ended.
+    tasks: handlers, request streams, interceptors. closing: whether this side has begun to close. on_gone: called once the
+    connection is gone and its last task has ended.
     """
 
     def __init__(self, session: Session, interceptors: Sequence[Around], peer: Any) -> None:
@@ -49,7 +50,7 @@ class CallScope:
         self.principal: Any = None
         self.closing = False
         self.on_gone: Callable[[], None] = lambda: None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
         self._attachments: dict[type[Attachment], Attachment] = {}
         self._drain = asyncio.Event()
         session.on_draining = self._drained
@@ -78,7 +79,7 @@ class CallScope:
     def own(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run `work` in a task that ends with this connection."""
         task = self.session.loop.create_task(work)
-        self._tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(self.disown)
         return task
 
@@ -86,35 +87,30 @@ class CallScope:
         """As `own`, for work that calls `disown` itself at its end: a done callback would cost a turn of the loop."""
         task = self.session.loop.create_task(work)
         if not task.done():  # a task may begin, and end, at once
-            self._tasks.add(task)
+            self.tasks.add(task)
         return task
 
     def share(self, task: asyncio.Task[Any]) -> None:
         """Wait for, and cancel, a task of another owner with the handlers of this connection."""
-        self._tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(self.disown)
 
     def disown(self, task: asyncio.Task[Any] | None) -> None:
         """Note that a task is over."""
-        self._tasks.discard(cast("asyncio.Task[Any]", task))
-        if not self._tasks:
+        self.tasks.discard(task)
+        if not self.tasks:
             self._check_gone()
-
-    @property
-    def running(self) -> int:
-        """How many tasks run: handlers, request streams, interceptors."""
-        return len(self._tasks)
 
     @property
     def busy(self) -> bool:
         """Whether a task runs, or something waits to be written."""
-        return bool(self._tasks) or self.session.has_data
+        return bool(self.tasks) or self.session.has_data
 
     async def wait_idle(self) -> None:
         """Wait until no task runs and everything was handed to the system. Safe to cancel."""
-        while self._tasks:
-            done, _running = await asyncio.wait(self._tasks)
-            self._tasks -= done  # a handler that was cancelled before it began does not disown itself
+        while self.tasks:
+            done, _running = await asyncio.wait(self.tasks)
+            self.tasks -= done  # a handler that was cancelled before it began does not disown itself
         await self.session.wait_written()
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,14 +151,14 @@ class CallScope:
         self.session.refuse_streams()  # a call that begins now could not be awaited
         try:
             await asyncio.sleep(0)  # a task that was about to begin does so, and can say how it ended
-            for task in self._tasks:
+            for task in self.tasks:
                 if not task.cancelling():  # a second cancellation would interrupt its clean-up
                     task.cancel()
-            if self._tasks:
-                _done, stuck = await asyncio.wait(self._tasks, timeout=CLEANUP_S)
+            if self.tasks:
+                _done, stuck = await asyncio.wait(self.tasks, timeout=CLEANUP_S)
                 for task in stuck:
                     log.error("%s: %r has not ended %g s after it was cancelled; it is left behind", self.peer, task, CLEANUP_S)
-                self._tasks.clear()
+                self.tasks.clear()
             for attachment in tuple(self._attachments.values()):
                 await attachment.end(CLEANUP_S)
             self.session.close()
@@ -173,8 +169,8 @@ class CallScope:
 
     def _check_gone(self) -> None:
         """Report the end when the connection is gone and no task runs any more."""
-        if self.session.closed.done() and not self._tasks:
+        if self.session.closed.done() and not self.tasks:
             self.on_gone()
 
     def __repr__(self) -> str:
-        return f"<CallScope {self.remote}, {len(self._tasks)} tasks>"
+        return f"<CallScope {self.remote}, {len(self.tasks)} tasks>"

@@ -71,14 +71,16 @@ class ServerCall(Endpoint):
         self._expired = False
         self._deadline: asyncio.TimerHandle | None = None
         self.source: RemoteSource[Any] | None = None
-        codec = by_number(opened.codec)
+        self.sink: RemoteSink[Any] | None = None
         if method.kind:
+            codec = by_number(opened.codec)
             wished = method.streams_requests
             stream.accept_on_arrival(grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if wished else None)
-        if stream.receiving is not None:
-            self.source = stream.source(method.target, codec.decode_for(method.request))
-            self.source.bad_item = InvalidArgument
-        self.sink: RemoteSink[Any] | None = stream.sink(codec) if method.streams_responses else None
+            if wished:
+                self.source = stream.source(method.target, codec.decode_for(method.request))
+                self.source.bad_item = InvalidArgument
+            if method.streams_responses:
+                self.sink = stream.sink(codec)
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
         self.call = CallInfo(
             method.target, method.kind.label, "callee", metadata=opened.metadata, deadline=deadline, scope=scope
@@ -217,7 +219,7 @@ class ServerCall(Endpoint):
         self.call.deadline = None  # a task that the handler leaves running is not bound by a call that is over
         stream = self._stream
         stream.end_handling()
-        if self._departure is not None or stream.over:
+        if self._departure is not None or stream.wire.over:
             return
         if error is not None:
             stream.fail(error)

@@ -119,7 +119,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
             request.target, request.kind.label, "caller", metadata=dict(options.metadata), deadline=deadline, scope=scope
         )
         if deadline is not None:
-            self._deadline = session.loop.call_at(deadline, _expire, weakref.ref(self))
+            self._deadline = session.loop.call_at(deadline, _expire, cast("weakref.ref[RemoteStream[Any]]", weakref.ref(self)))
         if scope.interceptors:
             self._begun = session.loop.create_future()
             self._outcome_of_callee = session.loop.create_future()

@@ -22,6 +22,7 @@ from penstock.errors import (
     ResourceExhausted,
     StatusError,
     Unauthenticated,
+    Unavailable,
 )
 
 OK: Final = 0
@@ -137,9 +138,15 @@ def explain(error: Exception) -> str:
     advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)
     if isinstance(error, StatusError) and error.details.keys() == {"error_id"}:
         message += f" (the log of the server has the details, as error {one_line(str(error.details['error_id']))})"
-    elif isinstance(error, StatusError) and (details := {k: v for k, v in error.details.items() if k != "cause"}):
+    elif isinstance(error, StatusError) and (details := _details_of(error)):
         message += f" {one_line(str(details))}"
     return "; ".join([f"{name}: {message}", *getattr(error, "__notes__", [advice] if advice else [])])
+
+
+def _details_of(error: StatusError) -> dict[str, Any]:
+    """Return the details that the message does not say in words; the cause it does."""
+    words = {"cause"} if isinstance(error, Unavailable) and error.cause is not None else set()
+    return {name: value for name, value in error.details.items() if name not in words}
 
 
 def one_line(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from penstock.actors import ActorRef, ActorStub, Router, ref
@@ -13,7 +14,7 @@ from penstock.protocol import CallKind, Settings
 from penstock.refs import offers, register_route
 from penstock.remote import RemoteRef
 from penstock.service import DEFAULT, CallOptions, service_of
-from penstock.session import Session, StreamHandle
+from penstock.session import Session
 
 T = TypeVar("T")
 
@@ -29,9 +30,9 @@ class Peer(Router):
     """
 
     def __init__(self, role: str, settings: Settings, dispatcher: Dispatcher, interceptors: Sequence[Interceptor]) -> None:
-        self._dispatcher = dispatcher
-        session = Session(role, settings, self._accept, agent=AGENT, instance=offers().instance)
+        session = Session(role, settings, agent=AGENT, instance=offers().instance)
         self._scope = CallScope(session, interceptors, self)
+        session.accept = partial(dispatcher.accept, self._scope)
         session.ready.add_done_callback(lambda _ready: register_route(self._scope))
 
     # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -130,9 +131,6 @@ class Peer(Router):
         seconds. Idempotent. Cancelling it aborts the connection.
         """
         await self._scope.aclose()
-
-    def _accept(self, stream: StreamHandle) -> None:
-        self._dispatcher.accept(self._scope, stream)
 
     def __repr__(self) -> str:
         session = self._scope.session

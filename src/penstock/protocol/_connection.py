@@ -7,7 +7,7 @@ share; every rule lives in a ledger of its own: `_table`, `_states`, `_credit`, 
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from penstock.errors import ProtocolError, ResourceExhausted
 from penstock.protocol import _events as ev
@@ -116,12 +116,13 @@ class Connection:
                 f"{opened.target}: an argument of {argument_bytes} bytes, where the peer takes {peer.max_item_bytes}",
                 started=False,
             )
-        if stream.opening_bytes() - argument_bytes > peer.max_header_bytes:
+        opening_bytes = stream.opening_bytes()
+        if opening_bytes - argument_bytes > peer.max_header_bytes:
             raise ResourceExhausted(f"{opened.target}: metadata over the peer's {peer.max_header_bytes} bytes", started=False)
         state.streams.add_ours(stream)
-        if not opened.kind and opened.priority != Priority.BULK and stream.opening_bytes() <= DIRECT_BYTES:
+        if not opened.kind and opened.priority != Priority.BULK and opening_bytes <= DIRECT_BYTES:
             state.streams.begin(stream)
-            state.outbox.put(b"".join(cast("list[bytes]", stream.next_frame(DIRECT_BYTES))))
+            state.outbox.put(b"".join(stream.next_frame(DIRECT_BYTES)))
         else:
             self.ready(stream)
         return stream

@@ -136,8 +136,10 @@ class ConnectionState:
             self.release(stream)
         if stream.send is not None:
             stream.send.forget()
-        self.openings.drop(stream.id)
-        self.batches.drop(stream.id)
+        if self.openings.parts:
+            self.openings.drop(stream.id)
+        if self.batches.parts:
+            self.batches.drop(stream.id)
         self.outbox.forget(stream)
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -90,9 +90,9 @@ class Inbound:
                 del self._refused[stream_id]
             return
         openings = self._state.openings
-        if stream_id not in openings:
+        if stream_id not in openings.parts:
             self._state.streams.take_id(stream_id)
-        if (flags & MORE or stream_id in openings) and openings.is_full(body):
+        if (flags & MORE or stream_id in openings.parts) and openings.is_full(body):
             self._refuse_opening(stream_id, more=bool(flags & MORE))
             return
         whole = _whole(openings, stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
@@ -149,14 +149,14 @@ class Inbound:
         half, batches = stream.receive, state.batches
         if half is None:
             raise ProtocolError("3.4", f"ITEMS on stream {stream_id}, whose kind has none in this direction")
-        if stream_id not in batches and not half.check_start(offset, count):
+        if stream_id not in batches.parts and not half.check_start(offset, count):
             return
         part = body[ITEMS_PREFIX_BYTES:]
-        plain_bytes = flags in _PLAIN and stream.opened.codec == 0 and stream_id not in batches
+        plain_bytes = flags in _PLAIN and stream.opened.codec == 0 and stream_id not in batches.parts
         limit_bytes = state.settings.max_item_bytes + BATCH_BYTES
         arrived = _single_bytes(offset, count, part) if plain_bytes and len(part) <= limit_bytes else None
         if arrived is None:
-            if (flags & MORE or stream_id in batches) and batches.is_full(part):
+            if (flags & MORE or stream_id in batches.parts) and batches.is_full(part):
                 self._give_up(stream, events)
                 return
             payload = _whole(batches, stream_id, flags, (offset, count, flags & ~MORE), part)
@@ -301,7 +301,7 @@ def _whole(
     unfinished: Reassembly, stream_id: int, flags: int, key: tuple[int, int, int], part: memoryview
 ) -> bytes | bytearray | None:
     """Return the message that this frame completes, None while fragments are missing."""
-    if not flags & MORE and stream_id not in unfinished:
+    if not flags & MORE and stream_id not in unfinished.parts:
         return bytes(part)
     whole = unfinished.add(stream_id, key, part)
     if flags & MORE:

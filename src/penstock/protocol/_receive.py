@@ -97,19 +97,19 @@ class ReceiveHalf:
 
 
 class Reassembly:
-    """Fragments of unfinished messages: one message per stream at most, each bounded, all together bounded."""
+    """Fragments of unfinished messages: one message per stream at most, each bounded, all together bounded.
 
-    __slots__ = ("_max_messages", "_max_total_bytes", "_message_bytes", "_parts", "_total_bytes")
+    `parts` has the streams with an unfinished message.
+    """
+
+    __slots__ = ("_max_messages", "_max_total_bytes", "_message_bytes", "_total_bytes", "parts")
 
     def __init__(self, message_bytes: int, max_messages: int, max_total_bytes: int) -> None:
         self._message_bytes = message_bytes
         self._max_messages = max_messages
         self._max_total_bytes = max_total_bytes
-        self._parts: dict[int, tuple[tuple[int, int, int], bytearray]] = {}
+        self.parts: dict[int, tuple[tuple[int, int, int], bytearray]] = {}
         self._total_bytes = 0
-
-    def __contains__(self, stream_id: int) -> bool:
-        return stream_id in self._parts
 
     def is_full(self, part: memoryview) -> bool:
         """Whether this fragment would bring all unfinished messages together over their limit."""
@@ -120,7 +120,7 @@ class Reassembly:
 
         `key` is the same for all fragments of a message (rule 4.5).
         """
-        first_key, whole = self._parts.get(stream_id) or self._begin(stream_id, key)
+        first_key, whole = self.parts.get(stream_id) or self._begin(stream_id, key)
         if first_key != key or not part:
             raise ProtocolError("4.5", "a fragment that is empty or does not belong to the message that was begun")
         if len(whole) + len(part) > self._message_bytes:
@@ -133,12 +133,12 @@ class Reassembly:
 
     def drop(self, stream_id: int) -> None:
         """Forget the fragments of a stream: its message is complete, or the stream is over."""
-        begun = self._parts.pop(stream_id, None)
+        begun = self.parts.pop(stream_id, None)
         if begun is not None:
             self._total_bytes -= len(begun[1])
 
     def _begin(self, stream_id: int, key: tuple[int, int, int]) -> tuple[tuple[int, int, int], bytearray]:
-        if len(self._parts) >= self._max_messages:
+        if len(self.parts) >= self._max_messages:
             raise ProtocolError("10.4", f"over {self._max_messages} unfinished messages")
-        begun = self._parts[stream_id] = (key, bytearray())
+        begun = self.parts[stream_id] = (key, bytearray())
         return begun

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable
+from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable, Unimplemented
 from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
@@ -40,17 +40,17 @@ def keep_the_heap() -> None:
 
 
 class Session:
-    """One live connection with its streams. `accept` is called with each stream that the peer opens.
+    """One live connection with its streams.
 
-    `instance` names the event loop of this side. `ready` is done after the handshake, `closed` when the link is gone; `lost` is
-    why, and None until then.
+    `accept` is called with each stream that the peer opens; without it they are refused. `instance` names the event loop of
+    this side. `ready` is done after the handshake, `closed` when the link is gone; `lost` is why, and None until then.
     """
 
     def __init__(
         self,
         role: str,
         settings: Settings,
-        accept: Callable[[StreamHandle], None],
+        accept: Callable[[StreamHandle], None] | None = None,
         *,
         agent: str = "",
         instance: bytes = b"",
@@ -71,7 +71,7 @@ class Session:
         self.unary_answers = 0  # calls of the other side without an answer
         self.get_buffer = self._connection.get_buffer
         self.on_draining: Callable[[], None] = lambda: None
-        self._accept = accept
+        self.accept = accept or _refuse
         self._paused = False
         self._flushing = False
         self._closing = False
@@ -125,7 +125,8 @@ class Session:
 
     def open_unwritten(self, opened: Open, half: ReceiveHalf, endpoint: Endpoint) -> StreamHandle:
         """As `open`, but write nothing yet: a unary call goes on with `StreamHandle.begin_unary`."""
-        self.check_open()
+        if self.lost is not None:
+            self.check_open()
         wire = self._connection.open(opened, half)
         wire.endpoint = endpoint
         return StreamHandle(self, wire)
@@ -281,7 +282,7 @@ class Session:
     def _on_opened(self, event: ev.Opened) -> None:
         event.stream.endpoint = NULL_ENDPOINT
         if not event.stream.over:  # else it was cancelled in the same read
-            self._accept(StreamHandle(self, event.stream))
+            self.accept(StreamHandle(self, event.stream))
 
     def _on_ended(self, event: ev.Ended) -> None:
         endpoint = event.stream.endpoint
@@ -327,6 +328,10 @@ class Session:
         if self.lost is None:
             self._arm()
             self.flush()
+
+
+def _refuse(stream: StreamHandle) -> None:
+    stream.fail(Unimplemented("this side takes no calls", started=False))
 
 
 def _ignore(_session: Session, _event: Any) -> None:

@@ -18,24 +18,20 @@ from penstock.session._status import cancel_of, status_of
 
 
 class StreamHandle:
-    """One stream. `session` carries it, `wire` is its state in the protocol.
+    """One stream. `session` carries it, `wire` is its state in the protocol, `opened` its `OPEN`.
 
     The verbs never wait. They raise `ProtocolError` for a step that the state of the stream does not allow.
     """
 
-    __slots__ = ("_connection", "session", "wire")
+    __slots__ = ("_connection", "opened", "session", "wire")
 
     def __init__(self, session: Carrier, wire: WireStream) -> None:
         self.session = session
         self.wire = wire
+        self.opened: Open = wire.opened
         self._connection = session._connection
 
     # ── state ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def opened(self) -> Open:
-        """The `OPEN` of this stream."""
-        return self.wire.opened
 
     @property
     def over(self) -> bool:
@@ -88,17 +84,19 @@ class StreamHandle:
 
     def begin_handling(self, endpoint: Endpoint) -> None:
         """Attach the endpoint of a call of the peer whose handler begins. Call `end_handling` when the handler is done."""
-        self.wire.endpoint = endpoint
-        self.wire.handled = True
-        if not self.wire.opened.kind:
+        wire = self.wire
+        wire.endpoint = endpoint
+        wire.handled = True
+        if not self.opened.kind:
             self.session.unary_answers += 1
 
     def end_handling(self) -> None:
         """Note that the handler is done: what the connection holds for the call is freed with it."""
-        if not self.wire.opened.kind:
+        wire = self.wire
+        if not self.opened.kind:
             self.session.unary_answers -= 1
-        self.detach()
-        self._connection.handled(self.wire)
+        wire.endpoint = NULL_ENDPOINT
+        self._connection.handled(wire)
 
     def forget_argument(self) -> None:
         """Drop a large encoded argument: it was decoded."""
@@ -121,9 +119,10 @@ class StreamHandle:
 
     def answer(self, encoded: bytes) -> bool:
         """Send the one response and end the call; return False, and send nothing, when the caller has given no credit."""
+        session = self.session
         answered = self._connection.answer(self.wire, encoded)
         if answered:
-            self.session.flush_for(self.session.unary_answers)
+            session.flush_for(session.unary_answers)
         return answered
 
     def fail(self, error: StatusError) -> None:
@@ -166,7 +165,7 @@ class StreamHandle:
 
     def end_unary(self) -> None:
         """Note that a unary call of this side is over, however it ended."""
-        self.detach()
+        self.wire.endpoint = NULL_ENDPOINT
         self.session.unary_calls -= 1
 
     # ── both ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -188,4 +187,4 @@ class StreamHandle:
 
     def __repr__(self) -> str:
         state = "over" if self.over else "open"
-        return f"<StreamHandle {self.wire.opened.target} {CallKind(self.wire.opened.kind).label}, {state}>"
+        return f"<StreamHandle {self.opened.target} {CallKind(self.opened.kind).label}, {state}>"
