@@ -45,7 +45,7 @@ async def test_a_history_of_another_version_is_refused(path):
 
 async def test_a_folder_that_is_not_there_is_unavailable(tmp_path):
     folder = tmp_path / "no"
-    with pytest.raises(Unavailable, match=f"cannot be opened: there is no folder {folder}; make it first"):
+    with pytest.raises(Unavailable, match=f"cannot be opened: the folder {folder} does not exist; create it first"):
         async with History(folder / "history.db"):
             pass
 
@@ -76,7 +76,7 @@ async def test_a_tail_that_was_changed_stays_for_verify_to_find(path, caplog):
         fill(history, 1)
         assert numbers(await history.events()) == list(range(13))
         assert (await history.verify())[1:4] == (8, 8, "changed")
-    assert "not what was written; verify it" in caplog.text
+    assert "are not those that were written; verify it" in caplog.text
 
 
 async def test_a_tail_that_was_removed_stays_missing(path):

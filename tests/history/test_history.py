@@ -133,7 +133,7 @@ async def test_an_answer_is_bounded_in_bytes(path, monkeypatch):
 async def test_an_offset_that_is_not_there_yet_is_out_of_range(path):
     async with History(path) as history:
         fill(history, 2)
-        with pytest.raises(OutOfRange, match="next one will have offset 2"):
+        with pytest.raises(OutOfRange, match="next event will have offset 2"):
             await history.events(since=3)
 
 
@@ -233,7 +233,7 @@ async def test_a_file_over_its_size_loses_its_oldest_events_and_still_verifies(p
         first = (await history.events(limit=1))[0].offset
         assert 0 < first < 3000
         found = await history.verify()
-        with pytest.raises(OutOfRange, match=f"the first one there is has offset {first}") as caught:
+        with pytest.raises(OutOfRange, match=f"the first event of the file has offset {first}") as caught:
             await history.events(since=0)
         assert caught.value.details["first"] == first
     assert (found.ok, found.events) == (True, 3000 - first)

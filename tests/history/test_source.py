@@ -151,7 +151,9 @@ async def test_a_removed_offset_is_out_of_range_and_names_the_first_there_is(pat
     async with History(path, keep_bytes=300_000) as history:
         await blocks(history, 40, 20, size=1000)
         first = (await history.events(limit=1))[0].offset
-        with pytest.raises(OutOfRange, match=f"event 0 was removed by retention; the first one there is has offset {first}"):
+        with pytest.raises(
+            OutOfRange, match=f"event 0 was removed by retention; the first event of the file has offset {first}"
+        ):
             await history.stream(since=0).receive()
         assert (await history.stream().receive()).offset == first
 
@@ -172,7 +174,7 @@ async def test_a_consumer_that_retention_overtakes_is_told(path):
 async def test_an_offset_beyond_the_end_is_out_of_range(path):
     await made(path, 1, 3)
     async with History(path) as history:
-        with pytest.raises(OutOfRange, match="not there yet"):
+        with pytest.raises(OutOfRange, match="event 4 is not recorded yet"):
             await history.stream(since=4).receive()
 
 

@@ -1,4 +1,4 @@
-"""What happened to actors, recorded as a chain of hashes in one file. Nothing here decides what an actor does."""
+"""The history of actors: a chain of hashed events in one file, with queries, live streams, verification and replay."""
 
 from penstock.history._event import OWN_KINDS, HistoryEvent
 from penstock.history._history import EVENTS_MAX, QUEUE_EVENTS, History

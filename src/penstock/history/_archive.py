@@ -1,4 +1,4 @@
-"""A file while it is open: its lock, and the threads that write and read it. This module decides nothing about events."""
+"""An open history file: its lock, and the two threads that write and read it."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ _log = logging.getLogger("penstock.history")
 
 
 class FileLock:
-    """A lock beside a file, ``<file>-lock``, which holds the number of the process; it ends with the process.
+    """A lock file, ``<file>-lock``, that contains the id of the process. The system releases it when the process ends.
 
-    SQLite's own locks come and go with each statement; two programs that both append would fork the chain.
+    SQLite holds its own locks only during a statement, so they do not stop two programs that both append and fork the chain.
     """
 
     def __init__(self, path: Path) -> None:
-        """Take the lock. Raises `FailedPrecondition` when it is held, by this process or by another."""
+        """Take the lock. Raises `FailedPrecondition` when this process or another one holds it."""
         self._descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._take(path)
+            self._acquire(path)
         except BaseException:
             self.release()
             raise
 
-    def _take(self, path: Path) -> None:
+    def _acquire(self, path: Path) -> None:
+        """Lock the file and write the id of this process into it."""
         if sys.platform == "win32":
-            return  # no such lock there
+            return  # it has no flock
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -56,12 +57,12 @@ class FileLock:
         os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
 
     def release(self) -> None:
-        """Let others have the file."""
+        """Release the lock."""
         os.close(self._descriptor)
 
 
 class OpenedFile(NamedTuple):
-    """An open file: who writes it, the offset of the next event, and what became of a torn one before it."""
+    """An open file: its writer, the offset of the next event, and, after a torn file was renamed, the data of its event."""
 
     file: HistoryFile
     offset: int
@@ -69,7 +70,7 @@ class OpenedFile(NamedTuple):
 
 
 class Archive:
-    """Opens, reads and closes; `writing` is the thread for what `begun.file` does."""
+    """Opens, reads and closes a history file. `writing` is the thread in which the methods of `HistoryFile` run."""
 
     def __init__(self, path: Path, retention: Retention) -> None:
         self.path = path
@@ -79,20 +80,20 @@ class Archive:
         self._is_open = False
 
     async def open(self) -> OpenedFile:
-        """Take the lock and open the file; see `History`. Cancelling it closes all again."""
+        """Take the lock and open the file. Raises as entering a `History` does. A failure or cancellation closes everything."""
         self._loop = asyncio.get_running_loop()
         self.writing = ThreadPoolExecutor(1, "penstock-history-writer")
         self._reading = ThreadPoolExecutor(1, "penstock-history-reader")
         try:
-            begun = await self._loop.run_in_executor(self.writing, self._open)
+            opened = await self._loop.run_in_executor(self.writing, self._open)
         except BaseException:
             self.close()
             raise
         self._is_open = True
-        return begun
+        return opened
 
     def close(self) -> None:
-        """Close all; waits for what the threads are doing."""
+        """Close everything, after the threads have finished their current work. It blocks for that long."""
         self._is_open = False
         self.writing.shutdown()
         self._reading.shutdown()
@@ -101,20 +102,20 @@ class Archive:
             self._reader = None
         self._life.close()
 
-    async def page(self, wanted: Query, since: int | None, limit: int, until: int | None) -> Page:
-        """Read from the front; see `read_page`."""
-        return await self._read(lambda connection: read_page(connection, wanted, since, limit, until=until))
+    async def page(self, query: Query, since: int | None, limit: int, until: int | None) -> Page:
+        """Return the first events that match, from `since` on; see `read_page`."""
+        return await self._read(lambda connection: read_page(connection, query, since, limit, until=until))
 
-    async def last(self, wanted: Query, until: int | None, limit: int) -> Page:
-        """Read from the end; see `read_last`."""
-        return await self._read(lambda connection: read_last(connection, wanted, until, limit))
+    async def last(self, query: Query, until: int | None, limit: int) -> Page:
+        """Return the last events that match, before `until`; see `read_last`."""
+        return await self._read(lambda connection: read_last(connection, query, until, limit))
 
     async def unended(self) -> tuple[list[str], int]:
-        """Find the actors that never ended; see `read_unended`."""
+        """Return the actors without an end; see `read_unended`."""
         return await self._read(read_unended)
 
     async def _read(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        """Ask the file, in the thread that reads. Raises `Unavailable` when it is not open, `DataLoss` when it is damaged."""
+        """Run `question` in the reading thread. Raises `Unavailable` when the file is not open, `DataLoss` when damaged."""
         if not self._is_open:
             raise Unavailable(f"the history {self.path} is not open")
         return await self._loop.run_in_executor(self._reading, self._answer, question)
@@ -130,6 +131,7 @@ class Archive:
             raise DataLoss(f"the history {self.path} cannot be read: {error}") from error
 
     def _open(self) -> OpenedFile:
+        """Take the lock, check the format and open the file, in the writing thread."""
         try:
             self._life.callback(FileLock(self.path).release)
             check_file(self.path)
@@ -137,7 +139,7 @@ class Archive:
         except FileNotFoundError as error:
             folder = self.path.absolute().parent
             raise Unavailable(
-                f"the history {self.path} cannot be opened: there is no folder {folder}; make it first"
+                f"the history {self.path} cannot be opened: the folder {folder} does not exist; create it first"
             ) from error
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"the history {self.path} cannot be opened: {error}") from error

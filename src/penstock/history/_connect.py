@@ -1,7 +1,7 @@
-"""Connections to a file, and whether it is one of ours. This module never writes.
+"""Connections to a history file, and the check that it is one. This module never writes.
 
-A file that SQLite has open is touched through SQLite only: closing any other descriptor of it would drop the locks that this
-process holds.
+A file that SQLite has open is accessed only through SQLite: closing any other descriptor of it would release the locks of this
+process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import msgspec
 
 from penstock.errors import FailedPrecondition, Unavailable
 
-#: "pshy", in the header of each file: what is not ours is never opened for writing, let alone moved away.
+#: "pshy", in the header of each file. A file without it is never opened for writing or moved.
 APPLICATION_ID: Final = 0x70736879
 VERSION: Final = 1
-#: How long a statement waits for another program that holds the file; after it, it is a problem, which is told.
+#: How long a statement waits for another program that locks the file; after that it is a problem, which is reported.
 LOCK_TIMEOUT_S: Final = 1.0
-#: What reading a damaged file raises.
+#: The errors that reading a damaged file may raise.
 UNREADABLE: Final = (sqlite3.Error, msgspec.MsgspecError, AttributeError, TypeError, ValueError)
 
 _DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "no such table", "no such column")
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open the file as one of several that read it (``mode=ro``), or as the one that writes it (``mode=rwc``)."""
+    """Open the file, as one of several readers (``mode=ro``) or as its one writer (``mode=rw``). Raises `sqlite3.Error`."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}",
         uri=True,
@@ -38,9 +38,9 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def open_damaged(path: Path) -> sqlite3.Connection:
-    """Open the file to read what can be read of it, also of one that is shorter than it says, or on a read-only disk.
+    """Open the file for reading although it may be damaged: it may be cut off, or be on a read-only disk.
 
-    Raises `FailedPrecondition` when it is no history, and `Unavailable` when it cannot be opened at all.
+    Raises `FailedPrecondition` when it is not a history, and `Unavailable` when it cannot be opened at all.
     """
     log = Path(f"{path}-wal")
     try:
@@ -65,7 +65,7 @@ def _open_damaged(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def check_format(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise `FailedPrecondition` when the file is not, or no longer, a history that this program can read. An empty one is."""
+    """Raise `FailedPrecondition` when the file is not a history that this program can read. An empty database is allowed."""
     try:
         ours = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -82,12 +82,12 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def check_file(path: Path) -> None:
-    """As `check_format`, for a file that is not open yet, and may not be there."""
+    """Apply `check_format` to a file that is not open. A file that does not exist is allowed."""
     if path.exists():
         with contextlib.closing(open_damaged(path)):
             pass
 
 
 def is_damage(error: BaseException) -> bool:
-    """Say whether an error means that the file is damaged, rather than locked, full or not to be opened."""
+    """Return whether `error` means that the file is damaged, rather than locked, unreadable, or on a full disk."""
     return not isinstance(error, sqlite3.OperationalError) or any(words in str(error) for words in _DAMAGE)

@@ -1,10 +1,10 @@
-"""One event as bytes, and the chain of hashes over many. This module never touches a file or a clock.
+"""One event as bytes, and the chain of hashes over many events. This module never reads a clock.
 
 The canonical form of an event is one line of JSON without spaces: ``[offset,time,actor,kind,data]``. Its hash is
 
     SHA-256( hash of the event before it  +  that line )
 
-so every part of an event, and its place, is under the hash. The hash before the first event of a file is `GENESIS`.
+so the hash covers every part of an event and its place. The hash before the first event of a file is `GENESIS`.
 """
 
 from __future__ import annotations
@@ -21,28 +21,31 @@ from penstock.codec import JSON
 HASH_BYTES: Final = 32
 GENESIS: Final = hashlib.sha256(b"penstock history 1").digest()
 
-#: A longer event keeps the begin, length and hash of its large values instead of the values: a file that is sent over a
-#: channel is not stored once more in the history.
+#: A longer event keeps the begin, length and hash of each large value instead of the value, so that a file that is sent over a
+#: channel is not stored a second time in the history.
 EVENT_BYTES_MAX: Final = 256 * 1024
-#: In an event that is too long, values above this are the large ones.
+#: In an event that is too long, a value above this is a large one.
 VALUE_BYTES_MAX: Final = 4 * 1024
-#: How much is kept of a value that was cut, and of the repr of one that cannot be encoded.
+#: How much is kept of a value that was cut, and of the repr of a value that cannot be encoded.
 KEPT_CHARACTERS: Final = 500
-#: How deep values that cannot be encoded are looked for; below it the whole value becomes its repr.
+#: How deep a value is searched for the parts that cannot be encoded; below that depth the whole part becomes its repr.
 DEPTH_MAX: Final = 16
 
-#: The keys that mark what is not the value itself.
+#: The keys that mark a replacement of a value.
 AS_REPR: Final = "$repr"
 AS_CUT: Final = "$cut"
 
 
 class HistoryEvent(msgspec.Struct, frozen=True):
-    """Something that happened to an actor, as it was recorded.
+    """A recorded event of an actor.
 
-    offset: its place in the history, from 0, without gaps. time: seconds since 1970, never less than the event's before.
-    actor: its address, "" for the history itself. kind: one of `penstock.observe.KINDS`, or of `OWN_KINDS`.
-    data: as the kind says. What could not be encoded is ``{"$repr": text}``, what was too long is ``{"$cut": {…}}``.
-    hash: of this event and, through the one before it, of all before it; 64 hexadecimal digits.
+    offset: its place in the history, from 0, without gaps.
+    time: seconds since 1970, never less than that of the event before it.
+    actor: the address of the actor; "" for an event of the history itself.
+    kind: one of `penstock.observe.KINDS`, or of `OWN_KINDS`.
+    data: a map that depends on the kind. A value that could not be encoded is ``{"$repr": text}``, and one that was too long is
+    ``{"$cut": {"bytes": length, "sha256": hash, "begin": text}}``.
+    hash: 64 hexadecimal digits, over this event and the hash of the event before it.
     """
 
     offset: int
@@ -53,17 +56,17 @@ class HistoryEvent(msgspec.Struct, frozen=True):
     hash: str
 
 
-#: What happens to the history itself; `data` of each is a map:
+#: Kinds of events of the history itself, with the keys of their `data`:
 #:
 #: ============ ================================================================================================
 #: unrecorded   events: how many were not recorded just before this one, reason
-#: torn         file: where the old history was put, why: what is wrong with it; this history begins after it
+#: torn         file: the new path of the old history, why: its fault; this history begins after it
 #: ============ ================================================================================================
 OWN_KINDS: Final = ("unrecorded", "torn")
 
 
 class EventLine(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """An event as it is written, its data not yet read."""
+    """An event as it is stored; its data are not yet decoded."""
 
     offset: int
     time: float
@@ -72,7 +75,7 @@ class EventLine(msgspec.Struct, array_like=True, frozen=True, gc=False):
     data: msgspec.Raw
 
     def event(self, digest: bytes) -> HistoryEvent:
-        """Read the data too."""
+        """Decode the data and return the event, whose hash is `digest`."""
         return HistoryEvent(self.offset, self.time, self.actor, self.kind, _read(self.data), digest.hex())
 
 
@@ -82,7 +85,7 @@ _encode = JSON.encode
 
 
 def encode_event(offset: int, time: float, actor: str, kind: str, data: Any) -> bytes:
-    """Return the canonical form of an event, whatever its data are. Never raises."""
+    """Return the canonical form of an event. Values that cannot be encoded or are too long are replaced. Never raises."""
     try:
         line = _encode((offset, time, actor, kind, data))
     except Exception:  # noqa: BLE001 - `model_dump` of a value is the user's code
@@ -93,23 +96,23 @@ def encode_event(offset: int, time: float, actor: str, kind: str, data: Any) -> 
 
 
 def read_line(line: bytes) -> EventLine:
-    """Read one line; raises `msgspec.MsgspecError` or `UnicodeDecodeError` for one that is none."""
+    """Decode one line. Raises `msgspec.MsgspecError` or `UnicodeDecodeError` when it is not an event."""
     return _lines.decode(line)
 
 
 def read_lines(block: bytes) -> list[EventLine]:
-    """Read the lines of a block; raises as `read_line`."""
+    """Decode the lines of a block. Raises as `read_line` does."""
     return _lines.decode_lines(block)
 
 
 def chain_hashes(previous: bytes, lines: Iterable[bytes]) -> list[bytes]:
-    """Chain lines to the hash before them and return the hash of each."""
+    """Return the hash of each line, chained to the hash `previous` of the event before them."""
     sha256 = hashlib.sha256
     return [previous := sha256(previous + line).digest() for line in lines]
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """Return `value` with what cannot be encoded as its repr, marked."""
+    """Return `value` with each part that cannot be encoded replaced by its marked repr."""
     try:
         return msgspec.Raw(_encode(value))
     except Exception:  # noqa: BLE001 - as above
@@ -132,7 +135,7 @@ def _text(value: object) -> str:
 
 
 def _shortened(data: Any) -> Any:
-    """Return what is kept of data that are too long: what is small, and the begins of what is large."""
+    """Return shorter data: the small values, and the begin, length and hash of each large one."""
     parts = {str(key): _encode(_plain(value, DEPTH_MAX)) for key, value in data.items()} if isinstance(data, dict) else {}
     kept = {key: msgspec.Raw(part) if len(part) <= VALUE_BYTES_MAX else _cut(part) for key, part in parts.items()}
     whole = _encode(kept)

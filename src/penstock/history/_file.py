@@ -1,12 +1,13 @@
-"""The file: SQLite, a row for each block of events. This module never runs on the event loop.
+"""The history file: an SQLite database with a row for each block of events. This module never runs on the event loop.
 
-A row for each event would cost a tenth of a core at 10,000 messages a second, and its thread would take the interpreter's
-lock for each. A block is what was recorded between two commits: **one** statement, in which the lock is free.
+A row for each event would cost a tenth of a core at 10,000 messages a second, and the writing thread would take the
+interpreter's lock for each of them. A block holds the events between two commits and is written by **one** statement, during
+which the lock is free.
 
 ========= ===========================================================================================
 blocks    first, count, begun, ended (times), actors (JSON), hashes (32 bytes each), events (lines)
-mentions  actor, first: in which blocks an actor has events; kept by triggers
-chain     one row: where the chain begins (base: what retention left, and its hash) and ends (next, head)
+mentions  actor, first: the blocks in which an actor has events; maintained by triggers
+chain     one row: the begin of the chain (base, base_hash: after retention) and its end (next, head)
 events    a view for people: ``sqlite3 history.db 'select * from events'``
 ========= ===========================================================================================
 """
@@ -26,12 +27,12 @@ from penstock.errors import DataLoss
 from penstock.history._connect import APPLICATION_ID, UNREADABLE, VERSION, connect, is_damage, open_damaged
 from penstock.history._event import GENESIS, HASH_BYTES, chain_hashes, read_line, read_lines
 
-#: Retention is looked at after this time (of events), and after a twentieth of `keep_bytes`.
+#: Retention is applied after this time (of events), and after a twentieth of `keep_bytes`.
 TRIM_EVERY_S: Final = 60.0
-#: What a file is brought down to when it is over `keep_bytes`, so that it is not cut at every commit.
+#: The part of `keep_bytes` to which a file that is larger is reduced, so that it is not trimmed at every commit.
 TRIM_TO: Final = 0.9
 PAGE_BYTES: Final = 16384
-#: Pages after which the write-ahead log goes into the file (16 MiB): rarely, for it waits for the disk.
+#: Pages after which the write-ahead log is written into the file (16 MiB): rarely, because that waits for the disk.
 CHECKPOINT_PAGES: Final = 1024
 
 _SCHEMA: Final = f"""
@@ -62,14 +63,14 @@ _log = logging.getLogger("penstock.history")
 
 
 class Retention(NamedTuple):
-    """What is kept: events younger than `seconds`, a file of up to `size` bytes; None keeps all."""
+    """The limits of a file: events younger than `seconds`, and up to `size` bytes. None means no limit."""
 
     seconds: float | None = None
     size: int | None = None
 
 
 class Block(NamedTuple):
-    """Events that are written together."""
+    """Events that are written together: the offset of the first one, their actors, their lines, and the bytes of these."""
 
     first: int
     actors: set[str]
@@ -78,7 +79,7 @@ class Block(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """Where a chain begins and ends."""
+    """The begin and the end of a chain: the first offset and the hash before it, the next offset and the last hash."""
 
     base: int
     base_hash: bytes
@@ -87,7 +88,7 @@ class Chain(NamedTuple):
 
 
 def chain_of(connection: sqlite3.Connection) -> Chain:
-    """Read where the chain begins and ends."""
+    """Read the begin and the end of the chain. Raises `DataLoss` when they are missing."""
     row = connection.execute("SELECT base, base_hash, next, head FROM chain").fetchone()
     if row is None:
         raise DataLoss("the row that says where the chain begins is missing")
@@ -95,12 +96,12 @@ def chain_of(connection: sqlite3.Connection) -> Chain:
 
 
 class HistoryFile:
-    """The one writer of a file."""
+    """The one writer of a file. All methods block; call them in one thread at a time."""
 
     def __init__(self, path: Path, retention: Retention) -> None:
         self.path = path
         self._retention = retention
-        with contextlib.suppress(FileExistsError):  # what was told to actors is not for everybody
+        with contextlib.suppress(FileExistsError):  # only the user may read the messages of actors
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         self._connection = connect(path, "mode=rw")
         self._head = GENESIS
@@ -108,7 +109,10 @@ class HistoryFile:
         self._since_trim = 0
 
     def begin(self, base: int = 0) -> Chain:
-        """Return where the chain ends; a new file is made and begins at `base`. Raises `DataLoss` when its end is torn."""
+        """Read and return the begin and end of the chain; initialise an empty file, whose first event gets the offset `base`.
+
+        Raises `DataLoss` when the end of the file is torn, and `sqlite3.Error` when it cannot be opened.
+        """
         try:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -130,17 +134,17 @@ class HistoryFile:
         self._connection.execute("COMMIT")
 
     def _read_tail(self, chain: Chain) -> None:
-        """Read the last block, where a file that was cut off cannot be read. What was changed stays, for `verify` to find."""
+        """Read the last block, which raises when the file was cut off. Changed events are only logged: `verify` finds them."""
         last = self._connection.execute("SELECT first, hashes, events FROM blocks ORDER BY first DESC LIMIT 1").fetchone()
         following, head = chain.base, chain.base_hash
         if last is not None:
             first, hashes, events = last
             following, head = first + len(read_lines(events)), hashes[-HASH_BYTES:]
         if (following, head) != (chain.next, chain.head):
-            _log.error("the last events of the history %s are not what was written; verify it", self.path)
+            _log.error("the last events of the history %s are not those that were written; verify it", self.path)
 
     def append(self, block: Block) -> None:
-        """Write a block and commit it; raises `sqlite3.Error` when it is not, and it can then be tried again."""
+        """Write a block and commit it. Raises `sqlite3.Error` when that fails; the same block can then be tried again."""
         begun, ended = read_line(block.lines[0]).time, read_line(block.lines[-1]).time
         if self._retention != Retention():
             self._trim_in_time(ended)
@@ -152,7 +156,7 @@ class HistoryFile:
         self._since_trim += len(row[-1])
 
     def _trim_in_time(self, now: float) -> None:
-        """Remove the oldest blocks when it is time; the last block always stays."""
+        """Remove the oldest blocks when retention is due. The last block always stays."""
         seconds, size = self._retention
         soon = size is not None and self._since_trim > size // 20
         if soon or now - self._trimmed_at >= min(TRIM_EVERY_S, (seconds or math.inf) / 20):
@@ -160,6 +164,7 @@ class HistoryFile:
             self._trimmed_at, self._since_trim = now, 0
 
     def _first_young(self, now: float) -> int:
+        """Return the first block that may stay by its age."""
         if self._retention.seconds is None:
             return 0
         horizon = now - self._retention.seconds
@@ -168,6 +173,7 @@ class HistoryFile:
         )
 
     def _first_that_fits(self) -> int:
+        """Return the first block that may stay, so that the file has `TRIM_TO` of its size at most."""
         keep = self._retention.size
         used = self._used()
         if keep is None or used <= keep:
@@ -189,7 +195,7 @@ class HistoryFile:
         return int((pages - free) * PAGE_BYTES)
 
     def _remove_before(self, first: int) -> None:
-        """Remove all blocks before `first`; the chain then begins there, at the hash of the last one removed."""
+        """Remove all blocks before `first`. The chain then begins there, at the hash of the last removed event."""
         last = self._connection.execute(
             "SELECT first + count, substr(hashes, ?) FROM blocks WHERE first < ? ORDER BY first DESC LIMIT 1",
             (-HASH_BYTES, first),
@@ -207,12 +213,12 @@ class HistoryFile:
             raise
 
     def close(self) -> None:
-        """Close the file; its write-ahead log goes into it and away."""
+        """Close the file. SQLite writes its write-ahead log into it and removes the log."""
         self._connection.close()
 
 
 def move_aside(path: Path) -> tuple[Path, int]:
-    """Move a file whose end is torn out of the way; return where it is, and the first offset that it surely has not."""
+    """Rename a file whose end is torn; return its new path, and an offset that is above all of its events."""
     following = _first_free_offset(path)
     number = 1
     while (aside := path.with_name(f"{path.name}.torn-{number}")).exists():
@@ -225,9 +231,9 @@ def move_aside(path: Path) -> tuple[Path, int]:
 
 
 def _first_free_offset(path: Path) -> int:
-    found = [0]
+    candidates = [0]
     with contextlib.closing(open_damaged(path)) as connection:
         for question in ("SELECT next FROM chain", "SELECT first + count FROM blocks ORDER BY first DESC LIMIT 1"):
             with contextlib.suppress(*UNREADABLE):
-                found.append(int(connection.execute(question).fetchone()[0]))
-    return max(found)
+                candidates.append(int(connection.execute(question).fetchone()[0]))
+    return max(candidates)

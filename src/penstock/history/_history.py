@@ -1,4 +1,4 @@
-"""The history of a node: records, answers questions, follows, verifies. This module never touches the file on the loop."""
+"""The history of a node: it records, answers queries, streams and verifies. The event loop never accesses the file itself."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from penstock.history._source import HistorySource
 from penstock.history._verify import Verification, verify_file
 from penstock.streams import Source
 
-#: How many events may wait to be written: what is recorded in a sixth of a second at full speed.
+#: How many events may wait to be written: about a sixth of a second at full speed.
 QUEUE_EVENTS: Final = 32_768
-#: The most that one call of `events` returns, in events and in bytes.
+#: The largest result of one call of `events`, in events and in bytes.
 EVENTS_MAX: Final = 10_000
 EVENTS_BYTES_MAX: Final = 256 * 1024 * 1024
 
@@ -35,30 +35,32 @@ _DAY_S: Final = 86_400.0
 
 
 class Record(Protocol):
-    """`Tap.record`."""
+    """The type of `History.record`, which is `penstock.observe.Tap.record`."""
 
     def __call__(self, actor: str, kind: str, data: dict[str, Any]) -> None:
-        """Take one event."""
+        """Record one event of `actor`. Never waits and never raises; see `penstock.observe` for kinds and their data."""
 
 
 class History:
-    """What happened to actors, in one file: a chain in which nothing can be changed, removed or swapped unnoticed.
+    """A record of all events of actors in one file: a chain in which no event can be changed, removed or swapped unnoticed.
 
     ::
 
         async with History("history.db", keep_days=30) as history, ActorSystem(tap=history) as system:
             ...
 
-    queue_events: how many events may wait to be written. on_full: what happens beyond it: ``"wait"``, actors handle no
-    further message until there is room, or ``"drop"``, events are left out and an ``unrecorded`` event says how many.
-    keep_days, keep_bytes: older events, and those for which the file has no room, are removed while others are recorded; None
-    keeps all. The last block of events always stays.
-    on_problem: called on the loop with a text when the history cannot be written (a full disk, a file that is locked), and
-    with None when it can again. Actors go on meanwhile: `queue_events` events are kept, the others are counted.
+    queue_events: how many events may wait to be written (32,768 by default).
+    on_full: the behaviour at that bound. ``"wait"`` (the default): actors handle no further message until there is room.
+    ``"drop"``: events are left out, and an ``unrecorded`` event says how many.
+    keep_days, keep_bytes: the retention. Older events, and the oldest events of a larger file, are removed while new ones are
+    recorded. None (the default) keeps all. The last block of events always stays.
+    on_problem: called on the loop with a text when the history cannot be written (a full disk, a locked file), and with None
+    when it can be written again. Actors continue meanwhile: `queue_events` events are kept, the others are counted.
 
-    Entering raises `FailedPrecondition` when another process writes the file or it is no history, and `Unavailable` when it
-    cannot be opened. A file whose end is torn is put aside, and a ``torn`` event in the new one says where. Leaving writes what
-    waits.
+    Entering the ``async with`` block raises `FailedPrecondition` when another process writes the file or when it is not a
+    history, and `Unavailable` when it cannot be opened. A file whose end is torn is renamed, and a ``torn`` event in the new
+    file says to which name. Leaving the block writes the waiting events, as far as that is possible. The methods `events`,
+    `unended` and `verify` may be called at the same time by many tasks. Raises `ValueError` for an option out of range.
     """
 
     def __init__(
@@ -90,28 +92,28 @@ class History:
 
     @property
     def full(self) -> bool:
-        """Whether no more should be recorded before `room` has returned."""
+        """Whether a recorder should await `room` before it records more."""
         return self._queue.next >= self._queue.full_at
 
     async def room(self) -> None:
-        """Wait until more can be recorded. Safe to cancel."""
+        """Wait until more events can be recorded. Returns at once when `full` is false. Cancelling it is safe."""
         await self._recorder.wait_for_room()
 
-    # ── how it stands ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── its state ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def problem(self) -> str | None:
-        """Why the history cannot be written now, or None."""
+        """The reason for which the history cannot be written now, or None."""
         return self._queue.problem
 
     @property
     def next_offset(self) -> int:
-        """The offset that the next event will have: `stream` from here brings only what is new."""
+        """The offset that the next event will have: a `stream` since this offset brings only new events."""
         return self._queue.next
 
     @property
     def waiting(self) -> int:
-        """How many events wait to be written."""
+        """How many recorded events are not yet written."""
         return self._queue.next - self._queue.committed
 
     @property
@@ -120,10 +122,13 @@ class History:
         return self._queue.unrecorded
 
     async def flush(self) -> None:
-        """Wait until all that was recorded is in the file. Raises `Unavailable` when it cannot be written. Safe to cancel."""
+        """Wait until all events that were recorded before this call are in the file. Cancelling it is safe.
+
+        Raises `Unavailable` when they cannot be written, or when the history is closed before they are.
+        """
         await self._recorder.flush()
 
-    # ── questions ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── queries ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def events(  # noqa: PLR0913 - each is one way to say which events
         self,
@@ -138,44 +143,50 @@ class History:
         limit: int = 1000,
         last: bool = False,
     ) -> list[HistoryEvent]:
-        """Return the first `limit` events that fit, or with ``last=True`` the last ones; in order.
+        """Return the first `limit` events that match, or with ``last=True`` the last ones, in the order of their offsets.
 
-        since, until: offsets, from the one and before the other. after, before: times in seconds since 1970.
-        search: a text in the event as it is stored, whatever the case of a to z. limit: up to `EVENTS_MAX`; for more,
-        ask again with ``since`` after the last offset, or use `stream`. Fewer than `limit` means that there are no more.
-        Raises `OutOfRange` when retention has removed `since`, `DataLoss` when the file cannot be read, `ResourceExhausted`
-        when the events are larger than `EVENTS_BYTES_MAX`. Safe to cancel.
+        actor: an address. kinds: any of these kinds. since, until: from one offset on, and before another one. after, before:
+        from one time on, and before another one, in seconds since 1970. search: a text in the stored form of the event; the
+        case of the letters a to z does not matter. None means no condition.
+        limit: up to `EVENTS_MAX`. Fewer events than `limit` mean that there are no more; for more, call it again with `since`
+        after the last offset, or use `stream`.
+
+        Raises `OutOfRange` when retention has removed `since`, `InvalidArgument` for a `limit` or `since` out of range,
+        `DataLoss` when the file is damaged, `Unavailable` when the history is not open, and `ResourceExhausted` when the events
+        are larger than `EVENTS_BYTES_MAX`. Cancelling it is safe.
         """
         if not 1 <= limit <= EVENTS_MAX:
             raise InvalidArgument(f"limit is {limit}; a call returns 1 to {EVENTS_MAX} events")
-        with contextlib.suppress(Unavailable):  # what is in the file can be read all the same
+        with contextlib.suppress(Unavailable):  # the events in the file can still be read
             await self.flush()
-        wanted = make_query(actor, kinds, after=after, before=before, search=search)
-        found: list[HistoryEvent] = []
+        query = make_query(actor, kinds, after=after, before=before, search=search)
+        events: list[HistoryEvent] = []
         size = 0
         while True:
-            missing = limit - len(found)
+            missing = limit - len(events)
             archive = self._archive
-            page = await (archive.last(wanted, until, missing) if last else archive.page(wanted, since, missing, until))
-            found = page.events + found if last else found + page.events
+            page = await (archive.last(query, until, missing) if last else archive.page(query, since, missing, until))
+            events = page.events + events if last else events + page.events
             size += page.size
-            if page.end or len(found) >= limit:
-                return found
+            if page.end or len(events) >= limit:
+                return events
             if size > EVENTS_BYTES_MAX:
-                raise ResourceExhausted(f"{len(found)} events have {size} bytes (EVENTS_BYTES_MAX); ask for fewer at a time")
+                raise ResourceExhausted(f"{len(events)} events have {size} bytes (EVENTS_BYTES_MAX); ask for fewer at a time")
             since, until = (since, page.next) if last else (page.next, until)
 
     async def unended(self) -> list[str]:
-        """Return the actors that were alive when the program that recorded them ended, as far as is in the file.
+        """Return the addresses of the actors without a ``stopped`` event after their last start, as far as the file says.
 
-        Safe to cancel. Raises `DataLoss` when the file cannot be read.
+        After a crash of the node these are the actors that were alive. Actors whose last event is too long ago are not looked
+        up, which is logged. Raises `DataLoss` when the file is damaged, and `Unavailable` when the history is not open.
+        Cancelling it is safe.
         """
-        found, left = await self._archive.unended()
+        actors, left = await self._archive.unended()
         if left:
             _log.info(
-                "%d actors were last heard of long ago in the history %s; whether they ended is not looked up", left, self.path
+                "%d actors have had no event for long in the history %s; whether they ended is not looked up", left, self.path
             )
-        return found
+        return actors
 
     def stream(
         self,
@@ -186,18 +197,24 @@ class History:
         search: str | None = None,
         follow: bool = True,
     ) -> Source[HistoryEvent]:
-        """Return what is recorded from offset `since` on, and then what is recorded while you read: a durable source.
+        """Return a durable source of the events from offset `since` on, followed by those that are recorded later.
 
-        Keep ``event.offset + 1`` with your work and give it as `since` after a restart: nothing is skipped or doubled.
-        since: None is the first event there is. follow: False ends the stream after what has been recorded now.
-        Nothing is read ahead of the consumer but one page; a consumer that is slower than retention gets `OutOfRange`, which
-        says the first offset there is. Closing the history fails the stream with `Unavailable`.
+        Store ``event.offset + 1`` with your results, and pass it as `since` after a restart: no event is skipped or doubled.
+        actor, kinds, search: as in `events`. since: None (the default) is the first event of the file. follow: False ends the
+        stream after the events that are recorded at the time of this call.
+
+        At most one page of 256 events is read ahead of the consumer. Receiving raises `OutOfRange`, with the first offset of
+        the file, when retention has removed the next event; `DataLoss` when the file is damaged; and `Unavailable` when the
+        history is closed.
         """
-        wanted = make_query(actor, kinds, search=search)
-        return HistorySource(self._recorder, self._archive.page, wanted, since, follow=follow)
+        query = make_query(actor, kinds, search=search)
+        return HistorySource(self._recorder, self._archive.page, query, since, follow=follow)
 
     async def verify(self) -> Verification:
-        """Check the whole chain, as far as it is in the file. Cancelling it stops the check."""
+        """Check the whole chain in the file, in a thread of its own, and return the result; see `Verification`.
+
+        It takes about a second for a million events. Raises as `verify_file` does. Cancelling it stops the check.
+        """
         with contextlib.suppress(Unavailable):
             await self.flush()
         stop = threading.Event()
@@ -211,10 +228,10 @@ class History:
     async def __aenter__(self) -> Self:
         if not self._recorder.closed:
             raise FailedPrecondition(f"the history {self.path} is open already")
-        begun = await self._archive.open()
-        self._recorder.start(begun.file, self._archive.writing, begun.offset)
-        if begun.torn is not None:
-            self.record("", "torn", begun.torn)
+        opened = await self._archive.open()
+        self._recorder.start(opened.file, self._archive.writing, opened.offset)
+        if opened.torn is not None:
+            self.record("", "torn", opened.torn)
         return self
 
     async def __aexit__(

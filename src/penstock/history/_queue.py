@@ -1,12 +1,12 @@
-"""What is recorded and not yet written: blocks of lines, bounded. This module never waits, writes or knows a loop.
+"""The bounded queue of events that are recorded and not yet written, in blocks of lines. This module never waits or writes.
 
 ::
 
     record ─► open block ─► closed blocks ─► (the recorder's thread)
               └────────── waiting ──────────┘
 
-`full_at` is the offset at which actors wait. They look before each message, so those that are in the middle of one go on
-recording: up to `OVERSHOOT` times the bound, beyond which events are refused, counted, and reported in the chain.
+`full_at` is the offset at which actors wait. They check it before each message, so an actor in the middle of a message
+continues to record, up to `OVERSHOOT` times the bound. Beyond that, events are refused, counted, and reported in the chain.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from penstock.history._file import Block
 
 OnFull = Literal["wait", "drop"]
 
-#: What a block holds: it is read, decoded and checked as a whole.
+#: The size of a block, which is read, decoded and checked as a whole.
 BLOCK_EVENTS: Final = 2048
 BLOCK_BYTES: Final = 1024 * 1024
-#: Up to here lines are counted, not measured: a block of small ones is as large as `BLOCK_BYTES` at most.
+#: Lines up to this size are counted, not measured: a block of them has `BLOCK_BYTES` at most.
 SMALL_BYTES: Final = BLOCK_BYTES // BLOCK_EVENTS
-#: What waits to be written, in bytes; `queue_events` is the same bound in events.
+#: The bound of the queue in bytes; `queue_events` is its bound in events.
 QUEUE_BYTES: Final = 32 * 1024 * 1024
 OVERSHOOT: Final = 2
 
@@ -38,13 +38,13 @@ _encode = JSON.encode
 class EventQueue:
     """Events on their way to the file.
 
-    next: the offset of the next event. committed: the offset after the last one that is in the file.
-    full_at: the offset at which actors have to wait. problem: why nothing can be written now; then nobody waits.
+    next: the offset of the next event. committed: the offset after the last event in the file.
+    full_at: the offset at which actors have to wait. problem: why no event can be written now; then no actor waits.
     unrecorded: how many events were refused and not yet reported in the chain.
     """
 
     def __init__(self, *, size: int, on_full: OnFull, on_waiting: Callable[[bool], None]) -> None:
-        """`on_waiting` is called when something begins to wait to be written, with True when a block is closed."""
+        """`on_waiting` is called when a first event waits to be written, and with True when a block is closed."""
         self.size = size
         self.next = self.committed = 0
         self.full_at: float = inf
@@ -67,7 +67,7 @@ class EventQueue:
         self._large_bytes = 0
 
     def begin(self, offset: int) -> None:
-        """Take events from now on; the first one gets `offset`. What was left when it ended was not recorded."""
+        """Accept events from now on; the first one gets `offset`. Events left over from before count as unrecorded."""
         self.unrecorded += max(self.next - offset, 0)
         self._blocks.clear()
         self._blocks_bytes = 0
@@ -77,13 +77,13 @@ class EventQueue:
         self.update_bounds()
 
     def end(self) -> None:
-        """Take no more."""
+        """Accept no more events."""
         self._runs = False
         self._reason = "the history was not open"
         self.update_bounds()
 
     def record(self, actor: str, kind: str, data: dict[str, Any]) -> None:
-        """Take one event. What nearly all events need is here, the rest in `_accepts`."""
+        """Record one event. The common path is here, the decisions at the edges of blocks and bounds in `_accepts`."""
         offset = self.next
         if offset >= self._look_at and not self._accepts(offset):
             return
@@ -93,18 +93,18 @@ class EventQueue:
         self._now = now
         try:
             line = _encode((offset, now, actor, kind, data))
-        except Exception:  # noqa: BLE001 - encoding a value may run the user's code
+        except Exception:  # noqa: BLE001 - encoding a value may run code of the user
             line = encode_event(offset, now, actor, kind, data)
         if len(line) > SMALL_BYTES:
             line = self._large(line, (offset, now, actor, kind, data))
-        if self.next != offset:  # the user's code that encoding ran has recorded something itself
+        if self.next != offset:  # code of the user that encoding ran has recorded an event itself
             offset, line = self.next, b"[%d%b" % (self.next, line[line.index(b",") :])
         self.next = offset + 1
         self._lines.append(line)
         self._actors.add(actor)
 
     def _accepts(self, offset: int) -> bool:
-        """Decide about the event that gets `offset`: whether it is recorded, and when its block is written."""
+        """Return whether the event with `offset` is recorded; close its block when that is full, and start the writing."""
         if offset >= self._limit_at() and self._refuses(offset):
             self.unrecorded += 1
             return False
@@ -131,7 +131,7 @@ class EventQueue:
         return offset >= self.committed + self.size * OVERSHOOT or self._blocks_bytes >= QUEUE_BYTES * OVERSHOOT
 
     def _large(self, line: bytes, event: tuple[int, float, str, str, Any]) -> bytes:
-        """Count a line that is not small, and cut one that is too long."""
+        """Count the bytes of a line that is not small, and cut a line that is too long."""
         if len(line) > EVENT_BYTES_MAX:
             line = encode_event(*event)
         self._large_bytes += len(line)
@@ -147,19 +147,19 @@ class EventQueue:
         self.update_bounds()
 
     def update_bounds(self) -> None:
-        """Say anew where the queue is full, after something has changed it."""
+        """Compute `full_at` anew, after a change of the queue or of `problem`."""
         waits = self._runs and not self._drops and self.problem is None
         self.full_at = self._limit_at() if waits else inf
         self._look_at = 0
 
     def next_block(self) -> Block | None:
-        """Return the block to be written next; it stays here until `block_written`."""
+        """Return the block to be written next, or None. It stays in the queue until `block_written`."""
         if self._lines and not self._blocks:
             self._close_block()
         return self._blocks[0] if self._blocks else None
 
     def block_written(self) -> Block:
-        """The first block is in the file; return it."""
+        """Remove and return the first block, which is now in the file."""
         block = self._blocks.popleft()
         self.committed = block.first + len(block.lines)
         self._blocks_bytes -= block.size
@@ -169,11 +169,11 @@ class EventQueue:
         return block
 
     def report_unrecorded(self) -> None:
-        """Record how many events were refused."""
+        """Record an event that says how many events were refused."""
         count, self.unrecorded = self.unrecorded, 0
         self.record("", "unrecorded", {"events": count, "reason": self._reason})
 
     @property
     def has_block(self) -> bool:
-        """Whether a closed block waits: more than that is not gained by waiting."""
+        """Whether a closed block waits to be written."""
         return bool(self._blocks)

@@ -1,4 +1,4 @@
-"""Questions to the file, answered a page at a time. This module never runs on the event loop and never writes."""
+"""Queries on the file, answered one page at a time. This module never runs on the event loop and never writes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from penstock.errors import DataLoss, InvalidArgument, OutOfRange
 from penstock.history._event import HASH_BYTES, EventLine, HistoryEvent, read_line
 from penstock.history._file import chain_of
 
-#: How many blocks one page looks through before others get their turn; it may then have fewer events than asked for, or none.
+#: How many blocks one page reads before other queries get their turn. The page may then have fewer events than the limit.
 PAGE_BLOCKS: Final = 32
-#: How many bytes of events one page holds: it ends after the event that goes beyond.
+#: How many bytes of events one page holds: it ends after the event that exceeds them.
 PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
-#: How many blocks are read to find actors that never ended, the last ones first: half a second's work. An actor that has been
-#: silent for so long that its last block is not among them is left alone.
+#: How many blocks are read to find the actors without an end, the last ones first: half a second of work. An actor whose last
+#: event is not in them is not looked up.
 LOOKED_BLOCKS: Final = 256
 
 
 class Query(NamedTuple):
-    """Which events are meant; None means any."""
+    """The conditions of a query; None means any value."""
 
     actor: str | None = None
     kinds: frozenset[str] | None = None
@@ -31,7 +31,7 @@ class Query(NamedTuple):
     search: bytes | None = None
 
     def fits(self, line: EventLine, text: bytes) -> bool:
-        """Say whether an event is meant."""
+        """Return whether an event matches. `text` is its stored form."""
         return (
             (self.actor is None or line.actor == self.actor)
             and (self.kinds is None or line.kind in self.kinds)
@@ -49,15 +49,16 @@ def make_query(
     before: float | None = None,
     search: str | None = None,
 ) -> Query:
-    """Make a `Query`; `search` is looked for in the text of an event as it is stored, in any case of letters."""
+    """Make a `Query`. `search` is a text in the stored form of an event; the case of the letters a to z does not matter."""
     text = None if search is None else JSON.encode(search)[1:-1].lower()
     return Query(actor, None if kinds is None else frozenset(kinds), after, before, text)
 
 
 class Page(NamedTuple):
-    """What was found from an offset on; `next` is where to go on, the end of what was looked at.
+    """A part of the answer to a query.
 
-    `end`: nothing more is in the file.
+    next: the offset at which to continue: the end of the part of the file that was read. end: the file has no more matching
+    events. size: the bytes of the events.
     """
 
     events: list[HistoryEvent]
@@ -67,7 +68,7 @@ class Page(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A block as it is in the file."""
+    """A block as it is stored in the file."""
 
     first: int
     hashes: bytes
@@ -79,9 +80,9 @@ SELECT first, hashes, events FROM blocks
 WHERE first >= coalesce((SELECT max(first) FROM blocks WHERE first <= :since), 0) AND first < :until
 AND ended >= :after AND begun <= :before
 """
-#: What can be recorded of an actor that has stopped.
+#: The kinds of events that may be recorded of an actor after it has stopped.
 _AFTER_AN_END: Final = frozenset({"dead_letter", "dropped", "log", "channel_rejected", "channel_closed", "stream_ended"})
-#: Each actor with the last block that mentions it: a step in the index for each, however long the history is.
+#: Each actor with the last block that mentions it: one step in the index for each actor, however long the history is.
 _LAST_MENTIONS: Final = """
 WITH RECURSIVE each(actor) AS (
   SELECT min(actor) FROM mentions
@@ -92,10 +93,8 @@ _MENTION_BEFORE: Final = "SELECT max(first) FROM mentions WHERE actor = ? AND fi
 _OF_ACTOR: Final = "AND first IN (SELECT first FROM mentions WHERE actor = :actor)"
 
 
-def read_page(
-    connection: sqlite3.Connection, wanted: Query, since: int | None, limit: int, *, until: int | None = None
-) -> Page:
-    """Return the first events that are meant, from offset `since` on (None: from the first there is) and before `until`.
+def read_page(connection: sqlite3.Connection, query: Query, since: int | None, limit: int, *, until: int | None = None) -> Page:
+    """Return the first matching events from offset `since` on (None: from the begin of the file) and before `until`.
 
     Raises `OutOfRange` when retention has removed `since`, and `sqlite3.Error`.
     """
@@ -103,90 +102,92 @@ def read_page(
         chain = chain_of(connection)
         start = since_within(since, chain.base, chain.next)
         stop = chain.next if until is None else min(until, chain.next)
-        with _blocks(connection, wanted, range(start, stop), "ASC") as blocks:
-            return _first_page(blocks, wanted, range(start, stop), limit)
+        with _blocks(connection, query, range(start, stop), "ASC") as blocks:
+            return _first_page(blocks, query, range(start, stop), limit)
 
 
-def _first_page(blocks: Iterable[Stored], wanted: Query, span: range, limit: int) -> Page:
-    found: list[HistoryEvent] = []
+def _first_page(blocks: Iterable[Stored], query: Query, span: range, limit: int) -> Page:
+    """Collect matching events from the front, up to `limit` events, `PAGE_BYTES_MAX` bytes or `PAGE_BLOCKS` blocks."""
+    events: list[HistoryEvent] = []
     size = 0
     for looked, block in enumerate(blocks):
         if looked >= PAGE_BLOCKS:
-            return Page(found, max(block.first, span.start), end=False, size=size)
-        for event, length in _events(block, wanted, span):
-            found.append(event)
+            return Page(events, max(block.first, span.start), end=False, size=size)
+        for event, length in _events(block, query, span):
+            events.append(event)
             size += length
-            if len(found) >= limit or size >= PAGE_BYTES_MAX:
-                return Page(found, event.offset + 1, end=event.offset + 1 >= span.stop, size=size)
-    return Page(found, span.stop, end=True, size=size)
+            if len(events) >= limit or size >= PAGE_BYTES_MAX:
+                return Page(events, event.offset + 1, end=event.offset + 1 >= span.stop, size=size)
+    return Page(events, span.stop, end=True, size=size)
 
 
-def read_last(connection: sqlite3.Connection, wanted: Query, until: int | None, limit: int) -> Page:
-    """Return the last `limit` events that are meant, before offset `until`, in order; `next` is the offset to look before."""
+def read_last(connection: sqlite3.Connection, query: Query, until: int | None, limit: int) -> Page:
+    """Return the last `limit` matching events before offset `until`, in order; `next` is the `until` of the page before."""
     with _snapshot(connection):
         chain = chain_of(connection)
         stop = chain.next if until is None else min(until, chain.next)
-        with _blocks(connection, wanted, range(chain.base, stop), "DESC") as blocks:
-            return _last_page(blocks, wanted, range(chain.base, stop), limit)
+        with _blocks(connection, query, range(chain.base, stop), "DESC") as blocks:
+            return _last_page(blocks, query, range(chain.base, stop), limit)
 
 
-def _last_page(blocks: Iterable[Stored], wanted: Query, span: range, limit: int) -> Page:
-    found: list[HistoryEvent] = []
-    size, place = 0, span.stop
+def _last_page(blocks: Iterable[Stored], query: Query, span: range, limit: int) -> Page:
+    """Collect matching events from the end, block by block, until there are `limit` events or a page is full."""
+    events: list[HistoryEvent] = []
+    size, stop = 0, span.stop
     for looked, block in enumerate(blocks):
-        if looked >= PAGE_BLOCKS or size >= PAGE_BYTES_MAX or len(found) >= limit:
-            return Page(found[-limit:], place, end=len(found) >= limit, size=size)
-        here = list(_events(block, wanted, span))
-        found = [event for event, _ in here] + found
-        size += sum(length for _, length in here)
-        place = block.first
-    return Page(found[-limit:], span.start, end=True, size=size)
+        if looked >= PAGE_BLOCKS or size >= PAGE_BYTES_MAX or len(events) >= limit:
+            return Page(events[-limit:], stop, end=len(events) >= limit, size=size)
+        matches = list(_events(block, query, span))
+        events = [event for event, _ in matches] + events
+        size += sum(length for _, length in matches)
+        stop = block.first
+    return Page(events[-limit:], span.start, end=True, size=size)
 
 
 def read_unended(connection: sqlite3.Connection) -> tuple[list[str], int]:
-    """Return the actors whose last life has no end, in the order of their last events, and how many were not looked at."""
-    found: list[tuple[int, str]] = []
+    """Return the actors without an end, in the order of their last events, and how many actors were not looked up."""
+    unended: list[tuple[int, str]] = []
     with _snapshot(connection):
-        places = {actor: first for actor, first in connection.execute(_LAST_MENTIONS) if actor}
+        last_blocks = {actor: first for actor, first in connection.execute(_LAST_MENTIONS) if actor}
         for _ in range(LOOKED_BLOCKS):
-            if not places:
+            if not last_blocks:
                 break
-            first = max(places.values())
-            here = [actor for actor, place in places.items() if place == first]
+            first = max(last_blocks.values())
+            here = [actor for actor, block in last_blocks.items() if block == first]
             ends = _last_of_lives(connection, first)
-            found += [(ends[actor].offset, actor) for actor in here if actor in ends and ends[actor].kind != "stopped"]
+            unended += [(ends[actor].offset, actor) for actor in here if actor in ends and ends[actor].kind != "stopped"]
             for actor in here:
-                del places[actor]
-            places |= _mentioned_before(connection, first, [actor for actor in here if actor not in ends])
-    return [actor for _, actor in sorted(found)], len(places)
+                del last_blocks[actor]
+            last_blocks |= _mentioned_before(connection, first, [actor for actor in here if actor not in ends])
+    return [actor for _, actor in sorted(unended)], len(last_blocks)
 
 
 def _last_of_lives(connection: sqlite3.Connection, first: int) -> dict[str, EventLine]:
-    """Return the last event of each actor in a block that says whether it lives."""
+    """Return, for each actor in a block, its last event that shows whether it lives."""
     (text,) = connection.execute("SELECT events FROM blocks WHERE first = ?", (first,)).fetchone()
     lines = map(read_line, text.split(b"\n"))
     return {line.actor: line for line in lines if line.kind not in _AFTER_AN_END}
 
 
 def _mentioned_before(connection: sqlite3.Connection, first: int, actors: list[str]) -> dict[str, int]:
-    """Return the blocks before that mention actors of which one says only what may come after an end."""
-    found = {actor: connection.execute(_MENTION_BEFORE, (actor, first)).fetchone()[0] for actor in actors}
-    return {actor: earlier for actor, earlier in found.items() if earlier is not None}
+    """Return the last block before `first` that mentions each of `actors`."""
+    firsts = {actor: connection.execute(_MENTION_BEFORE, (actor, first)).fetchone()[0] for actor in actors}
+    return {actor: earlier for actor, earlier in firsts.items() if earlier is not None}
 
 
 def since_within(since: int | None, base: int, following: int) -> int:
-    """Return where to begin to read; raises `OutOfRange` when that is not there, `InvalidArgument` when it is no offset."""
+    """Return the offset at which to begin. Raises `OutOfRange` when it is not in the file, `InvalidArgument` below 0."""
     if since is None:
         return base
     if since < 0:
         raise InvalidArgument(
-            f"since is {since}; it is the offset to begin at: 0 or more, or None for the first event there is"
+            f"since is {since}; it is the offset to begin at: 0 or more, or None for the first event of the file"
         )
     details = {"first": base, "next": following}
     if since < base:
-        raise OutOfRange(f"event {since} was removed by retention; the first one there is has offset {base}", details)
+        raise OutOfRange(f"event {since} was removed by retention; the first event of the file has offset {base}", details)
     if since > following:
-        raise OutOfRange(f"event {since} is not there yet; the next one will have offset {following}", details)
+        raise OutOfRange(f"event {since} is not recorded yet; the next event will have offset {following}", details)
     return since
 
 
@@ -200,24 +201,24 @@ def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _blocks(connection: sqlite3.Connection, wanted: Query, span: range, order: str) -> Iterator[Iterable[Stored]]:
-    question = f"{_BLOCKS} {_OF_ACTOR if wanted.actor is not None else ''} ORDER BY first {order}"
+def _blocks(connection: sqlite3.Connection, query: Query, span: range, order: str) -> Iterator[Iterable[Stored]]:
+    question = f"{_BLOCKS} {_OF_ACTOR if query.actor is not None else ''} ORDER BY first {order}"
     named = {
         "since": span.start,
         "until": span.stop,
-        "actor": wanted.actor,
-        "after": float("-inf") if wanted.after is None else wanted.after,
-        "before": float("inf") if wanted.before is None else wanted.before,
+        "actor": query.actor,
+        "after": float("-inf") if query.after is None else query.after,
+        "before": float("inf") if query.before is None else query.before,
     }
     with contextlib.closing(connection.execute(question, named)) as rows:
         yield map(Stored._make, rows)
 
 
-def _events(block: Stored, wanted: Query, span: range) -> Iterator[tuple[HistoryEvent, int]]:
+def _events(block: Stored, query: Query, span: range) -> Iterator[tuple[HistoryEvent, int]]:
     texts = block.events.split(b"\n")
     if len(texts) != len(block.hashes) // HASH_BYTES:
-        raise DataLoss(f"the block of event {block.first} is not what was written; verify the history")
-    name = b"" if wanted.actor is None else JSON.encode(wanted.actor)
+        raise DataLoss(f"the block of event {block.first} is not the one that was written; verify the history")
+    name = b"" if query.actor is None else JSON.encode(query.actor)
     for at, text in enumerate(texts):
-        if name in text and block.first + at in span and wanted.fits(line := read_line(text), text):
+        if name in text and block.first + at in span and query.fits(line := read_line(text), text):
             yield line.event(block.hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES]), len(text)

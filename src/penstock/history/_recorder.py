@@ -1,7 +1,7 @@
-"""What waits, brought to the file by one writer thread. This module never blocks the loop.
+"""Writes the queued events to the file, in one writer thread. This module never blocks the loop.
 
-All state belongs to the loop. The thread is given a block, writes it, and is given the next one when the loop has heard
-of it: there is no lock and nothing shared. While the thread writes, the next block fills.
+All state belongs to the loop. The thread gets a block and writes it; when the loop has learned of the result, the thread gets
+the next one. There is no lock and no shared state. While the thread writes, the next block fills.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from penstock.streams import Bell
 
 OnProblem = Callable[[str | None], None]
 
-#: How long an event may wait for others to be committed with it: a commit costs as much as fifty events.
+#: How long an event may wait for other events to be committed with it: a commit costs as much as fifty events.
 LINGER_S: Final = 0.02
-#: How long after a problem it is tried again.
+#: How long after a problem the write is tried again.
 RETRY_S: Final = 1.0
 
 _log = logging.getLogger("penstock.history")
 
 
 class Writer(Protocol):
-    """Writes a block, in the writer's thread. What it raises is a problem, and the block is given to it again."""
+    """Writes blocks, in the writer thread. An error that it raises is a problem, and it gets the same block again."""
 
     def append(self, block: Block) -> None:
         """Write and commit `block`."""
 
 
 class Recorder:
-    """Writes a `queue` to a file. `bell` rings at commits, at problems, and at the end; `closed` is that end.
+    """Writes its `queue` to a file, from `start` to `stop`.
 
-    last: the block that was committed last.
+    bell: notified at commits, at problems, and at the end. closed: whether it is not running. last: the last committed block.
     """
 
     def __init__(self, *, queue_events: int, on_full: OnFull, on_problem: OnProblem | None) -> None:
@@ -50,19 +50,19 @@ class Recorder:
         self._writing: asyncio.Future[None] | None = None
 
     def start(self, writer: Writer, executor: ThreadPoolExecutor, offset: int) -> None:
-        """Begin to write, from `offset` on."""
+        """Accept events and write them with `writer` in `executor`. The first event gets `offset`."""
         self._loop = asyncio.get_running_loop()
         self._writer, self._executor = writer, executor
         self.closed = False
         self.queue.begin(offset)
 
     async def wait_for_room(self) -> None:
-        """Wait until more can be recorded; see `penstock.observe.Tap`."""
+        """Wait until more events can be recorded; see `penstock.observe.Tap.room`."""
         while self.queue.next >= self.queue.full_at:
             await self.bell.wait()
 
     async def flush(self) -> None:
-        """Wait until all that was recorded is in the file; raises `Unavailable` with the problem when it cannot be written."""
+        """Wait until all events recorded so far are in the file. Raises `Unavailable` when they cannot be written."""
         queue = self.queue
         target = queue.next
         while queue.committed < target and not self.closed:
@@ -74,7 +74,7 @@ class Recorder:
             raise Unavailable(f"{target - queue.committed} events are not written: the history was closed")
 
     async def stop(self) -> None:
-        """Write what waits, as far as it can be written, and take no more."""
+        """Write the waiting events, as far as that is possible, and accept no more. Events that are left are logged."""
         queue = self.queue
         try:
             while queue.committed < queue.next or queue.unrecorded:
@@ -82,7 +82,7 @@ class Recorder:
                     queue.report_unrecorded()
                 await self.flush()
         except Unavailable:
-            pass  # what is left is said below
+            pass  # the events that are left are logged below
         finally:
             if queue.committed < queue.next:
                 why = queue.problem or "closing it was cancelled"
@@ -92,7 +92,7 @@ class Recorder:
             self._disarm()
             self.bell.notify()
 
-    def _on_waiting(self, closed: bool) -> None:  # noqa: FBT001 - what the queue tells
+    def _on_waiting(self, closed: bool) -> None:  # noqa: FBT001 - a callback of the queue
         if closed:
             self.write()
         else:
@@ -119,7 +119,7 @@ class Recorder:
 
     def _written(self, done: asyncio.Future[None]) -> None:
         self._writing = None
-        if self.closed:  # nobody waited for it; the file knows what became of it
+        if self.closed:  # no task waits for the result; the file has the block or not
             return
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
@@ -141,7 +141,7 @@ class Recorder:
             self._write_in(LINGER_S)
 
     def _failed(self, problem: str) -> None:
-        """Keep what waits and try again later; until then nobody waits for room."""
+        """Keep the waiting events and try again later. Until then no actor waits for room."""
         self._write_in(RETRY_S)
         if problem == self.queue.problem:
             return
@@ -155,5 +155,5 @@ class Recorder:
             return
         try:
             self._on_problem(problem)
-        except Exception:  # noqa: BLE001 - it is the user's code, and there is no caller to tell
-            _log.exception("what was to be told of a problem of the history raised")
+        except Exception:  # noqa: BLE001 - it is code of the user, and there is no caller to raise to
+            _log.exception("the on_problem function of the history raised")

@@ -1,8 +1,8 @@
-"""Give a fresh actor what a recorded one was told, and compare what comes of it. This module never touches the recorded actor.
+"""Replay: give a fresh actor the recorded messages of an actor, and compare the outcomes. The live actor is not involved.
 
-Fed: its messages (asked, told, and ticks of timers), in their order, one after the other, and restarts from outside. Its
-children are spawned and run. Not fed, and said in the report: streams and channels, news of other actors, and answers of
-actors that it does not spawn itself. Clocks, random numbers and the outside world are as they are now.
+The fresh actor gets the recorded messages (asks, tells and ticks of timers) in their order, one after the other, and restarts
+from outside. Its children are spawned and run. It does not get streams and channels, news of other actors, and answers of
+actors that it did not spawn; the report counts these. Clocks, random numbers and the outside world are the present ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from penstock.observe import Kind
 MESSAGE_TIMEOUT_S: Final = 10.0
 
 _OUTCOMES: Final = frozenset({"reply", "error", "crashed"})
-#: What is not fed, and what it is called in the report.
+#: The kinds of events that are not fed, and their names in the report.
 _NOT_FED: Final = {
     "stream_started": "streams",
     "channel_opened": "channels",
@@ -46,7 +46,10 @@ _PATIENT: Final = Supervision(max_restarts=1, within=0.0, backoff=0.0)
 
 
 class Divergence(msgspec.Struct, frozen=True):
-    """Where a replay came out otherwise. expected, got: ``{"kind": …, **data}``, or None when nothing came."""
+    """The first difference between a recording and its replay.
+
+    offset: the recorded event. expected, got: the recorded and the new outcome, ``{"kind": …, **data}``; None for no outcome.
+    """
 
     offset: int
     expected: Any
@@ -54,11 +57,12 @@ class Divergence(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """What a replay found.
+    """The result of a replay.
 
-    since: the event with which it begins, the actor's last `spawned`. recorded: messages since then. events: how many of them
-    were fed. compared: the outcomes that were compared, all as recorded but that of `divergence`, the first other one, or None.
-    left_out: what could not be fed, and how often. stopped: why the replay could not go on to the end, or None.
+    since: the offset at which it begins, the last ``spawned`` event of the actor. recorded: how many messages were recorded
+    since then. events: how many of them were fed. compared: how many outcomes were compared; all were equal to the recorded
+    ones but that of `divergence`, the first difference, or None. left_out: kinds of events that could not be fed, and how many
+    of each. stopped: the reason why the replay could not continue to the end, or None.
     """
 
     actor: str
@@ -72,34 +76,35 @@ class Replay(msgspec.Struct, frozen=True):
 
 
 async def replay(history: History, actor: str, cls: type[Actor] | None = None) -> Replay:
-    """Replay an actor from its last `spawned` event on, in an `ActorSystem` of its own.
+    """Replay an actor from its last ``spawned`` event on, in an `ActorSystem` of its own, and return the result.
 
-    What it logs is marked with "(replay)". cls: its class; None imports the recorded one. Raises `NotFound` when no `spawned`
-    event of it is in the history, and `FailedPrecondition` when it cannot be made: its class cannot be imported, or an argument
-    of it was not kept. Cancelling it stops the fresh actor.
+    history: an open one. actor: its address. cls: the class of the actor; None imports the recorded one. Log messages of the
+    fresh actor are marked with "(replay)". Raises `NotFound` when the history has no ``spawned`` event of the actor, and
+    `FailedPrecondition` when the actor cannot be made: its class cannot be imported, or an argument was not kept. A difference
+    is a result, not an error. Cancelling it stops the fresh actor.
     """
     spawned = await history.events(actor, kinds=["spawned"], limit=1, last=True)
     if not spawned:
-        raise NotFound(f"the history {history.path} has no `spawned` event of {actor!r}, from which a replay begins")
+        raise NotFound(f"the history {history.path} has no `spawned` event of {actor!r}, at which a replay begins")
     (begin,) = spawned
     try:
-        made = cls or _import_class(begin.data["actor"])
-        args, kwargs = _converted_arguments(made.__init__, begin.data["args"], begin.data["kwargs"])
+        actor_class = cls or _import_class(begin.data["actor"])
+        args, kwargs = _converted_arguments(actor_class.__init__, begin.data["args"], begin.data["kwargs"])
     except _NotReplayable as error:
-        raise FailedPrecondition(f"{actor!r} cannot be made again as event {begin.offset} says: {error}") from error
+        raise FailedPrecondition(f"{actor!r} cannot be spawned again from event {begin.offset}: {error}") from error
     outcomes = _Outcomes(actor)
     async with _ReplaySystem(tap=outcomes) as system:
         run = _Replayer(system, outcomes, actor)
         try:
             with _marking():
-                await system.spawn(made, *args, name=actor, supervision=_PATIENT, **kwargs)
-        except Exception as error:  # noqa: BLE001 - it is the finding
+                await system.spawn(actor_class, *args, name=actor, supervision=_PATIENT, **kwargs)
+        except Exception as error:  # noqa: BLE001 - any error is a result
             run.divergence = Divergence(begin.offset, {"kind": "spawned"}, _crash(error))
         await run.all(history, begin.offset + 1)
         return Replay(actor, run.fed, run.divergence, dict(run.left_out), run.stopped, begin.offset, run.recorded, run.compared)
 
 
-#: True where a replayed actor runs.
+#: True in the context of a replayed actor.
 _replaying: Final = ContextVar("penstock_replaying", default=False)
 
 
@@ -113,7 +118,7 @@ def _marking() -> Iterator[None]:
 
 
 def _mark(record: logging.LogRecord) -> bool:
-    """Tell what a replayed actor logs from what the recorded one did."""
+    """Mark the log messages of a replayed actor."""
     if _replaying.get():
         record.msg = f"(replay) {record.msg}"
     return True
@@ -123,29 +128,29 @@ logging.getLogger("penstock.actor").addFilter(_mark)
 
 
 class _NotReplayable(Exception):
-    """What would have to be fed is not in the history, or is not what the actor takes."""
+    """A recorded value is not complete, or the present code of the actor does not accept it."""
 
 
 class _Outcomes:
-    """A tap that keeps what came of the messages of one actor, in the form in which it would have been recorded."""
+    """A tap that stores the outcomes of the messages of one actor, in their recorded form."""
 
     full = False
 
     def __init__(self, actor: str) -> None:
         self._actor = actor
-        self.found: deque[dict[str, Any]] = deque()
+        self.outcomes: deque[dict[str, Any]] = deque()
 
     def record(self, actor: str, kind: Kind, data: dict[str, Any]) -> None:
         if actor == self._actor and kind in _OUTCOMES:
             event = read_line(encode_event(0, 0.0, actor, kind, data)).event(b"")
-            self.found.append(_outcome(event))
+            self.outcomes.append(_outcome(event))
 
     async def room(self) -> None:
         """There is always room."""
 
 
 class _StillLoop:
-    """The loop, without its clock: timers of a replayed actor tick when the recorded ones did."""
+    """The event loop without timers: the timers of a replayed actor tick when the recorded ones did."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -161,7 +166,7 @@ class _StillLoop:
 
 
 class _ReplaySystem(ActorSystem):
-    """Where a replayed actor lives. `outside` is whom it looked for and did not find."""
+    """The system of a replayed actor. outside: the address of an actor that it looked up and that is not here, or None."""
 
     def __init__(self, *, tap: _Outcomes) -> None:
         super().__init__("replay", tap=tap)
@@ -193,7 +198,7 @@ class _Replayer:
         self.stopped: str | None = None
 
     async def all(self, history: History, since: int) -> None:
-        """Go on until the actor stopped or the history ends; from a difference, or where there is no going on, only count."""
+        """Feed events until the actor stopped or the history ends. After a difference or an obstacle, only count."""
         async with history.stream(self._actor, since=since, follow=False) as events:
             async for event in events:
                 self.recorded += event.kind == "message" and event.data["via"] != "system"
@@ -210,17 +215,18 @@ class _Replayer:
         elif event.kind in _OUTCOMES:
             self._compare(event)
         elif event.kind == "restarted":
-            if not self._crashed:  # somebody wanted it
+            if not self._crashed:  # the restart was requested from outside
                 await self._system.restart(self._actor)
             self._crashed = False
 
     async def _message(self, event: HistoryEvent) -> None:
-        if self._outcomes.found and not self.left_out[_NEWS]:
-            self.divergence = Divergence(event.offset, None, self._outcomes.found[0])
+        """Feed one recorded message and wait until it is handled, or note why that is not possible."""
+        if self._outcomes.outcomes and not self.left_out[_NEWS]:
+            self.divergence = Divergence(event.offset, None, self._outcomes.outcomes[0])
             return
-        self._outcomes.found.clear()
+        self._outcomes.outcomes.clear()
         cell = self._system.cell(self._actor)
-        if event.data["via"] == "system":  # news of others: those who are its children bring their own
+        if event.data["via"] == "system":  # news of other actors: replayed children send their own
             self.left_out[_NEWS] += 1
             return
         try:
@@ -236,22 +242,24 @@ class _Replayer:
             self.stopped = f"event {event.offset}, {event.data['type']!r}, was not handled within {MESSAGE_TIMEOUT_S:g} s"
             return
         if self._system.outside is not None:
-            text = f"event {event.offset}, {event.data['type']!r}, needs {self._system.outside!r}, which answers in no replay"
+            text = (
+                f"event {event.offset}, {event.data['type']!r}, needs {self._system.outside!r}, which is not part of a replay"
+            )
             self.stopped = text
 
     def _compare(self, event: HistoryEvent) -> None:
         self._crashed = event.kind == "crashed"
-        if self.left_out[_NEWS] and not self._outcomes.found:
-            return  # the outcome of news that were not fed
+        if self.left_out[_NEWS] and not self._outcomes.outcomes:
+            return  # the outcome of news that was not fed
         expected = _outcome(event)
-        got = self._outcomes.found.popleft() if self._outcomes.found else None
+        got = self._outcomes.outcomes.popleft() if self._outcomes.outcomes else None
         self.compared += 1
         if expected != got:
             self.divergence = Divergence(event.offset, expected, got)
 
 
 def _outcome(event: HistoryEvent) -> dict[str, Any]:
-    """Return what came of a message, without its number: those that are not fed count too."""
+    """Return the outcome of a message without its number, which also counts messages that are not fed."""
     return {"kind": event.kind, **{key: value for key, value in event.data.items() if key != "n"}}
 
 
@@ -260,16 +268,16 @@ def _crash(error: Exception) -> dict[str, Any]:
 
 
 def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
-    """Make the recorded message once more."""
+    """Make a recorded message again. Raises `_NotReplayable` when the actor has no such method any more."""
     data = event.data
     name, args, kwargs = data["type"], data["args"], data.get("kwargs", {})
-    if data["via"] in {"tell", "ask"}:  # its type is anybody's word: only what could be told or asked is called
+    if data["via"] in {"tell", "ask"}:  # any peer chose this name: only public methods are called
         if name not in cell.service.methods and "receive" in cell.hooks:
             name, args = "receive", [_message(args)]
-        known = name in cell.service.methods or name == "receive"
+        exists = name in cell.service.methods or name == "receive"
     else:
-        known = inspect.iscoroutinefunction(getattr(cell.cls, name, None))
-    if not known:
+        exists = inspect.iscoroutinefunction(getattr(cell.cls, name, None))
+    if not exists:
         raise _NotReplayable(f"{cell.cls.__qualname__} has no method {name!r} any more")
     args, kwargs = _converted_arguments(getattr(cell.cls, name), args, kwargs)
     reply = asyncio.get_running_loop().create_future()
@@ -281,8 +289,8 @@ def _message(args: list[Any]) -> Message:
 
 
 async def _handled(cell: Cell, envelope: Envelope) -> None:
-    """Have a message handled, and what follows from it, a restart as well."""
-    envelope.reply.add_done_callback(asyncio.Future.exception)  # it is recorded; nothing else needs it, in time or late
+    """Let the actor handle a message, and wait for its consequences, including a restart."""
+    envelope.reply.add_done_callback(asyncio.Future.exception)  # it is compared by its event; read it, in time or late
     cell.post(envelope)
     await asyncio.wait([envelope.reply])
     while cell.task is not None:
@@ -290,7 +298,7 @@ async def _handled(cell: Cell, envelope: Envelope) -> None:
 
 
 def _converted_arguments(function: Any, args: list[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return recorded arguments as the types that a method declares."""
+    """Convert recorded arguments to the types that a method declares. Raises `_NotReplayable` when they do not fit."""
     if _is_marked([args, dict(kwargs)]):
         raise _NotReplayable("an argument was too long for the history, or could not be encoded")
     hints = _hints(function)
@@ -307,7 +315,7 @@ def _converted_arguments(function: Any, args: list[Any], kwargs: Mapping[str, An
 def _hints(function: Any) -> dict[str, Any]:
     try:
         hints = get_type_hints(function, include_extras=True)
-    except (NameError, TypeError):  # hints that only a type checker can read
+    except (NameError, TypeError):  # hints for type checkers only
         return {}
     many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {
@@ -318,7 +326,7 @@ def _hints(function: Any) -> dict[str, Any]:
 
 
 def _is_marked(value: Any) -> bool:
-    """Say whether a part of a recorded value is not the value itself."""
+    """Return whether a part of a recorded value was replaced when it was recorded."""
     if isinstance(value, dict):
         return (len(value) == 1 and next(iter(value)) in {AS_REPR, AS_CUT}) or any(map(_is_marked, value.values()))
     return isinstance(value, list) and any(map(_is_marked, value))
@@ -328,13 +336,13 @@ def _import_class(spec: str) -> type[Actor]:
     """Import a recorded class, "module:Class"."""
     module, _, name = spec.partition(":")
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
         for part in name.split("."):
-            found = getattr(found, part)
+            target = getattr(target, part)
     except (ImportError, AttributeError) as error:
         raise _NotReplayable(f"{spec} cannot be imported ({error}); give the class") from error
-    return cast("type[Actor]", found)
+    return cast("type[Actor]", target)
 
 
 def _nothing() -> None:
-    """What a timer does that never ticks."""
+    """The callback of a timer that never ticks."""

@@ -1,4 +1,4 @@
-"""Check a chain from its first event to its last. This module never writes and needs no node."""
+"""Check the chain of a history file from its first event to its last. This module never writes and needs no node."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ Why = Literal["", "changed", "missing", "reordered", "torn"]
 
 
 class Verification(NamedTuple):
-    """What a check found.
+    """The result of a check.
 
-    ok: the chain is whole. events: how many were checked and are good. offset: of the first bad event, or None.
-    why: changed (it is not what was recorded), missing (it is not there), reordered (another one is in its place), torn (the
-    file cannot be read there). text: the same for people. head: the offset of the last event and its hash, when the chain is
-    whole and not empty: kept elsewhere, it shows later whether the chain that leads to it is still the same.
+    ok: whether the chain is whole. events: how many events were checked and are good.
+    offset: the offset of the first bad event, or None. why: "changed" (it is not the event that was recorded), "missing",
+    "reordered" (another event is in its place), "torn" (the file cannot be read there), or "". text: the result for people.
+    head: the offset and the hash of the last event, when the chain is whole and not empty. Store it elsewhere: a later check
+    that gives the same hash for that offset shows that the chain up to it has not changed.
     """
 
     ok: bool
@@ -38,7 +39,7 @@ class Verification(NamedTuple):
 
 
 class _Fault(Exception):
-    """The first fault: where and what."""
+    """The first fault of a chain: its offset, its kind, and a text."""
 
     def __init__(self, offset: int | None, why: Why, text: str) -> None:
         super().__init__(text)
@@ -61,15 +62,15 @@ _ROWS = "SELECT first, count, begun, ended, actors, hashes, events FROM blocks O
 
 
 def verify_file(path: str | PathLike[str], *, stop: threading.Event | None = None) -> Verification:
-    """Check the history in a file, whether or not a node writes it.
+    """Check the history in a file, whether or not a node is writing it, and return the result.
 
-    Reads all of it, so it takes about a second for a million events, and a thread of its own is the place for it; setting
-    `stop` ends it with `Cancelled`. Raises `NotFound` when there is no file, `FailedPrecondition` when it is
-    no history, and `Unavailable` when it cannot be opened.
+    It reads the whole file and blocks for about a second per million events; call it in a thread of its own. Setting `stop`
+    ends it with `Cancelled`. Raises `NotFound` when the file does not exist, `FailedPrecondition` when it is not a history, and
+    `Unavailable` when it cannot be opened. A damaged file is a result, not an error.
     """
     path = Path(path)
     if not path.is_file():
-        raise NotFound(f"there is no history {path}")
+        raise NotFound(f"the history {path} does not exist")
     check = _Check(stop or threading.Event())
     try:
         with contextlib.closing(open_damaged(path)) as connection:
@@ -80,31 +81,31 @@ def verify_file(path: str | PathLike[str], *, stop: threading.Event | None = Non
     except (DataLoss, *UNREADABLE) as error:
         if not is_damage(error):
             raise Unavailable(f"{path} cannot be read: {error}") from error
-        where = f"after event {check.place - 1}" if check.good else "from its beginning, and no event of it"
+        where = f"after event {check.next - 1}" if check.good else "from its beginning, and no event of it"
         text = f"the file cannot be read {where}: {error}"
-        return Verification(ok=False, events=check.good, offset=check.place, why="torn", text=text)
+        return Verification(ok=False, events=check.good, offset=check.next, why="torn", text=text)
     text = f"{check.good} events, all as they were recorded"
     return Verification(ok=True, events=check.good, offset=None, why="", text=text, head=check.head)
 
 
 class _Check:
-    """One pass over a file. place: the offset of the next event. good: how many were checked."""
+    """One pass over a file. next: the offset of the next event. good: how many events were checked and are good."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
-        self.place = self.good = 0
+        self.next = self.good = 0
         self._head = b""
         self._mentions = 0
 
     @property
     def head(self) -> tuple[int, str] | None:
-        """The last event that was checked: its offset and its hash."""
-        return (self.place - 1, self._head.hex()) if self.good else None
+        """The offset and the hash of the last event that was checked."""
+        return (self.next - 1, self._head.hex()) if self.good else None
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Check everything; raises `_Fault` at the first fault."""
         chain = chain_of(connection)
-        self.place, self._head = chain.base, chain.base_hash
+        self.next, self._head = chain.base, chain.base_hash
         rows = connection.execute(_ROWS)
         with contextlib.closing(rows):
             for row in rows:
@@ -116,23 +117,24 @@ class _Check:
         self._check_structure(connection)
 
     def _check_block(self, row: _Row, chain: Chain) -> None:
-        text = row.events.encode() if isinstance(row.events, str) else row.events  # a tool for databases may have changed it
+        """Check the place, the hashes and the row of one block."""
+        text = row.events.encode() if isinstance(row.events, str) else row.events  # a database tool may have changed its type
         lines = text.split(b"\n")
-        if row.first != self.place:
+        if row.first != self.next:
             self._raise_wrong_block(row, lines)
         hashes = [row.hashes[at : at + HASH_BYTES] for at in range(0, len(row.hashes), HASH_BYTES)]
         for line, digest, stored in zip(lines, chain_hashes(self._head, lines), [*hashes, *[b""] * len(lines)], strict=False):
             if digest != stored or not self._is_next(line):
                 self._raise_wrong_line(lines, line, chain)
             self._head = digest
-            self.place += 1
+            self.next += 1
             self.good += 1
         derived = self._derived(lines)
         if (row.length, row.begun, row.ended, row.actors, len(hashes)) != derived:
-            raise _Fault(row.first, "changed", f"what is noted of the block of event {row.first} is not what its events say")
+            raise _Fault(row.first, "changed", f"the row of the block of event {row.first} does not agree with its events")
 
     def _is_next(self, line: bytes) -> bool:
-        return line.startswith(b"[%d," % self.place)
+        return line.startswith(b"[%d," % self.next)
 
     def _derived(self, lines: list[bytes]) -> tuple[int, float, float, str, int]:
         events = [read_line(line) for line in lines]
@@ -142,19 +144,19 @@ class _Check:
 
     def _raise_wrong_block(self, row: _Row, lines: list[bytes]) -> None:
         number = _number(lines[0])
-        if number == self.place:
-            raise _Fault(self.place, "changed", f"the block of event {self.place} is noted as that of event {row.first}")
-        missing = f"event {self.place} is missing, and those before event {row.first}"
-        raise _Fault(self.place, "missing" if row.first > self.place else "reordered", missing)
+        if number == self.next:
+            raise _Fault(self.next, "changed", f"the block of event {self.next} is stored as that of event {row.first}")
+        missing = f"event {self.next} is missing, and the events up to event {row.first}"
+        raise _Fault(self.next, "missing" if row.first > self.next else "reordered", missing)
 
     def _raise_wrong_line(self, lines: list[bytes], line: bytes, chain: Chain) -> None:
-        """Say what is wrong with a line: its own number tells whether it is in its place."""
-        number, place = _number(line), self.place
+        """Raise the fault of a line: its own offset shows whether it is changed or reordered, or another one is missing."""
+        number, place = _number(line), self.next
         numbers = [_number(other) for other in lines]
         at = lines.index(line)
         follows = at + 1 < len(numbers) and numbers[at + 1] == place + 1
         if number == place or number is None or follows or number >= chain.next:
-            raise _Fault(place, "changed", f"event {place} is not what was recorded")
+            raise _Fault(place, "changed", f"event {place} is not the one that was recorded")
         if place in numbers or number < place:
             raise _Fault(place, "reordered", f"event {number} is in the place of event {place}")
         raise _Fault(place, "missing", f"event {place} is missing; event {number} is in its place")
@@ -164,21 +166,21 @@ class _Check:
         absent = connection.execute(question, (actors, first)).fetchone()
         if absent is not None:
             raise _Fault(
-                first, "changed", f"the index does not know that {absent[0]!r} has events in the block of event {first}"
+                first, "changed", f"the index of actors misses the events of {absent[0]!r} in the block of event {first}"
             )
 
     def _check_end(self, chain: Chain) -> None:
-        if self.place < chain.next:
-            raise _Fault(self.place, "missing", f"events {self.place} to {chain.next - 1}, the last ones, are missing")
-        if (self.place, self._head) != (chain.next, chain.head):
-            raise _Fault(None, "changed", f"the chain is noted to end before event {chain.next}, and has {self.place}")
+        if self.next < chain.next:
+            raise _Fault(self.next, "missing", f"events {self.next} to {chain.next - 1}, the last ones, are missing")
+        if (self.next, self._head) != (chain.next, chain.head):
+            raise _Fault(None, "changed", f"the chain should end before event {chain.next}, and ends before event {self.next}")
 
     def _check_structure(self, connection: sqlite3.Connection) -> None:
         if connection.execute("SELECT count(*) FROM mentions").fetchone()[0] != self._mentions:
-            raise _Fault(None, "changed", "the index of actors names blocks that have none of their events")
-        said = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if said != "ok":
-            raise _Fault(None, "torn", f"all events are good, but the file is damaged: {said}")
+            raise _Fault(None, "changed", "the index of actors names blocks without events of these actors")
+        finding = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if finding != "ok":
+            raise _Fault(None, "torn", f"all events are good, but the file is damaged: {finding}")
 
 
 def _number(line: bytes) -> int | None:

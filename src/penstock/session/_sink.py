@@ -42,7 +42,7 @@ class RemoteSink(Sink[T]):
             await asyncio.sleep(0)
         waiters = self._waiters
         if waiters.line or waiters.reserved or not self._half.has_room():
-            await self._room()
+            await self._wait_for_room()
         self._check()
         self._push(item)
         if self._half.count == 0:
@@ -92,7 +92,7 @@ class RemoteSink(Sink[T]):
         iterator: AsyncIterator[Any] = aiter(items)
         try:
             if self.outcome is not None or not half.has_room():
-                await self._room()
+                await self._wait_for_room()
             async for item in iterator:
                 large = type(item) is bytes and len(item) >= SINGLE_BYTES_MIN
                 try:
@@ -106,7 +106,7 @@ class RemoteSink(Sink[T]):
                     await asyncio.sleep(0)
                     room = half.has_room()
                 if self.outcome is not None or not room:
-                    await self._room()
+                    await self._wait_for_room()
         finally:
             await close_iterator(iterator)
             if items is not iterator:  # leaving a loop over a pipe keeps the pipe open
@@ -177,7 +177,7 @@ class RemoteSink(Sink[T]):
             return TypeError(f"{self.stream.opened.target} yielded or returned what cannot travel: {error}")
         return InvalidArgument(f"{self.stream.opened.target}: {error}")
 
-    async def _room(self) -> None:
+    async def _wait_for_room(self) -> None:
         """Wait until one item may be pushed, first come, first served; raise the outcome when the stream is over."""
         self._check()
         again = False

@@ -218,7 +218,11 @@ class InLoop:
 
 
 class Sink(ABC, Generic[T_contra]):
-    """The sending end of a stream: ``await sink.send(item)``. Many tasks may send at the same time."""
+    """The sending end of a stream: ``await sink.send(item)``. Many tasks may send at the same time.
+
+    Call `close` or `fail` at the end. An ``async with`` block does it: leaving it normally closes the sink, an exception fails
+    the stream with that exception, and a cancellation fails it with `Cancelled`.
+    """
 
     __slots__ = ()
 

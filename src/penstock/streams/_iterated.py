@@ -27,11 +27,11 @@ def source_of(items: AsyncIterable[T]) -> Source[T]:
 
 
 class _Iterated(Source[T]):
-    __slots__ = ("_busy", "_given", "_item", "_iterator", "_origin", "_outcome", "_pressure", "_pull", "_received")
+    __slots__ = ("_busy", "_item", "_items", "_iterator", "_origin", "_outcome", "_pressure", "_pull", "_received")
 
     def __init__(self, items: AsyncIterable[T]) -> None:
         self._pull: asyncio.Task[T] | None = None
-        self._given = items
+        self._items = items
         self._iterator = aiter(items)
         self._item: list[T] = []
         self._busy = False
@@ -50,6 +50,7 @@ class _Iterated(Source[T]):
         return []
 
     async def _readable(self) -> None:
+        """Pull one item, or wait for the pull that is under way. A cancelled wait leaves the pull running for the next one."""
         if self._busy:
             raise Busy(SECOND_RECEIVER)
         self._busy = True
@@ -80,6 +81,7 @@ class _Iterated(Source[T]):
             self._outcome, self._origin = outcome, outcome.__traceback__
 
     async def aclose(self) -> None:
+        """Cancel the pull that is under way, wait for it, and close the iterator and its iterable. Idempotent."""
         pull, self._pull = self._pull, None
         if self._outcome is None or self._item:
             self._item = []
@@ -87,7 +89,7 @@ class _Iterated(Source[T]):
         if pull is not None:
             pull.cancel()
             await asyncio.wait([pull])
-        for part in (self._iterator, self._given):
+        for part in (self._iterator, self._items):
             close = getattr(part, "aclose", None)
             if close is not None:
                 await close()
@@ -111,7 +113,7 @@ class _Iterated(Source[T]):
             self._pull.cancel()
 
     def __repr__(self) -> str:
-        return f"<Source {self._state}, of {self._given!r}, {self._received} received>"
+        return f"<Source {self._state}, of {self._items!r}, {self._received} received>"
 
 
 class _IteratorEnded(EndOfStream):

@@ -254,6 +254,7 @@ class PipeSource(Source[T]):
         return self._iterate()
 
     async def _iterate(self) -> AsyncIterator[T]:
+        """Iterate as `Source.__aiter__` does, without a call for each item."""
         shared = self._pipe
         buffer, line, take = shared.buffer, shared.senders.line, shared.buffer.popleft
         with InLoop(self):

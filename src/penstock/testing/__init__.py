@@ -1,11 +1,11 @@
-"""The lab: a virtual clock, a simulated network, a source verifier, for our tests and for yours. It is no part of a program.
+"""The lab: a virtual clock, a simulated network and a source verifier, for our tests and for yours.
 
 =====================  ==============================================================================================
 `run`                  run a coroutine on a clock that jumps instead of waiting; `Deadlock` when it would wait for ever
 `VirtualClockLoop`     the same as an event loop, for pytest-asyncio and friends
 `SimulatedNetwork`     hosts under ``sim://``, with seeded delays, cuts, partitions, half-open connections
-`memory_pair`          two receivers of bytes, joined directly
-`verify_source`        checks the rules of a stream on any source, ours or yours: `SourceCase`, `RuleBroken`, `Verified`
+`memory_pair`          connects two receivers of bytes directly
+`verify_source`        checks the rules of a stream on any source: `SourceCase`, `RuleBroken`, `Verified`
 =====================  ==============================================================================================
 """
 

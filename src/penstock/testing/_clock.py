@@ -7,8 +7,8 @@
     def pytest_asyncio_loop_factories(config, item):            # conftest.py: every async test of a folder
         return {"virtual": penstock.testing.VirtualClockLoop}
 
-Work that runs in threads (`asyncio.to_thread`) takes no virtual time: the clock stands still until it is done. Real sockets
-work, but a deadline does not wait for bytes that are still on their way; use `SimulatedNetwork` or memory with time-outs.
+Work in threads (`asyncio.to_thread`) takes no virtual time: the clock stands still until it is done. Real sockets work, but a
+deadline does not wait for bytes that are still on their way. For tests of time-outs use `SimulatedNetwork` or ``memory://``.
 """
 
 from __future__ import annotations
@@ -24,22 +24,25 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-#: How far apart two deadlines are to count as two. asyncio's own, a nanosecond, is below what a float can add to a clock
-#: that shows half a year, and the loop would then turn for ever without reaching the deadline.
+#: Deadlines that are closer than this count as one. asyncio's own resolution, a nanosecond, is below the precision of a float
+#: at half a year, and the loop would then run for ever without reaching the deadline.
 CLOCK_RESOLUTION_S = 1e-6
 
-#: How many waiting tasks a `Deadlock` describes; the rest is counted.
+#: How many waiting tasks a `Deadlock` describes; the others are only counted.
 TASKS_SHOWN_MAX = 20
 
 
 class Deadlock(Exception):
-    """Nothing is ready, no deadline is set and no I/O is awaited: the program would wait for ever. Names who waits where."""
+    """The program would wait for ever: nothing is ready, no deadline is set and no I/O is awaited. Lists the waiting tasks."""
 
 
 class VirtualClockLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own, which starts at `start` seconds and jumps to the next deadline when all wait."""
+    """An event loop whose clock starts at `start` seconds and jumps to the next deadline when all tasks wait.
 
-    # What asyncio's loop keeps and does not declare.
+    When no deadline is set and no I/O is awaited, the jump raises `Deadlock` in the caller of the loop.
+    """
+
+    # Attributes of asyncio's loop that it does not declare.
     _scheduled: list[asyncio.TimerHandle]
     _selector: _JumpingSelector
     _signal_handlers: dict[int, Any]
@@ -49,7 +52,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         self._working_threads = 0
         super().__init__(_JumpingSelector(self._jump))
         self._clock_resolution = CLOCK_RESOLUTION_S
-        # What the loop registers for itself, to be woken from threads.
+        # Files that the loop registers for itself, to be woken from threads.
         self._own_files = len(self._selector.get_map())
 
     def __repr__(self) -> str:
@@ -60,7 +63,10 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass in which nothing runs, as when something blocked the whole process; deadlines are then late."""
+        """Move the clock by `seconds`, as if the whole process had been blocked for that long: deadlines are then late.
+
+        Raises `ValueError` for a negative time.
+        """
         if seconds < 0:
             raise ValueError(f"time cannot go back by {-seconds} s")
         self._now += seconds
@@ -73,7 +79,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, *args: Any) -> None:
-        """Wait for the threads, really."""
+        """Wait for the threads, in real time."""
         self._working_threads += 1
         try:
             await super().shutdown_default_executor(*args)
@@ -84,7 +90,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         self._working_threads -= 1
 
     def _jump(self) -> bool:
-        """Move the clock to the next deadline; return whether the loop has to wait for real instead."""
+        """Move the clock to the next deadline; return whether the loop has to wait in real time instead."""
         if self._working_threads:
             return True
         deadline = self._scheduled[0].when() if self._scheduled else math.inf
@@ -105,7 +111,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.BaseSelector):
-    """The system's selector, which never waits while a jump of the clock does."""
+    """The selector of the system, which waits only when the clock cannot jump."""
 
     def __init__(self, jump: Callable[[], bool]) -> None:
         self._inner = selectors.DefaultSelector()
@@ -139,14 +145,15 @@ class _JumpingSelector(selectors.BaseSelector):
 def run(main: Coroutine[Any, Any, T], *, start: float = 0.0) -> T:
     """Run `main` to its end on a `VirtualClockLoop` that starts at `start` seconds, and return its result.
 
-    Raises what `main` raises, and `Deadlock` when it would wait for ever. Call it where no event loop runs.
+    Raises the error of `main`, and `Deadlock` when the program would wait for ever. Call it like `asyncio.run`: in a thread in
+    which no event loop runs.
     """
     with asyncio.Runner(loop_factory=partial(VirtualClockLoop, start)) as runner:
         return runner.run(main)
 
 
 def _where(task: asyncio.Task[Any]) -> str:
-    """Say where a task waits, from its own function down to the innermost await."""
+    """Return where a task waits, from its own function down to the innermost await."""
     places: list[str] = []
     awaited: Any = task.get_coro()
     while awaited is not None:
@@ -164,5 +171,5 @@ def _frame_of(awaited: Any) -> FrameType | None:
 
 
 def _next_of(awaited: Any) -> Any:
-    found = (getattr(awaited, name, None) for name in ("cr_await", "gi_yieldfrom", "ag_await"))
-    return next((one for one in found if one is not None), None)
+    inner = (getattr(awaited, name, None) for name in ("cr_await", "gi_yieldfrom", "ag_await"))
+    return next((one for one in inner if one is not None), None)

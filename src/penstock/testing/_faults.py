@@ -1,4 +1,4 @@
-"""What is left to chance on a simulated network, and which hosts are parted. This module carries no byte and knows no link."""
+"""The faults of a simulated network: random delays and pieces, drawn from a seed, and partitions between hosts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import itertools
 import random
 
-#: How many pieces one write is split into at most.
+#: Into how many pieces one write is split at most.
 PIECES_MAX = 8
 
 
 class Packet:
-    """Bytes that arrive together; no bytes stand for the end of the connection."""
+    """Bytes that arrive together, at a time of the loop's clock. No bytes mean the end of the connection."""
 
     __slots__ = ("arrives_at", "data")
 
@@ -27,7 +27,7 @@ class Faults:
         self, seed: int, *, latency_s: tuple[float, float], bandwidth_bytes_s: float | None, split: float, coalesce: float
     ) -> None:
         if not 0 <= latency_s[0] <= latency_s[1]:
-            raise ValueError(f"latency_s is {latency_s}: the least and the most, in seconds")
+            raise ValueError(f"latency_s is {latency_s}; it is the least and the most latency, in seconds")
         self.random = random.Random(seed)
         self.latency_s = latency_s
         self._bandwidth_bytes_s = bandwidth_bytes_s
@@ -42,18 +42,18 @@ class Faults:
         return f"latency_s={self.latency_s} parted={parted}"
 
     def packets(self, data: memoryview, after: float) -> list[Packet]:
-        """Cut `data` by chance and give each piece its time of arrival, the first not before `after`."""
-        found = []
+        """Split `data` at random, and give each piece a time of arrival that is not before `after` or the piece before it."""
+        packets = []
         now = asyncio.get_running_loop().time()
         for piece in self._pieces(data):
             after = max(after, now + self._latency()) + self._transfer_s(len(piece))
             if self._coalesce and self.random.random() < self._coalesce:
                 after += self.random.uniform(0.0, self.latency_s[1])
-            found.append(Packet(piece, after))
-        return found
+            packets.append(Packet(piece, after))
+        return packets
 
     def partition(self, hosts: frozenset[str] | None) -> None:
-        """Let nothing pass between the two hosts; None: between any."""
+        """Let no packet pass between the two hosts, or with None between any hosts."""
         if hosts is None:
             self._all_partitioned = True
         else:
@@ -67,11 +67,11 @@ class Faults:
         self._healed.set()
 
     def is_partitioned(self, source: str, target: str) -> bool:
-        """Return whether nothing passes between the two now."""
+        """Return whether no packet passes between the two hosts now."""
         return self._all_partitioned or frozenset((source, target)) in self._partitioned
 
     async def travel(self, source: str, target: str) -> None:
-        """Take as long as one packet takes."""
+        """Wait for as long as one packet takes from `source` to `target`, partitions included."""
         await asyncio.sleep(self._latency())
         while self.is_partitioned(source, target):
             await self._healed.wait()

@@ -1,7 +1,7 @@
-"""One simulated connection: a link at either end and a line each way between them. This module draws no random number.
+"""One simulated connection: a link at each end, and a line in each direction between them.
 
-What a link writes flies along its line in packets that the weather has cut and timed; none overtakes the one ahead of it. All
-of it runs on the event loop's clock, so that a virtual one makes it instant and repeatable.
+The bytes that a link writes travel along its line in packets, whose sizes and times come from `Faults`; no packet overtakes
+another one. All times are those of the event loop's clock, so with a virtual clock it is instant and repeatable.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from penstock.testing._faults import Faults, Packet
 from penstock.transports import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Receiver, Segment
 
-#: What the two simulated systems hold of one direction together before the writer's link has to: Linux's default buffers
-#: hold about as much.
+#: The bytes of one direction that both simulated systems buffer together, before the link of the writer has to. It is about
+#: the size of the default buffers of Linux.
 SYSTEM_BUFFER_BYTES = 256 * 1024
 
 _PAUSE_ABOVE_BYTES = SYSTEM_BUFFER_BYTES + WRITE_HIGH_WATER_BYTES
@@ -39,7 +39,7 @@ class SimulatedLine:
         self.silent = False
 
     def send(self, data: memoryview) -> None:
-        """Send `data` on its way; no bytes are the end. On a silent line it is held, as by a system that nobody answers."""
+        """Put `data` on the line; no bytes mean the end. A silent line holds it, as a system does whose peer never answers."""
         self.held_bytes += len(data)
         if not self.silent:
             after = self._in_flight[-1].arrives_at if self._in_flight else self._loop.time()
@@ -47,31 +47,31 @@ class SimulatedLine:
             self.schedule()
 
     def drop_packets(self) -> None:
-        """Drop what has not arrived."""
+        """Drop the packets that have not arrived."""
         self._in_flight.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def schedule(self) -> None:
-        """Wake up when the next packet arrives, unless it cannot be delivered then."""
+        """Set the timer for the next packet, unless it cannot be delivered now."""
         if self._timer is None and self._in_flight and self._can_deliver():
             self._timer = self._loop.call_at(self._in_flight[0].arrives_at, self._arrive)
 
     def _can_deliver(self) -> bool:
         source, target = self._source, self._target
-        # A reset is heard also by who does not read.
+        # A reset reaches a target that does not read, too.
         heard = not target.lost and (target.reading or source.lost)
         return heard and not self._faults.is_partitioned(source.host, target.host)
 
     def _arrive(self) -> None:
-        """Deliver every packet whose time has come; those that come at one time come in one piece."""
+        """Deliver every packet whose time has come; packets of the same time arrive in one piece."""
         self._timer = None
         try:
             while self._in_flight and self._in_flight[0].arrives_at <= self._loop.time() and self._can_deliver():
                 self._deliver_one()
         except Exception as error:
-            # A receiver must not raise; when it does, the connection is what breaks, as on a socket.
+            # A receiver must not raise; when it does, the connection breaks, as it does on a socket.
             self._target.lose(error)
             self._source.lose(_reset())
             raise
@@ -94,6 +94,7 @@ class SimulatedLine:
         self._source.lose(None)
 
     def _fill_one_buffer(self) -> None:
+        """Deliver as many bytes that have arrived as one buffer of the receiver takes."""
         target, now = self._target, self._loop.time()
         buffer = target.receiver.get_buffer(self.held_bytes)
         room, filled = min(len(buffer), target.receivable_bytes), 0
@@ -132,12 +133,12 @@ class SimulatedLink(Link):
         return f"<SimulatedLink {self.host} → {self.remote} {state}>"
 
     def attach(self, receiver: Receiver) -> None:
-        """Give the link its receiver and tell it."""
+        """Set the receiver and call its `link_made`."""
         self.receiver = receiver
         receiver.link_made(self)
 
     def write(self, segments: Sequence[Segment]) -> None:
-        """Send the segments on their way, as one piece unless the weather splits it."""
+        """Put the segments on the line, in one piece unless the faults split it."""
         data = b"".join(segments)
         if self.closing or not data:
             return
@@ -147,40 +148,40 @@ class SimulatedLink(Link):
             self.receiver.pause_writing()
 
     def pause_reading(self) -> None:
-        """Let what arrives wait in the system."""
+        """Keep arriving bytes in the simulated system."""
         self.reading = False
 
     def resume_reading(self) -> None:
-        """Take what has arrived."""
+        """Deliver the bytes that have arrived, and those that arrive from now on."""
         self.reading = True
         self.incoming.schedule()
 
     def close(self) -> None:
-        """Send the end behind all that was written; both sides are lost when it arrives. Aborts after `CLOSE_TIMEOUT_S`."""
+        """Send the end behind all written bytes; both ends are lost when it arrives, or are aborted after `CLOSE_TIMEOUT_S`."""
         if not self.closing:
             self.closing = True
             self._close_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
             self.outgoing.send(_END)
 
     def abort(self) -> None:
-        """Lose this end at once; the other one hears of it when the reset arrives."""
+        """Lose this end at once, and the other end when the reset arrives."""
         if not self.lost:
             self.lose(ConnectionAbortedError(errno.ECONNABORTED, "aborted by this side"))
             self.outgoing.send(_END)
 
     def resume_writing_if_light(self) -> None:
-        """Let the receiver write again when enough has been taken."""
+        """Let the receiver write again when enough bytes were delivered."""
         if not self._writable and not self.closing and self.outgoing.held_bytes <= _RESUME_BELOW_BYTES:
             self._writable = True
             self.receiver.resume_writing()
 
     @property
     def receivable_bytes(self) -> int:
-        """How many bytes may still be fed: up to the one at which the connection is to be cut."""
+        """How many bytes may still be delivered before the connection is to be cut."""
         return sys.maxsize if self.cut_after_bytes is None else max(self.cut_after_bytes - self.delivered_bytes, 0)
 
     def receive(self, size: int) -> None:
-        """Feed the receiver what was put into its buffer, and cut the connection where it is to be cut."""
+        """Tell the receiver that `size` bytes are in its buffer, and cut the connection when that was its last byte."""
         self.delivered_bytes += size
         self.receiver.buffer_updated(size)
         if self.receivable_bytes == 0:
@@ -191,7 +192,7 @@ class SimulatedLink(Link):
         self._connection.cut()
 
     def lose(self, error: Exception | None) -> None:
-        """Tell the receiver that the link is lost, once, from a callback of its own."""
+        """Call `link_lost` of the receiver, once, from a callback of its own."""
         if self.lost:
             return
         self.lost = self.closing = True
@@ -203,7 +204,7 @@ class SimulatedLink(Link):
 
 
 class SimulatedConnection:
-    """Two links that are joined by a line each way; `ended` is called when both are lost."""
+    """Two links and the two lines between them. `ended` is called when both links are lost."""
 
     def __init__(
         self, faults: Faults, hosts: tuple[str, str], scheme: str, ended: Callable[[SimulatedConnection], None]
@@ -223,23 +224,23 @@ class SimulatedConnection:
             link.lose(ConnectionResetError(errno.ECONNRESET, "the simulated network cut the connection"))
 
     def silence(self) -> None:
-        """Let everything vanish from now on, without a word to either end."""
+        """Drop all packets from now on, and tell neither end."""
         for link in self.links:
             link.outgoing.silent = True
             link.outgoing.drop_packets()
 
     def resume(self) -> None:
-        """Go on where a partition had stopped."""
+        """Continue after a partition."""
         for link in self.links:
             link.outgoing.schedule()
 
     def cut_after(self, received_bytes: int, target: str) -> None:
-        """Cut when the host `target` has received so many bytes, or would receive more."""
+        """Cut the connection when the host `target` has received that many bytes, or would receive more."""
         link = self.client if self.client.host == target else self.server
         link.cut_after_bytes = received_bytes
 
     def on_link_lost(self) -> None:
-        """Report when both ends are lost."""
+        """Call `ended` when both ends are lost."""
         if all(link.lost for link in self.links):
             self._ended(self)
 

@@ -1,4 +1,4 @@
-"""A network in one process whose faults are chosen by a seed: `sim://host`. This module never reads the real clock.
+"""A network in one process, ``sim://host``, whose faults are drawn from a seed. It never reads the real clock.
 
 ::
 
@@ -6,11 +6,11 @@
         async with penstock.serve(Prices(), listen="sim://server"):
             async with penstock.connect("sim://alice@server") as peer:     # alice is the name of the client's host
                 ...
-                network.partition("alice", "server")                       # nothing passes, nobody is told
-                network.heal()                                             # what was held arrives
+                network.partition("alice", "server")                       # no packet passes, neither side is told
+                network.heal()                                             # the held packets arrive
 
-Run it under `penstock.testing.run`: an hour passes in no time, and the same seed does the same again. A failure inside the
-``with`` carries a note with the seed.
+Run it under `penstock.testing.run`: an hour passes at once, and the same seed gives the same run. An exception that leaves the
+``with`` block carries a note with the seed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ CLIENT = "client"
 
 
 class SimulatedNetwork(Transport):
-    """A network of hosts that are names, under a scheme of its own (`sim`, while the ``with`` lasts).
+    """A network whose hosts are names, under the URL scheme `scheme`, which is registered while the ``with`` block lasts.
 
-    `seed` chooses everything that is left to chance. `latency_s`: the least and the most that a packet takes one way; order is
-    kept within a direction. `bandwidth_bytes_s`: how much passes in a second and direction (default: any). `split`: the
-    probability that a write arrives in pieces. `coalesce`: that it is delayed by up to the latency once more, so that the next
-    ones catch up and arrive with it in one piece. Several networks at a time need a `scheme` each.
+    seed: decides every random choice. latency_s: the least and the most time that a packet takes in one direction, in seconds
+    (0 by default); the order within a direction is kept. bandwidth_bytes_s: bytes per second and direction; None is no limit.
+    split: the probability that a write arrives in pieces. coalesce: the probability that a packet is delayed once more, by up
+    to the latency, so that the next packets arrive together with it. scheme: "sim" by default; each of several networks at a
+    time needs its own. Raises `ValueError` when `latency_s` is negative or in the wrong order. Leaving the block cuts all
+    connections.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class SimulatedNetwork(Transport):
         self.seed = seed
         self.scheme = scheme
         self._faults = Faults(seed, latency_s=latency_s, bandwidth_bytes_s=bandwidth_bytes_s, split=split, coalesce=coalesce)
-        #: The generator behind every choice; a scenario may draw its own from it.
+        #: The generator of every random choice; a scenario may draw its own numbers from it.
         self.random = self._faults.random
         self._listeners: dict[str, _SimulatedListener] = {}
         self._connections: list[SimulatedConnection] = []
@@ -74,30 +76,33 @@ class SimulatedNetwork(Transport):
     # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def partition(self, *hosts: str) -> None:
-        """Let nothing pass between the two `hosts` (default: between any), and tell nobody. It is held until `heal`."""
+        """Let no packet pass between the two `hosts` (default: between any) until `heal`, and tell neither of them.
+
+        Packets are held, not lost. Raises `ValueError` unless none or two hosts are named.
+        """
         self._faults.partition(_two(hosts) if hosts else None)
 
     def heal(self) -> None:
-        """End every partition; what was held goes on its way."""
+        """End every partition, and deliver the packets that were held."""
         self._faults.heal()
         for connection in self._connections:
             connection.resume()
 
     def cut(self, *hosts: str) -> int:
-        """Lose the connections between the two `hosts` (default: all) now, with `ConnectionResetError` at both ends.
+        """Cut the connections between the two `hosts` (default: all) now, with `ConnectionResetError` at both ends.
 
-        What was on its way is lost. Returns how many there were.
+        Packets on their way are lost. Returns the number of connections that were cut.
         """
-        found = self._between(hosts)
-        for connection in found:
+        connections = self._between(hosts)
+        for connection in connections:
             connection.cut()
-        return len(found)
+        return len(connections)
 
     def cut_after(self, received_bytes: int, *, source: str, target: str) -> None:
-        """Cut the connection at the very byte: when `target` has received so many from `source` on it.
+        """Cut a connection at an exact byte: when `target` has received `received_bytes` from `source`.
 
-        It holds for the connection that is up between them, else for the next one. With 0, or when it has received as many
-        already, it is cut when the next byte would arrive.
+        This applies to the present connection between them, or to the next one when there is none. When `target` has already
+        received as many, or with 0, the connection is cut when the next byte would arrive.
         """
         for connection in self._between((source, target)):
             connection.cut_after(received_bytes, target)
@@ -105,23 +110,27 @@ class SimulatedNetwork(Transport):
         self._cuts.append(_Cut(_two((source, target)), target, received_bytes))
 
     def silence(self, *hosts: str) -> int:
-        """Make the connections between the two `hosts` (default: all) half-open: what is sent vanishes, nobody is told.
+        """Make the connections between the two `hosts` (default: all) half-open: all packets are lost, and neither end is told.
 
-        New connections work. Returns how many there were.
+        New connections work. Returns the number of connections that were silenced.
         """
-        found = self._between(hosts)
-        for connection in found:
+        connections = self._between(hosts)
+        for connection in connections:
             connection.silence()
-        return len(found)
+        return len(connections)
 
     def _between(self, hosts: tuple[str, ...]) -> list[SimulatedConnection]:
-        wanted = _two(hosts) if hosts else None
-        return [one for one in self._connections if wanted is None or one.hosts == wanted]
+        pair = _two(hosts) if hosts else None
+        return [one for one in self._connections if pair is None or one.hosts == pair]
 
-    # ── what a transport does ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── the transport ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def dial(self, url: str, receiver: Receiver, *, tls: ssl.SSLContext | None, timeout_s: float) -> Link:
-        """Connect after one round trip. `sim://alice@server` dials from the host alice, `sim://server` from client."""
+        """Connect, after one round trip, and return the link; see `Transport.dial`.
+
+        ``sim://alice@server`` dials from the host "alice", ``sim://server`` from the host "client". Raises `Unavailable` when
+        no server listens there, or when it does not answer within `timeout_s`.
+        """
         client, server = _hosts(url)
         try:
             async with asyncio.timeout(timeout_s):
@@ -142,7 +151,7 @@ class SimulatedNetwork(Transport):
         return link
 
     async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
-        """Listen as the host that `url` names."""
+        """Listen as the host that `url` names; see `Transport.listen`. Raises `Unavailable` when the name is taken."""
         _, host = _hosts(url)
         if host in self._listeners:
             raise Unavailable(
@@ -152,6 +161,7 @@ class SimulatedNetwork(Transport):
         return listener
 
     def _accept(self, url: str, client: str, server: str) -> SimulatedConnection:
+        """Make a connection and give its server end a receiver; the client end gets its own when `dial` returns."""
         listener = self._listeners.get(server)
         if listener is None:
             raise Unavailable(f"nothing listens at {url} on {self!r}", cause=Cause.NOTHING_LISTENS, started=False)
@@ -186,26 +196,26 @@ class _SimulatedListener(Listener):
 
 
 class _NullReceiver:
-    """Stands for the client's receiver while the answer is on its way to the client, who neither reads nor writes yet."""
+    """The receiver of a client link until `dial` returns: the client neither reads nor writes before that."""
 
     def link_made(self, link: Link) -> None:
-        """Nobody hears."""
+        """Do nothing."""
 
     def get_buffer(self, size_hint: int) -> memoryview:
-        """Nobody is fed."""
+        """Return a buffer that is not used."""
         return memoryview(bytearray(1))
 
     def buffer_updated(self, size: int) -> None:
-        """Nobody takes."""
+        """Do nothing."""
 
     def link_lost(self, error: Exception | None) -> None:
-        """`dial` sees that the link is lost."""
+        """Do nothing: `dial` sees that the link is lost."""
 
     def pause_writing(self) -> None:
-        """Nobody writes."""
+        """Do nothing."""
 
     def resume_writing(self) -> None:
-        """Nobody writes."""
+        """Do nothing."""
 
 
 def _hosts(url: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
-"""The rules of a source, each a coroutine that uses up one source. This module never looks inside a source.
+"""The rules of a source, each a coroutine that consumes one source. This module uses only the public methods of a source.
 
-A rule returns when it holds and raises `RuleBroken` when it does not, or `NotApplicable` when this source cannot show it.
+A rule returns when it holds, raises `RuleBroken` when it does not, and `NotApplicable` when it cannot be checked here.
 """
 
 from __future__ import annotations
@@ -13,35 +13,36 @@ from typing import Any, NamedTuple
 from penstock.errors import Busy, EndOfStream, PenstockError, StreamClosed
 from penstock.streams import Source
 
-#: How many items of a source that may have no end are looked at.
+#: How many items of a source that may have no end are read.
 SAMPLE_ITEMS = 1000
 
-#: How many turns of the event loop a producer in the same process gets to run ahead, and to be freed.
+#: How many turns of the event loop a producer in the same process gets to run ahead, and to clean up.
 TURNS = 200
 
-#: How long a consumer stalls, for a producer that is elsewhere.
+#: How long a consumer stalls, for a producer in another process.
 STALL_S = 0.05
 
-#: After the end, and after the failure, this many further reads must find the same.
+#: How many reads after the end or the failure must have the same outcome.
 READS_AFTER_THE_END = 3
 
 
 class RuleBroken(AssertionError):
-    """What the source did, and should not have done."""
+    """A source broke a rule; the message says which one, and how."""
 
 
 class NotApplicable(Exception):
-    """Why a rule cannot be checked on this source."""
+    """The reason why a rule cannot be checked on this source."""
 
 
 class SourceCase(NamedTuple):
-    """A fresh source, with what is known about it; each thing that is known lets `verify_source` check more.
+    """A fresh source, with facts about it; each fact lets `verify_source` check more rules.
 
-    items: what must come, in order; None when it is not known or has no end.
+    items: the expected items, in order; None when they are not known or have no end.
     error: the type of the failure that comes after `items`; None for a normal end.
-    produced: returns how many items the producer of this source has made.
-    bound: how far it may be ahead (default: the source's own `statistics().buffer_size`), plus the item in its hand.
-    released: returns whether the producer of this source has run its clean-up.
+    produced: a function that returns how many items the producer of this source has made.
+    bound: how many items the producer may be ahead, besides the one that it is sending; by default
+    ``statistics().buffer_size`` of the source.
+    released: a function that returns whether the producer of this source has run its clean-up.
     """
 
     source: AsyncIterable[Any]
@@ -53,7 +54,7 @@ class SourceCase(NamedTuple):
 
 
 class Reader:
-    """Reads any source the same way: `Source.receive` where there is one, else the iterator's next."""
+    """Reads any source in the same way: by `Source.receive`, or by the next item of an iterator."""
 
     def __init__(self, case: SourceCase, patience_s: float) -> None:
         self.case = case
@@ -70,7 +71,7 @@ class Reader:
             raise EndOfStream from None
 
     async def loop(self, iterator: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-        """Loop over `iterator` to its end, which is the expected failure or a normal one."""
+        """Loop over `iterator` to its normal end or its expected failure."""
         with contextlib.suppress(StopAsyncIteration, *[self.case.error] if self.case.error else []):
             while len(self.taken) < self.limit:
                 yield await self._within_patience(anext(iterator))
@@ -85,20 +86,20 @@ class Reader:
         return taken
 
     async def rest(self) -> Exception:
-        """Read on to the end and return what it was."""
+        """Read to the end and return the outcome. Raises `NotApplicable` when there is none within `limit` items."""
         try:
             while len(self.taken) < self.limit:
                 await self.next()
         except RuleBroken:
             raise
-        except Exception as outcome:  # noqa: BLE001 - whatever it is, it is what the rule looks at
+        except Exception as outcome:  # noqa: BLE001 - the rule checks the type of the outcome
             return outcome
         if self.case.items is not None:
             raise RuleBroken(f"after the {len(self.case.items)} expected items came {self.taken[-1]!r}")
         raise NotApplicable(f"no end within {self.limit} items")
 
     async def first(self) -> None:
-        """Take one item."""
+        """Read one item. Raises `NotApplicable` when the source is empty."""
         try:
             await self.next()
         except EndOfStream:
@@ -106,17 +107,17 @@ class Reader:
 
     @property
     def limit(self) -> int:
-        """How many items to read at most: one more than there should be, so that a surplus one is seen."""
+        """How many items to read at most: one more than expected, so that a surplus item is noticed."""
         return SAMPLE_ITEMS if self.case.items is None else len(self.case.items) + 1
 
     async def stall(self) -> None:
-        """Take nothing for a while in which a producer could run ahead."""
+        """Read nothing for a while, in which a producer could run ahead."""
         for _ in range(TURNS):
             await asyncio.sleep(0)
         await asyncio.sleep(STALL_S)
 
     async def until(self, condition: Callable[[], bool]) -> bool:
-        """Wait until `condition` holds; return whether it does at last."""
+        """Wait until `condition` holds; return False when it still does not after the patience of this reader."""
         for turn in range(2 * TURNS):
             if condition():
                 return True
@@ -146,7 +147,7 @@ class Reader:
 
 
 async def items_come_once_in_order(read: Reader) -> None:
-    """Exactly the expected items come, in order, by whatever way they are read."""
+    """Exactly the expected items come, in order."""
     expected = _expected(read)
     await read.rest()
     _same(read.taken, expected)
@@ -170,7 +171,7 @@ async def batches_hold_the_same_items(read: Reader) -> None:
 
 
 async def the_end_is_final(read: Reader) -> None:
-    """There is one end, and after it there is nothing but the end."""
+    """There is one end, and every read after it finds the end again."""
     if read.case.error is not None:
         raise NotApplicable("this source fails; see the rule for failures")
     outcome = await read.rest()
@@ -199,7 +200,7 @@ async def a_failure_is_typed_and_final(read: Reader) -> None:
 
 
 async def the_producer_waits_for_the_consumer(read: Reader) -> None:
-    """While the consumer takes nothing, the producer is at most its bound ahead, and the item in its hand."""
+    """While the consumer takes no item, the producer is ahead by its bound and the one item that it is sending, at most."""
     statistics = getattr(read.source, "statistics", None)
     produced = read.case.produced
     bound = read.case.bound if read.case.bound is not None else statistics().buffer_size if statistics else None
@@ -215,7 +216,7 @@ async def the_producer_waits_for_the_consumer(read: Reader) -> None:
 
 
 async def closing_frees_the_producer(read: Reader) -> None:
-    """`aclose` may be called again and again, ends the source for its user, and lets the producer clean up."""
+    """`aclose` is idempotent, ends the source for its user, and lets the producer clean up."""
     if not hasattr(read.source, "aclose"):
         raise NotApplicable("this source has no aclose()")
     await read.first()
@@ -223,7 +224,7 @@ async def closing_frees_the_producer(read: Reader) -> None:
         await read.aclose()
     again = await _outcome(read)
     if not isinstance(again, EndOfStream | PenstockError):
-        raise RuleBroken(f"after aclose() came {again!r} where EndOfStream or {StreamClosed.__name__} should have come")
+        raise RuleBroken(f"after aclose() came {again!r}; expected was EndOfStream or {StreamClosed.__name__}")
     if read.case.released is not None and not await read.until(read.case.released):
         raise RuleBroken("the producer was not freed by aclose()")
 
@@ -261,11 +262,11 @@ async def a_second_receiver_is_refused(read: Reader) -> None:
             return
         if isinstance(outcome, BaseException):
             break
-    raise NotApplicable("its items were always there, so that nobody had to wait")
+    raise NotApplicable("its items were always ready, so no receiver had to wait")
 
 
 async def _is_refused(read: Reader, first: asyncio.Task[Any]) -> bool:
-    """Return whether a second receiver gets `Busy`; when an item or the end came in between, it shows nothing."""
+    """Return whether a second receiver gets `Busy`. False when an item or the end came in between, which shows nothing."""
     second = read.started()
     await asyncio.sleep(0)
     waits = not second.done()
@@ -284,7 +285,7 @@ async def _outcome(read: Reader) -> object:
         return await read.next()
     except RuleBroken:
         raise
-    except Exception as outcome:  # noqa: BLE001 - whatever it is, it is what the rule looks at
+    except Exception as outcome:  # noqa: BLE001 - the rule checks the type of the outcome
         return outcome
 
 

@@ -1,14 +1,14 @@
-"""Check the rules of a stream on any source: ours, yours, or a plain async generator. This module knows no rule itself.
+"""Check the rules of a stream on any source: ours, yours, or a plain async generator.
 
 ::
 
     def numbers():
         sink, source = penstock.pipe(buffer_size=4)
-        ...                                              # something sends 0 .. 99 into the sink
+        ...                                              # a task sends 0 .. 99 into the sink
         return source, range(100)
 
     checked = await penstock.testing.verify_source(numbers)
-    print(checked)                                       # which rules hold, and which could not be checked, and why
+    print(checked)                                       # the rules that hold, and those that could not be checked
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from penstock.testing._rules import (
 #: How long a source may take for one item or its end, unless the caller says otherwise.
 PATIENCE_S = 5.0
 
-Given = AsyncIterable[Any] | tuple[AsyncIterable[Any], Sequence[Any]] | SourceCase
-Factory = Callable[[], Given | Awaitable[Given]]
+Made = AsyncIterable[Any] | tuple[AsyncIterable[Any], Sequence[Any]] | SourceCase
+Factory = Callable[[], Made | Awaitable[Made]]
 
 _RULES = (
     items_come_once_in_order,
@@ -55,7 +55,7 @@ _RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Which rules hold, and which could not be checked, with the reason."""
+    """The result of `verify_source`: the names of the rules that hold, and of those that were not checked, with the reason."""
 
     held: tuple[str, ...]
     skipped: Mapping[str, str]
@@ -66,12 +66,13 @@ class Verified:
 
 
 async def verify_source(factory: Factory, *, patience_s: float = PATIENCE_S) -> Verified:
-    """Check every rule that makes sense for the sources which `factory` makes, and return which those were.
+    """Check every rule that applies to the sources that `factory` makes, and return the names of these rules.
 
     `factory` is called once for each rule and returns (or is a coroutine that returns) a fresh source, a pair `(source,
-    expected items)`, or a `SourceCase` that says more about it. `patience_s` is how long one item may take. Raises
-    `RuleBroken`, an `AssertionError`, that lists every rule which does not hold and what happened instead. Under a
-    `VirtualClockLoop` it takes no time. Cancelling it closes the source that is being checked.
+    expected items)`, or a `SourceCase` with more facts. `patience_s` is how long one item may take (5 s by default). Raises
+    `RuleBroken`, an `AssertionError`, which lists every rule that does not hold and what happened instead, and `TypeError` when
+    the factory returns something else. On a `VirtualClockLoop` it takes no real time. Cancelling it closes the source that is
+    being checked.
     """
     broken: list[str] = []
     held: list[str] = []
@@ -86,7 +87,7 @@ async def verify_source(factory: Factory, *, patience_s: float = PATIENCE_S) -> 
             broken.append(f"{name}: {error}")
         except NotApplicable as reason:
             skipped[name] = str(reason)
-        except Exception as error:  # noqa: BLE001 - a source may fail with anything, and the other rules are still checked
+        except Exception as error:  # noqa: BLE001 - a source may fail with any error, and the other rules are still checked
             broken.append(f"{name}: it raised {error!r}")
     if broken:
         raise RuleBroken("\n".join(["a source broke the rules", *broken]))
@@ -101,13 +102,13 @@ async def _check(rule: Callable[[Reader], Awaitable[None]], read: Reader) -> Non
 
 
 async def _case(factory: Factory) -> SourceCase:
-    given = factory()
-    if inspect.isawaitable(given) and not isinstance(given, AsyncIterable):
-        given = await given
-    if isinstance(given, SourceCase):
-        return given
-    if isinstance(given, tuple):
-        return SourceCase(*given)
-    if isinstance(given, AsyncIterable):
-        return SourceCase(given)
-    raise TypeError(f"the factory returned {given!r}; a source, (source, items) or a SourceCase was expected")
+    made = factory()
+    if inspect.isawaitable(made) and not isinstance(made, AsyncIterable):
+        made = await made
+    if isinstance(made, SourceCase):
+        return made
+    if isinstance(made, tuple):
+        return SourceCase(*made)
+    if isinstance(made, AsyncIterable):
+        return SourceCase(made)
+    raise TypeError(f"the factory returned {made!r}; a source, (source, items) or a SourceCase was expected")

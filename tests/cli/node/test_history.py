@@ -179,7 +179,7 @@ def test_verify_says_which_event_was_changed(cli, events, server, tmp_path):
     other.close()
     done = cli("verify", copy)
     assert done.code == 3
-    assert "event 0 is not what was recorded" in done.out
+    assert "event 0 is not the one that was recorded" in done.out
     assert cli("verify", copy, "--json").json["offset"] == 0
 
 
@@ -247,7 +247,7 @@ def test_a_replay_that_could_not_compare_everything_says_what_and_why(cli, keepe
     assert done.code == 4
     assert done.lines[0].startswith("keeper: 1 of 2 messages compared, as recorded so far, since event ")
     assert "it could not go on: event " in done.lines[1]
-    assert "'other', needs 'counter', which answers in no replay" in done.lines[1]
+    assert "'other', needs 'counter', which is not part of a replay" in done.lines[1]
     assert len(done.lines) == 2
 
 
