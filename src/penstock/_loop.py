@@ -1,4 +1,4 @@
-"""The event loop of our own processes: uvloop where it is installed, asyncio's otherwise. The one file that uvloop enters."""
+"""The event loop of the command line and the demo: uvloop where it is installed. The only file that imports `uvloop`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes the loop, None for asyncio's own."""
+    """Return the factory of the loop; None for the loop of asyncio."""
     try:
         import uvloop
     except ImportError:  # not installed, or not made for this system

@@ -82,7 +82,7 @@ def test_a_signal_may_only_ask():
         await stopping.wait()
         return 0
 
-    assert running.run(work(), ask=stopping.set) == 0
+    assert running.run(work(), on_signal=stopping.set) == 0
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_one_that_is_stopped_leaves_nothing_behind(folder, number, code, scene):
         played.send_signal(number)
         _said, errors = played.communicate(timeout=20)
     assert played.returncode == code
-    assert errors == "penstock demo: stopped; its processes have ended, its files are removed\n"
+    assert errors == "penstock demo: stopped; its processes have ended and its files are removed\n"
     assert _nothing_left(folder)
 
 
@@ -179,7 +179,7 @@ async def test_a_file_that_is_not_there_is_not_found(tmp_path, path):
 
 async def test_a_path_that_is_none_is_refused_with_its_reason(tmp_path):
     async with _peer(Files(tmp_path)) as peer:
-        with pytest.raises(penstock.InvalidArgument, match="no path"):
+        with pytest.raises(penstock.InvalidArgument, match="not a path"):
             await peer.service(Files).info("a\0b")
 
 

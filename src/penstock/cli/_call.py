@@ -40,14 +40,14 @@ class CallArguments(NamedTuple):
 
 async def call(arguments: CallArguments) -> int:
     """Make the call and print its result or its items. Cancelling it cancels the call."""
-    given = None if arguments.argument in {None, "-"} else _checked(str(arguments.argument))
+    value = None if arguments.argument in {None, "-"} else _checked(str(arguments.argument))
     output = stdio.Output(pretty=arguments.pretty)
     timeout = min(CONNECT_TIMEOUT_S, arguments.options.timeout or CONNECT_TIMEOUT_S)
     async with output.until_broken(), connecting(arguments.url, arguments.tls, timeout) as peer:
         method = await method_called(peer, arguments.target, arguments.options.metadata, timeout)
         if arguments.argument == "-":
-            given = await _from_input(method)
-        kind, argument = CallKind.labelled(method.kind), bind(method, given)
+            value = await _from_input(method)
+        kind, argument = CallKind.labelled(method.kind), bind(method, value)
         with _pointing_to_its_description(arguments.url, method):
             await _run(peer, Request(method.target, kind, JSON, argument, _RAW_JSON, arguments.options), output)
     return OK
@@ -60,8 +60,15 @@ def _pointing_to_its_description(url: str, method: MethodDescription) -> Iterato
         yield
     except InvalidArgument as error:
         if not isinstance(error, stdio.InvalidInput):
-            error.add_note(f"`penstock describe {url} {method.target}` shows its parameters")
+            error.add_note(f"`{_describing_command(url, method.target)}` shows its parameters")
         raise
+
+
+def _describing_command(url: str, target: str) -> str:
+    """Return the command that describes a method: actors describe their methods themselves."""
+    if not target.startswith("/"):
+        return f"penstock describe {url} {target}"
+    return f"penstock call {url} {target.rpartition('/')[0]}/accepts"
 
 
 async def _run(peer: Peer, request: Request, output: stdio.Output) -> None:
@@ -109,26 +116,26 @@ def _checked(text: str) -> msgspec.Raw:
         raise Unusable(f"{error}{quoted}") from None
 
 
-def bind(method: MethodDescription, given: msgspec.Raw | None) -> bytes | None:
+def bind(method: MethodDescription, value: msgspec.Raw | None) -> bytes | None:
     """Return the encoded arguments.
 
     An object whose keys are all names of parameters gives them by name, an array gives several parameters by place, and
     anything else is the one argument. Where several are needed, an object gives names, right or wrong.
     """
-    if given is None:
+    if value is None:
         return None
     names = [parameter.name for parameter in method.parameters]
-    first = bytes(given)[:1]
+    first = bytes(value)[:1]
     if first == b"{":
-        by_name = msgspec.json.decode(given, type=dict[str, msgspec.Raw])
+        by_name = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
         needed = [parameter for parameter in method.parameters if parameter.required]
         if len(needed) > 1:
-            return bytes(given)
+            return bytes(value)
         if by_name.keys() <= set(names) and (by_name or not needed):
-            return bytes(given)
+            return bytes(value)
     if first == b"[" and len(names) != 1:
-        return _by_place(names, msgspec.json.decode(given, type=list[msgspec.Raw]))
-    return _by_place(names, [given])
+        return _by_place(names, msgspec.json.decode(value, type=list[msgspec.Raw]))
+    return _by_place(names, [value])
 
 
 def _by_place(names: list[str], values: list[Any]) -> bytes:

@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command line; errors of click become exit codes."""
     try:
         result = commands.main(arguments, prog_name="penstock", standalone_mode=False)
     except click.UsageError as error:
@@ -76,8 +77,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _show_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click calls it so
-    if wanted:
+def _show_version(context: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click calls it so
+    if value:
         from importlib.metadata import version
 
         python = ".".join(map(str, sys.version_info[:3]))
@@ -139,8 +140,8 @@ def call(url: str, method: str, argument: str | None, **values: Any) -> int:
     """Call a method of a service, with JSON in and out. /ACTOR/METHOD calls a method of an actor of a node.
 
     JSON is the argument of the method. An object whose keys are all names of parameters gives them by name; an array gives
-    several parameters by place; any other value is the one argument. A JSON of - reads it from standard input. Write bytes
-    as base64.
+    several parameters by place; any other value is the one argument. Write - to read the JSON from standard input. Write
+    bytes as base64.
 
     A method that takes a stream reads its items from standard input, one JSON value a line, as fast as the server takes
     them. A stream of results is printed one JSON value a line. Ctrl-C cancels the call.
@@ -168,7 +169,14 @@ def call(url: str, method: str, argument: str | None, **values: Any) -> int:
     help="The URL to listen at; may be repeated.",
 )
 @click.option("--expose-errors", is_flag=True, help="Send the text of unexpected errors to callers (for development).")
-@click.option("--grace", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="SECONDS", help="See above.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for running calls to end.",
+)
 @tls_options
 def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, grace: float, **values: Any) -> int:  # noqa: FBT001
     """Serve classes or objects until Ctrl-C or SIGTERM.
@@ -191,7 +199,7 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
     refuse_memory_urls(listen)
     loaded = [(spec, load(spec)) for spec in services]
     stopping = asyncio.Event()
-    return run(start(ServeOptions(loaded, listen, tls, expose_errors, grace, hint), stopping), ask=stopping.set)
+    return run(start(ServeOptions(loaded, listen, tls, expose_errors, grace, hint), stopping), on_signal=stopping.set)
 
 
 @commands.command(short_help="Show the services of a server.")

@@ -38,7 +38,7 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 async def show(url: str, name: str | None, tls: TLS | None, metadata: dict[str, str], *, as_json: bool) -> int:
     """Print the services of the server at `url`, or only the one called `name`."""
     async with connecting(url, tls) as peer:
-        services = await ask(peer, metadata)
+        services = await services_of(peer, metadata)
     services = [find_service(services, name)] if name else without_built_in(services)
     if as_json or not sys.stdout.isatty():
         print(document(services), flush=True)
@@ -67,7 +67,7 @@ async def connecting(url: str, tls: TLS | None, timeout_s: float = CONNECT_TIMEO
         yield peer
 
 
-async def ask(peer: Peer, metadata: dict[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S) -> list[ServiceDescription]:
+async def services_of(peer: Peer, metadata: dict[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S) -> list[ServiceDescription]:
     """Ask the peer for its services. Raises `Unimplemented` when it does not describe itself."""
     options = CallOptions(timeout=timeout_s, metadata=metadata)
     decode = MSGPACK.decode_for(list[ServiceDescription])
@@ -87,25 +87,25 @@ async def method_called(
 ) -> MethodDescription:
     """Ask the peer, or the actor there, to describe the method called `target`: "Service/method" or "/actor/method"."""
     if not target.startswith("/"):
-        return find_method(await ask(peer, metadata, timeout_s), target)
+        return find_method(await services_of(peer, metadata, timeout_s), target)
     address, _slash, name = target.rpartition("/")
     options = CallOptions(timeout=timeout_s, metadata=metadata)
     decode = MSGPACK.decode_for(list[MethodDescription])
     methods: list[MethodDescription] = await call_unary(
         peer._scope, Request(f"{address}/accepts", CallKind.UNARY, MSGPACK, None, decode, options)
     )
-    found = next((method for method in methods if method.name == name), None)
-    if found is None:
+    method = next((method for method in methods if method.name == name), None)
+    if method is None:
         raise Unimplemented(f"{address} has no method {name!r}; {suggest(name, [method.name for method in methods])}")
-    return msgspec.structs.replace(found, target=target)
+    return msgspec.structs.replace(method, target=target)
 
 
 def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDescription:
     """Return the method called "Service/method". Raises `Unimplemented` with a guess at the name that was meant."""
     methods = {method.target: method for service in services for method in service.methods}
-    found = methods.get(target)
-    if found is not None:
-        return found
+    method = methods.get(target)
+    if method is not None:
+        return method
     service, slash, name = target.partition("/")
     served = next((one for one in services if one.name == service), None)
     if served is None:
@@ -119,10 +119,10 @@ def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDe
 def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDescription:
     """Return a service by its name, or with one method alone by "Service/method". Raises `Unimplemented`."""
     title, slash, _method = name.partition("/")
-    found = next((service for service in services if service.name == title), None)
-    if found is None:
+    service = next((service for service in services if service.name == title), None)
+    if service is None:
         raise Unimplemented(f"unknown service {title!r}; {suggest(title, [service.name for service in services])}")
-    return msgspec.structs.replace(found, methods=[find_method(services, name)]) if slash else found
+    return msgspec.structs.replace(service, methods=[find_method(services, name)]) if slash else service
 
 
 def without_built_in(services: Sequence[ServiceDescription]) -> list[ServiceDescription]:
@@ -159,6 +159,7 @@ def _service(service: ServiceDescription, definitions: dict[str, Any]) -> dict[s
 
 
 def _method(method: MethodDescription) -> dict[str, Any]:
+    """Describe one method; its parameters are one JSON Schema object."""
     return {
         "name": method.name,
         "target": method.target,
@@ -176,6 +177,7 @@ def _method(method: MethodDescription) -> dict[str, Any]:
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    """Return a schema in which every ``$ref`` to a name in `names` leads to the longer name."""
     if isinstance(part, list):
         return [_renamed(one, names) for one in part]
     if not isinstance(part, dict):

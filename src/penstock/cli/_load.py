@@ -60,6 +60,7 @@ def _check_service(kind: type, spec: str) -> None:
 
 
 def _check_parameters(loaded: Any, spec: str) -> None:
+    """Raise `Unusable` for a class or function that needs arguments."""
     try:
         inspect.signature(loaded).bind()
     except TypeError as error:

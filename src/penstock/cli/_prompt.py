@@ -66,6 +66,7 @@ def _history(path: Path) -> Any:
 
 
 def _completer(words: Mapping[str, str]) -> Any:
+    """Return the completer of the commands in `words`. The class is local because its base class is imported late."""
     from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
     from prompt_toolkit.document import Document
 

@@ -53,17 +53,17 @@ _ADVICE: Final[tuple[tuple[type[StatusError], str], ...]] = (
 
 
 class Unusable(click.ClickException):
-    """An argument or option cannot be used; the message says why, and what to use instead."""
+    """An argument or option cannot be used; the message says why, and names an alternative."""
 
     exit_code = USAGE
 
 
 class Interrupt:
-    """SIGINT and SIGTERM: the first one calls `ask`, the second one exits at once."""
+    """SIGINT and SIGTERM: the first one calls `on_first`, the second one exits at once."""
 
-    def __init__(self, ask: Callable[[], object]) -> None:
+    def __init__(self, on_first: Callable[[], object]) -> None:
         self.number: int | None = None
-        self._ask = ask
+        self._on_first = on_first
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Handle both signals; where the loop cannot, Ctrl-C raises `KeyboardInterrupt`."""
@@ -78,18 +78,18 @@ class Interrupt:
         if self.number is not None:
             os._exit(SIGNAL + number)
         self.number = number
-        self._ask()
+        self._on_first()
 
 
-def run(work: Coroutine[Any, Any, int], *, ask: Callable[[], object] | None = None) -> int:
+def run(work: Coroutine[Any, Any, int], *, on_signal: Callable[[], object] | None = None) -> int:
     """Run `work` and return its exit code, or that of the error, signal or broken pipe that ended it.
 
-    An error is printed to stderr. `ask` is called at the first signal; the default cancels `work`.
+    An error is printed to stderr. `on_signal` is called at the first signal; the default cancels `work`.
     """
     _fill_standard_descriptors()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(_until_signal(work, ask))
+            return runner.run(_until_signal(work, on_signal))
     except BrokenPipeError:
         return BROKEN_PIPE
     except PenstockError as error:
@@ -109,9 +109,10 @@ def _fill_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
-async def _until_signal(work: Coroutine[Any, Any, int], ask: Callable[[], object] | None) -> int:
+async def _until_signal(work: Coroutine[Any, Any, int], on_signal: Callable[[], object] | None) -> int:
+    """Run `work`; a cancellation that a signal caused becomes the exit code of the signal."""
     task = this_task()
-    interrupt = Interrupt(ask or task.cancel)
+    interrupt = Interrupt(on_signal or task.cancel)
     interrupt.watch(asyncio.get_running_loop())
     try:
         return await work
@@ -132,7 +133,7 @@ def exit_code(error: Exception) -> int:
 
 
 def explain(error: Exception) -> str:
-    """Return one line that says what happened and what to do."""
+    """Return one line with the error and advice."""
     name = click.style(type(error).__name__, fg="red", bold=True)
     message = one_line(str(error)) or "no reason was given"
     advice = next((text for kind, text in _ADVICE if isinstance(error, kind)), None)

@@ -72,7 +72,7 @@ async def _drain(server: Server, grace_s: float) -> None:
         print_notice(f"stopped; calls that still ran after {grace_s:g} s were cancelled (--grace gives them more time)")
 
 
-# ── what is printed ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── printing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _announce(server: Server, services: Sequence[object], hint: Sequence[str]) -> None:

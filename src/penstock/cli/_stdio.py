@@ -179,14 +179,15 @@ class Output:
         await self._writer.run(_write, self._descriptor, self._text(values))
 
     def _text(self, values: Sequence[msgspec.Raw]) -> bytes:
+        """Return the bytes to write: without control characters on a terminal, else one value a line unless indented."""
         text = b"\n".join([*values, b""])
         if self._terminal:
             indent = 2 if self._pretty else -1
-            shown = [msgspec.json.format(bytes(value), indent=indent).decode(errors="replace") for value in values]
-            return b"\n".join([*(harmless_json(value).encode() for value in shown), b""])
+            texts = [msgspec.json.format(bytes(value), indent=indent).decode(errors="replace") for value in values]
+            return b"\n".join([*(harmless_json(value).encode() for value in texts), b""])
         if self._pretty:
             return b"\n".join([*(msgspec.json.format(bytes(value), indent=2) for value in values), b""])
-        if text.count(b"\n") != len(values):  # another implementation may indent what it sends
+        if text.count(b"\n") != len(values):  # another implementation may indent its JSON
             return b"\n".join([*(msgspec.json.format(bytes(value), indent=-1) for value in values), b""])
         return text
 

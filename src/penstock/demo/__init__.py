@@ -1,4 +1,4 @@
-"""The demo: two real processes, seven scenes, one summary. Nothing is imported before it is run."""
+"""The demo: two real processes, six scenes, one summary. Its modules are imported when it runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["run_demo"]
 def run_demo(*, plain: bool, file_mb: int | None = None, seconds: float | None = None) -> int:
     """Play the demo and return its exit code: 0 when every promise held.
 
-    plain: one line at a time; chosen by itself when stdout is no terminal. file_mb: the size of the file that is carried, 200
-    unless told. seconds: about how long the scenes take, 25 unless told. Returns 1 for a broken promise or a demo that cannot
-    be played, 130 after Ctrl-C; processes and files are gone in every case.
+    plain: print lines instead of a live view; the default when standard output is not a terminal. file_mb: the size of the
+    file to transfer in MB, 200 by default. seconds: about how long the scenes take, 25 by default. Returns 1 for a broken
+    promise or a demo that cannot run, 130 after Ctrl-C; its processes and files are gone in every case.
     """
     from penstock.demo._run import run
 

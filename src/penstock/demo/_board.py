@@ -1,4 +1,4 @@
-"""What the demo shows: cards with rows of figures, and promises with what was measured. This module never draws."""
+"""The content of the demo's screen: cards with rows of figures, and promises with the measured values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A promise, what was measured, and whether it held."""
+    """A promise, the measured value, and whether the promise held."""
 
     promise: str
     measured: str
@@ -46,18 +46,18 @@ class Card:
         self.latest: tuple[Row, ...] = ()
 
     def show(self, at: int, *rows: Row) -> None:
-        """Put rows from line `at` on; what is above and below stays."""
+        """Replace the rows from line `at` on; the rows above and below stay."""
         self.latest = rows
         empty = [Row("", "")] * (at + len(rows) - len(self.rows))
         self.rows = [*self.rows, *empty]
         self.rows[at : at + len(rows)] = rows
 
     def judge(self, promise: str, measured: str, *, held: bool) -> None:
-        """Add what was measured about a promise."""
+        """Add a promise with its measured value."""
         self.verdicts.append(Verdict(promise, measured, held))
 
     def finish(self) -> None:
-        """The scene is over."""
+        """Mark the scene as over: held when every promise held, and there was one."""
         held = bool(self.verdicts) and all(verdict.held for verdict in self.verdicts)
         self.state = "held" if held else "broken"
 
@@ -94,7 +94,7 @@ def number(count: float) -> str:
 
 
 def ms(ns: float) -> str:
-    """Write nanoseconds in milliseconds, with as many digits as say something."""
+    """Write nanoseconds in milliseconds, with two decimals below 10."""
     value = ns / 1e6
     return f"{value:.2f} ms" if value < 10 else f"{value:.0f} ms"  # noqa: PLR2004 - where hundredths stop to matter
 

@@ -1,4 +1,4 @@
-"""The scenes of leaving a stream and of losing one, in the client process. This module never draws."""
+"""The scenes of leaving a stream and of losing a server, in the client process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from penstock.demo._board import Card, Row, ms, number, percentile
 from penstock.demo._services import Number, Numbers
 from penstock.demo._stage import Stage, server_process
 
-#: Items that are taken before a loop is left: the producer is in full swing by then.
+#: Items that are received before a loop is left: the producer runs at full speed by then.
 TAKEN: Final = 1000
 #: Times that each way of leaving is tried.
 ROUNDS: Final = 12
-#: The consumer of a dead server knows it within this time.
+#: The consumer of a dead server gets its error within this time.
 LOST_MAX_NS: Final = 1_000_000_000
-#: Above this, an error is not the clean-up's time but a clean-up that did not run.
+#: A clean-up that takes longer than this did not run.
 FREED_TIMEOUT_S: Final = 5.0
 FREED_P50_MAX_NS: Final = 5_000_000
 
@@ -27,7 +27,7 @@ FREED_P50_MAX_NS: Final = 5_000_000
 
 
 class _Left(Exception):
-    """Stands for any exception in the body of a loop."""
+    """Any exception in the body of a loop."""
 
     def __init__(self, at_ns: int) -> None:
         self.at_ns = at_ns
@@ -62,6 +62,7 @@ def _fail() -> None:
 
 
 async def _by_cancelling(stream: penstock.Stream[Number]) -> int:
+    """Cancel the task that consumes the stream; return the time of the cancellation."""
     taken = asyncio.Event()
 
     async def consume() -> None:
@@ -87,7 +88,7 @@ WAYS: Final[dict[str, Callable[[penstock.Stream[Number]], Awaitable[int]]]] = {
 
 
 async def leave(stage: Stage, card: Card) -> None:
-    """Leave loops in every way there is, and ask the producer when its ``finally`` ran."""
+    """Leave loops in four ways, and ask the producer when its ``finally`` ran."""
     everything: list[int] = []
     for line, (name, way) in enumerate(WAYS.items()):
         taken: list[int] = []
@@ -104,7 +105,7 @@ async def leave(stage: Stage, card: Card) -> None:
 
 
 async def _freed_after(stage: Stage, run: str, way: Callable[[penstock.Stream[Number]], Awaitable[int]]) -> int:
-    """Leave one stream, and return the time in ns until the clean-up in the other process was reached."""
+    """Leave one stream, and return the time in ns until the clean-up of the producer began in the other process."""
     numbers = penstock.options(stage.peer.service(Numbers), timeout=FREED_TIMEOUT_S)
     left = await way(penstock.Stream.of(numbers.count(run)))
     return await numbers.freed_ns(run) - left
@@ -114,7 +115,7 @@ async def _freed_after(stage: Stage, run: str, way: Callable[[penstock.Stream[Nu
 
 
 async def lose(stage: Stage, card: Card) -> None:
-    """Kill a server in the middle of a stream and of a call that waits."""
+    """Kill a server in the middle of a stream and of a waiting call."""
     async with server_process(stage.workspace, throw_away=True) as server, penstock.connect(server.urls[0]) as peer:
         stage.pids.append(server.pid)
         numbers, received = peer.service(Numbers), [0]
@@ -136,7 +137,7 @@ async def lose(stage: Stage, card: Card) -> None:
     lost = penstock.ConnectionLost.__name__
     card.brief = f"stream: {stream[0]} after {ms(after[0])}, after {number(received[0])} items"
     card.judge(
-        "A dead server is no normal end",
+        "A dead server is not a normal end",
         f"{stream[0]} {ms(max(after))} after kill -9",
         held=stream[0] == call[0] == lost and max(after) < LOST_MAX_NS,
     )

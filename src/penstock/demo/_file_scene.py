@@ -1,4 +1,4 @@
-"""The scene of the large file, with small calls beside it, in the client process. This module never draws."""
+"""The scene of the large file, with small calls beside it, in the client process."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from penstock.demo._metrics import Metrics, resident_bytes
 from penstock.demo._services import CHUNK_BYTES, Files
 from penstock.demo._stage import FILE, MB, Stage, first_of
 
-#: Between two small calls: many enough to measure, few enough to leave the processors to the file.
+#: Time between two small calls: enough calls to measure, few enough to leave the processors to the file.
 CALL_EVERY_S: Final = 0.001
 SHOW_CALLS_EVERY_S: Final = 0.25
 UPLOAD_BYTES: Final = 64 * MB
-#: Small calls that are remembered; the durations of the scene end long before it does.
+#: Durations of small calls that are kept; the scene ends long before this limit.
 CALLS_MAX: Final = 1_000_000
-#: A person does not notice a call below this; that it holds beside a stream that takes both cores is what is promised here.
+#: The promise: calls stay below this, which a person does not notice, beside a stream that uses both cores.
 BESIDE_P99_MAX_NS: Final = 50_000_000
-#: What a process may grow by while the file flows through it: windows, buffers and the allocator's slack, not the file.
+#: How much a process may grow while the file flows through it: windows, buffers and slack of the allocator.
 GROWTH_BYTES_MAX: Final = 64 * MB
 
 
 class SmallCalls:
-    """Small calls, one after the other, and how long each took."""
+    """Small calls, one after the other, with their durations."""
 
     def __init__(self, peer: penstock.Peer) -> None:
         self.taken_ns: list[int] = []
@@ -42,13 +42,13 @@ class SmallCalls:
             await asyncio.sleep(CALL_EVERY_S)
 
     async def show(self, card: Card, at: int, label: str) -> None:
-        """Show how they do until cancelled; now and then only, because sorting all of them is work too."""
+        """Show their percentiles until cancelled, four times a second: sorting all durations takes time, too."""
         while True:
             await asyncio.sleep(SHOW_CALLS_EVERY_S)
             card.show(at, Row(label, str(self)))
 
     def p99(self) -> int:
-        """The time in ns that one call in a hundred takes longer than."""
+        """Return the 99th percentile of the durations, in ns."""
         return percentile(self.taken_ns, 0.99)
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class SmallCalls:
 
 
 async def file(stage: Stage, card: Card) -> None:
-    """A large file comes while small calls go on; then a part of it goes back."""
+    """Download a large file while small calls go on; then upload a part of it."""
     idle, beside = SmallCalls(stage.peer), SmallCalls(stage.peer)
     await first_of(stage.pause(1.5), idle.run(), idle.show(card, 0, "calls alone"))
     await first_of(_downloads(stage, card, beside), beside.run(), beside.show(card, 1, "calls beside"))
@@ -72,38 +72,42 @@ async def file(stage: Stage, card: Card) -> None:
 
 
 async def _downloads(stage: Stage, card: Card, beside: SmallCalls) -> None:
-    """Fetch the whole file, again until there is enough to measure."""
+    """Download the whole file, again and again until there is enough to measure."""
     files = penstock.options(stage.peer.service(Files), priority="bulk")
-    told = await files.info(FILE)
+    info = await files.info(FILE)
     before = resident_bytes(), await stage.peer.service(Metrics).resident_bytes()
     began, until, count, whole = time.perf_counter(), stage.until(3), 0, True
     while count == 0 or time.perf_counter() < until:
-        whole &= told.sha256 == stage.file.sha256 == await _download(stage, card, files)
+        whole &= info.sha256 == stage.file.sha256 == await _download(stage, card, files)
         count += 1
     seconds = time.perf_counter() - began
     after = resident_bytes(), await stage.peer.service(Metrics).resident_bytes()
-    rate = f"{size(count * told.size / seconds)}/s"
-    times = f"{count} × {size(told.size)}" if count > 1 else size(told.size)
+    rate = f"{size(count * info.size / seconds)}/s"
+    times = f"{count} × {size(info.size)}" if count > 1 else size(info.size)
     verdict = "equal" if whole else "DIFFERENT"
-    card.show(2, Row("down", f"{times} · {rate} · SHA-256 {told.sha256[:8]}… {verdict}"))
+    card.show(2, Row("down", f"{times} · {rate} · SHA-256 {info.sha256[:8]}… {verdict}"))
     card.brief = f"{times}, {rate}, SHA-256 {verdict}; calls p99 {ms(beside.p99())}"
     card.judge("A large file comes whole", f"{times}, {rate}, SHA-256 {verdict}", held=whole)
     grown = max(now - then for now, then in zip(after, before, strict=True))
-    measured = f"{size(count * told.size)} through, +{size(max(grown, 0))} held"
+    measured = f"{size(count * info.size)} through, +{size(max(grown, 0))} held"
     card.judge("Memory does not grow with it", measured, held=grown < GROWTH_BYTES_MAX)
 
 
 async def _download(stage: Stage, card: Card, files: Files) -> str:
+    """Download the file once; return its SHA-256."""
     digest, arrived, began = hashlib.sha256(), 0, time.perf_counter()
     stream = penstock.Stream.of(files.read(FILE))
     async for chunk in stream:
         await asyncio.to_thread(digest.update, chunk)
         arrived += len(chunk)
-        seen, rate = stream.statistics(), arrived / (time.perf_counter() - began)
+        stats, rate = stream.statistics(), arrived / (time.perf_counter() - began)
         card.show(
             2,
             Row("down", f"{size(arrived)} · {size(rate)}/s", arrived / stage.file.size),
-            Row("stream", f"{seen.buffered} chunks of {CHUNK_BYTES // 1024} KiB buffered · credit left {seen.credit}"),
+            Row(
+                "stream",
+                f"{stats.buffered} chunks of {CHUNK_BYTES // 1024} KiB buffered · credit left {stats.credit}",
+            ),
         )
     return digest.hexdigest()
 
@@ -112,7 +116,7 @@ async def _download(stage: Stage, card: Card, files: Files) -> str:
 
 
 async def _upload(stage: Stage, card: Card) -> None:
-    """Send the beginning of the file back under another name."""
+    """Upload the beginning of the file under another name."""
     files, digest, began = stage.peer.service(Files), hashlib.sha256(), time.perf_counter()
     total = min(UPLOAD_BYTES, stage.file.size)
 
@@ -135,7 +139,7 @@ async def _upload(stage: Stage, card: Card) -> None:
 
 
 async def _outside(stage: Stage, card: Card) -> None:
-    """Ask for what is not in the folder."""
+    """Ask for a file outside of the served folder."""
     path = "../../../../etc/passwd"
     try:
         await stage.peer.service(Files).info(path)

@@ -1,4 +1,4 @@
-"""`Metrics`: live samples of this machine. The one file that psutil enters; it never paces by anything but its own clock."""
+"""`Metrics`: live samples of this machine. The only file that imports `psutil`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import penstock
 
-#: Faster than this, reading the machine's figures would be most of what the figures show.
+#: The shortest interval: with a shorter one, the figures would mostly show the work of reading them.
 EVERY_MIN_S: Final = 0.01
 
 
 class Sample(penstock.Struct, frozen=True):
-    """How the machine stands at one moment: shares from 0 to 1, sizes in bytes, rates in bytes per second."""
+    """The figures of the machine at one moment: shares from 0 to 1, sizes in bytes, rates in bytes per second."""
 
     cores: list[float]
     memory_used: int
@@ -33,14 +33,14 @@ def is_available() -> bool:
 
 
 def resident_bytes() -> int:
-    """Return how much memory this process holds now."""
+    """Return the resident memory of this process in bytes."""
     import psutil
 
     return int(psutil.Process().memory_info().rss)
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Whether a process with this id exists."""
     import psutil
 
     return bool(psutil.pid_exists(pid))
@@ -53,15 +53,15 @@ class Metrics:
         self._started = time.monotonic()
 
     async def uptime_s(self) -> float:
-        """Return for how many seconds this server has been up: a small call, to see how fast small calls are answered."""
+        """Return the uptime of this server in seconds: a small call, for measuring calls."""
         return time.monotonic() - self._started
 
     async def resident_bytes(self) -> int:
-        """Return how much memory the server process holds now."""
+        """Return the resident memory of the server process in bytes."""
         return resident_bytes()
 
     async def samples(self, every_s: float = 0.1) -> AsyncIterator[Sample]:
-        """Send a sample every `every_s` seconds; a consumer that is slower gets fewer, never a backlog."""
+        """Yield a sample every `every_s` seconds. A slower consumer gets fewer samples, never a backlog."""
         if not every_s >= EVERY_MIN_S:
             raise penstock.InvalidArgument(f"every_s is {every_s!r}; the shortest is {EVERY_MIN_S:g} s")
         machine = _Machine()
@@ -73,7 +73,7 @@ class Metrics:
 
 
 class _Machine:
-    """Reads the machine; rates are since the reading before."""
+    """Reads the figures of the machine. Rates are differences to the previous reading."""
 
     def __init__(self) -> None:
         import psutil

@@ -1,4 +1,4 @@
-"""The demo for pipes and logs: one line at a time, words beside every mark. This module never moves a cursor."""
+"""The demo for pipes and logs: one line at a time, with a word beside every mark. It never moves the cursor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORDS: Final = {True: "✓ held  ", False: "✗ BROKEN"}
 
 
 class PlainScreen:
-    """Prints what is new at each `draw`."""
+    """Prints the changes since the previous `draw`."""
 
     every_s = 1.0
 
@@ -24,7 +24,7 @@ class PlainScreen:
         self._heading = ""
         reconfigure = getattr(sys.stdout, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="replace")  # a log in an old encoding still gets the words
+            reconfigure(errors="replace")  # a log in an old encoding still gets the text
 
     def __enter__(self) -> Self:
         return self
@@ -33,7 +33,7 @@ class PlainScreen:
         """Leave the log as it is."""
 
     def draw(self, board: Board) -> None:
-        """Print the scenes that began or ended, and how the ones that run stand."""
+        """Print the scenes that began or ended, and the progress of those that run."""
         if board.heading != self._heading:
             self._heading = board.heading
             _say(f"penstock demo: {board.heading}")
@@ -41,6 +41,7 @@ class PlainScreen:
             self._draw_card(board, place, card)
 
     def _draw_card(self, board: Board, place: int, card: Card) -> None:
+        """Print the beginning, the progress or the result of one scene."""
         if card.state == "waiting" or place in self._over:
             return
         if place not in self._began:
@@ -54,7 +55,7 @@ class PlainScreen:
             _say(f"{'':9} {row.label:>13}  {row.value}")
 
     def _progress(self, board: Board, card: Card) -> None:
-        """Print how a scene stands. The first scene runs beside all others, and is only told of when it is alone."""
+        """Print the progress of a scene. The first scene runs beside all others, and is printed only while it is alone."""
         if card is board.cards[0] and any(other.state == "running" for other in board.cards[1:]):
             return
         line = " | ".join(f"{row.label} {row.value}" for row in card.latest)
@@ -63,7 +64,7 @@ class PlainScreen:
             _say(f"[{board.elapsed_s:5.1f} s]   {line}")
 
     def summarize(self, verdicts: Sequence[Verdict], seconds: float) -> None:
-        """Print what was promised and what was measured."""
+        """Print each promise with its measured value."""
         _say("")
         wide = max(len(verdict.promise) for verdict in verdicts)
         for verdict in verdicts:
@@ -72,7 +73,7 @@ class PlainScreen:
 
 
 def closing(verdicts: Sequence[Verdict], seconds: float) -> str:
-    """Say in one sentence how it went."""
+    """Return one sentence with the result."""
     held = sum(verdict.held for verdict in verdicts)
     return f"{held} of {len(verdicts)} promises held, in {seconds:.1f} s"
 

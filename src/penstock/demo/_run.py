@@ -1,4 +1,4 @@
-"""The demo from its beginning to its exit code: processes, scenes, screen, summary. This module never makes a call itself."""
+"""The demo from its start to its exit code: processes, scenes, screen, summary."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from penstock.demo._metrics import is_available, is_running
 from penstock.demo._plain import PlainScreen
 from penstock.demo._stage import DemoError, Stage, first_of, server_process, write_file
 
-#: A file of 200 MB is what the demo promises to carry.
+#: The size of the file by default.
 FILE_MB: Final = 200
-#: What the durations in the scenes add up to; `seconds` is measured against it.
+#: The sum of the durations in the scenes; `seconds` stretches or shortens them.
 NORMAL_S: Final = 25.0
-#: Less than this is too short to measure anything in.
+#: The shortest demo that can measure anything.
 SECONDS_MIN: Final = 3.0
-#: Over before the minute is, whatever happens, unless a longer demo was asked for.
+#: The demo ends within a minute in every case, unless a longer one was asked for.
 TIMEOUT_S: Final = 55.0
 #: How long a finished scene stays before the next one begins.
 LINGER_S: Final = 0.7
-INTERRUPTED: Final = 130  # as a shell says it
+INTERRUPTED: Final = 130  # the exit codes of a shell
 TERMINATED: Final = 143
 
 Scene = Callable[[Stage, Card], Awaitable[None]]
 
 
 def scenes() -> list[tuple[Card, Scene]]:
-    """The scenes in their order. The first one goes on beside all others."""
+    """Return the scenes in their order. The first one goes on beside all others."""
     return [
         (Card("Metrics", "live samples of this machine, beside everything below", 4), _scenes.metrics),
         (Card("Slow consumer", f"the producer waits: buffer_size={_scenes.BUFFER_SIZE}", 5), _scenes.bound),
@@ -51,19 +51,19 @@ def scenes() -> list[tuple[Card, Scene]]:
 
 
 class Screen(AbstractContextManager["Screen"], Protocol):
-    """Where the board is shown, every `every_s` seconds and when a scene begins or ends."""
+    """A view of the board. It is drawn every `every_s` seconds, and when a scene begins or ends."""
 
     every_s: float
 
     def draw(self, board: Board) -> None:
-        """Show how everything stands."""
+        """Show the current state of the board."""
 
     def summarize(self, verdicts: Sequence[Verdict], seconds: float) -> None:
-        """Show what was promised and what was measured, after the rest."""
+        """Show each promise with its measured value, after the last drawing."""
 
 
 class Demo:
-    """One showing of the demo."""
+    """One run of the demo."""
 
     def __init__(self, screen: Screen, *, file_mb: int, pace: float) -> None:
         self.scenes = scenes()
@@ -75,7 +75,7 @@ class Demo:
         self._timeout_s = TIMEOUT_S * max(pace, 1.0)
 
     async def play(self, workspace: Path) -> None:
-        """Play everything. Raises `DemoError`. Cancelling it ends the other processes."""
+        """Play all scenes. Raises `DemoError`. Cancelling it ends the other processes."""
         _cancel_on_signals()
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -90,6 +90,7 @@ class Demo:
             await asyncio.sleep(self._screen.every_s)
 
     async def _play(self, workspace: Path) -> None:
+        """Write the file, start the server process, and play the scenes."""
         self.board.heading = f"writing a file of {self._file_mb} MB, starting the server process …"
         file = await asyncio.to_thread(write_file, workspace, self._file_mb)
         async with server_process(workspace) as server, penstock.connect(server.urls[0]) as peer:
@@ -100,6 +101,7 @@ class Demo:
             await first_of(server.watch(), self._play_scenes(stage))
 
     async def _play_scenes(self, stage: Stage) -> None:
+        """Play the first scene beside the others, which follow one another."""
         beside = asyncio.create_task(self._play_scene(stage, *self.scenes[0]))
         try:
             await stage.pause(LINGER_S)
@@ -111,6 +113,7 @@ class Demo:
             await asyncio.wait([beside])
 
     async def _play_scene(self, stage: Stage, card: Card, scene: Scene) -> None:
+        """Play one scene; an error breaks a promise of its card."""
         card.state = "running"
         self._screen.draw(self.board)
         try:
@@ -123,9 +126,9 @@ class Demo:
 
 
 def run(*, plain: bool, file_mb: int | None, seconds: float | None) -> int:
-    """See `run_demo`."""
+    """Run the demo; see `run_demo`."""
     if not is_available():
-        return _refuse("the demo shows live figures of this machine by psutil; get it with: pip install 'penstock[demo]'")
+        return _refuse("the demo needs psutil for the figures of this machine; install it with: pip install 'penstock[demo]'")
     screen: Screen = PlainScreen() if plain or not _can_draw() else _live_screen()
     pace = max(seconds or NORMAL_S, SECONDS_MIN) / NORMAL_S
     demo = Demo(screen, file_mb=FILE_MB if file_mb is None else file_mb, pace=pace)
@@ -137,7 +140,7 @@ def run(*, plain: bool, file_mb: int | None, seconds: float | None) -> int:
     except DemoError as error:
         return _refuse(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError) as stop:
-        print("penstock demo: stopped; its processes have ended, its files are removed", file=sys.stderr)
+        print("penstock demo: stopped; its processes have ended and its files are removed", file=sys.stderr)
         return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
@@ -150,7 +153,7 @@ def _nothing_left(pids: Sequence[int], workspace: Path) -> Verdict:
     running = [pid for pid in pids if is_running(pid)]
     files = f"files in {workspace}" if workspace.exists() else "no file"
     held = not running and not workspace.exists()
-    return Verdict("Nothing is left behind", f"{len(running)} of {len(pids)} processes run, {files}", held)
+    return Verdict("Nothing is left behind", f"{len(running)} of {len(pids)} processes still run, {files}", held)
 
 
 def _can_draw() -> bool:
@@ -158,7 +161,7 @@ def _can_draw() -> bool:
 
 
 def _live_screen() -> Screen:
-    from penstock.demo._view import LiveScreen  # only a terminal needs what it imports
+    from penstock.demo._view import LiveScreen  # it imports rich, which only a terminal needs
 
     return LiveScreen()
 
@@ -169,7 +172,7 @@ def _refuse(why: str) -> int:
 
 
 def _cancel_on_signals() -> None:
-    """End in order when told to, not only by Ctrl-C, which the runner sees to."""
+    """Cancel this task on SIGTERM and SIGHUP, too; the runner does it for Ctrl-C."""
     task = cast("asyncio.Task[None]", asyncio.current_task())
     for name in ("SIGTERM", "SIGHUP"):
         with suppress(NotImplementedError, AttributeError):  # not on every system

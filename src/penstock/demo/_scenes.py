@@ -1,4 +1,4 @@
-"""The scenes of metrics, of a slow consumer and of a chat, in the client process. This module never draws."""
+"""The scenes of metrics, of a slow consumer and of a chat, in the client process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penstock.demo._stage import Stage
 
 BUFFER_SIZE: Final = 16
 SAMPLE_EVERY_S: Final = 0.1
-#: A stream that is starved by others shows it by a gap between two samples; a busy machine alone makes shorter ones.
+#: The longest gap between two samples: a busy machine causes shorter gaps, a stream starved by others longer ones.
 SAMPLE_GAP_MAX_S: Final = 1.0
 #: Columns of the small charts.
 CHART: Final = 30
@@ -38,16 +38,17 @@ async def metrics(stage: Stage, card: Card) -> None:
             now = time.perf_counter()
             count, longest, last = count + 1, max(longest, now - last), now
             cpu.append(sum(sample.cores) / len(sample.cores))
-            seen = stream.statistics()
+            statistics = stream.statistics()
             flow = f"{number(count)} items, {count / (now - began):.1f}/s · gap ≤ {ms(longest * 1e9)}"
             card.show(0, *_machine(sample, cpu))
-            card.show(3, Row("stream", f"{flow} · {seen.buffered} buffered · credit {seen.credit}"))
+            card.show(3, Row("stream", f"{flow} · {statistics.buffered} buffered · credit {statistics.credit}"))
     finally:
         measured = f"{number(count)} samples, {count / (last - began or 1):.1f}/s, gap ≤ {ms(longest * 1e9)}"
-        card.judge("Live samples go on beside it all", measured, held=count > 0 and longest < SAMPLE_GAP_MAX_S)
+        card.judge("Live samples go on beside everything", measured, held=count > 0 and longest < SAMPLE_GAP_MAX_S)
 
 
 def _machine(sample: Sample, cpu: deque[float]) -> list[Row]:
+    """Return the rows of a sample."""
     used = sample.memory_used / sample.memory_total
     load = " ".join(f"{value:.2f}" for value in sample.load)
     rates = f"↓ {size(sample.received_per_s)}/s  ↑ {size(sample.sent_per_s)}/s · {sample.processes} processes"
@@ -62,9 +63,9 @@ def _machine(sample: Sample, cpu: deque[float]) -> list[Row]:
 
 
 class RunAhead:
-    """How far a producer was ahead of its consumer each time it made an item: exactly, from the times of both.
+    """Measures how far a producer was ahead of its consumer each time that it made an item.
 
-    Both processes read the same clock, and every number carries the time at which it was made.
+    The measurement is exact: both processes read the same clock, and every number carries the time at which it was made.
     """
 
     def __init__(self) -> None:
@@ -82,13 +83,13 @@ class RunAhead:
         return self.consumed / (time.perf_counter() - self._began)
 
     def consume(self, item: Number) -> None:
-        """Count an item that the consumer has just taken."""
+        """Count an item that the consumer has just received."""
         self.most = max(self.most, item.n - bisect_right(self._consumed_ns, item.made_ns))
         self._consumed_ns.append(time.perf_counter_ns())
 
 
 async def bound(stage: Stage, card: Card) -> None:
-    """The same producer, once with a consumer that keeps up, once with one that does not, and then stops."""
+    """Run the same producer twice: with a consumer that keeps up, then with a slow one that stops in the end."""
     numbers = stage.peer.service(Numbers)
     await _keep_up(stage, card, numbers)
     ahead = RunAhead()
@@ -107,6 +108,7 @@ async def bound(stage: Stage, card: Card) -> None:
 
 
 async def _keep_up(stage: Stage, card: Card, numbers: Numbers) -> None:
+    """Consume a stream as fast as it comes, and show the rate."""
     began = last = time.perf_counter()
     until, count, counted = stage.until(2.5), 0, 0
     rates: deque[float] = deque(maxlen=CHART)
@@ -136,12 +138,17 @@ async def _consume_slowly(stage: Stage, card: Card, stream: penstock.Stream[Numb
 
 
 def _show_slow(card: Card, stream: penstock.Stream[Number], ahead: RunAhead, made: int) -> None:
-    now, seen = made - ahead.consumed, stream.statistics()
+    now, stats = made - ahead.consumed, stream.statistics()
     card.show(
         1,
         Row("then slow", f"consumed {number(ahead.consumed)}, {ahead.rate:.0f} items/s · produced {number(made)}"),
         Row("ahead", f"{now:2} of {BUFFER_SIZE} · most so far {max(now, ahead.most)}", now / BUFFER_SIZE, slots=BUFFER_SIZE),
-        Row("here", f"{seen.buffered:2} buffered · credit left {seen.credit}", seen.buffered / BUFFER_SIZE, slots=BUFFER_SIZE),
+        Row(
+            "here",
+            f"{stats.buffered:2} buffered · credit left {stats.credit}",
+            stats.buffered / BUFFER_SIZE,
+            slots=BUFFER_SIZE,
+        ),
     )
 
 
@@ -168,7 +175,7 @@ SCRIPT: Final = [
 
 
 class Participant:
-    """One of the two: what they say goes in, what they hear comes out, in one call."""
+    """One of the two people in the chat: one call carries the lines that they say and the lines that they hear."""
 
     def __init__(self, name: str, peer: penstock.Peer) -> None:
         self.name = name
@@ -186,13 +193,13 @@ class Participant:
 
     async def hear(self, text: str) -> int:
         """Wait until `text` was heard, and return when that was."""
-        while not (found := [at for line, at in self.heard if line.text == text]):
+        while not (times := [at for line, at in self.heard if line.text == text]):
             self._news.clear()
             await self._news.wait()
-        return found[0]
+        return times[0]
 
     def spoken(self) -> list[tuple[str, str]]:
-        """What was said by people."""
+        """Return the lines of people, without those of the room itself."""
         return [(line.name, line.text) for line, _at in self.heard if line.name]
 
 
@@ -215,18 +222,19 @@ async def chat(stage: Stage, card: Card) -> None:
 
 
 async def _talk(stage: Stage, card: Card, ada: Participant, grace: Participant) -> list[int]:
+    """Let the two say their lines in turn; return the delay of each line in ns."""
     delays: list[int] = []
-    shown: deque[Row] = deque(maxlen=card.height)
+    lines: deque[Row] = deque(maxlen=card.height)
     await ada.hear("Ada came in")
     await grace.hear("Grace came in")
     for name, text in SCRIPT:
         speaker, listener = (ada, grace) if name == "Ada" else (grace, ada)
-        said_ns = time.perf_counter_ns()
+        sent_ns = time.perf_counter_ns()
         await speaker.say.send(text)
-        delays.append(await listener.hear(text) - said_ns)
-        shown.append(Row(name, f"{text} ({ms(delays[-1])})"))
-        card.show(0, *shown)
-        card.latest = tuple(shown)[-1:]
+        delays.append(await listener.hear(text) - sent_ns)
+        lines.append(Row(name, f"{text} ({ms(delays[-1])})"))
+        card.show(0, *lines)
+        card.latest = tuple(lines)[-1:]
         await stage.pause(0.45)
     ada.say.close()
     grace.say.close()

@@ -1,4 +1,4 @@
-"""The serving process of the demo: tells its URLs on stdout, serves until its stdin ends. It never outlives who started it."""
+"""The server process of the demo: prints its URLs and serves until its standard input ends, so it ends with its parent."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from penstock._loop import loop_factory
 from penstock.demo._metrics import Metrics
 from penstock.demo._services import Chat, Files, Numbers
 
-#: What fits into the address of a Unix socket on every system; a longer path is served on TCP alone.
+#: The longest path of a Unix socket on every system; with a longer one, the server listens on TCP alone.
 UNIX_PATH_MAX: Final = 100
 
 
 def main(workspace: Path, *, throw_away: bool) -> None:
-    """Serve the files in `workspace`. At the end the folder goes too: who made it may have been killed."""
+    """Serve the files in `workspace`. It removes the folder at the end, because the parent may have been killed."""
     logging.basicConfig(level=logging.WARNING)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -50,7 +50,7 @@ def _urls(workspace: Path, *, throw_away: bool) -> list[str]:
 
 
 def _wait_for_end(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-    """Stdin ends when its other end is closed, also by the death of the process that held it."""
+    """Wait for the end of standard input: the parent closed it or died."""
     sys.stdin.buffer.read()
     loop.call_soon_threadsafe(ended.set)
 

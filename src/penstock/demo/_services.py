@@ -1,7 +1,4 @@
-"""`Numbers`, `Chat` and `Files`, as a user would write them: a fast producer, a room to talk in, a folder.
-
-This module never starts a server.
-"""
+"""The services of the demo, as a user would write them: `Numbers`, a fast producer; `Chat`, a room; `Files`, a folder."""
 
 from __future__ import annotations
 
@@ -15,19 +12,19 @@ from typing import BinaryIO, Final, Literal
 
 import penstock
 
-#: Runs of `Numbers.count` that are remembered; the oldest is forgotten.
+#: Runs of `Numbers.count` that are kept; the oldest is dropped.
 RUNS_MAX: Final = 1024
 #: Lines that may wait for a participant; then the speaker waits too …
 LINES_WAITING_MAX: Final = 64
-#: … for this long. A participant who makes no room is shown out, so that one who sleeps does not silence all others.
+#: … for this long. A participant without room is removed then, so that one sleeper does not silence the others.
 PATIENCE_S: Final = 1.0
-#: A chunk is an item and fits a frame: large enough that an item costs nothing, small enough that others get in between.
+#: A chunk is an item and fits a frame: large enough to be cheap, small enough that other streams get in between.
 CHUNK_BYTES: Final = 240 * 1024
-#: What one caller may put on this disk at a time.
+#: The largest upload.
 UPLOAD_BYTES_MAX: Final = 256 * 1024 * 1024
 
 
-# ── a producer as fast as it is allowed to be ───────────────────────────────────────────────────────────────────────────
+# ── a fast producer ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Number(penstock.Struct, frozen=True, gc=False):
@@ -38,7 +35,7 @@ class Number(penstock.Struct, frozen=True, gc=False):
 
 
 class _CountRun:
-    """One run of `Numbers.count`, seen from outside."""
+    """The state of one run of `Numbers.count`."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -47,77 +44,77 @@ class _CountRun:
 
 
 class Numbers:
-    """Numbers without end, made as fast as the consumer allows."""
+    """Endless numbers, as fast as the consumer allows."""
 
     def __init__(self) -> None:
         self._runs: OrderedDict[str, _CountRun] = OrderedDict()
 
     async def count(self, run: str) -> AsyncIterator[Number]:
-        """Count up from 1. `run` is the name to ask about it by."""
-        seen = self._begin(run)
+        """Count up from 1. `run` names this run for the other methods."""
+        state = self._begin(run)
         try:
             while True:
-                seen.made += 1
-                yield Number(seen.made, time.perf_counter_ns())
+                state.made += 1
+                yield Number(state.made, time.perf_counter_ns())
         finally:
-            seen.freed_ns = time.perf_counter_ns()
-            seen.freed.set()
+            state.freed_ns = time.perf_counter_ns()
+            state.freed.set()
 
     async def made(self, run: str) -> int:
-        """Return how many numbers that run has made until now."""
+        """Return how many numbers that run has made so far."""
         return self._run(run).made
 
     async def freed_ns(self, run: str) -> int:
-        """Return when the clean-up of that run was reached, by the clock of `Number.made_ns`; waits for it."""
-        seen = self._run(run)
-        await seen.freed.wait()
-        return seen.freed_ns
+        """Wait for the clean-up of that run, and return its time by the clock of `Number.made_ns`."""
+        state = self._run(run)
+        await state.freed.wait()
+        return state.freed_ns
 
     async def never(self) -> None:
-        """Return never: a call that waits."""
+        """Wait for ever."""
         await asyncio.Event().wait()
 
     def _begin(self, run: str) -> _CountRun:
-        seen = self._runs[run] = _CountRun()
+        state = self._runs[run] = _CountRun()
         if len(self._runs) > RUNS_MAX:
             self._runs.popitem(last=False)
-        return seen
+        return state
 
     def _run(self, run: str) -> _CountRun:
-        seen = self._runs.get(run)
-        if seen is None:
-            raise penstock.NotFound(f"there was no run {run!r}")
-        return seen
+        state = self._runs.get(run)
+        if state is None:
+            raise penstock.NotFound(f"unknown run {run!r}")
+        return state
 
 
 # ── a room to talk in ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class ChatLine(penstock.Struct, frozen=True):
-    """What somebody said. The room itself has no name."""
+    """A line of a participant; a line of the room itself has an empty name."""
 
     name: str
     text: str
 
 
 class Chat:
-    """One room. Everybody hears everything, in the same order, themselves included."""
+    """One room. All participants hear all lines in the same order, their own included."""
 
     def __init__(self) -> None:
         self._room: dict[str, penstock.Sink[ChatLine]] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def join(self, name: str, lines: AsyncIterator[str]) -> AsyncIterator[ChatLine]:
-        """Say `lines` and hear what is said. Whoever ends their lines leaves."""
+        """Join the room: say `lines`, and hear the lines of all. The end of `lines` leaves the room."""
         if name in self._room:
             raise penstock.AlreadyExists(f"{name!r} is in the room already")
         pipe: tuple[penstock.Sink[ChatLine], penstock.Source[ChatLine]] = penstock.pipe(buffer_size=LINES_WAITING_MAX)
-        sink, heard = pipe
+        sink, source = pipe
         self._room[name] = sink
         listening = asyncio.create_task(self._listen(name, sink, lines))
         try:
-            await self._tell(ChatLine("", f"{name} came in"))
-            async for line in heard:
+            await self._broadcast(ChatLine("", f"{name} came in"))
+            async for line in source:
                 yield line
         finally:
             listening.cancel()
@@ -126,10 +123,11 @@ class Chat:
 
     async def _listen(self, name: str, sink: penstock.Sink[ChatLine], lines: AsyncIterator[str]) -> None:
         async for text in lines:
-            await self._tell(ChatLine(name, text))
+            await self._broadcast(ChatLine(name, text))
         await self._leave(name, sink)
 
-    async def _tell(self, line: ChatLine) -> None:
+    async def _broadcast(self, line: ChatLine) -> None:
+        """Send a line to all participants; remove those that have no room for too long."""
         async with self._one_at_a_time:
             for name, sink in list(self._room.items()):
                 try:
@@ -142,22 +140,22 @@ class Chat:
 
     async def _leave(self, name: str, sink: penstock.Sink[ChatLine]) -> None:
         if self._remove(name, sink):
-            await self._tell(ChatLine("", f"{name} left"))
+            await self._broadcast(ChatLine("", f"{name} left"))
             sink.close()
 
     def _remove(self, name: str, sink: penstock.Sink[ChatLine]) -> bool:
-        """Take somebody out of the room, unless another one of that name is in it by now."""
-        here = self._room.get(name) is sink
-        if here:
+        """Remove a participant, unless another one has joined under that name by now."""
+        present = self._room.get(name) is sink
+        if present:
             del self._room[name]
-        return here
+        return present
 
 
 # ── a folder, read and written in chunks; never a path outside of it ────────────────────────────────────────────────────
 
 
 class FileInfo(penstock.Struct, frozen=True):
-    """What a file is, read from the disk: its size in bytes and its SHA-256 in hexadecimal."""
+    """A file on the disk: its size in bytes and its SHA-256 in hexadecimal."""
 
     path: str
     size: int
@@ -165,7 +163,7 @@ class FileInfo(penstock.Struct, frozen=True):
 
 
 class UploadSummary(penstock.Struct, frozen=True):
-    """What arrived: its size in bytes, its SHA-256 in hexadecimal, in how many chunks."""
+    """An upload that has arrived: its size in bytes, its SHA-256 in hexadecimal, its number of chunks."""
 
     name: str
     size: int
@@ -176,8 +174,8 @@ class UploadSummary(penstock.Struct, frozen=True):
 class Files:
     """The files of one folder. A path that leads outside is refused with `PermissionDenied`.
 
-    Reads and writes run in threads: a slow disk delays no other call. The files are buffered, because a buffered file has a
-    lock: when a call is cancelled, its file is not closed, and its number given to another, under a thread that still reads.
+    Reads and writes run in threads, so that a slow disk does not delay other calls. The files are buffered because buffered
+    files have a lock: when a call is cancelled while a thread still reads, the file is not closed under that thread.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -189,13 +187,13 @@ class Files:
         return await asyncio.to_thread(read_info, file, path)
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
-        """Send a file, chunk by chunk, read as the consumer asks for it."""
+        """Yield a file chunk by chunk, read as the consumer asks for it."""
         with self._open(path, "rb") as opened:
             while chunk := await asyncio.to_thread(opened.read, CHUNK_BYTES):
                 yield chunk
 
     async def upload(self, name: str, chunks: AsyncIterator[bytes]) -> UploadSummary:
-        """Write a new file from the chunks that come. One that does not come whole is removed."""
+        """Write a new file from the chunks. An incomplete file is removed."""
         with self._open(name, "xb") as opened:
             try:
                 return await _receive(name, opened, chunks)
@@ -204,23 +202,23 @@ class Files:
                 raise
 
     def _open(self, path: str, mode: Literal["rb", "xb"]) -> BinaryIO:
-        """Open a file. Not in a thread: a call that is cancelled meanwhile would leave it open, and a new one behind."""
+        """Open a file. Not in a thread: a call that is cancelled meanwhile would leave the file open."""
         try:
             return self._inside(path).open(mode)
         except FileExistsError:
-            raise penstock.AlreadyExists(f"{path!r} is here already") from None
+            raise penstock.AlreadyExists(f"{path!r} exists already") from None
         except OSError as error:
             raise penstock.NotFound(f"{path!r}: {error.strerror}") from None
 
     def _inside(self, path: str) -> Path:
-        """Return the place of `path`, links followed, when that is inside of the folder."""
+        """Return the resolved path, when it is inside of the folder."""
         try:
-            place = (self._folder / path).resolve()
+            resolved = (self._folder / path).resolve()
         except (OSError, ValueError) as error:
-            raise penstock.InvalidArgument(f"{path!r} is no path: {error}") from None
-        if place == self._folder or not place.is_relative_to(self._folder):
-            raise penstock.PermissionDenied(f"{path!r} is outside of the folder that is served")
-        return place
+            raise penstock.InvalidArgument(f"{path!r} is not a path: {error}") from None
+        if resolved == self._folder or not resolved.is_relative_to(self._folder):
+            raise penstock.PermissionDenied(f"{path!r} is outside of the served folder")
+        return resolved
 
 
 def read_info(file: Path, path: str) -> FileInfo:
@@ -234,6 +232,7 @@ def read_info(file: Path, path: str) -> FileInfo:
 
 
 async def _receive(name: str, file: BinaryIO, chunks: AsyncIterator[bytes]) -> UploadSummary:
+    """Write the chunks to a file; return their sum."""
     digest, size, count = hashlib.sha256(), 0, 0
     async for chunk in chunks:
         size, count = size + len(chunk), count + 1

@@ -1,6 +1,6 @@
-"""What every scene stands on: the other process, the file, the peer, the pace. This module never plays a scene.
+"""The surroundings of every scene: the server process, the file, the peer, the pace.
 
-The other process and the folder are gone at the end, whatever happens.
+The server process and the folder are gone at the end in every case.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from penstock.demo._services import FileInfo
 T = TypeVar("T")
 
 MB: Final = 1_000_000
-#: A fresh interpreter has this long to say where it serves.
+#: How long a server process may take to print its URLs.
 START_S: Final = 15.0
-#: A server that was told to end has this long before it is killed.
+#: How long a server process may take to end before it is killed.
 END_S: Final = 3.0
-#: How much of a dead server's log is worth showing.
+#: How much of a dead server's log is shown.
 LOG_BYTES: Final = 2000
 FILE: Final = "water.bin"
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the message says why, for people."""
+    """The demo cannot go on; the message says why."""
 
 
 class ServerProcess:
-    """A running server: its URLs, its process."""
+    """A running server process and its URLs."""
 
     def __init__(self, process: asyncio.subprocess.Process, urls: list[str], log: Path) -> None:
         self.urls = urls
@@ -47,7 +47,7 @@ class ServerProcess:
         self._log = log
 
     def kill(self) -> int:
-        """End it as ``kill -9`` does, and return when that was, in ns of `time.perf_counter_ns`."""
+        """Kill the process as ``kill -9`` does, and return the time, in ns of `time.perf_counter_ns`."""
         at = time.perf_counter_ns()
         self._process.kill()
         return at
@@ -60,12 +60,12 @@ class ServerProcess:
 
 @asynccontextmanager
 async def server_process(workspace: Path, *, throw_away: bool = False) -> AsyncIterator[ServerProcess]:
-    """Run a server in a process of its own. It ends with the block, and with this process, however that ends."""
+    """Run a server in another process. It ends with the block, and with this process in every case."""
     log = workspace / f"server-{time.monotonic_ns()}.log"
     command = [sys.executable, "-m", "penstock.demo._server", str(workspace), *(["--throw-away"] if throw_away else [])]
     pipe = asyncio.subprocess.PIPE
     with log.open("wb") as errors:
-        # A session of its own: Ctrl-C is for us, and we end the server in order.
+        # A session of its own: Ctrl-C reaches only this process, which then ends the server.
         process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=errors, start_new_session=True)
     try:
         yield ServerProcess(process, await _urls(process, log), log)
@@ -74,18 +74,20 @@ async def server_process(workspace: Path, *, throw_away: bool = False) -> AsyncI
 
 
 async def _urls(process: asyncio.subprocess.Process, log: Path) -> list[str]:
+    """Read the URLs that the server process prints. Raises `DemoError` when it does not start."""
     stdout = cast("asyncio.StreamReader", process.stdout)
     try:
         async with asyncio.timeout(START_S):
-            said = await stdout.readline()
+            line = await stdout.readline()
     except TimeoutError:
-        said = b""
-    if not said:
+        line = b""
+    if not line:
         raise DemoError(f"the server process did not start within {START_S:g} s\n{_tail(log)}".rstrip())
-    return msgspec.json.decode(said, type=list[str])
+    return msgspec.json.decode(line, type=list[str])
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
+    """Close the input of the server process, and kill the process when it does not end."""
     cast("asyncio.StreamWriter", process.stdin).close()
     try:
         with suppress(TimeoutError):
@@ -99,12 +101,12 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def _tail(log: Path) -> str:
     try:
         return log.read_bytes()[-LOG_BYTES:].decode(errors="replace")
-    except OSError:  # the folder went with the server
+    except OSError:  # the server has removed the folder
         return ""
 
 
 def write_file(workspace: Path, size_mb: int) -> FileInfo:
-    """Write a file that does not repeat itself, as fast as the disk takes it. Raises `DemoError` when it does not fit."""
+    """Write a file without repeated blocks. Raises `DemoError` when the disk does not have room for it twice."""
     folder = workspace / "files"
     folder.mkdir()
     free_mb = shutil.disk_usage(folder).free // MB
@@ -113,7 +115,7 @@ def write_file(workspace: Path, size_mb: int) -> FileInfo:
     digest, block = hashlib.sha256(), os.urandom(MB)
     with (folder / FILE).open("wb") as file:
         for number in range(size_mb):
-            piece = number.to_bytes(8, "big") + block[8:]  # the same block each time would hide a chunk out of place
+            piece = number.to_bytes(8, "big") + block[8:]  # equal blocks would hide a chunk out of place
             file.write(piece)
             digest.update(piece)
     return FileInfo(FILE, size_mb * MB, digest.hexdigest())
@@ -123,7 +125,7 @@ def write_file(workspace: Path, size_mb: int) -> FileInfo:
 
 
 class Stage(NamedTuple):
-    """`pace` stretches every duration in the scenes. `pids` are the processes that were started."""
+    """The arguments of a scene. pace: stretches every duration. pids: the processes that were started."""
 
     peer: penstock.Peer
     server: ServerProcess
@@ -133,16 +135,16 @@ class Stage(NamedTuple):
     pids: list[int]
 
     async def pause(self, seconds: float) -> None:
-        """Wait, so that eyes can follow."""
+        """Wait, so that a person can follow."""
         await asyncio.sleep(seconds * self.pace)
 
     def until(self, seconds: float) -> float:
-        """Return the moment that is `seconds` away, by the clock of `time.perf_counter`."""
+        """Return the time in `seconds` seconds, stretched by the pace, by the clock of `time.perf_counter`."""
         return time.perf_counter() + seconds * self.pace
 
 
 async def first_of(*works: Coroutine[Any, Any, None]) -> None:
-    """Run all of them until one ends; cancel the others; raise what that one raised."""
+    """Run all of them until one ends; cancel the others; raise the error of that one."""
     tasks = [asyncio.create_task(work) for work in works]
     try:
         done, _rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The demo on a terminal, live. The one file of the demo that rich enters; it never asks for figures, it is given them."""
+"""The demo on a terminal, live. The only file of the demo that imports `rich`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ COLUMNS: Final = " ▁▂▃▄▅▆▇█"
 LABEL: Final = 14
 #: Border and padding of a card, left and right together.
 FRAME: Final = 4
-#: A terminal of this width has room for a wide graph.
+#: A terminal of this many columns has room for a wide graph.
 WIDE: Final = 100
 
 
 class LiveScreen:
-    """Draws the board over the whole terminal and leaves it as it was."""
+    """Draws the board over the whole terminal, and restores the terminal at the end."""
 
     every_s = 0.2
 
@@ -42,12 +42,12 @@ class LiveScreen:
         self._live.stop()
 
     def draw(self, board: Board) -> None:
-        """Draw everything anew."""
+        """Redraw the whole screen."""
         width, height = self._console.size
         self._live.update(Group(*_page(board, width, height)), refresh=True)
 
     def summarize(self, verdicts: Sequence[Verdict], seconds: float) -> None:
-        """Print a table that stays."""
+        """Print a table that stays on the terminal."""
         table = Table("", "Promised", "Measured", box=box.ROUNDED, border_style="bright_black", header_style="bold")
         for verdict in verdicts:
             state: State = "held" if verdict.held else "broken"
@@ -61,16 +61,16 @@ def _page(board: Board, width: int, height: int) -> list[RenderableType]:
     open_cards = _opened(board, height - 2)
     heading = _between(Text.assemble(("Penstock ", "bold cyan"), board.heading), f"{board.elapsed_s:.1f} s", width)
     cards = [_panel(card, width) if card in open_cards else _line(card, width) for card in board.cards]
-    return [heading, *cards, Text("Ctrl-C ends it early and leaves nothing behind.", "bright_black")]
+    return [heading, *cards, Text("Ctrl-C ends the demo early and leaves nothing behind.", "bright_black")]
 
 
 def _opened(board: Board, room: int) -> list[Card]:
-    """Choose the cards that are shown whole: those that run, then as many finished ones as there is room for, latest first."""
-    wanted = [card for card in reversed(board.cards) if card.state == "running"]
-    wanted += [card for card in reversed(board.cards) if card.state in {"held", "broken"}]
+    """Choose the cards that are shown whole: the running ones, then finished ones while there is room, the latest first."""
+    candidates = [card for card in reversed(board.cards) if card.state == "running"]
+    candidates += [card for card in reversed(board.cards) if card.state in {"held", "broken"}]
     opened: list[Card] = []
     room -= len(board.cards)
-    for card in wanted:
+    for card in candidates:
         if room < card.height + 1:
             break
         room -= card.height + 1  # the frame has two lines, and the line that the card has anyway is one of them
@@ -105,6 +105,7 @@ def _row(row: Row, width: int) -> Text:
 
 
 def _graph(row: Row, room: int) -> Text:
+    """Return a chart of levels, a bar, or a row of slots."""
     if row.levels:
         return _chart(row.levels, room)
     steps = row.slots or room
@@ -118,13 +119,13 @@ def _graph(row: Row, room: int) -> Text:
 
 def _chart(levels: Sequence[float], room: int) -> Text:
     steps = len(COLUMNS) - 1
-    shown = levels[-room:]
-    columns = "".join(COLUMNS[round(min(max(level, 0.0), 1.0) * steps)] for level in shown)
+    latest = levels[-room:]
+    columns = "".join(COLUMNS[round(min(max(level, 0.0), 1.0) * steps)] for level in latest)
     return Text(columns.rjust(room), "cyan")
 
 
 def _between(left: Text, right: Text | str, width: int) -> Text:
-    """Put one text at each edge; the left one gives way."""
+    """Put one text at each edge; the left one is cut when there is not enough room."""
     right = Text(right, "bright_black") if isinstance(right, str) else right
     left.truncate(width - len(right) - 1, overflow="ellipsis", pad=True)
     return Text.assemble(left, " ", right)

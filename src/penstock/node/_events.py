@@ -68,6 +68,7 @@ async def _recorded(history: History, actor: str | None, query: EventQuery) -> A
 async def _page(
     history: History, actor: str | None, query: EventQuery, since: int | None, *, limit: int, last: bool = False
 ) -> list[HistoryEvent]:
+    """Ask the history for one page of a query."""
     return await history.events(
         actor,
         kinds=query.kinds or None,

@@ -150,6 +150,7 @@ def _name_for(path: Path, before: ModuleType | None) -> str:
 
 
 def _run(path: Path, name: str, called: str) -> ModuleType:
+    """Run a file as the module `name`. When it raises, the module of that name before it is put back."""
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)

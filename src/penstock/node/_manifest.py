@@ -124,6 +124,7 @@ def wrong(path: str | Path, key: str, reason: str) -> InvalidArgument:
 
 
 def _toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises `InvalidArgument` that names the file and the reason."""
     try:
         with path.open("rb") as file:
             text = file.read(MANIFEST_BYTES_MAX + 1)

@@ -54,8 +54,8 @@ class Activity(msgspec.Struct, frozen=True):
 class Inspection(msgspec.Struct, frozen=True):
     """Everything about one actor.
 
-    doing: None when the actor waits for messages. takes: what it takes besides calls of its methods: "channels", "messages"
-    (it has a ``receive``). state: its attributes; a value that cannot travel is its repr.
+    doing: None when the actor waits for messages. takes: "channels" when it takes channels, "messages" when it has a
+    ``receive`` for plain messages. state: its attributes; a value that cannot travel is its repr.
     """
 
     info: ActorInfo

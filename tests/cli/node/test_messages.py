@@ -61,6 +61,14 @@ def test_what_every_actor_answers_can_be_called_from_elsewhere_too(cli, server):
     assert "/counter has no method 'pink'; did you mean 'ping'?" in done.err
 
 
+def test_an_argument_that_an_actor_refuses_comes_with_the_command_that_shows_its_parameters(cli, server):
+    (url,) = server["urls"]
+    done = cli("call", url, "/counter/add", '"x"')
+    assert done.code == 67
+    assert f"`penstock call {url} /counter/accepts` shows its parameters" in done.err
+    assert "add" in {method["name"] for method in cli("call", url, "/counter/accepts").json}
+
+
 def test_a_message_waits_for_no_answer(cli):
     assert cli("message", "counter", '{"action": "add", "params": [2]}').out == "sent add to counter\n"
     assert cli("request", "counter", '{"action": "add", "params": [0]}').json == 7

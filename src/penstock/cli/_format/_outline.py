@@ -47,6 +47,7 @@ def _grid(rows: Sequence[tuple[Any, ...]]) -> Any:
 
 
 def _method_row(method: MethodDescription) -> tuple[Any, ...]:
+    """Return the cells of a method: its signature, its kind, the first line of its docstring."""
     from rich.text import Text
 
     parts: list[Any] = [(one_line(method.name), "bold"), "("]
@@ -61,6 +62,7 @@ def _method_row(method: MethodDescription) -> tuple[Any, ...]:
 
 
 def _type_row(name: str, schema: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the cells of a type: its name and its fields."""
     from rich.text import Text
 
     required = schema.get("required", ())

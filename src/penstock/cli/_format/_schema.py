@@ -21,11 +21,11 @@ def example(schema: Schema, definitions: Mapping[str, Schema], depth: int = _EXA
     """Return a value of the type, for an example on the command line."""
     if "$ref" in schema:
         schema = definitions.get(reference(schema), {})
-    given = next((schema[key] for key in ("default", "const") if key in schema), None) or next(
+    example_value = next((schema[key] for key in ("default", "const") if key in schema), None) or next(
         iter(schema.get("enum", ())), None
     )
-    if given is not None or depth == 0:
-        return given
+    if example_value is not None or depth == 0:
+        return example_value
     if "anyOf" in schema:
         choices = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
         return example(choices[0], definitions, depth) if choices else None

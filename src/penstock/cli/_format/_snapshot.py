@@ -123,6 +123,7 @@ def _left_out(count: int) -> list[Any]:
 
 
 def _head(node: NodeView, actors: int) -> Any:
+    """Return the first line: the name of the node, its age, its counts and URLs."""
     from rich.text import Text
 
     name = one_line(node.name) or "node"
@@ -141,6 +142,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _table(*heads: str) -> Any:
+    """Return an empty table; columns of numbers are aligned to the right."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))

@@ -47,6 +47,7 @@ def actor(name: str, as_json: bool) -> int:  # noqa: FBT001
 
 
 def _print_files(made: list[str], then: list[str], *, as_json: bool) -> int:
+    """Print the files that were made, and the next commands."""
     if as_json:
         click.echo(json.dumps({"files": made, "next": then}))
         return OK

@@ -54,10 +54,12 @@ def _actor_files(name: str) -> dict[str, str]:
 
 
 def _write(folder: Path, files: dict[str, str], words: dict[str, str]) -> list[str]:
+    """Write all files, or none when one of them exists. Raises `Unusable`."""
     paths = {folder / name: Template(text).substitute(words) for name, text in files.items()}
     there = [str(path) for path in paths if path.exists()]
     if there:
-        raise Unusable(f"{', '.join(there)} exists already, and no file was written; choose another name")
+        verb = "exist" if there[1:] else "exists"
+        raise Unusable(f"{', '.join(there)} {verb} already, and no file was written; choose another name")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():

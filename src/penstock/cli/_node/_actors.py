@@ -21,7 +21,7 @@ _HEADS: Final = ("NAME", "ID", "STATE", "BUSY", "MAILBOX", "MESSAGES", "RESTARTS
 _OPTIONAL: Final = ("RESTARTS", "ACTOR", "UPTIME", "MESSAGES", "ID")
 #: Manifests that an error lists when the one that was named does not exist.
 _LISTED_MAX: Final = 5
-#: The words for what an actor takes besides its methods.
+#: The words for the things that an actor takes besides calls of its methods.
 _TAKES: Final = {"channels": "channels: penstock channel open {}", "messages": "plain messages (receive)"}
 
 
@@ -89,6 +89,7 @@ async def show_list(options: NodeOptions, pattern: str) -> int:
 
 
 def _row(info: ActorInfo) -> tuple[str, ...]:
+    """Return the cells of an actor in the order of `_HEADS`."""
     return (
         info.address,
         info.id,
@@ -124,6 +125,7 @@ async def inspect(options: NodeOptions, actor: str) -> int:
 
 
 def _draw(inspection: Inspection) -> None:
+    """Print an inspection: facts, methods, ports and attributes, leaving out empty sections."""
     info = inspection.info
     name = one_line(info.address)
     click.echo(f"{click.style(name, bold=True)}  {state(info.state)}")
@@ -144,6 +146,7 @@ def _draw(inspection: Inspection) -> None:
 
 
 def _facts(info: ActorInfo, activity: Activity | None) -> list[tuple[str, str]]:
+    """Return the labels and values of the first section."""
     facts = [
         ("id", info.id),
         ("actor", one_line(info.actor)),

@@ -127,6 +127,7 @@ async def _carry_out(channel: Channel[Any], lines: AsyncIterator[str], transcrip
 
 
 async def _carry_out_one(channel: Channel[Any], word: str, rest: str, transcript: _Transcript) -> None:
+    """Carry out one command that does not end the conversation. Raises `Unusable`."""
     if word == "send":
         await _send(channel, rest)
     elif word == "help":
@@ -139,6 +140,7 @@ async def _carry_out_one(channel: Channel[Any], word: str, rest: str, transcript
 
 
 async def _send(channel: Channel[Any], rest: str) -> None:
+    """Send one message: JSON, a text, or the content of a file. Raises `Unusable`."""
     option, _, path = rest.partition(" ")
     if option == "--file":
         message = _file(path.strip())
@@ -170,6 +172,7 @@ def _json(text: str, name: str) -> Any:
 
 
 def _file(path: str) -> Any:
+    """Read a file as JSON, as a text, or as bytes when it is not UTF-8. Raises `Unusable`."""
     try:
         with Path(path).expanduser().open("rb") as file:
             data = file.read(stdio.TEXT_BYTES_MAX + 1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import penstock
@@ -17,6 +18,7 @@ from penstock.cli._node._paths import refuse_strangers, socket_path
 from penstock.cli._options import NodeOptions
 from penstock.errors import Cause
 from penstock.node import ActorControl
+from penstock.service import service_of
 
 if TYPE_CHECKING:
     from penstock.node import HistoryControl
@@ -25,13 +27,18 @@ if TYPE_CHECKING:
 ANSWER_TIMEOUT_S: Final = 30.0
 
 
-class NodeConnection(NamedTuple):
-    """A connected node: `peer` for the verbs of its actors, `control` for its control service."""
+class NodeConnection:
+    """A connected node: `peer` for the verbs of its actors, `control` and `history` for its control service."""
 
-    peer: Peer
-    control: ActorControl
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
 
-    @property
+    @cached_property
+    def control(self) -> ActorControl:
+        """The questions about actors and the node; each has `ANSWER_TIMEOUT_S`."""
+        return penstock.options(self.peer.service(ActorControl), timeout=ANSWER_TIMEOUT_S)
+
+    @cached_property
     def history(self) -> HistoryControl:
         """The questions to its history, without a timeout: a stream of events may go on for ever."""
         from penstock.node import HistoryControl
@@ -40,8 +47,9 @@ class NodeConnection(NamedTuple):
 
 
 @asynccontextmanager
-async def connected_node(options: NodeOptions) -> AsyncIterator[NodeConnection]:
-    """Connect to the node. Raises `Unavailable` that says how to start one."""
+async def connected_node(options: NodeOptions, service: type = ActorControl) -> AsyncIterator[NodeConnection]:
+    """Connect to the node, to call `service`. Raises `Unavailable` that says how to start one."""
+    service_of(service)  # reading a class takes milliseconds, in which a connection would not be answered
     path = socket_path(options.socket)
     refuse_strangers(path)
     async with AsyncExitStack() as stack:
@@ -49,7 +57,7 @@ async def connected_node(options: NodeOptions) -> AsyncIterator[NodeConnection]:
             peer = await stack.enter_async_context(connecting(url_of(path), None))
         except Unavailable as error:
             raise no_server_at(path) if error.cause is Cause.NOTHING_LISTENS else error from None
-        yield NodeConnection(peer, penstock.options(peer.service(ActorControl), timeout=ANSWER_TIMEOUT_S))
+        yield NodeConnection(peer)
 
 
 def url_of(path: Path) -> str:

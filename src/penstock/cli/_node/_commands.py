@@ -16,6 +16,7 @@ from penstock.cli._run import run
 GRACE_S: Final = 10.0
 
 ID: Final = click.argument("actor", metavar="ID", shell_complete=actor_names)
+ID_HELP: Final = "ID is the name of an actor, its id, or the beginning of its id."
 
 
 # ── the node ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -36,12 +37,14 @@ ID: Final = click.argument("actor", metavar="ID", shell_complete=actor_names)
     default=GRACE_S,
     show_default=True,
     metavar="SECONDS",
-    help="Time to drain, see above.",
+    help="Time to drain.",
 )
 @tls_options
 @node_options
 def server(manifests: Sequence[str], listen: Sequence[str], history: str | None, name: str, grace: float, **values: Any) -> int:
     """Run a node in the foreground, with the actors of the manifests.
+
+    A MANIFEST is a TOML file that names an actor; `penstock new actor` makes one.
 
     The other commands reach the node at its socket, which only this user can open. --listen URLs serve the actors to
     programs and other nodes. Clients are not authenticated there: anyone who can connect may use and stop the actors, but
@@ -60,7 +63,7 @@ def server(manifests: Sequence[str], listen: Sequence[str], history: str | None,
     tls = tls_of(listen, values, server=True) if listen or values["dev_tls"] or values["cert"] else None
     refuse_memory_urls(listen)
     stopping = asyncio.Event()
-    return run(serve(ServerOptions(node, manifests, listen, history, name, grace, tls), stopping), ask=stopping.set)
+    return run(serve(ServerOptions(node, manifests, listen, history, name, grace, tls), stopping), on_signal=stopping.set)
 
 
 @click.command(short_help="Watch a node live: actors, mailboxes, streams, history.")
@@ -93,6 +96,8 @@ def top(interval: float, once: bool, **values: Any) -> int:  # noqa: FBT001 - cl
 def start(manifest: str, id_only: bool, **values: Any) -> int:  # noqa: FBT001
     """Start the actor of a manifest, and print the actor's name and id.
 
+    MANIFEST is a TOML file that names an actor; `penstock new actor` makes one.
+
     \b
     penstock start counter.toml
     id=$(penstock start counter.toml --id-only)
@@ -102,11 +107,11 @@ def start(manifest: str, id_only: bool, **values: Any) -> int:  # noqa: FBT001
     return run(_actors.start(take_node_options(values), manifest, id_only=id_only))
 
 
-@click.command(short_help="Stop an actor, its children first.")
+@click.command(short_help="Stop an actor, its children first.", epilog=ID_HELP)
 @ID
 @node_options
 def stop(actor: str, **values: Any) -> int:
-    """Stop an actor, its children first. ID is a name, an id, or the beginning of an id.
+    """Stop an actor, its children first.
 
     \b
     penstock stop counter
@@ -116,7 +121,7 @@ def stop(actor: str, **values: Any) -> int:
     return run(_actors.stop(take_node_options(values), actor))
 
 
-@click.command(short_help="Restart an actor with a fresh state.")
+@click.command(short_help="Restart an actor with a fresh state.", epilog=ID_HELP)
 @ID
 @node_options
 def restart(actor: str, **values: Any) -> int:
@@ -148,7 +153,7 @@ def list_actors(pattern: str, **values: Any) -> int:
     return run(_actors.show_list(take_node_options(values), pattern))
 
 
-@click.command(short_help="Show the attributes of an actor.")
+@click.command(short_help="Show the attributes of an actor.", epilog=ID_HELP)
 @ID
 @node_options
 def state(actor: str, **values: Any) -> int:
@@ -162,7 +167,7 @@ def state(actor: str, **values: Any) -> int:
     return run(_actors.show_state(take_node_options(values), actor))
 
 
-@click.command(short_help="Show everything about an actor.")
+@click.command(short_help="Show everything about an actor.", epilog=ID_HELP)
 @ID
 @node_options
 def inspect(actor: str, **values: Any) -> int:
@@ -182,8 +187,8 @@ def inspect(actor: str, **values: Any) -> int:
 # ── talking to actors ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 _MESSAGE: Final = """JSON {"action": NAME, "params": …} calls the method NAME; params is an object (parameters by name), a
-    list (by place), or is left out. Any other JSON goes to the actor's `receive` as a message of type "message". A JSON of -
-    reads it from standard input."""
+    list (by place), or is left out. Any other JSON goes to the actor's `receive` as a message of type "message". Write - to
+    read the JSON from standard input."""
 
 
 @click.command(
@@ -193,9 +198,10 @@ _MESSAGE: Final = """JSON {"action": NAME, "params": …} calls the method NAME;
     {_MESSAGE}
 
     \b
-    penstock message counter '{{"action": "add", "params": {{"k": 5}}}}'
+    penstock message counter '{{"action": "add", "params": {{"count": 5}}}}'
     penstock message counter '"hello"'
     """,
+    epilog=ID_HELP,
 )
 @ID
 @click.argument("message", metavar="JSON")
@@ -217,6 +223,7 @@ def message(actor: str, message: str, **values: Any) -> int:
     penstock request counter '{{"action": "add", "params": [5]}}'
     penstock request counter '{{"action": "get"}}' --timeout 2
     """,
+    epilog=ID_HELP,
 )
 @ID
 @click.argument("message", metavar="JSON")
@@ -231,7 +238,7 @@ def request(actor: str, message: str, timeout: float, **values: Any) -> int:
     return run(_messages.ask(take_node_options(values), actor, message, timeout))
 
 
-@click.command(short_help="Print the items of a port or a stream, or the events of an actor.")
+@click.command(short_help="Print the items of a port or a stream, or the events of an actor.", epilog=ID_HELP)
 @ID
 @click.argument("port", metavar="[PORT|METHOD]", required=False)
 @click.option("--params", metavar="JSON", help="The parameters of a streaming method: an object by name, a list by place.")
@@ -264,7 +271,7 @@ def channel() -> None:
     """Talk to an actor over a channel."""
 
 
-@channel.command("open")
+@channel.command("open", epilog=ID_HELP)
 @ID
 @click.option("-m", "--message", metavar="JSON", help="The payload that the channel is opened with.")
 @click.option("-f", "--file", type=click.Path(exists=True, dir_okay=False), help="Read that payload from a file.")

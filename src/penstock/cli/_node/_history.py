@@ -26,7 +26,7 @@ from penstock.cli._options import NodeOptions
 from penstock.cli._run import DIFFERS, INCOMPLETE, OK, Unusable, one_line, print_notice
 from penstock.errors import Unavailable
 from penstock.history import HistoryEvent, Replay, verify_file
-from penstock.node import EventQuery
+from penstock.node import EventQuery, HistoryControl
 
 #: Events that are written at a time, at most.
 BATCH_EVENTS: Final = 256
@@ -78,7 +78,7 @@ def _moment(text: str, option: str) -> float:
 
 
 async def logs(options: NodeOptions, query: EventQuery) -> int:
-    """Print the log of an actor, and what became of the actor."""
+    """Print the log lines of an actor, its starts, ends and crashes, and the messages of its channels."""
     query = msgspec.structs.replace(query, kinds=list(lines.LOG_KINDS))
     named = _is_pattern(query.actor)
     form: Form = lines.json_event if options.as_json else lambda event: lines.log_line(event, named=named, width=room())
@@ -114,7 +114,7 @@ async def _print(options: NodeOptions, query: EventQuery, form: Form, file: Text
     count, out = 0, _out(file)
     async with (
         stdio.Output().until_broken(),
-        connected_node(options) as node,
+        connected_node(options, HistoryControl) as node,
         penstock.Stream.of(node.history.events(query)) as stream,
     ):
         async for batch in stream.batches(BATCH_EVENTS):
@@ -128,7 +128,7 @@ async def _print(options: NodeOptions, query: EventQuery, form: Form, file: Text
 
 
 def _out(file: TextIO | None) -> Callable[[str], None]:
-    """Return the function that prints a line, without colours where nobody sees them."""
+    """Return the function that prints a line, without colours when the output is not a terminal."""
     if file is not None:
         return lambda text: print(click.unstyle(text), file=file)
     colours = sys.stdout.isatty()
@@ -144,7 +144,7 @@ def _is_pattern(actor: str) -> bool:
 
 async def replay(options: NodeOptions, actor: str) -> int:
     """Replay an actor's messages in the node and print the first difference."""
-    async with connected_node(options) as node:
+    async with connected_node(options, HistoryControl) as node:
         result = await node.history.replay(actor)
     if options.as_json:
         show(result, options)
@@ -157,7 +157,7 @@ async def replay(options: NodeOptions, actor: str) -> int:
 
 
 def _replay_lines(result: Replay) -> Iterator[str]:
-    """Describe what a replay compared, what it left out, and why."""
+    """Describe the result of a replay: the messages that were compared or left out, and why."""
     yield f"{one_line(result.actor)}: {_compared(result)}, since event {result.since}, where it was last spawned"
     if result.divergence:
         yield f"  the first difference is at event {result.divergence.offset}"
@@ -172,6 +172,7 @@ def _replay_lines(result: Replay) -> Iterator[str]:
 
 
 def _compared(result: Replay) -> str:
+    """Return how many messages were compared, and whether all came out as recorded."""
     recorded, compared = result.recorded, result.compared
     if not recorded:
         return "no message to compare"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from penstock.cli._node._commands import ID
+from penstock.cli._node._commands import ID, ID_HELP
 from penstock.cli._options import json_option, node_options, socket_option, take_node_options, together
 from penstock.cli._run import run
 from penstock.observe import KINDS
@@ -22,7 +22,7 @@ range_options = together(
 )
 
 
-@click.command(short_help="Show the log of an actor, its starts and crashes.")
+@click.command(short_help="Show the log of an actor, its starts and crashes.", epilog=ID_HELP)
 @ID
 @click.option("-f", "--follow", is_flag=True, help="Go on with new events as they happen.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), metavar="COUNT", help="Only the last COUNT events.")
@@ -41,7 +41,7 @@ def logs(actor: str, **values: Any) -> int:
     return run(_history.logs(node, _history.query_of(actor, **values)))
 
 
-@click.command(short_help="Show every event of an actor.", epilog=f"Kinds: {', '.join(_KINDS)}.")
+@click.command(short_help="Show every event of an actor.", epilog=f"{ID_HELP}\n\nKinds: {', '.join(_KINDS)}.")
 @ID
 @click.option(
     "--type",
@@ -81,7 +81,7 @@ def events(actor: str, form: str | None, export: str | None, **values: Any) -> i
     return run(_history.events(node, _history.query_of(actor, **values), form, export))
 
 
-@click.command(short_help="Send the recorded messages to a fresh actor and compare.")
+@click.command(short_help="Send the recorded messages to a fresh actor and compare.", epilog=ID_HELP)
 @ID
 @node_options
 def replay(actor: str, **values: Any) -> int:

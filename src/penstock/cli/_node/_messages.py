@@ -21,7 +21,7 @@ from penstock.streams import Source
 
 #: Items that are written at a time, at most.
 BATCH_ITEMS: Final = 256
-#: How long the node may take to say what an actor is doing.
+#: How long the node may take to name the message that an actor is handling.
 DOING_TIMEOUT_S: Final = 2.0
 #: How many actors one `subscribe -` follows.
 FOLLOWED_MAX: Final = 100
@@ -122,13 +122,13 @@ async def read_json(text: str, name: str) -> Any:
 # ── subscribe ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def subscribe(options: NodeOptions, actor: str, wanted: SubscribeOptions) -> int:
+async def subscribe(options: NodeOptions, actor: str, subscription: SubscribeOptions) -> int:
     """Print the items of a port or a streaming method, or the events of an actor."""
     names = await _names() if actor == "-" else [actor]
-    params = None if wanted.params is None else await read_json(wanted.params, "--params")
+    params = None if subscription.params is None else await read_json(subscription.params, "--params")
     output = stdio.Output()
     async with output.until_broken(), connected_node(options) as node:
-        await _follow_all([await _open(node, name, wanted, params) for name in names], output)
+        await _follow_all([await _open(node, name, subscription, params) for name in names], output)
     return OK
 
 
@@ -149,17 +149,17 @@ async def _follow_all(followed: list[_Followed], output: stdio.Output) -> None:
         raise errors.exceptions[0] from None
 
 
-async def _open(node: NodeConnection, actor: str, wanted: SubscribeOptions, params: Any) -> _Followed:
+async def _open(node: NodeConnection, actor: str, subscription: SubscribeOptions, params: Any) -> _Followed:
     """Open a streaming method or a port of an actor; without a name, the stream of its events."""
-    if wanted.port is None:
+    if subscription.port is None:
         address = (await node.control.find(actor)).address
         query = EventQuery(address, follow=True, last=0)
         return _Followed(address, penstock.Stream.of(node.history.events(query)))
-    prepared = await node.control.prepare_stream(actor, wanted.port, params)
+    prepared = await node.control.prepare_stream(actor, subscription.port, params)
     ref = node.peer.ref(prepared.address)
     if prepared.is_port:
-        return _Followed(prepared.address, ref.subscribe(wanted.port, buffer_size=wanted.buffer_size))
-    stream = ref.stream(wanted.port, prepared.payload, buffer_size=wanted.buffer_size, timeout=None)
+        return _Followed(prepared.address, ref.subscribe(subscription.port, buffer_size=subscription.buffer_size))
+    stream = ref.stream(subscription.port, prepared.payload, buffer_size=subscription.buffer_size, timeout=None)
     return _Followed(prepared.address, stream)
 
 

@@ -94,6 +94,7 @@ def _history(option: str | None) -> History | None:
 
 
 def _print_busy_actors(node: Node) -> None:
+    """Print the actors for which the node waits before it stops."""
     busy = node.busy()
     if busy:
         names = ", ".join(map(one_line, busy[:_NAMED_MAX])) + (
@@ -104,7 +105,7 @@ def _print_busy_actors(node: Node) -> None:
         )
 
 
-# ── what is printed ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── printing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _announce(node: Node, started: Sequence[ActorInfo], options: NodeOptions) -> None:
