@@ -34,7 +34,7 @@ test: $(VENV)/.stamp-$(EXTRA) ## the whole test suite; one part of it: make test
 # without a Python 3.13; a machine of your own only says so.
 test-3.13: ## the same tests with Python 3.13, in .venv-3.13
 ifneq ($(PYTHON_3_13),)
-	$(MAKE) test PYTHON='$(PYTHON_3_13)' VENV=.venv-3.13 EXTRA=suite ARGS='$(or $(ARGS),--ignore tests/house)'
+	$(MAKE) test PYTHON='$(PYTHON_3_13)' VENV=.venv-3.13 EXTRA=suite $(if $(ARGS),,ARGS='--ignore tests/house')
 else
 	@echo "make: NOT TESTED WITH PYTHON 3.13: none on PATH or below ~/.pyenv; name one with PYTHON_3_13=" >&2
 	@test "$(CI)" != true

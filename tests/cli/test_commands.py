@@ -16,8 +16,9 @@ from penstock.cli._commands import SECTIONS, commands
 
 pytestmark = pytest.mark.processes
 
-#: The processor's time for the help, in times of what its libraries take alone: other work slows both. It is about 2.3.
-HELP_TIMES_MAX = 3
+#: The processor's time for the help, in times of what its libraries take alone: other work slows both. It is 2.3 on
+#: Python 3.11, and 3.5 on 3.13, whose asyncio starts faster.
+HELP_TIMES_MAX = 4
 
 
 def test_help_names_every_command_and_every_exit_code(run):
@@ -129,10 +130,9 @@ def test_a_plain_client_of_an_encrypted_server_is_told(start, run, announced, sh
 
 
 @pytest.mark.parametrize("command", [[], ["call"], ["serve"], ["describe"], ["demo"]])
-def test_the_examples_of_a_help_stand_in_lines_of_their_own(command: list[str]) -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "penstock", *command, "--help"], capture_output=True, text=True, check=True, timeout=30
-    ).stdout
+def test_the_examples_of_a_help_stand_in_lines_of_their_own(command, capfd):
+    assert main([*command, "--help"]) == 0
+    told = capfd.readouterr().out
     assert "\\b" not in told
     examples = [line for line in told.splitlines() if line.startswith("  penstock ")]
     assert all(line.count("penstock ") == 1 for line in examples)

@@ -60,6 +60,7 @@ def sent_on(log: str, sign: str) -> list[str]:
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(240)  # a minute on a machine with ten times the work that it can do
 def test_the_walk_through(environment, penstock):
     data = [f"data_item {number}" for number in range(1, ITEMS + 1)] + ["stream_complete"]
     acks = [f"ack {number}" for number in range(1, ITEMS + 1)] + ["complete_ack"]

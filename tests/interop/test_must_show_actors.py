@@ -136,6 +136,7 @@ def alive() -> Counter[str]:
     return Counter(type(found).__name__ for found in gc.get_objects() if type(found).__name__ in OURS)
 
 
+@pytest.mark.timeout(240)  # a minute on a machine with ten times the work that it can do
 @pytest.mark.parametrize("url", ["", "memory://town"])
 def test_nobody_pays_for_another_and_the_memory_comes_back(url, caplog):
     """On the virtual clock: to the last item, and to the last byte but those of caches."""

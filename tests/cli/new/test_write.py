@@ -62,6 +62,7 @@ def test_a_name_that_cannot_be_a_module_is_refused(new, tmp_path, name):
 
 
 @pytest.mark.processes
+@pytest.mark.timeout(240)  # a minute on a machine with ten times the work that it can do
 def test_what_is_made_runs_passes_its_test_and_is_clean(new, tmp_path):
     new("project", "greetings")
     folder = tmp_path / "greetings"
