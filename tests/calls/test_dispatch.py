@@ -249,8 +249,8 @@ async def test_a_result_that_cannot_travel_is_internal_and_an_item_too_after_tho
     [
         ("Handlers/ecko", "did you mean 'Handlers/echo'?"),
         ("Handler/echo", "did you mean 'Handlers/echo'?"),
-        ("zzz", "known are: "),
-        ("", "known are: "),
+        ("zzz", "known methods: "),
+        ("", "known methods: "),
         ("Handlers/_private", ""),
         ("Handlers/__init__", ""),
     ],

@@ -37,7 +37,7 @@ async def test_a_method_has_its_name_and_its_text(stub):
 
 
 async def test_what_the_service_has_not_the_stub_has_not(stub):
-    with pytest.raises(AttributeError, match=r"Prices has no method 'quot'; did you mean 'quote'\?"):
+    with pytest.raises(AttributeError, match=r"unknown method 'quot' of Prices; did you mean 'quote'\?"):
         stub.quot  # noqa: B018 - that is the case under test
     assert not hasattr(stub, "aclose")
     assert not hasattr(stub, "_quote")

@@ -43,7 +43,7 @@ def test_a_method_is_found_by_its_target():
         ("Flies/read", Unimplemented, "did you mean 'Files/read'?"),
         ("watch", Unimplemented, "did you mean 'Prices/watch'?"),
         ("Prices", InvalidArgument, "name one of its methods: Prices/quote, Prices/watch"),
-        ("", Unimplemented, "known are"),
+        ("", Unimplemented, "known methods: "),
     ],
 )
 def test_what_is_not_there_says_what_may_have_been_meant(target, error, text):

@@ -9,6 +9,8 @@ import pytest
 
 MODULES_MAX = 300  # asyncio alone brings 136, Penstock's own files 130
 OPTIONAL = {"backports", "click", "cryptography", "prompt_toolkit", "psutil", "rich", "uvloop"}
+#: Packages that msgspec imports where they are installed, as beside the tests.
+NOT_OURS = {"typing_extensions"}
 HEAVY = {"email", "http", "multiprocessing", "sqlite3", "unittest", "urllib.request", "xml"}
 
 
@@ -32,7 +34,7 @@ def test_importing_penstock_imports_nothing_heavy(imported):
 
 
 def test_importing_penstock_imports_few_modules(imported):
-    assert len(imported) <= MODULES_MAX
+    assert len(imported - NOT_OURS) <= MODULES_MAX
 
 
 def test_the_command_line_starts_without_the_optional_packages():

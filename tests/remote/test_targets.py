@@ -34,7 +34,7 @@ async def test_an_actor_can_be_named_by_its_id():
         ("/desks/add", NotFound, "did you mean 'desk'"),
         ("/desk/ticks", Unimplemented, "server_streaming, not unary"),
         ("/desk!lanes", Unimplemented, "did you mean 'lane'"),
-        ("/desk!", Unimplemented, "there is no '' of an actor"),
+        ("/desk!", Unimplemented, "unknown verb '' of an actor"),
         ("/", NotFound, "no actor"),
         ("//", NotFound, "no actor"),
         ("/!lane", NotFound, "no actor"),

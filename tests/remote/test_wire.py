@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -12,18 +11,9 @@ import pytest
 from penstock.codec import MSGPACK
 from penstock.errors import NotFound
 from penstock.remote._far import ActorLocation
-from penstock.remote._wire import LaneError, LaneMessage, LaneReply, PlainMessage, PlainReply, arguments_in
-from penstock.service import service_of
+from penstock.remote._wire import LaneError, LaneMessage, LaneReply, PlainMessage, PlainReply
 
 PAGE = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
-
-
-class Desk:
-    async def none(self) -> None: ...
-    async def maybe(self, a: int = 1) -> None: ...
-    async def one(self, a: Any) -> None: ...
-    async def named(self, *, a: Any) -> None: ...
-    async def two(self, a: Any, b: Any = 2) -> None: ...
 
 
 def fields_on_the_page(what: str) -> list[str]:
@@ -55,24 +45,3 @@ def test_a_short_message_reads_as_a_whole_one():
 def test_an_error_is_raised_as_it_was():
     error = LaneError(5, "not_found", "no such thing", {"a": 1}, started=False).error()
     assert (type(error), error.message, error.details, error.started) == (NotFound, "no such thing", {"a": 1}, False)
-
-
-@pytest.mark.parametrize(
-    ("method", "payload", "expected"),
-    [
-        ("none", None, None),
-        ("maybe", None, None),
-        ("maybe", 5, [5]),
-        ("one", None, [None]),
-        ("one", [1, 2], [[1, 2]]),
-        ("one", {"a": 1}, [{"a": 1}]),
-        ("named", 5, {"a": 5}),
-        ("two", [1, 2], [1, 2]),
-        ("two", {"a": 1}, {"a": 1}),
-        ("two", 5, [5]),
-        ("two", None, [None]),
-    ],
-)
-def test_a_payload_becomes_arguments_without_being_read(method: str, payload: Any, expected: Any):
-    encoded = arguments_in(service_of(Desk).methods[method], MSGPACK.encode(payload))
-    assert (None if encoded is None else MSGPACK.decode_for(Any).value(encoded)) == expected

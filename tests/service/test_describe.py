@@ -1,15 +1,11 @@
-"""A server says what it serves."""
+"""A service is described in plain values and JSON Schema."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import msgspec
-import pytest
-
 import penstock
-from penstock.service import ServiceDescription
-from tests.calls.kit import linked
+from penstock.service import describe, service_of
 
 
 class Price(penstock.Struct):
@@ -30,10 +26,6 @@ class Prices:
     async def trade(self, orders: AsyncIterator[str], *, fast: bool) -> AsyncIterator[Price]: ...
 
 
-class Other:
-    async def a(self) -> None: ...
-
-
 class Validated:
     """A type of another library: it knows how to validate and dump itself, and has no schema."""
 
@@ -47,48 +39,29 @@ class TakesValidated:
     async def put(self, thing: Validated) -> Validated: ...
 
 
-async def described(pair):
-    return {one.name: one for one in msgspec.convert(await pair.peer.call("Penstock/describe"), list[ServiceDescription])}
+def test_a_service_is_described_with_methods_kinds_and_types():
+    prices = describe(service_of(Prices))
+    assert (prices.name, prices.doc) == ("Prices", "Prices of things.")
+    methods = {method.name: method for method in prices.methods}
+    assert {name: method.kind for name, method in methods.items()} == {
+        "quote": "unary",
+        "watch": "server_streaming",
+        "record": "client_streaming",
+        "trade": "bidirectional",
+    }
+    quote = methods["quote"]
+    assert (quote.target, quote.doc) == ("Prices/quote", "Return one.")
+    assert [(p.name, p.required, p.schema) for p in quote.parameters] == [
+        ("symbol", True, {"type": "string"}),
+        ("digits", False, {"type": "integer", "default": 2}),
+    ]
+    assert quote.response == methods["watch"].response == methods["record"].request == {"$ref": "#/$defs/Price"}
+    assert quote.request is None
+    assert methods["trade"].request == {"type": "string"}
+    assert [p.name for p in methods["trade"].parameters] == ["fast"]
+    assert prices.definitions["Price"]["properties"]["value"]["type"] == "number"
 
 
-async def test_every_service_is_described_with_methods_kinds_and_types():
-    async with linked(Prices(), Other()) as pair:
-        found = await described(pair)
-        assert {"Prices", "Other"} <= set(found)
-        prices = found["Prices"]
-        assert prices.doc == "Prices of things."
-        methods = {method.name: method for method in prices.methods}
-        assert {name: method.kind for name, method in methods.items()} == {
-            "quote": "unary",
-            "watch": "server_streaming",
-            "record": "client_streaming",
-            "trade": "bidirectional",
-        }
-        quote = methods["quote"]
-        assert (quote.target, quote.doc) == ("Prices/quote", "Return one.")
-        assert [(p.name, p.required, p.schema["type"]) for p in quote.parameters] == [
-            ("symbol", True, "string"),
-            ("digits", False, "integer"),
-        ]
-        assert quote.response == methods["watch"].response == methods["record"].request == {"$ref": "#/$defs/Price"}
-        assert quote.request is None
-        assert methods["trade"].request == {"type": "string"}
-        assert [p.name for p in methods["trade"].parameters] == ["fast"]
-        assert prices.definitions["Price"]["properties"]["value"]["type"] == "number"
-
-
-async def test_a_type_without_a_schema_does_not_hide_the_others():
-    async with linked(TakesValidated(), Other()) as pair:
-        found = await described(pair)
-        assert {"TakesValidated", "Other"} <= set(found)
-
-
-async def test_the_name_of_the_description_is_taken():
-    class Impostor:
-        service_name = "Penstock"
-
-        async def describe(self) -> int: ...
-
-    with pytest.raises(ValueError, match="Penstock/describe"):
-        async with penstock.serve(Impostor(), listen="memory://impostor"):
-            pass
+def test_a_type_without_a_schema_is_described_by_its_title():
+    (put,) = describe(service_of(TakesValidated)).methods
+    assert put.parameters[0].schema == put.response == {"title": "Validated"}

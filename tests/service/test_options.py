@@ -57,6 +57,7 @@ async def pair(service):
         ({"metadata": {"a": 1}}, TypeError),
         ({"metadata": {1: "a"}}, TypeError),
         ({"timeuot": 5}, TypeError),
+        ({"timeuot": 5, "priority": "urgent"}, TypeError),
     ],
     ids=str,
 )
@@ -65,9 +66,16 @@ async def test_what_makes_no_sense_is_refused_and_the_option_is_named(pair, opti
         penstock.options(pair.peer.service(Service), **options)
 
 
+async def test_an_unknown_option_comes_with_the_one_that_was_meant(pair):
+    with pytest.raises(TypeError, match=r"^unknown option 'timeuot' of a call; did you mean 'timeout'\?$"):
+        penstock.options(pair.peer.service(Service), timeuot=5)
+    with pytest.raises(TypeError, match="known options: buffer_bytes, buffer_size, idle_timeout, metadata, priority, timeout"):
+        penstock.options(pair.peer.service(Service), zzz=5)
+
+
 async def test_only_a_stub_has_options():
     for thing in (object(), Service(), None, Service):
-        with pytest.raises(TypeError, match="is no stub"):
+        with pytest.raises(TypeError, match="is not a stub"):
             penstock.options(thing, timeout=1)
 
 
@@ -152,6 +160,11 @@ async def test_a_service_method_named_like_an_option_is_still_a_method():
 
     async with linked(Odd()) as pair:
         assert await penstock.options(pair.peer.service(Odd), timeout=5).timeout() == "a method"
+
+
+@pytest.mark.parametrize(("idle_timeout", "kept"), [(None, None), (5, 5), (1e9, 1e9), (1.1e9, None), (float("inf"), None)])
+def test_an_idle_time_out_above_thirty_years_is_none(idle_timeout, kept):
+    assert CallOptions(idle_timeout=idle_timeout).idle_timeout_s == kept
 
 
 @pytest.mark.parametrize("timeout", [1e13, float("inf")])

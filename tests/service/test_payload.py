@@ -1,37 +1,151 @@
-"""From one payload to the arguments of a method: the same rule as for one that travels encoded."""
+"""One rule from a payload to arguments: the table of its page, and the same answer in each form of the rule."""
 
 from __future__ import annotations
 
+import inspect
+import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from penstock.codec import JSON, MSGPACK
 from penstock.errors import InvalidArgument
-from penstock.service import arguments_of, service_of
-from tests.remote.test_wire import Desk
+from penstock.service import Method, arguments_in, arguments_of, service_of, written_arguments, written_payload
+from penstock.service import _payload as page
+
+ROWS = re.findall(r"^\| `m\((.*?)\)` +\| `(.*?)` +\| (\S.*?) +\| (\S.*?) +\|$", page.__doc__ or "", re.MULTILINE)
+REFUSED = "refused"
 
 
-@pytest.mark.parametrize(
-    ("method", "payload", "expected"),
-    [
-        ("none", None, ((), {})),
-        ("maybe", None, ((), {})),
-        ("maybe", 5, ((5,), {})),
-        ("one", None, ((None,), {})),
-        ("one", [1, 2], (([1, 2],), {})),
-        ("one", {"a": 1}, (({"a": 1},), {})),
-        ("named", 5, ((), {"a": 5})),
-        ("two", [1, 2], ((1, 2), {})),
-        ("two", (1, 2), ((1, 2), {})),
-        ("two", {"a": 1}, ((), {"a": 1})),
-        ("two", 5, ((5,), {})),
-    ],
+def method_with(parameters: str) -> Method:
+    scope: dict[str, Any] = {"__name__": __name__}
+    exec(f"class Desk:\n    async def m(self, {parameters}): ...", scope)
+    return service_of(scope["Desk"]).methods["m"]
+
+
+def whole(method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the value of each parameter, defaults among them."""
+    kinds = inspect.Parameter
+    signature = inspect.Signature(
+        [
+            kinds(p.name, kinds.KEYWORD_ONLY if p.keyword else kinds.POSITIONAL_OR_KEYWORD, default=p.default)
+            for p in method.arguments.parameters
+        ]
+    )
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def result(method: Method, read: Any) -> Any:
+    try:
+        return whole(method, *read())
+    except InvalidArgument:
+        return REFUSED
+
+
+def by_value(method: Method, payload: Any) -> Any:
+    return result(method, lambda: method.arguments.fitted(*arguments_of(method, payload)))
+
+
+def by_bytes(method: Method, payload: Any) -> Any:
+    return result(method, lambda: method.arguments.decode(MSGPACK, arguments_in(method, MSGPACK.encode(payload))))
+
+
+def by_call(method: Method, written: Any) -> Any:
+    encoded = json.dumps(written).encode()
+    return result(method, lambda: method.arguments.decode(JSON, written_arguments(method.arguments.parameters, encoded)))
+
+
+def by_message(method: Method, written: Any) -> Any:
+    try:
+        payload = written_payload(method, written)
+    except InvalidArgument:
+        return REFUSED
+    answer = by_value(method, payload)
+    assert answer == by_bytes(method, payload)
+    return answer
+
+
+def expected(method: Method, cell: str) -> Any:
+    if cell == REFUSED:
+        return REFUSED
+    return whole(method, *eval(cell.strip("`"), {"m": lambda *args, **kwargs: (args, kwargs)}))
+
+
+def test_the_table_is_read_whole():
+    assert len(ROWS) == (page.__doc__ or "").count("\n| `m(") > 30
+
+
+@pytest.mark.parametrize(("parameters", "text", "verbs", "command"), ROWS)
+def test_each_row_of_the_table_is_true(parameters: str, text: str, verbs: str, command: str):
+    method, payload = method_with(parameters), json.loads(text)
+    assert by_value(method, payload) == by_bytes(method, payload) == expected(method, verbs)
+    assert by_call(method, payload) == by_message(method, payload) == expected(method, verbs if command == "=" else command)
+
+
+@st.composite
+def methods(draw: st.DrawFn) -> Method:
+    """A method of up to three parameters a, b, c: by place or by name only, some with a default."""
+    count = draw(st.integers(0, 3))
+    placed = draw(st.integers(0, count))
+    needed = draw(st.integers(0, placed))
+    parts = ["a", "b", "c"][:placed]
+    parts = [name if at < needed else f"{name}={at}" for at, name in enumerate(parts)]
+    if placed < count:
+        parts += ["*", *(f"{name}={at}" if draw(st.booleans()) else name for at, name in enumerate("abc"[placed:count]))]
+    return method_with(", ".join(parts))
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(max_size=3)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abck"), inner, max_size=4),
+    max_leaves=5,
 )
-def test_a_payload_becomes_arguments(method: str, payload: Any, expected: Any):
-    assert arguments_of(service_of(Desk).methods[method], payload) == expected
 
 
-@pytest.mark.parametrize(("method", "payload"), [("none", 1), ("two", [1, 2, 3]), ("two", {"c": 1})])
-def test_what_does_not_fit_is_refused_with_the_payload(method: str, payload: Any):
+@settings(max_examples=500)
+@given(methods(), values)
+def test_a_value_and_its_bytes_give_the_same_arguments(method: Method, payload: Any):
+    assert by_value(method, payload) == by_bytes(method, payload)
+
+
+@settings(max_examples=500)
+@given(methods(), values)
+def test_call_and_message_read_the_same_json_the_same_way(method: Method, written: Any):
+    null_by_name = isinstance(written, dict) and list(written.values()) == [None] and len(method.arguments.parameters) == 1
+    if null_by_name and not method.arguments.parameters[0].required and written.keys() == {"a"}:
+        assert by_message(method, written) == REFUSED  # no payload says it
+        assert by_call(method, written) == {"a": None}
+    else:
+        assert by_call(method, written) == by_message(method, written)
+
+
+@given(methods(), values)
+def test_the_command_line_accepts_what_the_verbs_accept_but_for_maps_that_name_the_parameter(method: Method, payload: Any):
+    names = {parameter.name for parameter in method.arguments.parameters}
+    if not (isinstance(payload, dict) and len(names) == 1 and payload.keys() <= names) and by_value(method, payload) != REFUSED:
+        assert by_call(method, payload) == by_value(method, payload)
+
+
+def test_a_tuple_is_a_list():
+    assert arguments_of(method_with("a, b"), (1, 2)) == ((1, 2), {})
+
+
+@pytest.mark.parametrize(("parameters", "payload"), [("", 1), ("a, b", [1, 2, 3]), ("a, b", {"c": 1})])
+def test_a_payload_that_does_not_fit_is_quoted(parameters: str, payload: Any):
     with pytest.raises(InvalidArgument, match="the payload was"):
-        arguments_of(service_of(Desk).methods[method], payload)
+        arguments_of(method_with(parameters), payload)
+
+
+def test_null_by_name_for_a_parameter_with_another_default_is_refused_in_a_message():
+    with pytest.raises(InvalidArgument, match="cannot give null for `n`, which has the default 1"):
+        written_payload(method_with("n=1"), {"n": None})
+    assert written_payload(method_with("n=None"), {"n": None}) is None

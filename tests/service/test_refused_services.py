@@ -75,7 +75,7 @@ REFUSED = [
     (OptionalStream, r"OptionalStream\.put: parameter `a`: .*cannot travel"),
     (Variadic, r"Variadic\.put: parameter `\*values.*` has no fixed shape"),
     (VariadicNames, r"VariadicNames\.put: parameter `\*\*values.*` has no fixed shape"),
-    (NoSuchHint, r"NoSuchHint\.put: a type hint that cannot be found: .*Nowhere"),
+    (NoSuchHint, r"NoSuchHint\.put: a type hint that cannot be resolved: .*Nowhere"),
     (NothingToCall, r"NothingToCall has no public async method"),
 ]
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import pytest
 
 import penstock
-from penstock.service import service_of, suggest
+from penstock.errors import Unimplemented
+from penstock.service import service_of
 from tests.calls.kit import collected, linked
 
 
@@ -236,10 +237,16 @@ def test_a_plain_method_is_none_however_its_result_is_called():
     assert set(service_of(Mixed).methods) == {"a"}
 
 
-def test_suggestions_are_near_or_a_list():
-    assert suggest("quot", ["quote", "watch"]) == "did you mean 'quote'?"
-    assert suggest("zzz", ["quote", "watch"]) == "known are: quote, watch"
-    assert suggest("zzz", []) == "nothing is served here"
+def test_an_unknown_method_is_told_with_its_owner_and_a_hint():
+    service = service_of(EveryForm)
+    name, method = next(iter(service.methods.items()))
+    assert service.method(name) is method
+    with pytest.raises(Unimplemented) as raised:
+        service.method(f"{name}x")
+    assert raised.value.message == f"unknown method '{name}x' of EveryForm; did you mean {name!r}?"
+    assert raised.value.started is False
+    with pytest.raises(Unimplemented, match=r"^unknown method 'zzzzzz' of every/1 \(EveryForm\); known methods: "):
+        service.method("zzzzzz", of="every/1")
 
 
 def test_reading_a_class_needs_no_event_loop():

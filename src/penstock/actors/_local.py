@@ -32,7 +32,7 @@ from penstock.actors.cell import (
     sender_here,
     stop,
 )
-from penstock.calls import NO_DEADLINE_S, CallInfo, Stream, current_call, inherited_deadline
+from penstock.calls import CallInfo, Stream, current_call, inherited_deadline
 from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
 from penstock.streams import PipeSink, PipeSource, PipeState, Source, finalize_on
@@ -95,7 +95,7 @@ class LocalRef(ActorRef):
         method = self.cell.service.methods.get(type)
         if method is None or not method.streams_responses:
             streams = [one.name for one in self.cell.service.methods.values() if one.streams_responses]
-            raise Unimplemented(f"{self.address} has no stream {type!r}; {suggest(type, streams)}", started=False)
+            raise Unimplemented(f"{self.address} has no stream {type!r}; {suggest(type, streams, 'streams')}", started=False)
         args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
         return LocalStream(self.cell, method, args, kwargs, options)
 
@@ -252,7 +252,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         shared: PipeState[T] = PipeState(options.buffer_size or BUFFER_SIZE)
         super().__init__(shared)
         self.target = f"{cell.address}/{method.name}"
-        self._idle_s = None if (options.idle_timeout or 0) > NO_DEADLINE_S else options.idle_timeout
+        self._idle_s = options.idle_timeout_s
         sink: PipeSink[T] = PipeSink(shared)
         self._work = SideTask(cell, method.name, sink.fail)
         self._work.statistics = sink.statistics

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeVar, cast
 
 from penstock.actors._ref import ActorRef
-from penstock.service import DEFAULT, CallOptions, Service, changed, suggest
+from penstock.errors import Unimplemented
+from penstock.service import DEFAULT, CallOptions, Service, changed
 
 A = TypeVar("A")
 #: What a user may look for on a stub, and finds on a ref.
@@ -28,11 +29,12 @@ class ActorStub:
         if name.startswith("_"):  # Python looks for these by itself, before there is a service
             raise AttributeError(name)
         service, ref = self._penstock_service, self._penstock_ref
-        method = service.methods.get(name)
-        if method is None and name in HIDDEN:
+        if name in HIDDEN and name not in service.methods:
             raise AttributeError(f"a stub has only the methods of its actor; penstock.ref(stub) has .{name}, if anything has")
-        if method is None:
-            raise AttributeError(f"{service.name} has no method {name!r}; {suggest(name, list(service.methods))}")
+        try:
+            method = service.method(name)
+        except Unimplemented as error:
+            raise AttributeError(error.message) from None
         if self._penstock_mode == "ask":
             bound = ref._asking(method, self._penstock_options)
         elif method.kind:

@@ -1,7 +1,7 @@
 """Both ends of a call: the stub and its stream at the caller, dispatch and the running handler at the callee."""
 
 from penstock.calls._cancel import CancelToken
-from penstock.calls._context import NO_DEADLINE_S, CallInfo, context, current_call, inherited_deadline, unannounced_call
+from penstock.calls._context import CallInfo, context, current_call, inherited_deadline, unannounced_call
 from penstock.calls._dispatch import Dispatcher
 from penstock.calls._events import EventStream, StreamEvent
 from penstock.calls._interceptors import Interceptor, intercepted
@@ -13,7 +13,6 @@ from penstock.calls._unary import call_unary
 
 __all__ = [
     "CLEANUP_S",
-    "NO_DEADLINE_S",
     "Call",
     "CallInfo",
     "CallScope",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from penstock.calls._scope import CallScope
 from penstock.errors import FailedPrecondition
+from penstock.service import NO_DEADLINE_S
 from penstock.streams import Sink
 
 if TYPE_CHECKING:
@@ -94,10 +95,6 @@ def context() -> CallInfo:
     if call is None:
         raise FailedPrecondition("no call is being handled here; penstock.context() works inside a handler")
     return call
-
-
-#: A time-out of thirty years or more, also an infinite one, is no limit.
-NO_DEADLINE_S: Final = 1e9
 
 
 def inherited_deadline(timeout_s: float | None, now_s: float) -> float | None:

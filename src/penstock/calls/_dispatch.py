@@ -88,7 +88,8 @@ class Dispatcher:
         entry = self._methods.get(target)
         if entry is None:
             targets = [method.target for described, _service in self.services for method in described.methods.values()]
-            raise Unimplemented(f"there is no {target!r} here; {suggest(target, targets)}", started=False)
+            hint = suggest(target, targets, "methods") if targets else "nothing is served here"
+            raise Unimplemented(f"unknown method {target!r}; {hint}", started=False)
         self.begin(scope, stream, *entry)
 
     def begin(

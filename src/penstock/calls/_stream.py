@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, 
 from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, Generic, Self, TypeVar, cast
 
-from penstock.calls._context import NO_DEADLINE_S, CallInfo, inherited_deadline
+from penstock.calls._context import CallInfo, inherited_deadline
 from penstock.calls._interceptors import intercepted
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
@@ -102,7 +102,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         if request.window:
             grant.start_with(request.window)
         super().__init__(session, request.name, ReceiveHalf(grant), request.decode)
-        self.idle_timeout_s = None if (options.idle_timeout or 0) > NO_DEADLINE_S else options.idle_timeout
+        self.idle_timeout_s = options.idle_timeout_s
         self.sink: RemoteSink[Any] | None = None
         self._scope = scope
         self._request = request

@@ -10,7 +10,8 @@ from penstock.calls._scope import CallScope
 from penstock.calls._stream import RemoteStream, single_result
 from penstock.calls._unary import call_unary
 from penstock.codec import MSGPACK, decode_marked
-from penstock.service import DEFAULT, CallOptions, Method, Service, changed, suggest
+from penstock.errors import Unimplemented
+from penstock.service import DEFAULT, CallOptions, Method, Service, changed
 from penstock.streams import Dropped
 
 
@@ -25,10 +26,10 @@ class Stub:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):  # Python looks for these by itself, before there is a service
             raise AttributeError(name)
-        service = self._penstock_service
-        method = service.methods.get(name)
-        if method is None:
-            raise AttributeError(f"{service.name} has no method {name!r}; {suggest(name, list(service.methods))}")
+        try:
+            method = self._penstock_service.method(name)
+        except Unimplemented as error:
+            raise AttributeError(error.message) from None
         bound = bind(self._penstock_scope, method, self._penstock_options)
         self.__dict__[name] = bound
         return bound

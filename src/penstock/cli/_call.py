@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ from penstock.codec import JSON
 from penstock.errors import DataLoss, EndOfStream, InvalidArgument
 from penstock.peer import Peer
 from penstock.protocol import CallKind
-from penstock.service import CallOptions, MethodDescription
+from penstock.service import CallOptions, MethodDescription, written_arguments
 
 #: Items that are written at a time, at most: those that have arrived go out together, without waiting for more.
 BATCH_ITEMS: Final = 1024
@@ -47,7 +47,8 @@ async def call(arguments: CallArguments) -> int:
         method = await method_called(peer, arguments.target, arguments.options.metadata, timeout)
         if arguments.argument == "-":
             value = await _from_input(method)
-        kind, argument = CallKind.labelled(method.kind), bind(method, value)
+        kind = CallKind.labelled(method.kind)
+        argument = None if value is None else written_arguments(method.parameters, bytes(value))
         with _pointing_to_its_description(arguments.url, method):
             await _run(peer, Request(method.target, kind, JSON, argument, _RAW_JSON, arguments.options), output)
     return OK
@@ -114,32 +115,3 @@ def _checked(text: str) -> msgspec.Raw:
     except InvalidArgument as error:
         quoted = stdio.QUOTES_HINT if text[:1].isalpha() else ""
         raise Unusable(f"{error}{quoted}") from None
-
-
-def bind(method: MethodDescription, value: msgspec.Raw | None) -> bytes | None:
-    """Return the encoded arguments.
-
-    An object whose keys are all names of parameters gives them by name, an array gives several parameters by place, and
-    anything else is the one argument. Where several are needed, an object gives names, right or wrong.
-    """
-    if value is None:
-        return None
-    names = [parameter.name for parameter in method.parameters]
-    first = bytes(value)[:1]
-    if first == b"{":
-        by_name = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
-        needed = [parameter for parameter in method.parameters if parameter.required]
-        if len(needed) > 1:
-            return bytes(value)
-        if by_name.keys() <= set(names) and (by_name or not needed):
-            return bytes(value)
-    if first == b"[" and len(names) != 1:
-        return _by_place(names, msgspec.json.decode(value, type=list[msgspec.Raw]))
-    return _by_place(names, [value])
-
-
-def _by_place(names: list[str], values: list[Any]) -> bytes:
-    """Give the names to the values; one too many goes as it is, for the callee to say so."""
-    if len(values) > len(names):
-        return JSON.encode(values)
-    return JSON.encode(dict(zip(names, values, strict=False)))

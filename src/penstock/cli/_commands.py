@@ -139,9 +139,9 @@ def commands() -> None:
 def call(url: str, method: str, argument: str | None, **values: Any) -> int:
     """Call a method of a service, with JSON in and out. /ACTOR/METHOD calls a method of an actor of a node.
 
-    JSON is the argument of the method. An object whose keys are all names of parameters gives them by name; an array gives
-    several parameters by place; any other value is the one argument. Write - to read the JSON from standard input. Write
-    bytes as base64.
+    JSON gives the arguments: an object by name, an array by place. For a method with one parameter, {"NAME": ...} gives it
+    by name; any other JSON, an array too, is the one argument. A JSON of - reads it from standard input. Write bytes as
+    base64.
 
     A method that takes a stream reads its items from standard input, one JSON value a line, as fast as the server takes
     them. A stream of results is printed one JSON value a line. Ctrl-C cancels the call.

@@ -19,7 +19,7 @@ from penstock.codec import MSGPACK
 from penstock.errors import Cause, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from penstock.peer import Peer
 from penstock.protocol import CallKind
-from penstock.service import CallOptions, MethodDescription, ServiceDescription, suggest
+from penstock.service import CallOptions, MethodDescription, ServiceDescription, suggest, unknown_method
 
 #: The built-in service that describes the others.
 DESCRIBE: Final = "Penstock/describe"
@@ -94,10 +94,10 @@ async def method_called(
     methods: list[MethodDescription] = await call_unary(
         peer._scope, Request(f"{address}/accepts", CallKind.UNARY, MSGPACK, None, decode, options)
     )
-    method = next((method for method in methods if method.name == name), None)
-    if method is None:
-        raise Unimplemented(f"{address} has no method {name!r}; {suggest(name, [method.name for method in methods])}")
-    return msgspec.structs.replace(method, target=target)
+    found = next((method for method in methods if method.name == name), None)
+    if found is None:
+        raise Unimplemented(unknown_method(name, address, [method.name for method in methods]))
+    return msgspec.structs.replace(found, target=target)
 
 
 def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDescription:
@@ -110,19 +110,20 @@ def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDe
     served = next((one for one in services if one.name == service), None)
     if served is None:
         names = list(methods) if slash or service not in _names(methods) else [t for t in methods if t.endswith(f"/{service}")]
-        raise Unimplemented(f"unknown service {service!r}; {suggest(target, names)}")
+        raise Unimplemented(f"unknown service {service!r}; {suggest(target, names, 'methods')}")
     if not slash:
         raise InvalidArgument(f"{service} is a service; name one of its methods: {', '.join(m.target for m in served.methods)}")
-    raise Unimplemented(f"{service} has no method {name!r}; {suggest(name, [method.name for method in served.methods])}")
+    raise Unimplemented(unknown_method(name, service, [method.name for method in served.methods]))
 
 
 def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDescription:
     """Return a service by its name, or with one method alone by "Service/method". Raises `Unimplemented`."""
     title, slash, _method = name.partition("/")
-    service = next((service for service in services if service.name == title), None)
-    if service is None:
-        raise Unimplemented(f"unknown service {title!r}; {suggest(title, [service.name for service in services])}")
-    return msgspec.structs.replace(service, methods=[find_method(services, name)]) if slash else service
+    found = next((service for service in services if service.name == title), None)
+    if found is None:
+        hint = suggest(title, [service.name for service in services], "services")
+        raise Unimplemented(f"unknown service {title!r}; {hint}")
+    return msgspec.structs.replace(found, methods=[find_method(services, name)]) if slash else found
 
 
 def without_built_in(services: Sequence[ServiceDescription]) -> list[ServiceDescription]:

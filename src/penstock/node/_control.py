@@ -20,7 +20,7 @@ from penstock.node._events import events_of, handling_since
 from penstock.node._history_control import HistoryControl
 from penstock.node._load import error_text, user_traceback
 from penstock.node._lookup import find, find_recorded
-from penstock.node._payload import method_of, payload_of, refuse_stream
+from penstock.node._payload import payload_of, refuse_stream
 from penstock.node._types import (
     ALL_ACTORS,
     Activity,
@@ -104,7 +104,7 @@ class Control(ActorControl, HistoryControl):
             raise Unimplemented(f"{info.address} has no `receive` for plain messages; call a method: {EXAMPLE}")
         if receives and (action is None or action not in cell.service.methods):
             return PreparedMessage(info.address, info.id, action or PLAIN, params)
-        method = method_of(cell.service, info.address, action or "")
+        method = cell.service.method(action or "", of=info.address)
         refuse_stream(method, info.address)
         return PreparedMessage(info.address, info.id, method.name, payload_of(method, params))
 
@@ -118,7 +118,8 @@ class Control(ActorControl, HistoryControl):
         if name in (cell.ports or ()):
             return PreparedMessage(info.address, info.id, name, is_port=True)
         streams = [method.name for method in cell.service.methods.values() if method.streams_responses]
-        raise NotFound(f"{info.address} has no port or stream {name!r}; {suggest(name, [*(cell.ports or ()), *streams])}")
+        hint = suggest(name, [*(cell.ports or ()), *streams], "ports and streams")
+        raise NotFound(f"{info.address} has no port or stream {name!r}; {hint}")
 
     async def list(self, pattern: str = ALL_ACTORS) -> list[ActorInfo]:
         """Return the actors whose names match: ``*`` is one part of a name, ``**`` any number of parts."""

@@ -92,7 +92,9 @@ def _module(name: str, search: Search) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _raised(name, error) from error
-        raise Unloadable(f"no module {error.name!r} in {here}; {suggest(error.name, _modules_in(search.folder))}") from None
+        raise Unloadable(
+            f"no module {error.name!r} in {here}; {suggest(error.name, _modules_in(search.folder), 'modules')}"
+        ) from None
     except (Exception, SystemExit) as error:
         raise _raised(name, error) from error
     _refuse_namesake(module, name, search.folder)
@@ -123,7 +125,7 @@ def _file(name: str, search: Search) -> ModuleType:
     path = (search.folder / Path(name).expanduser()).resolve()
     if not path.is_file():
         beside = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise Unloadable(f"no file {name}" + (f"; {suggest(path.name, beside)}" if beside else ""))
+        raise Unloadable(f"no file {name}" + (f"; {suggest(path.name, beside, 'files')}" if beside else ""))
     return _run_once(path, path.name)
 
 

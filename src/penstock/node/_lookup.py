@@ -24,7 +24,7 @@ def find(system: ActorSystem, actor: str) -> ActorInfo:
     matching = exact or [info for info in running if actor and info.id.startswith(actor)]
     if not matching:
         names = [info.address for info in running]
-        hint = suggest(actor, names) if names else "no actor runs; start one with `penstock start MANIFEST`"
+        hint = suggest(actor, names, "actors") if names else "no actor runs; start one with `penstock start MANIFEST`"
         raise NotFound(f"no actor {actor!r}; {hint}")
     if len(matching) > 1:
         listed = ", ".join(f"{info.id} ({info.address})" for info in matching[:LISTED_MAX])

@@ -139,7 +139,7 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _beside(path: Path) -> str:
     files = [each.name for each in path.parent.glob("*.toml")] if path.parent.is_dir() else []
-    return f"; {suggest(path.name, files)}" if files and not path.exists() else ""
+    return f"; {suggest(path.name, files, 'files')}" if files and not path.exists() else ""
 
 
 def _unknown_keys(data: Mapping[str, Any], kind: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, list[str]]]:

@@ -5,46 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.codec import MSGPACK
-from penstock.errors import InvalidArgument, Unimplemented
-from penstock.service import Method, Service, suggest
+from penstock.errors import InvalidArgument
+from penstock.service import Method, arguments_in, written_payload
 
 
 def payload_of(method: Method, params: Any) -> Any:
     """Return `params` as the payload of a message for `method`, checked against its types.
 
-    An object gives parameters by name, a list gives them by place, and any other value is the one argument. For a method
-    with one parameter, an object with other keys is the one argument, too. Raises `InvalidArgument` that names the parameter
-    that does not fit.
+    `penstock.service._payload` has the rule, with examples. Raises `InvalidArgument` that names the parameter that does not
+    fit.
     """
-    names = [parameter.name for parameter in method.arguments.parameters]
-    arguments = _as_arguments(names, params)
+    payload = written_payload(method, params)
+    arguments = method.arguments
     try:
-        method.arguments.decode(MSGPACK, None if arguments is None else MSGPACK.encode(arguments))
-    except InvalidArgument:
+        arguments.decode(MSGPACK, arguments_in(method, MSGPACK.encode(payload)))
+    except InvalidArgument as error:
+        if params is None:  # they were left out: a missing name says more than a null of the wrong type
+            arguments.decode(MSGPACK, None)
         if isinstance(params, dict):  # an unknown name says more than a value of the wrong type
-            method.arguments.decode(MSGPACK, MSGPACK.encode(params))
+            arguments.decode(MSGPACK, MSGPACK.encode(params))
+        if isinstance(params, list) and len(arguments.parameters) == 1:
+            name = arguments.parameters[0].name
+            raise InvalidArgument(f'{error.message}; the list is the one argument here: write {{"{name}": …}}') from None
         raise
-    if len(names) != 1 or arguments is None:
-        return arguments or None
-    if not arguments:
-        return None
-    return arguments[names[0]] if isinstance(arguments, dict) else arguments[0]
-
-
-def _as_arguments(names: list[str], params: Any) -> dict[str, Any] | list[Any] | None:
-    if params is None or isinstance(params, list):
-        return params
-    if isinstance(params, dict) and (len(names) != 1 or params.keys() <= set(names)):
-        return params
-    return [params]
-
-
-def method_of(service: Service, address: str, name: str) -> Method:
-    """Return a method of an actor. Raises `Unimplemented` with a guess at the name that was meant."""
-    method = service.methods.get(name)
-    if method is None:
-        raise Unimplemented(f"{address} ({service.name}) has no method {name!r}; {suggest(name, list(service.methods))}")
-    return method
+    return payload
 
 
 def refuse_stream(method: Method, address: str) -> None:

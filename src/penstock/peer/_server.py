@@ -12,10 +12,10 @@ from penstock.actors import ActorSystem
 from penstock.calls import Dispatcher, Interceptor
 from penstock.errors import Cause, Unavailable
 from penstock.peer._peer import Peer
+from penstock.peer._reflection import Reflection
 from penstock.protocol import Settings
 from penstock.refs import CLAIMS
 from penstock.remote import arrive
-from penstock.service import Reflection
 from penstock.session import Session
 from penstock.transports import TLS, Listener, dial, listen
 

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from penstock.calls import context
 from penstock.errors import Aborted, StatusError, StreamCancelled
-from penstock.refs._failure import Failure
 from penstock.refs._offers import offers
-from penstock.refs._sink import SinkRef
+from penstock.refs._sink import Failure, SinkRef
 from penstock.refs._source import SourceRef
 from penstock.session import RemoteSource
 

@@ -7,19 +7,20 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from penstock.calls import Call, CallScope, Request
-from penstock.codec import MSGPACK, ExtensionCode, register_extension
-from penstock.errors import PenstockError, StatusError, StreamClosed, WouldBlock
+from penstock.codec import MSGPACK, Extension, ExtensionCode, register_extension
+from penstock.errors import PenstockError, StatusError, StreamClosed, WouldBlock, status_error
 from penstock.protocol import CallKind
-from penstock.refs._failure import Failure
 from penstock.refs._offers import RefLocation
 from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, released, travelling
 from penstock.service import CallOptions
+from penstock.session import status_of
 from penstock.streams import Sink, Statistics
 
 T = TypeVar("T")
 
 CLAIM: Final = "Penstock/claim_sink"
+_FAILURE: Final = MSGPACK.decode_for(tuple[int, str, str, dict[str, Any]]).value
 
 
 class SinkRef(Sink[T]):
@@ -104,6 +105,24 @@ class SinkRef(Sink[T]):
         return f"<SinkRef {self._held.describe()}>"
 
 
+class Failure:
+    """The error of a claimed stream, as the last of its items: so its sender says that it has failed."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error if isinstance(error, StatusError) else StatusError(str(error))
+
+
+def _pack_failure(failure: Failure) -> bytes:
+    status = status_of(failure.error)
+    return MSGPACK.encode((status.code, status.reason, status.message, status.details))
+
+
+def _unpack_failure(data: bytes) -> Failure:
+    return Failure(status_error(*_FAILURE(data)))
+
+
 class ClaimedSink(Sink[T]):
     """A sink in another process, by the call that claimed it."""
 
@@ -179,3 +198,4 @@ def _make(held: RefState[Any]) -> SinkRef[Any]:
 
 
 register_extension(SinkRef, travelling(ExtensionCode.SINK_REF, lambda ref: ref._held, _make))
+register_extension(Failure, Extension(ExtensionCode.FAILURE, _pack_failure, _unpack_failure))

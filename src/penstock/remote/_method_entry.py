@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.actors import Message
 from penstock.actors.cell import Cell, Host, inline_context
-from penstock.calls import NO_DEADLINE_S, CallInfo, CallScope
+from penstock.calls import CallInfo, CallScope
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, Unimplemented
 from penstock.protocol import CallKind
-from penstock.remote._wire import ARGUMENTS, PAYLOAD, LaneMessage, arguments_in
-from penstock.service import Method, suggest
+from penstock.remote._wire import ARGUMENTS, PAYLOAD, LaneMessage
+from penstock.service import NO_DEADLINE_S, Method, arguments_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,19 +100,16 @@ class Addressee:
 
 def method_entry(cell: Cell, name: str, scope: CallScope) -> MethodEntry:
     """Return how messages of this name are handled. Raises `Unimplemented`, with what may have been meant."""
-    method = cell.service.methods.get(name)
     info = CallInfo(f"/{cell.address}/{name}", _UNARY, "callee", metadata={}, deadline=None, scope=scope)
-    if method is not None and not method.kind:
-        placed = method.arguments.placed
-        decode = None if placed is None else MSGPACK.decode_for(placed).value
-        instant = method.name in cell.instant
-        return MethodEntry(method.name, method, instant, decode, info, inline_context(cell, info) if instant else None)
-    if method is not None:
+    if "receive" in cell.hooks and name not in cell.service.methods:
+        return MethodEntry("receive", None, instant=False, decode=None, info=info, context=None)
+    method = cell.service.method(name, of=cell.address)
+    if method.kind:
         raise Unimplemented(f"{cell.address}: {name!r} streams; use stream()", started=False)
-    if "receive" not in cell.hooks:
-        hint = suggest(name, list(cell.service.methods))
-        raise Unimplemented(f"{cell.address} ({cell.service.name}) has no method {name!r}; {hint}", started=False)
-    return MethodEntry("receive", None, instant=False, decode=None, info=info, context=None)
+    placed = method.arguments.placed
+    decode = None if placed is None else MSGPACK.decode_for(placed).value
+    instant = method.name in cell.instant
+    return MethodEntry(method.name, method, instant, decode, info, inline_context(cell, info) if instant else None)
 
 
 def _read(name: str, body: bytes) -> Any:

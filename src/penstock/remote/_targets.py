@@ -28,12 +28,11 @@ from penstock.codec import MSGPACK, by_number
 from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import CallKind
 from penstock.remote._lane_server import LaneServer
-from penstock.remote._wire import arguments_in
-from penstock.service import Method, service_of, suggest
+from penstock.service import Method, arguments_in, service_of, suggest
 from penstock.session import StreamHandle
 from penstock.streams import OVERFLOWS, Overflow
 
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+BoundArguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 #: Items that a port keeps for one subscriber from elsewhere, at most: as many as a window that tunes itself may reach.
 BUFFER_MAX: Final = 16_384
@@ -72,12 +71,13 @@ def arrive(system: Host, dispatcher: Dispatcher, scope: CallScope, stream: Strea
         return
     begin = _VERBS.get(verb)
     if begin is None:
-        raise Unimplemented(f"{target}: there is no {verb!r} of an actor; {suggest(verb, ['lane', *_VERBS])}", started=False)
+        hint = suggest(verb, ["lane", *_VERBS], "verbs")
+        raise Unimplemented(f"{target}: unknown verb {verb!r} of an actor; {hint}", started=False)
     begin(system.cell(address), dispatcher, scope, stream)
 
 
 def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
-    method = _method(cell, name)._replace(target=stream.opened.target)
+    method = cell.service.method(name, of=cell.address)._replace(target=stream.opened.target)
     if method.kind:
         _begin_beside(cell, method, dispatcher, scope, stream)
         return
@@ -90,14 +90,6 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScop
     dispatcher.begin(scope, stream, method, ask_it)
 
 
-def _method(cell: Cell, name: str) -> Method:
-    method = cell.service.methods.get(name)
-    if method is None:
-        hint = suggest(name, list(cell.service.methods))
-        raise Unimplemented(f"{cell.address} ({cell.service.name}) has no method {name!r}; {hint}", started=False)
-    return method
-
-
 def _begin_beside(
     cell: Cell,
     method: Method,
@@ -105,7 +97,7 @@ def _begin_beside(
     scope: CallScope,
     stream: StreamHandle,
     *,
-    arguments: Arguments | None = None,
+    arguments: BoundArguments | None = None,
 ) -> None:
     """Begin what runs beside the mailbox: it ends with the actor."""
     work = SideTask(cell, method.name)
@@ -127,7 +119,7 @@ def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: Stream
     """Begin a streaming method as if it had been called by its own target."""
     opened = stream.opened
     (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
-    method = _method(cell, type_)
+    method = cell.service.method(type_, of=cell.address)
     if method.kind != CallKind.SERVER_STREAMING:
         raise Unimplemented(f"{cell.address}: {type_!r} is no stream that can be asked for by name", started=False)
     arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))

@@ -11,14 +11,12 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from penstock.protocol import Status
-from penstock.service import Method
 from penstock.session import error_of
 
 #: How `LaneMessage.body` is to be read: as arguments (an array by place, a map by name), or as one payload.
 ARGUMENTS: Final = 0
 PAYLOAD: Final = 1
 _NIL: Final = b"\xc0"
-_ARRAY_OR_MAP: Final = frozenset({*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF})
 
 
 #: Characters of what a message is called and of who sends it, and how many may wait for it: they are kept and told.
@@ -83,15 +81,3 @@ class PlainReply(msgspec.Struct, array_like=True, gc=False):
 
     id: int
     result: Any
-
-
-def arguments_in(method: Method, payload: bytes) -> bytes | None:
-    """Return an encoded payload as the encoded arguments of `method`: the rule of `arguments_of`, without decoding."""
-    parameters = method.arguments.parameters
-    if payload == _NIL and not any(parameter.required for parameter in parameters):
-        return None
-    if len(parameters) > 1 and payload[0] in _ARRAY_OR_MAP:
-        return payload
-    if len(parameters) == 1 and parameters[0].keyword:
-        return b"\x81" + msgspec.msgpack.encode(parameters[0].name) + payload
-    return b"\x91" + payload

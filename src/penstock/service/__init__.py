@@ -1,23 +1,28 @@
-"""A class as a schema: its methods, their kinds and types, their arguments. Nothing here makes a call."""
+"""A class as a schema: its methods, their kinds, types and arguments, and the options of a call. Nothing here makes a call."""
 
-from penstock.service._describe import MethodDescription, ParameterDescription, Reflection, ServiceDescription, describe
-from penstock.service._options import DEFAULT, CallOptions, changed, options
-from penstock.service._payload import arguments_of
-from penstock.service._service import Method, Service, service_of, suggest
+from penstock.service._describe import MethodDescription, ParameterDescription, ServiceDescription, describe
+from penstock.service._options import DEFAULT, NO_DEADLINE_S, CallOptions, changed, options
+from penstock.service._payload import arguments_in, arguments_of, written_arguments, written_payload
+from penstock.service._service import Method, Service, service_of
+from penstock.service._suggest import suggest, unknown_method
 
 __all__ = [
     "DEFAULT",
+    "NO_DEADLINE_S",
     "CallOptions",
     "Method",
     "MethodDescription",
     "ParameterDescription",
-    "Reflection",
     "Service",
     "ServiceDescription",
+    "arguments_in",
     "arguments_of",
     "changed",
     "describe",
     "options",
     "service_of",
     "suggest",
+    "unknown_method",
+    "written_arguments",
+    "written_payload",
 ]

@@ -1,4 +1,4 @@
-"""The arguments of a call as one encoded value: an array in declared order, or a map by name. It never runs a method."""
+"""The arguments of a call as one encoded value: an array in the order of declaration, or a map by name (PROTOCOL.md §3.8)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAME: Final = re.compile(r"\$\.(\w+)")
 
 
 class Parameter(NamedTuple):
-    """One parameter that travels."""
+    """One parameter that travels when a call is opened. keyword: it is taken by name only."""
 
     name: str
     type: Any
@@ -30,17 +30,31 @@ class Parameter(NamedTuple):
 
     @property
     def required(self) -> bool:
+        """Whether a call must give it."""
         return self.default is _MISSING
 
 
 class Arguments:
-    """What one method takes: binds and encodes it on the caller's side, decodes and checks it on the callee's."""
+    """The parameters of one method: bind and encode arguments at the caller, decode and check them at the callee."""
 
-    __slots__ = ("_array", "_least", "_map", "_needs_names", "_positional", "_stream", "parameters", "takes", "target")
+    __slots__ = (
+        "_array",
+        "_least",
+        "_map",
+        "_needs_names",
+        "_positional",
+        "_stream",
+        "parameters",
+        "readings",
+        "takes",
+        "target",
+    )
 
     def __init__(self, target: str, parameters: Sequence[Parameter], stream: tuple[int, str] | None) -> None:
         self.target = target
         self.parameters = list(parameters)
+        #: How payloads give these arguments, by their type, or by the first byte of an encoded one; `_payload.py` fills it.
+        self.readings: dict[type | int, Any] = {}
         self._stream = stream
         self._positional = [p for p in parameters if not p.keyword]
         self._least = sum(p.required for p in self._positional)
@@ -55,7 +69,7 @@ class Arguments:
     # ── the caller's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def encode(self, codec: Codec, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[bytes | None, Any]:
-        """Return the encoded arguments and the request stream among them (None for a kind without).
+        """Return the encoded arguments, None for no argument, and the request stream among them, None for a kind without one.
 
         Raises `TypeError` as a call in the same process would, and `InvalidArgument` for a value that cannot travel.
         """
@@ -71,7 +85,7 @@ class Arguments:
             raise InvalidArgument(f"{self.target}: {error}") from error
 
     def values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Return what is encoded of arguments: by place, or by name. Raises `TypeError` as a call in the same process would."""
+        """Return the value to encode: arguments by place, or by name. Raises `TypeError` as a call in one process would."""
         if kwargs or self._needs_names or not self._least <= len(args) <= len(self._positional):
             return self._bind(args, kwargs)
         return args
@@ -84,9 +98,9 @@ class Arguments:
             self._bind(args, kwargs)
 
     def fitted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return arguments that came without a type, as the method declares them. Raises `InvalidArgument`.
+        """Return untyped arguments as values of the declared types. Raises `InvalidArgument` for one that does not fit.
 
-        They fit, or are made to fit, as if they had been encoded on the way: a mapping becomes the `Struct` it describes.
+        They are converted as if they had been encoded on the way: a mapping becomes the `Struct` that it describes.
         """
         placed = tuple(map(self._fit, self._positional, args))
         named = {parameter.name: parameter for parameter in self.parameters}
@@ -101,6 +115,7 @@ class Arguments:
             raise InvalidArgument(f"{self.target}: argument `{parameter.name}`: {error}", started=False) from None
 
     def _split(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]]:
+        """Return the stream of requests, and the arguments without it. Raises `TypeError` when it is missing."""
         at, name = self._stream or (0, "")
         if len(args) > at:
             return args[at], args[:at] + args[at + 1 :], kwargs
@@ -110,6 +125,7 @@ class Arguments:
         return rest.pop(name), args, rest
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name, without defaults. Raises `TypeError` as a call in the same process would."""
         kinds = inspect.Parameter
         signature = inspect.Signature(
             [
@@ -125,7 +141,7 @@ class Arguments:
     # ── the callee's side ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def decode(self, codec: Codec, encoded: bytes | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments as the method takes them. Raises `InvalidArgument` that names what does not fit."""
+        """Return the arguments by place and by name. Raises `InvalidArgument` that names the one that does not fit."""
         if not encoded:
             encoded = codec.encode(())
         by_place = encoded[0] in _ARRAYS
@@ -143,7 +159,7 @@ class Arguments:
 
     @property
     def placed(self) -> Any:
-        """The type of the arguments as one tuple; None where some may be left out, or have names."""
+        """The type of the arguments as one tuple; None for a method with a default or with a parameter by name only."""
         if any(parameter.keyword or not parameter.required for parameter in self.parameters):
             return None
         return tuple[tuple(parameter.type for parameter in self.parameters)]  # type: ignore[misc] # made here
@@ -151,7 +167,7 @@ class Arguments:
     def with_requests(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], requests: Any
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with the stream of requests among them."""
+        """Return the arguments with the stream of requests at its place among them."""
         at, name = self._stream or (0, "")
         if at > len(args):
             return args, {**kwargs, name: requests}
@@ -160,16 +176,16 @@ class Arguments:
     def map_requests(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], change: Callable[[Any], Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with another stream of requests among them."""
+        """Return the arguments with `change(requests)` in the place of the stream of requests."""
         requests, rest, keywords = self._split(args, kwargs)
         return self.with_requests(rest, dict(keywords), change(requests))
 
     def _explain(self, text: str, codec: Codec, encoded: bytes) -> str:
-        """Say in names what msgspec says in places."""
+        """Return the text of a msgspec error with the names of parameters in place of their numbers."""
         names = [p.name for p in self._positional]
-        found = _INDEX.search(text)
-        if found and int(found[1]) < len(names):
-            name = names[int(found[1])]
+        index = _INDEX.search(text)
+        if index and int(index[1]) < len(names):
+            name = names[int(index[1])]
             return f"argument `{name}`: {_INDEX.sub(name, text, count=1).removesuffix(f' - at `{name}`')}"
         named = _NAME.search(text)
         if named:
@@ -177,17 +193,19 @@ class Arguments:
             return f"argument `{name}`: {_NAME.sub(name, text, count=1).removesuffix(f' - at `{name}`')}"
         if "length" in text and encoded[0] in _ARRAYS:
             with suppress(msgspec.DecodeError):
-                got = len(codec.decode_for(list[msgspec.Raw]).value(encoded))
-                if got < len(names):
-                    return f"argument `{names[got]}` is missing"
-                return f"{got} arguments where {len(names)} are taken ({', '.join(names) or 'none'})"
+                count = len(codec.decode_for(list[msgspec.Raw]).value(encoded))
+                if count < len(names):
+                    return f"argument `{names[count]}` is missing"
+                keywords = ", ".join(p.name for p in self.parameters if p.keyword)
+                taken = f"{count} arguments where {len(names)} are taken ({', '.join(names) or 'none'})"
+                return f"{taken}; by name only: {keywords}" if keywords else taken
         return text.replace("Object missing required field", "missing argument").replace(
             "Object contains unknown field", "unknown argument"
         )
 
 
 def _field(parameter: Parameter) -> Any:
-    """Describe a parameter to msgspec."""
+    """Return a parameter as `msgspec.defstruct` takes a field."""
     if parameter.required:
         return parameter.name, parameter.type
     return parameter.name, parameter.type, msgspec.field(default_factory=lambda: parameter.default)

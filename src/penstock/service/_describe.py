@@ -1,8 +1,7 @@
-"""A server that says what it serves: `Penstock/describe`. This module never calls a service."""
+"""Describe a service in plain values and JSON Schema, for people and for programs without its class."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +12,11 @@ from penstock.service._service import Method, Service
 
 
 class ParameterDescription(msgspec.Struct, frozen=True):
-    """One parameter: its JSON Schema refers to `ServiceDescription.definitions`."""
+    """One parameter that travels in the call; the stream of requests is not among them.
+
+    required: whether a call must give it. schema: the JSON Schema 2020-12 of its type, with the default value when there is one
+    that can travel; its ``$ref`` are entries of `ServiceDescription.definitions`.
+    """
 
     name: str
     required: bool
@@ -23,8 +26,9 @@ class ParameterDescription(msgspec.Struct, frozen=True):
 class MethodDescription(msgspec.Struct, frozen=True):
     """One method.
 
-    `request` is the schema of its request stream's items, None where it has none; `response` that of its result or of its
-    response stream's items.
+    target: how a peer calls it, "Service/method". kind: unary, client_streaming, server_streaming or bidirectional. doc: its
+    docstring. parameters: in the order of their declaration. request: the schema of one item of the request stream, None for a
+    method without one. response: the schema of the result, or of one item of the response stream.
     """
 
     name: str
@@ -37,7 +41,11 @@ class MethodDescription(msgspec.Struct, frozen=True):
 
 
 class ServiceDescription(msgspec.Struct, frozen=True):
-    """One service, with the types its methods share."""
+    """One service.
+
+    name: the first part of its targets. doc: the docstring of its class. methods: in the order of their definition, inherited
+    ones first. definitions: the JSON Schema of each named type, by the name that the ``$ref`` of a schema ends with.
+    """
 
     name: str
     doc: str
@@ -45,30 +53,20 @@ class ServiceDescription(msgspec.Struct, frozen=True):
     definitions: dict[str, Any]
 
 
-class Reflection:
-    """What this server serves."""
-
-    service_name = "Penstock"
-
-    def __init__(self, describes: Sequence[Service] = ()) -> None:
-        self.describes = describes
-
-    async def describe(self) -> list[ServiceDescription]:
-        """Describe every service here: methods, kinds, and types as JSON Schema."""
-        return [describe(service) for service in self.describes]
-
-
 def describe(service: Service) -> ServiceDescription:
-    """Describe one service."""
-    kinds = [kind for method in service.methods.values() for kind in _types(method)]
-    schemas, definitions = json_schemas(kinds)
+    """Describe a service: its methods, their kinds, and their types as JSON Schema.
+
+    A type that has no schema, like a class which validates itself, is described by its title alone, which permits any value.
+    """
+    types = [each for method in service.methods.values() for each in _types(method)]
+    schemas, definitions = json_schemas(types)
     rest = iter(schemas)
     methods = [_method(method, [next(rest) for _ in _types(method)]) for method in service.methods.values()]
     return ServiceDescription(service.name, service.doc, methods, definitions)
 
 
 def _default(parameter: Parameter) -> dict[str, Any]:
-    """Return the default of a parameter as its schema shows it."""
+    """Return the entry of the default value in a schema; empty without a default, or for one that cannot travel."""
     try:
         return {} if parameter.required else {"default": msgspec.to_builtins(parameter.default)}
     except TypeError:
@@ -76,12 +74,13 @@ def _default(parameter: Parameter) -> dict[str, Any]:
 
 
 def _types(method: Method) -> list[Any]:
-    """Every type of a method: parameters, response, request items."""
+    """Return the types of a method: its parameters, its response, and the items of its request stream."""
     types = [parameter.type for parameter in method.arguments.parameters] + [method.response]
     return [*types, method.request] if method.streams_requests else types
 
 
 def _method(method: Method, schemas: list[dict[str, Any]]) -> MethodDescription:
+    """Describe a method; `schemas` are those of `_types`, in the same order."""
     parameters = [
         ParameterDescription(parameter.name, parameter.required, schema | _default(parameter))
         for parameter, schema in zip(method.arguments.parameters, schemas, strict=False)

@@ -1,4 +1,4 @@
-"""How a call is made: its time-outs, its buffer, its priority. This module never makes one."""
+"""The options of a call: time-outs, buffer, priority and metadata."""
 
 from __future__ import annotations
 
@@ -8,14 +8,30 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from penstock.protocol import MAX_NUMBER, Priority
+from penstock.service._suggest import suggest
 
 S = TypeVar("S")
+
+#: A time-out above this, about thirty years, is none, as an infinite one is.
+NO_DEADLINE_S: Final = 1e9
 
 _PRIORITIES: Final = {priority.name.lower(): int(priority) for priority in Priority}
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a call, for the untyped forms of `Peer`; `options` explains each, and sets them on a stub."""
+    """The options of one call, for `Peer.call`, `Peer.stream` and `Peer.open`. On a stub, `options` sets them.
+
+    timeout: seconds from the beginning of the call to its end; then it fails with `DeadlineExceeded`. A call that is made in a
+    handler has no more time than the handled call has left. None, the default, sets no limit of its own.
+    idle_timeout: seconds that a stream may wait for its next item; then it fails with `IdleTimeout`. None, the default, is no
+    limit. For both, a time above 1e9 seconds, about thirty years, is no limit, either.
+    buffer_size: items that the producer may be ahead of the consumer, kept exactly. None, the default: the window tunes itself.
+    buffer_bytes: the same in bytes; one item always passes. With both, both hold.
+    priority: "interactive", "normal" (the default) or "bulk": calls share a connection by bytes in the ratio 16 : 4 : 1.
+    metadata: strings by name that travel with the call; its handler reads them from `penstock.context()`.
+
+    Raises `ValueError` for a number or priority out of range, `TypeError` for metadata that are not strings.
+    """
 
     timeout: float | None = None
     idle_timeout: float | None = None
@@ -43,30 +59,42 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         """The priority as it travels."""
         return _PRIORITIES[self.priority]
 
+    @property
+    def idle_timeout_s(self) -> float | None:
+        """The idle time-out to keep: None also for one above `NO_DEADLINE_S`, for which no clock has a time."""
+        return None if self.idle_timeout is None or self.idle_timeout > NO_DEADLINE_S else self.idle_timeout
 
+
+#: The options of a call for which none are given.
 DEFAULT: Final = CallOptions()
 
 
 def options(stub: S, **changes: Any) -> S:
-    """Return the same stub with other options; what is not named stays as it was.
+    """Return a copy of a stub with other options for its calls. The first stub is not changed.
+
+    ``await penstock.options(market, timeout=5).quote("ACME")``. An option that is not named stays as it is in `stub`.
 
     timeout: seconds until the whole call must be over (`DeadlineExceeded`); nested calls inherit what is left.
-    idle_timeout: seconds that a stream may bring no item (`IdleTimeout`).
-    buffer_size: items that the producer may be ahead of the consumer, kept exactly; unset, it tunes itself.
-    buffer_bytes: the same in bytes. priority: "interactive", "normal" or "bulk". metadata: strings that travel with the call.
+    idle_timeout: seconds that a stream may bring no item (`IdleTimeout`). None, the default of both, is no limit.
+    buffer_size: items that the producer may be ahead of the consumer, kept exactly; None, the default, tunes itself.
+    buffer_bytes: the same in bytes.
+    priority: "interactive", "normal" (the default) or "bulk".
+    metadata: strings by name that travel with the call. They replace those of `stub`.
 
-    Raises `TypeError` for something that is no stub or an unknown option, `ValueError` for a value out of range.
+    Raises `TypeError` for an object that is not a stub or for an unknown option, `ValueError` for a value out of range.
     """
     with_options = getattr(type(stub), "_penstock_with_options", None)
     if with_options is None:
-        raise TypeError(f"{stub!r} is no stub; use what peer.service(...) returned")
-    changed: S = with_options(stub, changes)
-    return changed
+        raise TypeError(f"{stub!r} is not a stub; give the object that peer.service(...), spawn(...) or actor(...) returned")
+    copy: S = with_options(stub, changes)
+    return copy
 
 
 def changed(base: CallOptions, changes: Mapping[str, Any]) -> CallOptions:
-    """Return `base` with `changes`."""
+    """Return `base` with `changes` in it. Raises `TypeError` for an unknown option, and what `CallOptions` raises."""
     unknown = set(changes) - set(CallOptions.__struct_fields__)
     if unknown:
-        raise TypeError(f"unknown call option {min(unknown)!r}; known are {', '.join(CallOptions.__struct_fields__)}")
+        raise TypeError(
+            f"unknown option {min(unknown)!r} of a call; {suggest(min(unknown), CallOptions.__struct_fields__, 'options')}"
+        )
     return CallOptions(**{name: changes.get(name, getattr(base, name)) for name in CallOptions.__struct_fields__})

@@ -1,22 +1,23 @@
-"""A class as a service: its public async methods, their kinds and their types. This module never calls anything.
+"""Read a class as a service: its public async methods, their kinds and their types.
 
-The type hints are the schema. A method is *unary* by default; a parameter annotated `AsyncIterator[T]` makes its
-requests a stream, a return type `AsyncIterator[T]` its responses.
+The type hints are the schema. A method is *unary*, unless a parameter is annotated `AsyncIterator[T]`, which makes a stream of
+its requests, or its return type is `AsyncIterator[T]`, which makes a stream of its responses.
 """
 
 from __future__ import annotations
 
 import collections.abc
-import heapq
 import inspect
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from inspect import getattr_static
 from typing import Any, Final, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from penstock.codec import check_type, is_extension
+from penstock.errors import Unimplemented
 from penstock.protocol import CallKind
 from penstock.service._arguments import Arguments, Parameter
+from penstock.service._suggest import unknown_method
 from penstock.streams import Source
 
 #: Annotations that mean "a stream of".
@@ -27,10 +28,6 @@ _STREAMS: Final = (
 )
 #: The place of a request stream that is taken by name only: after every other argument.
 _BY_NAME: Final = 1 << 30
-#: What a wrong name is compared with, and how long it may be: a guess must not cost a peer's mistake more than a millisecond.
-COMPARED_MAX: Final = 64
-COMPARED_CHARACTERS: Final = 64
-LISTED_MAX: Final = 10
 #: Names of the module: on Python 3.11 a look-up in the class takes longer than the test.
 _UNARY: Final = CallKind.UNARY
 _CLIENT_STREAMING: Final = CallKind.CLIENT_STREAMING
@@ -38,7 +35,12 @@ _SERVER_STREAMING: Final = CallKind.SERVER_STREAMING
 
 
 class Method(NamedTuple):
-    """One method of a service."""
+    """One method of a service.
+
+    target: how a peer calls it, "Service/method". arguments: the parameters that travel when the call is opened.
+    request: the item type of the request stream, None without one. response: the type of the result, or the item type of the
+    response stream. awaited: whether it is a coroutine function. doc: its docstring.
+    """
 
     target: str
     name: str
@@ -51,25 +53,51 @@ class Method(NamedTuple):
 
     @property
     def streams_requests(self) -> bool:
+        """Whether one of its parameters is a stream."""
         return bool(self.kind & _CLIENT_STREAMING)
 
     @property
     def streams_responses(self) -> bool:
+        """Whether its result is a stream."""
         return bool(self.kind & _SERVER_STREAMING)
 
 
 class Service(NamedTuple):
-    """A class, as others see it."""
+    """A class as its callers see it.
+
+    name: its `service_name`, or else the name of the class. methods: by name, in the order of their definition, inherited ones
+    first. doc: its docstring.
+    """
 
     name: str
     methods: Mapping[str, Method]
     doc: str
 
+    def method(self, name: str, of: str | None = None) -> Method:
+        """Return the method called `name`. Raises `Unimplemented` with the nearest name, or a list of names.
+
+        of: the address of an actor, for the text of the error.
+        """
+        method = self.methods.get(name)
+        if method is None:
+            owner = self.name if of is None else f"{of} ({self.name})"
+            raise Unimplemented(unknown_method(name, owner, self.methods), started=False)
+        return method
+
 
 def service_of(cls: type[Any]) -> Service:
-    """Read a class. Raises `TypeError`, naming method and parameter, for a type that cannot travel."""
+    """Read a class as a service: each public method that is async, or that returns an async iterator, can be called.
+
+    A class is read once; later calls return the same `Service`. No object is made of it, and no method of it is called.
+
+    Raises `TypeError`, with the method and the parameter in its text: for a type that cannot travel, a type hint that cannot be
+    resolved, `*args` or `**kwargs`, and a second stream of requests. Also for an object in place of a class, and for a class
+    without a method to call, unless it is an actor's.
+    """
     if not isinstance(cls, type):
-        raise TypeError(f"{cls!r} is no class; a stub is made from the class of a service: peer.service({type(cls).__name__})")
+        raise TypeError(
+            f"{cls!r} is not a class; a stub is made from the class of a service: peer.service({type(cls).__name__})"
+        )
     return _read(cast("Hashable", cls))
 
 
@@ -87,41 +115,30 @@ def _read(cls: Any) -> Service:
     return Service(name, methods, inspect.getdoc(cls) or "")
 
 
-def suggest(name: str, known: Sequence[str]) -> str:
-    """Say what may have been meant."""
-    if not known:
-        return "nothing is served here"
-    likely = heapq.nsmallest(COMPARED_MAX, known, key=lambda one: (one[:1] != name[:1], abs(len(one) - len(name))))
-    import difflib  # only the text of an error needs it
-
-    near = difflib.get_close_matches(name, likely, n=1, cutoff=0.5) if len(name) <= COMPARED_CHARACTERS else []
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known are: {', '.join(heapq.nsmallest(LISTED_MAX, known))}"
-
-
 def _members(cls: type) -> dict[str, Any]:
     """Return the attributes of a class and its bases in the order of their definition."""
     return {name: getattr_static(cls, name) for base in reversed(cls.__mro__) for name in vars(base)}
 
 
 def _is_method(member: object) -> bool:
+    """Say whether an attribute of a class is a method that can be called from elsewhere: one that is async or streams."""
     if not inspect.isfunction(member):
         return False
     if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member):
         return True
     try:
         return _stream_of(get_type_hints(member).get("return")) is not None
-    except (NameError, TypeError):  # a plain method's hints are its own affair
+    except (NameError, TypeError):  # only the hints of async methods have to be resolved
         return False
 
 
 def _method(cls: type, service: str, name: str, function: Any) -> Method:
+    """Read one method of a class. Raises `TypeError` for a type that cannot travel."""
     where = f"{cls.__qualname__}.{name}"
     try:
         hints = get_type_hints(function, include_extras=True)
     except NameError as error:
-        raise TypeError(f"{where}: a type hint that cannot be found: {error}") from error
+        raise TypeError(f"{where}: a type hint that cannot be resolved: {error}") from error
     parameters, request, stream = _parameters(where, function, hints)
     returns = hints.get("return", Any)
     response = _stream_of(returns)
@@ -136,7 +153,7 @@ def _method(cls: type, service: str, name: str, function: Any) -> Method:
 
 def _parameters(where: str, function: Any, hints: Mapping[str, Any]) -> tuple[list[Parameter], Any, tuple[int, str] | None]:
     """Return the parameters that travel in `OPEN`, the item type of the request stream, and its place and name."""
-    found: list[Parameter] = []
+    parameters: list[Parameter] = []
     request: Any = None
     stream: tuple[int, str] | None = None
     for index, parameter in enumerate(list(inspect.signature(function).parameters.values())[1:]):
@@ -147,17 +164,17 @@ def _parameters(where: str, function: Any, hints: Mapping[str, Any]) -> tuple[li
         if items is None:
             check_type(hint, f"{where}: parameter `{parameter.name}`")
             keyword = parameter.kind is parameter.KEYWORD_ONLY
-            found.append(Parameter(parameter.name, hint, parameter.default, keyword))
+            parameters.append(Parameter(parameter.name, hint, parameter.default, keyword))
             continue
         if stream is not None:
             raise TypeError(f"{where}: parameter `{parameter.name}` is a second stream; a call carries one each way")
         check_type(items, f"{where}: the items of parameter `{parameter.name}`")
         request, stream = items, (_BY_NAME if parameter.kind is parameter.KEYWORD_ONLY else index, parameter.name)
-    return found, request, stream
+    return parameters, request, stream
 
 
 def _stream_of(hint: Any) -> Any:
-    """Return the item type of a stream annotation, None for anything else."""
+    """Return the item type of an annotation that means a stream; None for any other annotation."""
     origin = get_origin(hint) or hint
     if not isinstance(origin, type) or is_extension(origin) or not (origin in _STREAMS or issubclass(origin, Source)):
         return None

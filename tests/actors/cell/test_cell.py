@@ -124,7 +124,9 @@ async def test_what_no_method_answers_is_received_with_its_sender(system, path):
     assert system.info("one").messages == 3
 
 
-@pytest.mark.parametrize(("type_", "words"), [("ad", "did you mean 'add'"), ("on_start", "no method"), ("_cell", "no method")])
+@pytest.mark.parametrize(
+    ("type_", "words"), [("ad", "did you mean 'add'"), ("on_start", "unknown method"), ("_cell", "unknown method")]
+)
 async def test_a_type_that_nobody_answers_is_refused_with_what_may_have_been_meant(system, type_, words):
     await system.spawn(Counter, name="counter")
     for work in (system.ask("counter", type_), system.tell("counter", type_)):

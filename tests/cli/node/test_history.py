@@ -27,7 +27,7 @@ def events(cli, marker):
         cli("request", "counter", json.dumps({"action": "marked", "params": marker}))
         cli("request", "counter", '{"action": "refuse"}')
         cli("request", "counter", '{"action": "fail"}')
-        cli("request", "counter", '{"action": "add", "params": [0]}')  # is answered when it has been restarted
+        cli("request", "counter", '{"action": "add", "params": 0}')  # is answered when it has been restarted
     return lambda *options: cli("events", "counter", *options)
 
 
@@ -241,7 +241,7 @@ def _spawned(cli):
 
 
 def test_a_replay_that_could_not_compare_everything_says_what_and_why(cli, keeper):
-    cli("request", keeper, '{"action": "add", "params": [1]}')
+    cli("request", keeper, '{"action": "add", "params": 1}')
     cli("request", keeper, '{"action": "other"}')
     done = cli("replay", keeper)
     assert done.code == 4

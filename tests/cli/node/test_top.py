@@ -18,7 +18,7 @@ def test_once_prints_one_look(cli):
 
 @pytest.mark.processes
 def test_json_has_everything(cli, follow):
-    followed = follow("subscribe", "counter", "ticks", "--params", "[0.01]")
+    followed = follow("subscribe", "counter", "ticks", "--params", '{"every_s": 0.01}')
     followed.line()
     found = cli("top", "--once", "--json", "--interval", "0.2").json
     (stream,) = found["streams"]

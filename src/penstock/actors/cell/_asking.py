@@ -28,16 +28,15 @@ def envelope_for(cell: Cell, type: str, payload: Any, via: Via) -> Envelope:
     Raises `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit.
     """
     method = cell.service.methods.get(type)
-    if method is not None and not method.kind:
-        args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
-        return Envelope(cell, type, args, kwargs, via, sender=sender_here())
-    if method is not None:
+    if method is None and "receive" in cell.hooks:
+        sender = sender_here()
+        return Envelope(cell, "receive", (Message(type, payload, sender),), {}, via, sender=sender)
+    if method is None:
+        method = cell.service.method(type, of=cell.address)  # raises
+    if method.kind:
         raise Unimplemented(f"{cell.address}: {type!r} streams; use stream(), not {via}()", started=False)
-    if "receive" not in cell.hooks:
-        hint = suggest(type, list(cell.service.methods))
-        raise Unimplemented(f"{cell.address} ({cell.service.name}) has no method {type!r}; {hint}", started=False)
-    sender = sender_here()
-    return Envelope(cell, "receive", (Message(type, payload, sender),), {}, via, sender=sender)
+    args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
+    return Envelope(cell, type, args, kwargs, via, sender=sender_here())
 
 
 async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
@@ -94,6 +93,6 @@ def port_of(cell: Cell, name: str) -> Port[Any]:
     if name not in ports and cell.state != "running":
         raise Unavailable(f"{cell.address} is {cell.state} and has no port {name!r} yet; try again", started=False)
     if name not in ports:
-        hint = suggest(name, list(ports)) if ports else "it has none: self.port(name) in its __init__ makes one"
+        hint = suggest(name, ports, "ports") if ports else "it has none: self.port(name) in its __init__ makes one"
         raise NotFound(f"{cell.address} has no port {name!r}; {hint}", started=False)
     return ports[name]

@@ -136,7 +136,7 @@ async def _carry_out_one(channel: Channel[Any], word: str, rest: str, transcript
         line = f"{word} {rest}".strip()
         raise Unusable(f"that is not a command; did you mean: send {line[:_QUOTED]}{'…' if len(line) > _QUOTED else ''}")
     elif word:
-        raise Unusable(f"unknown command {word!r}; {suggest(word, list(COMMANDS))}")
+        raise Unusable(f"unknown command {word!r}; {suggest(word, COMMANDS, 'commands')}")
 
 
 async def _send(channel: Channel[Any], rest: str) -> None:

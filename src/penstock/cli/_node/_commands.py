@@ -186,9 +186,10 @@ def inspect(actor: str, **values: Any) -> int:
 
 # ── talking to actors ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-_MESSAGE: Final = """JSON {"action": NAME, "params": …} calls the method NAME; params is an object (parameters by name), a
-    list (by place), or is left out. Any other JSON goes to the actor's `receive` as a message of type "message". Write - to
-    read the JSON from standard input."""
+_MESSAGE: Final = """JSON {"action": NAME, "params": …} calls the method NAME; params gives the arguments: an object by
+    name, a list by place. For a method with one parameter, {"NAME": …} gives it by name; any other value, a list too, is the
+    one argument. Any other JSON goes to the actor's `receive` as a message of type "message". A JSON of - reads it from
+    standard input."""
 
 
 @click.command(
@@ -220,7 +221,7 @@ def message(actor: str, message: str, **values: Any) -> int:
     {_MESSAGE}
 
     \b
-    penstock request counter '{{"action": "add", "params": [5]}}'
+    penstock request counter '{{"action": "add", "params": 5}}'
     penstock request counter '{{"action": "get"}}' --timeout 2
     """,
     epilog=ID_HELP,
@@ -241,7 +242,7 @@ def request(actor: str, message: str, timeout: float, **values: Any) -> int:
 @click.command(short_help="Print the items of a port or a stream, or the events of an actor.", epilog=ID_HELP)
 @ID
 @click.argument("port", metavar="[PORT|METHOD]", required=False)
-@click.option("--params", metavar="JSON", help="The parameters of a streaming method: an object by name, a list by place.")
+@click.option("--params", metavar="JSON", help="The arguments of a streaming method, as those of `penstock request`.")
 @click.option(
     "--buffer-size",
     type=click.IntRange(min=1),

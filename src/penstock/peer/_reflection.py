@@ -1,0 +1,20 @@
+"""A server describes its services to its peers: the built-in service `Penstock/describe`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock.service import Service, ServiceDescription, describe
+
+
+class Reflection:
+    """Describe the services of this server: methods, their kinds, and their types as JSON Schema."""
+
+    service_name = "Penstock"
+
+    def __init__(self, describes: Sequence[Service] = ()) -> None:
+        self.describes = describes
+
+    async def describe(self) -> list[ServiceDescription]:
+        """Describe every service of this server: methods, kinds, and types as JSON Schema."""
+        return [describe(service) for service in self.describes]
