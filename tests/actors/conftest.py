@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from penstock import ActorSystem
-from penstock.actors.cell import _life
+from penstock.actors.cell import _profile
 from tests.actors.kit import Maker, Tape
 from tests.loops import on_the_virtual_clock as pytest_asyncio_loop_factories  # noqa: F401 - the hook of pytest-asyncio
 
 
-@pytest.fixture(params=["instant", "mailbox"])
+@pytest.fixture(params=["inline", "mailbox"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Handlers that never wait run where they are sent, or go through the mailbox as all others: nobody sees a difference."""
     if request.param == "mailbox":
-        monkeypatch.setattr(_life, "never_waits", lambda _function: False)
-    _life._read.cache_clear()
+        monkeypatch.setattr(_profile, "runs_inline", lambda _function: False)
+    _profile._read.cache_clear()
     yield request.param
-    _life._read.cache_clear()
+    _profile._read.cache_clear()
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ class Slow(Actor):
 
 
 def nothing_left(system):
-    return len(system.registry) == 0 and not system.registry.top and system.list() == []
+    return len(system._host.registry) == 0 and not system._host.registry.top and system.list() == []
 
 
 class Starts(Actor):

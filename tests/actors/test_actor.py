@@ -53,7 +53,7 @@ async def test_what_the_system_calls_nobody_else_can(system, name):
 
 
 async def test_its_log_names_it_and_is_part_of_its_history(system, tape, caplog):
-    system.tap = tape
+    system._host.tap = tape
     knows = await system.spawn(Knows, name="k")
     with caplog.at_level(logging.INFO, "penstock.actor"):
         await knows.say("hello")

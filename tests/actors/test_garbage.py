@@ -19,7 +19,7 @@ from tests.actors.kit import (
 
 # ── what is left behind ───────────────────────────────────────────────────────────────────────────────────────────────
 
-TYPES = {"Letter", "LocalStream", "Beside", "PipeState", "PipeSink", "PipeSource", "Future", "CallInfo", "Timer"}
+TYPES = {"Envelope", "LocalStream", "SideTask", "PipeState", "PipeSink", "PipeSource", "Future", "CallInfo", "Timer"}
 
 
 async def ask(system, maker, counter):

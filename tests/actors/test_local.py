@@ -33,7 +33,7 @@ from tests.actors.kit import (
 
 
 def state(system):
-    return system.cell("m").actor
+    return system._host.cell("m").actor
 
 
 # ── the bound ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,7 +60,7 @@ def test_a_stub_has_its_ref_and_a_ref_is_its_own():
 
 @pytest.mark.parametrize("stranger", [None, "desk", Desk, object()])
 def test_what_is_no_stub_is_refused(stranger: object):
-    with pytest.raises(TypeError, match="no actor's stub"):
+    with pytest.raises(TypeError, match="not an actor stub"):
         penstock.ref(stranger)
-    with pytest.raises(TypeError, match="no actor's stub"):
+    with pytest.raises(TypeError, match="not an actor stub"):
         penstock.tell(stranger)

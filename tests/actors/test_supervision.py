@@ -44,10 +44,10 @@ rules = st.builds(
 def test_no_window_of_time_holds_more_restarts_than_allowed(rules, failures):
     """And a failure is fatal only when it does."""
     counted, at, restarts = Failures(), 1000.0, []
-    for pause, luck in failures:
+    for pause, jitter in failures:
         at += pause
         recent = [time for time in restarts if time > at - rules.within]
-        delay = counted.decide(rules, at, luck)
+        delay = counted.count(rules, at, jitter, "again")
         if delay is None:
             assert len(recent) >= rules.max_restarts
             return
@@ -57,20 +57,20 @@ def test_no_window_of_time_holds_more_restarts_than_allowed(rules, failures):
 
 
 @given(rules, st.integers(0, 2000), st.floats(0, 1, exclude_max=True))
-def test_the_delay_doubles_up_to_its_limit_and_is_spread_over_its_upper_half(rules, failures, luck):
+def test_the_delay_doubles_up_to_its_limit_and_is_spread_over_its_upper_half(rules, failures, jitter):
     endless = Supervision(max_restarts=10_000, within=1e6, backoff=rules.backoff, backoff_max=rules.backoff_max)
     counted = Failures()
     for number in range(min(failures, 200)):
-        delay = counted.decide(endless, 1.0, luck)
+        delay = counted.count(endless, 1.0, jitter, "again")
         whole = min(rules.backoff * 2 ** min(number, 64), rules.backoff_max)
-        assert delay == pytest.approx(whole * (0.5 + luck / 2))
+        assert delay == pytest.approx(whole * (0.5 + jitter / 2))
 
 
 def test_failures_long_ago_are_forgiven():
     counted, rules = Failures(), Supervision(max_restarts=1, within=10, backoff=1)
-    assert counted.decide(rules, 0.0, 0.0) is not None
-    assert counted.decide(rules, 10.0, 0.0) is not None
-    assert counted.decide(rules, 19.9, 0.0) is None
+    assert counted.count(rules, 0.0, 0.0, "again") is not None
+    assert counted.count(rules, 10.0, 0.0, "again") is not None
+    assert counted.count(rules, 19.9, 0.0, "again") is None
 
 
 @given(st.sampled_from(STRATEGIES), st.integers(1, 8), st.data())

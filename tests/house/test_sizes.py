@@ -25,7 +25,7 @@ CROWDED = {
 }
 MANY_SIDED = {
     "Actor": 22,  # what it knows of itself, what it can do, the hooks
-    "ActorSystem": 27,  # spawn, find, stop, reach others
+    "ActorSystem": 17,  # spawn, find, stop, reach others
     "Cell": 16,  # taking messages, and the one loop that runs them
     "Channel": 30,  # both sides of opening, sending, ending, and six steps for those who implement it
     "RemoteChannel": 20,  # those steps, and what happens to its stream

@@ -25,7 +25,18 @@ WINDOW_S = 0.8
 SLACK = 0.15
 TRIES = 5
 MEMORY_SLACK_BYTES = 64 * 1024
-OURS = {"Cell", "Letter", "Trader", "LocalStream", "Stream", "Beside", "PipeState", "RemoteSource", "RemoteSink", "WireStream"}
+OURS = {
+    "Cell",
+    "Envelope",
+    "Trader",
+    "LocalStream",
+    "Stream",
+    "SideTask",
+    "PipeState",
+    "RemoteSource",
+    "RemoteSink",
+    "WireStream",
+}
 
 
 class Trader(Actor):
@@ -97,7 +108,7 @@ async def town(url: str) -> AsyncIterator[tuple[ActorSystem, list[Trader]]]:
 
 async def rates(system: ActorSystem) -> list[int]:
     def received():
-        return [system.cell(f"trader-{number}").actor.received for number in range(ACTORS)]
+        return [system._host.cell(f"trader-{number}").actor.received for number in range(ACTORS)]
 
     before = received()
     await asyncio.sleep(WINDOW_S)
@@ -125,8 +136,8 @@ async def scenario(url: str, slack: float) -> None:
                 break
         assert worst >= 1 - slack, f"somebody's rate fell to {worst:.0%}"
         assert system.info(f"trader-{CRASHES}").restarts >= 3
-        assert system.cell(f"trader-{CRASHES - 1}").actor.cut >= 3
-        assert not [number for number in undisturbed if system.cell(f"trader-{number}").actor.cut]
+        assert system._host.cell(f"trader-{CRASHES - 1}").actor.cut >= 3
+        assert not [number for number in undisturbed if system._host.cell(f"trader-{number}").actor.cut]
         Trader.over = True  # else each would be given its time to finish a message
         await asyncio.sleep(PAUSE_S * 3)
 

@@ -188,7 +188,7 @@ async def storm(deeds: list[tuple[str, int, int]], seed: int, strategy: str, *, 
                 result, PenstockError | Mishap | asyncio.CancelledError
             ), result
     await asyncio.sleep(20)
-    assert len(system.registry) == 0
+    assert len(system._host.registry) == 0
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert not left, left
 

@@ -107,7 +107,7 @@ async def test_what_a_full_mailbox_will_reject_is_told_before_it_is_sent(node, c
 
 async def test_what_is_to_be_followed_is_a_stream_or_a_port(node, commands):
     await node.spawn(Counter, name="counter")
-    node.cell("counter").actor.port("readings")
+    node._host.cell("counter").actor.port("readings")
     assert (await commands.prepare_stream("counter", "ticks"))["is_port"] is False
     assert (await commands.prepare_stream("counter", "readings"))["is_port"] is True
     with pytest.raises(NotFound, match=r"counter has no port or stream 'reading'; did you mean 'readings'\?"):

@@ -27,7 +27,7 @@ async def test_an_actor_is_found_by_name_by_id_and_by_the_beginning_of_its_id(sy
 
 
 async def test_a_beginning_that_several_ids_have_is_refused_with_whose_they_are(system):
-    system._numbers = itertools.count(0x1230)
+    system._host._numbers = itertools.count(0x1230)
     for name in ("one", "two"):
         await system.spawn(Counter, name=name)
     with pytest.raises(
@@ -37,7 +37,7 @@ async def test_a_beginning_that_several_ids_have_is_refused_with_whose_they_are(
 
 
 async def test_the_whole_number_of_an_id_is_not_the_beginning_of_another(system):
-    system._numbers = itertools.count(1)
+    system._host._numbers = itertools.count(1)
     for number in range(0x11):
         await system.spawn(Counter, name=f"c{number}")
     assert sum(info.id.startswith("1") for info in system.list()) > 1

@@ -72,8 +72,8 @@ def test_a_module_is_looked_for_beside_the_manifest(manifest):
         ('actor = "counting.py:Counter"\n', "name", "is missing"),
         ('name = "counter"\n', "actor", "is missing"),
         ('name = 5\nactor = "counting.py:Counter"\n', "name", "Expected `str`, got `int`"),
-        ('name = "a b"\nactor = "counting.py:Counter"\n', "name", "is no name"),
-        ('name = "a//b"\nactor = "counting.py:Counter"\n', "name", "is no name"),
+        ('name = "a b"\nactor = "counting.py:Counter"\n', "name", "is not a name"),
+        ('name = "a//b"\nactor = "counting.py:Counter"\n', "name", "is not a name"),
         ('name = "c"\nactor = "counter.wasm"\n', "actor", "cannot be run yet"),
     ],
 )

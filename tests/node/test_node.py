@@ -276,7 +276,7 @@ async def test_closing_that_is_cancelled_cuts_the_grace_short(at):
             with pytest.raises(asyncio.CancelledError):
                 await closing
     assert not at.exists()
-    assert node.closed
+    assert node._host.closed
 
 
 async def test_an_actor_may_close_its_node(at):

@@ -184,7 +184,7 @@ class Town:
 
     def object(self, address: str, cls: type[A]) -> A:
         """Return the actor itself."""
-        found = self.system.cell(address).actor
+        found = self.system._host.cell(address).actor
         assert isinstance(found, cls)
         return found
 

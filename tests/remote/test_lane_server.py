@@ -363,7 +363,7 @@ async def test_large_messages_that_wait_are_bounded_in_bytes(monkeypatch: pytest
     monkeypatch.setattr(_mailbox, "HELD_BYTES_MAX", 100_000)
     async with town() as place:
         await place.system.spawn(Slow, name="slow")
-        cell = place.system.cell("slow")
+        cell = place.system._host.cell("slow")
         told = asyncio.ensure_future(_tell_many(penstock.tell(place.peer.actor(Slow, "slow"))))
         await asyncio.sleep(1)
         waiting = cell.queue.held_bytes
@@ -371,7 +371,7 @@ async def test_large_messages_that_wait_are_bounded_in_bytes(monkeypatch: pytest
         cell.actor.go.set()
         await told
         await asyncio.sleep(1)
-        assert (cell.actor.taken, cell.queue.held_bytes, cell.queue.heavy) == (100 * 40_000, 0, False)
+        assert (cell.actor.taken, cell.queue.held_bytes, cell.queue.over_bytes) == (100 * 40_000, 0, False)
 
 
 async def _tell_many(stub: Any) -> None:

@@ -1,7 +1,8 @@
-"""Services with identity, a mailbox, a life and a supervisor. It knows no transport."""
+"""Actors of one process: services with an identity, a mailbox, a life and a supervisor. It knows no connection."""
 
 from penstock.actors._actor import Actor
 from penstock.actors._channels import adopt, channel_call, handle_channel
+from penstock.actors._host import ActorHost, actor_here
 from penstock.actors._info import ActorInfo, DeadLetter, StreamInfo
 from penstock.actors._local import NO_CALLER, Caller, caller_here
 from penstock.actors._reactive import StreamConsumer, StreamProducer
@@ -9,13 +10,14 @@ from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOpt
 from penstock.actors._registry import check_name
 from penstock.actors._stub import ActorStub, ref, tell
 from penstock.actors._supervision import Supervision
-from penstock.actors._system import ActorSystem, actor_here
+from penstock.actors._system import ActorSystem
 from penstock.actors.cell import Mailbox, Timer
 
 __all__ = [
     "ASK_TIMEOUT_S",
     "NO_CALLER",
     "Actor",
+    "ActorHost",
     "ActorInfo",
     "ActorRef",
     "ActorStub",

@@ -1,4 +1,4 @@
-"""What you write: `Actor`. Its public async methods are what others can ask, tell and stream. It runs nothing by itself."""
+"""`Actor`, the base class of the actors that a program writes: its public async methods can be asked, told and streamed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
+from penstock.actors._local import watch
 from penstock.actors._ref import ActorRef, Message
 from penstock.actors.cell import DEFAULT_MAILBOX, HOOKS, Cell, Mailbox, Supervision, Timer
 from penstock.channel import Channel
@@ -23,14 +24,14 @@ Scheduled = str | Callable[..., Coroutine[Any, Any, Any]]
 
 
 class ActorLog(logging.LoggerAdapter[logging.Logger]):
-    """A logger that names its actor, and whose records are events of its history."""
+    """The logger of one actor: its records begin with the address, and are events of the actor's history."""
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(logging.getLogger("penstock.actor"), {"actor": cell.address})
         self._cell = cell
 
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log, and tell the tap whatever the level of the logger is."""
+        """Log, and tell the tap: also below the level of the logger."""
         if self._cell.system.tap is not None:
             text = str(msg) % args if args else str(msg)
             self._cell.record("log", level=logging.getLevelName(level), text=text)
@@ -57,24 +58,29 @@ class Actor:
             async def ticks(self) -> AsyncIterator[int]:  # beside the mailbox; ends when the actor does
                 ...
 
-    A method that raises a `StatusError` has answered; anything else it raises is a crash, and its supervisor decides: the
-    restarted actor is made anew by ``__init__`` with the same arguments, and keeps only its mailbox. What a streaming method
-    raises fails that stream.
+    Never make one yourself: `ActorSystem.spawn` and `Actor.spawn` do, and return a stub with the same methods. The methods run
+    one at a time, so they may use ``self`` without a lock; a method that waits holds back the next message. Streaming methods
+    and channels run beside the mailbox, each in a task of its own.
 
-    Hooks, all optional: ``on_start()``, ``on_stop()``, ``on_child_failed(child, error)``, ``on_terminated(ref, reason)`` of
-    what it watches, ``on_channel(channel)`` or ``on_channel_open(channel)``, ``on_channel_message(channel, message)`` and
-    ``on_channel_close(channel, reason)``, ``receive(message)`` for whatever no method answers.
+    A method that raises a `StatusError` has answered. Any other error is a crash: the asker gets it, and the supervisor
+    decides. A restarted actor is made anew by ``__init__`` with the same arguments and keeps only its mailbox. An error of a
+    streaming method fails that stream alone.
+
+    Hooks, all optional: ``on_start()``, ``on_stop()``, ``on_child_failed(child, error)``, ``on_terminated(actor, reason)``,
+    ``on_channel(channel)`` or ``on_channel_open(channel)``, ``on_channel_message(channel, message)`` and
+    ``on_channel_close(channel, reason)``, and ``receive(message)`` for messages whose type is not a method.
+
+    mailbox: how many messages may wait (1,000), and what happens to more. supervision: the rules for its children.
     """
 
     mailbox: ClassVar[Mailbox] = DEFAULT_MAILBOX
-    #: Of its children.
     supervision: ClassVar[Supervision] = Supervision()
 
-    _penstock_hidden: ClassVar[frozenset[str]] = frozenset()  # below
+    _penstock_hidden: ClassVar[frozenset[str]] = frozenset()  # the names that are not messages; set below
     _cell: Cell
 
     def __init_subclass__(cls) -> None:
-        """Refuse names that would hide what actors need, and hooks that cannot be awaited."""
+        """Raise `TypeError` for a name that hides one of `Actor`, and for a hook that is not an ``async def``."""
         super().__init_subclass__()
         for name in _NEEDED & vars(cls).keys():
             raise TypeError(f"{cls.__qualname__}.{name} hides Actor.{name}, which actors need; choose another name")
@@ -82,33 +88,34 @@ class Actor:
             if not inspect.iscoroutinefunction(inspect.unwrap(vars(cls)[name])):
                 raise TypeError(f"{cls.__qualname__}.{name} has to be an `async def`: the system awaits it")
 
-    # ── what it knows of itself, in `__init__` too ────────────────────────────────────────────────────────────────────
+    # ── itself: can be read in `__init__`, too ────────────────────────────────────────────────────────────────────────
 
     @property
     def address(self) -> str:
-        """Its name, as others call it."""
+        """Its name, by which routers find it: ``parent/child`` for a child."""
         return self._cell.address
 
     @property
     def id(self) -> str:
-        """Its name for ever."""
+        """Its unique id. An actor that is spawned later under the same name has another; a restart keeps it."""
         return self._cell.id
 
     @property
     def system(self) -> ActorSystem:
-        """Where it lives; its router verbs reach the others."""
-        return cast("ActorSystem", self._cell.system)
+        """The system in which it lives; its router verbs reach the other actors."""
+        system: ActorSystem = self._cell.system.face
+        return system
 
     @property
     def parent(self) -> ActorRef | None:
-        """Who spawned it; None at the top."""
+        """The actor that spawned it; None for one that the system spawned."""
         parent = self._cell.parent
         return None if parent is None else parent.ref
 
     @property
     def children(self) -> list[ActorRef]:
-        """Whom it spawned, in that order."""
-        return [child.ref for child in (self._cell.children or {}).values()]
+        """The children that live, in the order they were spawned."""
+        return [child.ref for child in self._cell.belongings.children.values()]
 
     @property
     def log(self) -> ActorLog:
@@ -119,7 +126,7 @@ class Actor:
     def _penstock_ref(self) -> ActorRef:
         return self._cell.ref
 
-    # ── what it can do ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── verbs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def spawn(
         self,
@@ -130,13 +137,22 @@ class Actor:
         supervision: Supervision | None = None,
         **kwargs: Any,
     ) -> A:
-        """As `ActorSystem.spawn`, for a child: it ends with this actor, and its address is below this one's."""
-        return await self.system.spawn_below(self._cell, cls, args, kwargs, name=name, mailbox=mailbox, supervision=supervision)
+        """Spawn a child and return its stub: as `ActorSystem.spawn`, but it ends with this actor, also when that restarts.
+
+        Its address is ``<address>/<name>``. `supervision` replaces the rules that this actor has for its children. Raises
+        `FailedPrecondition` while this actor restarts or stops. Cancelling it stops the child.
+        """
+        host = self.system._host
+        stub = await host.spawn(self._cell, cls, args, kwargs, name=name, mailbox=mailbox, supervision=supervision)
+        return cast("A", stub)
 
     def schedule(self, delay: float, method: Scheduled, *args: Any, every: float | None = None) -> Timer:
         """Run a method of this actor in `delay` seconds, then every `every` seconds if given; ``.cancel()`` ends it.
 
-        A tick is a message: it never interrupts another, and goes before those of others. The timer ends with the actor.
+        `method` is a bound method or its name, `args` are its arguments. A tick is a message: it interrupts no other, and goes
+        before those that wait. A tick that comes while the last one is not done is left out. The timer ends with the actor.
+
+        Raises `InvalidArgument` for a method that the actor does not have, `ValueError` for a time that is not one.
         """
         name = method if isinstance(method, str) else method.__name__
         if not callable(getattr(self, name, None)):
@@ -148,68 +164,75 @@ class Actor:
         return Timer(self._cell, delay, name, args, every)
 
     def port(self, name: str, *, overflow: PortOverflow = "wait", buffer_size: int = 16) -> Port[Any]:
-        """Return the port of this name, made at its first use: one to many, ``await port.send(item)``.
+        """Return the port of this name, made at its first use: a stream to many subscribers, ``await port.send(item)``.
 
-        Make it in ``__init__``: nobody can subscribe before.
+        Make it in ``__init__``: a subscriber that comes before gets `NotFound`.
 
-        Each subscriber has its own buffer of `buffer_size` items; `overflow` says what happens to one that is too slow. The
-        subscribers of an actor that ends get `ActorStopped`.
+        Each subscriber has its own buffer of `buffer_size` items; `overflow` says what happens when it is full ("wait": the
+        actor waits). The subscribers of an actor that ends or restarts get `ActorStopped`.
         """
-        cell = self._cell
-        if cell.ports is None:
-            cell.ports = {}
-        port = cell.ports.get(name)
+        belongings = self._cell.belongings
+        port = belongings.ports.get(name)
         if port is None:
-            port = cell.ports[name] = Port(name, overflow=overflow, buffer_size=buffer_size)
+            port = Port(name, overflow=overflow, buffer_size=buffer_size)
+            belongings.add_port(port)
         return port
 
     def watch(self, actor: object) -> None:
-        """Have `on_terminated` called when another actor of this system stops; at once when it has stopped."""
-        self.system.watch(self._cell, actor)
+        """Have `on_terminated` called when another actor of this process stops; at once when it has stopped.
 
-    # ── what everybody may ask it ─────────────────────────────────────────────────────────────────────────────────────
+        `actor` is a stub or an `ActorRef`. Raises `InvalidArgument` for an actor of another process, `TypeError` for an object
+        that is not an actor.
+        """
+        watch(self._cell, actor)
+
+    # ── messages that each actor answers ──────────────────────────────────────────────────────────────────────────────
 
     async def ping(self) -> str:
-        """Answer "pong", when its turn comes."""
+        """Answer "pong", when the messages before it are done."""
         return "pong"
 
     async def accepts(self) -> list[MethodDescription]:
-        """Return what it can be sent: methods, kinds and types as JSON Schema."""
+        """Return its methods, with their kinds and types as JSON Schema."""
         return describe(self._cell.service).methods
 
     async def describe(self) -> ServiceDescription:
-        """Return its class as a schema, without the three questions that every actor answers."""
+        """Return its class as a schema, without `ping`, `accepts` and `describe`."""
         service = self._cell.service
-        own = {name: method for name, method in service.methods.items() if name not in _ASKED}
+        own = {name: method for name, method in service.methods.items() if name not in _COMMON}
         return describe(service._replace(methods=own))
 
     # ── hooks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def on_start(self) -> None:
-        """Begin; whoever spawns it waits for this."""
+        """Run before the first message, at each start; `spawn` waits for it, and raises its error."""
 
     async def on_stop(self) -> None:
-        """End, after its children; it has `STOP_GRACE_S`."""
+        """Run at the end, after the children have stopped; not before a restart. It is cancelled after `STOP_GRACE_S` (5 s)."""
 
     async def on_child_failed(self, child: ActorRef, error: Exception) -> None:
-        """A child crashed; its supervision goes on by itself."""
+        """Hear of the crash of a child. The supervision restarts or stops the child by itself."""
 
     async def on_terminated(self, actor: ActorRef, reason: str) -> None:
-        """An actor that this one watches has stopped."""
+        """Hear of the end of an actor that this one watches."""
 
     async def on_channel(self, channel: Channel[Any]) -> None:
-        """Somebody opens a channel: ``accept`` or ``reject`` it, then use it. Runs beside the mailbox."""
+        """Handle a channel that an actor or a client opens: ``accept`` or ``reject`` it, then use it.
+
+        Runs beside the mailbox; the channel is closed when this returns. Annotate it ``channel: Channel[Order]``, and messages
+        from other processes arrive as `Order`.
+        """
 
     async def receive(self, message: Message) -> Any:
-        """Handle a message that no method answers."""
+        """Handle a message whose type is not a method; the return value is the answer."""
 
     def __repr__(self) -> str:
         cell = self.__dict__.get("_cell")
         return f"<{type(self).__name__} {cell.address} {cell.state}>" if cell else f"<{type(self).__name__} not spawned>"
 
 
-#: What is no message: everything above but the three questions that every actor answers.
-_ASKED: Final = frozenset({"ping", "accepts", "describe"})
-Actor._penstock_hidden = (frozenset(name for name in vars(Actor) if not name.startswith("_")) | HOOKS) - _ASKED
-#: What an actor needs of its base class, and what a subclass may set.
+#: The messages that each actor answers, in addition to its own methods.
+_COMMON: Final = frozenset({"ping", "accepts", "describe"})
+Actor._penstock_hidden = (frozenset(name for name in vars(Actor) if not name.startswith("_")) | HOOKS) - _COMMON
+#: Names that a subclass must not define.
 _NEEDED: Final = Actor._penstock_hidden - HOOKS - {"mailbox", "supervision"}

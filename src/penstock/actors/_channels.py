@@ -1,7 +1,7 @@
-"""Channels to actors, and from them: who handles one, and what ends with whom. It carries no message.
+"""Channels to actors and from them: how a channel is opened, which hook handles it, and with which actor it ends.
 
 A channel to an actor is handled beside its mailbox (`on_channel`), or, in the callback style, message by message in it. Each
-has a task of its own, so no actor that is slow to accept, or to read, delays another's channel.
+channel has a task of its own, so an actor that is slow to accept, or to read, delays no other channel.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
-from weakref import WeakSet
 
 from penstock.actors._ref import ChannelOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_cycle, handling, sender_here
@@ -22,7 +21,7 @@ from penstock.protocol import CallKind
 
 log = logging.getLogger("penstock.actor")
 
-#: What an opener is called that is no actor, in the same process.
+#: The initiator of a channel that a program opens to an actor of its own process, outside of actors.
 OUTSIDE = "outside"
 _KIND = CallKind.BIDIRECTIONAL.label
 _CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
@@ -38,21 +37,19 @@ async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Chann
     )
     adopt(opener)
     handle_channel(cell, acceptor, channel_call(cell, {}))
-    del acceptor  # its handler has it; who forgets it has left
+    del acceptor  # its handler has it; to drop a channel is to leave it
     await opener.wait_opened(options.get("timeout", OPEN_TIMEOUT_S))
     return opener
 
 
 def adopt(channel: Channel[Any]) -> None:
-    """Let a channel end with the actor that opens it, if one does."""
+    """Let a channel end with the actor that opens it, if an actor does."""
     envelope = handling.get()
     if envelope is not None:
         cell = envelope.cell
         if cell.system.tap is not None:
             channel.observe(partial(cell.system.tap.record, cell.address))
-        if cell.channels is None:
-            cell.channels = WeakSet()
-        cell.channels.add(channel)
+        cell.belongings.add_channel(channel)
 
 
 def channel_call(cell: Cell, metadata: dict[str, str], scope: CallScope | None = None) -> CallInfo:
@@ -61,7 +58,7 @@ def channel_call(cell: Cell, metadata: dict[str, str], scope: CallScope | None =
 
 
 def handle_channel(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor] = ()) -> SideTask:
-    """Begin to handle a channel, beside the mailbox, inside of the interceptors: for them it is a call, until it is over."""
+    """Begin to handle a channel in a side task, inside the interceptors: for them it is a call, until it is over."""
     work = SideTask(cell, "on_channel", channel.fail, is_channel=True)
     work.statistics, work.peer = channel.statistics, "" if call.scope is None else call.scope.remote
     if cell.system.tap is not None:
@@ -80,7 +77,7 @@ async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interce
             await channel.reject(error.message)
         else:  # another channel was rejected, and this one is not done
             channel.fail(error)
-    except (ChannelClosed, ConnectionLost):  # the other side is gone; the handler was not prepared for it, and need not be
+    except (ChannelClosed, ConnectionLost):  # the other side is gone, and a handler need not expect it
         channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
     except asyncio.CancelledError:
         channel.fail(ActorStopped(f"{cell.address}: the handler of this channel was cancelled"))
@@ -112,11 +109,11 @@ async def _answer(cell: Cell, channel: Channel[Any]) -> None:
     elif cell.hooks & _CALLBACKS:
         await _by_callbacks(cell, channel)
     else:
-        raise ChannelRejected(f"{cell.address} takes no channels: it has no on_channel")
+        raise ChannelRejected(f"{cell.address} takes no channels: its class has no on_channel")
 
 
 async def _by_callbacks(cell: Cell, channel: Channel[Any]) -> None:
-    """Run the callbacks in the mailbox, one message at a time, as demand goes; what `on_channel_open` returns is accepted."""
+    """Run the callbacks in the mailbox, one message at a time; the return value of `on_channel_open` goes with the accept."""
     accepted = await _callback(cell, "on_channel_open", channel)
     if channel.state == "opening":
         await channel.accept(accepted)

@@ -1,4 +1,4 @@
-"""How actors stand, as values: for screens, the command line, a programmer's eye. It changes nothing."""
+"""The state of actors, streams and dead letters as values, for screens, the command line and tests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import msgspec
 
 from penstock.actors.cell import Cell
 
-#: How many dead letters are kept to be looked at; all are counted.
+#: How many dead letters are kept; all are counted.
 DEAD_LETTERS_KEPT: Final = 1000
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that nobody will handle, and why."""
+    """A message that no actor will handle. `sender` is the address of an actor, None for a sender that is not one."""
 
     address: str
     type: str
@@ -24,9 +24,12 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
-    """How an actor stands. `mailbox` messages wait of at most `mailbox_size`; `streams` are beside the mailbox.
+    """The state of an actor.
 
-    handling: the type of the message that is being handled, "" for none.
+    actor: its class, ``module:name``. state: starting, running, restarting, stopping or stopped. mailbox: how many messages
+    wait, of at most `mailbox_size`. streams, channels: how many run beside the mailbox. children: how many it has. restarts:
+    how often it was made anew. messages: how many it has handled. uptime_s: seconds since its last start. error: its last
+    crash, "" for none. handling: the type of the message that is being handled, "" for none.
     """
 
     address: str
@@ -46,10 +49,11 @@ class ActorInfo(msgspec.Struct, frozen=True):
 
 
 class StreamInfo(msgspec.Struct, frozen=True):
-    """How one stream or channel of an actor stands, seen from the actor. `peer` is empty for a consumer in this process.
+    """The state of one stream or channel of an actor, seen from the actor.
 
-    `sent` items, of which the consumer has taken `received`; `lag` are on the way to it or before it, and `credit` more may be
-    sent before the actor waits. Of a channel, `received` and `lag` are what the actor has received and not read yet.
+    peer: where the other side is, empty for this process. sent: items that the actor has sent. received: how many of them the
+    consumer has taken. lag: how many are on the way or wait for the consumer. credit: how many more may be sent before the
+    actor waits. Of a channel, `received` counts the messages that came to the actor, and `lag` those it has not read yet.
     """
 
     address: str
@@ -65,16 +69,16 @@ class StreamInfo(msgspec.Struct, frozen=True):
 
 
 class DeadLetters:
-    """The last messages that nobody handled: iterate over it. `count` has all there ever were."""
+    """The messages that no actor handled: iterate over the last `DEAD_LETTERS_KEPT`. count: how many there ever were."""
 
     def __init__(self) -> None:
         self.count = 0
         self._kept: deque[DeadLetter] = deque(maxlen=DEAD_LETTERS_KEPT)
 
-    def add(self, envelope: DeadLetter) -> None:
-        """Keep one."""
+    def add(self, dead_letter: DeadLetter) -> None:
+        """Count a message, and keep it."""
         self.count += 1
-        self._kept.append(envelope)
+        self._kept.append(dead_letter)
 
     def __iter__(self) -> Iterator[DeadLetter]:
         return iter(tuple(self._kept))
@@ -87,28 +91,28 @@ class DeadLetters:
 
 
 def info_of(cell: Cell, now_s: float) -> ActorInfo:
-    """Tell how an actor stands at `now_s`, a time of the loop's clock."""
+    """Return the state of an actor at `now_s`, a time of the loop's clock."""
     return ActorInfo(
         cell.address,
         cell.id,
         f"{cell.cls.__module__}:{cell.cls.__qualname__}",
         cell.state,
-        len(cell.queue.envelopes),
+        len(cell.queue),
         cell.queue.rules.size,
-        sum(not work.is_channel for work in cell.work),
-        sum(work.is_channel for work in cell.work),
-        len(cell.children or ()),
+        sum(not work.is_channel for work in cell.belongings.side_tasks),
+        sum(work.is_channel for work in cell.belongings.side_tasks),
+        len(cell.belongings.children),
         cell.restarts,
         cell.handled,
         now_s - cell.started_s if cell.started_s else 0.0,
-        cell.error,
+        cell.failures.last,
         "" if cell.current is None else cell.current.type,
     )
 
 
 def streams_of(cell: Cell) -> Iterator[StreamInfo]:
-    """Tell how its streams and channels stand."""
-    for work in cell.work:
+    """Iterate over the state of an actor's streams and channels."""
+    for work in cell.belongings.side_tasks:
         if work.statistics is not None:
             now = work.statistics()
             yield StreamInfo(

@@ -1,7 +1,7 @@
-"""Actors of this process, seen by others: `LocalRef`, and the streams of their methods. Nothing here is encoded.
+"""Actors of this process as values: `LocalRef`, and the streams of their methods. No message here is encoded.
 
-A message whose handler never awaits is handled where it is sent, when its actor is idle: nothing could happen in between, and
-a future and two turns of the loop cost six times as much as the message (measured). Everything else goes through the mailbox.
+A message whose method has no ``await`` is handled where it is sent, when its actor is idle: nothing could happen between, and
+a future and two turns of the loop cost six times as much as the message (measured). All others go through the mailbox.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, Unpack
 
 from penstock.actors._channels import open_local
 from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOptions, PortOptions
+from penstock.actors._stub import ref
 from penstock.actors.cell import (
     NO_REPLY,
     Cell,
     Envelope,
-    Host,
     SideTask,
     Waiting,
     ask,
@@ -26,14 +26,12 @@ from penstock.actors.cell import (
     check_cycle,
     check_read,
     envelope_for,
-    handle_now,
     handling,
     port_of,
     sender_here,
-    stop,
 )
 from penstock.calls import CallInfo, Stream, current_call, inherited_deadline
-from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
+from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
 from penstock.streams import PipeSink, PipeSource, PipeState, Source, finalize_on
 
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Messages handled where they are sent, before others get a turn of the loop.
-INLINE_MESSAGES: Final = 256
 #: The buffer of a stream whose caller set none, in items.
 BUFFER_SIZE: Final = 16
 
@@ -63,7 +59,7 @@ class LocalRef(ActorRef):
 
     @property
     def id(self) -> str:
-        """Its name for ever."""
+        """Its unique id."""
         return self.cell.id
 
     async def tell(self, type: str, payload: Any = None) -> None:
@@ -76,12 +72,12 @@ class LocalRef(ActorRef):
         envelope = envelope_for(cell, type, payload, "ask")
         if cancel is not None:
             cancel.check()
-        if envelope.name in cell.instant and cell.is_idle():
+        if envelope.name in cell.inline_methods and cell.is_idle():
             try:
-                return handle_now(cell, envelope.name, envelope.args, envelope.kwargs, via="ask")
+                return cell.handle_now(envelope.name, envelope.args, envelope.kwargs, via="ask")
             finally:
-                if cell.system.inline >= INLINE_MESSAGES:
-                    await give_turn(cell.system)
+                if next(cell.system.turns):
+                    await asyncio.sleep(0)  # behind the message: before it, the next one would overtake it
         deadline = _deadline(options.get("timeout", ASK_TIMEOUT_S))
         if cancel is None:
             return await ask(envelope, deadline)
@@ -94,7 +90,7 @@ class LocalRef(ActorRef):
     def _stream(self, type: str, payload: Any, options: CallOptions) -> Stream[Any]:
         method = self.cell.service.methods.get(type)
         if method is None or not method.streams_responses:
-            streams = [one.name for one in self.cell.service.methods.values() if one.streams_responses]
+            streams = [each.name for each in self.cell.service.methods.values() if each.streams_responses]
             raise Unimplemented(f"{self.address} has no stream {type!r}; {suggest(type, streams, 'streams')}", started=False)
         args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
         return LocalStream(self.cell, method, args, kwargs, options)
@@ -106,7 +102,7 @@ class LocalRef(ActorRef):
         return port_of(self.cell, port).subscribe(**options)  # type: ignore[arg-type] # checked there
 
     async def stop(self) -> None:
-        await stop(self.cell)
+        await self.cell.stop()
 
     # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,20 +139,25 @@ class LocalRef(ActorRef):
 
 
 def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., Any]:
-    """Make the function that asks an actor of this process."""
+    """Make the function of a stub that asks a method of an actor of this process.
+
+    It has three ways: an idle actor handles the message here; an ask from outside of actors, without a deadline, waits for a
+    future and for nothing else; all others go through `ask`, which sees deadlines and circles of waits.
+    """
     name, check, takes = method.name, method.arguments.check, method.arguments.takes
     system, timeout_s, metadata = cell.system, options.timeout, options.metadata
-    instant = name in cell.instant and not metadata
+    handle_now, turns = cell.handle_now, system.turns
+    runs_inline = name in cell.inline_methods and not metadata
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) not in takes:
             check(args, kwargs)
-        if instant and cell.is_idle():
+        if runs_inline and cell.is_idle():
             try:
-                return handle_now(cell, name, args, kwargs, via="ask")
+                return handle_now(name, args, kwargs, via="ask")
             finally:
-                if system.inline >= INLINE_MESSAGES:
-                    await give_turn(system)
+                if next(turns):
+                    await asyncio.sleep(0)  # behind the message: before it, the next one would overtake it
         if timeout_s is not None or metadata or handling.get() is not None or current_call.get() is not None:
             envelope, deadline = Envelope(cell, name, args, kwargs, "ask", sender=sender_here()), _deadline(timeout_s)
             if metadata:
@@ -173,14 +174,26 @@ def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., A
     return ask_it
 
 
-async def give_turn(system: Host) -> None:
-    """Let others run, after a message: before it, the next one would overtake it."""
-    system.inline = 0
-    await asyncio.sleep(0)
+def watch(watcher: Cell, actor: object) -> None:
+    """Have `on_terminated` of `watcher` called when another actor of this process stops; at once when it has stopped.
+
+    Raises `InvalidArgument` for an actor of another process, `TypeError` for an object that is not an actor.
+    """
+    watched = ref(actor)
+    if not isinstance(watched, LocalRef):
+        raise InvalidArgument(f"{watched!r} is in another process; only actors of this process can be watched")
+    cell = watched.cell
+    if cell.state == "stopped":
+        watcher.post_call("on_terminated", watched, cell.queue.closed)
+    else:
+        cell.belongings.add_watcher(watcher)
 
 
 class Caller(NamedTuple):
-    """The address of the actor that runs here, and the ids of those that wait for what it is doing."""
+    """The actor that runs here, for a call to another process.
+
+    sender: its address. waiting: its id, if a message of its mailbox runs here, and those of the actors that wait for it.
+    """
 
     sender: str | None = None
     waiting: tuple[str, ...] = ()
@@ -190,13 +203,13 @@ NO_CALLER = Caller()
 
 
 def caller_here() -> Caller:
-    """Return which actor runs here, and who waits for it: a call to another process says so."""
+    """Return the actor that runs here and the actors that wait for it; `NO_CALLER` outside of actors."""
     envelope = handling.get()
     if envelope is None:
         return NO_CALLER
     sender, waiting = envelope.cell.address, []
     while envelope is not None:
-        if envelope.cell.current is envelope:  # else it is work beside the mailbox: nobody's message waits for it
+        if envelope.cell.current is envelope:  # else it is a side task, for which no message waits
             waiting.append(envelope.cell.id)
         waiting += envelope.waiting
         envelope = envelope.cause
@@ -204,11 +217,14 @@ def caller_here() -> Caller:
 
 
 def call_here() -> CallInfo | None:
-    """Return the call that an actor of this process handles here, for one that came without anything to be said about it."""
+    """Describe the message that an actor of this process handles here, for `penstock.context()`; None for none.
+
+    It is for a message that came without a description, which most do: to make one for each would slow down all asks.
+    """
     envelope = handling.get()
     if envelope is None or envelope.via == "timer" or envelope.name not in envelope.cell.service.methods:
         return None
-    if envelope is envelope.cell.inline_envelope and envelope.cell.current is not envelope:  # what a handler left behind
+    if envelope is envelope.cell.inline_envelope and envelope.cell.current is not envelope:  # a task that a handler left behind
         return None
     return call_of(envelope)
 
@@ -221,7 +237,7 @@ def _deadline(timeout_s: float | None) -> float | None:
 
 
 def _streaming(cell: Cell, method: Method, options: CallOptions) -> Callable[..., Any]:
-    """Make the function that begins a streaming method of an actor of this process."""
+    """Make the function of a stub that begins a streaming method of an actor of this process."""
 
     def stream(*args: Any, **kwargs: Any) -> LocalStream[Any]:
         method.arguments.check(args, kwargs)
@@ -231,17 +247,17 @@ def _streaming(cell: Cell, method: Method, options: CallOptions) -> Callable[...
 
 
 def _collecting(cell: Cell, method: Method, options: CallOptions) -> Callable[..., Any]:
-    """Make the function that gives a stream to a method and waits for its one answer."""
+    """Make the function of a stub that gives a stream to a method and waits for its one answer."""
 
     async def call(*args: Any, **kwargs: Any) -> Any:
         method.arguments.check(args, kwargs)
-        return await LocalStream(cell, method, args, kwargs, options).only()
+        return await LocalStream(cell, method, args, kwargs, options).single_result()
 
     return call
 
 
 class LocalStream(PipeSource[T], Stream[T]):
-    """What a streaming method of an actor yields: as `Stream`, without a network. It has begun when you hold it."""
+    """The items of a streaming method of an actor of this process. It begins when it is made."""
 
     __slots__ = ("__weakref__", "_deadline", "_idle_s", "_work", "target")
 
@@ -254,8 +270,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         self.target = f"{cell.address}/{method.name}"
         self._idle_s = options.idle_timeout_s
         sink: PipeSink[T] = PipeSink(shared)
-        self._work = SideTask(cell, method.name, sink.fail)
-        self._work.statistics = sink.statistics
+        self._work = SideTask(cell, method.name, sink.fail, statistics=sink.statistics)
         self._work.start(_produce(self._work, sink, method, args, kwargs))
         deadline = _deadline(options.timeout)
         loop = cell.system.loop
@@ -266,7 +281,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         shared.cancel()
         if shared.state == "cancelled":
             shared.outcome = error
-        self._work.leave()
+        self._work.cancel()
         if self._deadline is not None:
             self._deadline.cancel()
 
@@ -276,8 +291,8 @@ class LocalStream(PipeSource[T], Stream[T]):
         if task is not None and not task.done():
             await asyncio.wait([task])
 
-    async def only(self) -> T:
-        """Return the one item of this stream. Cancelling it cancels the call."""
+    async def single_result(self) -> T:
+        """Return the only item of this stream. Cancelling it cancels the call."""
         try:
             return await self.receive()
         finally:
@@ -309,7 +324,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         self.cancel()
 
     def __del__(self) -> None:
-        if hasattr(self, "_work"):  # not when it could not even begin
+        if hasattr(self, "_work"):  # not when its __init__ raised
             finalize_on(self._work.cell.system.loop, self.cancel)
 
     def __repr__(self) -> str:
@@ -339,11 +354,11 @@ async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tu
                 await sink.feed(result)
             else:
                 await sink.send(result)
-    except StatusError as error:  # also that its consumer has left, whom nothing can reach any more
+    except StatusError as error:  # among them that its consumer has left, which no error can reach
         sink.fail(error.fresh_copy())  # without the frames that raised it: they hold the stream, which holds the error
     except asyncio.CancelledError:
         sink.fail(Cancelled(f"{cell.address}/{method.name}: the stream was cancelled"))
-    except Exception as error:  # noqa: BLE001 - what the method raises is the outcome of its stream
+    except Exception as error:  # noqa: BLE001 - an error of the method is the outcome of its stream
         sink.fail(error.with_traceback(_from_the_method(error.__traceback__)))
     except BaseException as error:
         sink.fail(Aborted(f"{cell.address}/{method.name} was stopped by {type(error).__name__} before its end"))
@@ -353,14 +368,14 @@ async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tu
 
 
 def _from_the_method(trace: TracebackType | None) -> TracebackType | None:
-    """Leave out what ran the method: those frames hold the stream, which holds the error."""
+    """Leave out the frames that ran the method: they hold the stream, which holds the error."""
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("penstock."):
         trace = trace.tb_next
     return trace
 
 
 async def _requests(items: Any) -> Any:
-    """Make an async iterator of what a caller gave as its stream."""
+    """Make an async iterator of the iterable that a caller gave as its stream."""
     if isinstance(items, AsyncIterable):
         async for item in items:
             yield item

@@ -1,4 +1,4 @@
-"""A stream between two actors: `StreamProducer` takes items in, `StreamConsumer` hands them out. They know no network.
+"""A stream between two actors, in one process or two: `StreamProducer` takes items in, `StreamConsumer` hands them out.
 
 ::
 
@@ -21,11 +21,19 @@ from penstock.streams import Source, pipe, source_of
 
 
 class StreamProducer(Actor):
-    """Holds one stream: whoever has its `sink` feeds it, and one consumer reads its `items`.
+    """An actor that holds one stream: the holders of its `sink` feed it, and one consumer reads its `items`.
 
-    `buffer_size` (items) is how many wait here until the consumer asks for them; ``put`` waits at that bound. When the
-    consumer leaves, or the actor stops, ``put`` raises `StreamCancelled`; a consumer whose producer stops before the end gets
-    `ActorStopped`, and never a normal end.
+    ::
+
+        producer = await system.spawn(penstock.StreamProducer, buffer_size=4)
+        sink = await producer.sink()
+        await sink.put(item)  # waits while 4 items wait for the consumer
+        sink.complete()
+
+    buffer_size: how many items wait here until the consumer asks for them (16); ``put`` waits at that bound.
+
+    ``complete()`` ends the stream for the consumer. When the consumer leaves, or the actor stops, ``put`` raises
+    `StreamCancelled`. A consumer whose producer stops before the end gets `ActorStopped`, and never a normal end.
     """
 
     def __init__(self, buffer_size: int = 16) -> None:
@@ -33,11 +41,11 @@ class StreamProducer(Actor):
         self._taken = False
 
     async def sink(self) -> SinkRef[Any]:
-        """Return the sending end. All that are handed out feed the same stream, and the first to complete it ends it."""
+        """Return the sending end. All ends that it returns feed the same stream, and the first ``complete()`` ends it."""
         return SinkRef(self._sink)
 
     async def items(self) -> AsyncIterator[Any]:
-        """Yield what is put in. Raises `FailedPrecondition` for a second consumer."""
+        """Yield the items that were put in. Raises `FailedPrecondition` for a second consumer."""
         if self._taken:
             raise FailedPrecondition(f"{self.address} has had its consumer; the stream of a producer is read once")
         self._taken = True
@@ -50,11 +58,21 @@ class StreamProducer(Actor):
 
 
 class StreamConsumer(Actor):
-    """Asks a producer for items, and hands them out by a `source`.
+    """An actor that asks a producer for items, and hands them out by its `source`.
 
-    `producer` is a `StreamProducer`: its stub, its `ActorRef`, wherever it lives, or its address; or any source, as a
-    `SourceRef`. `initial_demand` (items) is how many may be under way from there, kept exactly: for each one that is taken
-    the next is asked for. A producer that brings no item for `timeout` seconds (None: no limit) is `IdleTimeout`.
+    ::
+
+        consumer = await system.spawn(penstock.StreamConsumer, producer, initial_demand=2)
+        async for item in await consumer.source():
+            ...
+
+    producer: a `StreamProducer`, as a stub, an `ActorRef` or an address, in this process or another; or any source, for
+    example a `SourceRef`. initial_demand: how many items may be under way from there, at least 1 (2); this is exact, because
+    each item that is taken asks for the next. timeout: seconds without an item after which the stream fails with
+    `IdleTimeout` (30; None for no limit).
+
+    Leaving the loop stops the producer's stream. An error of the producer is raised by the loop. ``__init__`` raises
+    `ValueError` for a demand below 1.
     """
 
     def __init__(self, producer: object, initial_demand: int = 2, timeout: float | None = 30.0) -> None:
@@ -66,14 +84,14 @@ class StreamConsumer(Actor):
         self._taken = False
 
     async def source(self) -> SourceRef[Any]:
-        """Return the receiving end, once; leaving its loop stops the producer. Raises `FailedPrecondition` the second time."""
+        """Return the receiving end; leaving its loop stops the producer. Raises `FailedPrecondition` the second time."""
         if self._taken:
             raise FailedPrecondition(f"{self.address} has handed out its source; a stream has one reader")
         self._taken = True
         return SourceRef(ref(self).stream("items", buffer_size=1, timeout=None))
 
     async def items(self) -> AsyncIterator[Any]:
-        """Yield what the producer brings."""
+        """Yield the items of the producer; `source` reads them."""
         async with self._open() as source:
             while True:
                 try:

@@ -1,6 +1,6 @@
-"""An actor as a value: `ActorRef`, what can be done with one by address, and `Router`, the same verbs by name.
+"""An actor as a value: `ActorRef` with its verbs, and `Router` with the same verbs by address.
 
-Where the actor lives is the business of the subclasses; this module opens nothing.
+The subclasses know where an actor lives: `LocalRef` for this process, `remote` for actors of a peer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from penstock.streams import Source
 if TYPE_CHECKING:
     from penstock.channel import Channel
 
-#: What the untyped verbs take when nobody says otherwise, in seconds and items: a router's caller waits, but not for ever.
+#: The defaults of the untyped verbs, in seconds and items. The methods of a stub have no time limit by default.
 ASK_TIMEOUT_S: Final = 30.0
 STREAM_TIMEOUT_S: Final = 60.0
 STREAM_BUFFER_SIZE: Final = 100
@@ -59,7 +59,11 @@ class PortOptions(TypedDict, total=False):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message that no method answers, as `Actor.receive` gets it. `sender` is an address, None for one from outside."""
+    """A message whose type is not a method, as `Actor.receive` gets it.
+
+    type: the name that its sender gave it. payload: one value, None if left out. sender: the address of the actor that sent
+    it, None for a sender that is not an actor. From another process, the payload is decoded without a type, as a map or a list.
+    """
 
     type: str
     payload: Any = None
@@ -67,9 +71,12 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class ActorRef(ABC):
-    """An actor, by its address, wherever it lives. It can travel in messages.
+    """An actor as a value, in this process or another. `ref` returns one for a stub, `Router.ref` one for an address.
 
-    `address` is its name, `id` is unique for ever. Two refs of the same actor are equal.
+    It can travel in messages; two refs of the same actor are equal. The verbs take the name of a method, or a
+    type that `Actor.receive` handles, and one payload. For a method with one parameter, the payload is its argument; for a
+    method with several, a mapping has the arguments by name, a list by place. None is no argument for a method without
+    required parameters.
     """
 
     __slots__ = ()
@@ -77,27 +84,31 @@ class ActorRef(ABC):
     @property
     @abstractmethod
     def address(self) -> str:
-        """Its name."""
+        """Its name, by which routers find it."""
 
     @property
     @abstractmethod
     def id(self) -> str:
-        """What no other actor has."""
+        """Its unique id, which no later actor has."""
 
     @abstractmethod
     async def tell(self, type: str, payload: Any = None) -> None:
-        """Send a message and wait for nothing but room in the mailbox.
+        """Send a message; wait for room in the mailbox, and for no answer. Messages of one sender arrive in order.
 
-        Raises `ActorStopped`, `MailboxFull` of a mailbox that rejects. A cancelled `tell` sends nothing.
+        Raises `ActorStopped`, `MailboxFull` for a mailbox that rejects, or when the wait for room would never end,
+        `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit,
+        `ConnectionLost`. An error of the handler is logged at the actor's side. A cancelled `tell` sends nothing.
         """
 
     @abstractmethod
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        """Send a message and return its answer. Options: `timeout` (seconds, 30), `cancel` (a `CancelToken`).
+        """Send a message and return its answer.
 
-        Raises what the actor raised, `ActorStopped`, `MailboxFull`, `DeadlineExceeded`, `ReentrancyError` for an ask that
-        would wait for itself, `Unimplemented` for a type the actor does not know. Cancelling it gives the message up if it
-        has not begun; one that has begun is finished, and its answer dropped.
+        Options: `timeout` (seconds, 30; None for no limit), `cancel` (a `CancelToken`).
+
+        Raises the error of the handler (from another process, `Internal` for an error that is not a `StatusError`),
+        `DeadlineExceeded`, `ReentrancyError` for an ask that would wait for itself, and what `tell` raises. Cancelling it
+        gives up a message that has not begun; a handler that has begun goes on, and its answer is dropped.
         """
 
     @abstractmethod
@@ -106,31 +117,44 @@ class ActorRef(ABC):
 
     @abstractmethod
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        """Open a channel to the actor and wait until it is accepted.
+        """Open a channel to the actor, wait until the actor accepts it, and return it. `payload` is for the actor to decide.
 
-        Options: `messages`, the type of what will arrive (anything); `timeout` (seconds, 30); `buffer_size`, how many messages
-        may wait here (16). Raises `ChannelRejected` with the reason, `ActorStopped`, `DeadlineExceeded`. Cancelling it
-        withdraws the opening.
+        Options: `messages`, the type of the messages from the actor (any); `timeout` (seconds, 30); `buffer_size`, how many
+        messages may wait here (16). Raises `ChannelRejected` with the reason, `ActorStopped`, `DeadlineExceeded`,
+        `ConnectionLost`. Opened by an actor, it ends with that actor. Cancelling it withdraws the opening. Close the channel
+        with ``async with`` or `Channel.close`.
         """
 
     @abstractmethod
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        """Receive what a port of the actor publishes from now on.
+        """Return a source of the items that a port of the actor publishes from now on.
 
-        Options: `buffer_size` (items) and `overflow`, both the port's own if left out. Leaving the loop unsubscribes. To
-        another process, as many items again are on their way; one if nothing was set, more for who keeps up.
+        Options: `buffer_size` (items) and `overflow`, both the port's own if left out. Leaving the loop unsubscribes, and so
+        does `aclose`. To another process, as many items again are on their way: without `buffer_size` one, and more for a
+        consumer that keeps up.
+
+        Raises `NotFound` for a port that the actor does not have, `Unavailable` while it starts, `ActorStopped`; for an actor
+        of another process at the first item.
         """
 
     @abstractmethod
     async def stop(self) -> None:
-        """Stop the actor after the message it is handling, and wait until it has stopped. Cancelling it does not undo it."""
+        """Stop the actor after the message it is handling, and wait until it has stopped.
+
+        From inside the actor, or from a handler for which it waits, it returns at once. Idempotent. Cancelling it does not
+        undo it.
+        """
 
     def stream(self, type: str, payload: Any = None, **options: Unpack[StreamOptions]) -> Stream[Any]:
-        """Iterate over what a streaming method yields. Leaving the loop stops the producer.
+        """Return a stream of the items that a streaming method yields; the call begins at once.
 
         Options: `buffer_size` (items, 100), how far the producer may be ahead; `timeout` (seconds, 60) for the whole stream;
         `idle_timeout` (seconds, none) for the wait for each item; `cancel` (a `CancelToken`); `events=True` yields
         `StreamEvent`s, and then an error is the last event instead of raised.
+
+        Leaving the loop, `aclose` and dropping the stream stop the producer. Raises `Unimplemented` for a type that is not a
+        streaming method, and while iterating the error of the method, `DeadlineExceeded`, `IdleTimeout`, `ActorStopped`,
+        `ConnectionLost`. A cancelled receive loses no item.
         """
         cancel = options.get("cancel")
         if cancel is not None:
@@ -153,10 +177,10 @@ class ActorRef(ABC):
         on_chunk: Chunk,
         timeout: float | None = STREAM_TIMEOUT_S,
     ) -> None:
-        """Call `on_chunk` with each item of a streaming method; returns at its end, raises what it failed with.
+        """Call `on_chunk` with each item of a streaming method, and return at its end. `timeout` is in seconds (60).
 
-        An `on_chunk` that returns an awaitable is awaited: back-pressure reaches the producer. Cancelling it stops the
-        producer.
+        An `on_chunk` that returns an awaitable is awaited, so back-pressure reaches the producer. Raises as `stream`, and an
+        error of `on_chunk`, which stops the producer. Cancelling it stops the producer, too.
         """
         async with self._stream(type, payload, CallOptions(timeout=timeout, buffer_size=STREAM_BUFFER_SIZE)) as stream:
             async for item in stream:
@@ -168,11 +192,11 @@ class ActorRef(ABC):
 
     @abstractmethod
     def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
-        """Make the function that asks for `method`, or begins its stream."""
+        """Make the function of a stub that asks `method`, or begins its stream."""
 
     @abstractmethod
     def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
-        """Make the function that tells `method`."""
+        """Make the function of a stub that tells `method`."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ActorRef) and self.id == other.id
@@ -182,26 +206,33 @@ class ActorRef(ABC):
 
 
 class Router(ABC):
-    """The verbs of `ActorRef` by address: of an `ActorSystem`, a `Peer`, a `Node`."""
+    """The verbs of `ActorRef` by address. `ActorSystem`, `Peer` and `Node` are routers.
+
+    Each verb first finds the actor, as `ref` does, and raises `NotFound` when there is none.
+    """
 
     @abstractmethod
     def ref(self, address: str) -> ActorRef:
-        """Return the actor with this name or id. Raises `NotFound`, with what may have been meant, where that is known."""
+        """Return the actor with this name or id.
+
+        Raises `NotFound`, with a similar name, for an actor of this process. An actor of a peer is looked for by the first
+        message to it.
+        """
 
     def _is_gone(self) -> bool:
-        """Whether no actor can be reached by it any more."""
+        """Whether its connection is lost, so that no actor can be reached by it."""
         return False
 
     def _ref_shown_as(self, address: str, shown: str) -> ActorRef:
-        """Return the actor with this name there; its errors and its `repr` say `shown`. Raises as `ref`."""
-        raise TypeError(f"{self!r} cannot be bridged: {shown!r} names nothing of it")
+        """Return the actor with this name there, for a bridge; its errors and its `repr` say `shown`. Raises as `ref`."""
+        raise TypeError(f"{self!r} cannot be bridged: {shown!r} is not an address of one of its actors")
 
     async def tell(self, address: str, type: str, payload: Any = None) -> None:
-        """As `ActorRef.tell`."""
+        """Send a message and wait for no answer. As `ActorRef.tell`."""
         await self.ref(address).tell(type, payload)
 
     async def ask(self, address: str, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        """As `ActorRef.ask`."""
+        """Send a message and return its answer. As `ActorRef.ask`."""
         return await self.ref(address).ask(type, payload, **options)
 
     def stream(
@@ -211,7 +242,7 @@ class Router(ABC):
         payload: Any = None,
         **options: Unpack[StreamOptions],
     ) -> Stream[Any]:
-        """As `ActorRef.stream`."""
+        """Return a stream of the items that a streaming method yields. As `ActorRef.stream`."""
         return self.ref(address).stream(type, payload, **options)
 
     async def stream_ask(
@@ -223,13 +254,13 @@ class Router(ABC):
         on_chunk: Chunk,
         timeout: float | None = STREAM_TIMEOUT_S,
     ) -> None:
-        """As `ActorRef.stream_ask`."""
+        """Call `on_chunk` with each item of a streaming method. As `ActorRef.stream_ask`."""
         await self.ref(address).stream_ask(type, payload, on_chunk=on_chunk, timeout=timeout)
 
     async def open_channel(self, address: str, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        """As `ActorRef.open_channel`."""
+        """Open a channel, wait until it is accepted, and return it. As `ActorRef.open_channel`."""
         return await self.ref(address).open_channel(payload, **options)
 
     def subscribe(self, address: str, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        """As `ActorRef.subscribe`."""
+        """Return a source of the items that a port publishes from now on. As `ActorRef.subscribe`."""
         return self.ref(address).subscribe(port, **options)

@@ -1,14 +1,14 @@
-"""The actors of a system, by name and by id, and who belongs to whom. It starts and stops nobody."""
+"""The actors of a system by name and by id, the rules for names, and the bridges to the actors of peers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
 from penstock.actors._ref import ActorRef, Router
-from penstock.actors.cell import Cell
+from penstock.actors.cell import Cell, Lifecycle
 from penstock.errors import AlreadyExists, InvalidArgument, NotFound
 from penstock.service import suggest
 
@@ -19,10 +19,10 @@ ADDRESS_MAX: Final = 256
 
 
 def check_name(name: str) -> None:
-    """Raise `InvalidArgument` for a name that no actor can have."""
+    """Raise `InvalidArgument` for a name that an actor cannot have."""
     if len(name) > ADDRESS_MAX or not _NAME.fullmatch(name):
         raise InvalidArgument(
-            f"{name!r:.300} is no name for an actor: up to {ADDRESS_MAX} letters, digits and _ . - in parts joined by /"
+            f"{name!r:.300} is not a name for an actor: up to {ADDRESS_MAX} letters, digits and _ . - in parts joined by /"
         )
 
 
@@ -33,7 +33,7 @@ def word_of(name: str) -> str:
 
 
 def matches(pattern: str, address: str) -> bool:
-    """Whether an address fits: ``*`` is anything within one part, ``?`` one character, ``**`` any number of parts."""
+    """Whether an address matches: ``*`` is any text within one part, ``?`` one character, ``**`` any number of parts."""
     return _compiled(pattern).fullmatch(address) is not None
 
 
@@ -44,19 +44,19 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(meanings.get(piece, re.escape(piece)) for piece in pieces))
 
 
-#: Of how many actors it is known why they stopped, for who asks for them later.
+#: The reasons of this many ended actors are kept, for the error of a program that looks for one later.
 ENDED_KEPT: Final = 256
 
 
 class Registry:
-    """Which actors there are. Their ids end with `system_id`."""
+    """The actors of one system. Their ids end with `system_id`. top: the actors without a parent, in the order of spawning."""
 
     def __init__(self, system_id: str) -> None:
-        self.top: dict[str, Cell] = {}  # those without a parent, in the order they were spawned
+        self.top: dict[str, Cell] = {}
         self._suffix = f"-{system_id}"
         self._by_address: dict[str, Cell] = {}
         self._by_serial: dict[int, Cell] = {}
-        self._ended: dict[str, str] = {}  # why those that are no more have stopped
+        self._ended: dict[str, str] = {}  # address -> why the last actor with it was stopped
 
     def __len__(self) -> int:
         return len(self._by_address)
@@ -71,58 +71,57 @@ class Registry:
             raise AlreadyExists(f"there is an actor {address!r}; stop it, or choose another name")
 
     def add(self, cell: Cell) -> None:
-        """Here is a new one."""
+        """Add an actor that is spawned, also to the children of its parent."""
         self._by_address[cell.address] = cell
         self._by_serial[cell.serial] = cell
         if cell.parent is None:
             self.top[cell.address] = cell
-            return
-        if cell.parent.children is None:
-            cell.parent.children = {}
-        cell.parent.children[cell.address] = cell
+        else:
+            cell.parent.belongings.add_child(cell)
 
     def remove(self, cell: Cell) -> None:
-        """This one has stopped, or never began."""
+        """Remove an actor that has stopped, or was never started."""
         if self._by_address.get(cell.address) is cell:
             del self._by_address[cell.address]
         self._by_serial.pop(cell.serial, None)
-        self._ended[cell.address] = cell.stopping
+        self._ended[cell.address] = "" if cell.stopping is None else cell.stopping.reason
         if len(self._ended) > ENDED_KEPT:
             del self._ended[next(iter(self._ended))]
-        family = self.family(cell)
-        if family.get(cell.address) is cell:
-            del family[cell.address]
+        if cell.parent is not None:
+            cell.parent.belongings.discard_child(cell)
+        elif self.top.get(cell.address) is cell:
+            del self.top[cell.address]
 
-    def family(self, cell: Cell) -> dict[str, Cell]:
-        """Return an actor and its siblings, in the order they were spawned."""
-        return self.top if cell.parent is None else cell.parent.children or {}
+    def family(self, cell: Cell) -> Mapping[str, Lifecycle]:
+        """Return the actors with the same parent, `cell` among them, in the order they were spawned."""
+        return self.top if cell.parent is None else cell.parent.belongings.children
 
     def find(self, address: str) -> Cell:
-        """Find an actor by name or id. Raises `NotFound`, with what may have been meant."""
+        """Return the actor with this name or id. Raises `NotFound`: why it stopped, or a similar name."""
         cell = self.get(address)
         if cell is None:
-            raise NotFound(f"there is no actor {address!r} here; {self._meant(address)}", started=False)
+            raise NotFound(f"there is no actor {address!r} here; {self._hint(address)}", started=False)
         return cell
 
     def get(self, address: str) -> Cell | None:
-        """Find an actor by name or id; None when there is none."""
+        """Return the actor with this name or id, None when there is none."""
         cell = self._by_address.get(address)
         if cell is None and address.endswith(self._suffix):
             cell = self._by_serial.get(_serial(address))
         return cell
 
-    def fitting(self, pattern: str) -> Iterator[Cell]:
-        """Iterate over the actors whose name fits: ``*`` within one part of it, ``**`` over any number of parts."""
+    def matching(self, pattern: str) -> Iterator[Cell]:
+        """Iterate over the actors whose name matches `pattern`, as `matches` says."""
         return (cell for address, cell in tuple(self._by_address.items()) if matches(pattern, address))
 
-    def _meant(self, address: str) -> str:
+    def _hint(self, address: str) -> str:
         if self._ended.get(address):
             return f"it has stopped: {self._ended[address]}"
         return suggest(address, list(self._by_address)) if self._by_address else "nothing was spawned"
 
 
 def _serial(address: str) -> int:
-    """Return the number in an id, 0 for something else."""
+    """Return the number at the beginning of an id, 0 for another text."""
     try:
         return int(address.partition("-")[0], 16)
     except ValueError:
@@ -130,26 +129,26 @@ def _serial(address: str) -> int:
 
 
 class Bridges:
-    """Which prefix leads to which peer; one whose connection is gone says so, until another takes its place."""
+    """The peers whose actors can be reached from here by a prefix. A prefix stays with a lost peer until another takes it."""
 
     def __init__(self) -> None:
         self._peers: dict[str, Router] = {}
 
     def add(self, prefix: str, peer: Router) -> None:
-        """Let `prefix` lead to `peer`. Raises `AlreadyExists` while it leads to another live one."""
+        """Let `prefix` lead to `peer`. Raises `AlreadyExists` while it leads to another live peer."""
         other = self._peers.get(prefix)
         if other is not None and other is not peer and not other._is_gone():
             raise AlreadyExists(f"{prefix!r} leads to {other!r}; choose another prefix, or close that connection")
         self._peers[prefix] = peer
 
     def find(self, address: str) -> ActorRef | None:
-        """Return the actor elsewhere that an address names; None when it names none."""
+        """Return the actor of a peer that an address names; None when its first part is not a prefix here."""
         for prefix, peer in self._peers.items():
             if address.startswith(prefix + "/"):
                 return peer._ref_shown_as(address[len(prefix) + 1 :], address)
         return None
 
     def seen_from_here(self, peer: Router | None, address: str) -> str:
-        """Return the address of an actor of a peer as it is found from here: with the prefix of its bridge, if it has one."""
+        """Return the address by which an actor of a peer is found from here: with the prefix of its bridge, if it has one."""
         prefix = next((prefix for prefix, bridged in self._peers.items() if bridged is peer), None)
         return address if prefix is None else f"{prefix}/{address}"

@@ -1,4 +1,4 @@
-"""An actor as an object with the methods of its class, and `tell` and `ref` of it. It knows no transport."""
+"""An actor as an object with the methods of its class, and the functions `tell` and `ref` for such objects."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from penstock.errors import Unimplemented
 from penstock.service import DEFAULT, CallOptions, Service, changed
 
 A = TypeVar("A")
-#: What a user may look for on a stub, and finds on a ref.
+#: Names of `ActorRef` that a user may look for on a stub.
 HIDDEN: Final = frozenset({"address", "id", "stop", "open_channel", "subscribe", "stream", "ask", "tell"})
 
 
 class ActorStub:
-    """Stands for an actor, here or elsewhere. Its methods are made when they are first asked for."""
+    """Stands for an actor of this process or another. Each method is made when it is first used."""
 
     def __init__(
         self, ref: ActorRef, service: Service, options: CallOptions = DEFAULT, mode: Literal["ask", "tell"] = "ask"
@@ -26,11 +26,11 @@ class ActorStub:
         self._penstock_mode = mode
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):  # Python looks for these by itself, before there is a service
+        if name.startswith("_"):  # copy and pickle look for these, before there is a service
             raise AttributeError(name)
         service, ref = self._penstock_service, self._penstock_ref
         if name in HIDDEN and name not in service.methods:
-            raise AttributeError(f"a stub has only the methods of its actor; penstock.ref(stub) has .{name}, if anything has")
+            raise AttributeError(f"a stub has only the methods of its actor; use penstock.ref(stub).{name}")
         try:
             method = service.method(name)
         except Unimplemented as error:
@@ -60,26 +60,28 @@ class ActorStub:
 
 
 def ref(actor: object) -> ActorRef:
-    """Return the `ActorRef` of a stub: its address, `stop`, `open_channel` and the untyped verbs.
+    """Return the `ActorRef` of a stub: it has the address, `stop`, `open_channel`, `subscribe` and the untyped verbs.
 
-    Inside an actor, ``penstock.ref(self)`` is its own. Raises `TypeError` for anything else.
+    Inside an actor, ``penstock.ref(self)`` is its own; an `ActorRef` is returned as it is. Raises `TypeError` for any other
+    object.
     """
     if isinstance(actor, ActorRef):
         return actor
-    found = getattr(actor, "_penstock_ref", None)
-    if not isinstance(found, ActorRef):
-        raise TypeError(f"{actor!r} is no actor's stub; use what spawn(...) or actor(...) returned")
-    return found
+    own = getattr(actor, "_penstock_ref", None)
+    if not isinstance(own, ActorRef):
+        raise TypeError(f"{actor!r} is not an actor stub; use the object that spawn(...) or actor(...) returned")
+    return own
 
 
 def tell(actor: A) -> A:
-    """Return the same stub, whose methods send their message and wait for nothing but room in the mailbox.
+    """Return a stub of the same actor whose methods send their message and wait for no answer, only for room in the mailbox.
 
-    ``await penstock.tell(counter).add(1)``: fire and forget. Raises `TypeError` for something that is no stub, and later what
-    `ActorRef.tell` raises.
+    ``await penstock.tell(counter).add(1)``: fire and forget. Await the method: an unawaited one sends nothing. It raises what
+    `ActorRef.tell` raises, and a cancelled one sends nothing. Streaming methods cannot be told: `AttributeError`. `tell`
+    itself raises `TypeError` for an object that is not a stub.
     """
     if not isinstance(actor, ActorStub):
-        raise TypeError(f"{actor!r} is no actor's stub; use what spawn(...) or actor(...) returned")
+        raise TypeError(f"{actor!r} is not an actor stub; use the object that spawn(...) or actor(...) returned")
     cached = actor.__dict__.get("_penstock_telling")
     if cached is None:
         cached = ActorStub(actor._penstock_ref, actor._penstock_service, actor._penstock_options, "tell")

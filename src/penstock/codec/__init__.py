@@ -1,8 +1,7 @@
 """Values to bytes and back, typed: two codecs, extension types, checks of types."""
 
-from penstock.codec._codec import JSON, MSGPACK, UNDECODABLE, UNENCODABLE, Codec, Decode, by_number, decode_other
+from penstock.codec._codec import JSON, MSGPACK, UNDECODABLE, UNENCODABLE, Codec, Decode, by_number, decode_marked, decode_other
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
-from penstock.codec._marked import decode_marked
 from penstock.codec._types import check_type, json_schemas
 
 __all__ = [

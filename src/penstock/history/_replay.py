@@ -19,13 +19,13 @@ from typing import Any, Final, cast, get_type_hints
 
 import msgspec
 
-from penstock.actors import Actor, ActorRef, ActorSystem, Message, Supervision
+from penstock.actors import Actor, ActorHost, ActorRef, ActorSystem, Message, Router, Supervision
 from penstock.actors.cell import Cell, Envelope
 from penstock.codec import JSON, UNDECODABLE
 from penstock.errors import FailedPrecondition, NotFound
 from penstock.history._event import AS_CUT, AS_REPR, HistoryEvent, encode_event, read_line
 from penstock.history._history import History
-from penstock.observe import Kind
+from penstock.observe import Kind, Tap
 
 #: How long a fresh actor may take for one message, in seconds.
 MESSAGE_TIMEOUT_S: Final = 10.0
@@ -165,18 +165,27 @@ class _StillLoop:
         return self.call_at(self._loop.time() + delay)
 
 
-class _ReplaySystem(ActorSystem):
-    """The system of a replayed actor. outside: the address of an actor that it looked up and that is not here, or None."""
+class _ReplayHost(ActorHost):
+    """The inside of the system where a replayed actor lives: its loop has no clock."""
 
-    def __init__(self, *, tap: _Outcomes) -> None:
-        super().__init__("replay", tap=tap)
-        self.outside: str | None = None
+    def __init__(self, face: Router, tap: Tap | None, supervision: Supervision) -> None:
+        super().__init__(face, tap, supervision)
         self._still = cast("asyncio.AbstractEventLoop", _StillLoop())
         self.context.run(_replaying.set, True)  # noqa: FBT003 - it takes no keywords
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         return self._still
+
+
+class _ReplaySystem(ActorSystem):
+    """The system of a replayed actor. outside: the address of an actor that it looked up and that is not here, or None."""
+
+    _host_type = _ReplayHost
+
+    def __init__(self, *, tap: _Outcomes) -> None:
+        super().__init__("replay", tap=tap)
+        self.outside: str | None = None
 
     def ref(self, address: str) -> ActorRef:
         try:
@@ -225,7 +234,7 @@ class _Replayer:
             self.divergence = Divergence(event.offset, None, self._outcomes.outcomes[0])
             return
         self._outcomes.outcomes.clear()
-        cell = self._system.cell(self._actor)
+        cell = self._system._host.cell(self._actor)
         if event.data["via"] == "system":  # news of other actors: replayed children send their own
             self.left_out[_NEWS] += 1
             return

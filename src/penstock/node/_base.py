@@ -44,9 +44,9 @@ class NodeBase(ActorSystem):
         read = await asyncio.to_thread(read_manifest, os.fspath(manifest))
         cls = read.load()
         arguments = read.arguments(cls)
-        mailbox, supervision = _mailbox(read, cls.mailbox), _supervision(read, self.supervision)
+        mailbox, supervision = _mailbox(read, cls.mailbox), _supervision(read, self._host.supervision)
         try:
-            await self.spawn_below(None, cls, (), arguments, name=read.name, mailbox=mailbox, supervision=supervision)
+            await self._host.spawn(None, cls, (), arguments, name=read.name, mailbox=mailbox, supervision=supervision)
         except AlreadyExists as error:
             text = f"an actor {read.name!r} runs already; stop it, or give this one another name"
             raise AlreadyExists(f"{read.path}: key `name`: {text}") from error

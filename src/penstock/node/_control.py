@@ -96,9 +96,8 @@ class Control(ActorControl, HistoryControl):
     async def prepare(self, actor: str, action: str | None, params: Any = None) -> PreparedMessage:
         """Return the message that calls the method `action` with `params`, checked against the types of its parameters."""
         info = find(self._node, actor)
-        cell = self._node.cell(info.address)
-        if info.mailbox >= info.mailbox_size and cell.queue.rules.overflow == "reject":
-            cell.queue.make_room(info.address)  # raises: the sender of a told message would not learn of the rejection
+        cell = self._node._host.cell(info.address)
+        cell.queue.check_accepts(info.address)  # the sender of a tell would not learn of the rejection
         receives = "receive" in cell.hooks
         if action is None and not receives:
             raise Unimplemented(f"{info.address} has no `receive` for plain messages; call a method: {EXAMPLE}")
@@ -111,14 +110,14 @@ class Control(ActorControl, HistoryControl):
     async def prepare_stream(self, actor: str, name: str, params: Any = None) -> PreparedMessage:
         """Return the arguments that open the streaming method `name`, or, where there is none, the port of that name."""
         info = find(self._node, actor)
-        cell = self._node.cell(info.address)
+        cell = self._node._host.cell(info.address)
         method = cell.service.methods.get(name)
         if method is not None and method.streams_responses:
             return PreparedMessage(info.address, info.id, name, payload_of(method, params), is_port=False)
-        if name in (cell.ports or ()):
+        if name in cell.belongings.ports:
             return PreparedMessage(info.address, info.id, name, is_port=True)
         streams = [method.name for method in cell.service.methods.values() if method.streams_responses]
-        hint = suggest(name, [*(cell.ports or ()), *streams], "ports and streams")
+        hint = suggest(name, [*cell.belongings.ports, *streams], "ports and streams")
         raise NotFound(f"{info.address} has no port or stream {name!r}; {hint}")
 
     async def list(self, pattern: str = ALL_ACTORS) -> list[ActorInfo]:
@@ -132,14 +131,14 @@ class Control(ActorControl, HistoryControl):
     async def inspect(self, actor: str) -> Inspection:
         """Return everything about an actor."""
         info = find(self._node, actor)
-        cell = self._node.cell(info.address)
+        cell = self._node._host.cell(info.address)
         methods = [method for method in describe(cell.service).methods if method.name not in _COMMON_METHODS]
         return Inspection(
             info=info,
             doing=await _activity(self._node, info),
             takes=[kind for kind, hooks in _TAKES.items() if hooks & cell.hooks],
             methods=methods,
-            ports=list(cell.ports or ()),
+            ports=list(cell.belongings.ports),
             state=_sendable(self._node.state(info.address)),
         )
 
@@ -188,7 +187,7 @@ class Control(ActorControl, HistoryControl):
         if address is None:
             raise InvalidArgument("name one actor to replay")
         try:
-            cls = self._node.cell(address).cls
+            cls = self._node._host.cell(address).cls
         except NotFound:  # it has stopped: its class is imported
             cls = None
         return await replay(history, address, cls)

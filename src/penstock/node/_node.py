@@ -119,18 +119,19 @@ class Node(NodeBase):
         left_s = 0.0
         try:
             await server.begin_drain()
-            deadline = self.loop.time() + self.grace_s
+            deadline = self._host.loop.time() + self.grace_s
             self.drained = await self._quiet(deadline)
-            self.stop_grace_s = self.stop_grace_s if self.drained else 0.0  # the actors had the grace time of the node
+            if not self.drained:
+                self._host.end_grace()  # the actors had the grace time of the node
             await super().aclose()
-            left_s = max(FAREWELL_S, deadline - self.loop.time())
+            left_s = max(FAREWELL_S, deadline - self._host.loop.time())
         finally:
             await server.aclose(left_s)
 
     async def _quiet(self, deadline: float) -> bool:
         """Wait until no actor is busy; return False when the deadline came first."""
         while self.busy():
-            if self.loop.time() >= deadline:
+            if self._host.loop.time() >= deadline:
                 return False
             await asyncio.sleep(min(QUIET_POLL_S, self.grace_s))
         return True

@@ -94,7 +94,7 @@ def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor],
     """Make the dispatcher of one side: its services, its actors, and what every side serves by itself."""
     system = next((one for one in services if isinstance(one, ActorSystem)), None)
     others = [one for one in services if not isinstance(one, ActorSystem)]
-    arriving = None if system is None else partial(arrive, system)
+    arriving = None if system is None else partial(arrive, system._host)
     return Dispatcher(others, interceptors, expose_errors=expose_errors, arrive=arriving, built_in=(CLAIMS,))
 
 

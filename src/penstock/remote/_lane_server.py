@@ -9,7 +9,8 @@ import asyncio
 import logging
 from typing import Any, Final, cast
 
-from penstock.actors.cell import LARGE_BYTES, Cell, Envelope, Host, handle_now, handling
+from penstock.actors import ActorHost
+from penstock.actors.cell import LARGE_BYTES, Cell, Envelope, handling
 from penstock.calls import CallInfo, CallScope, Dispatcher, current_call
 from penstock.codec import MSGPACK
 from penstock.errors import (
@@ -43,7 +44,7 @@ _MESSAGES: Final = MSGPACK.decode_for(LaneMessage)
 class LaneServer(Endpoint):
     """One lane, of one peer and one address."""
 
-    def __init__(self, system: Host, address: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+    def __init__(self, system: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
         opened, session = stream.opened, scope.session
         self._to = Addressee(system, address, scope)
         if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
@@ -155,7 +156,7 @@ class LaneServer(Endpoint):
             error.started = False
             self._refuse(message, error)
             return None
-        if number and entry.instant and info is entry.info and cell.is_idle():
+        if number and entry.runs_inline and info is entry.info and cell.is_idle():
             self._handle_now(cell, entry, number, args, kwargs)
             return None
         envelope = Envelope(
@@ -171,7 +172,7 @@ class LaneServer(Endpoint):
     def _handle_single(self, message: LaneMessage) -> bool:
         """Answer a plain ask that came alone, without waking the reader: a turn of the loop is a tenth of its round trip."""
         entry, cell = self._to.entries.get(message.name), self._to.cell
-        if entry is None or not entry.instant or message.id <= 0 or self.interceptors or not cell.is_idle():
+        if entry is None or not entry.runs_inline or message.id <= 0 or self.interceptors or not cell.is_idle():
             return False
         if message.sender is not None or message.deadline_ms is not None or message.metadata:
             return False
@@ -187,7 +188,7 @@ class LaneServer(Endpoint):
 
     def _handle_now(self, cell: Cell, entry: MethodEntry, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         try:
-            result = handle_now(cell, entry.name, args, kwargs, via="ask", context=entry.context)
+            result = cell.handle_now(entry.name, args, kwargs, via="ask", context=entry.context)
         except Exception as error:  # noqa: BLE001 - whatever the handler raised is its answer
             self.answers.refuse(number, error)
         else:

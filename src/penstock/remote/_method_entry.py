@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from penstock.actors import Message
-from penstock.actors.cell import Cell, Host, inline_context
+from penstock.actors import ActorHost, Message
+from penstock.actors.cell import Cell, inline_context
 from penstock.calls import CallInfo, CallScope
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, Unimplemented
@@ -28,10 +28,10 @@ class MethodEntry(NamedTuple):
 
     name: str
     method: Method | None
-    instant: bool
+    runs_inline: bool
     decode: Callable[[Any], tuple[Any, ...]] | None
     info: CallInfo
-    context: Context | None  # in which an instant one is handled
+    context: Context | None  # in which a method that runs inline is handled
 
     def arguments(self, message: LaneMessage) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments in a message. Raises `InvalidArgument` that names what does not fit."""
@@ -55,7 +55,7 @@ class Addressee:
 
     __slots__ = ("_address", "_host", "_scope", "cell", "entries")
 
-    def __init__(self, host: Host, address: str, scope: CallScope) -> None:
+    def __init__(self, host: ActorHost, address: str, scope: CallScope) -> None:
         self._host = host
         self._address = address
         self._scope = scope
@@ -102,14 +102,14 @@ def method_entry(cell: Cell, name: str, scope: CallScope) -> MethodEntry:
     """Return how messages of this name are handled. Raises `Unimplemented`, with what may have been meant."""
     info = CallInfo(f"/{cell.address}/{name}", _UNARY, "callee", metadata={}, deadline=None, scope=scope)
     if "receive" in cell.hooks and name not in cell.service.methods:
-        return MethodEntry("receive", None, instant=False, decode=None, info=info, context=None)
+        return MethodEntry("receive", None, runs_inline=False, decode=None, info=info, context=None)
     method = cell.service.method(name, of=cell.address)
     if method.kind:
         raise Unimplemented(f"{cell.address}: {name!r} streams; use stream()", started=False)
     placed = method.arguments.placed
     decode = None if placed is None else MSGPACK.decode_for(placed).value
-    instant = method.name in cell.instant
-    return MethodEntry(method.name, method, instant, decode, info, inline_context(cell, info) if instant else None)
+    inline = method.name in cell.inline_methods
+    return MethodEntry(method.name, method, inline, decode, info, inline_context(cell, info) if inline else None)
 
 
 def _read(name: str, body: bytes) -> Any:

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock.actors import channel_call, handle_channel
-from penstock.actors.cell import Cell, Envelope, Host, SideTask, ask, port_of, stop
+from penstock.actors import ActorHost, channel_call, handle_channel
+from penstock.actors.cell import Cell, Envelope, SideTask, ask, port_of
 from penstock.calls import CallInfo, CallScope, Dispatcher, context
 from penstock.channel import accept_channel
 from penstock.codec import MSGPACK, by_number
@@ -58,7 +58,7 @@ class _Verbs:
 _SHAPES: Final = service_of(_Verbs).methods
 
 
-def arrive(system: Host, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+def arrive(system: ActorHost, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     """Take a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
     target = stream.opened.target
     address, is_verb, verb = target[1:].partition("!")
@@ -147,7 +147,7 @@ def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHa
 def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     cell.queue.check()
     call = channel_call(cell, stream.opened.metadata, scope)
-    channel = accept_channel(stream, messages=cell.messages)
+    channel = accept_channel(stream, messages=cell.channel_type)
     work = handle_channel(cell, channel, call, dispatcher.interceptors)
     if work.task is not None:
         scope.share(work.task)
@@ -155,7 +155,7 @@ def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: Strea
 
 def _stop(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     method = _SHAPES["stop"]._replace(target=stream.opened.target)
-    dispatcher.begin(scope, stream, method, partial(stop, cell, "a peer stopped it"))
+    dispatcher.begin(scope, stream, method, partial(cell.stop, "a peer stopped it"))
 
 
 _VERBS: Final[dict[str, Callable[[Cell, Dispatcher, CallScope, StreamHandle], None]]] = {

@@ -124,7 +124,7 @@ async def test_reject_raises_at_once_and_says_what_to_do(system):
 
 
 async def test_drop_oldest_lets_the_newest_in_and_tells_whom_it_concerns(system, tape):
-    system.tap = tape
+    system._host.tap = tape
     actor = await system.spawn(Slow, name="slow", mailbox=Mailbox(2, "drop_oldest"))
     first = await started(actor.work("first", 10))
     asked = await started(actor.note("oldest"))

@@ -122,7 +122,7 @@ async def test_a_stream_that_is_not_read_ends_too(system, streams):
 
 
 async def test_the_tap_is_told_how_it_ended(system, streams, tape):
-    system.tap = tape
+    system._host.tap = tape
     stream = streams.values()
     await stream.receive()
     await stream.aclose()

@@ -93,7 +93,7 @@ async def test_cancelled_it_takes_back_the_tick_that_waits(system, clock, every)
 
 
 async def test_ticks_that_find_the_last_one_waiting_are_counted_and_left_out(system, clock, tape):
-    system.tap = tape
+    system._host.tap = tape
     await clock.begin(1, 1)
     await clock.work(10.5)
     await rest()

@@ -1,29 +1,26 @@
-"""What others want of an actor by a name: a message, an answer, a port. It runs no message."""
+"""What another actor or a program asks of an actor by name: a message, an answer to it, a port."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.actors._ref import Message
-from penstock.actors.cell import _life as life
+from penstock.actors.cell._cell import Cell
 from penstock.actors.cell._cycles import Waiting, check_cycle
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, Via, handling, sender_here
 from penstock.calls import CallInfo
-from penstock.errors import NotFound, Unavailable, Unimplemented
+from penstock.errors import DeadlineExceeded, NotFound, Unavailable, Unimplemented
 from penstock.protocol import CallKind
 from penstock.service import arguments_of, suggest
 from penstock.streams import Port, mark_retrieved
-
-if TYPE_CHECKING:
-    from penstock.actors.cell._cell import Cell
 
 _UNARY: Final = CallKind.UNARY
 
 
 def envelope_for(cell: Cell, type: str, payload: Any, via: Via) -> Envelope:
-    """Make a message of a type and its payload: for the method of that name, else for `receive`.
+    """Make a message from a type and a payload: for the method of that name, else for `receive`.
 
     Raises `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit.
     """
@@ -40,9 +37,10 @@ def envelope_for(cell: Cell, type: str, payload: Any, via: Via) -> Envelope:
 
 
 async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
-    """Post a message and wait for its answer; it is given up at `deadline`, a time of the loop's clock.
+    """Post a message, wait for its answer and return it. `deadline` is a time of the loop's clock, None for no limit.
 
-    Raises what the actor raised, and `ReentrancyError` for an ask that would wait for itself.
+    Raises what the handler raised, what `Cell.post` raises, `DeadlineExceeded`, and `ReentrancyError` for an ask that would
+    wait for itself. Cancelling it gives up a message that has not begun; a handler that has begun goes on.
     """
     cell, envelope.cause = envelope.cell, handling.get()
     envelope.reply = cell.system.loop.create_future()
@@ -56,7 +54,7 @@ async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
 
 
 def call_of(envelope: Envelope, metadata: Mapping[str, str] | None = None, deadline: float | None = None) -> CallInfo:
-    """Describe a message of this process as its handler sees it."""
+    """Describe a message of this process as `penstock.context()` shows it to its handler."""
     cell, method = envelope.cell, envelope.cell.service.methods.get(envelope.name)
     kind = (_UNARY if method is None else method.kind).label
     target = f"/{cell.address}/{envelope.type}"
@@ -64,6 +62,7 @@ def call_of(envelope: Envelope, metadata: Mapping[str, str] | None = None, deadl
 
 
 async def _answer(envelope: Envelope, deadline: float | None) -> Any:
+    """Post a message and await its reply, which `deadline` may end."""
     cell, reply = envelope.cell, envelope.reply
     timer = None if deadline is None else cell.system.loop.call_at(deadline, _expire, envelope)
     try:
@@ -75,21 +74,31 @@ async def _answer(envelope: Envelope, deadline: float | None) -> Any:
         if timer is not None:
             timer.cancel()
         if envelope.info is not None:
-            envelope.info.deadline = None  # what the handler started, and goes on, is not bound by a call that is over
-        mark_retrieved(reply)  # it may have come after all, when nobody waited any more
+            envelope.info.deadline = None  # work that the handler started, and that goes on, is not bound by an ended call
+        mark_retrieved(reply)  # the answer may have come after the wait was given up
         del reply  # an error in it holds this frame
 
 
 def _expire(envelope: Envelope) -> None:
     reply: asyncio.Future[Any] = envelope.reply
     if not reply.done():
-        reply.set_exception(life.too_late(envelope))
+        reply.set_exception(_too_late(envelope))
+
+
+def _too_late(envelope: Envelope) -> DeadlineExceeded:
+    cell = envelope.cell
+    begun, waiting = cell.current is envelope, len(cell.queue)
+    where = "while it was being handled" if begun else f"while {waiting} message{'' if waiting == 1 else 's'} waited"
+    return DeadlineExceeded(f"{cell.address}: no answer to {envelope.type!r} in time, {where}", started=begun)
 
 
 def port_of(cell: Cell, name: str) -> Port[Any]:
-    """Return a port of an actor. Raises `NotFound`, with what may have been meant."""
+    """Return a port of an actor.
+
+    Raises `NotFound` with a similar name, `Unavailable` while the actor starts, `ActorStopped`.
+    """
     cell.queue.check()
-    ports = cell.ports or {}
+    ports = cell.belongings.ports
     if name not in ports and cell.state != "running":
         raise Unavailable(f"{cell.address} is {cell.state} and has no port {name!r} yet; try again", started=False)
     if name not in ports:

@@ -1,164 +1,99 @@
-"""The run-time of one actor: takes its messages one at a time, in order, and runs them. It decides nothing about failures.
+"""The run-time of one actor: takes its messages one at a time, in order, and runs them.
 
-An idle actor has no task: one is started when a message comes and ends when nothing waits. What the system wants of an actor
-(`orders`: ticks of timers, news of children) goes before what others want of it.
+An idle actor has no task: one is started when a message comes, and ends when none waits. The messages of the system (ticks of
+timers, news of children, restarts) go before all others. An idle actor handles a message whose method has no ``await`` in the
+task of the sender (`Cell.handle_now`): no mailbox, no future, no turn of the loop. The order of events is one that the mailbox
+could have produced.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Mapping
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakSet
+from functools import partial
+from typing import Any, Final
 
-from penstock.actors._ref import ActorRef
-from penstock.actors._supervision import Failures, Supervision
-from penstock.actors.cell import _life as life
+from penstock.actors._supervision import Supervision
+from penstock.actors.cell import _incarnation as incarnation
 from penstock.actors.cell._cycles import Waiting, check_room
-from penstock.actors.cell._envelope import Envelope, Via, handling
-from penstock.actors.cell._mailbox import MailboxQueue
-from penstock.actors.cell._side_task import SideTask
-from penstock.actors.cell._stop import calm
-from penstock.calls import current_call
-from penstock.channel import Channel
-from penstock.errors import ActorStopped, Internal
-from penstock.observe import Kind
-from penstock.streams import Port
-
-if TYPE_CHECKING:
-    from penstock.actors.cell._host import Host
-    from penstock.actors.cell._timer import Timer
+from penstock.actors.cell._envelope import Envelope, Host, Via, handling, sender_here
+from penstock.actors.cell._lifecycle import Lifecycle
+from penstock.actors.cell._mailbox import Mailbox, MailboxQueue, SystemMessage
+from penstock.calls import CallInfo, current_call
+from penstock.errors import ActorStopped, Internal, MailboxFull, StatusError
 
 log = logging.getLogger("penstock.actor")
 
-Order = Callable[[], Coroutine[Any, Any, None]]
-
-#: How many messages an actor may handle before others get a turn of the loop.
+#: How many messages an actor may handle before other tasks get a turn of the loop.
 TURN_MESSAGES: Final = 64
 
 
-class Cell:
-    """One actor. `state`: starting, running, restarting, stopping, stopped."""
+class Cell(Lifecycle):
+    """One actor: its `Lifecycle`, its mailbox, and the loop that runs its messages.
 
-    __slots__ = (
-        "__weakref__",
-        "actor",
-        "address",
-        "args",
-        "bell",
-        "channels",
-        "children",
-        "cls",
-        "context",
-        "current",
-        "ended",
-        "error",
-        "failures",
-        "grace",
-        "handled",
-        "hooks",
-        "inline_envelope",
-        "instant",
-        "interrupts",
-        "kwargs",
-        "messages",
-        "orders",
-        "parent",
-        "ports",
-        "queue",
-        "ref",
-        "restarts",
-        "serial",
-        "service",
-        "started_s",
-        "state",
-        "stopping",
-        "supervision",
-        "system",
-        "task",
-        "timers",
-        "watchers",
-        "work",
-    )
+    context: where messages are run that are handled where they are sent; made for the first.
+    """
 
-    def __init__(self, system: Host, cls: type[Any], address: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.system = system
-        self.cls = cls
-        self.address = address
-        self.args = args
-        self.kwargs = kwargs
-        self.serial = system.next_number()
-        profile = life.profile_of(cls)
-        self.service, self.hooks, self.instant, self.messages = profile
-        self.ref: ActorRef  # set by who spawns it
-        self.context: Context | None = None  # of messages that are handled where they are sent
-        self.inline_envelope = Envelope(self, "", (), {}, "system")  # where work is done for which there is no envelope
-        self.actor: Any = None  # made by life.make
-        self.parent: Cell | None = None
-        self.supervision: Supervision | None = None
-        self.queue = MailboxQueue(cls.mailbox)
-        self.state = "starting"
-        self.started_s = 0.0
-        self.restarts = 0
-        self.handled = 0
-        self.error = ""
-        self.stopping = ""  # why it is to stop
+    __slots__ = ("context", "current", "handled", "inline_envelope", "queue", "ref", "task")
+
+    def __init__(
+        self,
+        system: Host,
+        cls: type[Any],
+        address: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        parent: Lifecycle | None = None,
+        mailbox: Mailbox | None = None,
+        supervision: Supervision | None = None,
+    ) -> None:
+        super().__init__(system, cls, address, args, kwargs, parent=parent, supervision=supervision)
+        self.queue = MailboxQueue(mailbox or cls.mailbox)
+        self.ref = system.make_ref(self)
+        self.inline_envelope = Envelope(self, "", (), {}, "system")
+        self.context: Context | None = None
         self.current: Envelope | None = None
         self.task: asyncio.Task[None] | None = None
-        self.bell: asyncio.Future[None] | None = None  # of a wait that a stop cuts short
-        self.grace: asyncio.TimerHandle | None = None  # when a stop loses its patience
-        self.ended: asyncio.Future[None] | None = None
-        self.failures: Failures | None = None
-        self.orders: deque[Order | Envelope] | None = None
-        self.children: dict[str, Cell] | None = None
-        self.channels: WeakSet[Channel[Any]] | None = None  # that it has opened
-        self.watchers: WeakSet[Cell] | None = None  # they may be gone before it
-        self.timers: set[Timer] | None = None
-        self.ports: dict[str, Port[Any]] | None = None
-        self.work: set[SideTask] = set()
-        self.interrupts = 0  # how often what it handles was cancelled, to make it stop
+        self.handled = 0
 
-    @property
-    def id(self) -> str:
-        """Its name for ever, whoever else may have its address later; its own part first, so that its beginning names it."""
-        return f"{self.serial:x}-{self.system.id}"
-
-    # ── what others want of it ────────────────────────────────────────────────────────────────────────────────────────
+    # ── taking messages ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def post(self, envelope: Envelope) -> bool:
-        """Take a message; False when its sender has to wait (`post_when_room`).
+        """Put a message into the mailbox; False when its sender has to wait, by `post_when_room`.
 
-        Raises `ActorStopped`, and `MailboxFull` of a mailbox that rejects.
+        Raises `ActorStopped`; `MailboxFull` when the mailbox rejects, or a wait for room would never end.
         """
         queue = self.queue
         envelopes = queue.envelopes
-        if len(envelopes) + queue.senders.reserved < queue.rules.size and not queue.closed and not queue.heavy:
+        if len(envelopes) + queue.senders.reserved < queue.rules.size and not queue.closed and not queue.over_bytes:
             envelopes.append(envelope)
             if envelope.size:
                 queue.hold(envelope.size)
             if self.task is None:
                 self.wake()
             return True
-        held = queue.load()
+        load = queue.load()
         try:
             dropped = queue.make_room(self.address)
         except ActorStopped as error:
             self.system.dead_letter(envelope, error.message)
             raise
         if not dropped:
-            check_room(self, envelope)
+            check_room(self, envelope, load)
             return False
-        for each in dropped:
-            life.dropped(self, each, held)
+        for oldest in dropped:
+            self.record("dropped", type=oldest.type, sender=oldest.sender)
+            why = f"{self.address}: {oldest.type!r} was dropped for a newer message; its mailbox holds {load}"
+            self.system.dead_letter(oldest, why, MailboxFull(why, started=False))
         queue.envelopes.append(envelope)
         queue.hold(envelope.size)
         return True
 
     async def post_when_room(self, envelope: Envelope) -> None:
-        """As `post`, after a wait for room. Cancelling it sends nothing."""
+        """Put a message into the mailbox after a wait for room. Raises `ActorStopped`. Cancelling it sends nothing."""
         try:
             with Waiting(self):
                 await self.queue.room(envelope.reply if isinstance(envelope.reply, asyncio.Future) else None)
@@ -171,26 +106,18 @@ class Cell:
         if self.task is None:
             self.wake()
 
-    def order(self, order: Order | Envelope) -> None:
-        """Do this before any other message."""
+    def post_system(self, message: SystemMessage) -> None:
         if self.state == "stopped":
             return
-        if self.orders is None:
-            self.orders = deque()
-        self.orders.append(order)
+        self.queue.add_system(message)
         if self.task is None:
             self.wake()
 
-    def call(self, name: str, *args: Any, via: Via = "system") -> Envelope:
-        """Run a method of the actor before any other message."""
-        envelope = Envelope(self, name, args, {}, via)
-        self.order(envelope)
-        return envelope
-
     def wake(self) -> None:
-        """Something waits, and nobody is handling it."""
         system = self.system
         self.task = system.loop.create_task(self._run(), context=system.context.copy())
+
+    # ── handled where it is sent ──────────────────────────────────────────────────────────────────────────────────────
 
     def is_idle(self) -> bool:
         """Whether a message could be handled at once."""
@@ -199,10 +126,65 @@ class Cell:
         tap = self.system.tap
         return tap is None or not tap.full
 
+    def handle_now(
+        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, via: Via, context: Context | None = None
+    ) -> Any:
+        """Handle a message of an idle actor in the task of its sender: return its answer, or raise what the handler raises.
+
+        The method is one of `inline_methods`. `context` is a context made by `inline_context`, for a call that is described.
+        """
+        envelope = self.inline_envelope
+        self.current = envelope
+        envelope.name = name
+        self.handled += 1
+        tap = self.system.tap
+        if tap is not None:
+            self.record_message(Envelope(self, name, args, kwargs, via, sender=sender_here()))
+        if context is None:
+            context = self.context
+            if context is None:
+                context = self.context = inline_context(self)
+        try:
+            method = getattr(self.actor, name)
+            context.run((method(*args, **kwargs) if kwargs else method(*args)).send, None)
+        except StopIteration as done:
+            if tap is not None:
+                tap.record(self.address, "reply", {"n": self.handled, "result": done.value})
+            return done.value
+        except StatusError as error:
+            raise incarnation.answer_of(self, error) from None
+        except asyncio.CancelledError as error:  # of a future it looked at; the asker is not cancelled
+            raise incarnation.cancelled_in(self, name) from error
+        except Exception as error:
+            self.post_system(partial(incarnation.crashed, self, error, self.handled))
+            raise
+        finally:
+            self.current = None
+        raise RuntimeError(f"{self.address}: {name} waited, though its code has no await")
+
+    def record_message(self, envelope: Envelope) -> None:
+        """Tell the tap, if there is one, of a message that begins to be handled."""
+        tap = self.system.tap
+        if tap is not None:
+            data: dict[str, Any] = {"n": self.handled, "via": envelope.via, "type": envelope.type, "args": envelope.args}
+            if envelope.kwargs:
+                data["kwargs"] = envelope.kwargs
+            if envelope.sender is not None:
+                data["sender"] = envelope.sender
+            tap.record(self.address, "message", data)
+
     # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def set_current(self, envelope: Envelope) -> None:
+        self.current = envelope
+        handling.set(envelope)
+
+    def take_current(self) -> Envelope | None:
+        envelope, self.current = self.current, None
+        return envelope
+
     async def _run(self) -> None:
-        """Handle what waits, until nothing does."""
+        """Handle the waiting messages until there is none."""
         while True:
             try:
                 await self._drain()
@@ -215,33 +197,42 @@ class Cell:
                 return
 
     def _goes_on(self, error: BaseException) -> bool:
-        """Whether the task does after an error that is no handler's: a stop cancels what is being handled, nothing else."""
+        """Whether the task goes on after an error that is not a handler's.
+
+        A request to stop cancels the message that is being handled, and nothing else.
+        """
         if self.task is not asyncio.current_task():  # it was left behind
             return False
-        envelope, self.current = self.current, None
+        envelope = self.take_current()
         if envelope is not None and isinstance(error, Exception):
             log.error("%s could not handle %r; it goes on", self.address, envelope.type, exc_info=error)
             envelope.give_up(Internal(f"{self.address} could not handle {envelope.type!r}"))
             return True
-        if self.interrupts and isinstance(error, asyncio.CancelledError):
+        if self.stopping is not None and self.stopping.interrupts and isinstance(error, asyncio.CancelledError):
             return True
         self.task = None
-        if self.queue.envelopes or self.orders or self.stopping:
+        if self.queue.envelopes or self.queue.system_messages or self.stopping is not None:
             self.wake()
         return False
 
     async def _drain(self) -> None:  # noqa: C901, PLR0912 - in one piece, see below
         """Handle envelope after envelope, in one loop: a coroutine more for each message costs a fifth of it."""
         queue, envelopes, tap = self.queue, self.queue.envelopes, self.system.tap
-        told: object = None
+        described: object = None
         turn = 0
         while True:
-            if self.orders or self.stopping or self.state != "running" or not envelopes or (tap is not None and tap.full):
+            if (
+                queue.system_messages
+                or self.stopping is not None
+                or self.state != "running"
+                or not envelopes
+                or (tap is not None and tap.full)
+            ):
                 reply = None
                 envelope = await self._next()
                 if envelope is None:
                     return
-                told = self  # whatever was done before it may have set another
+                described = self  # a system message may have set another call
             else:
                 envelope = envelopes.popleft()
                 if envelope.size:
@@ -253,16 +244,16 @@ class Cell:
                 continue
             self.current = envelope
             handling.set(envelope)
-            if envelope.info is not told:
-                told = envelope.info
-                current_call.set(told)
+            if envelope.info is not described:
+                described = envelope.info
+                current_call.set(described)
             self.handled += 1
             if tap is not None:
-                life.record_message(self, envelope)
+                self.record_message(envelope)
             try:
                 method = getattr(self.actor, envelope.name)
                 result = await (method(*envelope.args, **envelope.kwargs) if envelope.kwargs else method(*envelope.args))
-            except BaseException as error:  # noqa: BLE001 - `_failed` raises again what is not the actor's
+            except BaseException as error:  # noqa: BLE001 - `_failed` raises again an error that is not the actor's
                 await self._failed(envelope, error)
             else:
                 if reply is not None and not reply.done():
@@ -276,44 +267,48 @@ class Cell:
                 await asyncio.sleep(0)
 
     async def _next(self) -> Envelope | None:
-        """Do what goes before messages; return the next one, None when there is nothing to do."""
-        tap = self.system.tap
+        """Run the system messages that are steps of a life, then return the next message; None when there is none."""
+        queue, tap = self.queue, self.system.tap
         while self.task is asyncio.current_task():  # else it was left behind
-            if self.orders:
-                order = self.orders.popleft()
-                if not isinstance(order, Envelope):
-                    await order()
-                elif self.state == "running" and not self.stopping:
-                    return order
-            elif self.stopping:
-                calm(self)
-                await life.finish(self, self.stopping)
+            if queue.system_messages:
+                message = queue.system_messages.popleft()
+                if not isinstance(message, Envelope):
+                    await message()
+                elif self.state == "running" and self.stopping is None:
+                    return message
+            elif self.stopping is not None:
+                self.stopping.clear_interrupts()
+                await incarnation.finish(self, self.stopping.reason)
                 return None
-            elif not self.queue.envelopes or self.state != "running":
+            elif not queue.envelopes or self.state != "running":
                 return None
             elif tap is not None and tap.full:
                 await tap.room()
             else:
-                return self.queue.take()
+                return queue.take()
         return None
 
     async def _failed(self, envelope: Envelope, error: BaseException) -> None:
-        """A handler raised: answer, and let the supervisor decide when it was no answer."""
+        """Answer for a handler that raised; let the supervisor decide when the error is not an answer."""
         if self.task is not asyncio.current_task():  # it was left behind, and answered
             return
-        answer, verdict = life.judge(self, envelope, error, interrupted=self.interrupts > 0)
+        interrupted = self.stopping is not None and self.stopping.interrupts > 0
+        answer, verdict = incarnation.judge(self, envelope, error, interrupted=interrupted)
         if envelope.reply is not None and not envelope.reply.done():
             envelope.reply.set_exception(answer)
         self.current = None
         if verdict == "cancelled":
             raise error
         if verdict == "crash" and isinstance(error, Exception):
-            await life.crashed(self, error, self.handled)
-
-    def record(self, kind: Kind, **data: Any) -> None:
-        """Tell the tap, if somebody listens."""
-        if self.system.tap is not None:
-            self.system.tap.record(self.address, kind, data)
+            await incarnation.crashed(self, error, self.handled)
 
     def __repr__(self) -> str:
-        return f"<Cell {self.address} {self.state}, {len(self.queue.envelopes)} waiting>"
+        return f"<Cell {self.address} {self.state}, {len(self.queue)} waiting>"
+
+
+def inline_context(cell: Cell, info: CallInfo | None = None) -> Context:
+    """Make the context in which `Cell.handle_now` runs methods; `info` describes the call to `penstock.context()`."""
+    context = cell.system.context.copy()
+    context.run(handling.set, cell.inline_envelope)
+    context.run(current_call.set, info)
+    return context

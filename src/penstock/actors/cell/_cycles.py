@@ -1,55 +1,47 @@
-"""Who waits for whom: what would wait for itself is refused, instead of hanging. This module waits for nothing.
+"""The graph of waits: a wait that would close a circle is refused, instead of hanging.
 
-The message that an actor is handling may wait: for an answer, for room in a mailbox, for another's start or end. Then its actor
-waits, too, as it handles one message at a time. A wait that closes a circle can never end::
+The message that an actor is handling may wait: for an answer, for room in a mailbox, for the start or end of another actor. Its
+actor waits with it, because it handles one message at a time. A wait that closes a circle can never end::
 
-    a ──asks──▶ b ──asks──▶ a                 one message leads to the next: `Letter.cause`
-    a ──asks──▶ b,  b ──asks──▶ a             two at the same time: `Letter.waits`
+    a ──asks──▶ b ──asks──▶ a                 one message leads to the next: `Envelope.cause`
+    a ──asks──▶ b,  b ──asks──▶ a             two at the same time: `Envelope.waits`
 
-Work beside the mailbox may wait, too, and is waited for by the message that reads its stream.
+A side task may wait, too, and the message that reads its stream waits for it.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
-from penstock.actors.cell._envelope import Envelope, chain, handling
+from penstock.actors.cell._envelope import Envelope, Recipient, chain, handling
 from penstock.errors import MailboxFull, ReentrancyError
-
-if TYPE_CHECKING:
-    from penstock.actors.cell._cell import Cell
 
 
 class Waiting(AbstractContextManager[None]):
-    """``with Waiting(whom):`` what is handled here waits for that actor, or for that work of one."""
+    """``with Waiting(target):`` the message handled here waits for that actor, or for the side task of that envelope."""
 
-    __slots__ = ("_here", "_whom")
+    __slots__ = ("_here", "_target")
 
-    def __init__(self, whom: Cell | Envelope) -> None:
+    def __init__(self, target: Recipient | Envelope) -> None:
         self._here = handling.get()
-        self._whom = whom
+        self._target = target
 
     def __enter__(self) -> None:
-        here = self._here
-        if here is not None:
-            here.waits = [*here.waits, self._whom]
+        if self._here is not None:
+            self._here.add_wait(self._target)
 
     def __exit__(self, *_exception: object) -> None:
-        here = self._here
-        if here is not None:
-            waits = list(here.waits)
-            del waits[next(place for place, whom in enumerate(waits) if whom is self._whom)]
-            here.waits = waits
+        if self._here is not None:
+            self._here.drop_wait(self._target)
 
 
-def circle(whom: Cell | Envelope) -> list[str]:
-    """Return the addresses on the way from `whom` to what runs here, each of which waits for the next; empty without a way.
+def circle(target: Recipient | Envelope) -> list[str]:
+    """Return the addresses on the way from `target` to the message handled here, each of which waits for the next.
 
-    With a way, a wait for `whom` would never end.
+    Empty without a way. With one, a wait for `target` would never end. It is a breadth-first search, so the way is a shortest.
     """
     here = handling.get()
-    first = _work_of(whom)
+    first = _work_of(target)
     if here is None or first is None:
         return []
     came_from: dict[int, Envelope | None] = {id(first): None}
@@ -64,21 +56,21 @@ def circle(whom: Cell | Envelope) -> list[str]:
     return []
 
 
-def _work_of(whom: Cell | Envelope) -> Envelope | None:
-    """Return what an actor is doing: who waits for the actor waits for that."""
-    return whom if isinstance(whom, Envelope) else whom.current
+def _work_of(target: Recipient | Envelope) -> Envelope | None:
+    """Return the message that an actor is handling: a wait for the actor is a wait for that."""
+    return target if isinstance(target, Envelope) else target.current
 
 
 def _addresses(last: Envelope, came_from: dict[int, Envelope | None]) -> list[str]:
-    found: list[str] = []
+    addresses: list[str] = []
     envelope: Envelope | None = last
     while envelope is not None:
-        found.append(envelope.cell.address)
+        addresses.append(envelope.cell.address)
         envelope = came_from[id(envelope)]
-    return found[::-1]
+    return addresses[::-1]
 
 
-def check_cycle(cell: Cell, cause: Envelope | None) -> None:
+def check_cycle(cell: Recipient, cause: Envelope | None) -> None:
     """Raise `ReentrancyError` for an ask that would wait for itself."""
     path: list[str] = []
     for envelope in chain(cause):
@@ -86,45 +78,45 @@ def check_cycle(cell: Cell, cause: Envelope | None) -> None:
         by_another_process = cell.current is not None and cell.id in envelope.waiting
         if by_another_process or (envelope.cell is cell and cell.current is envelope):
             raise _reentrant(" asks ".join([*reversed(path), cell.address]))
-    found = circle(cell)
-    if found:
-        raise _reentrant(f"{found[-1]} asks {', which waits for '.join(found)}")
+    way = circle(cell)
+    if way:
+        raise _reentrant(f"{way[-1]} asks {', which waits for '.join(way)}")
 
 
 def check_read(work: Envelope) -> None:
-    """Raise `ReentrancyError` for a wait for an item of a stream that waits for who reads it."""
-    found = circle(work)
-    if found:
-        raise _reentrant(f"{found[-1]} reads {work.name!r} of {', which waits for '.join(found)}")
+    """Raise `ReentrancyError` for a wait for an item of a stream whose producer waits for its reader."""
+    way = circle(work)
+    if way:
+        raise _reentrant(f"{way[-1]} reads {work.name!r} of {', which waits for '.join(way)}")
 
 
-def _reentrant(who: str) -> ReentrancyError:
+def _reentrant(path: str) -> ReentrancyError:
     return ReentrancyError(
-        f"{who}, and would wait for itself: an actor handles one message at a time. Use tell(), or answer first", started=False
+        f"{path}, and would wait for itself: an actor handles one message at a time. Use tell(), or answer first", started=False
     )
 
 
-def check_room(cell: Cell, envelope: Envelope) -> None:
-    """Raise `MailboxFull` for a message whose wait for room would never end."""
+def check_room(cell: Recipient, envelope: Envelope, load: str) -> None:
+    """Raise `MailboxFull` for a message whose wait for room would never end. The full mailbox holds `load`."""
     here = handling.get()
     if here is None:
         return
-    found = [cause for cause in chain(here) if cause.cell is cell and cell.current is cause]
-    if not found and not circle(cell):
+    in_chain = any(cause.cell is cell and cell.current is cause for cause in chain(here))
+    if not in_chain and not circle(cell):
         return
-    whom = "itself" if here.cell is cell else f"{cell.address}, which waits for it,"
+    recipient = "itself" if here.cell is cell else f"{cell.address}, which waits for it,"
     raise MailboxFull(
-        f"{here.cell.address} tells {whom} {envelope.type!r} while the mailbox holds {cell.queue.load()}; "
+        f"{here.cell.address} tells {recipient} {envelope.type!r} while the mailbox holds {load}; "
         "waiting for room would be for ever",
         started=False,
     )
 
 
-def is_waited_for(cell: Cell) -> bool:
-    """Whether the end of an actor has to wait for what runs here: itself, one below it, one for which it waits."""
+def is_waited_for(cell: Recipient) -> bool:
+    """Whether the end of an actor has to wait for the message handled here: its own, a descendant's, one it waits for."""
     here = handling.get()
     for envelope in chain(here):
-        above: Cell | None = envelope.cell
+        above: Recipient | None = envelope.cell
         if envelope is not here and envelope.cell.current is not envelope:
             continue
         while above is not None and above is not cell:

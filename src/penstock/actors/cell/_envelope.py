@@ -1,12 +1,15 @@
-"""One message on its way to an actor, and which one is being handled here. It decides nothing."""
+"""One message on its way to an actor, and the context variable that says which message is being handled here.
+
+`Recipient` and `Host` say what the parts of the run-time may use of an actor and of its system. They stand here, below the
+parts, so that no part has to import `Cell`.
+"""
 
 from __future__ import annotations
 
-import dis
-import sys
+import asyncio
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
@@ -15,17 +18,21 @@ from penstock.calls import CallInfo
 from penstock.errors import StatusError
 
 if TYPE_CHECKING:
-    from penstock.actors.cell._cell import Cell
+    from penstock.actors._ref import ActorRef
+    from penstock.actors._supervision import Supervision
+    from penstock.actors.cell._belongings import Belongings
+    from penstock.observe import Tap
+    from penstock.service import Service
 
 Via = Literal["tell", "ask", "timer", "system"]
 
 
 class Reply(Protocol):
-    """Who waits for an answer: an ``asyncio.Future``, or somebody at the other end of a connection."""
+    """The place for an answer: an ``asyncio.Future``, or an asker at the other end of a connection."""
 
     @abstractmethod
     def done(self) -> bool:
-        """Whether nobody waits any more."""
+        """Whether the asker has its answer, or has given up."""
 
     @abstractmethod
     def set_result(self, result: Any, /) -> None:
@@ -36,8 +43,8 @@ class Reply(Protocol):
         """Answer with an error."""
 
 
-class _Nobody:
-    """Nobody waits for an answer any more."""
+class _NoReply:
+    """A reply without an asker."""
 
     __slots__ = ()
 
@@ -49,19 +56,127 @@ class _Nobody:
     def set_exception(self, _error: Any, /) -> None: ...
 
 
-#: In the place of a future whose answer was taken: one that failed holds its asker's frames, and they the envelope.
-NO_REPLY: Final[Reply] = _Nobody()
+#: Replaces a reply future once its result was read: a failed future keeps the asker's frames alive, and they the envelope.
+NO_REPLY: Final[Reply] = _NoReply()
+
+
+class Host(Protocol):
+    """The actor system as one of its actors sees it.
+
+    id: the suffix of the ids of its actors. context: the context variables with which their tasks begin. tap: the receiver of
+    their events, if there is one. supervision: the rules for actors without a parent. stop_grace_s: how long a message that is
+    being handled may go on when its actor is to stop. turns: yields True when a message that was handled where it was sent has
+    to give other tasks a turn of the loop.
+    """
+
+    id: str
+    context: Context
+    stop_grace_s: float
+    supervision: Supervision
+    tap: Tap | None
+    turns: Iterator[bool]
+
+    @property
+    @abstractmethod
+    def face(self) -> Any:
+        """The `ActorSystem` that programs hold."""
+
+    @property
+    @abstractmethod
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that runs the actors."""
+
+    @abstractmethod
+    def next_number(self) -> int:
+        """Return a number that is unique in this system."""
+
+    @abstractmethod
+    def make_ref(self, cell: Any) -> ActorRef:
+        """Make the ref of an actor."""
+
+    @abstractmethod
+    def family(self, cell: Any) -> Mapping[str, Any]:
+        """Return the cells with the same parent, `cell` among them, in the order they were spawned."""
+
+    @abstractmethod
+    def remove(self, cell: Any) -> None:
+        """Forget an actor that has stopped, or was never started."""
+
+    @abstractmethod
+    def dead_letter(self, envelope: Envelope, reason: str, error: StatusError | None = None) -> None:
+        """Keep a message that will not be handled as a dead letter, and answer its asker with `error`, if given."""
+
+
+class Recipient(Protocol):
+    """The actor of an envelope, as far as the envelope's holders need it. `Cell` is one."""
+
+    @property
+    @abstractmethod
+    def address(self) -> str:
+        """Its name."""
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """Its unique id."""
+
+    @property
+    @abstractmethod
+    def parent(self) -> Recipient | None:
+        """The actor that spawned it."""
+
+    @property
+    @abstractmethod
+    def service(self) -> Service:
+        """Its methods."""
+
+    @property
+    @abstractmethod
+    def system(self) -> Host:
+        """Its surroundings."""
+
+    @property
+    @abstractmethod
+    def queue(self) -> Sized:
+        """The messages that wait in its mailbox."""
+
+    @property
+    @abstractmethod
+    def current(self) -> Envelope | None:
+        """The message that it is handling."""
+
+    @property
+    @abstractmethod
+    def inline_envelope(self) -> Envelope:
+        """The envelope that stands for each message that is handled where it is sent."""
+
+    @property
+    @abstractmethod
+    def belongings(self) -> Belongings[Any]:
+        """What ends with it."""
+
+    @abstractmethod
+    def post(self, envelope: Envelope) -> bool:
+        """Put a message into the mailbox; False when there is no room."""
+
+    @abstractmethod
+    async def post_when_room(self, envelope: Envelope) -> None:
+        """Put a message into the mailbox after a wait for room."""
+
+    @abstractmethod
+    def record(self, kind: Any, **data: Any) -> None:
+        """Tell the tap of an event of this actor."""
 
 
 class Envelope(msgspec.Struct):
     """A message for the actor of `cell`: run its method `name`.
 
-    `cause` is the message whose handler waits for this one's answer; `waiting` names those that wait in other processes;
-    `waits` are those, or the work of them, for which its own handler waits now. `size` is what a large one that came from
-    elsewhere takes, in bytes; 0 for any other.
+    cause: the message whose handler waits for the answer to this one. waiting: ids of actors in other processes that wait for
+    it. waits: the actors, or pieces of their side work, for which its own handler waits now. size: the bytes of a large
+    message from another process; 0 for any other.
     """
 
-    cell: Cell
+    cell: Recipient
     name: str
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
@@ -71,46 +186,42 @@ class Envelope(msgspec.Struct):
     info: CallInfo | None = None
     sender: str | None = None
     waiting: tuple[str, ...] = ()
-    waits: Sequence[Cell | Envelope] = ()
+    waits: Sequence[Recipient | Envelope] = ()
     size: int = 0
 
     @property
     def type(self) -> str:
-        """What it is called in a history: the type of a message that no method answers, else the method."""
+        """Its name in a history: the type of a message that `receive` handles, else the method."""
         return self.args[0].type if self.name == "receive" and self.args else self.name
 
+    def add_wait(self, target: Recipient | Envelope) -> None:
+        """Note that the handler waits for an actor, or for the side task of an envelope."""
+        self.waits = [*self.waits, target]
+
+    def drop_wait(self, target: Recipient | Envelope) -> None:
+        """Note that one of the handler's waits for `target` is over: several may be, in tasks that it started."""
+        waits = list(self.waits)
+        del waits[next(at for at, waited_for in enumerate(waits) if waited_for is target)]
+        self.waits = waits
+
     def give_up(self, error: StatusError) -> None:
-        """Its asker wants no answer any more."""
+        """Answer the asker with `error` if it has no answer yet; a message that has not begun is then skipped."""
         if self.reply is not None and not self.reply.done():
             self.reply.set_exception(error)
 
 
-#: The message that is being handled here. Work beside the mailbox has one of its own, which is never `Cell.current`.
+#: The message that is being handled here. Side work has an envelope of its own, which is never `Cell.current`.
 handling: ContextVar[Envelope | None] = ContextVar("penstock_handling", default=None)
 
 
 def chain(envelope: Envelope | None) -> Iterator[Envelope]:
-    """Iterate over a message, the one whose handler waits for it, and so on."""
+    """Iterate over a message, the message whose handler waits for it, and so on."""
     while envelope is not None:
         yield envelope
         envelope = envelope.cause
 
 
 def sender_here() -> str | None:
-    """Return the address of the actor that runs here."""
+    """Return the address of the actor that runs here; None outside of actors."""
     envelope = handling.get()
     return envelope.cell.address if envelope is not None else None
-
-
-#: What the code of a coroutine has where it may wait (CPython 3.11 to 3.14); of a later one nothing is said.
-_KNOWN_UNTIL: Final = (3, 15)
-_WAITS: Final = frozenset({"GET_AWAITABLE", "GET_AITER", "GET_ANEXT", "BEFORE_ASYNC_WITH", "SEND", "YIELD_VALUE"})
-_INLINE_CODE: Final = 0x80  # inspect.CO_COROUTINE
-
-
-def never_waits(function: Any) -> bool:
-    """Whether a coroutine function has no ``await`` in it, nor anything else that may wait."""
-    code = getattr(function, "__code__", None)
-    if code is None or sys.version_info >= _KNOWN_UNTIL or not code.co_flags & _INLINE_CODE:
-        return False
-    return not any(instruction.opname in _WAITS for instruction in dis.get_instructions(code))

@@ -1,14 +1,14 @@
-"""The bounded queue before an actor. It never runs a message.
+"""The bounded queue before an actor, and the system messages that go before it.
 
-Room that opens while senders wait is reserved for the first of them at once, as in a pipe, so that the bound is exact and
-nobody is overtaken.
+Room that opens while senders wait is reserved for the first of them at once, as in a pipe: the bound is exact, and no sender
+overtakes another.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, Literal, get_args
 
@@ -23,11 +23,14 @@ OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
 
 
 class Mailbox(msgspec.Struct, frozen=True):
-    """How many messages may wait for an actor, and what happens to the next one.
+    """How many messages may wait for an actor, and what happens to a message for which there is no room.
 
-    size: messages that may wait, at least 1; 1,000 take about half a megabyte with small arguments.
-    overflow: "wait" (the sender waits for room), "reject" (it gets `MailboxFull`), "drop_oldest" (the message that waited
-    longest becomes a dead letter, and its asker gets `MailboxFull`).
+    size: messages that may wait, at least 1 (1,000); 1,000 take about half a megabyte with small arguments.
+    overflow: "wait" (the sender waits for room), "reject" (the sender gets `MailboxFull`), "drop_oldest" (the message that
+    has waited longest becomes a dead letter, and its asker gets `MailboxFull`).
+
+    Set it for a class (``mailbox = Mailbox(size=10)``) or for one actor (``spawn(..., mailbox=...)``). Raises `ValueError` for
+    other values.
     """
 
     size: int = 1000
@@ -41,41 +44,64 @@ class Mailbox(msgspec.Struct, frozen=True):
 
 
 DEFAULT_MAILBOX: Final = Mailbox()
-#: A message from elsewhere of more than this is counted in bytes, too …
+#: A message from another process of more bytes than this counts against `HELD_BYTES_MAX`, too.
 LARGE_BYTES: Final = 16 * 1024
-#: … and no message is taken while those that wait are more than this: a peer must not make a mailbox as large as it likes.
+#: No message is taken while the large messages in a mailbox have more bytes than this: a peer must not fill the memory.
 HELD_BYTES_MAX: Final = 64 * 1024 * 1024
+
+#: A message of the run-time itself: a method to run (a tick, news of a child), or a step in the life of the actor.
+SystemMessage = Envelope | Callable[[], Coroutine[Any, Any, None]]
 
 
 class MailboxQueue:
-    """The messages that wait for one actor."""
+    """The messages that wait for one actor.
 
-    __slots__ = ("closed", "envelopes", "heavy", "held_bytes", "rules", "senders")
+    rules: its bounds. envelopes: the waiting messages. system_messages: handled before these, and not bounded; None before the
+    first. closed: why the mailbox takes no message any more; empty while it does. senders: the line of tasks that wait for
+    room. held_bytes: the bytes of the large messages; over_bytes: whether these are too many.
+    """
+
+    __slots__ = ("closed", "envelopes", "held_bytes", "over_bytes", "rules", "senders", "system_messages")
 
     def __init__(self, rules: Mailbox) -> None:
         self.rules = rules
         self.envelopes: deque[Envelope] = deque()
-        self.held_bytes = 0  # by large messages
-        self.heavy = False  # too much
-        self.closed = ""  # why nothing is taken any more
+        self.system_messages: deque[SystemMessage] | None = None
+        self.held_bytes = 0
+        self.over_bytes = False
+        self.closed = ""
         self.senders = Waiters()
 
+    def __len__(self) -> int:
+        return len(self.envelopes)
+
+    # ── room ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
     def has_room(self) -> bool:
-        """Whether one more is taken at once, if any is."""
-        return len(self.envelopes) + self.senders.reserved < self.rules.size and not self.heavy
+        """Whether an open mailbox takes one more message at once."""
+        return len(self.envelopes) + self.senders.reserved < self.rules.size and not self.over_bytes
 
     def load(self) -> str:
-        """Say what a full mailbox is full of."""
-        return f"{self.held_bytes} bytes" if self.heavy else f"{self.rules.size} messages (Mailbox.size)"
+        """Describe the contents of a full mailbox, for an error."""
+        return f"{self.held_bytes} bytes" if self.over_bytes else f"{self.rules.size} messages (Mailbox.size)"
+
+    def check(self) -> None:
+        """Raise `ActorStopped` when the mailbox is closed."""
+        if self.closed:
+            raise ActorStopped(self.closed, started=False)
+
+    def check_accepts(self, address: str) -> None:
+        """Raise `ActorStopped` when the mailbox is closed, `MailboxFull` when it rejects messages and has no room."""
+        self.check()
+        if self.rules.overflow == "reject" and not self.has_room():
+            raise MailboxFull(f"{address}: its mailbox holds {self.load()} and rejects more", started=False)
 
     def make_room(self, address: str) -> list[Envelope]:
-        """Do what the policy says about a full mailbox: return the dropped envelopes; none when the sender has to wait.
+        """Apply the overflow policy of a full mailbox: return the dropped messages; none when the sender has to wait.
 
-        Raises `MailboxFull` for a mailbox that rejects.
+        Raises as `check_accepts`.
         """
-        self.check()
-        if self.rules.overflow == "reject":
-            raise MailboxFull(f"{address}: its mailbox holds {self.load()} and rejects more", started=False)
+        self.check_accepts(address)
         dropped: list[Envelope] = []
         while self.rules.overflow == "drop_oldest" and self.envelopes and not self.has_room():
             dropped.append(self.envelopes.popleft())
@@ -83,15 +109,15 @@ class MailboxQueue:
         return dropped
 
     def hold(self, size: int) -> None:
-        """Count a large message that came, or, below zero, one that went."""
+        """Count the bytes of a large message that came, or, below zero, of one that went."""
         if size:
             self.held_bytes += size
-            self.heavy = self.held_bytes >= HELD_BYTES_MAX
+            self.over_bytes = self.held_bytes >= HELD_BYTES_MAX
 
     def room(self, reply: asyncio.Future[Any] | None = None) -> Coroutine[Any, Any, None]:
-        """Wait for room; then the caller calls `check`, and fills the room before it awaits again.
+        """Wait for room. Then the caller calls `check`, and fills the room before it awaits again.
 
-        An error that `reply` gets meanwhile, because nobody wants the answer any more, is raised.
+        An error that `reply` gets during the wait, because its asker has given up, is raised.
         """
         if reply is None:
             return self.senders.wait(self.wake)
@@ -104,7 +130,7 @@ class MailboxQueue:
         senders = self.senders
         if self.closed:
             senders.wake_all()
-        elif not self.heavy:
+        elif not self.over_bytes:
             senders.wake(self.rules.size - len(self.envelopes) - senders.reserved)
 
     def take(self) -> Envelope:
@@ -115,18 +141,34 @@ class MailboxQueue:
             self.wake()
         return envelope
 
-    def close(self, why: str) -> list[Envelope]:
-        """Take nothing any more; return what waited."""
-        self.closed = why
-        left = list(self.envelopes)
-        self.envelopes.clear()
-        self.wake()
-        return left
+    # ── system messages ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def check(self) -> None:
-        """Raise `ActorStopped` when nothing is taken any more."""
-        if self.closed:
-            raise ActorStopped(self.closed, started=False)
+    def add_system(self, message: SystemMessage) -> None:
+        """Put a message before all that are not of the system."""
+        if self.system_messages is None:
+            self.system_messages = deque()
+        self.system_messages.append(message)
+
+    def drop_ticks(self, tick: Envelope | None = None) -> None:
+        """Drop that tick of a timer, if it waits; without one all ticks, because their incarnation has ended."""
+        if self.system_messages:
+            left = (each for each in self.system_messages if (each is not tick if tick is not None else not _is_tick(each)))
+            self.system_messages = deque(left)
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def close(self, why: str) -> tuple[list[Envelope], list[SystemMessage]]:
+        """Take no message any more; return the messages that waited, and those of the system."""
+        self.closed = why
+        envelopes, system = list(self.envelopes), list(self.system_messages or ())
+        self.envelopes.clear()
+        self.system_messages = None
+        self.wake()
+        return envelopes, system
+
+
+def _is_tick(message: SystemMessage) -> bool:
+    return isinstance(message, Envelope) and message.via == "timer"
 
 
 def _give_up(waiter: asyncio.Future[None], reply: asyncio.Future[Any]) -> None:

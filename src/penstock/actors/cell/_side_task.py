@@ -1,36 +1,28 @@
-"""Work beside the mailbox of an actor: streaming methods and channels. It belongs to its actor and ends with it.
-
-This module handles no message.
-"""
+"""The work of an actor beside its mailbox: a streaming method or a channel, in a task that ends with the actor."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
+from penstock.actors.cell._cell import Cell
 from penstock.actors.cell._envelope import Envelope, handling
 from penstock.channel import ChannelStatistics
 from penstock.errors import StatusError
 from penstock.streams import Statistics
 
-if TYPE_CHECKING:
-    from penstock.actors.cell._cell import Cell
-
-log = logging.getLogger("penstock.actor")
-
-#: How long a stop waits for one piece of work: the message that is being handled, `on_stop`, the clean-up of streams.
-STOP_GRACE_S: Final = 5.0
-
 
 class SideTask(AbstractAsyncContextManager[None]):
     """One piece of work of an actor, in a task of its own: ``async with`` it inside that task, or `start` it.
 
-    `tell_end` is called with the reason when the actor ends it: its consumer is told at once, whatever the work does.
+    `tell_end` is called with the reason when the actor ends the work: its consumer is told at once, even if the work goes on.
+
+    statistics: returns how its stream or channel stands; None when there is nothing to return. peer: where the other side is;
+    empty for this process. is_lost: whether the connection there is lost.
     """
 
     __slots__ = (
@@ -49,7 +41,13 @@ class SideTask(AbstractAsyncContextManager[None]):
     )
 
     def __init__(
-        self, cell: Cell, name: str, tell_end: Callable[[StatusError], None] | None = None, *, is_channel: bool = False
+        self,
+        cell: Cell,
+        name: str,
+        tell_end: Callable[[StatusError], None] | None = None,
+        *,
+        is_channel: bool = False,
+        statistics: Callable[[], Statistics | ChannelStatistics] | None = None,
     ) -> None:
         self.cell = cell
         self._tell_end = tell_end
@@ -59,41 +57,40 @@ class SideTask(AbstractAsyncContextManager[None]):
         self.envelope = Envelope(cell, name, (), {}, "system")
         self.is_channel = is_channel
         self.number = cell.system.next_number()
-        #: How its stream or channel stands; None when there is nothing to tell.
-        self.statistics: Callable[[], Statistics | ChannelStatistics] | None = None
+        self.statistics = statistics
         self.task: asyncio.Task[Any] | None = None
-        self.peer = ""  # where the other side is; empty for this process
-        self.is_lost: Callable[[], bool] | None = None  # whether the way there is gone
+        self.peer = ""
+        self.is_lost: Callable[[], bool] | None = None
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run `work` in a task that ends with the actor."""
         cell = self.cell
         self.task = asyncio.get_running_loop().create_task(work, context=cell.system.context.copy())
-        cell.work.add(self)
-        self.task.add_done_callback(lambda _task: cell.work.discard(self))
+        cell.belongings.add_side_task(self)
+        self.task.add_done_callback(lambda _task: cell.belongings.discard_side_task(self))
 
-    def leave(self) -> None:
-        """The other side wants no more: cancel the work, once: its clean-up is not to be interrupted."""
+    def cancel(self) -> None:
+        """Cancel the work, because the other side has left: once, so that its clean-up is not interrupted."""
         task = self.task
         if task is not None and not task.done() and not task.cancelling():
             task.cancel()
 
     def end(self, why: StatusError) -> None:
-        """The actor ends this work."""
+        """End the work, because its actor ends."""
         self._why = why
         if self._tell_end is not None:
             self._tell_end(why)
-        self.leave()
+        self.cancel()
 
     async def __aenter__(self) -> None:
         cell = self.cell
         cell.queue.check()
         if self.task is None:
             self.task = asyncio.current_task()
-            cell.work.add(self)
+            cell.belongings.add_side_task(self)
         if cell.state != "running":  # it starts, starts again, or ends
             turn = asyncio.get_running_loop().create_future()
-            cell.order(partial(_give_turn, turn))
+            cell.post_system(partial(_give_turn, turn))
             await turn
             cell.queue.check()
         handling.set(self.envelope)
@@ -101,7 +98,7 @@ class SideTask(AbstractAsyncContextManager[None]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.cell.work.discard(self)
+        self.cell.belongings.discard_side_task(self)
         ended_here = self._why is not None and isinstance(error, asyncio.CancelledError)
         self._record_end(self._why if ended_here else error)
         if self._why is not None and ended_here:
@@ -110,7 +107,7 @@ class SideTask(AbstractAsyncContextManager[None]):
             raise self._why.fresh_copy() from None
 
     def begins(self, args: tuple[Any, ...], kwargs: Any) -> None:
-        """A streaming method is called now: tell the tap, and tell it of the end."""
+        """Tell the tap that a streaming method is called now; it is told of the end, too."""
         self._told = self.cell.system.tap is not None
         self.cell.record("stream_started", stream=self.number, type=self.name, args=args, kwargs=kwargs)
 
@@ -130,22 +127,9 @@ async def _give_turn(turn: asyncio.Future[None]) -> None:
 
 
 def outcome_of(error: BaseException | None) -> tuple[str, str]:
-    """Name how a piece of work ended."""
+    """Return how a piece of work ended, as a word and a text for its history."""
     if error is None:
         return "ended", ""
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return "cancelled", ""
     return ("cancelled" if getattr(error, "code", 0) == 1 else "failed"), f"{type(error).__name__}: {error}"
-
-
-async def end_all(work: set[SideTask], why: StatusError) -> None:
-    """End all of `work` and wait for its clean-up."""
-    own = asyncio.current_task()
-    for piece in tuple(work):
-        piece.end(why)
-    tasks = [piece.task for piece in work if piece.task is not None and piece.task is not own and not piece.task.done()]
-    if tasks:
-        _done, stuck = await asyncio.wait(tasks, timeout=STOP_GRACE_S)
-        for task in stuck:
-            log.error("%r has not ended %g s after it was cancelled; it is left behind", task, STOP_GRACE_S)
-            work.difference_update([piece for piece in work if piece.task is task])

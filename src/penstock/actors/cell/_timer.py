@@ -1,21 +1,20 @@
-"""Timers bound to an actor: a tick is a message, handled before those of others, and ends with the actor. It keeps no clock."""
+"""Timers bound to an actor: a tick is a message, handled before those of others, and ends with the actor."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from penstock.actors.cell._cell import Cell
-    from penstock.actors.cell._envelope import Envelope
+from penstock.actors.cell._cell import Cell
+from penstock.actors.cell._envelope import Envelope
 
 
 class Timer:
-    """A method that an actor runs later, once or again and again. Made by `Actor.schedule`.
+    """A method that an actor runs later, once or again and again. `Actor.schedule` makes it.
 
-    A tick that finds the last one waiting or being handled is left out and counted in `missed`: a slow actor is not buried in
-    ticks.
+    A tick is left out, and counted in `missed`, while the last one waits or is being handled: ticks do not pile up before a
+    slow actor. Ticks come at multiples of the period after the first one, so they do not drift. The timer ends with the actor,
+    and when the actor is restarted.
     """
 
     __slots__ = ("_args", "_cell", "_every", "_handle", "_tick", "missed", "name")
@@ -28,27 +27,24 @@ class Timer:
         self.name = name
         self.missed = 0
         self._handle: asyncio.TimerHandle | None = cell.system.loop.call_later(delay, self._fire)
-        if cell.timers is None:
-            cell.timers = set()
-        cell.timers.add(self)
+        cell.belongings.add_timer(self)
 
     @property
     def active(self) -> bool:
-        """Whether it will still tick."""
+        """Whether it will tick again."""
         return self._handle is not None
 
     def cancel(self) -> None:
-        """Tick no more. Idempotent."""
+        """Tick no more; a tick that waits is taken back. Idempotent."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        cell, tick = self._cell, self._tick
-        if cell.timers is not None:
-            cell.timers.discard(self)
-        if tick is not None and cell.orders:
-            cell.orders = deque(order for order in cell.orders if order is not tick)
+        self._cell.belongings.discard_timer(self)
+        if self._tick is not None:
+            self._cell.queue.drop_ticks(self._tick)
 
     def _fire(self) -> None:
+        """Post a tick, unless the last one is not done, and arm the timer for the next."""
         handle, cell = self._handle, self._cell
         if self._every is not None and handle is not None:
             late = int((cell.system.loop.time() - handle.when()) / self._every)  # whole periods: something held up the loop
@@ -57,10 +53,10 @@ class Timer:
         else:
             self.cancel()
         tick = self._tick
-        if tick is not None and (cell.current is tick or any(order is tick for order in cell.orders or ())):
+        if tick is not None and (cell.current is tick or any(message is tick for message in cell.queue.system_messages or ())):
             self._miss(1)
         else:
-            self._tick = cell.call(self.name, *self._args, via="timer")
+            self._tick = cell.post_call(self.name, *self._args, via="timer")
 
     def _miss(self, ticks: int) -> None:
         self.missed += ticks

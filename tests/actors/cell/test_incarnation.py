@@ -402,7 +402,7 @@ async def test_short_lived_watchers_are_not_kept_by_what_they_watch(system):
         await ref(watcher).stop()
     del watcher
     gc.collect()
-    assert not list(ref(counter).cell.watchers or ())
+    assert not list(ref(counter).cell.belongings._watchers or ())
 
 
 # ── families ──────────────────────────────────────────────────────────────────────────────────────────────────────────

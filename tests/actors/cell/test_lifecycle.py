@@ -1,4 +1,4 @@
-"""Stops: from outside, from inside, hung, all at once. None waits for ever, and nothing is left behind."""
+"""The table of an actor's life, and stops: from outside, from inside, hung, all at once. None waits for ever."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from penstock import (
     ref,
     tell,
 )
-from penstock.actors.cell import STOP_GRACE_S
+from penstock.actors.cell import STOP_GRACE_S, _lifecycle
+from penstock.actors.cell._lifecycle import STEPS, diagram
 from tests.actors.kit import (
     Counter,
     Logs,
@@ -32,6 +33,35 @@ from tests.actors.kit import (
     started,
     stopped,
 )
+
+# ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_diagram_is_the_table():
+    assert all(line.strip() in (_lifecycle.__doc__ or "") for line in diagram().splitlines())
+    assert len(diagram().splitlines()) == len(STEPS)
+
+
+def test_every_state_is_reached_and_leads_to_the_end():
+    reached = {"starting"}
+    for _ in STEPS:
+        reached |= {after for state in reached for after in STEPS[state].values()}
+    assert reached == set(STEPS)
+    leads = {"stopped"}
+    for _ in STEPS:
+        leads |= {state for state in STEPS if leads & set(STEPS[state].values())}
+    assert leads == set(STEPS)
+
+
+@pytest.mark.parametrize("step", sorted({step for steps in STEPS.values() for step in steps}))
+async def test_a_step_that_is_not_in_the_table_is_a_key_error_and_changes_nothing(system, step):
+    counter = await system.spawn(Counter)
+    cell = ref(counter).cell
+    await ref(counter).stop()
+    with pytest.raises(KeyError, match=step):
+        cell.step(step)
+    assert cell.state == "stopped"
+
 
 # ── stopping ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -229,7 +259,7 @@ async def test_nothing_is_born_below_an_actor_that_ends(system, where):
         await parent.give_birth()
         await started(system.tell("p/slow", "work", ["x", 2]))
         stopping = await started(system.stop("p"))
-        errors.append(await outcome(system.cell("p").actor.spawn(Counter)))
+        errors.append(await outcome(system._host.cell("p").actor.spawn(Counter)))
         await stopping
     else:
         await system.stop("p")
@@ -302,3 +332,22 @@ async def test_an_actor_can_close_its_system():
         assert await last.out() == "out"
     assert nothing_left(system)
     assert now() < 1
+
+
+async def test_an_on_start_that_is_left_behind_does_not_bring_its_actor_back(system, caplog):
+    class Deaf(Actor):
+        async def on_start(self) -> None:
+            for _ in range(4):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(20)
+
+    spawning = asyncio.ensure_future(system.spawn(Deaf, name="deaf"))
+    await rest()
+    cell = system.ref("deaf").cell
+    await asyncio.wait_for(system.stop("deaf"), 30)
+    assert (cell.state, spawning.done()) == ("stopped", False)
+    with pytest.raises(ActorStopped, match="deaf was stopped while it started"):
+        await spawning
+    assert cell.state == "stopped"
+    assert "left behind" in caplog.text
+    assert "Traceback" not in caplog.text

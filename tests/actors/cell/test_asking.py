@@ -47,7 +47,7 @@ async def test_a_told_message_that_fails_is_logged_and_crashes_all_the_same(syst
     await tell(counter).add(1)
     await tell(counter).crash()
     assert await counter.get() == 5
-    assert "'missing', which nobody waits for" in caplog.text
+    assert "'missing', to which no answer is awaited" in caplog.text
     assert "counter crashed" in caplog.text
 
 

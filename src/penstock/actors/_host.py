@@ -1,0 +1,164 @@
+"""The inside of an `ActorSystem`: what its actors, and the messages of peers, need of it. Programs hold the system alone."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Iterator, Mapping
+from contextvars import Context
+from typing import Any, Final
+from weakref import WeakSet
+
+from penstock.actors._info import DeadLetter, DeadLetters
+from penstock.actors._local import LocalRef, call_here
+from penstock.actors._ref import ActorRef, Router
+from penstock.actors._registry import Bridges, Registry, check_name, word_of
+from penstock.actors._stub import ActorStub
+from penstock.actors.cell import STOP_GRACE_S, Cell, Envelope, Mailbox, Supervision, is_actor_class, start
+from penstock.calls import unannounced_call
+from penstock.errors import FailedPrecondition, NotFound, StatusError
+from penstock.observe import Tap
+
+#: Characters that are kept of the type and reason of a dead letter: a peer chooses the type.
+KEPT_CHARACTERS: Final = 200
+#: Messages that are handled where they are sent before other tasks get a turn of the loop.
+INLINE_MESSAGES: Final = 256
+
+
+class ActorHost:
+    """One actor system as its actors see it: a `Host`, which also spawns and finds them.
+
+    face: the `ActorSystem` of the program. For the other fields see `penstock.actors.cell._envelope.Host`.
+    """
+
+    def __init__(self, face: Router, tap: Tap | None, supervision: Supervision) -> None:
+        self.face = face
+        self.id = secrets.token_hex(4)
+        self.tap = tap
+        self.supervision = supervision
+        self.stop_grace_s = STOP_GRACE_S
+        self.context = Context()
+        self.context.run(unannounced_call.set, call_here)
+        self.turns: Iterator[bool] = itertools.cycle([False] * (INLINE_MESSAGES - 1) + [True])
+        self.registry = Registry(self.id)
+        self.bridges = Bridges()
+        self.dead_letters = DeadLetters()
+        self.closed = False
+        self._numbers = itertools.count(1)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        _HOSTS.add(self)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that runs the actors: the one where it was first needed."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def runs_on(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether the actors run on this event loop."""
+        return self._loop is loop
+
+    def bind_loop(self) -> None:
+        """Let the actors run on the event loop that runs here."""
+        self._loop = asyncio.get_running_loop()
+
+    def next_number(self) -> int:
+        """Return a number that is unique in this system."""
+        return next(self._numbers)
+
+    # ── actors ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def spawn(
+        self,
+        parent: Cell | None,
+        cls: type[Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        name: str | None,
+        mailbox: Mailbox | None,
+        supervision: Supervision | None,
+    ) -> Any:
+        """Spawn an actor, a child of `parent` unless that is None, and return its stub. As `ActorSystem.spawn`."""
+        if not is_actor_class(cls):
+            raise TypeError(
+                f"{cls!r} is not a class of actors: derive one from penstock.Actor and give the class, spawn makes the object"
+            )
+        if self.closed:
+            raise FailedPrecondition(f"{self.face!r} is closed; nothing can be spawned")
+        if parent is not None and parent.state in {"restarting", "stopping", "stopped"}:
+            raise FailedPrecondition(f"{parent.address} is {parent.state}; it cannot spawn")
+        address = self._address(parent, cls, name)
+        cell = Cell(self, cls, address, args, kwargs, parent=parent, mailbox=mailbox, supervision=supervision)
+        self.registry.add(cell)
+        try:
+            await start(cell)
+        except BaseException:
+            cell.abandon()
+            raise
+        return ActorStub(cell.ref, cell.service)
+
+    def _address(self, parent: Cell | None, cls: type[Any], name: str | None) -> str:
+        """Return the address of a new actor; one is made up without a name. Raises `InvalidArgument`, `AlreadyExists`."""
+        below = "" if parent is None else f"{parent.address}/"
+        if name is None:
+            stem = f"{below}{word_of(cls.__name__)}"
+            return next(filter(self.registry.is_free, (f"{stem}-{number}" for number in self._numbers)))
+        check_name(name)
+        check_name(f"{below}{name}")
+        self.registry.check_free(f"{below}{name}")
+        return f"{below}{name}"
+
+    def cell(self, address: str) -> Cell:
+        """Return the actor of this process with this name or id. Raises `NotFound`, with a similar name."""
+        elsewhere = self.bridges.find(address)
+        if elsewhere is not None:
+            raise NotFound(f"{address} is at the other side of a bridge, {elsewhere!r}; ask there", started=False)
+        return self.registry.find(address)
+
+    def make_ref(self, cell: Cell) -> ActorRef:
+        """Make the ref of an actor."""
+        return LocalRef(cell)
+
+    def family(self, cell: Cell) -> Mapping[str, Any]:
+        """Return the actors with the same parent, `cell` among them, in the order they were spawned."""
+        return self.registry.family(cell)
+
+    def remove(self, cell: Cell) -> None:
+        """Forget an actor that has stopped, or was never started."""
+        self.registry.remove(cell)
+
+    def dead_letter(self, envelope: Envelope, reason: str, error: StatusError | None = None) -> None:
+        """Keep a message that will not be handled as a dead letter, and answer its asker with `error`, if given."""
+        kind, why = envelope.type[:KEPT_CHARACTERS], reason[:KEPT_CHARACTERS]
+        self.dead_letters.add(DeadLetter(envelope.cell.address, kind, envelope.sender, why))
+        envelope.cell.record("dead_letter", type=kind, sender=envelope.sender, reason=why)
+        if error is not None:
+            envelope.give_up(error)
+
+    def seen_from_here(self, peer: Router, address: str) -> str:
+        """Return the address by which an actor of a peer is found from here: with the prefix of its bridge, if it has one."""
+        return self.bridges.seen_from_here(peer, address)
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def end_grace(self) -> None:
+        """Give a message that is being handled no time when its actor is to stop: it is cancelled at once."""
+        self.stop_grace_s = 0.0
+
+    async def aclose(self) -> None:
+        """Spawn no more, and stop all actors: those without a parent at the same time, children before their parents."""
+        self.closed = True
+        await asyncio.gather(*(cell.stop("the system closed") for cell in list(self.registry.top.values())))
+
+
+_HOSTS: Final[WeakSet[ActorHost]] = WeakSet()
+
+
+def actor_here(address: str) -> ActorRef | None:
+    """Return the actor of this event loop that has this name or id, in any system: a ref that left has come back."""
+    loop = asyncio.get_running_loop()
+    cells = (host.registry.get(address) for host in tuple(_HOSTS) if host.runs_on(loop))
+    return next((cell.ref for cell in cells if cell is not None), None)

@@ -1,0 +1,277 @@
+"""One incarnation of an actor: started, failed, made again, ended; its hooks run here, in the actor's own task.
+
+`_supervision` decides what happens to a failed actor, and `_lifecycle` which step is legal; this module carries it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from functools import partial
+from typing import Final, Literal
+
+from penstock.actors._supervision import Supervision, restarted_with
+from penstock.actors.cell._belongings import STOP_GRACE_S
+from penstock.actors.cell._cycles import Waiting
+from penstock.actors.cell._envelope import Envelope, handling
+from penstock.actors.cell._lifecycle import Lifecycle
+from penstock.calls import current_call
+from penstock.errors import ActorStopped, Cancelled, StatusError, as_answer
+
+log = logging.getLogger("penstock.actor")
+
+#: Spreads the delays of restarts; not for secrets.
+_jitter: Final = random.Random()  # noqa: S311
+
+Verdict = Literal["answer", "crash", "cancelled"]
+
+
+# ── the start ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def start(cell: Lifecycle) -> None:
+    """Begin the life of a new actor: tell the tap how it is made, make its object, run its `on_start` in its own task.
+
+    Raises what ``__init__`` or `on_start` raise; then there is no actor. Cancelling it stops the actor.
+    """
+    parent = None if cell.parent is None else cell.parent.address
+    name = f"{cell.cls.__module__}:{cell.cls.__qualname__}"
+    cell.record("spawned", actor=name, id=cell.id, parent=parent, args=cell.args, kwargs=cell.kwargs)
+    try:
+        cell.make()
+    except BaseException as error:
+        reason = f"its __init__ raised {_brief(error)}"
+        cell.step("stop")
+        await _clear(cell, reason)
+        await _over(cell, reason)
+        raise
+    if "on_start" not in cell.hooks:
+        cell.run()
+        return
+    started = asyncio.get_running_loop().create_future()
+    cell.post_system(partial(_first_start, cell, handling.get(), started))
+    try:
+        with Waiting(cell):
+            await asyncio.shield(started)
+    except asyncio.CancelledError:
+        started.add_done_callback(asyncio.Future.exception)  # the shield, which was left, retrieves it no more
+        await cell.stop("its spawn was cancelled")
+        raise
+
+
+async def _first_start(cell: Lifecycle, cause: Envelope | None, started: asyncio.Future[None]) -> None:
+    """Run the first `on_start`; tell the task that spawns the actor how it ended."""
+    try:
+        await _on_start(cell, cause)
+    except asyncio.CancelledError:
+        started.set_exception(ActorStopped(f"{cell.address} was stopped while it started"))
+        raise
+    except Exception as error:  # noqa: BLE001 - the spawning task gets it
+        await finish(cell, f"on_start raised {_brief(error)}")
+        started.set_exception(error)
+    else:
+        started.set_result(None)
+
+
+async def _on_start(cell: Lifecycle, cause: Envelope | None = None) -> None:
+    """Run `on_start`; afterwards the actor is running."""
+    cell.set_current(Envelope(cell, "on_start", (), {}, "system", cause=cause))
+    current_call.set(None)
+    try:
+        await cell.actor.on_start()
+    except asyncio.CancelledError as error:
+        if _is_being_cancelled():
+            raise
+        raise cancelled_in(cell, "on_start") from error
+    finally:
+        left_behind = cell.task is not asyncio.current_task()
+        if not left_behind:
+            cell.take_current()
+    if left_behind:  # another task has ended the actor, or is about to
+        raise asyncio.CancelledError(f"{cell.address} was stopped while it started")
+    cell.run()
+
+
+# ── failures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def judge(cell: Lifecycle, envelope: Envelope, error: BaseException, *, interrupted: bool) -> tuple[BaseException, Verdict]:
+    """Return the answer to the asker, and whether the error is an answer, a crash, or a cancellation of the task.
+
+    `interrupted` says that a request to stop has cancelled the handler.
+    """
+    if isinstance(error, StatusError):
+        if envelope.reply is None:
+            log.warning("%s: %r, to which no answer is awaited, ended with %r", cell.address, envelope.type, error)
+        return answer_of(cell, error), "answer"
+    if isinstance(error, asyncio.CancelledError):
+        if interrupted:
+            return ActorStopped(f"{cell.address} was stopped while it handled {envelope.type!r}"), "cancelled"
+        return cancelled_in(cell, envelope.type), "cancelled" if _is_being_cancelled() else "answer"
+    if isinstance(error, Exception):
+        return error, "crash"
+    log.critical("%s: the handler of %r raised %r; it ends the program", cell.address, envelope.type, error)
+    return ActorStopped(f"{cell.address} was stopped by {type(error).__name__}"), "cancelled"
+
+
+def answer_of(cell: Lifecycle, error: StatusError) -> StatusError:
+    """Record a `StatusError` of a handler, and return it as the asker gets it."""
+    cell.record("error", n=cell.handled, error=type(error).__name__, text=error.message)
+    return as_answer(error)
+
+
+def cancelled_in(cell: Lifecycle, name: str) -> Cancelled:
+    """Return the answer of a handler that waited for something that was cancelled. It cancels no asker."""
+    return Cancelled(f"{cell.address}: the handler of {name!r} was cancelled")
+
+
+def _is_being_cancelled() -> bool:
+    """Whether this task is cancelled, and not only a future for which it waits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def supervision_of(cell: Lifecycle) -> Supervision:
+    """Return the rules for an actor: its own, else those that its parent, or the system, has for children."""
+    if cell.supervision is not None:
+        return cell.supervision
+    rules: Supervision = cell.system.supervision if cell.parent is None else cell.parent.actor.supervision
+    return rules
+
+
+async def crashed(cell: Lifecycle, error: Exception, message: int | None) -> None:
+    """Handle a crash in the message of that number: tell the parent, then restart or stop as the supervision says."""
+    rules = supervision_of(cell)
+    for sibling in _restarted_too(cell, rules):
+        sibling.post_system(partial(_restart_or_crash, sibling, f"{cell.address} failed"))
+    delay_s: float | None = _count_failure(cell, rules, error, message)
+    while delay_s is not None and cell.stopping is None:
+        try:
+            await restart(cell, f"{cell.address} raised {_brief(error)}", delay_s)
+            return
+        except Exception as again:  # noqa: BLE001 - it failed once more, while it started
+            error = again
+            delay_s = _count_failure(cell, rules, error, None)
+    if cell.stopping is None:
+        await finish(cell, f"it failed: {_brief(error)}")
+
+
+async def _restart_or_crash(cell: Lifecycle, reason: str) -> None:
+    """Restart an actor that has not failed; it crashes if it cannot be made again."""
+    try:
+        await restart(cell, reason, 0.0)
+    except Exception as error:  # noqa: BLE001 - now it is this one that failed
+        await crashed(cell, error, None)
+
+
+async def restart_asked(cell: Lifecycle, done: asyncio.Future[None]) -> None:
+    """Restart an actor at the wish of a program, which waits for `done`."""
+    await _restart_or_crash(cell, "it was asked to")
+    if done.done():
+        return
+    if cell.state == "running":
+        done.set_result(None)
+    else:
+        done.set_exception(ActorStopped(f"{cell.address} was stopped before it could be restarted"))
+
+
+def _count_failure(cell: Lifecycle, rules: Supervision, error: Exception, message: int | None) -> float | None:
+    """Count, log and record a failure, and tell the parent; return the delay before the restart, None to stop."""
+    delay_s = cell.failures.count(rules, cell.system.loop.time(), _jitter.random(), _brief(error))
+    fate = "it is stopped" if delay_s is None else f"it is restarted in {delay_s:.3g} s"
+    log.error("%s crashed; %s", cell.address, fate, exc_info=error)
+    cell.record("crashed", n=message, error=type(error).__name__, text=str(error))
+    parent = cell.parent
+    if parent is not None and "on_child_failed" in parent.hooks:
+        parent.post_call("on_child_failed", cell.ref, error)
+    return delay_s
+
+
+def _restarted_too(cell: Lifecycle, rules: Supervision) -> list[Lifecycle]:
+    """Return the siblings that are restarted together with an actor."""
+    family = cell.system.family(cell)
+    names = restarted_with(rules.strategy, list(family), cell.address)
+    return [family[name] for name in names if family[name].state == "running"]
+
+
+async def restart(cell: Lifecycle, reason: str, delay_s: float) -> None:
+    """Begin anew: children, streams, channels, timers and state are gone, the mailbox stays.
+
+    Runs in the actor's own task. Raises what the new incarnation raises when it starts.
+    """
+    if cell.stopping is not None or cell.state in {"stopping", "stopped"}:
+        return
+    cell.step("restart")
+    await _clear(cell, reason)
+    if await cell.pause(delay_s):
+        cell.make_again(reason, delay_s)
+        await _on_start(cell)
+
+
+# ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _clear(cell: Lifecycle, reason: str) -> None:
+    """End what belongs to this incarnation."""
+    cell.queue.drop_ticks()
+    await cell.belongings.end(cell, reason)
+
+
+async def finish(cell: Lifecycle, reason: str) -> None:
+    """End an actor, in its own task: its belongings, `on_stop`, its mailbox. Idempotent."""
+    if cell.state == "stopped":
+        return
+    cell.step("stop")
+    await _clear(cell, reason)
+    await _on_stop(cell)
+    await _over(cell, reason)
+
+
+async def _over(cell: Lifecycle, reason: str) -> None:
+    """Leave the system: refuse the waiting messages, tell the watchers, wake the tasks that wait for the end."""
+    cell.end("end")
+    why = f"{cell.address} has stopped: {reason}"
+    envelopes, system_messages = cell.queue.close(why)
+    for envelope in envelopes:
+        cell.system.dead_letter(envelope, why, ActorStopped(why, started=False))
+    cell.record("stopped", reason=reason)
+    for watcher in cell.belongings.take_watchers():
+        watcher.post_call("on_terminated", cell.ref, reason)
+    for message in system_messages:
+        if not isinstance(message, Envelope):
+            await message()  # it finds that the actor has stopped, and tells the task that waits for it
+    if cell.stopping is not None:
+        cell.stopping.done()
+
+
+async def _on_stop(cell: Lifecycle) -> None:
+    """Run `on_stop`, which has `STOP_GRACE_S`, and as long again when it was cancelled; then it is left behind."""
+    if "on_stop" not in cell.hooks:
+        return
+    work = asyncio.ensure_future(_run_on_stop(cell))
+    try:
+        _done, late = await asyncio.wait([work], timeout=STOP_GRACE_S)
+        if late:
+            work.cancel()
+            _done, late = await asyncio.wait([work], timeout=STOP_GRACE_S)
+        if late:
+            log.error("%s: on_stop goes on though it was cancelled; it is left behind", cell.address)
+    finally:
+        if not work.done():
+            work.cancel()
+        cell.take_current()
+
+
+async def _run_on_stop(cell: Lifecycle) -> None:
+    cell.set_current(Envelope(cell, "on_stop", (), {}, "system"))
+    try:
+        await cell.actor.on_stop()
+    except asyncio.CancelledError:
+        log.warning("%s: on_stop was cancelled; the actor is stopped all the same", cell.address)
+    except Exception:
+        log.exception("%s: on_stop failed; the actor is stopped all the same", cell.address)
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
