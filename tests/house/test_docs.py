@@ -24,7 +24,7 @@ import pytest
 
 import penstock
 from penstock import errors, testing
-from tests.house._source import ROOT
+from tests.house._source import ROOT, modules, short
 
 MADE = {"docs/reference/command.md"}  # and docs/project/: written by docs/_site/pages.py
 SITE = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md") if "project" not in path.parts)
@@ -213,6 +213,27 @@ def _names() -> set[str]:
     """Every public name, as the reference calls it."""
     own = {name for name in penstock.__all__ if not hasattr(errors, name)} - {"errors", "Struct"}
     return {f"penstock.{name}" for name in own} | {f"penstock.testing.{name}" for name in testing.__all__} | {"penstock.errors"}
+
+
+ABOUT_THE_SOURCE = ["ARCHITECTURE.md", "CONTRIBUTING.md", *(page for page in SITE if page.startswith("docs/explanation/"))]
+
+
+@cache
+def _source() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in modules())
+
+
+@pytest.mark.parametrize("page", ABOUT_THE_SOURCE)
+def test_a_file_of_the_source_that_a_page_names_is_there(page):
+    files = {f"/{short(path)}" for path in modules()}
+    named = re.findall(r"`((?:\w+/)*_\w+\.py)`", _FENCE.sub("", _text(page)))
+    assert not [name for name in named if not any(file.endswith(f"/{name}") for file in files)]
+
+
+@pytest.mark.parametrize("page", ABOUT_THE_SOURCE)
+def test_a_class_or_constant_of_the_source_that_a_page_names_is_there(page):
+    named = re.findall(r"`([A-Z]\w+)(?:\.\w+)?`", _FENCE.sub("", _text(page)))
+    assert not [name for name in named if not re.search(rf"\b{name}\b", _source()) and name not in _text("PROTOCOL.md")]
 
 
 def test_the_reference_has_every_public_name_and_no_other():
