@@ -166,7 +166,7 @@ class _StillLoop:
 
 
 class _ReplayHost(ActorHost):
-    """The inside of the system where a replayed actor lives: its loop has no clock."""
+    """The inside of the system of a replayed actor: its loop has no clock."""
 
     def __init__(self, face: Router, tap: Tap | None, supervision: Supervision) -> None:
         super().__init__(face, tap, supervision)

@@ -10,7 +10,7 @@ import pytest
 
 from penstock import Actor, ActorStopped, Cancelled, Supervision, ref
 from penstock.actors.cell import STOP_GRACE_S
-from penstock.actors.cell._side_task import outcome_of
+from penstock.actors.cell._side_work import outcome_of
 from penstock.errors import EndOfStream
 from tests.actors.kit import Broken, ended, now, outcome, rest, started
 

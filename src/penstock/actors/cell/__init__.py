@@ -10,8 +10,7 @@ from penstock.actors.cell._incarnation import restart_asked, start
 from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, LARGE_BYTES, OVERFLOWS, Mailbox, Overflow
 from penstock.actors.cell._profile import HOOKS, is_actor_class, profile_of
-from penstock.actors.cell._side_task import SideTask
-from penstock.actors.cell._timer import Timer
+from penstock.actors.cell._side_work import SideTask, Timer
 
 __all__ = [
     "DEFAULT_MAILBOX",
