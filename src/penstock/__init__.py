@@ -149,5 +149,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Offer to completion what is public, also what is imported at its first use."""
+    """Return the public names, for completion, with those that are imported at their first use."""
     return __all__

@@ -128,7 +128,7 @@ class IdleTimeout(DeadlineExceeded):
 
 
 class NotFound(StatusError):
-    """What was asked for does not exist.
+    """The thing that was asked for does not exist.
 
     The message names it: an actor's address, a port, an event; and suggests a similar name.
     """
@@ -137,7 +137,7 @@ class NotFound(StatusError):
 
 
 class AlreadyExists(StatusError):
-    """What was to be created exists."""
+    """The thing that was to be created exists already."""
 
     code, reason = 6, "already_exists"
 
@@ -197,7 +197,7 @@ class OutOfRange(StatusError):
 
 
 class Unimplemented(StatusError):
-    """No such service or method at the peer; the message says what it may have been meant to be."""
+    """No such service or method at the peer; the message suggests a name that is known there."""
 
     code, reason = 12, "unimplemented"
 
@@ -268,7 +268,7 @@ _CAUSES = frozenset(map(str, Cause))
 
 
 class ConnectionLost(Unavailable):
-    """The connection went away before the call ended. What was received is valid; the end was not reached."""
+    """The connection went away before the call ended. The items received are valid; the end was not reached."""
 
     reason = "connection_lost"
 
@@ -280,7 +280,7 @@ class ActorStopped(Unavailable):
 
 
 class DataLoss(StatusError):
-    """What arrived cannot be read as what was declared.
+    """The data that arrived do not fit the declared type.
 
     The two sides disagree about a type; the message names the method.
     """

@@ -60,7 +60,7 @@ async def test_a_line_may_come_in_pieces(pipe):
 
 
 async def test_a_line_may_be_longer_than_what_is_read_at_a_time(pipe):
-    long = b'"' + b"x" * (3 * stdio.READ_BYTES) + b'"'
+    long = b'"' + b"x" * (3 * stdio.STDIN_READ_BYTES) + b'"'
     assert await all_items(pipe, long, b"\n1\n") == [long, b"1"]
 
 
@@ -79,9 +79,9 @@ async def test_what_is_no_json_is_refused_by_its_line(pipe, text, why):
 
 
 async def test_a_line_without_end_is_refused(pipe, monkeypatch):
-    monkeypatch.setattr(stdio, "TEXT_BYTES_MAX", stdio.READ_BYTES)
+    monkeypatch.setattr(stdio, "TEXT_BYTES_MAX", stdio.STDIN_READ_BYTES)
     with pytest.raises(InvalidArgument, match="line 2 of the input is longer than 65536 bytes"):
-        await all_items(pipe, b"1\n" + b" " * (2 * stdio.READ_BYTES))
+        await all_items(pipe, b"1\n" + b" " * (2 * stdio.STDIN_READ_BYTES))
 
 
 async def test_an_argument_without_end_is_refused(pipe, monkeypatch):

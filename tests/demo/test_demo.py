@@ -230,7 +230,7 @@ async def _lines(*texts: str) -> AsyncIterator[str]:
 
 
 async def test_who_does_not_listen_in_the_chat_is_shown_out(monkeypatch):
-    monkeypatch.setattr(_services, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(_services, "LINE_ROOM_S", 0.05)
     async with _peer(Chat()) as peer:
         chat = peer.service(Chat)
         _say, lines = penstock.pipe()

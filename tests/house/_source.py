@@ -17,8 +17,9 @@ _NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, t
 
 
 @cache
-def modules() -> tuple[Path, ...]:
-    return tuple(sorted(PACKAGE.rglob("*.py")))
+def modules(package: Path = PACKAGE) -> tuple[Path, ...]:
+    """Return the files of a package: this one, or another working copy that is measured beside it."""
+    return tuple(sorted(package.rglob("*.py")))
 
 
 @cache
@@ -26,12 +27,20 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return every node of a file's tree."""
+    return tuple(ast.walk(tree(path)))
+
+
 def short(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+    """Return a path from the root of its working copy."""
+    base = path.parents[path.parts[::-1].index("src")] if not path.is_relative_to(ROOT) and "src" in path.parts else ROOT
+    return path.relative_to(base).as_posix()
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(tree(path)) if isinstance(node, FUNCTION))
+    return (node for node in nodes(path) if isinstance(node, FUNCTION))
 
 
 def where(path: Path, node: ast.AST) -> str:
@@ -44,11 +53,11 @@ def code_lines(path: Path) -> frozenset[int]:
     """The numbers of the lines that hold code: no blank line, comment or docstring."""
     tokens = tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
     lines = {line for token in tokens if token.type not in _NOT_CODE for line in range(token.start[0], token.end[0] + 1)}
-    return frozenset(lines - _docstring_lines(path))
+    return frozenset(lines - docstring_lines(path))
 
 
-def _docstring_lines(path: Path) -> set[int]:
-    owners = (node for node in ast.walk(tree(path)) if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTION)))
+def docstring_lines(path: Path) -> set[int]:
+    owners = (node for node in nodes(path) if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTION)))
     texts = [owner.body[0] for owner in owners if ast.get_docstring(owner, clean=False) is not None]
     return {line for text in texts for line in range(text.lineno, (text.end_lineno or text.lineno) + 1)}
 
@@ -61,7 +70,7 @@ def length(path: Path, node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def imports(path: Path) -> Iterator[tuple[str, ast.AST]]:
     """Every absolute module name that a file imports, wherever in the file, and relative ones made absolute."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-from tests.house._source import PACKAGE, ROOT, modules, short, tree, where
+from tests.house._source import PACKAGE, ROOT, modules, nodes, short, where
 
 EMPTY_WORDS = {"common", "helper", "helpers", "manager", "misc", "stuff", "util", "utils"}
 UNFINISHED = re.compile(r"#.*\b(TODO|FIXME|XXX)\b(?P<reason>.*)", re.IGNORECASE)
@@ -25,7 +25,7 @@ def test_no_module_has_an_empty_name():
 
 
 def test_no_class_has_an_empty_name():
-    classes = [(path, node) for path in modules() for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)]
+    classes = [(path, node) for path in modules() for node in nodes(path) if isinstance(node, ast.ClassDef)]
     assert not [where(path, node) for path, node in classes if {word.lower() for word in _words(node.name)} & EMPTY_WORDS]
 
 
@@ -43,11 +43,11 @@ def test_what_is_unfinished_gives_its_reason():
 
 def test_only_the_command_line_prints():
     quiet = [path for path in modules() if path.relative_to(PACKAGE).parts[0] not in {"cli", "demo"}]
-    assert not [where(path, node) for path in quiet for node in ast.walk(tree(path)) if _calls(node, "print")]
+    assert not [where(path, node) for path in quiet for node in nodes(path) if _calls(node, "print")]
 
 
 def test_every_except_names_what_it_catches():
-    handlers = [(path, node) for path in modules() for node in ast.walk(tree(path)) if isinstance(node, ast.ExceptHandler)]
+    handlers = [(path, node) for path in modules() for node in nodes(path) if isinstance(node, ast.ExceptHandler)]
     assert not [where(path, node) for path, node in handlers if node.type is None]
 
 
@@ -55,7 +55,7 @@ def test_every_task_has_an_owner():
     loose = [
         where(path, node)
         for path in modules()
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Expr) and (_calls(node.value, "create_task") or _calls(node.value, "ensure_future"))
     ]
     assert not [place for place in loose if place not in _task_groups()]
@@ -66,7 +66,7 @@ def _task_groups() -> set[str]:
     return {
         where(path, node)
         for path in modules()
-        for group in ast.walk(tree(path))
+        for group in nodes(path)
         if isinstance(group, ast.AsyncWith) and any("TaskGroup" in ast.unparse(item.context_expr) for item in group.items)
         for node in ast.walk(group)
         if isinstance(node, ast.Expr)
@@ -76,7 +76,7 @@ def _task_groups() -> set[str]:
 def test_unit_tests_do_not_sleep():
     timed = {"interop", "house", "cli", "demo", "examples", "benchmarks"}  # other processes live on the real clock
     units = [path for path in (ROOT / "tests").rglob("test_*.py") if not timed & set(path.relative_to(ROOT).parts)]
-    assert not [where(path, node) for path in units for node in ast.walk(tree(path)) if _sleeps(node)]
+    assert not [where(path, node) for path in units for node in nodes(path) if _sleeps(node)]
 
 
 def _sleeps(node: ast.AST) -> bool:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import ast
 import statistics
+from functools import cache
 
 import pytest
 
-from tests.house._source import FUNCTION, PACKAGE, functions, length, modules, short, tree, where
+from tests.house._source import FUNCTION, PACKAGE, functions, length, modules, nodes, short, where
 
-FILE_LINES_MAX = 450
-FUNCTION_LINES_MAX = 50
-FUNCTION_LINES_MEDIAN = 7
-FUNCTION_LINES_NINE_OF_TEN = 20
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 44
+FUNCTION_LINES_MEDIAN = 4
+FUNCTION_LINES_NINE_OF_TEN = 13
 FILES_IN_A_FOLDER_MAX = 12
 METHODS_IN_A_CLASS_MAX = 15
 NESTING_MAX = 3
 POSITIONAL_PARAMETERS_MAX = 5
 
-# What is over a limit, how far, and why it stays in one piece.
+# What is over a limit, how far, and why it stays in one piece. The numbers are those of today: lower one when it falls, and
+# take out the entry that is not needed any more.
 CROWDED = {
     "src/penstock/remote": 13,  # both ends of a lane, the refs, and the wire between them
     "src/penstock/protocol": 18,  # a ledger, a file: eight ledgers, and what they have in common
@@ -28,28 +30,42 @@ MANY_SIDED = {
     "ActorSystem": 17,  # spawn, find, stop, reach others
     "Cell": 16,  # taking messages, and the one loop that runs them
     "Channel": 30,  # both sides of opening, sending, ending, and six steps for those who implement it
-    "RemoteChannel": 20,  # those steps, and what happens to its stream
+    "RemoteChannel": 19,  # those steps, and what happens to its stream
     "Connection": 32,  # the whole of the pure core from outside: a line or two each
-    "Inbound": 24,  # a method for each frame type
-    "Peer": 20,  # four ways to call, and a life
-    "CallScope": 19,  # the tasks of a connection, its attachments, its life
+    "Inbound": 22,  # a method for each frame type
+    "Peer": 19,  # four ways to call, and a life
+    "CallScope": 18,  # the tasks of a connection, its attachments, its life
     "SendHalf": 20,
-    "ServerCall": 17,
     "Session": 35,  # what the link calls, what streams call, what events do
-    "StreamHandle": 32,  # the verbs of a stream, of a callee, a caller and both: a line or two each
+    "StreamHandle": 29,  # the verbs of a stream, of a callee, a caller and both: a line or two each
     "RemoteSource": 22,
     "RemoteSink": 17,
     "RemoteStream": 17,  # the endpoint of its stream, and what interceptors add
     "WireStream": 19,  # its two halves, and the order of what it sends
 }
+LONG = {"_drain": 48}  # the loop over a mailbox, in one piece: a call for each message would cost more than the message
 DEEP = {"_iterate": 4}  # the hot loop of a remote source: a call per item would cost more than the item
 
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
 
 
-@pytest.fixture(scope="module")
-def lengths() -> dict[str, int]:
+@cache
+def _lengths() -> dict[str, int]:
     return {where(path, node): length(path, node) for path in modules() for node in functions(path)}
+
+
+def _files() -> dict[str, int]:
+    folders = {path.parent for path in modules()}
+    return {short(folder): len(list(folder.glob("*.py"))) for folder in folders if folder != PACKAGE}
+
+
+def _methods() -> dict[str, int]:
+    classes = [(path, node) for path in modules() for node in nodes(path) if isinstance(node, ast.ClassDef)]
+    return {where(path, node): sum(isinstance(child, FUNCTION) for child in node.body) for path, node in classes}
+
+
+def _depths() -> dict[str, int]:
+    return {where(path, node): _depth(node) for path in modules() for node in functions(path)}
 
 
 def test_no_file_is_longer_than_the_limit():
@@ -57,31 +73,47 @@ def test_no_file_is_longer_than_the_limit():
     assert not {name: count for name, count in lines.items() if count > FILE_LINES_MAX}
 
 
-def test_no_function_is_longer_than_the_limit(lengths):
-    assert not {name: count for name, count in lengths.items() if count > FUNCTION_LINES_MAX}
+def test_no_function_is_longer_than_the_limit():
+    assert not {name: count for name, count in _lengths().items() if count > LONG.get(_last(name), FUNCTION_LINES_MAX)}
 
 
-def test_functions_are_short_as_a_rule(lengths):
-    counts = sorted(lengths.values())
+def test_functions_are_short_as_a_rule():
+    counts = sorted(_lengths().values())
     assert statistics.median(counts) <= FUNCTION_LINES_MEDIAN
     assert counts[int(len(counts) * 0.9)] <= FUNCTION_LINES_NINE_OF_TEN
 
 
 def test_no_folder_holds_more_files_than_a_reader_can_keep_in_mind():
-    folders = {path.parent for path in modules()}
-    counts = {short(folder): len(list(folder.glob("*.py"))) for folder in folders if folder != PACKAGE}
+    counts = _files()
     assert not {name: count for name, count in counts.items() if count > CROWDED.get(name, FILES_IN_A_FOLDER_MAX)}
 
 
 def test_no_class_has_too_many_methods():
-    classes = [(path, node) for path in modules() for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)]
-    counts = {where(path, node): sum(isinstance(child, FUNCTION) for child in node.body) for path, node in classes}
+    counts = _methods()
     assert not {name: count for name, count in counts.items() if count > MANY_SIDED.get(_last(name), METHODS_IN_A_CLASS_MAX)}
 
 
 def test_no_function_nests_deeper_than_the_limit():
-    depths = {where(path, node): _depth(node) for path in modules() for node in functions(path)}
+    depths = _depths()
     assert not {name: depth for name, depth in depths.items() if depth > DEEP.get(_last(name), NESTING_MAX)}
+
+
+@pytest.mark.parametrize(
+    ("permits", "limit", "measured"),
+    [
+        (CROWDED, FILES_IN_A_FOLDER_MAX, _files),
+        (MANY_SIDED, METHODS_IN_A_CLASS_MAX, _methods),
+        (LONG, FUNCTION_LINES_MAX, _lengths),
+        (DEEP, NESTING_MAX, _depths),
+    ],
+    ids=["CROWDED", "MANY_SIDED", "LONG", "DEEP"],
+)
+def test_no_permission_is_left_over(permits, limit, measured):
+    largest: dict[str, int] = {}
+    for name, count in measured().items():
+        largest[_last(name)] = max(count, largest.get(_last(name), 0))
+    assert {name: largest.get(name) for name in permits} == permits, "lower these numbers to those of today"
+    assert not [name for name, count in permits.items() if count <= limit], "not over the limit: take it out"
 
 
 def test_few_parameters_are_positional():

@@ -34,7 +34,7 @@ async def found(history, ended, **query):
 
 
 async def test_more_than_a_page_is_found_whole(history, ended, monkeypatch):
-    monkeypatch.setattr(_events, "PAGE_EVENTS", 3)
+    monkeypatch.setattr(_events, "ANSWER_EVENTS_MAX", 3)
     record(history, range(10))
     assert await found(history, ended) == list(range(10))
 

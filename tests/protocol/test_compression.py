@@ -16,7 +16,7 @@ NAMES = available()
 
 
 def packed(data: bytes, name: str = "deflate") -> bytes:
-    compress = compressor(Settings(compression=name, compression_threshold_bytes=1), [name])
+    compress = compressor(name, 1, [name])
     assert compress is not None
     segments = compress([data])
     assert segments is not None, "not worth it"
@@ -55,15 +55,15 @@ def test_deflate_is_always_there_and_is_raw():
 
 
 @pytest.mark.parametrize(
-    ("settings", "reads"),
-    [(Settings(), NAMES), (Settings(compression="deflate"), []), (Settings(compression="deflate"), ["zstd"])],
+    ("name", "reads"),
+    [(Settings().compression, NAMES), ("deflate", []), ("deflate", ["zstd"])],
 )
-def test_nothing_is_compressed_unless_it_is_wanted_and_the_peer_can_read_it(settings, reads):
-    assert compressor(settings, reads) is None
+def test_nothing_is_compressed_unless_it_is_wanted_and_the_peer_can_read_it(name, reads):
+    assert compressor(name, 1, reads) is None
 
 
 def test_a_payload_that_is_small_or_does_not_shrink_stays_as_it_is():
-    compress = compressor(Settings(compression="deflate", compression_threshold_bytes=100), ["deflate"])
+    compress = compressor("deflate", 100, ["deflate"])
     assert compress([b"a" * 99]) is None
     assert compress([b"a" * 50, b"a" * 50]) is not None
     assert compress([bytes(range(256))]) is None

@@ -46,7 +46,7 @@ def together(*decorators: Callable[[C], C]) -> Callable[[C], C]:
     return decorate
 
 
-FILE: Final = click.Path(exists=True, dir_okay=False)
+EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False)
 SECONDS: Final = click.FloatRange(min=0, min_open=True)
 
 tls_options = together(
@@ -54,12 +54,14 @@ tls_options = together(
     click.option(
         "--tls-ca",
         "--ca",
-        type=FILE,
+        type=EXISTING_FILE,
         metavar="PATH",
         help="Trust the authorities in this PEM file (default: those of the system).",
     ),
-    click.option("--cert", type=FILE, metavar="PATH", help="Present this certificate, a PEM file."),
-    click.option("--key", type=FILE, metavar="PATH", help="The private key of --cert, a PEM file (default: in the same file)."),
+    click.option("--cert", type=EXISTING_FILE, metavar="PATH", help="Present this certificate, a PEM file."),
+    click.option(
+        "--key", type=EXISTING_FILE, metavar="PATH", help="The private key of --cert, a PEM file (default: in the same file)."
+    ),
 )
 metadata_option = click.option(
     "-m", "--metadata", multiple=True, metavar="KEY=VALUE", help="Send this pair of strings with the call; may be repeated."

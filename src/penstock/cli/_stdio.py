@@ -28,7 +28,7 @@ STDIN: Final = 0
 STDOUT: Final = 1
 
 #: Bytes that are read at a time, and so how far reading may be ahead of demand: the size of a pipe.
-READ_BYTES: Final = 64 * 1024
+STDIN_READ_BYTES: Final = 64 * 1024
 #: The longest line or argument: the default limit of the other side for one item.
 TEXT_BYTES_MAX: Final = Settings().max_item_bytes
 
@@ -149,7 +149,7 @@ async def lines(descriptor: int = STDIN) -> AsyncIterator[tuple[int, bytes]]:
 def _read(descriptor: int) -> bytes:
     while True:
         try:
-            return os.read(descriptor, READ_BYTES)
+            return os.read(descriptor, STDIN_READ_BYTES)
         except BlockingIOError:  # another program made the terminal non-blocking
             select.select([descriptor], [], [])
 

@@ -12,7 +12,7 @@ import penstock
 from penstock.demo._board import Card, Row, ms, number, percentile, size
 from penstock.demo._metrics import Metrics, resident_bytes
 from penstock.demo._services import CHUNK_BYTES, Files
-from penstock.demo._stage import FILE, MB, Stage, first_of
+from penstock.demo._stage import MB, SAMPLE_FILE, Stage, first_of
 
 #: Time between two small calls: enough calls to measure, few enough to leave the processors to the file.
 CALL_EVERY_S: Final = 0.001
@@ -74,7 +74,7 @@ async def file(stage: Stage, card: Card) -> None:
 async def _downloads(stage: Stage, card: Card, beside: SmallCalls) -> None:
     """Download the whole file, again and again until there is enough to measure."""
     files = penstock.options(stage.peer.service(Files), priority="bulk")
-    info = await files.info(FILE)
+    info = await files.info(SAMPLE_FILE)
     before = resident_bytes(), await stage.peer.service(Metrics).resident_bytes()
     began, until, count, whole = time.perf_counter(), stage.until(3), 0, True
     while count == 0 or time.perf_counter() < until:
@@ -96,7 +96,7 @@ async def _downloads(stage: Stage, card: Card, beside: SmallCalls) -> None:
 async def _download(stage: Stage, card: Card, files: Files) -> str:
     """Download the file once; return its SHA-256."""
     digest, arrived, began = hashlib.sha256(), 0, time.perf_counter()
-    stream = penstock.Stream.of(files.read(FILE))
+    stream = penstock.Stream.of(files.read(SAMPLE_FILE))
     async for chunk in stream:
         await asyncio.to_thread(digest.update, chunk)
         arrived += len(chunk)
@@ -121,7 +121,7 @@ async def _upload(stage: Stage, card: Card) -> None:
     total = min(UPLOAD_BYTES, stage.file.size)
 
     async def chunks() -> AsyncIterator[bytes]:
-        with await asyncio.to_thread((stage.workspace / "files" / FILE).open, "rb") as source:
+        with await asyncio.to_thread((stage.workspace / "files" / SAMPLE_FILE).open, "rb") as source:
             sent = 0
             while chunk := await asyncio.to_thread(source.read, min(CHUNK_BYTES, total - sent)):
                 sent += len(chunk)

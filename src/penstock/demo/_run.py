@@ -31,9 +31,9 @@ SECONDS_MIN: Final = 3.0
 #: The demo ends within a minute in every case, unless a longer one was asked for.
 TIMEOUT_S: Final = 55.0
 #: How long a finished scene stays before the next one begins.
-LINGER_S: Final = 0.7
-INTERRUPTED: Final = 130  # the exit codes of a shell
-TERMINATED: Final = 143
+FINISHED_SCENE_S: Final = 0.7
+EXIT_INTERRUPTED: Final = 130  # the exit codes of a shell
+EXIT_TERMINATED: Final = 143
 
 Scene = Callable[[Stage, Card], Awaitable[None]]
 
@@ -42,7 +42,7 @@ def scenes() -> list[tuple[Card, Scene]]:
     """Return the scenes in their order. The first one goes on beside all others."""
     return [
         (Card("Metrics", "live samples of this machine, beside everything below", 4), _scenes.metrics),
-        (Card("Slow consumer", f"the producer waits: buffer_size={_scenes.BUFFER_SIZE}", 5), _scenes.bound),
+        (Card("Slow consumer", f"the producer waits: buffer_size={_scenes.SLOW_BUFFER_SIZE}", 5), _scenes.bound),
         (Card("Files", "a large file, and small calls beside it", 6), _file_scene.file),
         (Card("Chat", "two people, both ways in one call", 6), _scenes.chat),
         (Card("Leaving", "break, return, exception, cancel: the producer cleans up", 4), _end_scenes.leave),
@@ -104,10 +104,10 @@ class Demo:
         """Play the first scene beside the others, which follow one another."""
         beside = asyncio.create_task(self._play_scene(stage, *self.scenes[0]))
         try:
-            await stage.pause(LINGER_S)
+            await stage.pause(FINISHED_SCENE_S)
             for card, scene in self.scenes[1:]:
                 await self._play_scene(stage, card, scene)
-                await stage.pause(LINGER_S)
+                await stage.pause(FINISHED_SCENE_S)
         finally:
             beside.cancel()
             await asyncio.wait([beside])
@@ -141,7 +141,7 @@ def run(*, plain: bool, file_mb: int | None, seconds: float | None) -> int:
         return _refuse(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError) as stop:
         print("penstock demo: stopped; its processes have ended and its files are removed", file=sys.stderr)
-        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
+        return EXIT_INTERRUPTED if isinstance(stop, KeyboardInterrupt) else EXIT_TERMINATED
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
     verdicts = [*demo.board.verdicts, _nothing_left(demo.pids, workspace)]

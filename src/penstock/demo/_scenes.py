@@ -15,7 +15,7 @@ from penstock.demo._metrics import Metrics, Sample
 from penstock.demo._services import Chat, ChatLine, Number, Numbers
 from penstock.demo._stage import Stage
 
-BUFFER_SIZE: Final = 16
+SLOW_BUFFER_SIZE: Final = 16
 SAMPLE_EVERY_S: Final = 0.1
 #: The longest gap between two samples: a busy machine causes shorter gaps, a stream starved by others longer ones.
 SAMPLE_GAP_MAX_S: Final = 1.0
@@ -93,17 +93,17 @@ async def bound(stage: Stage, card: Card) -> None:
     numbers = stage.peer.service(Numbers)
     await _keep_up(stage, card, numbers)
     ahead = RunAhead()
-    async with penstock.Stream.of(penstock.options(numbers, buffer_size=BUFFER_SIZE).count("slow")) as stream:
+    async with penstock.Stream.of(penstock.options(numbers, buffer_size=SLOW_BUFFER_SIZE).count("slow")) as stream:
         await _consume_slowly(stage, card, stream, ahead)
         made, stopped = await numbers.made("slow"), ahead.consumed
         await _stall(stage, card, made)
         grown = await numbers.made("slow") - made
     most = max(ahead.most, made - stopped)
-    card.brief = f"at most {most} ahead of a slow consumer, buffer_size={BUFFER_SIZE}"
+    card.brief = f"at most {most} ahead of a slow consumer, buffer_size={SLOW_BUFFER_SIZE}"
     card.judge(
-        f"Never over buffer_size={BUFFER_SIZE} ahead",
+        f"Never over buffer_size={SLOW_BUFFER_SIZE} ahead",
         f"at most {most} ahead, over {number(made)} items",
-        held=0 < most <= BUFFER_SIZE and grown == 0,
+        held=0 < most <= SLOW_BUFFER_SIZE and grown == 0,
     )
 
 
@@ -142,12 +142,17 @@ def _show_slow(card: Card, stream: penstock.Stream[Number], ahead: RunAhead, mad
     card.show(
         1,
         Row("then slow", f"consumed {number(ahead.consumed)}, {ahead.rate:.0f} items/s · produced {number(made)}"),
-        Row("ahead", f"{now:2} of {BUFFER_SIZE} · most so far {max(now, ahead.most)}", now / BUFFER_SIZE, slots=BUFFER_SIZE),
+        Row(
+            "ahead",
+            f"{now:2} of {SLOW_BUFFER_SIZE} · most so far {max(now, ahead.most)}",
+            now / SLOW_BUFFER_SIZE,
+            slots=SLOW_BUFFER_SIZE,
+        ),
         Row(
             "here",
             f"{stats.buffered:2} buffered · credit left {stats.credit}",
-            stats.buffered / BUFFER_SIZE,
-            slots=BUFFER_SIZE,
+            stats.buffered / SLOW_BUFFER_SIZE,
+            slots=SLOW_BUFFER_SIZE,
         ),
     )
 
@@ -166,7 +171,7 @@ SCRIPT: Final = [
     ("Ada", "Is the gate open?"),
     ("Grace", "Sixteen items wide."),
     ("Ada", "And when I stop reading?"),
-    ("Grace", "Then I stop making. There is no queue in between."),
+    ("Grace", "Then I stop making. No queue stands in between."),
     ("Ada", "Last time I left in the middle of your loop."),
     ("Grace", "My clean-up ran before you had closed the door."),
     ("Ada", "So the water stays behind the dam."),

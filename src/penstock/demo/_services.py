@@ -17,7 +17,7 @@ RUNS_MAX: Final = 1024
 #: Lines that may wait for a participant; then the speaker waits too …
 LINES_WAITING_MAX: Final = 64
 #: … for this long. A participant without room is removed then, so that one sleeper does not silence the others.
-PATIENCE_S: Final = 1.0
+LINE_ROOM_S: Final = 1.0
 #: A chunk is an item and fits a frame: large enough to be cheap, small enough that other streams get in between.
 CHUNK_BYTES: Final = 240 * 1024
 #: The largest upload.
@@ -131,10 +131,10 @@ class Chat:
         async with self._one_at_a_time:
             for name, sink in list(self._room.items()):
                 try:
-                    await asyncio.wait_for(sink.send(line), PATIENCE_S)
+                    await asyncio.wait_for(sink.send(line), LINE_ROOM_S)
                 except TimeoutError:
                     self._remove(name, sink)
-                    sink.fail(penstock.ResourceExhausted(f"{name} made no room for a line in {PATIENCE_S:g} s"))
+                    sink.fail(penstock.ResourceExhausted(f"{name} made no room for a line in {LINE_ROOM_S:g} s"))
                 except (penstock.StreamCancelled, penstock.StreamClosed):
                     self._remove(name, sink)  # on the way out
 

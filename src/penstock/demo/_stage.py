@@ -30,7 +30,7 @@ START_S: Final = 15.0
 END_S: Final = 3.0
 #: How much of a dead server's log is shown.
 LOG_BYTES: Final = 2000
-FILE: Final = "water.bin"
+SAMPLE_FILE: Final = "water.bin"
 
 
 class DemoError(Exception):
@@ -113,12 +113,12 @@ def write_file(workspace: Path, size_mb: int) -> FileInfo:
     if free_mb < 2 * size_mb:
         raise DemoError(f"{workspace.parent} has {free_mb} MB free; {2 * size_mb} MB are needed (set TMPDIR to another folder)")
     digest, block = hashlib.sha256(), os.urandom(MB)
-    with (folder / FILE).open("wb") as file:
+    with (folder / SAMPLE_FILE).open("wb") as file:
         for number in range(size_mb):
             piece = number.to_bytes(8, "big") + block[8:]  # equal blocks would hide a chunk out of place
             file.write(piece)
             digest.update(piece)
-    return FileInfo(FILE, size_mb * MB, digest.hexdigest())
+    return FileInfo(SAMPLE_FILE, size_mb * MB, digest.hexdigest())
 
 
 # ── for the scenes ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from penstock.errors import FailedPrecondition, Unavailable
 
 #: "pshy", in the header of each file. A file without it is never opened for writing or moved.
 APPLICATION_ID: Final = 0x70736879
-VERSION: Final = 1
+FILE_VERSION: Final = 1
 #: How long a statement waits for another program that locks the file; after that it is a problem, which is reported.
 LOCK_TIMEOUT_S: Final = 1.0
 #: The errors that reading a damaged file may raise.
@@ -77,8 +77,8 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
         raise FailedPrecondition(f"{path} is not a history: it has another format") from error
     if ours != APPLICATION_ID:
         raise FailedPrecondition(f"{path} is a database, but not a history")
-    if version != VERSION:
-        raise FailedPrecondition(f"{path} is a history of version {version}; this program knows version {VERSION}")
+    if version != FILE_VERSION:
+        raise FailedPrecondition(f"{path} is a history of version {version}; this program knows version {FILE_VERSION}")
 
 
 def check_file(path: Path) -> None:

@@ -27,7 +27,7 @@ EVENT_BYTES_MAX: Final = 256 * 1024
 #: In an event that is too long, a value above this is a large one.
 VALUE_BYTES_MAX: Final = 4 * 1024
 #: How much is kept of a value that was cut, and of the repr of a value that cannot be encoded.
-KEPT_CHARACTERS: Final = 500
+VALUE_CHARACTERS_MAX: Final = 500
 #: How deep a value is searched for the parts that cannot be encoded; below that depth the whole part becomes its repr.
 DEPTH_MAX: Final = 16
 
@@ -125,7 +125,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 def _short_repr(value: object) -> str:
     try:
-        return _text(repr(value))[:KEPT_CHARACTERS]
+        return _text(repr(value))[:VALUE_CHARACTERS_MAX]
     except Exception:  # noqa: BLE001 - `__repr__` is the user's code
         return f"<{type(value).__qualname__} without a repr>"
 
@@ -143,5 +143,5 @@ def _shortened(data: Any) -> Any:
 
 
 def _cut(part: bytes) -> dict[str, Any]:
-    begin = part[:KEPT_CHARACTERS].decode("utf-8", "ignore")
+    begin = part[:VALUE_CHARACTERS_MAX].decode("utf-8", "ignore")
     return {AS_CUT: {"bytes": len(part), "sha256": hashlib.sha256(part).hexdigest(), "begin": begin}}

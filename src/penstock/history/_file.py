@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 from penstock.codec import JSON
 from penstock.errors import DataLoss
-from penstock.history._connect import APPLICATION_ID, UNREADABLE, VERSION, connect, is_damage, open_damaged
+from penstock.history._connect import APPLICATION_ID, FILE_VERSION, UNREADABLE, connect, is_damage, open_damaged
 from penstock.history._event import GENESIS, HASH_BYTES, chain_hashes, read_line, read_lines
 
 #: Retention is applied after this time (of events), and after a twentieth of `keep_bytes`.
@@ -38,7 +38,7 @@ CHECKPOINT_PAGES: Final = 1024
 _SCHEMA: Final = f"""
 PRAGMA page_size = {PAGE_BYTES};
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
+PRAGMA user_version = {FILE_VERSION};
 PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
 CREATE TABLE blocks(

@@ -116,7 +116,7 @@ class EventQueue:
         return True
 
     def _limit_at(self) -> int:
-        """Return the offset of the first event for which there is no room."""
+        """Return the offset of the first event that does not fit."""
         if not self._runs or self._blocks_bytes >= QUEUE_BYTES:
             return self._first
         return self.committed + self.size

@@ -1,7 +1,7 @@
 """Writes the queued events to the file, in one writer thread. This module never blocks the loop.
 
 All state belongs to the loop. The thread gets a block and writes it; when the loop has learned of the result, the thread gets
-the next one. There is no lock and no shared state. While the thread writes, the next block fills.
+the next one. The two share no state, so no lock is needed. While the thread writes, the next block fills.
 """
 
 from __future__ import annotations
@@ -155,5 +155,5 @@ class Recorder:
             return
         try:
             self._on_problem(problem)
-        except Exception:  # noqa: BLE001 - it is code of the user, and there is no caller to raise to
+        except Exception:  # noqa: BLE001 - it is code of the user, without a caller to raise to
             _log.exception("the on_problem function of the history raised")

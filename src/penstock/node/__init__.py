@@ -14,17 +14,14 @@ from penstock.node._load import Search, Unloadable, error_text, load, user_trace
 from penstock.node._types import (
     Activity,
     EventQuery,
-    FoundActor,
     HistoryView,
     Inspection,
     NodeView,
     PreparedMessage,
     Snapshot,
-    StartedActor,
 )
 
 if TYPE_CHECKING:
-    from penstock.node._control import Control
     from penstock.node._history_control import HistoryControl
     from penstock.node._manifest import Manifest, read_manifest
     from penstock.node._node import Node
@@ -32,9 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Activity",
     "ActorControl",
-    "Control",
     "EventQuery",
-    "FoundActor",
     "HistoryControl",
     "HistoryView",
     "Inspection",
@@ -44,7 +39,6 @@ __all__ = [
     "PreparedMessage",
     "Search",
     "Snapshot",
-    "StartedActor",
     "Unloadable",
     "error_text",
     "load",
@@ -53,7 +47,6 @@ __all__ = [
 ]
 
 _IMPORTED_LATER: Final = {
-    "Control": "_control",
     "HistoryControl": "_history_control",
     "Manifest": "_manifest",
     "Node": "_node",

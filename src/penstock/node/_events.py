@@ -14,7 +14,7 @@ from penstock.node._types import EventQuery
 from penstock.streams import Source
 
 #: Events that are read from the history at a time.
-PAGE_EVENTS: Final = 500
+ANSWER_EVENTS_MAX: Final = 500
 #: How long the history is searched for the message that an actor is handling.
 LOOK_S: Final = 1.0
 
@@ -58,9 +58,9 @@ async def _recorded(history: History, actor: str | None, query: EventQuery) -> A
         return
     since: int | None = query.since or None
     while True:
-        page = await _page(history, actor, query, since, limit=PAGE_EVENTS)
+        page = await _page(history, actor, query, since, limit=ANSWER_EVENTS_MAX)
         yield page
-        if len(page) < PAGE_EVENTS:
+        if len(page) < ANSWER_EVENTS_MAX:
             return
         since = page[-1].offset + 1
 
@@ -96,7 +96,7 @@ async def _live(
     finally:
         over.cancel()
     async with history.stream(actor, since=place, kinds=kinds, search=search, follow=False) as rest:
-        async for page in rest.batches(PAGE_EVENTS):
+        async for page in rest.batches(ANSWER_EVENTS_MAX):
             yield page
     raise Unavailable("the node has stopped")
 
@@ -113,6 +113,6 @@ async def _next(source: Source[HistoryEvent], over: asyncio.Future[Any]) -> list
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
     with suppress(WouldBlock):
-        while len(events) < PAGE_EVENTS:
+        while len(events) < ANSWER_EVENTS_MAX:
             events.append(source.receive_nowait())
     return events

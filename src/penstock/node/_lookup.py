@@ -11,7 +11,7 @@ from penstock.node._types import ALL_ACTORS
 from penstock.service import suggest
 
 #: How many actors an error lists when several match.
-LISTED_MAX: Final = 5
+MATCHES_LISTED_MAX: Final = 5
 
 
 def find(system: ActorSystem, actor: str) -> ActorInfo:
@@ -27,7 +27,7 @@ def find(system: ActorSystem, actor: str) -> ActorInfo:
         hint = suggest(actor, names, "actors") if names else "no actor runs; start one with `penstock start MANIFEST`"
         raise NotFound(f"no actor {actor!r}; {hint}")
     if len(matching) > 1:
-        listed = ", ".join(f"{info.id} ({info.address})" for info in matching[:LISTED_MAX])
+        listed = ", ".join(f"{info.id} ({info.address})" for info in matching[:MATCHES_LISTED_MAX])
         raise InvalidArgument(f"{len(matching)} actors have an id that begins with {actor!r}: {listed}; write more of the id")
     return matching[0]
 

@@ -19,7 +19,7 @@ from penstock.protocol import Settings
 from penstock.transports import TLS, socket_mode
 
 #: How long calls and channels may go on when a node closes.
-GRACE_S: Final = 5.0
+NODE_GRACE_S: Final = 5.0
 #: How often a closing node checks whether its actors are still busy.
 QUIET_POLL_S: Final = 0.02
 #: How long peers may take to receive that their actors stopped, when the grace time is used up.
@@ -60,7 +60,7 @@ class Node(NodeBase):
         name: str = "",
         tls: TLS | None = None,
         settings: Settings | None = None,
-        grace: float = GRACE_S,
+        grace: float = NODE_GRACE_S,
     ) -> None:
         super().__init__(name, History(history) if isinstance(history, str | PathLike) else history, socket)
         self.grace_s = grace

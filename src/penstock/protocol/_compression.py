@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib
 import zlib
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.errors import ProtocolError
+from penstock.protocol._frames import Segment
 
-if TYPE_CHECKING:
-    from penstock.protocol._send import Compress, Segment
-    from penstock.protocol._settings import Settings
+Compress = Callable[[list[Segment]], list[Segment] | None]
 
 ZSTD: Final = 1
 DEFLATE: Final = 2
@@ -46,15 +46,13 @@ def available() -> list[str]:
     return ["zstd", "deflate"] if _zstd() is not None else ["deflate"]
 
 
-def compressor(settings: Settings, peer_reads: list[str]) -> Compress | None:
-    """Return the function that compresses payloads for this peer; None when compression is off or the peer cannot read it.
+def compressor(name: str, threshold_bytes: int, peer_reads: list[str]) -> Compress | None:
+    """Return the function that compresses payloads for this peer; None when it is off ("none") or the peer cannot read it.
 
     The function returns None for a payload below the threshold, or one that does not get smaller.
     """
-    name = settings.compression
     if name == "none" or name not in peer_reads or name not in available():
         return None
-    threshold_bytes = settings.compression_threshold_bytes
 
     def compress(segments: list[Segment]) -> list[Segment] | None:
         size = sum(map(len, segments))

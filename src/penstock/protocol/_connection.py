@@ -26,13 +26,14 @@ from penstock.protocol._frames import (
     Ping,
     Priority,
     Resumed,
+    Segment,
     Status,
     readable,
 )
 from penstock.protocol._inbound import Inbound
 from penstock.protocol._outbox import DIRECT_BYTES
 from penstock.protocol._receive import Arrived, ReceiveHalf
-from penstock.protocol._send import ONE_ITEM, Segment
+from penstock.protocol._send import ONE_ITEM
 from penstock.protocol._settings import Settings, hello_of
 from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts
 

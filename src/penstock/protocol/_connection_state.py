@@ -98,7 +98,7 @@ class ConnectionState:
                 min(settings.max_frame_bytes, peer.max_frame_bytes),
                 peer.max_item_bytes,
                 settings.max_unsent_bytes,
-                compressor(settings, peer.compressions),
+                compressor(settings.compression, settings.compression_threshold_bytes, peer.compressions),
                 self.replay_budget,
             )
         return SendHalf(limit, rules)

@@ -27,6 +27,8 @@ ITEMS_HEADER = struct.Struct(">IBBQQI")
 MAX_NUMBER: Final = 2**53 - 1
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+#: A piece of a frame, as it is handed to the transport: frames are never joined into one buffer first.
+Segment = bytes | bytearray | memoryview
 
 
 class FrameType(IntEnum):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from penstock.protocol._frames import Body, FrameType, GoAway, encode_frame
+from penstock.protocol._frames import Body, FrameType, GoAway, Segment, encode_frame
 from penstock.protocol._scheduler import Scheduler
-from penstock.protocol._send import Segment
 from penstock.protocol._stream import WireStream
 
 #: The request and the answer of a unary call up to this size travel as control frames do, past the queues of the streams.

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from penstock.errors import ResourceExhausted
+from penstock.protocol._compression import Compress
 from penstock.protocol._credit import Limit
-from penstock.protocol._frames import COMPRESSED, ITEMS_HEADER, ITEMS_PREFIX_BYTES, LAST, MORE, FrameType
+from penstock.protocol._frames import COMPRESSED, ITEMS_HEADER, ITEMS_PREFIX_BYTES, LAST, MORE, FrameType, Segment
 
-Segment = bytes | bytearray | memoryview
 EncodeInto = Callable[[Any, bytearray, int], None]
-Compress = Callable[[list[Segment]], list[Segment] | None]
 
 #: A batch that has reached this size takes no further item (rule 4.4), so a message is at most this much larger than
 #: its last item.

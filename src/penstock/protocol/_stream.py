@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from penstock.errors import InvalidArgument
-from penstock.protocol._frames import HEADER, LAST, MORE, FrameType, Open, Status, encode_body, readable
+from penstock.protocol._frames import HEADER, LAST, MORE, FrameType, Open, Segment, Status, encode_body, readable
 from penstock.protocol._receive import ReceiveHalf
-from penstock.protocol._send import LAYOUTS, Segment, SendHalf
+from penstock.protocol._send import LAYOUTS, SendHalf
 from penstock.protocol._settings import Settings
 from penstock.protocol._states import CALLEE, CALLER, CLOSING, advance
 

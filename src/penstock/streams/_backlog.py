@@ -50,7 +50,7 @@ class Backlog(Generic[T]):
         return len(self.items) >= self.size
 
     def add(self, item: T) -> bool:
-        """Append `item`, dropping one when the policy says so; False when there is no room and the policy drops none."""
+        """Append `item`, dropping one when the policy says so; False when it is full and the policy drops none."""
         if not self.full:
             self.items.append(item)
             return True

@@ -256,7 +256,7 @@ class _Subscriber(PipeState[T]):
         self.encode = encode
 
     def deliver(self, item: T) -> bool:
-        """Add the item by the policy of this subscriber; False when there is no room and the policy is to fail."""
+        """Add the item by the policy of this subscriber; False when the buffer is full and the policy is to fail."""
         backlog = self.backlog
         dropped = backlog.dropped
         if not backlog.add(item):

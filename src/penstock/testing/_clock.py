@@ -107,7 +107,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         if len(waiting) > TASKS_SHOWN_MAX:
             lines.append(f"  and {len(waiting) - TASKS_SHOWN_MAX} more")
         head = f"at {self._now:g} s nothing is ready, no deadline is set and no I/O is awaited"
-        return "\n".join([f"{head}; these tasks wait:", *lines]) if lines else f"{head}, and there is no task"
+        return "\n".join([f"{head}; these tasks wait:", *lines]) if lines else f"{head}, and no task waits"
 
 
 class _JumpingSelector(selectors.BaseSelector):

@@ -34,7 +34,7 @@ class SimulatedNetwork(Transport):
     """A network whose hosts are names, under the URL scheme `scheme`, which is registered while the ``with`` block lasts.
 
     seed: decides every random choice. latency_s: the least and the most time that a packet takes in one direction, in seconds
-    (0 by default); the order within a direction is kept. bandwidth_bytes_s: bytes per second and direction; None is no limit.
+    (0 by default); the order within a direction is kept. bandwidth_bytes_s: bytes per second and direction; None sets no limit.
     split: the probability that a write arrives in pieces. coalesce: the probability that a packet is delayed once more, by up
     to the latency, so that the next packets arrive together with it. scheme: "sim" by default; each of several networks at a
     time needs its own. Raises `ValueError` when `latency_s` is negative or in the wrong order. Leaving the block cuts all

@@ -25,7 +25,7 @@ _BAR: Final = 10
 #: Lines of the screen that are neither an actor nor a stream: heads, gaps, the history, hints.
 _FRAME_LINES: Final = 13
 #: A terminal of this many columns shows every column.
-WIDE: Final = 100
+ALL_COLUMNS_MIN: Final = 100
 _WIDE_ONLY: Final = ("MESSAGES", "RESTARTS", "UPTIME")
 _TEXTS: Final = ("ACTOR", "STATE", "BUSY", "MAILBOX", "STREAM", "CONSUMER")
 _WIDTHS: Final = {"ACTOR": 8, "STATE": 8, "BUSY": 4, "MAILBOX": 9, "STREAM": 8, "CONSUMER": 8}
@@ -104,10 +104,10 @@ def draw(snapshot: RatedSnapshot, width: int, height: int | None = None, hint: s
     fast_first = sorted(snapshot.streams, key=lambda stream: -stream.items_per_s)
     streams = fast_first if height is None else fast_first[: max(1, height // 4)]
     actors = busy_first if height is None else busy_first[: max(1, height - _FRAME_LINES - len(streams))]
-    parts: list[Any] = [_head(snapshot.node, len(snapshot.actors)), Text(), _actors(actors, wide=width >= WIDE)]
+    parts: list[Any] = [_head(snapshot.node, len(snapshot.actors)), Text(), _actors(actors, wide=width >= ALL_COLUMNS_MIN)]
     parts += _left_out(len(busy_first) - len(actors))
     if streams:
-        parts += [Text(), _streams(streams, snapshot.node.socket, wide=width >= WIDE)]
+        parts += [Text(), _streams(streams, snapshot.node.socket, wide=width >= ALL_COLUMNS_MIN)]
         parts += _left_out(len(fast_first) - len(streams))
     if snapshot.history:
         parts += [Text(), _history(snapshot.history)]

@@ -13,7 +13,7 @@ from penstock.cli._options import SECONDS, node_options, refuse_memory_urls, tak
 from penstock.cli._run import run
 
 #: How long calls, channels and actors may go on when a node is told to stop.
-GRACE_S: Final = 10.0
+SERVER_GRACE_S: Final = 10.0
 
 ID: Final = click.argument("actor", metavar="ID", shell_complete=actor_names)
 ID_HELP: Final = "ID is the name of an actor, its id, or the beginning of its id."
@@ -34,7 +34,7 @@ ID_HELP: Final = "ID is the name of an actor, its id, or the beginning of its id
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
-    default=GRACE_S,
+    default=SERVER_GRACE_S,
     show_default=True,
     metavar="SECONDS",
     help="Time to drain.",

@@ -15,7 +15,7 @@ from penstock.cli._run import one_line
 from penstock.errors import PenstockError
 
 #: How long a prompt waits for the names.
-PATIENCE_S: Final = 0.5
+COMPLETION_S: Final = 0.5
 
 
 def actor_names(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -33,5 +33,5 @@ def _begins(info: ActorInfo, begun: str) -> bool:
 async def _actors(socket: str | None) -> list[ActorInfo]:
     from penstock.cli._node._client import connected_node
 
-    async with asyncio.timeout(PATIENCE_S), connected_node(NodeOptions(socket, as_json=True)) as node:
+    async with asyncio.timeout(COMPLETION_S), connected_node(NodeOptions(socket, as_json=True)) as node:
         return await node.control.list()

@@ -20,7 +20,7 @@ from penstock.node import EventQuery, PreparedMessage
 from penstock.streams import Source
 
 #: Items that are written at a time, at most.
-BATCH_ITEMS: Final = 256
+PRINTED_ITEMS: Final = 256
 #: How long the node may take to name the message that an actor is handling.
 DOING_TIMEOUT_S: Final = 2.0
 #: How many actors one `subscribe -` follows.
@@ -166,7 +166,7 @@ async def _open(node: NodeConnection, actor: str, subscription: SubscribeOptions
 async def _follow(followed: _Followed, output: stdio.Output, *, tagged: bool) -> None:
     """Write the items of one actor. A slow reader of the output slows the actor down, as its port or stream says."""
     async with followed.source as source:
-        async for batch in source.batches(BATCH_ITEMS):
+        async for batch in source.batches(PRINTED_ITEMS):
             await output.write([_line(followed.address if tagged else None, item) for item in batch])
 
 
