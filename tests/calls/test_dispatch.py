@@ -357,3 +357,18 @@ async def test_an_error_may_carry_any_message():
 def test_an_error_of_your_own_has_one_of_the_sixteen_codes(code):
     with pytest.raises(TypeError, match="1 to 16"):
         type("Mine", (StatusError,), {"code": code})
+
+
+async def test_a_large_argument_is_dropped_once_it_was_decoded_however_long_the_call_lasts():
+    class Archive:
+        async def index(self, data: bytes) -> AsyncIterator[int]:
+            yield len(data)
+            await asyncio.get_running_loop().create_future()
+
+    async with linked(Archive()) as pair:
+        stream = pair.stub(Archive).index(bytes(1_000_000))
+        assert await stream.receive() == 1_000_000
+        (task,) = pair.served._scope.tasks
+        call = task.get_coro().cr_frame.f_locals["self"]
+        assert call._stream.opened.argument is None
+        await stream.aclose()

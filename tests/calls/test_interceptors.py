@@ -339,3 +339,42 @@ async def test_metadata_that_is_no_text_is_refused_and_the_connection_goes_on():
         for _ in range(2):
             with pytest.raises(InvalidArgument, match="attempt"):
                 await pair.stub(Service).unary()
+
+
+# ── an error that an interceptor swallows ─────────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def swallowing(_call: penstock.CallInfo) -> AsyncIterator[None]:
+    with contextlib.suppress(BaseException):
+        yield
+
+
+@asynccontextmanager
+async def refusing(_call: penstock.CallInfo) -> AsyncIterator[None]:
+    raise PermissionDenied("not today")
+    yield
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", SIDES)
+async def test_a_refusal_that_an_outer_interceptor_swallows_is_an_error_all_the_same(side, kind):
+    around = {"client_interceptors" if side == "caller" else "interceptors": [swallowing, refusing]}
+    async with linked(Service(), **around) as pair:
+        stub = pair.stub(Service)
+        call = {
+            "unary": lambda: ended(asyncio.ensure_future(stub.unary())),
+            "record": lambda: ended(asyncio.ensure_future(stub.record([1]))),
+            "watch": lambda: collected(stub.watch()),
+            "trade": lambda: collected(stub.trade([1])),
+        }[kind]
+        outcome = await call()
+        error = outcome[1] if isinstance(outcome, tuple) else outcome
+        assert type(error) is (PermissionDenied if side == "caller" else Aborted)
+
+
+async def test_a_deadline_that_an_interceptor_of_the_caller_swallows_is_told_as_one():
+    async with linked(Service(), client_interceptors=[swallowing]) as pair:
+        error = await ended(asyncio.ensure_future(pair.stub(Service, timeout=1).unary(wait=True)))
+        assert isinstance(error, penstock.DeadlineExceeded)
+        assert not asyncio.current_task().cancelling()

@@ -282,3 +282,20 @@ async def test_many_clients_are_apart(service):
         assert await asyncio.gather(*(client(number) for number in range(50))) == [[number] * 5 for number in range(50)]
         await rest()
         assert not server.peers
+
+
+async def test_a_server_has_one_actor_system():
+    async with penstock.ActorSystem() as first, penstock.ActorSystem() as second:
+        with pytest.raises(TypeError, match="2 actor systems"):
+            async with penstock.serve(first, second, listen="memory://two"):
+                pass
+
+
+async def test_a_drain_is_announced_once():
+    async with linked(Service()) as pair:
+        told = []
+        pair.peer._scope.session.on_draining = lambda: told.append(1)
+        pair.served._scope.begin_drain()
+        pair.served._scope.begin_drain()
+        await rest()
+        assert told == [1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -151,6 +153,28 @@ async def test_what_waits_for_a_full_mailbox_becomes_visible_when_its_teller_is_
         assert place.system.dead_letters.count == 0
         await asyncio.sleep(2)
         assert [envelope.type for envelope in place.system.dead_letters] == ["note_late"] * 4
+        desk.gate.set()
+        await asyncio.sleep(1)
+        assert desk.notes == ["begun None", "done None", 0]
+
+
+@asynccontextmanager
+async def transparent(_call: penstock.CallInfo) -> AsyncIterator[None]:
+    yield
+
+
+async def test_a_message_inside_interceptors_is_a_dead_letter_or_handled_never_both():
+    async with town(interceptors=[transparent]) as place:
+        desk, stub = await place.desk(mailbox=Mailbox(1))
+        waiting = asyncio.ensure_future(outcome(stub.wait()))
+        await asyncio.sleep(1)
+        for number in range(3):
+            await penstock.tell(stub).note_late(number)
+        await asyncio.sleep(1)
+        place.peer._scope.session.abort()
+        await waiting
+        await asyncio.sleep(6)
+        assert place.system.dead_letters.count == 2
         desk.gate.set()
         await asyncio.sleep(1)
         assert desk.notes == ["begun None", "done None", 0]

@@ -212,3 +212,20 @@ async def test_items_of_two_senders_never_mix(joined):
     assert seen == {name: list(range(20)) for name in "abc"}
     await asyncio.gather(*sending)
     assert not penstock.streams.Statistics(*sink.statistics()).waiting_senders
+
+
+async def test_pressure_is_told_once_for_all_the_senders_that_wait(joined):
+    sink, source = await opened(joined, window=1)
+    edges: list[bool] = []
+    penstock.watch_backpressure(sink, edges.append)
+
+    async def send_ten():
+        for number in range(10):
+            await sink.send(number)
+
+    sending = [asyncio.ensure_future(send_ten()) for _ in range(3)]
+    for _ in range(30):
+        await source.receive()
+        await rest()
+    await asyncio.gather(*sending)
+    assert edges == [True, False]

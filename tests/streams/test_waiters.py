@@ -313,3 +313,12 @@ async def test_a_future_without_an_outcome_is_left_as_it_is():
     future.cancel()
     mark_retrieved(future)
     assert future.cancelled()
+
+
+async def test_a_task_that_was_woken_counts_as_waiting_until_it_takes_its_place():
+    waiters = Waiters()
+    task = await started(waiters.wait(lambda: None))
+    waiters.wake(1)
+    assert (len(waiters.line), waiters.waiting) == (0, 1)
+    await task
+    assert waiters.waiting == 0

@@ -24,26 +24,34 @@ async def intercepted(
 ) -> AsyncIterator[None]:
     """Run the body, which is the call, inside `interceptors`, the first one outermost; each sees how the body ends.
 
-    An interceptor may replace the outcome by another error, but not hide one: when an interceptor swallows what the body
-    raised, `swallowed` is raised, or the body's own error if there is none to raise in its place. `deadline`, in seconds of the
+    An interceptor may replace an error by another one, but not hide it: when an interceptor swallows the error of the body, or
+    of an interceptor inside of it, `swallowed` is raised, or the error itself without one. `deadline`, in seconds of the
     loop's clock, bounds interceptors and body together and ends as `DeadlineExceeded`. Cancelling it leaves every interceptor.
     """
     outcome: BaseException | None = None
     limit = asyncio.timeout_at(deadline)
     try:
         async with limit, AsyncExitStack() as stack:
-            for interceptor in interceptors:
-                await stack.enter_async_context(interceptor(call))
             try:
+                await _enter_all(stack, interceptors, call)
                 yield
             except BaseException as error:
                 outcome = error
                 raise
-        if outcome is not None:
-            raise swallowed or outcome
+        if outcome is not None:  # an interceptor swallowed it: that of the body, or of an interceptor inside of its own
+            raise _too_late(call) if limit.expired() else swallowed or outcome
     except TimeoutError:
         if limit.expired():
-            raise DeadlineExceeded(f"{call.target}: the deadline passed before the call was over") from None
+            raise _too_late(call) from None
         raise
     finally:
         outcome = None  # an error holds this frame, which must not hold the error
+
+
+async def _enter_all(stack: AsyncExitStack, interceptors: Sequence[Interceptor], call: CallInfo) -> None:
+    for interceptor in interceptors:
+        await stack.enter_async_context(interceptor(call))
+
+
+def _too_late(call: CallInfo) -> DeadlineExceeded:
+    return DeadlineExceeded(f"{call.target}: the deadline passed before the call was over")

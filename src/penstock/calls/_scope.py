@@ -53,6 +53,7 @@ class CallScope:
         self.tasks: set[asyncio.Task[Any]] = set()
         self._attachments: dict[type[Attachment], Attachment] = {}
         self._drain = asyncio.Event()
+        self._announced = False  # whether the other side was told to open no more calls
         session.on_draining = self._drained
         session.closed.add_done_callback(lambda _closed: self._check_gone())
 
@@ -134,7 +135,9 @@ class CallScope:
     def begin_drain(self) -> None:
         """Take no new calls, and say so to the other side and to the handlers. Open calls go on. Idempotent."""
         self._drain.set()
-        self.session.drain("this side is shutting down")
+        if not self._announced:
+            self._announced = True
+            self.session.drain("this side is shutting down")
 
     def _drained(self) -> None:
         """Note that the other side shuts down: it takes nothing new, and answers open calls."""

@@ -29,7 +29,7 @@ from penstock.errors import (
 )
 from penstock.protocol import Accept, Cancel, ReceiveHalf, Status, grant_for
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle, WeakEndpoint, error_of
-from penstock.streams import Source, as_failure, finalize_on
+from penstock.streams import Source, as_failure, finalize_on, reraisable
 
 T = TypeVar("T")
 Requests = AsyncIterable[Any] | Iterable[Any]
@@ -251,6 +251,7 @@ async def _feed(forgettable: weakref.ref[RemoteStream[Any]], sink: RemoteSink[An
     stream = forgettable()
     if outcome is not None and stream is not None:
         stream._leave(outcome)
+    del outcome  # its traceback holds this frame
 
 
 async def _go_inside(
@@ -276,6 +277,7 @@ async def _go_inside(
     stream = forgettable()
     if stream is not None:
         stream._left_interceptors(outcome)
+    del outcome  # its traceback holds this frame
 
 
 def _begin(forgettable: weakref.ref[RemoteStream[Any]], requests: Requests | None) -> None:
@@ -318,8 +320,7 @@ class Call(RemoteStream[T], Generic[T]):
     async def _readable_outcome(self) -> None:
         """Raise what a call that never began ended with."""
         if self._handle is None and self._outcome_of_callee is not None:
-            outcome = await asyncio.shield(self._outcome_of_callee)
-            raise outcome
+            raise reraisable(await asyncio.shield(self._outcome_of_callee), None)
 
 
 async def single_result(stream: RemoteStream[T]) -> T:

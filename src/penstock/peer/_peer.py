@@ -61,7 +61,7 @@ class Peer(Router):
         second: those of `ActorRef.stream`.
         """
         if target.startswith("/") or ("/" not in target and args):
-            return super().stream(target, *args, **options)
+            return self.ref(target).stream(*args, **options)
         return self._stream(target, args, **options)
 
     def _stream(

@@ -92,7 +92,10 @@ class Server:
 
 def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor], *, expose_errors: bool) -> Dispatcher:
     """Make the dispatcher of one side: its services, its actors, and what every side serves by itself."""
-    system = next((one for one in services if isinstance(one, ActorSystem)), None)
+    systems = [one for one in services if isinstance(one, ActorSystem)]
+    if len(systems) > 1:
+        raise TypeError(f"{len(systems)} actor systems are served, where one side has one: serve one, or bridge them by prefix")
+    system = systems[0] if systems else None
     others = [one for one in services if not isinstance(one, ActorSystem)]
     arriving = None if system is None else partial(arrive, system._host)
     return Dispatcher(others, interceptors, expose_errors=expose_errors, arrive=arriving, built_in=(CLAIMS,))

@@ -20,7 +20,7 @@ class InterceptedMessage:
     The lane waits in `posted` before it takes the next message, so that none overtakes another.
     """
 
-    __slots__ = ("_answer", "_envelope", "_lane", "_posted", "_reply")
+    __slots__ = ("_answer", "_envelope", "_lane", "_posted", "_reply", "_task")
 
     def __init__(self, lane: LaneServer, envelope: Envelope, call: CallInfo) -> None:
         loop = lane.system.loop
@@ -32,11 +32,15 @@ class InterceptedMessage:
         if self._reply is not None:
             self._reply.on_give_up = self._give_up
             self._answer = envelope.reply = loop.create_future()
-        lane.scope.own(self._run(call))
+        self._task = lane.scope.own(self._run(call))
 
     async def posted(self) -> None:
-        """Wait until the message is in the mailbox. Raises the error that refuses it."""
-        await self._posted
+        """Wait until the message is in the mailbox. Raises the error that refuses it. Cancelling it cancels the message."""
+        try:
+            await asyncio.shield(self._posted)
+        except asyncio.CancelledError:
+            self._task.cancel()  # else the message would be handled after its reader has refused it
+            raise
 
     async def _run(self, call: CallInfo) -> None:
         result: Any = None
@@ -76,6 +80,7 @@ class InterceptedMessage:
             return
         if reply is None and error is not None:
             self._posted.set_exception(error)
+            self._posted.exception()  # its waiter may have been cancelled
         else:
             self._posted.set_result(None)
 

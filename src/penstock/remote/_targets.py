@@ -22,7 +22,7 @@ import msgspec
 
 from penstock.actors import ActorHost, channel_call, handle_channel
 from penstock.actors.cell import Cell, Envelope, SideTask, ask, port_of
-from penstock.calls import CallInfo, CallScope, Dispatcher, context
+from penstock.calls import CallScope, Dispatcher, context
 from penstock.channel import accept_channel
 from penstock.codec import MSGPACK, by_number
 from penstock.errors import InvalidArgument, Unimplemented
@@ -79,7 +79,7 @@ def arrive(system: ActorHost, dispatcher: Dispatcher, scope: CallScope, stream: 
 def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
     method = cell.service.method(name, of=cell.address)._replace(target=stream.opened.target)
     if method.kind:
-        _begin_beside(cell, method, dispatcher, scope, stream)
+        _begin_streaming(cell, method, dispatcher, scope, stream)
         return
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
@@ -90,7 +90,7 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScop
     dispatcher.begin(scope, stream, method, ask_it)
 
 
-def _begin_beside(
+def _begin_streaming(
     cell: Cell,
     method: Method,
     dispatcher: Dispatcher,
@@ -99,20 +99,10 @@ def _begin_beside(
     *,
     arguments: BoundArguments | None = None,
 ) -> None:
-    """Begin what runs beside the mailbox: it ends with the actor."""
-    work = SideTask(cell, method.name)
+    """Begin a streaming method in a side task, which ends with the actor."""
     session = scope.session
-    work.peer, work.is_lost = scope.remote, lambda: session.lost is not None
-
-    def guard(call: CallInfo) -> SideTask:
-        work.statistics = call.sink.statistics if call.sink is not None else None
-        return work
-
-    def run(*args: Any, **kwargs: Any) -> Any:  # whose method it is is seen when it begins: a restart may lie between
-        work.begins(args, kwargs)
-        return getattr(cell.actor, method.name)(*args, **kwargs)
-
-    dispatcher.begin(scope, stream, method, run, (guard,), arguments=arguments)
+    work = SideTask(cell, method.name, peer=scope.remote, is_lost=lambda: session.lost is not None)
+    dispatcher.begin(scope, stream, method, work.call_method, (work.around,), arguments=arguments)
 
 
 def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
@@ -124,7 +114,7 @@ def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: Stream
         raise Unimplemented(f"{cell.address}: {type_!r} is no stream that can be asked for by name", started=False)
     arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))
     method = method._replace(target=f"/{cell.address}/{type_}")
-    _begin_beside(cell, method, dispatcher, scope, stream, arguments=arguments)
+    _begin_streaming(cell, method, dispatcher, scope, stream, arguments=arguments)
 
 
 def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:

@@ -43,8 +43,12 @@ class RemoteSink(Sink[T]):
         waiters = self._waiters
         if waiters.line or waiters.reserved or not self._half.has_room():
             await self._wait_for_room()
-        self._check()
-        self._push(item)
+            self._check()
+            self._push(item)
+            self.on_room()  # there may be room for the next task, too
+        else:
+            self._check()
+            self._push(item)
         if self._half.count == 0:
             self.session.flush()
             self._owes_turn = True
@@ -93,6 +97,7 @@ class RemoteSink(Sink[T]):
         try:
             if self.outcome is not None or not half.has_room():
                 await self._wait_for_room()
+                self.on_room()
             async for item in iterator:
                 large = type(item) is bytes and len(item) >= SINGLE_BYTES_MIN
                 try:
@@ -107,6 +112,7 @@ class RemoteSink(Sink[T]):
                     room = half.has_room()
                 if self.outcome is not None or not room:
                     await self._wait_for_room()
+                    self.on_room()
         finally:
             await close_iterator(iterator)
             if items is not iterator:  # leaving a loop over a pipe keeps the pipe open
@@ -189,7 +195,6 @@ class RemoteSink(Sink[T]):
             if self._half.has_room():
                 break
             again = True  # other streams of this connection were faster
-        self.on_room()  # there may be room for the next task, too
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         self._waiters.watch(on_change)

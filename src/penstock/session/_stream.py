@@ -101,6 +101,7 @@ class StreamHandle:
     def forget_argument(self) -> None:
         """Drop a large encoded argument: it was decoded."""
         self.wire.forget_argument()
+        self.opened = self.wire.opened
 
     def accept(self, grant: Grant | None, payload: bytes | None = None) -> None:
         """Send `ACCEPT`. `grant` is how far the caller's items may go, None for a kind without; `payload` is for the caller.

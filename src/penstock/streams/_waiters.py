@@ -38,8 +38,8 @@ class Waiters:
 
     @property
     def waiting(self) -> int:
-        """How many tasks are in the line."""
-        return len(self.line) if self.line else 0
+        """How many tasks wait, or were woken and have not taken their place yet."""
+        return len(self.line) + self.reserved if self.line else self.reserved
 
     def watch(self, on_change: Callable[[bool], None]) -> None:
         """Call `on_change` with True when a first task has to wait, and with False when the line is empty again."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from penstock.actors.cell._cell import Cell
 from penstock.actors.cell._envelope import Envelope, handling
+from penstock.calls import CallInfo
 from penstock.channel import ChannelStatistics
 from penstock.errors import StatusError
 from penstock.streams import Statistics
@@ -51,6 +52,8 @@ class SideTask(AbstractAsyncContextManager[None]):
         *,
         is_channel: bool = False,
         statistics: Callable[[], Statistics | ChannelStatistics] | None = None,
+        peer: str = "",
+        is_lost: Callable[[], bool] | None = None,
     ) -> None:
         self.cell = cell
         self._tell_end = tell_end
@@ -62,8 +65,8 @@ class SideTask(AbstractAsyncContextManager[None]):
         self.number = cell.system.next_number()
         self.statistics = statistics
         self.task: asyncio.Task[Any] | None = None
-        self.peer = ""
-        self.is_lost: Callable[[], bool] | None = None
+        self.peer = peer
+        self.is_lost = is_lost
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run `work` in a task that ends with the actor."""
@@ -71,6 +74,16 @@ class SideTask(AbstractAsyncContextManager[None]):
         self.task = asyncio.get_running_loop().create_task(work, context=cell.system.context.copy())
         cell.belongings.add_side_task(self)
         self.task.add_done_callback(lambda _task: cell.belongings.discard_side_task(self))
+
+    def around(self, call: CallInfo) -> SideTask:
+        """Return itself, as the innermost interceptor of a call whose sink its statistics show."""
+        self.statistics = None if call.sink is None else call.sink.statistics
+        return self
+
+    def call_method(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the streaming method of that name. It is looked up only now: a restart may have made another actor."""
+        self.begins(args, kwargs)
+        return getattr(self.cell.actor, self.name)(*args, **kwargs)
 
     def cancel(self) -> None:
         """Cancel the work, because the other side has left: once, so that its clean-up is not interrupted."""
