@@ -38,7 +38,7 @@ class World:
             stream.fail(error)
 
     async def open(self, payload: Any = None, *, initiator: str = "producer", **options: Any) -> Channel[Any]:
-        """Open a channel to "consumer"; somebody has to take it from `incoming`."""
+        """Open a channel to "consumer". The test takes the other end from `incoming` and answers it."""
         if self.client is not None:
             return await open_channel(self.client, "/consumer!channel", payload, initiator=initiator, **options)
         timeout, observer = options.pop("timeout", 30.0), options.pop("observer", None)
@@ -59,7 +59,7 @@ class World:
         return await opening, acceptor
 
     def check_empty(self) -> None:
-        """No channel has left anything behind in either session."""
+        """Check that no channel has left a stream, bytes or a waiting sink behind in either session."""
         for session in (self.client, self.server):
             if session is not None and session.lost is None:
                 assert not session._connection.streams.all()
@@ -109,12 +109,12 @@ async def _closing(world: World) -> AsyncIterator[None]:
 
 
 async def settle() -> None:
-    """Return when everything that is on its way has arrived; it needs the virtual clock."""
+    """Return when all frames that are on their way have arrived; it needs the virtual clock."""
     await asyncio.sleep(0.1)
 
 
 async def drained(channel: Channel[Any]) -> tuple[list[Any], Exception | None]:
-    """Receive to the end; return the messages and what the channel failed with."""
+    """Receive to the end; return the messages, and the error with which the channel failed, if it did."""
     found: list[Any] = []
     try:
         async for message in channel:

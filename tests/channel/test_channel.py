@@ -1,9 +1,10 @@
-"""What a channel promises, the same in one process, over memory and over a network."""
+"""The promises of a channel, the same in one process, over memory and over a network."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 
 import pytest
 
@@ -42,7 +43,7 @@ async def test_a_close_is_told_with_its_reason_after_what_was_sent(world, closer
 
 
 @pytest.mark.parametrize("closer", [0, 1], ids=["opener", "acceptor"])
-async def test_a_close_wakes_whoever_waits_at_either_side(world, closer):
+async def test_a_close_wakes_every_waiter_at_either_side(world, closer):
     ends = await world.pair(buffer_size=1)
     waiting = [await started(end.send_many(range(100))) for end in ends]
     receiving = asyncio.ensure_future(ends[closer].receive())
@@ -75,7 +76,7 @@ async def test_after_a_half_close_the_other_direction_goes_on(world, closer):
 
 
 @pytest.mark.parametrize("kept", [True, False])
-async def test_messages_that_nobody_takes_are_dropped_with_the_channel(world, kept):
+async def test_messages_that_are_never_received_are_dropped_with_the_channel(world, kept):
     opener, acceptor = await world.pair()
     await opener.send_many(range(5))
     await opener.close("bye")
@@ -144,6 +145,21 @@ async def test_a_channel_that_is_forgotten_fails_at_the_other_side(world, forget
     await settle()
     ends.clear()
     gc.collect()
+    assert isinstance(await ended(receiving), Aborted)
+    assert other.state == "lost"
+    await settle()
+    world.check_empty()
+
+
+async def test_a_channel_that_another_thread_forgets_fails_on_its_own_loop(world):
+    ends = list(await world.pair())
+    other = ends.pop()
+    receiving = asyncio.ensure_future(other.receive())
+    await settle()
+    thread = threading.Thread(target=ends.clear)
+    thread.start()
+    thread.join()
+    assert other.state == "open"
     assert isinstance(await ended(receiving), Aborted)
     assert other.state == "lost"
     await settle()

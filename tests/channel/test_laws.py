@@ -1,4 +1,4 @@
-"""Whatever two sides do to a channel: what is delivered is a prefix of what was sent, and an end is never a lie."""
+"""Laws of a channel: the delivered messages are a prefix of the sent ones, and a normal end means all of them."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def test_the_states_follow_what_happened():
     assert life.state == "opening"
     life.open()
     assert life.state == "open"
-    life.ended_there = True
+    life.end_receiving()
     assert life.state == "half-closed"
     life.end("closed", "done", ChannelClosed("done"))
     assert life.state == "closed"
@@ -34,7 +34,7 @@ def test_a_refusal_says_what_stands_in_the_way():
     life = Life()
     assert isinstance(life.refusal(), FailedPrecondition)
     life.open()
-    life.ended_here = True
+    life.end_sending()
     assert "close_send" in str(life.refusal())
 
 
@@ -57,7 +57,7 @@ async def test_many_may_wait_and_a_waiter_may_leave():
     await asyncio.gather(*waiting, life.wait_over())
 
 
-async def test_who_waits_for_the_opening_is_told_of_an_end_too():
+async def test_a_wait_for_the_opening_returns_at_an_end_too():
     life = Life()
     waiting = await started(life.wait_opened())
     life.end("rejected", "", ChannelClosed())

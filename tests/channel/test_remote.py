@@ -1,4 +1,4 @@
-"""Channels over a connection: what only a wire can do to them (PROTOCOL.md 6.10, 6.11)."""
+"""Channels over a connection: loss, types, and peers that are not ours (PROTOCOL.md 6.10, 6.11)."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ async def test_a_callee_that_ends_without_accepting_has_rejected(far):
     opening = await started(far.open())
     await settle()
     acceptor = far.incoming.get_nowait()
-    far.server._connection.end(acceptor._stream.wire)
+    far.server._connection.end(acceptor._wire._handle.wire)
     far.server.flush_soon()
     with pytest.raises(ChannelRejected, match="before it was accepted"):
         await opening
@@ -221,7 +221,7 @@ async def test_a_callee_that_ends_without_accepting_has_rejected(far):
 
 async def test_a_peer_that_wants_no_more_messages_may_still_send_some(far):
     opener, acceptor = await far.pair()
-    far.server._connection.stop(acceptor._stream.wire, Cancel(message="full"))
+    far.server._connection.stop(acceptor._wire._handle.wire, Cancel(message="full"))
     far.server.flush_soon()
     await settle()
     opener.close_send()

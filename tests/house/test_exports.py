@@ -121,7 +121,6 @@ UNUSED = {
     "penstock.channel.ChannelState",
     "penstock.channel.Observer",
     "penstock.session.cancel_of",
-    "penstock.streams.BUFFER_SIZE",  # what actors and channel have copies of
 }
 
 

@@ -8,14 +8,11 @@ from tests.house._sessions import flushes, into_connection, into_wire, written_l
 
 # The answers of a lane: a handler that ends puts its answer in line, and the last one of a turn has all of them written.
 FLUSHES = {"src/penstock/remote/_answers.py": 2}
-# A source, a sink and the endpoint of a stream keep its wire state for the loop that runs once for each item; a call that has
-# begun asks whether its stream is over.
+# A call asks at its end, on the path of every unary call, whether its stream is over; the answers of a lane are a sink of their
+# own class.
 WIRES = {
     "src/penstock/calls/_server_call.py": 1,
-    "src/penstock/calls/_stream.py": 1,
-    "src/penstock/channel/_remote.py": 1,
     "src/penstock/remote/_answers.py": 1,
-    "src/penstock/remote/_lane_server.py": 1,
 }
 
 

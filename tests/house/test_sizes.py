@@ -29,15 +29,15 @@ MANY_SIDED = {
     "Actor": 22,  # what it knows of itself, what it can do, the hooks
     "ActorSystem": 17,  # spawn, find, stop, reach others
     "Cell": 16,  # taking messages, and the one loop that runs them
-    "Channel": 30,  # both sides of opening, sending, ending, and six steps for those who implement it
-    "RemoteChannel": 19,  # those steps, and what happens to its stream
+    "Channel": 23,  # its public verbs and attributes, and how Python uses them: no private step
+    "RemoteWire": 19,  # six steps of this side, nine events of its stream
     "Connection": 32,  # the whole of the pure core from outside: a line or two each
     "Inbound": 22,  # a method for each frame type
     "Peer": 19,  # four ways to call, and a life
     "CallScope": 18,  # the tasks of a connection, its attachments, its life
     "SendHalf": 20,
     "Session": 35,  # what the link calls, what streams call, what events do
-    "StreamHandle": 29,  # the verbs of a stream, of a callee, a caller and both: a line or two each
+    "StreamHandle": 30,  # the verbs of a stream, of a callee, a caller and both: a line or two each
     "RemoteSource": 22,
     "RemoteSink": 17,
     "RemoteStream": 17,  # the endpoint of its stream, and what interceptors add

@@ -6,9 +6,7 @@ from tests.house._twice import classes_twice, constants_twice
 
 # Constants with two homes, and why. A ratchet: names leave this list, none joins it.
 TWO_HOMES = {
-    "BUFFER_SIZE": "the same 16 for a pipe, a channel and an actor's stream; two of them could import the third",
     "CLAIM": "the two targets by which the end of a stream is claimed: a source, a sink",
-    "NAME_MAX": "the same 256 for the type of a channel and for a field of a lane's message",
     "OVERFLOWS": "the policies of a mailbox, and those of a port",
     "TURN_MESSAGES": "the messages that one turn of a cell handles, and those that one turn of a lane takes",
 }

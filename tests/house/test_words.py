@@ -17,7 +17,6 @@ PER_THOUSAND = {"what": 3.0, "who": 0.5, "nobody": 0.3}
 TODAY = {
     "actors": {"what": 22, "who": 0, "nobody": 0, "is no": 8},
     "calls": {"what": 13, "who": 0, "nobody": 0, "is no": 1},
-    "channel": {"what": 24, "who": 6, "nobody": 4, "is no": 3},
     "peer": {"what": 3, "who": 0, "nobody": 2, "is no": 0},
     "refs": {"what": 15, "who": 9, "nobody": 16, "is no": 2},
     "remote": {"what": 24, "who": 4, "nobody": 8, "is no": 1},

@@ -15,9 +15,10 @@ from typing import Any
 from penstock.actors._ref import ChannelOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_cycle, handling, sender_here
 from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
-from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, local_channel
+from penstock.channel import OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import Aborted, ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
+from penstock.streams import BUFFER_SIZE
 
 log = logging.getLogger("penstock.actor")
 

@@ -10,7 +10,7 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack
 
 from penstock.actors._channels import open_local
 from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOptions, PortOptions
@@ -33,15 +33,12 @@ from penstock.actors.cell import (
 from penstock.calls import CallInfo, Stream, current_call, inherited_deadline
 from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
-from penstock.streams import PipeSink, PipeSource, PipeState, Source, finalize_on
+from penstock.streams import BUFFER_SIZE, PipeSink, PipeSource, PipeState, Source, finalize_on
 
 if TYPE_CHECKING:
     from penstock.channel import Channel
 
 T = TypeVar("T")
-
-#: The buffer of a stream whose caller set none, in items.
-BUFFER_SIZE: Final = 16
 
 
 class LocalRef(ActorRef):

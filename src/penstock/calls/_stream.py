@@ -142,7 +142,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         session, request, call = self._scope.session, self._request, self.call
         opened = open_of(session, request, call.metadata, call.deadline, self._half.grant)
         self._handle = handle = session.open(opened, self._half, WeakEndpoint(self))
-        self.stream = handle.wire
+        handle.feed_into(self)
         if opened.streams_requests:
             self.sink = handle.sink(request.codec)
             if self._half_closed:

@@ -1,12 +1,12 @@
-"""Channels: two-way typed pipes that are opened, accepted or rejected, and closed with a reason. It knows no actor."""
+"""Channels: two-way typed pipes that are opened, accepted or rejected, and closed with a reason. They know no actor."""
 
-from penstock.channel._channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, ChannelStatistics
-from penstock.channel._life import ChannelState, Observer
+from penstock.channel._channel import OPEN_TIMEOUT_S, Channel, ChannelStatistics
+from penstock.channel._life import ChannelState
 from penstock.channel._local import local_channel
 from penstock.channel._opening import accept_channel, open_channel
+from penstock.channel._wire import Observer
 
 __all__ = [
-    "BUFFER_SIZE",
     "OPEN_TIMEOUT_S",
     "Channel",
     "ChannelState",

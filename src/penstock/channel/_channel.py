@@ -1,44 +1,35 @@
-"""A channel as its two users hold it, wherever the other one lives. This module knows neither a network nor a pipe.
+"""`Channel`: the object that the program holds at each end, wherever the other end is. It knows neither a network nor a pipe.
 
-`Channel` is the same for both sides and for both places: `_local` joins two ends by two pipes, `_remote` by a bidirectional
-stream of a session. They implement six steps, of which five tell the other side. Sending and receiving is in `_messages`,
-what an end knows of itself in `_life`; here is how it opens and ends.
+A channel has a `Wire`, which reaches the other end, and `ChannelEvents`, where the steps of both sides are noted. The public
+verbs are here: each checks the state, and then takes one step of the wire or sends and receives by its two ends.
 """
 
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
-from penstock.channel._life import ChannelState, Ending, Observer
-from penstock.channel._messages import Messages
-from penstock.errors import (
-    Aborted,
-    Cancelled,
-    ChannelClosed,
-    ChannelRejected,
-    DeadlineExceeded,
-    FailedPrecondition,
-)
-from penstock.streams import finalize_on
+from penstock.channel._life import ChannelState
+from penstock.channel._wire import Observer, Wire
+from penstock.errors import Cancelled, ChannelClosed, ChannelRejected, DeadlineExceeded, StreamCancelled, StreamClosed
+from penstock.streams import Source, finalize_on
 
 T = TypeVar("T")
 
-#: How many messages may wait at the side that receives them, when it does not say.
-BUFFER_SIZE: Final = 16
-#: How long an opener waits for somebody to accept or to reject.
+#: Seconds that an opener waits by default for the acceptor to accept or to reject.
 OPEN_TIMEOUT_S: Final = 30.0
 
 
 class ChannelStatistics(NamedTuple):
-    """How a channel stands, seen from one end.
+    """The figures of a channel, as one of its ends sees them. All numbers are 0 before the channel was accepted.
 
+    state: opening, open, half-closed, closed, rejected or lost.
     sent: messages that this side sent.
-    received: messages that this side's program took.
-    buffered: messages that are here and were not taken.
-    buffer_size: how far the other side may be ahead of this one.
+    received: messages that the program at this side received.
+    buffered: messages that have arrived at this side and were not received yet.
+    buffer_size: how many messages the other side may be ahead of this one.
     credit: messages that may be sent before `send` has to wait.
     waiting_senders: tasks that wait in `send`.
     """
@@ -52,129 +43,267 @@ class ChannelStatistics(NamedTuple):
     waiting_senders: int
 
 
-class Channel(Messages[T], ABC):
-    """A two-way pipe of messages between two sides: one opens it, the other accepts or rejects it, both send, either closes it.
+class Channel(Generic[T]):
+    """One end of a two-way pipe of messages. One side opens it, the other accepts or rejects it; both send, either closes it.
 
-    ``async for message in channel`` receives, until the other side has closed, or half-closed, the channel; what it sent before
-    is delivered first. Leaving such a loop does not close anything: the channel has two ways. ``async with channel`` closes it
-    at the end, with the name of an exception as the reason. A channel that everybody has forgotten fails at the other side.
+    ``async for message in channel`` receives until the other side has closed or half-closed the channel; messages that were
+    sent before are delivered first. Leaving such a loop keeps the channel open, because the other direction may be in use.
+    ``async with channel`` closes the channel at the end; an exception closes it with the name of its class as the reason. A
+    channel that the program drops without closing it fails with `Aborted` at the other side.
 
-    Each direction is flow controlled for itself: `send` waits while the other side has as many messages before it as it
-    set as its buffer.
-    One task at a time may receive; many may send.
+    Each direction has its own flow control: `send` waits while the other side has not yet received as many messages as it
+    set as its ``buffer_size``. One task at a time may receive, many may send. Use a channel on the event loop that made it.
 
     ================ =================================== ====================================================
-    state            because                             the other side sees
+    state            cause                               effect at the other side
     ================ =================================== ====================================================
     closed           `close`                             its loop ends; ``send`` raises `ChannelClosed`
     half-closed      `close_send`                        its loop ends; it may go on sending
     rejected         `reject`                            `ChannelRejected` where it opens the channel
-    lost             the peer died, `fail`               `ConnectionLost`, or the error of `fail`, in both ways
+    lost             the connection was lost, `fail`     `ConnectionLost`, or the error of `fail`, both ways
     ================ =================================== ====================================================
 
     Attributes:
         id: a name for logs, the same at both sides.
-        initiator: who opened it: the address of an actor, or whatever an outside client calls itself.
-        target: to whom it was opened.
-        payload: what the opener gave.
-        accepted: what `accept` gave.
+        initiator: the opener: the address of an actor, or the name that an outside client gives itself.
+        target: the address to which the channel was opened.
+        payload: the value that the opener gave; None without one.
     """
 
-    __slots__ = ("__weakref__", "_loop", "accepted", "initiator", "opener", "payload", "target")
+    __slots__ = (
+        "__weakref__",
+        "_events",
+        "_life",
+        "_loop",
+        "_sink",
+        "_source",
+        "_wire",
+        "id",
+        "initiator",
+        "payload",
+        "target",
+    )
 
-    def __init__(self, id_: str, initiator: str, target: str, payload: Any, *, opener: bool) -> None:
-        super().__init__(id_)
-        self.initiator = initiator
-        self.target = target
-        self.payload = payload
-        self.accepted: Any = None
-        self.opener = opener
+    def __init__(self, wire: Wire) -> None:
         self._loop = asyncio.get_running_loop()
+        self._events = events = wire.events
+        self._life = events.life
+        sink, source = wire.ends()
+        self._sink = sink
+        self._source: Source[T] = source
+        self.id, self.initiator, self.target, self.payload = events.opening
+        self._wire = wire
+
+    @property
+    def accepted(self) -> Any:
+        """The value that the acceptor gave to `accept`; None without one, and before the acceptance."""
+        return self._events.accepted
 
     @property
     def state(self) -> ChannelState:
-        """How the channel stands: opening, open, half-closed, closed, rejected or lost."""
+        """The state of the channel: opening, open, half-closed, closed, rejected or lost."""
         return self._life.state
 
     @property
     def reason(self) -> str:
-        """Why it was closed, rejected or lost; empty while it is not, and when nobody said."""
+        """Why the channel was closed, rejected or lost; empty before, and when the side that ended it gave no reason."""
         return self._life.reason
 
-    # ── to open ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── opening ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def accept(self, payload: Any = None) -> None:
-        """Accept the channel; the opener finds `payload` as ``channel.accepted``. Returns at once.
+        """Accept the channel; the opener finds `payload` as ``channel.accepted``. Call `send` and `receive` next.
 
-        Raises `ChannelClosed` when the opener has left, `FailedPrecondition` when it was accepted before, and for the opener.
+        It never waits, so it cannot be cancelled half-way. Raises `ChannelClosed` when the opener has left, and
+        `FailedPrecondition` at the opener's side or when the channel was accepted before. Between processes it raises
+        `InvalidArgument` for a payload that cannot be encoded and `ResourceExhausted` for one that is too large; the channel
+        then still waits to be accepted or rejected.
         """
-        self._check_acceptor()
-        self._tell_accepted(payload)
-        self._opened(payload)
+        self._life.check_answerable(opener=self._events.opener)
+        self._wire.accept(payload)
+        self._events.opened(payload)
 
     async def reject(self, reason: str = "") -> None:
-        """Refuse the channel: the opener gets `ChannelRejected` with `reason`. Raises as `accept`. Returns at once."""
-        self._check_acceptor()
-        self._end_with("rejected", ChannelRejected(reason))
+        """Refuse the channel: the opener gets `ChannelRejected` with `reason`, and this end is over.
+
+        It never waits. Raises `ChannelClosed` when the opener has left, and `FailedPrecondition` at the opener's side or when
+        the channel was accepted before.
+        """
+        self._life.check_answerable(opener=self._events.opener)
+        self._wire.end_with("rejected", ChannelRejected(reason))
 
     async def wait_opened(self, timeout: float | None = OPEN_TIMEOUT_S) -> None:
-        """Wait until the other side accepts. Only for who made an end with `local_channel`.
+        """Wait until the acceptor accepts. Needed only for the opener's end of `local_channel`; other channels come open.
 
-        Raises `ChannelRejected`, `DeadlineExceeded` after `timeout` seconds (None: never), and what the other side failed with.
-        Cancelling it withdraws the opening.
+        Raises `ChannelRejected` with the reason, `DeadlineExceeded` after `timeout` seconds (30 by default, None for no limit),
+        or the error with which the acceptor failed. Cancelling it withdraws the opening, as a timeout does: the acceptor finds
+        the channel closed.
         """
         try:
             async with asyncio.timeout(timeout):
                 await self._life.wait_opened()
         except TimeoutError:
             late = DeadlineExceeded(f"{self.target} neither accepted nor rejected the channel within {timeout:g} s")
-            self._end_with("closed", late)
+            self._wire.end_with("closed", late)
             raise late from None
         except asyncio.CancelledError:
-            self._end_with("closed", Cancelled(f"{self.initiator or 'the opener'} gave the channel up"))
+            self._wire.end_with("closed", Cancelled(f"{self.initiator or 'the opener'} gave the channel up"))
             raise
         if not self._life.opened:
             raise self._life.refusal()
 
-    # ── to end ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def send(self, message: Any) -> None:
+        """Send one message; wait while the other side has not yet received as many messages as its buffer holds.
+
+        Tasks that wait are served in the order in which they came. Raises `ChannelClosed` with the reason after either side has
+        closed the channel or this direction, `ConnectionLost` when the connection was lost, the error with which the other side
+        failed the channel, and `FailedPrecondition` before the channel was accepted. Between processes a message that cannot be
+        encoded raises `InvalidArgument` at the opener and `TypeError` at the acceptor; the channel stays open. A cancelled
+        `send` never delivers its message.
+        """
+        if not self._life.opened:
+            raise self._life.refusal()
+        try:
+            await self._sink.send(message)
+        except (StreamClosed, StreamCancelled):
+            raise self._life.refusal() from None
+        if self._events.observer is not None:
+            self._events.passed("out", [message])
+
+    def send_nowait(self, message: Any) -> None:
+        """Send one message, or raise `WouldBlock` when the other side has no room for it. Other errors are those of `send`."""
+        if not self._life.opened:
+            raise self._life.refusal()
+        try:
+            self._sink.send_nowait(message)
+        except (StreamClosed, StreamCancelled):
+            raise self._life.refusal() from None
+        if self._events.observer is not None:
+            self._events.passed("out", [message])
+
+    async def send_many(self, messages: Iterable[Any]) -> None:
+        """Send all `messages` in order, under the same bound as `send` and with its errors.
+
+        Cancelling it stops at a message that has to wait. That message was taken from `messages` and is not delivered; all
+        messages before it are, and ``statistics().sent`` counts them.
+        """
+        if not self._life.opened:
+            raise self._life.refusal()
+        if self._events.observer is not None:
+            for message in messages:
+                await self.send(message)
+            return
+        try:
+            await self._sink.send_many(messages)
+        except (StreamClosed, StreamCancelled):
+            raise self._life.refusal() from None
+
+    async def receive(self) -> T:
+        """Return the next message; wait for it when none has arrived.
+
+        Raises `EndOfStream` when the other side has closed or half-closed the channel, `ChannelClosed` when this side has
+        closed or failed it, the error with which the other side failed it, `ConnectionLost` when the connection was lost,
+        `Busy` while another task receives, and `FailedPrecondition` before the channel was accepted. Messages that arrived
+        before an end of the other side are returned first. A message that does not fit its type fails the channel, with
+        `InvalidArgument` at the acceptor and `DataLoss` at the opener. A cancelled `receive` takes no message: the next one
+        returns it.
+        """
+        if not self._life.opened:
+            raise self._life.refusal()
+        try:
+            message = await self._source.receive()
+        except StreamClosed:
+            raise self._life.refusal() from None
+        if self._events.observer is not None:
+            self._events.passed("in", [message])
+        return message
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Iterate over the messages as they arrive, until either side has closed the channel or the other has half-closed it.
+
+        Raises as `receive` does, but for `EndOfStream`, and `ChannelClosed` only after `fail` and not after `close`. Cancelling
+        it loses no message, and leaving it keeps the channel open: a second loop goes on where the first one stopped.
+        """
+        if not self._life.opened:
+            raise self._life.refusal()
+        events = self._events
+        try:
+            async for message in self._source:
+                if events.observer is not None:
+                    events.passed("in", [message])
+                yield message
+        except StreamClosed:
+            if self._life.ending != "closed":
+                raise self._life.refusal() from None
+
+    async def batches(self, max_items: int = 256) -> AsyncGenerator[list[T], None]:
+        """Iterate over lists of 1 to `max_items` messages: those that have arrived, at least one, without waiting for more.
+
+        It ends and raises as the loop over single messages does. Raises `ValueError` when `max_items` is below 1.
+        """
+        if not self._life.opened:
+            raise self._life.refusal()
+        try:
+            async for messages in self._source.batches(max_items):
+                self._events.passed("in", messages)
+                yield messages
+        except StreamClosed:
+            if self._life.ending != "closed":
+                raise self._life.refusal() from None
+
+    # ── ending ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def close_send(self) -> None:
-        """Half-close: nothing more will be sent from here, the other direction goes on. Idempotent.
+        """Half-close: this side sends nothing more, and the other direction goes on. Idempotent; it never waits.
 
-        When both sides have done so, the channel is closed. Raises `FailedPrecondition` before it was accepted.
+        The other side's loop ends after the messages that were sent. Receive on until your own loop ends: when both sides have
+        half-closed, the channel is closed. `send` then raises `ChannelClosed`. Raises `FailedPrecondition` before the channel
+        was accepted.
         """
         life = self._life
         if life.ending is not None or life.ended_here:
             return
         if not life.opened:
             raise life.refusal()
-        life.ended_here = True
-        self._tell_half_closed()
+        life.end_sending()
+        self._wire.half_close()
         if life.ended_there:
-            self._complete()
+            self._wire.complete()
 
     async def close(self, reason: str = "") -> None:
-        """Close the channel in both directions: what was sent is delivered, what waits here is dropped. Idempotent.
+        """Close the channel in both directions. Idempotent; it never waits, so it cannot be cancelled half-way.
 
-        The other side finds `reason` as ``channel.reason``. A channel that was not accepted is rejected. Returns at once.
+        Messages that were sent are delivered, messages that wait at this side are dropped. The other side finds `reason` as
+        ``channel.reason``. A channel that was not accepted is rejected by its acceptor and withdrawn by its opener. After it,
+        `send` and `receive` raise `ChannelClosed`, and a loop ends. After the other side's end, it drops the waiting messages.
         """
         if self._life.ending is not None:
-            self._drop()
+            self._wire.drop()
             return
         if not self._life.opened:
-            left = ChannelRejected(reason or "it was closed before it was accepted")
-            self._end_with("closed" if self.opener else "rejected", left)
+            ending = ChannelRejected(reason or "it was closed before it was accepted")
+            self._wire.end_with("closed" if self._events.opener else "rejected", ending)
             return
         why = f": {reason}" if reason else ""
-        self._ended("closed", reason, ChannelClosed(f"this side has closed the channel{why}"))
-        self._tell_closed(reason)
+        self._events.ended("closed", reason, ChannelClosed(f"this side has closed the channel{why}"))
+        self._wire.close(reason)
 
     def fail(self, error: Exception) -> None:
-        """End the channel with `error`, which the other side gets where it receives and sends. Idempotent."""
-        self._end_with("lost", error)
+        """End the channel with `error` in both directions. It does nothing after another end; it never waits.
+
+        The other side gets `error` where it sends, and where it receives after the messages that have arrived. In another
+        process it gets a `StatusError` as it is, and any other exception as `Internal` with the name of its class only. At this
+        side, `send` and `receive` raise `ChannelClosed`.
+        """
+        self._wire.end_with("lost", error)
 
     async def wait_closed(self) -> None:
-        """Wait until the channel is over, whatever the way. Safe to cancel."""
+        """Wait until the channel is over: closed, rejected or lost. It raises no error of the channel, and is safe to cancel.
+
+        `state` and `reason` then say how the channel ended. Messages that arrived before the end may still be received.
+        """
         await self._life.wait_over()
 
     async def __aenter__(self) -> Self:
@@ -185,26 +314,29 @@ class Channel(Messages[T], ABC):
     ) -> None:
         await self.close(kind.__name__ if kind is not None else "")
 
-    # ── to watch ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── observing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def observe(self, observer: Observer) -> None:
-        """Call ``observer(kind, data)`` for all that happens, beginning with the opening. It must neither wait nor raise.
+        """Call ``observer(kind, data)`` for each event of this end, in place of an earlier observer.
 
-        Kinds and data are those of `Tap`: channel_opened, _accepted, _rejected, _message, _closed.
+        Kinds and data are those of `Tap`: channel_opened, channel_accepted, channel_rejected, channel_message, channel_closed.
+        The opening is told at once, and so is an acceptance that has happened before. `observer` must not wait or raise.
         """
-        self._life.observer = observer
-        self._record("channel_opened", initiator=self.initiator, payload=self.payload)
+        events = self._events
+        events.observer = observer
+        events.record("channel_opened", initiator=self.initiator, payload=self.payload)
         if self._life.opened:
-            self._record("channel_accepted", payload=self.accepted)
+            events.record("channel_accepted", payload=self.accepted)
 
     def statistics(self) -> ChannelStatistics:
-        """Return how the channel stands now."""
-        if self._sink is None or self._source is None:
-            return ChannelStatistics(self.state, 0, 0, 0, 0, 0, 0)
+        """Return the current figures of the channel, in any state; see `ChannelStatistics`."""
+        life = self._life
+        if not life.opened:
+            return ChannelStatistics(life.state, 0, 0, 0, 0, 0, 0)
         out, into = self._sink.statistics(), self._source.statistics()
-        credit = 0 if self._life.ending or self._life.ended_here else out.credit
+        credit = 0 if life.ending or life.ended_here else out.credit
         return ChannelStatistics(
-            self.state, out.sent, into.received, into.buffered, into.buffer_size, credit, out.waiting_senders
+            life.state, out.sent, into.received, into.buffered, into.buffer_size, credit, out.waiting_senders
         )
 
     def __repr__(self) -> str:
@@ -216,97 +348,5 @@ class Channel(Messages[T], ABC):
         )
 
     def __del__(self) -> None:
-        if hasattr(self, "_loop"):
-            finalize_on(self._loop, self._forget)
-
-    # ── what the other side did ───────────────────────────────────────────────────────────────────────────────────────
-
-    def _opened(self, payload: Any) -> None:
-        """The channel was accepted, here or there."""
-        self.accepted = payload
-        self._life.open()
-        self._record("channel_accepted", payload=payload)
-
-    def _half_closed_there(self) -> None:
-        """The other side sends nothing more."""
-        self._life.ended_there = True
-        if self._life.ended_here:
-            self._complete()
-
-    def _closed_there(self, reason: str) -> None:
-        """The other side has closed the channel."""
-        why = f": {reason}" if reason else ""
-        self._ended("closed", reason, ChannelClosed(f"the other side has closed the channel{why}"))
-
-    def _failed_there(self, error: Exception) -> None:
-        """The other side has failed the channel, rejected it, or is gone."""
-        reason = str(error)
-        if self._life.opened:
-            self._ended("lost", reason, error)
-        elif isinstance(error, ChannelRejected):
-            self._ended("rejected", reason, error)
-        elif self.opener:
-            self._ended("lost", reason, error)
-        else:
-            self._ended("closed", reason, ChannelClosed(f"the opener has left before the channel was accepted: {reason}"))
-
-    # ── steps that tell the other side ────────────────────────────────────────────────────────────────────────────────
-
-    @abstractmethod
-    def _tell_accepted(self, payload: Any) -> None:
-        """Accept. Raises what makes it impossible; then nothing was sent."""
-
-    @abstractmethod
-    def _tell_half_closed(self) -> None:
-        """End our direction."""
-
-    @abstractmethod
-    def _tell_closed(self, reason: str) -> None:
-        """End our direction after what was sent, and drop the other one."""
-
-    @abstractmethod
-    def _tell_failed(self, error: Exception) -> None:
-        """End both directions with an error."""
-
-    @abstractmethod
-    def _complete(self) -> None:
-        """Both directions have ended normally."""
-
-    @abstractmethod
-    def _drop(self) -> None:
-        """Drop what waits here."""
-
-    # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _check_acceptor(self) -> None:
-        life = self._life
-        if self.opener:
-            raise FailedPrecondition("this side has opened the channel; the other one accepts or rejects it")
-        if life.ending is not None:
-            raise life.refusal()
-        if life.opened:
-            raise FailedPrecondition("the channel was accepted before")
-
-    def _end_with(self, ending: Ending, error: Exception) -> None:
-        """This side ends the channel with an error."""
-        mine = error if self.opener and not self._life.opened else ChannelClosed(f"this side has ended the channel: {error}")
-        if self._ended(ending, str(error), mine):
-            self._tell_failed(error)
-
-    def _ended(self, ending: Ending, reason: str, outcome: Exception) -> bool:
-        """The channel is over; return whether it was not before."""
-        if not self._life.end(ending, reason, outcome):
-            return False
-        if ending == "rejected":
-            self._record("channel_rejected", reason=reason)
-        else:
-            self._record("channel_closed", outcome=ending, reason=reason)
-        return True
-
-    def _forget(self) -> None:
-        if self._life.ending is not None:
-            self._drop()
-        elif self._life.opened or self.opener:
-            self.fail(Aborted("the channel was forgotten without close()"))
-        else:
-            self._end_with("rejected", ChannelRejected(f"{self.target} neither accepted nor rejected the channel"))
+        if hasattr(self, "_wire"):
+            finalize_on(self._loop, self._wire.forget)

@@ -3,45 +3,43 @@
 ::
 
     opening ──accepted──▶ open ──one direction ended──▶ half-closed ──closed, or the other one ended──▶ closed
-       ├──▶ rejected        └──────────────────── closed ─────────────────────────▲     the end was said by a side
-       ├──▶ closed          └──────────────────── failed, lost ──▶ lost                 anything else
+       ├──▶ rejected        └──────────────────── closed ─────────────────────────▲     one side has closed it
+       ├──▶ closed          └──────────────────── failed, lost ──▶ lost                 any other end
        └──▶ lost
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from penstock.errors import ChannelClosed, FailedPrecondition
-from penstock.observe import Kind
 from penstock.streams import Bell, reraisable
 
 ChannelState = Literal["opening", "open", "half-closed", "closed", "rejected", "lost"]
 Ending = Literal["closed", "rejected", "lost"]
 
-#: Who wants to know what happens to a channel: it gets the kinds of `Tap` that begin with "channel", with their data.
-Observer = Callable[[Kind, dict[str, Any]], None]
-
 
 class Life:
-    """What one end of a channel knows of it. The first ending counts."""
+    """The state of one end of a channel. The first ending counts.
 
-    __slots__ = ("_changed", "ended_here", "ended_there", "ending", "observer", "opened", "outcome", "reason")
+    opened: the acceptor has accepted. ended_here, ended_there: this side, or the other one, sends nothing more.
+    ending, reason, outcome: how and why the channel ended, and the error for `send` and `receive`; None, empty and None before.
+    """
+
+    __slots__ = ("_changed", "ended_here", "ended_there", "ending", "opened", "outcome", "reason")
 
     def __init__(self) -> None:
         self.opened = False
-        self.ended_here = False  # this side sends nothing more
-        self.ended_there = False  # the other side sends nothing more
+        self.ended_here = False
+        self.ended_there = False
         self.ending: Ending | None = None
-        self.outcome: Exception | None = None  # for who sends, or receives what will not come
+        self.outcome: Exception | None = None
         self.reason = ""
-        self.observer: Observer | None = None
         self._changed = Bell()
 
     @property
     def state(self) -> ChannelState:
-        """How the channel stands."""
+        """The state as the program sees it."""
         if self.ending is not None:
             return self.ending
         if not self.opened:
@@ -49,12 +47,20 @@ class Life:
         return "half-closed" if self.ended_here or self.ended_there else "open"
 
     def open(self) -> None:
-        """It was accepted."""
+        """Note that the channel was accepted."""
         self.opened = True
         self._changed.notify()
 
+    def end_sending(self) -> None:
+        """Note that this side sends nothing more."""
+        self.ended_here = True
+
+    def end_receiving(self) -> None:
+        """Note that the other side sends nothing more."""
+        self.ended_there = True
+
     def end(self, ending: Ending, reason: str, outcome: Exception) -> bool:
-        """It is over; return whether it was not before."""
+        """Note how the channel ended; return False, and keep the first ending, when it had ended already."""
         if self.ending is not None:
             return False
         self.ending, self.reason, self.outcome = ending, reason, outcome
@@ -62,19 +68,28 @@ class Life:
         return True
 
     def refusal(self) -> Exception:
-        """Say why nothing can be sent, or received."""
+        """Return the error for an operation that the state does not allow; a new one each time."""
         if self.outcome is not None:
             return reraisable(self.outcome, None)
         if not self.opened:
             return FailedPrecondition("the channel was not accepted yet; `await channel.accept()` first")
         return ChannelClosed("this direction has ended, by close_send() or by the other side; nothing more can be sent")
 
+    def check_answerable(self, *, opener: bool) -> None:
+        """Raise the reason why this side cannot accept or reject the channel, if there is one."""
+        if opener:
+            raise FailedPrecondition("this side has opened the channel; the other side accepts or rejects it")
+        if self.ending is not None:
+            raise self.refusal()
+        if self.opened:
+            raise FailedPrecondition("the channel was accepted before")
+
     async def wait_opened(self) -> None:
-        """Wait until it is accepted, or over."""
+        """Wait until the channel is accepted, or over. Safe to cancel."""
         while not self.opened and self.ending is None:
             await self._changed.wait()
 
     async def wait_over(self) -> None:
-        """Wait until it is over."""
+        """Wait until the channel is over. Safe to cancel."""
         while self.ending is None:
             await self._changed.wait()

@@ -1,82 +1,72 @@
-"""A channel inside one process: two pipes, and two ends that tell each other. Messages pass by reference, never copied."""
+"""A channel inside one process: two pipes. Messages and payloads pass by reference and are never copied."""
 
 from __future__ import annotations
 
 import secrets
-import weakref
-from typing import Any, TypeVar
+from typing import Any
 
-from penstock.channel._channel import BUFFER_SIZE, Channel
-from penstock.errors import ChannelClosed, EndOfStream
-from penstock.streams import PipeSink, PipeSource, PipeState, as_failure
-
-T = TypeVar("T")
+from penstock.channel._channel import Channel
+from penstock.channel._wire import ChannelEvents, Opening, Wire
+from penstock.errors import EndOfStream
+from penstock.streams import BUFFER_SIZE, PipeSink, PipeSource, PipeState, as_failure
 
 
 def local_channel(
     initiator: str, target: str, payload: Any = None, *, buffer_size: int = BUFFER_SIZE, accept_buffer_size: int = BUFFER_SIZE
 ) -> tuple[Channel[Any], Channel[Any]]:
-    """Make a channel inside this process and return the opener's end and the acceptor's.
+    """Make a channel inside this process and return the opener's end and the acceptor's end.
 
-    `buffer_size` (messages, at least 1) is how many may wait at the opener, `accept_buffer_size` at the acceptor. Give the
-    second end to who is to accept it, and ``await opener.wait_opened()``. An end that is forgotten fails the other one.
+    `initiator` and `target` name the two sides, `payload` is for the acceptor. `buffer_size` (messages, at least 1, 16 by
+    default) is how many may wait at the opener, `accept_buffer_size` how many at the acceptor. Raises `ValueError` for a
+    smaller one. Give the second end to the acceptor, and then ``await opener.wait_opened()``. Use both ends on one event loop.
     """
     for size in (buffer_size, accept_buffer_size):
         if size < 1:
             raise ValueError(f"a buffer of {size}; a channel holds at least one message in each direction")
     there: PipeState[Any] = PipeState(accept_buffer_size)
     back: PipeState[Any] = PipeState(buffer_size)
-    id_ = secrets.token_hex(8)
-    opener: LocalChannel[Any] = LocalChannel(id_, initiator, target, payload, opener=True)
-    acceptor: LocalChannel[Any] = LocalChannel(id_, initiator, target, payload, opener=False)
-    opener.join(acceptor, there, back)
-    acceptor.join(opener, back, there)
-    return opener, acceptor
+    opening = Opening(secrets.token_hex(8), initiator, target, payload)
+    opener, acceptor = ChannelEvents(opening, opener=True), ChannelEvents(opening, opener=False)
+    return Channel(LocalWire(opener, acceptor, there, back)), Channel(LocalWire(acceptor, opener, back, there))
 
 
-class LocalChannel(Channel[T]):
-    """One end of a channel inside this process."""
+class LocalWire(Wire):
+    """The wire of one end in this process. It notes its steps at the events of both ends.
 
-    __slots__ = ("_far", "_in", "_out")
+    The wire of the other end is out of its reach, so that a forgotten channel is freed without the garbage collector.
+    """
 
-    def join(self, far: LocalChannel[Any], out: PipeState[Any], into: PipeState[T]) -> None:
-        """Learn of the other end. It is held weakly: who forgets it has left."""
-        self._far = weakref.ref(far)
+    __slots__ = ("_far", "_in", "_out", "events")
+
+    def __init__(self, events: ChannelEvents, far: ChannelEvents, out: PipeState[Any], into: PipeState[Any]) -> None:
+        self.events = events
+        self._far = far
         self._out = out
         self._in = into
 
-    def _opened(self, payload: Any) -> None:
-        self._sink, self._source = PipeSink(self._out), PipeSource(self._in)
-        super()._opened(payload)
+    def ends(self) -> tuple[PipeSink[Any], PipeSource[Any]]:
+        return PipeSink(self._out), PipeSource(self._in)
 
-    def _tell_accepted(self, payload: Any) -> None:
-        far = self._far()
-        if far is None:  # it is being forgotten in another thread
-            raise ChannelClosed("the opener has left before the channel was accepted")
-        far._opened(payload)
+    def accept(self, payload: Any) -> None:
+        self._far.opened(payload)
 
-    def _tell_half_closed(self) -> None:
+    def half_close(self) -> None:
         self._out.finish("ended", EndOfStream())
-        far = self._far()
-        if far is not None:
-            far._half_closed_there()
+        if self._far.half_closed():
+            self._far.completed()
 
-    def _tell_closed(self, reason: str) -> None:
-        far = self._far()
-        if far is not None:
-            far._closed_there(reason)
+    def close(self, reason: str) -> None:
+        self._far.closed(reason)
         self._out.finish("ended", EndOfStream())
-        self._drop()
+        self.drop()
 
-    def _tell_failed(self, error: Exception) -> None:
-        far = self._far()
-        if far is not None:
-            far._failed_there(error)
+    def fail(self, error: Exception) -> None:
+        self._far.failed(error)
         self._out.finish("failed", as_failure(error))
-        self._drop()
+        self.drop()
 
-    def _complete(self) -> None:
-        self._ended("closed", "", ChannelClosed("both sides have ended the channel"))
+    def complete(self) -> None:
+        self.events.completed()
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
         self._in.cancel()

@@ -1,4 +1,4 @@
-"""How a channel to another process begins: what its `OPEN` says (PROTOCOL.md 3.8, 6.11). This module holds no channel."""
+"""The beginning of a channel between two processes: the contents of its `OPEN` (PROTOCOL.md 3.8, 6.11)."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from penstock.channel._channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel
-from penstock.channel._life import Observer
-from penstock.channel._remote import RemoteChannel
+from penstock.channel._channel import OPEN_TIMEOUT_S, Channel
+from penstock.channel._remote import RemoteWire
+from penstock.channel._wire import ChannelEvents, Observer, Opening
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE
 from penstock.errors import InvalidArgument, Unimplemented
-from penstock.protocol import CallKind, Open
-from penstock.session import Session, StreamHandle
+from penstock.protocol import CallKind, Open, ReceiveHalf, Settings, grant_for
+from penstock.session import Endpoint, Session, StreamHandle
+from penstock.streams import BUFFER_SIZE
 
-#: What stands behind the address in the target of a channel.
+#: The end of the target of a channel, after the address.
 SUFFIX: Final = "!channel"
-#: Metadata of the `OPEN`: who opens the channel, and how both sides call it in their logs.
+#: Metadata of the `OPEN`: the name of the opener, and the id of the channel in the logs of both sides.
 INITIATOR, ID = "initiator", "channel"
-#: Characters of what an opener calls itself and its channel; more is cut.
-NAME_MAX: Final = 256
+#: Characters of either name that an acceptor keeps; longer ones are cut.
+PEER_NAME_MAX: Final = 256
 
 _ARGUMENTS: Final = MSGPACK.decode_for(list[Any])
 
 
-async def open_channel(  # noqa: PLR0913 - what an opening says, and how it is waited for
+async def open_channel(  # noqa: PLR0913 - the contents of an opening, and the options of the wait for its answer
     session: Session,
     target: str,
     payload: Any = None,
@@ -38,17 +39,25 @@ async def open_channel(  # noqa: PLR0913 - what an opening says, and how it is w
 ) -> Channel[Any]:
     """Open a channel to `target` (like ``"/consumer!channel"``) at the other side of `session`; wait until it is accepted.
 
-    `initiator` says who opens it; `messages` is the type of what arrives, anything by default; `buffer_size` (messages, at
-    least 1) is how many may wait here; `timeout` in seconds, None for none; `metadata` travels with the opening. Raises
-    `ChannelRejected` with the reason, `DeadlineExceeded`, `InvalidArgument` for a payload that cannot travel, and what else
-    the other side answers. Cancelling it withdraws the opening: an acceptor finds the channel closed.
+    `payload` is for the acceptor. `initiator` is the name of the opener. `messages` is the type of the messages that arrive,
+    any by default. `buffer_size` (messages, at least 1, 16 by default) is how many may wait here. `timeout` is in seconds, None
+    for no limit. `metadata` travels with the opening. `observer` is told of the channel from the beginning (`Channel.observe`).
+
+    Returns the open channel: call `Channel.send` and `Channel.receive` next. Raises `ChannelRejected` with the reason,
+    `DeadlineExceeded` after `timeout`, `InvalidArgument` for a payload that cannot be encoded, `Unavailable` when no channel
+    can begin on this connection, `ValueError` for a smaller `buffer_size`, and any other error with which the acceptor answers.
+    Cancelling it withdraws the opening: the acceptor finds the channel closed.
     """
     session.check_open()
     argument = _argument_of(target, payload)
-    names = (secrets.token_hex(8), initiator, address_of(target), payload)
+    opening = Opening(secrets.token_hex(8), initiator, address_of(target), payload)
     decode = MSGPACK.decode_for(messages)
-    channel: RemoteChannel[Any] = RemoteChannel(session.settings, decode, names, opener=True, buffer_size=buffer_size)
-    channel.begin(session, target, argument, {**(metadata or {}), INITIATOR: initiator, ID: channel.id})
+    half = _half(session.settings, buffer_size)
+    names = {**(metadata or {}), INITIATOR: initiator, ID: opening.id}
+    grant = half.grant
+    opened = Open(target, CallKind.BIDIRECTIONAL, MSGPACK.number, grant.items, grant.bytes, argument, names)
+    handle = session.open(opened, half, Endpoint())
+    channel: Channel[Any] = Channel(RemoteWire(ChannelEvents(opening, opener=True), handle, half, decode))
     if observer is not None:
         channel.observe(observer)
     await channel.wait_opened(timeout)
@@ -56,22 +65,22 @@ async def open_channel(  # noqa: PLR0913 - what an opening says, and how it is w
 
 
 def accept_channel(stream: StreamHandle, *, messages: Any = Any, buffer_size: int = BUFFER_SIZE) -> Channel[Any]:
-    """Make the acceptor's end of a channel that the other side opens by `stream`; `Channel.accept` or `reject` answers it.
+    """Make the acceptor's end of the channel that the other side opens by `stream`. Call `accept` or `reject` on it next.
 
-    `messages` is the type of what arrives; `buffer_size` (messages, at least 1) is how many may wait here. Raises
-    `Unimplemented` for a call that is no channel, `InvalidArgument` for one whose payload cannot be read: the call is the
-    caller's to refuse, then.
+    `messages` is the type of the messages that arrive; `buffer_size` (messages, at least 1, 16 by default) is how many may wait
+    here. Raises `Unimplemented` for a call that does not have the form of a channel, `InvalidArgument` for one whose payload
+    cannot be read, and `ValueError` for a smaller `buffer_size`; then the caller of this function has to refuse `stream`.
     """
     opened = stream.opened
     if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
         raise Unimplemented(f"{opened.target} is a channel: a bidirectional call in msgpack", started=False)
-    id_ = opened.metadata.get(ID, "")[:NAME_MAX] or secrets.token_hex(8)
-    names = (id_, opened.metadata.get(INITIATOR, "")[:NAME_MAX], address_of(opened.target), _payload_of(opened))
+    id_ = opened.metadata.get(ID, "")[:PEER_NAME_MAX] or secrets.token_hex(8)
+    initiator = opened.metadata.get(INITIATOR, "")[:PEER_NAME_MAX]
+    opening = Opening(id_, initiator, address_of(opened.target), _payload_of(opened))
     decode = MSGPACK.decode_for(messages)
-    channel: RemoteChannel[Any] = RemoteChannel(stream.session.settings, decode, names, opener=False, buffer_size=buffer_size)
+    half = _half(stream.session.settings, buffer_size)
     stream.forget_argument()
-    channel.take(stream)
-    return channel
+    return Channel(RemoteWire(ChannelEvents(opening, opener=False), stream, half, decode))
 
 
 def address_of(target: str) -> str:
@@ -79,20 +88,27 @@ def address_of(target: str) -> str:
     return target.removeprefix("/").removesuffix(SUFFIX)
 
 
+def _half(settings: Settings, buffer_size: int) -> ReceiveHalf:
+    """Make the half that collects the messages of the other side, with its first credit."""
+    if buffer_size < 1:
+        raise ValueError(f"buffer_size is {buffer_size}; a channel holds at least one message")
+    return ReceiveHalf(grant_for(settings, buffer_size, None))
+
+
 def _payload_of(opened: Open) -> Any:
-    """Read the one argument of an opening (rule 3.8); None when there is none."""
+    """Decode the one argument of an opening (rule 3.8); None without one."""
     try:
         arguments = _ARGUMENTS.value(opened.argument) if opened.argument else []
     except UNDECODABLE as error:
-        raise InvalidArgument(f"{opened.target}: its payload cannot be read: {error}", started=False) from error
+        raise InvalidArgument(f"{opened.target}: the payload of the opening cannot be read: {error}", started=False) from error
     if len(arguments) > 1:
         raise InvalidArgument(f"{opened.target}: a channel is opened with one payload, not {len(arguments)}", started=False)
     return arguments[0] if arguments else None
 
 
 def _argument_of(target: str, payload: Any) -> bytes | None:
-    """Write the one argument of an opening."""
+    """Encode the one argument of an opening; None without a payload."""
     try:
         return None if payload is None else MSGPACK.encode([payload])
     except UNENCODABLE as error:
-        raise InvalidArgument(f"{target}: its payload cannot travel: {error}", started=False) from error
+        raise InvalidArgument(f"{target}: the payload of the opening cannot be encoded: {error}", started=False) from error

@@ -254,7 +254,7 @@ class LaneInbox(RemoteSource[LaneMessage]):
 
     def __init__(self, stream: StreamHandle, half: ReceiveHalf) -> None:
         super().__init__(stream.session, stream.opened.target, half, _MESSAGES)
-        self.stream = stream.wire
+        stream.feed_into(self)
         self.bad_item = InvalidArgument
 
     def take_single(self) -> LaneMessage | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.actors import ASK_TIMEOUT_S, NO_CALLER, ActorRef, AskOptions, ChannelOptions, PortOptions, adopt, caller_here
 from penstock.calls import CallInfo, CallScope, RemoteStream, Request, bind, call_unary, inherited_deadline, intercepted
-from penstock.channel import BUFFER_SIZE, OPEN_TIMEOUT_S, Channel, open_channel
+from penstock.channel import OPEN_TIMEOUT_S, Channel, open_channel
 from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
 from penstock.errors import InvalidArgument
 from penstock.protocol import CallKind
@@ -18,7 +18,7 @@ from penstock.remote._lane_client import Lanes
 from penstock.remote._outbound import OutboundMessage
 from penstock.remote._wire import PAYLOAD, LaneMessage, PlainMessage
 from penstock.service import DEFAULT, CallOptions, Method
-from penstock.streams import Dropped, Source
+from penstock.streams import BUFFER_SIZE, Dropped, Source
 
 _ANYTHING = MSGPACK.decode_for(Any)
 _PUBLISHED = decode_marked(MSGPACK, Any, Dropped)

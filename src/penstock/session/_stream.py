@@ -63,6 +63,10 @@ class StreamHandle:
         source.stream = self.wire
         return source
 
+    def feed_into(self, source: RemoteSource[Any]) -> None:
+        """Let a source that was made before this stream hand out its items."""
+        source.stream = self.wire
+
     def line_up(self) -> None:
         """Put queued items in line without writing them: call `session.flush` next."""
         self._connection.ready(self.wire)
