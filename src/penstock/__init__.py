@@ -21,7 +21,7 @@ from penstock.actors import (
     ref,
     tell,
 )
-from penstock.calls import Call, CallInfo, CancelToken, Stream, StreamEvent, context
+from penstock.calls import Call, CancelToken, Stream, StreamEvent
 from penstock.channel import Channel
 from penstock.errors import (
     Aborted,
@@ -56,7 +56,7 @@ from penstock.errors import (
     Unknown,
     WouldBlock,
 )
-from penstock.peer import Peer, Server, connect, serve
+from penstock.peer import CallInfo, Peer, Server, connect, context, serve
 from penstock.protocol import Settings
 from penstock.refs import SinkRef, SourceRef
 from penstock.service import CallOptions, options
@@ -139,7 +139,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Node` when it is first asked for: it brings a database, which streams and services do not need."""
+    """Import `Node` at its first use: it brings a database, which streams and services do not need."""
     if name != "Node":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from penstock.node import Node

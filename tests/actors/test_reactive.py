@@ -13,7 +13,7 @@ import penstock
 from penstock import ActorSystem, FailedPrecondition, IdleTimeout, SourceRef, StreamCancelled, StreamConsumer, StreamProducer
 from penstock.actors import ref
 from penstock.errors import ActorStopped, NotFound, OutOfRange, StreamClosed
-from penstock.refs import _state as _held
+from penstock.refs import _state
 from tests.calls.kit import collected, ended, rest, started
 
 
@@ -175,7 +175,7 @@ async def test_options_out_of_range_are_refused():
 @pytest.fixture
 def apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop takes itself for two: ends of streams that arrive are claimed by a call."""
-    monkeypatch.setattr(_held, "is_here", lambda _place: False)
+    monkeypatch.setattr(_state, "is_here", lambda _place: False)
 
 
 async def test_the_ends_are_used_in_another_process(apart):

@@ -10,7 +10,7 @@ from penstock.errors import Cancelled
 
 def test_a_token_cancels_what_was_given_it_with_the_first_reason():
     token, errors = CancelToken(), []
-    token.add(errors.append)
+    token._add(errors.append)
     token.cancel("first")
     token.cancel("second")
     assert [error.message for error in errors] == ["first"]
@@ -19,7 +19,7 @@ def test_a_token_cancels_what_was_given_it_with_the_first_reason():
 
 def test_what_was_taken_back_is_not_cancelled():
     token, errors = CancelToken(), []
-    token.add(errors.append)()
+    token._add(errors.append)()
     token.cancel()
     assert not errors
 
@@ -35,8 +35,8 @@ def test_a_call_with_a_token_that_was_cancelled_never_begins():
 
 def test_one_action_may_be_given_to_a_token_twice():
     token, errors = CancelToken(), []
-    first = token.add(errors.append)
-    token.add(errors.append)
+    first = token._add(errors.append)
+    token._add(errors.append)
     first()
     token.cancel()
     assert len(errors) == 1

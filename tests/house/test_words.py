@@ -16,12 +16,7 @@ PER_THOUSAND = {"what": 3.0, "who": 0.5, "nobody": 0.3}
 # the limits leaves the list.
 TODAY = {
     "actors": {"what": 22, "who": 0, "nobody": 0, "is no": 8},
-    "calls": {"what": 13, "who": 0, "nobody": 0, "is no": 1},
-    "peer": {"what": 3, "who": 0, "nobody": 2, "is no": 0},
-    "refs": {"what": 15, "who": 9, "nobody": 16, "is no": 2},
-    "remote": {"what": 24, "who": 4, "nobody": 8, "is no": 1},
     "service": {"what": 2, "who": 0, "nobody": 0, "is no": 6},
-    "session": {"what": 11, "who": 2, "nobody": 0, "is no": 0},
 }
 ROOMS = by_room()
 

@@ -20,11 +20,11 @@ class End:
         self.left: list[StatusError] = []
         self.dropped: list[StatusError] = []
 
-    def leave(self, refusal: StatusError) -> str:
+    def _hand_over(self, refusal: StatusError) -> str:
         self.left.append(refusal)
         return "the end"
 
-    async def drop(self, why: StatusError) -> None:
+    async def _end_unused(self, why: StatusError) -> None:
         self.dropped.append(why)
 
 
@@ -44,10 +44,10 @@ async def test_what_is_taken_is_gone():
     table, end = offers(), End()
     token = table.put(end).token
     assert table.find(token) is end
-    assert table.take(token, End) == "the end"
+    assert table.claim(token, End) == "the end"
     assert len(table) == 0
     with pytest.raises(FailedPrecondition, match="can be claimed once"):
-        table.take(token, End)
+        table.claim(token, End)
 
 
 async def test_each_is_reclaimed_at_its_own_time():
@@ -76,7 +76,7 @@ async def test_what_is_released_is_dropped_once():
 
 async def test_a_drop_that_raises_is_logged_and_the_others_go_on(caplog):
     class Bad(End):
-        async def drop(self, why: StatusError) -> None:
+        async def _end_unused(self, why: StatusError) -> None:
             raise LookupError("broken")
 
     good = End()
@@ -88,20 +88,20 @@ async def test_a_drop_that_raises_is_logged_and_the_others_go_on(caplog):
 
 
 async def test_how_they_left_is_remembered_for_a_bounded_number(monkeypatch):
-    monkeypatch.setattr(module, "LEFT_MAX", 2)
+    monkeypatch.setattr(module, "REFUSALS_MAX", 2)
     table = offers()
     tokens = [table.put(End()).token for _ in range(3)]
     for token in tokens:
-        table.take(token, End)
-    with pytest.raises(NotFound, match="is on offer here"):
-        table.take(tokens[0], End)
+        table.claim(token, End)
+    with pytest.raises(NotFound, match="is not on offer here"):
+        table.claim(tokens[0], End)
     with pytest.raises(FailedPrecondition):
-        table.take(tokens[2], End)
+        table.claim(tokens[2], End)
 
 
 async def test_the_text_of_a_refusal_shows_no_token():
     token = offers().put(End()).token
-    offers().take(token, End)
+    offers().claim(token, End)
     assert token.hex() not in str(offers().refusal(token))
 
 
@@ -153,6 +153,6 @@ async def test_what_was_offered_over_a_lost_connection_waits_for_another_but_giv
         await first.aclose()
         await asyncio.sleep(1)
         await second.service(Exchange).numbers()
-        with pytest.raises(NotFound, match="others needed its place"):
+        with pytest.raises(NotFound, match="other ends needed its place"):
             await refs[0].claim().receive()
         assert await refs[1].claim().receive() == 0

@@ -29,7 +29,7 @@ async def test_here_it_is_the_sink_itself():
 
 
 async def test_what_is_no_sink_is_refused():
-    with pytest.raises(TypeError, match="PipeSource is no Sink"):
+    with pytest.raises(TypeError, match="PipeSource is not a Sink"):
         SinkRef(penstock.pipe()[1])  # type: ignore[arg-type]
 
 
@@ -160,7 +160,7 @@ async def test_what_nobody_claims_fails_its_stream(apart):
     async with linked(exchange) as pair:
         ref = await pair.stub(Exchange).entrance()
         await asyncio.sleep(RECLAIM_S + 0.1)
-        with pytest.raises(NotFound, match="was reclaimed, because nobody claimed it within 30 s"):
+        with pytest.raises(NotFound, match="was reclaimed, because it was not claimed within 30 s"):
             await exchange.source.receive()
         with pytest.raises(NotFound, match="was reclaimed"):
             await ref.put(1)

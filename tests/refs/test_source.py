@@ -63,7 +63,7 @@ async def test_leaving_a_loop_here_closes_the_source(how):
 
 
 async def test_what_is_no_stream_is_refused():
-    with pytest.raises(TypeError, match="list is no Source"):
+    with pytest.raises(TypeError, match="list is not a Source"):
         SourceRef([1])  # type: ignore[arg-type]
 
 
@@ -227,7 +227,7 @@ async def test_who_uses_it_here_after_all_is_its_user(apart):
 async def test_a_guessed_token_claims_nothing(apart):
     exchange = Exchange()
     async with linked(exchange) as pair:
-        with pytest.raises(NotFound, match="is on offer here"):
+        with pytest.raises(NotFound, match="is not on offer here"):
             await pair.peer.stream("Penstock/claim_source", b"?" * 16).receive()
         with pytest.raises(penstock.InvalidArgument):
             await pair.peer.stream("Penstock/claim_source", 7).receive()
@@ -239,8 +239,8 @@ async def test_a_source_is_not_claimed_as_a_sink(apart):
     async with linked(exchange) as pair:
         exchange.given = ref
         await pair.peer.call("Exchange/give")
-        call = pair.peer.open("Penstock/claim_sink", ref._held.token, None, kind="client_streaming")
-        with pytest.raises(FailedPrecondition, match="this is a SourceRef, and was claimed as a SinkRef"):
+        call = pair.peer.open("Penstock/claim_sink", ref._state.token, None, kind="client_streaming")
+        with pytest.raises(FailedPrecondition, match="a SourceRef was claimed as a SinkRef"):
             await call.close_and_receive()
         assert await ref.receive() == 0
         await ref.aclose()
@@ -261,7 +261,7 @@ async def test_what_nobody_claims_is_reclaimed_after_its_time_and_who_comes_late
         await asyncio.sleep(0.2)
         with pytest.raises(StreamCancelled):
             await sink.send(2)
-        with pytest.raises(NotFound, match="was reclaimed, because nobody claimed it within 30 s"):
+        with pytest.raises(NotFound, match="was reclaimed, because it was not claimed within 30 s"):
             await late.receive()
         with pytest.raises(NotFound, match="was reclaimed"):
             await ref.receive()

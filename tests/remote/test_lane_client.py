@@ -259,7 +259,7 @@ async def test_an_ask_gives_no_reason_to_wait_when_the_connection_closes():
         await penstock.tell(stub).note(1)
         await stub.add()
         lane = place.peer._scope.attached(Lanes).open["desk"]
-        assert lane.abandon() is False
+        assert lane.close_now() is False
 
 
 async def test_an_actor_that_is_not_there_refuses_a_tell():

@@ -13,7 +13,7 @@ import penstock
 from penstock import Mailbox, Settings
 from penstock.actors.cell import _mailbox
 from penstock.errors import InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
-from penstock.remote import _replies as _reply
+from penstock.remote import _answers
 from penstock.service import CallOptions
 from tests.remote.kit import SMALL, Desk, Town, outcome, town
 
@@ -78,7 +78,7 @@ async def test_a_lane_that_is_half_closed_ends_when_everything_is_answered():
 
 
 async def test_asks_of_one_lane_are_bounded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_reply, "ASKS_MAX", 10)
+    monkeypatch.setattr(_answers, "ASKS_MAX", 10)
     async with town(settings=SMALL) as place:
         desk, _stub = await place.desk()
         async with lane(place) as call:
@@ -126,7 +126,7 @@ async def test_an_answer_that_cannot_travel_is_an_error_with_an_id(exposed: bool
         _desk, stub = await place.desk()
         error = await outcome(stub.strange())
         assert isinstance(error, penstock.errors.Internal)
-        assert ("what cannot travel" in error.message) == exposed
+        assert ("a value that cannot travel" in error.message) == exposed
         assert error.details["error_id"] in caplog.text
         assert await stub.add() == 1
 
@@ -229,7 +229,7 @@ async def test_two_asks_of_one_number_end_the_lane():
         await call.send([1, "add", [1]])
         error = await end_of(call)
         assert isinstance(error, InvalidArgument)
-        assert "another ask" in error.message
+        assert "already in use" in error.message
         assert place.system.info("desk").state == "running"
 
 

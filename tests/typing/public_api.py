@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, assert_type
 
 import penstock
@@ -109,6 +110,20 @@ async def a_channel(channel: penstock.Channel[Price]) -> None:
 
 def what_a_handler_can_ask() -> None:
     context = penstock.context()
+    assert_type(context, penstock.CallInfo)
+    assert_type(context.peer, penstock.Peer | None)
     assert_type(context.deadline, float | None)
     assert_type(context.time_remaining(), float | None)
     assert_type(context.draining, bool)
+
+
+@asynccontextmanager
+async def an_interceptor(call: penstock.CallInfo) -> AsyncIterator[None]:
+    assert_type(call.peer, penstock.Peer | None)
+    call.metadata["trace"] = "1"
+    yield
+
+
+async def a_connection_with_an_interceptor() -> None:
+    async with penstock.connect("memory://typing", interceptors=[an_interceptor]) as peer:
+        assert_type(peer, penstock.Peer)

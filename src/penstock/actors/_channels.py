@@ -60,7 +60,7 @@ def channel_call(cell: Cell, metadata: dict[str, str], scope: CallScope | None =
 
 def handle_channel(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor] = ()) -> SideTask:
     """Begin to handle a channel in a side task, inside the interceptors: for them it is a call, until it is over."""
-    remote = "" if call.scope is None else call.scope.remote
+    remote = "" if call._scope is None else call._scope.remote
     work = SideTask(cell, "on_channel", channel.fail, is_channel=True, statistics=channel.statistics, peer=remote)
     if cell.system.tap is not None:
         channel.observe(partial(cell.system.tap.record, cell.address))

@@ -78,7 +78,7 @@ class LocalRef(ActorRef):
         deadline = _deadline(options.get("timeout", ASK_TIMEOUT_S))
         if cancel is None:
             return await ask(envelope, deadline)
-        forget = cancel.add(envelope.give_up)
+        forget = cancel._add(envelope.give_up)
         try:
             return await ask(envelope, deadline)
         finally:
@@ -273,7 +273,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         loop = cell.system.loop
         self._deadline = None if deadline is None else loop.call_at(deadline, _expire, weakref.ref(self))
 
-    def give_up(self, error: StatusError) -> None:
+    def _cancel_with(self, error: StatusError) -> None:
         shared = self._pipe
         shared.cancel()
         if shared.state == "cancelled":
@@ -315,7 +315,7 @@ class LocalStream(PipeSource[T], Stream[T]):
 
     def _idle(self) -> None:
         if not self._pipe.buffer:
-            self.give_up(IdleTimeout(f"{self.target}: no item for {self._idle_s:g} s"))
+            self._cancel_with(IdleTimeout(f"{self.target}: no item for {self._idle_s:g} s"))
 
     def _on_loop_left(self) -> None:
         self.cancel()
@@ -332,7 +332,7 @@ class LocalStream(PipeSource[T], Stream[T]):
 def _expire(forgettable: weakref.ref[Any]) -> None:
     stream: LocalStream[Any] | None = forgettable()
     if stream is not None:
-        stream.give_up(DeadlineExceeded(f"{stream.target}: the deadline passed before the stream was over"))
+        stream._cancel_with(DeadlineExceeded(f"{stream.target}: the deadline passed before the stream was over"))
 
 
 async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -166,7 +166,7 @@ class ActorRef(ABC):
         )
         stream = self._stream(type, payload, chosen)
         if cancel is not None:
-            cancel.hold(stream)
+            cancel._hold(stream)
         return EventStream(stream, self.address) if options.get("events") else stream
 
     async def stream_ask(

@@ -1,13 +1,21 @@
 """Both ends of a call: the stub and its stream at the caller, dispatch and the running handler at the callee."""
 
+from penstock.calls._call import Call
 from penstock.calls._cancel import CancelToken
-from penstock.calls._context import CallInfo, context, current_call, inherited_deadline, unannounced_call
+from penstock.calls._context import (
+    CallInfo,
+    Interceptor,
+    context,
+    current_call,
+    inherited_deadline,
+    intercepted,
+    unannounced_call,
+)
 from penstock.calls._dispatch import Dispatcher
 from penstock.calls._events import EventStream, StreamEvent
-from penstock.calls._interceptors import Interceptor, intercepted
 from penstock.calls._request import Request, open_of, untyped_request
 from penstock.calls._scope import CLEANUP_S, CallScope
-from penstock.calls._stream import Call, RemoteStream, Stream
+from penstock.calls._stream import RemoteStream, Stream
 from penstock.calls._stub import Stub, bind
 from penstock.calls._unary import call_unary
 

@@ -1,4 +1,4 @@
-"""A hand on calls from outside of their task: `CancelToken`. It never cancels a task."""
+"""`CancelToken`: cancel streams and asks from outside their tasks. It never cancels a task."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from penstock.errors import Cancelled
 
 
 class CancelToken:
-    """Cancels every stream and ask that was given it, now or later: ``system.stream(..., cancel=token)``.
+    """Cancels streams and asks from outside: pass it as ``cancel=token`` to `ask` or `stream`, and call `cancel`.
 
-    What is cancelled raises `Cancelled` with the reason in its own task; a call that is made with a token that was cancelled
-    before never begins.
+    Each stream and ask that holds the token raises `Cancelled` with the reason, in its own task. A call that is made with a
+    cancelled token raises at once, and never starts. A token can be given to any number of calls; one that has ended needs no
+    clean-up.
+
+    reason: the text given to `cancel`; None until then.
     """
 
     __slots__ = ("_actions", "_streams", "reason")
@@ -22,7 +25,7 @@ class CancelToken:
     def __init__(self) -> None:
         self.reason: str | None = None
         self._actions: dict[int, Callable[[Cancelled], None]] = {}
-        self._streams: WeakSet[Stream[Any]] = WeakSet()  # a stream that is forgotten has left
+        self._streams: WeakSet[Stream[Any]] = WeakSet()  # weak: the token keeps no stream alive
 
     @property
     def cancelled(self) -> bool:
@@ -30,7 +33,10 @@ class CancelToken:
         return self.reason is not None
 
     def cancel(self, reason: str = "the token was cancelled") -> None:
-        """Cancel what holds this token. Idempotent: the first reason stays."""
+        """Cancel every call that holds this token, and every later one. Idempotent: the first reason stays.
+
+        reason: the message of the `Cancelled` that the calls raise.
+        """
         if self.reason is not None:
             return
         self.reason = reason
@@ -38,19 +44,19 @@ class CancelToken:
         for action in actions.values():
             action(Cancelled(reason))
         for stream in tuple(self._streams):
-            stream.give_up(Cancelled(reason))
+            stream._cancel_with(Cancelled(reason))
 
     def check(self) -> None:
-        """Raise `Cancelled` if it is."""
+        """Raise `Cancelled` when the token is cancelled; do nothing otherwise. Call it between steps of your own work."""
         if self.reason is not None:
             raise Cancelled(self.reason, started=False)
 
-    def hold(self, stream: Stream[Any]) -> None:
-        """Give `stream` up when the token is cancelled."""
+    def _hold(self, stream: Stream[Any]) -> None:
+        """Cancel `stream` when the token is cancelled."""
         self._streams.add(stream)
 
-    def add(self, action: Callable[[Cancelled], None]) -> Callable[[], None]:
-        """Call `action` when the token is cancelled; return how to take that back."""
+    def _add(self, action: Callable[[Cancelled], None]) -> Callable[[], None]:
+        """Call `action` when the token is cancelled; return a function that unregisters it."""
         key = id(action)
         self._actions[key] = action
         return lambda: self._actions.pop(key, None) and None

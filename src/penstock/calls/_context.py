@@ -1,14 +1,15 @@
-"""A call while it runs: `CallInfo`, and which call the running code belongs to."""
+"""`CallInfo`: one call while it runs. `context` returns that of the running handler, `intercepted` runs one in interceptors."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from penstock.calls._scope import CallScope
-from penstock.errors import FailedPrecondition
+from penstock.errors import DeadlineExceeded, FailedPrecondition, StatusError
 from penstock.service import NO_DEADLINE_S
 from penstock.streams import Sink
 
@@ -23,17 +24,18 @@ else:
 
 
 class CallInfo(Generic[P]):
-    """One call, on one side: for handlers through `penstock.context()`, and for interceptors.
+    """One call, on one side. A handler gets it from `penstock.context()`; an interceptor gets it as its argument.
 
-    target: "Service/method". kind: unary, client_streaming, server_streaming or bidirectional.
-    side: "caller" or "callee". metadata: strings that travel with the call; an interceptor of the caller may add to it.
+    target: "Service/method"; "/address/method" for an actor.
+    kind: "unary", "client_streaming", "server_streaming" or "bidirectional".
+    side: "caller" or "callee".
+    metadata: strings that travel with the call. An interceptor of the caller may add to it before its ``yield``.
     deadline: the time by which the call must be over, in seconds of the event loop's clock; None for no limit.
-    peer: the other side, None in one process; a handler can call it back.
-    principal: the proven identity of the caller, None without a proof.
-    sink: the sink that the items of a streaming handler go to; its statistics tell how far the consumer is behind.
+    principal: the proven identity of the caller; None without a proof.
+    sink: the sink for the items of a streaming handler, whose statistics show how far the consumer is behind; else None.
     """
 
-    __slots__ = ("deadline", "kind", "metadata", "principal", "scope", "side", "sink", "target")
+    __slots__ = ("_scope", "deadline", "kind", "metadata", "principal", "side", "sink", "target")
 
     def __init__(
         self,
@@ -50,14 +52,14 @@ class CallInfo(Generic[P]):
         self.side = side
         self.metadata = metadata
         self.deadline = deadline
-        self.scope = scope
+        self._scope = scope
         self.sink: Sink[Any] | None = None
         self.principal: Any = None if scope is None else scope.principal
 
     @property
     def peer(self) -> P | None:
-        """The other side of the connection, a `Peer`; None for a call in one process."""
-        return None if self.scope is None else self.scope.peer
+        """The other side of the connection, a `Peer`, which a handler can call back; None for a call in one process."""
+        return None if self._scope is None else self._scope.peer
 
     def time_remaining(self) -> float | None:
         """Return the seconds until the deadline, never below zero; None without a deadline."""
@@ -67,15 +69,15 @@ class CallInfo(Generic[P]):
 
     @property
     def draining(self) -> bool:
-        """Whether this side or the other has begun to shut down: a long stream should then end soon."""
-        return self.scope is not None and self.scope.draining
+        """Whether one of the two sides has begun to shut down: a handler with a long stream should then end it soon."""
+        return self._scope is not None and self._scope.draining
 
     async def wait_draining(self) -> None:
-        """Wait until `draining`. Safe to cancel."""
-        if self.scope is not None:
-            await self.scope.wait_draining()
+        """Wait until one of the two sides begins to shut down; for ever in one process. Safe to cancel."""
+        if self._scope is not None:
+            await self._scope.wait_draining()
         else:
-            await asyncio.get_running_loop().create_future()  # a call in one process has no connection to drain
+            await asyncio.get_running_loop().create_future()  # a call in one process has no connection that could drain
 
     def __repr__(self) -> str:
         remaining = self.time_remaining()
@@ -84,13 +86,17 @@ class CallInfo(Generic[P]):
 
 
 current_call: ContextVar[CallInfo | None] = ContextVar("penstock_call", default=None)
-#: Describes the call of a message that came without a description: one from the actor's own process. `ActorSystem` sets it in
-#: the context of its actors.
+#: Returns the call of a message that has no `CallInfo` because it was sent in the actor's own process. `ActorSystem` sets it
+#: in the context of its actors.
 unannounced_call: ContextVar[Callable[[], CallInfo | None]] = ContextVar("penstock_unannounced_call", default=lambda: None)
 
 
 def context() -> CallInfo:
-    """Return the call that the running handler handles. Raises `FailedPrecondition` outside a handler."""
+    """Return the `CallInfo` of the call that the running handler handles: its deadline, metadata, peer and principal.
+
+    It works in the handler of a service, in the methods of an actor, in tasks that they start and in `asyncio.to_thread`.
+    Raises `FailedPrecondition` outside a handler.
+    """
     call = current_call.get() or unannounced_call.get()()
     if call is None:
         raise FailedPrecondition("no call is being handled here; penstock.context() works inside a handler")
@@ -98,9 +104,62 @@ def context() -> CallInfo:
 
 
 def inherited_deadline(timeout_s: float | None, now_s: float) -> float | None:
-    """Return the deadline of a new call: its own time-out, or the rest of the running call's, whichever is sooner."""
+    """Return the deadline of a new call: the sooner of its own time-out and the deadline of the call that is handled here."""
     own = None if timeout_s is None or timeout_s > NO_DEADLINE_S else now_s + timeout_s
     call = current_call.get()
     if call is None or call.deadline is None:
         return own
     return call.deadline if own is None else min(own, call.deadline)
+
+
+#: A function that takes a `CallInfo` and returns an async context manager around the whole call, on either side. It is entered
+#: before the call starts and left with its outcome. A `StatusError` raised before the ``yield`` refuses the call; an error
+#: raised after it replaces the outcome. See `intercepted` for the rules.
+Interceptor = Callable[[CallInfo], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def intercepted(
+    interceptors: Sequence[Interceptor],
+    call: CallInfo,
+    *,
+    swallowed: StatusError | None = None,
+    deadline: float | None = None,
+) -> AsyncIterator[None]:
+    """Run the body, which is the call, inside `interceptors`, the first one outermost. Each sees how the body ends.
+
+    An interceptor may replace an error by another one, but not hide it.
+
+    swallowed: the error to raise when an interceptor swallows that of the body or of an inner interceptor; the swallowed
+        error by default.
+    deadline: the time by which interceptors and body must be over, in seconds of the loop's clock; None for no limit.
+
+    Raises `DeadlineExceeded` at the deadline, and else the outcome. Cancelling it leaves every interceptor.
+    """
+    outcome: BaseException | None = None
+    limit = asyncio.timeout_at(deadline)
+    try:
+        async with limit, AsyncExitStack() as stack:
+            try:
+                await _enter_all(stack, interceptors, call)
+                yield
+            except BaseException as error:
+                outcome = error
+                raise
+        if outcome is not None:  # an interceptor swallowed it
+            raise _too_late(call) if limit.expired() else swallowed or outcome
+    except TimeoutError:
+        if limit.expired():
+            raise _too_late(call) from None
+        raise
+    finally:
+        outcome = None  # an error holds this frame, which must not hold the error
+
+
+async def _enter_all(stack: AsyncExitStack, interceptors: Sequence[Interceptor], call: CallInfo) -> None:
+    for interceptor in interceptors:
+        await stack.enter_async_context(interceptor(call))
+
+
+def _too_late(call: CallInfo) -> DeadlineExceeded:
+    return DeadlineExceeded(f"{call.target}: the deadline passed before the call was over")

@@ -1,4 +1,4 @@
-"""`Dispatcher`: the services of one side. It finds the method of a call that the peer opens and begins its handler."""
+"""`Dispatcher`: the services of one side. It finds the method of a call that the peer opens, and begins its handler."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from penstock.calls._interceptors import Interceptor
+from penstock.calls._context import Interceptor
 from penstock.calls._scope import CallScope
 from penstock.calls._server_call import ServerCall
 from penstock.codec import by_number
@@ -23,17 +23,23 @@ EXPOSED_MAX: Final = 1024
 
 
 class Arrive(Protocol):
-    """The function that takes streams whose target begins with a slash: those to actors."""
+    """The function that handles the streams to actors, whose targets begin with a slash."""
 
     def __call__(self, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
-        """Take a stream that the peer opened. Raises the `StatusError` that refuses it."""
+        """Begin to handle a stream that the peer opened. Raises the `StatusError` that refuses it."""
 
 
 class Dispatcher:
     """The services of one side, ready to be called.
 
-    `interceptors` go around every call. `expose_errors` sends the text of unexpected errors to the caller. `arrive` takes the
-    streams to actors, None where there are none. `built_in` are services that no listing of this side shows.
+    services: the objects to serve.
+    interceptors: entered around every call, the first one outermost.
+    expose_errors: whether the text of unexpected errors is sent to the caller.
+    arrive: handles the streams to actors; None on a side without actors.
+    built_in: services that reflection does not list.
+
+    Raises `TypeError` for a class, an actor, or a service with a type that cannot travel; `ValueError` for two methods with the
+    same target.
     """
 
     def __init__(
@@ -50,44 +56,44 @@ class Dispatcher:
                 raise TypeError(f"{service.__name__} is a class; serve an object of it: {service.__name__}()")
             if hasattr(service, "_penstock_hidden"):
                 raise TypeError(f"{service!r} is an actor; spawn it in an ActorSystem, and serve the system")
-        self.services = [(service_of(type(one)), one) for one in services]
+        self.services = [(service_of(type(service)), service) for service in services]
         self.interceptors = tuple(interceptors)
         self.expose_errors = expose_errors
         self._arrive = arrive
         self._methods: dict[str, tuple[Method, Any]] = {}
-        for described, service in [*self.services, *((service_of(type(one)), one) for one in built_in)]:
-            for method in described.methods.values():
+        for schema, service in [*self.services, *((service_of(type(service)), service) for service in built_in)]:
+            for method in schema.methods.values():
                 if method.target in self._methods:
                     raise ValueError(f"two services answer to {method.target}; give one of them a service_name")
                 self._methods[method.target] = (method, getattr(service, method.name))
 
     def accept(self, scope: CallScope, stream: StreamHandle) -> None:
-        """Take a stream that the peer opened: begin its handler, or refuse it with an error."""
+        """Begin the handler of a stream that the peer opened, or refuse the stream with an error. It never raises."""
         try:
-            self._take(scope, stream)
+            self._begin_call(scope, stream)
         except StatusError as error:
             error.started = False
             refusal: StatusError = error.fresh_copy()  # `error` holds this frame, which must not hold it
-        except Exception:  # this runs where the connection is read: no argument may end it
-            log.exception("a call of %r could not be read", stream.opened.target)
-            refusal = Internal("the call could not be read", started=False)
+        except Exception:  # this runs where the connection is read: an error here must not end the connection
+            log.exception("a call of %r could not be begun", stream.opened.target)
+            refusal = Internal("the call could not be begun", started=False)
         else:
             return
         stream.fail(refusal)
 
-    def _take(self, scope: CallScope, stream: StreamHandle) -> None:
-        """Begin a call. Raises the `StatusError` that refuses it."""
-        if len(scope.tasks) >= scope.session.settings.max_streams:  # streams that were cancelled, and clean up, count too
+    def _begin_call(self, scope: CallScope, stream: StreamHandle) -> None:
+        """Find the method of a call and begin it. Raises the `StatusError` that refuses it."""
+        if len(scope.tasks) >= scope.session.settings.max_streams:  # handlers of cancelled calls count until their end
             raise ResourceExhausted(f"{len(scope.tasks)} handlers run for this connection (Settings.max_streams)")
         target = stream.opened.target
         if target.startswith("/"):
             if self._arrive is None:
-                raise Unimplemented(f"this side has no actors, so it cannot take {target!r}", started=False)
+                raise Unimplemented(f"this side serves no actors, so it cannot handle {target!r}", started=False)
             self._arrive(self, scope, stream)
             return
         entry = self._methods.get(target)
         if entry is None:
-            targets = [method.target for described, _service in self.services for method in described.methods.values()]
+            targets = [method.target for schema, _service in self.services for method in schema.methods.values()]
             hint = suggest(target, targets, "methods") if targets else "nothing is served here"
             raise Unimplemented(f"unknown method {target!r}; {hint}", started=False)
         self.begin(scope, stream, *entry)
@@ -104,7 +110,8 @@ class Dispatcher:
     ) -> None:
         """Run `handler` for a stream that the peer opened. Raises the `StatusError` that refuses it.
 
-        `guards` go inside of the interceptors; `arguments` are given where those of the stream were decoded already.
+        guards: interceptors of this call alone, inside the others.
+        arguments: the decoded arguments, when the caller of `begin` has decoded those of the stream.
         """
         opened = stream.opened
         if method.kind != opened.kind:
@@ -116,9 +123,10 @@ class Dispatcher:
         call.start(handler, *arguments)
 
     def internal(self, where: str, raised: BaseException, *, logged: bool = False) -> StatusError:
-        """Log an unexpected error of a handler, and return the error for the caller: it carries an id to find the log by.
+        """Log an unexpected error of a handler under an id, and return the `Internal` with that id for the caller.
 
-        `logged` says that its traceback is in the log already.
+        where: the target, for the log and the message.
+        logged: whether the log has the traceback already.
         """
         error_id = secrets.token_hex(4)
         text = _text_of(raised)
@@ -129,8 +137,8 @@ class Dispatcher:
 
 
 def _text_of(error: BaseException) -> str:
-    """Return the text of an error, also of one whose `__str__` raises."""
+    """Return the text of an error; its class alone when its `__str__` raises."""
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - a broken __str__ is no reason to leave the caller without an answer
+    except Exception:  # noqa: BLE001 - the caller gets an answer even when __str__ is broken
         return type(error).__name__

@@ -1,4 +1,4 @@
-"""A stream told as events: ``data``…, then ``end`` or ``error``. It holds no item."""
+"""A stream as events: any number of ``data``, then ``end`` or ``error``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from penstock.streams import Statistics
 
 
 class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a stream that was asked for with ``events=True``: ``data``…, then ``end`` or ``error``.
+    """One event of a stream with ``events=True``: any number of ``data``, then one ``end`` or ``error``.
 
-    `payload` comes with data, `error` (a text) with an error; `correlation_id` links the events of one stream, `sender` is
-    the address of the actor, `timestamp` in seconds since 1970.
+    type: "data", "end" or "error".
+    payload: the item of a data event; else None.
+    error: the text of an error event; else None.
+    id: the id of this event.
+    correlation_id: the id that all events of one stream share.
+    sender: the address of the actor.
+    timestamp: when the event was made, in seconds since 1970.
     """
 
     type: Literal["data", "end", "error"]
@@ -31,7 +36,7 @@ class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventStream(Stream[StreamEvent]):
-    """The events of `stream`: an error is the last of them, and is not raised. Leaving the loop ends the call."""
+    """The events of `stream`. An error becomes the last event, and is not raised. Leaving the loop cancels the call."""
 
     __slots__ = ("_correlation_id", "_number", "_over", "_sender", "_stream", "target")
 
@@ -44,6 +49,7 @@ class EventStream(Stream[StreamEvent]):
         self._over = False
 
     def _take(self, max_items: int) -> list[StreamEvent]:
+        """Return the next items as events; once the stream is over, its last event, and then raise `EndOfStream`."""
         if self._over:
             raise EndOfStream
         try:
@@ -51,7 +57,7 @@ class EventStream(Stream[StreamEvent]):
         except EndOfStream:
             self._over = True
             return [self._event("end")]
-        except Exception as error:  # noqa: BLE001 - whatever the stream ended with is told as its last event
+        except Exception as error:  # noqa: BLE001 - any outcome of the stream becomes its last event
             self._over = True
             return [self._event("error", error=f"{type(error).__name__}: {error}")]
 
@@ -69,8 +75,8 @@ class EventStream(Stream[StreamEvent]):
             **rest,
         )
 
-    def give_up(self, error: StatusError) -> None:
-        self._stream.give_up(error)
+    def _cancel_with(self, error: StatusError) -> None:
+        self._stream._cancel_with(error)
 
     async def aclose(self) -> None:
         self._over = True

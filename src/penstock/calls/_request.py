@@ -1,4 +1,4 @@
-"""A call that is about to be made: `Request`, and the `OPEN` that begins it."""
+"""`Request`: a call before it begins, and the `OPEN` that begins it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from penstock.session import Session
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """A call to be made.
+    """A call before it begins.
 
-    `called` is the name in error messages where the target would not explain itself. `window`, when not 0, is the number of
-    items that may be under way at first: a consumer that keeps up gets more, up to the `buffer_size` of the options, and a slow
-    one gets recent items.
+    target: "Service/method"; "/address/method" for an actor.
+    kind: the kind of call.
+    codec: encodes the argument and the items.
+    argument: the encoded arguments; None without any.
+    decode: decodes the result or the items.
+    options: time-outs, buffer, priority, metadata.
+    label: the name in error messages, when the target does not explain itself.
+    window: when not 0, the number of items that may be under way at first. A fast consumer gets more, up to `buffer_size`;
+        a slow consumer gets recent items.
     """
 
     target: str
@@ -27,19 +33,19 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     argument: bytes | None
     decode: Decode
     options: CallOptions
-    called: str = ""
+    label: str = ""
     window: int = 0
 
     @property
     def name(self) -> str:
         """The name in error messages."""
-        return self.called or self.target
+        return self.label or self.target
 
 
 def untyped_request(
     target: str, kind: CallKind, args: tuple[Any, ...], options: CallOptions = DEFAULT, codec: Codec = MSGPACK
 ) -> Request:
-    """Return a call by name whose result is builtin types. Raises `InvalidArgument` for arguments that cannot travel."""
+    """Return a call by name, whose result is builtin types. Raises `InvalidArgument` for arguments that cannot travel."""
     try:
         argument = codec.encode(args) if args else None
     except UNENCODABLE as error:

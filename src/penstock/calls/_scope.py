@@ -1,4 +1,4 @@
-"""`CallScope`: what all calls of one connection share. Calls, refs and lanes hold a scope, not the `Peer` above them."""
+"""`CallScope`: the state that all calls of one connection share. Calls, refs and lanes hold a scope, not its `Peer`."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ from penstock.session import Session
 
 log = logging.getLogger("penstock.calls")
 
-#: How long a side that closes waits for its handlers' clean-up before it leaves them behind, in seconds.
+#: Seconds that a closing side waits for the clean-up of its handlers, before it leaves them behind.
 CLEANUP_S: Final = 5.0
-
-
-#: An `Interceptor`, whose argument is a `CallInfo`: that class knows the scope, not the reverse.
+#: An `Interceptor`, whose argument is a `CallInfo`. This module cannot name that class, because `CallInfo` has a scope.
 Around = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
 class Attachment(Protocol):
-    """A part of a connection that drains and ends with it, like the lanes to its actors. It is made with its scope."""
+    """A part of a connection that drains and ends with it, as the lanes to its actors do. It is made with its scope."""
 
     def __init__(self, scope: CallScope) -> None: ...
 
     def drain(self) -> None:
-        """Begin nothing new: one of the sides shuts down. What was begun goes on."""
+        """Begin nothing new, because one of the sides shuts down. Work that was begun goes on."""
 
     async def end(self, patience_s: float) -> None:
-        """End in at most `patience_s` seconds: this side closes the connection."""
+        """End within `patience_s` seconds, because this side closes the connection."""
 
 
 A = TypeVar("A", bound=Attachment)
@@ -38,9 +36,11 @@ A = TypeVar("A", bound=Attachment)
 class CallScope:
     """The session, interceptors and tasks of one connection.
 
-    peer: the object that the program holds, a `Peer`. principal: the proven identity of the other side, None without a proof.
-    tasks: handlers, request streams, interceptors. closing: whether this side has begun to close. on_gone: called once the
-    connection is gone and its last task has ended.
+    peer: the object that the program holds, a `Peer`.
+    principal: the proven identity of the other side; None without a proof.
+    tasks: the running handlers, request streams and interceptors.
+    closing: whether this side has begun to close.
+    on_gone: called once, when the connection is gone and its last task has ended.
     """
 
     def __init__(self, session: Session, interceptors: Sequence[Around], peer: Any) -> None:
@@ -66,13 +66,13 @@ class CallScope:
 
     @property
     def instance(self) -> bytes:
-        """The event loop at the other side; empty before the handshake."""
+        """The id of the event loop at the other side; empty before the handshake."""
         hello = self.session.hello
         return b"" if hello is None else hello.instance
 
     @property
     def name(self) -> str:
-        """The name of this side for the other one where no actor is calling, as for the initiator of a channel."""
+        """The name that the other side gets for this one when no actor is calling: "peer-" and the start of its id."""
         return f"peer-{self.session.instance.hex()[:8]}"
 
     # ── tasks ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -85,39 +85,39 @@ class CallScope:
         return task
 
     def own_handler(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """As `own`, for work that calls `disown` itself at its end: a done callback would cost a turn of the loop."""
+        """As `own`, for work that calls `disown` at its end, because a done callback would cost a turn of the loop."""
         task = self.session.loop.create_task(work)
-        if not task.done():  # a task may begin, and end, at once
+        if not task.done():  # an eager task may have ended here
             self.tasks.add(task)
         return task
 
     def share(self, task: asyncio.Task[Any]) -> None:
-        """Wait for, and cancel, a task of another owner with the handlers of this connection."""
+        """Await and cancel a task of another owner together with the handlers of this connection."""
         self.tasks.add(task)
         task.add_done_callback(self.disown)
 
     def disown(self, task: asyncio.Task[Any] | None) -> None:
-        """Note that a task is over."""
+        """Remove a task that is over."""
         self.tasks.discard(task)
         if not self.tasks:
             self._check_gone()
 
     @property
     def busy(self) -> bool:
-        """Whether a task runs, or something waits to be written."""
+        """Whether a task runs or frames wait to be written."""
         return bool(self.tasks) or self.session.has_data
 
     async def wait_idle(self) -> None:
-        """Wait until no task runs and everything was handed to the system. Safe to cancel."""
+        """Wait until no task runs and all frames were handed to the link. Safe to cancel."""
         while self.tasks:
             done, _running = await asyncio.wait(self.tasks)
-            self.tasks -= done  # a handler that was cancelled before it began does not disown itself
+            self.tasks -= done  # a handler that was cancelled before it began never calls `disown`
         await self.session.wait_written()
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def attached(self, kind: type[A]) -> A:
-        """Return the one attachment of this class, made at the first call."""
+        """Return the attachment of this class; the first call makes it."""
         attachment = self._attachments.get(kind)
         if attachment is None:
             attachment = self._attachments[kind] = kind(self)
@@ -133,14 +133,14 @@ class CallScope:
         await self._drain.wait()
 
     def begin_drain(self) -> None:
-        """Take no new calls, and say so to the other side and to the handlers. Open calls go on. Idempotent."""
+        """Take no new calls, and let the other side and the handlers know. Open calls go on. Idempotent."""
         self._drain.set()
         if not self._announced:
             self._announced = True
             self.session.drain("this side is shutting down")
 
     def _drained(self) -> None:
-        """Note that the other side shuts down: it takes nothing new, and answers open calls."""
+        """Drain the attachments: the other side shuts down, takes nothing new, and answers open calls."""
         self._drain.set()
         for attachment in tuple(self._attachments.values()):
             attachment.drain()
@@ -148,12 +148,12 @@ class CallScope:
     async def aclose(self) -> None:
         """Cancel the tasks, wait for their clean-up, end the attachments, close the link. Cancelling it aborts the link.
 
-        Each of the three waits takes at most `CLEANUP_S` seconds; a task that has not ended by then is logged and left behind.
+        Each of the three waits takes at most `CLEANUP_S` (5 s). A task that has not ended by then is logged and left behind.
         """
         self.closing = True
-        self.session.refuse_streams()  # a call that begins now could not be awaited
+        self.session.refuse_streams()  # the call of a later stream would not be awaited below
         try:
-            await asyncio.sleep(0)  # a task that was about to begin does so, and can say how it ended
+            await asyncio.sleep(0)  # a task that has not begun yet begins, so that it can report its outcome
             for task in self.tasks:
                 if not task.cancelling():  # a second cancellation would interrupt its clean-up
                     task.cancel()
@@ -171,7 +171,7 @@ class CallScope:
                 self.session.abort()
 
     def _check_gone(self) -> None:
-        """Report the end when the connection is gone and no task runs any more."""
+        """Call `on_gone` when the connection is gone and no task runs."""
         if self.session.closed.done() and not self.tasks:
             self.on_gone()
 

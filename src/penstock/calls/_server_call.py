@@ -1,4 +1,4 @@
-"""`ServerCall`: one call at its callee, from the start of its handler to the outcome that its caller gets."""
+"""`ServerCall`: one call at its callee, from the start of the handler to the outcome that the caller gets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from penstock.calls._context import CallInfo, current_call
-from penstock.calls._interceptors import Interceptor, intercepted
+from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted
 from penstock.calls._scope import CallScope
 from penstock.codec import UNENCODABLE, by_number
 from penstock.errors import (
@@ -30,9 +29,13 @@ _NOTHING: Final[Any] = object()
 
 
 class ServerCall(Endpoint):
-    """One call that is being handled: the endpoint of its stream, with one task.
+    """One call that is being handled: the endpoint of its stream, and the task of its handler.
 
-    `internal` logs an unexpected error of the handler and returns the error for the caller.
+    call: the `CallInfo` for the handler.
+    source: the caller's items; None for a kind without requests.
+    sink: takes the handler's items; None for a kind with one response.
+
+    The argument `internal` logs an unexpected error of the handler, and returns the error for the caller.
     """
 
     __slots__ = (
@@ -67,16 +70,18 @@ class ServerCall(Endpoint):
         self._internal = internal
         self._method = method
         self._name = method.target.removeprefix("/")
-        self._departure: Exception | None = None  # why the caller has left
+        self._departure: Exception | None = None  # the reason, once the caller has left
         self._expired = False
         self._deadline: asyncio.TimerHandle | None = None
         self.source: RemoteSource[Any] | None = None
         self.sink: RemoteSink[Any] | None = None
         if method.kind:
             codec = by_number(opened.codec)
-            wished = method.streams_requests
-            stream.accept_on_arrival(grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if wished else None)
-            if wished:
+            has_requests = method.streams_requests
+            stream.accept_on_arrival(
+                grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if has_requests else None
+            )
+            if has_requests:
                 self.source = stream.source(method.target, codec.decode_for(method.request))
                 self.source.bad_item = InvalidArgument
             if method.streams_responses:
@@ -97,10 +102,10 @@ class ServerCall(Endpoint):
         self._task: asyncio.Task[None] | None = None
         self._stream.begin_handling(self)
         task = self._scope.own_handler(self._run(handler, args, kwargs))
-        if not task.done():  # a task that begins at once may be over by now
+        if not task.done():  # an eager task may have ended here
             self._task = task
 
-    # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
+    # ── the events of the stream ──────────────────────────────────────────────────────────────────────────────────────
 
     def on_items(self) -> None:
         if self.source is not None:
@@ -118,7 +123,7 @@ class ServerCall(Endpoint):
         self.on_lost(StreamCancelled(f"{self._name}: the caller left. {cancel.message}".rstrip()))
 
     def on_lost(self, error: StatusError) -> None:
-        """End both ends of the items and the handler: the caller has left, by itself or with its connection."""
+        """End the items and cancel the handler: the caller has left, by itself or with its connection."""
         self._departure = error
         if self.sink is not None:
             self.sink.finish(error)
@@ -131,7 +136,10 @@ class ServerCall(Endpoint):
         self._stop()
 
     def _stop(self) -> None:
-        """Cancel the task, once: its clean-up is not to be interrupted. A task that has not begun never reports its end."""
+        """Cancel the task once, because a second cancellation would interrupt its clean-up.
+
+        A task that has not begun never reports its outcome, so this does.
+        """
         if self._deadline is not None:
             self._deadline.cancel()
         task = self._task
@@ -141,7 +149,7 @@ class ServerCall(Endpoint):
             task.cancel()
         if not self._started:
             task.add_done_callback(self._scope.disown)
-            self._finish(self._cancelled())
+            self._report(self._cancelled())
 
     # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,19 +174,19 @@ class ServerCall(Endpoint):
                 raise
         except StatusError as status:
             error = as_answer(status)
-        except Exception as raised:  # noqa: BLE001 - whatever a handler raises is answered, and logged here
+        except Exception as raised:  # noqa: BLE001 - any error of a handler is logged and answered
             error = self._internal(self._name, raised)
         finally:
             if not done and error is None:
                 error = Aborted(f"{self._name}: the handler was stopped before it was done")
             self._conclude(error)
             self._scope.disown(asyncio.current_task())
-            # an error holds this frame by its traceback, and a cancelled task its error: neither may hold the call for longer
+            # an error holds this frame by its traceback, and a cancelled task holds its error: neither may keep the call alive
             self._task = None
             del error
 
     async def _run_intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Run the handler inside the interceptors; they see its outcome before the caller does."""
+        """Run the handler inside the interceptors, which see its outcome before the caller does."""
         result = _NOTHING
         swallowed = Aborted(f"{self._name}: an interceptor swallowed the error that the handler raised")
         async with intercepted(self._interceptors, self.call, swallowed=swallowed):
@@ -199,24 +207,24 @@ class ServerCall(Endpoint):
             encoded = codec.encode(result)
         except UNENCODABLE as error:
             raise TypeError(f"{self._name} returned a value that cannot travel: {error}") from error
-        if not self._stream.answer(encoded):  # a caller that gives no credit to one item
+        if not self._stream.answer(encoded):  # the caller has given no credit for one item yet
             self.sink = self._stream.sink(codec)
             await self.sink.send(result)
 
     def _conclude(self, error: StatusError | None) -> None:
-        """Finish; an outcome that cannot travel becomes an error of this side, or the caller would wait for ever."""
+        """Report the outcome. One that cannot travel becomes an `Internal`, or the caller would wait for ever."""
         try:
-            self._finish(error)
-        except Exception as raised:  # noqa: BLE001 - see above
+            self._report(error)
+        except Exception as raised:  # noqa: BLE001 - the caller must get an outcome
             self._stream.fail(self._internal(self._name, raised))
 
-    def _finish(self, error: StatusError | None) -> None:
-        """Give the caller the outcome, unless it has left: the handler is done."""
+    def _report(self, error: StatusError | None) -> None:
+        """Send the outcome to the caller, unless it has left, and release the call: the handler is done."""
         if self._deadline is not None:
             self._deadline.cancel()
         if self.source is not None:
             self.source.discard(StreamClosed(f"{self._name}: the handler has returned, and its requests are closed"))
-        self.call.deadline = None  # a task that the handler leaves running is not bound by a call that is over
+        self.call.deadline = None  # a task that the handler leaves running has no deadline any more
         stream = self._stream
         stream.end_handling()
         if self._departure is not None or stream.wire.over:
@@ -229,7 +237,7 @@ class ServerCall(Endpoint):
             self.sink.close()
 
     def _cancelled(self) -> StatusError | None:
-        """Return why the handler was cancelled; None when the caller is not there to learn it."""
+        """Return the error of a cancelled handler for the caller; None when the caller has left."""
         if self._departure is not None:
             return None
         if self._expired:

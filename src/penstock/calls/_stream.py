@@ -1,6 +1,6 @@
-"""The items of a call at its caller: `Stream`, wherever the callee is, and `RemoteStream` and `Call` across a connection.
+"""`Stream`: the items of a call at its caller, and `RemoteStream`, the same across a connection.
 
-The session holds a `RemoteStream` weakly: one that the program has forgotten cancels its call, as leaving its loop does.
+The session holds a `RemoteStream` weakly, so dropping the last reference to it cancels the call, as leaving its loop does.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import weakref
 from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable
 from inspect import CORO_CREATED, getcoroutinestate
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
-from penstock.calls._context import CallInfo, inherited_deadline
-from penstock.calls._interceptors import intercepted
+from penstock.calls._context import CallInfo, inherited_deadline, intercepted
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
 from penstock.errors import (
@@ -21,15 +20,13 @@ from penstock.errors import (
     DataLoss,
     DeadlineExceeded,
     EndOfStream,
-    FailedPrecondition,
     PenstockError,
     StatusError,
     StreamCancelled,
-    StreamClosed,
 )
 from penstock.protocol import Accept, Cancel, ReceiveHalf, Status, grant_for
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle, WeakEndpoint, error_of
-from penstock.streams import Source, as_failure, finalize_on, reraisable
+from penstock.streams import Source, as_failure, finalize_on
 
 T = TypeVar("T")
 Requests = AsyncIterable[Any] | Iterable[Any]
@@ -37,48 +34,59 @@ Feeding = Coroutine[Any, Any, None]
 
 
 class Stream(Source[T]):
-    """The responses of a call: ``async for item in stream``. It has begun when you hold it.
+    """The responses of a call: ``async for item in stream``. The call has begun when the program has its stream.
 
-    Leaving the loop in any way, ``async with``, `cancel`, `aclose` and forgetting the object all end the call: the callee's
-    ``finally`` runs. To read in several steps, use `receive`. Raises what the call ended with: the callee's `StatusError`,
-    `DeadlineExceeded`, `IdleTimeout`, `ConnectionLost`, `ActorStopped`; a loop that just ends is the normal end, and nothing
-    else is.
+    Leaving the loop in any way, leaving ``async with``, `cancel`, `aclose` and dropping the last reference all end the call:
+    the callee's ``finally`` runs. To read in several steps, use `receive`. A loop that ends without an error has reached the
+    normal end. Otherwise it raises the outcome of the call: the callee's `StatusError`, `DeadlineExceeded`, `IdleTimeout`,
+    `ConnectionLost` or `ActorStopped`. Cancelling the task of a loop leaves the loop, and so cancels the call.
+
+    target: the called method, "Service/method".
     """
 
     __slots__ = ()
 
-    #: What was called.
     target: str
 
     @staticmethod
     def of(responses: AsyncIterator[T]) -> Stream[T]:
-        """Return `responses`, as a typed stub gave it, with its real type.
+        """Return the stream that a typed stub has returned, with the type `Stream`.
 
-        ``Stream.of(prices.watch("AAPL")).batches()``: the class of a service says `AsyncIterator`, and so does a stub's type.
-        Raises `TypeError` for anything else.
+        ``Stream.of(prices.watch("AAPL")).batches()``: for type checkers a stub has the type of its class, whose methods return
+        `AsyncIterator`.
+
+        responses: the result of a stub's streaming method.
+
+        Raises `TypeError` for any other object.
         """
         if not isinstance(responses, Stream):
             raise TypeError(f"{responses!r} is not the stream of a stub")
         return responses
 
     def __await__(self) -> Generator[Any, None, Self]:
-        """Return itself, so that ``async for x in await stub.method()`` works where the service is written that way."""
+        """Return the stream itself, for ``async for x in await stub.method()``, where the service is written that way."""
         yield from ()  # awaiting it never waits
         return self
 
     def cancel(self) -> None:
-        """Give up the call: the callee is told, what waits here is dropped. Idempotent."""
-        self.give_up(Cancelled(f"{self.target}: the call was cancelled on this side"))
+        """Cancel the call: the callee's handler is cancelled, and the buffered items are dropped. Idempotent.
+
+        After it, receiving raises `Cancelled`, or the outcome of the call if it had ended before. It does not wait; `aclose`
+        also waits for the request stream.
+        """
+        self._cancel_with(Cancelled(f"{self.target}: the call was cancelled on this side"))
 
     @abstractmethod
-    def give_up(self, error: StatusError) -> None:
-        """As `cancel`, with `error` as what the consumer gets."""
+    def _cancel_with(self, error: StatusError) -> None:
+        """As `cancel`, but receiving raises `error`."""
 
 
 class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
-    """A `Stream` whose callee is at the other side of a connection. It begins when it is made.
+    """A `Stream` whose callee is at the other side of a connection. The constructor begins the call.
 
-    `requests` are the items for the callee. `call` describes it; `sink` sends to the callee, None for a kind without requests.
+    requests: the items for the callee, sent by a task of the connection; None for a kind without, or for `Call`.
+    call: the `CallInfo`.
+    sink: sends items to the callee; None for a kind without requests, and until the interceptors have let the call begin.
     """
 
     __slots__ = (
@@ -110,8 +118,8 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         self._pump: asyncio.Task[None] | None = None
         self._closed = False
         self._half_closed = False
-        self._begun: asyncio.Future[None] | None = None  # with interceptors: done when the call has left them
-        self._outcome_of_callee: asyncio.Future[Exception] | None = None  # with interceptors: for them to see
+        self._begun: asyncio.Future[None] | None = None  # with interceptors: done once they have let the call begin
+        self._outcome_of_callee: asyncio.Future[Exception] | None = None  # with interceptors: the outcome, for them to see
         self._guard: asyncio.Task[None] | None = None  # with interceptors: the task that is inside them
         self._deadline: asyncio.TimerHandle | None = None
         deadline = inherited_deadline(options.timeout, session.loop.time())
@@ -127,12 +135,12 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         else:
             self._begin(requests)
 
-    def give_up(self, error: StatusError) -> None:
-        self._leave(error)
+    def _cancel_with(self, error: StatusError) -> None:
+        self._end(error)
         self.discard(error)
 
     async def aclose(self) -> None:
-        """As `cancel`; returns when the request stream, if any, is closed too. Cancelling it leaves the call cancelled."""
+        """As `cancel`, and wait until the request stream is closed. Cancelling it leaves the call cancelled."""
         self.cancel()
         if self._pump is not None:
             await asyncio.wait([self._pump])
@@ -152,7 +160,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         if self._begun is not None:
             self._begun.set_result(None)
 
-    # ── what happens to the call ──────────────────────────────────────────────────────────────────────────────────────
+    # ── the events of the stream ──────────────────────────────────────────────────────────────────────────────────────
 
     def on_accepted(self, accept: Accept) -> None:
         self.on_room()
@@ -165,7 +173,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
             self.sink.on_room()
 
     def on_ended(self, status: Status | None) -> None:
-        self._close(EndOfStream() if status is None else error_of(status))
+        self._record_outcome(EndOfStream() if status is None else error_of(status))
 
     def on_stop_sending(self, cancel: Cancel) -> None:
         if self.sink is not None:
@@ -173,18 +181,18 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         self._stop_pump()
 
     def on_lost(self, error: StatusError) -> None:
-        self._close(error)
+        self._record_outcome(error)
 
     def _stop_pump(self) -> None:
-        """Stop the request stream, once: the clean-up of its generator is not to be interrupted.
+        """Stop the request stream once, because a second cancellation would interrupt the clean-up of its generator.
 
-        A pump that has not begun finds its sink closed when it does; cancelled before, it would close nothing.
+        A pump that has not begun is left alone: it finds its sink closed when it begins, and closes the generator then.
         """
         pump = self._pump
         if pump is not None and not pump.cancelling() and getcoroutinestate(cast("Feeding", pump.get_coro())) != CORO_CREATED:
             pump.cancel()
 
-    def _leave(self, error: Exception) -> None:
+    def _end(self, error: Exception) -> None:
         """End the call from this side, with `error` as its outcome."""
         if self._closed:
             return
@@ -192,10 +200,10 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
             self._handle.cancel(error)
         elif self._guard is not None:
             self._guard.cancel()
-        self._close(error)
+        self._record_outcome(error)
 
-    def _close(self, outcome: Exception) -> None:
-        """Note how the call ended; interceptors, if any, see `outcome` before the consumer does."""
+    def _record_outcome(self, outcome: Exception) -> None:
+        """Record how the call ended. Interceptors see `outcome` before the consumer does."""
         if self._closed:
             return
         self._closed = True
@@ -212,13 +220,8 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         elif not self._outcome_of_callee.done():
             self._outcome_of_callee.set_result(outcome)
 
-    def _left_interceptors(self, outcome: Exception) -> None:
-        """Give the consumer the outcome that came out of the interceptors."""
-        self._leave(outcome)
-        self.finish(outcome)
-
     def fail_locally(self, error: StatusError) -> None:
-        self._leave(error)
+        self._end(error)
         if self._outcome_of_callee is not None:
             self.finish(error)
 
@@ -226,31 +229,35 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         self.cancel()
 
     def __del__(self) -> None:
-        if hasattr(self, "call"):  # a stream that could not begin has no call to cancel
+        if hasattr(self, "call"):  # a constructor that has raised leaves no call to cancel
             finalize_on(self.session.loop, self.cancel)
+
+    def __dir__(self) -> list[str]:
+        """Return the names of the API, for completion: the other names are for the rooms that carry the stream."""
+        return [*dir(Stream), "target"]
 
 
 def _expire(forgettable: weakref.ref[RemoteStream[Any]]) -> None:
     stream = forgettable()
     if stream is not None:
-        stream._leave(DeadlineExceeded(f"{stream.target}: the deadline passed before the call was over"))
+        stream._end(DeadlineExceeded(f"{stream.target}: the deadline passed before the call was over"))
 
 
 async def _feed(forgettable: weakref.ref[RemoteStream[Any]], sink: RemoteSink[Any], requests: Requests) -> None:
-    """Send the items of the caller's request stream; an error that the stream raises is the outcome of the call."""
+    """Send the items of the caller's request stream. An error that it raises is the outcome of the call."""
     outcome: Exception | None = None
     try:
         await sink.feed(requests)
     except PenstockError as error:
         if sink.outcome is None:
             outcome = as_failure(error)
-    except Exception as error:  # noqa: BLE001 - the caller's own generator raised: that is the outcome of the call
+    except Exception as error:  # noqa: BLE001 - any error of the caller's generator is the outcome of the call
         outcome = error
     else:
         sink.close()
     stream = forgettable()
     if outcome is not None and stream is not None:
-        stream._leave(outcome)
+        stream._end(outcome)
     del outcome  # its traceback holds this frame
 
 
@@ -261,7 +268,7 @@ async def _go_inside(
     requests: Requests | None,
     outcome_of_callee: asyncio.Future[Exception],
 ) -> None:
-    """Begin a call inside its interceptors, stay in them until it is over, and give the consumer what came out of them."""
+    """Begin a call inside its interceptors, stay in them until it is over, and give the consumer the outcome."""
     outcome: Exception = Cancelled("an interceptor stopped the call before it began")
     try:
         async with intercepted(scope.interceptors, call):
@@ -272,11 +279,12 @@ async def _go_inside(
     except asyncio.CancelledError:
         done = outcome_of_callee.done()
         outcome = outcome_of_callee.result() if done else Cancelled("this side was closed before the call was over")
-    except Exception as error:  # noqa: BLE001 - whatever an interceptor raises is the outcome of the call
+    except Exception as error:  # noqa: BLE001 - any error of an interceptor is the outcome of the call
         outcome = as_failure(error)
     stream = forgettable()
     if stream is not None:
-        stream._left_interceptors(outcome)
+        stream._end(outcome)
+        stream.finish(outcome)  # as the interceptors have left it
     del outcome  # its traceback holds this frame
 
 
@@ -286,48 +294,11 @@ def _begin(forgettable: weakref.ref[RemoteStream[Any]], requests: Requests | Non
         stream._begin(requests)
 
 
-class Call(RemoteStream[T], Generic[T]):
-    """A call held in the hand: send and receive as you like (`Peer.open`).
-
-    ``await call.send(x)``, ``await call.receive()``, ``async for x in call``, ``call.close_send()``,
-    ``await call.close_and_receive()``, ``call.cancel()``; ``async with call`` cancels what is left at the end.
-    """
-
-    __slots__ = ()
-
-    async def send(self, item: Any) -> None:
-        """Send one request; waits for the callee's demand. Raises as `Sink.send`. A cancelled `send` delivers nothing."""
-        if self._begun is not None:
-            await asyncio.shield(self._begun)  # an interceptor has the call in hand
-        if self._half_closed:
-            raise StreamClosed(f"{self.target}: close_send() was called; nothing more can be sent")
-        if self.sink is None:
-            await self._readable_outcome()
-            raise FailedPrecondition(f"{self.target} takes no stream of requests")
-        await self.sink.send(item)
-
-    def close_send(self) -> None:
-        """Half-close: no more requests; responses go on. Idempotent. A `send` afterwards raises `StreamClosed`."""
-        self._half_closed = True
-        if self.sink is not None:
-            self.sink.close()
-
-    async def close_and_receive(self) -> T:
-        """Half-close, and return the one response. Raises what the call ended with. Cancelling it cancels the call."""
-        self.close_send()
-        return await single_result(self)
-
-    async def _readable_outcome(self) -> None:
-        """Raise what a call that never began ended with."""
-        if self._handle is None and self._outcome_of_callee is not None:
-            raise reraisable(await asyncio.shield(self._outcome_of_callee), None)
-
-
 async def single_result(stream: RemoteStream[T]) -> T:
-    """Return the one response of a call. Cancelling it cancels the call."""
+    """Return the one response of a call. Raises the outcome, `DataLoss` without a response. Cancelling it cancels the call."""
     try:
         result = await stream.receive()
-        await _end_of(stream)
+        await _check_ended(stream)
     except EndOfStream:
         raise DataLoss(f"{stream.target}: the call ended without a result") from None
     finally:
@@ -335,8 +306,8 @@ async def single_result(stream: RemoteStream[T]) -> T:
     return result
 
 
-async def _end_of(stream: RemoteStream[Any]) -> None:
-    """Wait for the end that follows the one response; an interceptor or the callee may still make it an error."""
+async def _check_ended(stream: RemoteStream[Any]) -> None:
+    """Wait for the end behind the one response: the callee or an interceptor may still make it an error."""
     try:
         await stream.receive()
     except EndOfStream:

@@ -16,7 +16,7 @@ from penstock.streams import Dropped
 
 
 class Stub:
-    """Stands for a service at the other side. Its methods are made when they are first used."""
+    """A service at the other side, with the methods of its class. Each method is made at its first use."""
 
     def __init__(self, scope: CallScope, service: Service, options: CallOptions = DEFAULT) -> None:
         self._penstock_scope = scope
@@ -24,7 +24,7 @@ class Stub:
         self._penstock_options = options
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):  # Python looks for these by itself, before there is a service
+        if name.startswith("_"):  # Python looks these up by itself, also before `__init__` has run
             raise AttributeError(name)
         try:
             method = self._penstock_service.method(name)
@@ -43,7 +43,11 @@ class Stub:
 
 
 def bind(scope: CallScope, method: Method, options: CallOptions) -> Callable[..., Any]:
-    """Return the function that calls `method` at the other side, with the signature of its kind."""
+    """Return the function that calls `method` at the other side, with the signature of its kind.
+
+    A unary or client streaming method becomes a coroutine function, a method with a stream of responses a function that returns
+    a `RemoteStream`.
+    """
     arguments, codec = method.arguments, MSGPACK
     decode = decode_marked(codec, method.response, Dropped) if method.streams_responses else codec.decode_for(method.response)
 
@@ -60,7 +64,7 @@ def bind(scope: CallScope, method: Method, options: CallOptions) -> Callable[...
     def streaming(*args: Any, **kwargs: Any) -> RemoteStream[Any]:
         return RemoteStream(scope, *request(args, kwargs))
 
-    made = streaming if method.streams_responses else client_streaming if method.streams_requests else unary
-    made.__name__ = made.__qualname__ = method.name
-    made.__doc__ = method.doc
-    return made
+    function = streaming if method.streams_responses else client_streaming if method.streams_requests else unary
+    function.__name__ = function.__qualname__ = method.name
+    function.__doc__ = method.doc
+    return function

@@ -1,12 +1,11 @@
-"""A call with one request and one response: as little work as possible. It has no stream of items."""
+"""A call with one request and one response, on the shortest path: it has no stream of items."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
 
-from penstock.calls._context import CallInfo, inherited_deadline
-from penstock.calls._interceptors import intercepted
+from penstock.calls._context import CallInfo, inherited_deadline, intercepted
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
 from penstock.codec import UNDECODABLE
@@ -14,7 +13,7 @@ from penstock.errors import DataLoss, DeadlineExceeded, StatusError
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
 from penstock.session import Endpoint, Session, error_of
 
-#: The grant of every unary call: one item of any size. It is never consumed, so all calls share it.
+#: The grant of every unary call: one item of any size. It never changes, so all calls share it.
 _ONE: Final = Grant(1, MAX_NUMBER)
 _NOTHING: Final[Any] = object()
 
@@ -22,7 +21,7 @@ _NOTHING: Final[Any] = object()
 async def call_unary(scope: CallScope, request: Request) -> Any:
     """Make a unary call and return its result. Cancelling it cancels the call.
 
-    Raises the callee's error, `DeadlineExceeded`, `ConnectionLost`, `Unavailable` when no call can begin, `DataLoss` for a
+    Raises the callee's error, `DeadlineExceeded`, `ConnectionLost`, `Unavailable` when no call can begin, and `DataLoss` for a
     result that does not fit its type.
     """
     session = scope.session
@@ -51,7 +50,7 @@ class Unary(Endpoint):
         self._handle.begin_unary()
 
     def on_items(self) -> None:
-        """Keep the result: it counts once the end of the call confirms it."""
+        """Keep the result until the end of the call confirms it."""
         arrived = self._handle.take_result(self._half)
         if arrived.is_single_bytes and self._decode.takes_bytes:
             self._result = arrived.payload
@@ -77,12 +76,12 @@ class Unary(Endpoint):
             self.future.set_exception(error)
 
     def expire(self) -> None:
-        """End the wait: the deadline has passed."""
+        """End the wait with `DeadlineExceeded`."""
         if not self.future.done():
             self.future.set_exception(DeadlineExceeded(f"{self._target}: the deadline passed before the call was over"))
 
     async def result(self, deadline: float | None) -> Any:
-        """Wait for the response. Cancelling it cancels the call."""
+        """Wait for the response until `deadline`, a time of the loop's clock. Cancelling it cancels the call."""
         timer = self.future.get_loop().call_at(deadline, self.expire) if deadline is not None else None
         try:
             return await self.future
@@ -91,6 +90,6 @@ class Unary(Endpoint):
             raise
         finally:
             self._handle.end_unary()
-            del self.future  # an error in it holds this frame, and the frame holds this call
+            del self.future  # an error in it holds this frame, and the frame holds this object
             if timer is not None:
                 timer.cancel()

@@ -1,4 +1,4 @@
-"""`Peer`: the other side of a connection, as a program holds it: call it, and be called by it."""
+"""`Peer`: the other side of a connection, for calls to its services and messages to its actors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ AGENT: Final = "penstock-python"
 
 
 class Peer(Router):
-    """The other side of a live connection.
+    """The other side of a live connection. `connect` returns it; a handler gets that of its caller by `context().peer`.
 
-    `service(Cls)` returns a typed stub, `actor(Cls, "name")` a stub of an actor there; `call`, `stream` and `open` do the same
-    untyped, and the router's verbs (`tell`, `ask`, `stream`, `stream_ask`, `open_channel`, `subscribe`) by an actor's address.
-    Calls go both ways: the peer can call the services of this side.
+    `service` returns a typed stub of a service, `actor` a typed stub of an actor. `call`, `stream` and `open` call a method by
+    name; `tell`, `ask`, `stream`, `stream_ask`, `open_channel` and `subscribe` reach an actor by its address. Calls go both
+    ways: the peer can also call the services of this side.
+
+    A call or message on a connection that is gone raises `ConnectionLost` or `Unavailable`.
     """
 
     def __init__(self, role: str, settings: Settings, dispatcher: Dispatcher, interceptors: Sequence[Interceptor]) -> None:
@@ -38,27 +40,44 @@ class Peer(Router):
     # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def service(self, cls: type[T]) -> T:
-        """Return a stub with the methods of `cls`, typed as `cls`.
+        """Return a stub of a service at the other side: an object with the methods of `cls`, typed as `cls`. It sends nothing.
 
-        Raises `TypeError`, naming method and parameter, when a type of `cls` cannot travel.
+        cls: the class of the service, or one with the same name and the same methods.
+
+        Raises `TypeError`, naming method and parameter, when a type of `cls` cannot travel. Set time-outs and buffers with
+        `penstock.options`.
         """
         return cast("T", Stub(self._scope, service_of(cls)))
 
     async def call(self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK) -> Any:
-        """Call a unary method by name, "Service/method", and return its result as builtin types.
+        """Call a unary method by name, and return its result as builtin types.
 
-        Cancelling it cancels the call.
+        target: "Service/method".
+        args: the arguments, by place.
+        options: time-outs, priority and metadata of the call; none by default.
+        codec: MessagePack by default.
+
+        Raises the callee's `StatusError`, `Unimplemented` for an unknown method, `InvalidArgument` for arguments that do not
+        fit, `DeadlineExceeded`, `ConnectionLost`, and `Unavailable` when no call can begin. Cancelling it cancels the call.
         """
         return await call_unary(self._scope, untyped_request(target, CallKind.UNARY, args, options, codec))
 
     def stream(  # type: ignore[override] # one name for a service's stream and an actor's
         self, target: str, *args: Any, **options: Any
     ) -> Stream[Any]:
-        """Call a server streaming method by name, ``stream("Prices/watch", "AAPL")``, and return its items as builtin types.
+        """Call a server streaming method of a service or of an actor, and return its items as builtin types.
 
-        Or, as the router's verb, that of an actor: ``stream("counter", "ticks", None, buffer_size=10)``. An address with parts
-        begins with a slash here: ``stream("/chat/rooms", "lines")``. Options of the first form: `options`, `codec`; of the
-        second: those of `ActorRef.stream`.
+        Of a service by its name, ``stream("Prices/watch", "AAPL")``. Of an actor by its address,
+        ``stream("counter", "ticks", None, buffer_size=10)``; an address with parts begins with a slash,
+        ``stream("/chat/rooms", "lines")``.
+
+        target: "Service/method", or the address of an actor.
+        args: of a service, the arguments by place; of an actor, the name of the method and at most one payload.
+        options: of a service, ``options=CallOptions(...)`` and ``codec=`` (MessagePack by default); of an actor, `buffer_size`
+            (100 items), `timeout` (60 s), `idle_timeout`, `events` and `cancel`, as for `ActorRef.stream`.
+
+        Raises `Unavailable` or `ResourceExhausted` when no call can begin, `InvalidArgument` for arguments that cannot travel;
+        the stream raises the outcome. Iterate over the stream next; `Stream.cancel` or leaving the loop cancels the call.
         """
         if target.startswith("/") or ("/" not in target and args):
             return self.ref(target).stream(*args, **options)
@@ -70,7 +89,12 @@ class Peer(Router):
         return RemoteStream(self._scope, untyped_request(target, CallKind.SERVER_STREAMING, args, options, codec))
 
     def ref(self, address: str) -> ActorRef:
-        """Return the actor at the other side that has this name or id; whether there is one is seen when it is used."""
+        """Return a ref to the actor at the other side with this name or id. It sends nothing.
+
+        address: the name or id; a leading slash is ignored.
+
+        The first use of the ref raises `NotFound` for an unknown actor.
+        """
         return RemoteRef(self._scope, address.removeprefix("/"))
 
     def _ref_shown_as(self, address: str, shown: str) -> ActorRef:
@@ -80,44 +104,60 @@ class Peer(Router):
         return self._scope.session.closed.done()
 
     def actor(self, cls: type[T], actor: str | ActorRef) -> T:
-        """Return a stub, typed as `cls`, of the actor at the other side with this name or id, or of a ref that arrived."""
+        """Return a stub of an actor at the other side, typed as `cls`. It sends nothing.
+
+        cls: the class of the actor.
+        actor: its name or id at the other side, or an `ActorRef` that has arrived from there.
+
+        The first call of the stub raises `NotFound` for an unknown actor.
+        """
         return cast("T", ActorStub(self.ref(actor) if isinstance(actor, str) else ref(actor), service_of(cls)))
 
     def open(
         self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, kind: str = "bidirectional"
     ) -> Call[Any]:
-        """Begin a call by name and hold it in the hand. `kind` is "bidirectional" or "client_streaming"."""
+        """Begin a call by name whose requests the program sends one by one. Use it as ``async with peer.open(...) as call``.
+
+        target: "Service/method".
+        args: the arguments besides the stream of requests, by place.
+        options: time-outs, buffers, priority and metadata of the call; none by default.
+        codec: MessagePack by default.
+        kind: "bidirectional" (the default) or "client_streaming".
+
+        Raises `Unavailable` or `ResourceExhausted` when no call can begin, `InvalidArgument` for arguments that cannot travel.
+        Send with `Call.send`, end the requests with `Call.close_send`. `Stream.cancel` and leaving the block cancel the call.
+        """
         return Call(self._scope, untyped_request(target, CallKind.labelled(kind), args, options, codec))
 
     # ── living ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def remote(self) -> str:
-        """The address of the other side."""
+        """The address of the other side, in the words of its transport."""
         return self._scope.remote
 
     @property
     def instance(self) -> bytes:
-        """The id of the event loop at the other side, the same over every connection to it; empty before the handshake."""
+        """The random id of the event loop at the other side, 16 bytes. Peers with one `instance` are one event loop."""
         return self._scope.instance
 
     @property
     def name(self) -> str:
-        """The name of this side for the other one where no actor is calling: the `initiator` of a channel, for example."""
+        """The name of this side at the other one when no actor is calling: its channels have it as `initiator`."""
         return self._scope.name
 
     @property
     def principal(self) -> Any:
-        """The proven identity of the other side, None without a proof."""
+        """The proven identity of the other side; None without a proof."""
         return self._scope.principal
 
     @property
     def draining(self) -> bool:
-        """Whether one of the sides has begun to shut down."""
+        """Whether one of the two sides has begun to shut down: open calls go on, new ones are refused."""
         return self._scope.draining
 
     async def wait_draining(self) -> None:
-        """Wait until one of the sides begins to shut down. Safe to cancel."""
+        """Wait until one of the two sides begins to shut down. Safe to cancel."""
         await self._scope.wait_draining()
 
     async def wait_closed(self) -> None:
@@ -125,10 +165,10 @@ class Peer(Router):
         await asyncio.shield(self._scope.session.closed)
 
     async def aclose(self) -> None:
-        """Cancel the calls of both sides, wait for the clean-up of handlers, and close the connection.
+        """Cancel the calls of both sides, wait for the clean-up of the handlers here, and close the connection. Idempotent.
 
-        Messages that were told to actors of the other side are in their mailboxes then, unless that takes longer than five
-        seconds. Idempotent. Cancelling it aborts the connection.
+        It waits at most 5 s for the handlers, at most 5 s until the messages of `tell` are in the mailboxes of their actors,
+        and at most 5 s for the last bytes. Cancelling it aborts the connection.
         """
         await self._scope.aclose()
 

@@ -1,4 +1,4 @@
-"""`serve` and `connect`: from a URL to peers. This module never looks into a call."""
+"""`serve` and `connect`: from a URL to peers, and `Server`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from penstock.remote import arrive
 from penstock.session import Session
 from penstock.transports import TLS, Listener, dial, listen
 
-#: How long a server that closes lets its calls go on.
+#: Seconds that the open calls of a closing server may go on, by default.
 GRACE_S: Final = 1.0
 
 
 class Server:
-    """Services that can be called at `urls`. Made by `serve`."""
+    """A server and its connections. Made by `serve`, whose block closes it.
+
+    peers: the clients that are connected now.
+    """
 
     def __init__(self, dispatcher: Dispatcher, settings: Settings) -> None:
         self._dispatcher = dispatcher
@@ -35,34 +38,46 @@ class Server:
 
     @property
     def urls(self) -> list[str]:
-        """Where it can be called, with real port numbers."""
+        """The URLs at which the services can be called, with the port numbers that port 0 stood for. Empty when closed."""
         return [listener.url for listener in self._listeners]
 
     async def listen(self, url: str, tls: TLS | None) -> None:
-        """Listen at one more URL."""
-        self._listeners.append(await listen(url, self._take, tls=tls))
+        """Listen at one more URL. `urls` has it afterwards.
+
+        url: as for `serve`.
+        tls: the certificate for a ``tls://`` URL; None for others.
+
+        Raises `Unavailable` for an address that cannot be used, `InvalidArgument` for a URL that cannot be parsed. A cancelled
+        `listen` listens nowhere.
+        """
+        self._listeners.append(await listen(url, self._new_session, tls=tls))
 
     @property
     def busy(self) -> int:
-        """How many peers have a call that is still going on."""
+        """The number of peers with an open call."""
         return sum(peer._scope.busy for peer in self.peers)
 
     async def wait_closed(self) -> None:
-        """Wait until the server is closed. Safe to cancel."""
+        """Wait until `aclose` has ended: for ever, if no task calls it. Safe to cancel."""
         await self._closed.wait()
 
     async def begin_drain(self) -> None:
-        """Let nobody new in and take no new calls; tell peers, handlers and iterators. `aclose` does the rest. Idempotent."""
+        """Accept no new connections and no new calls. Open calls go on. Idempotent.
+
+        Peers are informed, and handlers see `CallInfo.draining`. Call `aclose` next. Cancelling it leaves some listeners open.
+        """
         for listener in self._listeners:
             await listener.aclose()
         for peer in set(self.peers):
             peer._scope.begin_drain()
 
     async def aclose(self, grace_s: float = GRACE_S) -> bool:
-        """Drain and close: no new connections, no new calls; calls that run have `grace_s` seconds, then they are cancelled.
+        """Drain and close the server: accept nothing new, let open calls end, cancel the rest. Idempotent.
 
-        Peers, handlers and iterators are told at once (`CallInfo.draining`). Return whether every call ended by itself.
-        Idempotent. Cancelling it cuts the grace short.
+        grace_s: seconds for the open calls to end by themselves, 1.0 by default. Handlers see `CallInfo.draining` at once.
+            Calls that are cancelled have 5 s for their clean-up.
+
+        Return True when every call ended by itself. Cancelling it ends the grace, and the server still closes.
         """
         late: set[asyncio.Task[None]] = set()
         try:
@@ -79,8 +94,8 @@ class Server:
             self._closed.set()
         return not late
 
-    def _take(self) -> Session:
-        """A link arrives."""
+    def _new_session(self) -> Session:
+        """Return the session of a peer whose link arrives."""
         peer = Peer("server", self._settings, self._dispatcher, ())
         peer._scope.on_gone = lambda: self.peers.discard(peer)
         self.peers.add(peer)
@@ -91,14 +106,14 @@ class Server:
 
 
 def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor], *, expose_errors: bool) -> Dispatcher:
-    """Make the dispatcher of one side: its services, its actors, and what every side serves by itself."""
-    systems = [one for one in services if isinstance(one, ActorSystem)]
+    """Return the dispatcher of one side: its services, its actors, and the claims of refs."""
+    systems = [service for service in services if isinstance(service, ActorSystem)]
     if len(systems) > 1:
         raise TypeError(f"{len(systems)} actor systems are served, where one side has one: serve one, or bridge them by prefix")
     system = systems[0] if systems else None
-    others = [one for one in services if not isinstance(one, ActorSystem)]
-    arriving = None if system is None else partial(arrive, system._host)
-    return Dispatcher(others, interceptors, expose_errors=expose_errors, arrive=arriving, built_in=(CLAIMS,))
+    others = [service for service in services if not isinstance(service, ActorSystem)]
+    arrive_here = None if system is None else partial(arrive, system._host)
+    return Dispatcher(others, interceptors, expose_errors=expose_errors, arrive=arrive_here, built_in=(CLAIMS,))
 
 
 @asynccontextmanager
@@ -110,20 +125,26 @@ async def serve(
     interceptors: Sequence[Interceptor] = (),
     expose_errors: bool = False,
 ) -> AsyncIterator[Server]:
-    """Serve objects: their public async methods can be called at `listen`, a URL or several.
+    """Serve objects: their public async methods can be called at `listen`.
 
-    URLs: ``memory://name``, ``tcp://host:port`` (port 0 takes a free one), ``tls://host:port`` with `tls`, ``unix:///path``.
-    `interceptors` go around every call, the first one outermost. `expose_errors` sends the text of unexpected errors to the
-    caller: for development only. Leaving the block drains: calls that run have `GRACE_S` seconds.
+    The block of ``async with serve(...) as server`` is the life of the server.
 
-    Raises `TypeError` for a service whose types cannot travel, naming method and parameter, `Unavailable` for an address that
-    cannot be used, `InvalidArgument` for a URL that cannot be read. Cancelling it closes the server.
+    services: the objects; their classes are the schema. An `ActorSystem` among them serves its actors.
+    listen: a URL or several: ``memory://name``, ``tcp://host:port`` (port 0 takes a free one), ``tls://host:port`` with `tls`,
+        ``unix:///path``.
+    tls: the certificate for the ``tls://`` URLs.
+    settings: limits, windows and keep-alive of each connection; ``Settings()`` by default.
+    interceptors: entered around every call of a peer, the first one outermost; none by default.
+    expose_errors: whether callers get the text of unexpected errors; False by default. Use it in development only.
+
+    Raises `TypeError` for a service with a type that cannot travel, naming method and parameter; `Unavailable` for an address
+    that cannot be used; `InvalidArgument` for a URL that cannot be parsed. Leaving the block, also by cancelling it, drains and
+    closes the server: open calls have 1 s (`Server.aclose`). Call ``await server.wait_closed()`` to serve for ever.
     """
-    chosen = settings or Settings()
     reflection = Reflection()
     dispatcher = _dispatcher([*services, reflection], interceptors, expose_errors=expose_errors)
     reflection.describes = [service for service, _object in dispatcher.services]
-    server = Server(dispatcher, chosen)
+    server = Server(dispatcher, settings or Settings())
     try:
         for url in [listen] if isinstance(listen, str) or not isinstance(listen, Iterable) else listen:
             await server.listen(url, tls)
@@ -142,12 +163,20 @@ async def connect(
     interceptors: Sequence[Interceptor] = (),
     timeout: float = 10.0,
 ) -> AsyncIterator[Peer]:
-    """Connect to a server and return it as a `Peer`; leaving the block cancels what still runs and closes.
+    """Connect to a server, and return it as a `Peer`.
 
-    `services` are what the peer can call on this side. `interceptors` go around every call this side makes. `timeout`
-    is for the
-    connection and the handshake, in seconds. Raises `Unavailable` when nobody answers there, `InvalidArgument` for a URL that
-    cannot be read. Cancelling it closes the connection.
+    The block of ``async with connect(url) as peer`` is the life of the connection.
+
+    url: as for `serve`: ``memory://name``, ``tcp://host:port``, ``tls://host:port``, ``unix:///path``.
+    services: the objects of this side that the peer can call; none by default. An `ActorSystem` serves its actors.
+    tls: the certificates that this side trusts, for a ``tls://`` URL.
+    settings: limits, windows and keep-alive of the connection; ``Settings()`` by default.
+    interceptors: entered around every call of this side, the first one outermost; none by default.
+    timeout: seconds for the connection, and again for the handshake; 10 by default.
+
+    Raises `Unavailable` when no server answers in time, `InvalidArgument` for a URL that cannot be parsed, `TypeError` for a
+    service with a type that cannot travel. Leaving the block, also by cancelling it, cancels the open calls and closes the
+    connection (`Peer.aclose`). Call `Peer.service` next.
     """
     dispatcher = _dispatcher(services, (), expose_errors=False)
     peer = Peer("client", settings or Settings(), dispatcher, interceptors)

@@ -1,4 +1,4 @@
-"""Ends of streams as values: put into a message on one side, used where the message arrives."""
+"""Ends of streams as values: a program puts one into a message, and its receiver uses it."""
 
 from penstock.refs._claims import CLAIMS
 from penstock.refs._offers import RECLAIM_S, offers

@@ -1,4 +1,4 @@
-"""What other processes call to have what is on offer here: `Penstock/claim_source`, `claim_sink`, `release`."""
+"""The built-in service by which other processes claim ends of streams: `claim_source`, `claim_sink`, `release`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from penstock.session import RemoteSource
 
 
 class Claims:
-    """The ends of streams that were sent from here."""
+    """The service of the ends of streams that were sent from here (PROTOCOL.md 13)."""
 
     service_name = "Penstock"
 
     async def claim_source(self, token: bytes, buffer_size: int | None = None) -> AsyncIterator[Any]:
-        """Return the items of the source on offer. A relay gives `buffer_size` on to where the source is."""
-        source: AsyncIterator[Any] = offers().take(token, SourceRef)(buffer_size)
+        """Return the items of the source on offer. A relay passes `buffer_size` on to the process of the source."""
+        source: AsyncIterator[Any] = offers().claim(token, SourceRef)(buffer_size)
         return source
 
     async def claim_sink(self, token: bytes, buffer_size: int | None, items: AsyncIterator[Any]) -> None:
-        """Send `items` into the sink on offer, and end it as they end."""
-        sink = offers().take(token, SinkRef)(buffer_size)
-        sink._on_consumer_left(partial(_left, items))  # its sender is told now, and not when it sends again
+        """Send `items` into the sink on offer, and end the sink with the outcome of the items."""
+        sink = offers().claim(token, SinkRef)(buffer_size)
+        sink._on_consumer_left(partial(_end_items, items))  # so that the sender learns of it now, and not at its next item
         try:
             async for item in items:
                 if type(item) is Failure:
@@ -35,28 +35,28 @@ class Claims:
                     return
                 await sink.send(item)
         except BaseException:
-            sink.fail(_outcome(items))
+            sink.fail(_early_outcome(items))
             raise
         finally:
             sink._on_consumer_left(None)
         sink.close()
 
     async def release(self, token: bytes) -> None:
-        """End the stream on offer: who got its ref closed it."""
-        offers().release(token, StreamCancelled("the one who got this end of a stream closed it without using it"))
+        """End the stream on offer: the receiver of its ref has closed the ref without using it."""
+        offers().release(token, StreamCancelled("the receiver of this end of a stream closed it without using it"))
 
 
-def _left(items: Any) -> None:
-    """Nobody takes the items any more."""
+def _end_items(items: Any) -> None:
+    """End the items of a claimed sink whose consumer has left."""
     if isinstance(items, RemoteSource):
         items.finish(StreamCancelled("the consumer of this stream has left"))
 
 
-def _outcome(items: Any) -> StatusError:
-    """Return why the items of a claimed sink stopped before their end: their caller, its connection, or this side."""
+def _early_outcome(items: Any) -> StatusError:
+    """Return the reason why the items of a claimed sink stopped early: their caller, its connection, or this side."""
     outcome = getattr(items, "outcome", None)
-    if not isinstance(outcome, StatusError):  # all of them had arrived, and could not be handed on any more
-        scope = context().scope
+    if not isinstance(outcome, StatusError):  # all items had arrived, but the sink took no more
+        scope = context()._scope
         outcome = scope.session.lost if scope is not None else None
     return outcome or Aborted("the call that fed this stream was stopped before the end of the stream")
 

@@ -1,10 +1,10 @@
-"""What an event loop has on offer: ends of streams that were sent away and not claimed yet. It never opens a call.
+"""`Offers`: the ends of streams that one event loop has sent in messages and that were not claimed yet.
 
-An end is on offer from the moment its ref is encoded. It leaves the table once: claimed from elsewhere, used here after all, or
-reclaimed after `RECLAIM_S`. The table remembers for a while how, for those who come late.
+An end is on offer from the moment when its ref is encoded. It leaves the table once: claimed from another process, used here
+after all, released, or reclaimed after `RECLAIM_S` (30 s). The table keeps the reason for a while, for later claims.
 
-What is encoded while a call is handled belongs to the share of its peer, which is bounded. It may be claimed over another
-connection, so it does not end with this one; but then it is nobody's, and gives way when the table is full.
+A ref encoded while a call is handled counts against that peer (`SHARE_MAX`). It outlives the connection, because it may be
+claimed over another one; from then on it is the first to be evicted when the table is full.
 """
 
 from __future__ import annotations
@@ -21,41 +21,45 @@ from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, Sta
 
 log = logging.getLogger("penstock.refs")
 
-#: How long an end stays on offer. What is claimed at all is claimed within a round trip or two; the rest got lost on its way.
+#: Seconds that an end stays on offer. A claim comes within a round trip or two; a ref without one was lost on its way.
 RECLAIM_S: Final = 30.0
-#: Ends on offer at the same time: a program that sends refs which nobody claims must not grow.
+#: The most ends on offer, so that a program whose refs are never claimed does not grow.
 OFFERS_MAX: Final = 10_000
-#: As many of them may be the share of one connection: who asks for refs and claims none must not starve the others.
+#: The most ends on offer to one peer, so that a peer that claims none of its refs leaves room for the others.
 SHARE_MAX: Final = 1_000
-#: Ends of which is remembered how they left.
-LEFT_MAX: Final = 10_000
+#: The number of ends that are gone whose reason is kept.
+REFUSALS_MAX: Final = 10_000
 TOKEN_BYTES: Final = 16
 
 
 class RefLocation(NamedTuple):
-    """Where the end of a stream is: at which event loop of which process, and by which token it is claimed there."""
+    """The location of an end of a stream.
+
+    instance: the id of the event loop that offers it.
+    token: the secret by which it is claimed there.
+    """
 
     instance: bytes
     token: bytes
 
     @property
     def short(self) -> str:
-        """The token as people compare it; what is shown of it claims nothing."""
+        """The start of the token, for messages to people: it is too short to claim the end."""
         return self.token.hex()[:8]
 
 
 class Offered(Protocol):
-    """A ref, as this table sees it."""
+    """A ref, as the table sees it."""
 
-    def leave(self, refusal: StatusError) -> Any:
-        """Give the end away: from now on whoever uses the ref gets `refusal`."""
+    def _hand_over(self, refusal: StatusError) -> Any:
+        """Return the end, for a claim. From now on every use of the ref raises `refusal`."""
 
-    async def drop(self, why: StatusError) -> None:
-        """End the stream, because of `why`."""
+    async def _end_unused(self, why: StatusError) -> None:
+        """End the stream of a ref without a user, because of `why`."""
 
 
 class _Entry(NamedTuple):
-    """One end: until when it is on offer, and among whose it is counted."""
+    """One end on offer: its ref, the time at which it is reclaimed, and the share in which it is counted."""
 
     ref: Offered
     due: float
@@ -63,15 +67,15 @@ class _Entry(NamedTuple):
 
 
 class Offers:
-    """The table of one event loop."""
+    """The table of one event loop. `instance` is the id of the loop."""
 
     def __init__(self) -> None:
         self.instance = secrets.token_bytes(TOKEN_BYTES)
         self._open: dict[bytes, _Entry] = {}  # in the order of their deadlines
         self._shares: WeakKeyDictionary[CallScope, dict[bytes, None]] = WeakKeyDictionary()
-        self._own: dict[bytes, None] = {}  # those that no peer asked for
-        self._orphans: dict[bytes, None] = {}  # those of connections that are gone
-        self._left: dict[bytes, Callable[[str], StatusError]] = {}
+        self._unasked: dict[bytes, None] = {}  # of no peer: encoded outside a call
+        self._orphans: dict[bytes, None] = {}  # of connections that are gone
+        self._refusals: dict[bytes, Callable[[str], StatusError]] = {}
         self._armed = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -79,9 +83,12 @@ class Offers:
         return len(self._open)
 
     def put(self, ref: Offered) -> RefLocation:
-        """Put an end on offer, for the peer whose call is handled here. Raises `ResourceExhausted` when too many are."""
+        """Put an end on offer, for the peer whose call is handled here; return its location.
+
+        Raises `ResourceExhausted` when too many ends are on offer, to this peer or in all.
+        """
         share = self._share()
-        if share is not self._own and share is not self._orphans and len(share) >= SHARE_MAX:
+        if share is not self._unasked and share is not self._orphans and len(share) >= SHARE_MAX:
             raise ResourceExhausted(f"{SHARE_MAX} ends of streams were sent to this peer and not claimed yet (SHARE_MAX)")
         if len(self._open) >= OFFERS_MAX:
             self._make_room()
@@ -94,59 +101,63 @@ class Offers:
         return location
 
     def find(self, token: bytes) -> Offered | None:
-        """Return the ref that is on offer, if it is."""
+        """Return the ref with this token; None when it is not on offer."""
         entry = self._open.get(token)
         return entry.ref if entry is not None else None
 
     def refusal(self, token: bytes) -> StatusError:
-        """Say why this end cannot be had."""
+        """Return the error of a claim for an end that is not on offer."""
         short = RefLocation(self.instance, token).short
-        return self._left.get(token, _unknown)(short)
+        return self._refusals.get(token, _unknown)(short)
 
-    def take(self, token: bytes, kind: type[Any]) -> Any:
-        """Take an end off the table, for who claims it. Raises the `StatusError` that says why it cannot be had."""
+    def claim(self, token: bytes, kind: type[Any]) -> Any:
+        """Remove an end from the table and return it, for its claimer.
+
+        Raises `FailedPrecondition` for an end of the other kind or with another user, `NotFound` for an end that was reclaimed
+        or was never on offer.
+        """
         ref = self.find(token)
         if ref is None:
             raise self.refusal(token)
         if not isinstance(ref, kind):
-            raise FailedPrecondition(f"this is a {type(ref).__name__}, and was claimed as a {kind.__name__}")
+            raise FailedPrecondition(f"a {type(ref).__name__} was claimed as a {kind.__name__}")
         self.withdraw(token, _claimed)
-        return ref.leave(self.refusal(token))
+        return ref._hand_over(self.refusal(token))
 
     def release(self, token: bytes, why: StatusError) -> None:
-        """End the stream of an end on offer, because of `why`."""
+        """Remove an end from the table, and end its stream because of `why`. Does nothing when it is not on offer."""
         ref = self.find(token)
         if ref is not None:
             self.withdraw(token, _released)
-            self.own(ref.drop(why))
+            self.run_clean_up(ref._end_unused(why))
 
     def withdraw(self, token: bytes, why: Callable[[str], StatusError] | None = None) -> None:
-        """This end is not on offer any more; by default because it is used here."""
+        """Remove an end from the table. `why` makes the error of later claims; by default: the end is used here."""
         entry = self._open.pop(token, None)
         if entry is not None:
             entry.share.pop(token, None)
             self._orphans.pop(token, None)
-            self._left[token] = why or _used
-            if len(self._left) > LEFT_MAX:
-                del self._left[next(iter(self._left))]
+            self._refusals[token] = why or _used
+            if len(self._refusals) > REFUSALS_MAX:
+                del self._refusals[next(iter(self._refusals))]
 
-    def own(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a clean-up that nobody waits for, and log what it raises."""
+    def run_clean_up(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a clean-up in a task of the table, and log its error."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._over)
+        task.add_done_callback(self._on_clean_up_done)
 
-    def _over(self, task: asyncio.Task[None]) -> None:
+    def _on_clean_up_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("an end of a stream could not be closed", exc_info=task.exception())
 
     def _share(self) -> dict[bytes, None]:
-        """Return what is on offer to the peer whose call is handled here."""
+        """Return the share of the peer whose call is handled here; that of no peer outside a call."""
         call = current_call.get()
-        scope = None if call is None else call.scope
+        scope = None if call is None else call._scope
         if scope is None:
-            return self._own
+            return self._unasked
         if scope.session.closed.done():
             return self._orphans
         share = self._shares.get(scope)
@@ -156,25 +167,25 @@ class Offers:
         return share
 
     def _make_room(self) -> None:
-        """Take back the oldest end that belongs to nobody. Raises `ResourceExhausted` when there is none."""
+        """Reclaim the oldest end of a connection that is gone. Raises `ResourceExhausted` when there is none."""
         for token in self._orphans:
-            self._take_back(token, _orphaned)
+            self._reclaim(token, _orphaned)
             return
         raise ResourceExhausted(f"{OFFERS_MAX} ends of streams were sent and not claimed yet (OFFERS_MAX)")
 
-    def _take_back(self, token: bytes, why: Callable[[str], StatusError]) -> None:
+    def _reclaim(self, token: bytes, why: Callable[[str], StatusError]) -> None:
         ref = self._open[token].ref
         self.withdraw(token, why)
         refusal = self.refusal(token)
         log.warning("%r: %s", ref, refusal.message)
-        self.own(ref.drop(refusal))
+        self.run_clean_up(ref._end_unused(refusal))
 
     def _arm(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
         self._armed = True
-        loop.call_later(delay_s, self._reclaim, loop)
+        loop.call_later(delay_s, self._reclaim_due, loop)
 
-    def _reclaim(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take back what nobody claimed in time."""
+    def _reclaim_due(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Reclaim the ends that were not claimed in time, and set the timer for the next one."""
         self._armed = False
         now = loop.time()
         while self._open:
@@ -182,11 +193,11 @@ class Offers:
             if entry.due > now:
                 self._arm(loop, entry.due - now)
                 return
-            self._take_back(token, _reclaimed)
+            self._reclaim(token, _reclaimed)
 
 
 def _unknown(short: str) -> StatusError:
-    return NotFound(f"no end of a stream {short} is on offer here")
+    return NotFound(f"the end of a stream {short} is not on offer here")
 
 
 def _claimed(short: str) -> StatusError:
@@ -198,24 +209,22 @@ def _used(short: str) -> StatusError:
 
 
 def _released(short: str) -> StatusError:
-    return FailedPrecondition(f"the end of a stream {short} was closed by the one who got it; a ref has one user")
+    return FailedPrecondition(f"the end of a stream {short} was closed by its receiver; a ref has one user")
 
 
 def _reclaimed(short: str) -> StatusError:
-    return NotFound(f"the end of a stream {short} was reclaimed, because nobody claimed it within {RECLAIM_S:g} s")
+    return NotFound(f"the end of a stream {short} was reclaimed, because it was not claimed within {RECLAIM_S:g} s")
 
 
 def _orphaned(short: str) -> StatusError:
-    return NotFound(
-        f"the end of a stream {short} was reclaimed: the connection it was sent over is gone, and others needed its place"
-    )
+    return NotFound(f"the end of a stream {short} was reclaimed: its connection is gone, and other ends needed its place")
 
 
 _TABLES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Offers]] = WeakKeyDictionary()
 
 
 def offers() -> Offers:
-    """Return the table of the running event loop; `RuntimeError` where none runs."""
+    """Return the table of the running event loop. Raises `RuntimeError` without one."""
     loop = asyncio.get_running_loop()
     table = _TABLES.get(loop)
     if table is None:

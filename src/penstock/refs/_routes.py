@@ -1,4 +1,4 @@
-"""Which connections of this event loop lead to which other event loop. The table keeps no connection alive."""
+"""The table of live connections by the event loop at their other side. It keeps no connection alive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROUTES: Final[dict[bytes, WeakSet[CallScope]]] = {}
 
 
 def register_route(scope: CallScope) -> None:
-    """Let a connection lead to the event loop at its other side, from its handshake until it is gone."""
+    """Enter a connection after its handshake, until it is gone: it leads to the event loop at its other side."""
     instance = scope.instance
     if not instance:
         return
@@ -33,7 +33,7 @@ def _forget_route(instance: bytes, routes: WeakSet[CallScope], scope: CallScope 
 
 
 def find_route(instance: bytes) -> CallScope | None:
-    """Return a live connection to an event loop, None when there is none."""
+    """Return a live connection to the event loop with this id; None when there is none."""
     loop = asyncio.get_running_loop()
     for scope in _ROUTES.get(instance, ()):
         if scope.session.loop is loop and scope.session.lost is None and not scope.closing:
@@ -46,8 +46,8 @@ def route_to(location: RefLocation) -> CallScope:
     scope = find_route(location.instance)
     if scope is None:
         raise Unavailable(
-            f"no live connection to the process that offers the end of a stream {location.short}; a ref can be used only while "
-            "its user is connected to the process that sent it",
+            f"no live connection to the process that offers the end of a stream {location.short}; connect to the process that "
+            "sent the ref before you use it",
             started=False,
         )
     return scope

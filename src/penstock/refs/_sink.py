@@ -1,4 +1,4 @@
-"""The sending end of a stream as a value: `SinkRef`, and what stands for it where it was claimed. It never buffers an item."""
+"""`SinkRef`: the sending end of a stream as a value, and `ClaimedSink`, a sink in another process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penstock.errors import PenstockError, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import CallKind
 from penstock.refs._offers import RefLocation
 from penstock.refs._routes import route_to
-from penstock.refs._state import RefState, released, travelling
+from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.session import status_of
 from penstock.streams import Sink, Statistics
@@ -26,32 +26,37 @@ _FAILURE: Final = MSGPACK.decode_for(tuple[int, str, str, dict[str, Any]]).value
 class SinkRef(Sink[T]):
     """The sending end of a stream as a value: put it into any message, argument or result, and use it where it arrives.
 
-    ``SinkRef(sink)`` takes a `Sink`. In one process it passes by reference. Sent elsewhere it is on offer for `RECLAIM_S`
-    seconds; the first use there claims it over the connection it came by. An item that is put there waits for the process
-    of the sink, and that one for the consumer.
+    sink: the `Sink`. Raises `TypeError` for any other object.
 
-    It is a `Sink` with one user, and `put` and `complete` are its other names for `send` and `close`. Its first use raises
-    `FailedPrecondition` when somebody else has claimed it, `NotFound` when it was reclaimed, `Unavailable` when no
-    connection leads to where it is. Who forgets it without `complete` fails the stream; so does a connection that is lost.
+    In one process the ref passes by reference. Sent to another process, it is on offer for 30 s; its first use there claims it,
+    over a live connection to the process that sent it. An item sent there waits for demand of the consumer, across both
+    processes.
+
+    A ref is a `Sink` with one user; `put` and `complete` are other names for `send` and `close`. Its first use raises
+    `FailedPrecondition` when the ref has another user, `NotFound` when it was reclaimed, and `Unavailable` without a
+    connection to its process. Call `complete` or `fail` at the end: a ref that is dropped without it fails the stream, and so
+    does a lost connection.
     """
 
-    __slots__ = ("_held", "_sink")
+    __slots__ = ("_sink", "_state")
 
     def __init__(self, sink: Sink[T]) -> None:
         if not isinstance(sink, Sink):
-            raise TypeError(f"{type(sink).__name__} is no Sink")
-        self._held: RefState[Sink[T]] = RefState(sink)
+            raise TypeError(f"{type(sink).__name__} is not a Sink")
+        self._state: RefState[Sink[T]] = RefState(sink)
         self._sink: Sink[T] | None = None
 
     def claim(self, *, buffer_size: int | None = None) -> Sink[T]:
-        """Return the sink itself, which is this side's from now on.
+        """Return the sink of the ref. Only this side can use the stream from now on. The first use claims it, too.
 
-        `buffer_size` (items) is how many may be under way to the other process, kept exactly; unset, it tunes itself. In the
-        process that made the ref it changes nothing. Using the ref claims it without one. Raises what the class says.
+        buffer_size: how many items may be under way to the other process, kept exactly; by default the number tunes itself. In
+            the process that made the ref it changes nothing.
+
+        Raises the errors of a first use, as the class says.
         """
         if self._sink is None:
-            left = self._held.use("SinkRef")
-            self._sink = ClaimedSink(route_to(left), left, buffer_size) if isinstance(left, RefLocation) else left
+            end = self._state.use("SinkRef")
+            self._sink = ClaimedSink(route_to(end), end, buffer_size) if isinstance(end, RefLocation) else end
         return self._sink
 
     async def send(self, item: T) -> None:
@@ -78,35 +83,35 @@ class SinkRef(Sink[T]):
         self.claim().fail(error)
 
     def statistics(self) -> Statistics:
-        sink = self._sink or self._held.end
+        sink = self._sink or self._state.end
         return sink.statistics() if sink is not None else Statistics("open", 0, 0, 0, 0, 0, 0)
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        (self._held.end or self.claim())._watch(on_change)
+        (self._state.end or self.claim())._watch(on_change)
 
     # ── for the table of offers ───────────────────────────────────────────────────────────────────────────────────────
 
-    def leave(self, refusal: StatusError) -> Callable[[int | None], Sink[T]]:
-        """Give the sink to somebody elsewhere; what is returned makes it, for as many items under way as that side wishes."""
-        left = self._held.leave(refusal)
-        return lambda buffer_size: ClaimedSink(route_to(left), left, buffer_size) if isinstance(left, RefLocation) else left
+    def _hand_over(self, refusal: StatusError) -> Callable[[int | None], Sink[T]]:
+        """Return a function that makes the sink for its claimer, from the number of items that may be under way."""
+        end = self._state.hand_over(refusal)
+        return lambda buffer_size: ClaimedSink(route_to(end), end, buffer_size) if isinstance(end, RefLocation) else end
 
-    async def drop(self, why: StatusError) -> None:
-        """Fail the stream: nobody will send into it."""
-        left = self._held.leave(why)
-        if isinstance(left, RefLocation):
-            await released(left)
+    async def _end_unused(self, why: StatusError) -> None:
+        """Fail the stream: its ref was not claimed."""
+        end = self._state.hand_over(why)
+        if isinstance(end, RefLocation):
+            await send_release(end)
         else:
-            left.fail(why)
+            end.fail(why)
 
     def __repr__(self) -> str:
         if self._sink is not None:
             return f"<SinkRef of {self._sink!r}>"
-        return f"<SinkRef {self._held.describe()}>"
+        return f"<SinkRef {self._state.describe()}>"
 
 
 class Failure:
-    """The error of a claimed stream, as the last of its items: so its sender says that it has failed."""
+    """The error of a failed stream, as the last item of its claimed sink."""
 
     __slots__ = ("error",)
 
@@ -124,7 +129,7 @@ def _unpack_failure(data: bytes) -> Failure:
 
 
 class ClaimedSink(Sink[T]):
-    """A sink in another process, by the call that claimed it."""
+    """A sink in another process, by the call that claims it."""
 
     __slots__ = ("_call", "_closed", "_scope")
 
@@ -155,12 +160,12 @@ class ClaimedSink(Sink[T]):
         if not self._closed:
             self._closed = True
             self._call.close_send()
-            self._scope.own(_over(self._call))  # or forgetting this object would cancel what is under way
+            self._scope.own(_wait_for_end(self._call))  # else dropping this object would cancel the items under way
 
     def fail(self, error: Exception) -> None:
         if not self._closed:
             self._closed = True
-            self._scope.own(_failed(self._call, error))
+            self._scope.own(_send_failure(self._call, error))
 
     def statistics(self) -> Statistics:
         sink = self._call.sink
@@ -178,24 +183,25 @@ class ClaimedSink(Sink[T]):
         return f"<ClaimedSink at {self._scope.remote}, {self._call.sink!r}>"
 
 
-async def _over(call: Call[Any]) -> None:
-    """Wait until everything that was sent has arrived, or nobody wants it. Its outcome is known to the stream's other end."""
+async def _wait_for_end(call: Call[Any]) -> None:
+    """Wait until all items have arrived or the call has failed. Its outcome is known to the other end of the stream."""
     with suppress(PenstockError):
         await call.receive()
 
 
-async def _failed(call: Call[Any], error: Exception) -> None:
+async def _send_failure(call: Call[Any], error: Exception) -> None:
+    """Send `error` as the last item, and wait until it has arrived."""
     with suppress(PenstockError):
         await call.send(Failure(error))
         call.close_send()
         await call.receive()
 
 
-def _make(held: RefState[Any]) -> SinkRef[Any]:
+def _make(state: RefState[Any]) -> SinkRef[Any]:
     ref: SinkRef[Any] = SinkRef.__new__(SinkRef)
-    ref._held, ref._sink = held, None
+    ref._state, ref._sink = state, None
     return ref
 
 
-register_extension(SinkRef, travelling(ExtensionCode.SINK_REF, lambda ref: ref._held, _make))
+register_extension(SinkRef, ref_extension(ExtensionCode.SINK_REF, lambda ref: ref._state, _make))
 register_extension(Failure, Extension(ExtensionCode.FAILURE, _pack_failure, _unpack_failure))

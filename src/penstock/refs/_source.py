@@ -1,4 +1,4 @@
-"""The receiving end of a stream as a value: `SourceRef`. It is a `Source` wherever it is used."""
+"""`SourceRef`: the receiving end of a stream as a value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from penstock.errors import Busy, StatusError
 from penstock.protocol import CallKind
 from penstock.refs._offers import RefLocation
 from penstock.refs._routes import route_to
-from penstock.refs._state import RefState, released, travelling
+from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.streams import Dropped, Source, Statistics, source_of
 
@@ -23,37 +23,42 @@ CLAIM: Final = "Penstock/claim_source"
 class SourceRef(Source[T]):
     """The receiving end of a stream as a value: put it into any message, argument or result, and use it where it arrives.
 
-    ``SourceRef(source)`` takes a `Source` or any async iterable. In one process it passes by reference. Sent elsewhere it is
-    on offer for `RECLAIM_S` seconds; the first use there claims it over the connection it came by, with the demand of that
-    side. ``SourceRef[Price]`` in a type hint decodes the items as `Price`, a plain `SourceRef` as builtin types.
+    source: a `Source` or any async iterable. Raises `TypeError` for any other object.
 
-    It is a `Source` with one user, who may read it once: leaving a loop over it ends the stream, wherever it began. Its
-    first use raises `FailedPrecondition` when somebody else has claimed it, `NotFound` when it was reclaimed, `Unavailable`
-    when no connection leads to where it is.
+    In one process the ref passes by reference. Sent to another process, it is on offer for 30 s; its first use there claims it,
+    over a live connection to the process that sent it, and the demand of the reader reaches the producer. ``SourceRef[Price]``
+    in a type hint decodes the items as `Price`, a plain `SourceRef` as builtin types.
+
+    A ref is a `Source` with one user, and can be read once: leaving a loop over it ends the stream in all processes. Its first
+    use raises `FailedPrecondition` when the ref has another user, `NotFound` when it was reclaimed, and `Unavailable` without
+    a connection to its process. Call `aclose` on a ref that you do not read.
     """
 
-    __slots__ = ("_held", "_source")
+    __slots__ = ("_source", "_state")
 
     def __init__(self, source: AsyncIterable[T]) -> None:
         if not isinstance(source, AsyncIterable):
-            raise TypeError(f"{type(source).__name__} is no Source and no async iterable")
-        self._held: RefState[AsyncIterable[T]] = RefState(source)
+            raise TypeError(f"{type(source).__name__} is not a Source or an async iterable")
+        self._state: RefState[AsyncIterable[T]] = RefState(source)
         self._source: Source[T] | None = None
 
     def claim(self, *, buffer_size: int | None = None) -> Source[T]:
-        """Return the source itself, which is this side's from now on.
+        """Return the source of the ref. Only this side can use the stream from now on. The first use claims it, too.
 
-        `buffer_size` (items) is how far the other process may be ahead of this one, kept exactly; unset, it tunes itself. In
-        the process that made the ref it changes nothing. Using the ref claims it without one. Raises what the class says.
+        buffer_size: how many items the other process may be ahead of this one, kept exactly; by default the number tunes
+            itself. In the process that made the ref it changes nothing.
+
+        Raises the errors of a first use, as the class says.
         """
         if self._source is None:
-            left = self._held.use("SourceRef")
-            self._source = self._call(left, buffer_size) if isinstance(left, RefLocation) else source_of(left)
+            end = self._state.use("SourceRef")
+            self._source = self._call(end, buffer_size) if isinstance(end, RefLocation) else source_of(end)
         return self._source
 
     def _call(self, location: RefLocation, buffer_size: int | None) -> RemoteStream[T]:
+        """Begin the call that claims a source in another process."""
         argument = MSGPACK.encode((location.token, buffer_size))
-        decode = decode_marked(MSGPACK, self._held.item, Dropped)
+        decode = decode_marked(MSGPACK, self._state.item, Dropped)
         request = Request(CLAIM, CallKind.SERVER_STREAMING, MSGPACK, argument, decode, CallOptions(buffer_size=buffer_size))
         return RemoteStream(route_to(location), request)
 
@@ -74,11 +79,11 @@ class SourceRef(Source[T]):
     async def aclose(self) -> None:
         if self._source is not None:
             await self._source.aclose()
-        elif self._held.gone is None:
-            await _end(self._held.use("SourceRef"))
+        elif self._state.refusal is None:
+            await _end(self._state.use("SourceRef"))
 
     def statistics(self) -> Statistics:
-        source = self._source or self._held.end
+        source = self._source or self._state.end
         return source.statistics() if isinstance(source, Source) else Statistics("open", 0, 0, 0, 0, 0, 0)
 
     def _take(self, max_items: int) -> list[T]:
@@ -88,32 +93,32 @@ class SourceRef(Source[T]):
         await self.claim()._readable()
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        source = self._held.end if isinstance(self._held.end, Source) else self.claim()
+        source = self._state.end if isinstance(self._state.end, Source) else self.claim()
         source._watch(on_change)
 
     # ── for the table of offers ───────────────────────────────────────────────────────────────────────────────────────
 
-    def leave(self, refusal: StatusError) -> Callable[[int | None], AsyncIterable[T]]:
-        """Give the source to somebody elsewhere; what is returned makes it, for the demand of that side."""
-        left = self._held.leave(refusal)
-        return lambda buffer_size: self._call(left, buffer_size) if isinstance(left, RefLocation) else left
+    def _hand_over(self, refusal: StatusError) -> Callable[[int | None], AsyncIterable[T]]:
+        """Return a function that makes the source for its claimer, from the `buffer_size` of that side."""
+        end = self._state.hand_over(refusal)
+        return lambda buffer_size: self._call(end, buffer_size) if isinstance(end, RefLocation) else end
 
-    async def drop(self, why: StatusError) -> None:
-        """End the stream: nobody will read it."""
-        await _end(self._held.leave(why))
+    async def _end_unused(self, why: StatusError) -> None:
+        """End the stream: its ref was not claimed."""
+        await _end(self._state.hand_over(why))
 
     def __repr__(self) -> str:
         if self._source is not None:
             return f"<SourceRef of {self._source!r}>"
-        return f"<SourceRef {self._held.describe()}>"
+        return f"<SourceRef {self._state.describe()}>"
 
 
-async def _end(left: AsyncIterable[Any] | RefLocation) -> None:
-    """Close a source that nobody has read."""
-    if isinstance(left, RefLocation):
-        await released(left)
+async def _end(end: AsyncIterable[Any] | RefLocation) -> None:
+    """Close a source that was never read, here or in its process."""
+    if isinstance(end, RefLocation):
+        await send_release(end)
     else:
-        await source_of(left).aclose()
+        await source_of(end).aclose()
 
 
 async def _nothing() -> AsyncIterator[Any]:
@@ -121,10 +126,10 @@ async def _nothing() -> AsyncIterator[Any]:
     yield
 
 
-def _make(held: RefState[Any]) -> SourceRef[Any]:
+def _make(state: RefState[Any]) -> SourceRef[Any]:
     ref: SourceRef[Any] = SourceRef.__new__(SourceRef)
-    ref._held, ref._source = held, None
+    ref._state, ref._source = state, None
     return ref
 
 
-register_extension(SourceRef, travelling(ExtensionCode.SOURCE_REF, lambda ref: ref._held, _make))
+register_extension(SourceRef, ref_extension(ExtensionCode.SOURCE_REF, lambda ref: ref._state, _make))

@@ -1,10 +1,10 @@
-"""Where the end behind a ref is, and who may have it: the one place that decides it, for both kinds. It opens no call.
+"""`RefState`: the location and the user of the end behind a ref, for both kinds of refs.
 
 ::
 
-    here ──encoded──▶ here, on offer ──claimed from elsewhere | reclaimed──▶ gone
+    here ──encoded──▶ here, on offer ──claimed by a peer | released | reclaimed──▶ gone
     here | here, on offer ──used──▶ in use                         far ──used──▶ in use (by a call)
-    far ──encoded──▶ far, on offer: whoever claims it is relayed
+    far ──encoded──▶ far, on offer: this process relays for the claimer
 """
 
 from __future__ import annotations
@@ -26,94 +26,110 @@ RELEASE: Final = "Penstock/release"
 
 
 class RefState(Generic[E]):
-    """The end `end` itself, or the place where it is."""
+    """The state of one ref.
 
-    __slots__ = ("end", "gone", "item", "location", "token")
+    end: the end of the stream, in the process that made the ref; else None.
+    location: its location, in another process; else None.
+    item: the type of its items, from a type hint; `Any` without one.
+    token: the token of its offer; None before it was encoded.
+    refusal: the error of further uses, once the end is claimed, in use or reclaimed; else None.
+    """
+
+    __slots__ = ("end", "item", "location", "refusal", "token")
 
     def __init__(self, end: E | None, location: RefLocation | None = None, item: Any = Any) -> None:
         self.end = end
         self.location = location
         self.item = item
         self.token: bytes | None = None
-        self.gone: StatusError | None = None
+        self.refusal: StatusError | None = None
 
     def offer(self, ref: Offered) -> RefLocation:
-        """Put the ref on offer, once. Raises why it cannot be sent."""
-        if self.gone is not None:
-            raise self.gone.fresh_copy()
+        """Put the ref on offer unless it is; return the location of the offer. Raises the refusal of a ref in use."""
+        if self.refusal is not None:
+            raise self.refusal.fresh_copy()
         if self.token is not None and offers().find(self.token) is ref:
             return RefLocation(offers().instance, self.token)
         location = offers().put(ref)
         self.token = location.token
         return location
 
-    def leave(self, refusal: StatusError) -> E | RefLocation:
-        """Give the end to somebody; `refusal` is what everybody else gets. Raises the refusal of who came before."""
-        if self.gone is not None:
-            raise self.gone.fresh_copy()
-        self.gone = refusal
+    def hand_over(self, refusal: StatusError) -> E | RefLocation:
+        """Return the end, or its location, for its one user. Later calls raise `refusal`, as this one raises an earlier one."""
+        if self.refusal is not None:
+            raise self.refusal.fresh_copy()
+        self.refusal = refusal
         end, self.end = self.end, None
         if end is not None:
             return end
-        assert self.location is not None  # noqa: S101 - a ref has one or the other
+        assert self.location is not None  # noqa: S101 - a ref has an end or a location
         return self.location
 
-    def use(self, what: str) -> E | RefLocation:
-        """Give the end to the user of the ref, here. Raises `Unavailable`, and changes nothing, when no way leads to it."""
-        if self.gone is None and self.location is not None:
+    def use(self, kind: str) -> E | RefLocation:
+        """Return the end, or its location, for a use of the ref on this side.
+
+        kind: the class of the ref, for the message of later uses.
+
+        Raises `Unavailable`, and changes nothing, without a connection to its process; the refusal of an earlier use.
+        """
+        if self.refusal is None and self.location is not None:
             route_to(self.location)
-        left = self.leave(FailedPrecondition(f"this {what} is in use here, and cannot be sent any more"))
+        end = self.hand_over(FailedPrecondition(f"this {kind} is in use here, and cannot be sent any more"))
         if self.token is not None:
             offers().withdraw(self.token)
-        return left
+        return end
 
     def describe(self) -> str:
-        """Say in a word where the end is."""
-        if self.gone is not None:
+        """Return the state in words, for a `repr`."""
+        if self.refusal is not None:
             return "gone" if self.token is not None else "in use"
         where = "here" if self.location is None else f"far, {self.location.short}"
         return f"{where}, on offer" if self.token is not None else where
 
 
-def travelling(code: int, held: Callable[[Any], RefState[Any]], make: Callable[[RefState[Any]], Any]) -> Extension[Any]:
-    """Return how the refs of one kind travel: as the place where they are on offer. `held` is what is in a ref.
+def ref_extension(code: int, state_of: Callable[[Any], RefState[Any]], make: Callable[[RefState[Any]], Any]) -> Extension[Any]:
+    """Return the extension type of one kind of refs. A ref travels as its `RefLocation`.
 
-    One that comes home is the very object that left.
+    code: the number of the extension type.
+    state_of: returns the state of a ref.
+    make: returns a new ref with a state.
+
+    A ref that comes back to its process while it is on offer is the same object again.
     """
 
     def pack(ref: Any) -> bytes:
-        location = held(ref).offer(ref)
+        location = state_of(ref).offer(ref)
         return location.instance + location.token
 
     def unpack(data: bytes) -> Any:
         if len(data) != 2 * TOKEN_BYTES:
-            raise ValueError(f"the end of a stream in {len(data)} bytes, where it has {2 * TOKEN_BYTES}")
+            raise ValueError(f"a ref to the end of a stream has {2 * TOKEN_BYTES} bytes, not {len(data)}")
         location = RefLocation(data[:TOKEN_BYTES], data[TOKEN_BYTES:])
         if not is_here(location):
             return make(RefState(None, location))
-        known = offers().find(location.token)
-        if known is not None:
-            return known
-        lost: RefState[Any] = RefState(None, location)
-        lost.gone = offers().refusal(location.token)
-        return make(lost)
+        ref = offers().find(location.token)
+        if ref is not None:
+            return ref
+        gone: RefState[Any] = RefState(None, location)
+        gone.refusal = offers().refusal(location.token)
+        return make(gone)
 
     def fit(ref: Any, kind: Any) -> Any:
-        now = held(ref)
+        state = state_of(ref)
         arguments = getattr(kind, "__args__", ())
-        if arguments and now.location is not None:
-            now.item = arguments[0]
+        if arguments and state.location is not None:
+            state.item = arguments[0]
         return ref
 
     return Extension(code, pack, unpack, fit)
 
 
-async def released(location: RefLocation) -> None:
-    """Tell the process where the end is that nobody will use it. One that cannot be told takes it back in time."""
+async def send_release(location: RefLocation) -> None:
+    """Release the end in its process: it will not be used. A process that cannot be reached reclaims it after `RECLAIM_S`."""
     with suppress(StatusError):
         await call_unary(route_to(location), untyped_request(RELEASE, CallKind.UNARY, (location.token,)))
 
 
 def is_here(location: RefLocation) -> bool:
-    """Whether this end is at the running event loop."""
+    """Whether the end is offered by the running event loop."""
     return location.instance == offers().instance

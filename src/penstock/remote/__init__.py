@@ -1,4 +1,4 @@
-"""Actors across a connection: both ends of a lane, the refs, and the wire between them (PROTOCOL.md §12)."""
+"""Actors across a connection: both ends of a lane, refs to remote actors, and the wire between them (PROTOCOL.md §12)."""
 
 from penstock.remote._far import FarRef
 from penstock.remote._lane_client import Lanes

@@ -1,6 +1,6 @@
-"""The answers of one lane on their way back: sent at once as far as the caller's demand goes, kept, bounded, beyond it.
+"""The callee's asks of one lane: `OpenAsks`, those without an answer yet, and `Answers`, the answers on their way back.
 
-It handles no message.
+An answer leaves at once as far as the caller's credit goes. Beyond the credit it is kept here, within `max_buffered_bytes`.
 """
 
 from __future__ import annotations
@@ -9,79 +9,86 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
 from penstock.codec import MSGPACK, UNENCODABLE
-from penstock.errors import Cancelled, ResourceExhausted, StatusError
+from penstock.errors import Cancelled, DeadlineExceeded, ResourceExhausted, StatusError
 from penstock.protocol import SendHalf
 from penstock.remote._wire import LaneError, LaneReply, PlainReply
 from penstock.session import RemoteSink, StreamHandle, status_of
+from penstock.streams import Bell
 
-#: An error of this size is kept even when too much is: it may stand for an answer that was not, and there are few of them.
+if TYPE_CHECKING:
+    from penstock.calls import CallInfo
+
+#: Asks without an answer and answers without credit, together, of one lane. At this number the lane is not read.
+ASKS_MAX: Final = 4096
+#: An error up to this size is kept even over the limit: it may stand for an answer that was dropped, and errors are few.
 ERROR_BYTES: Final = 16 * 1024
 
 
 class Answers(RemoteSink[Any]):
-    """Where the answers of a lane go.
+    """The sending end of a lane's answers.
 
-    `late` are those that its caller has given no credit for; the connection counts them as held for its calls.
+    unsent: encoded answers for which the caller has given no credit yet. The connection counts their bytes as held.
     """
 
-    __slots__ = ("_handle", "_internal", "address", "late")
+    __slots__ = ("_handle", "_internal", "address", "unsent")
 
     def __init__(self, handle: StreamHandle, address: str, internal: Callable[..., StatusError]) -> None:
         super().__init__(handle.session, handle.wire, cast("SendHalf", handle.wire.send), MSGPACK)
         self._handle = handle
-        self._internal = internal  # logs an unexpected error and returns the one for the asker
+        self._internal = internal  # logs an unexpected error and returns the error for the asker
         self.address = address
-        self.late: deque[bytes] = deque()
+        self.unsent: deque[bytes] = deque()
 
     @property
-    def too_late(self) -> bool:
-        """Whether so much waits for the caller that nothing more is to be worked on for it."""
-        return bool(self.late) and self._handle.holds_too_much
+    def holds_too_much(self) -> bool:
+        """Whether the unsent answers have reached the limit of bytes: no more asks are read until some have left."""
+        return bool(self.unsent) and self._handle.holds_too_much
 
     def answer(self, number: int, result: Any, *, flush: bool) -> None:
-        """Send an answer, encoded now: what the actor does to it afterwards changes nothing. With `flush` it leaves at once."""
+        """Encode and send an answer; later changes by the actor do not reach the asker. With `flush` it is written at once."""
         try:
-            self._put(PlainReply(number, result), flush=flush)
+            self._send(PlainReply(number, result), flush=flush)
         except UNENCODABLE as error:
-            self.refuse(number, TypeError(f"{self.address} returned what cannot travel: {error}"))
-        except StatusError as error:  # it is too large, or what is in it cannot be sent
+            self.refuse(number, TypeError(f"{self.address} returned a value that cannot travel: {error}"))
+        except StatusError as error:  # too large, or it contains a ref that cannot be sent
             self.refuse(number, error)
 
     def refuse(self, number: int, error: BaseException) -> None:
-        """Send an error as an answer: a `StatusError` whole, of anything else an id to find it in the log by."""
+        """Send an error as an answer. A `StatusError` travels whole; any other error is logged, and its log id travels."""
         if isinstance(error, asyncio.CancelledError):
             error = Cancelled(f"{self.address}: the handler was cancelled")
         elif not isinstance(error, StatusError):
             error = self._internal(self.address, error, logged=error.__traceback__ is not None)
         failure = LaneError.of(status_of(error))
         try:
-            self._put(LaneReply(number, error=failure))
+            self._send(LaneReply(number, error=failure))
         except StatusError:  # its details are too large
             failure.details = {}
             with suppress(StatusError):  # a peer that takes no message of this size gets none
-                self._put(LaneReply(number, error=failure))
+                self._send(LaneReply(number, error=failure))
 
     def on_room(self) -> None:
-        late, half = self.late, self._half
-        while late and half.has_room() and self.outcome is None:
-            self._push(msgspec.Raw(self._next()))
-        self._ask_for_room()
+        unsent, half = self.unsent, self._half
+        while unsent and half.has_room() and self.outcome is None:
+            self._push(msgspec.Raw(self._pop_unsent()))
+        self._register_for_room()
         super().on_room()
 
-    def forget(self) -> None:
-        """Nobody will read them."""
-        while self.late:
-            self._next()
+    def drop_unsent(self) -> None:
+        """Drop the unsent answers: the asker is gone."""
+        while self.unsent:
+            self._pop_unsent()
 
-    def _put(self, reply: PlainReply | LaneReply, *, flush: bool = False) -> None:
+    def _send(self, reply: PlainReply | LaneReply, *, flush: bool = False) -> None:
+        """Send an answer, or keep it when the caller has given no credit. Raises `ResourceExhausted` over the limit."""
         if self.outcome is not None:
             return
-        if not self.late and self._half.has_room():
+        if not self.unsent and self._half.has_room():
             self._half.push(self._encode_into, reply)
             if not self.stream.ready:
                 self._handle.line_up()
@@ -93,25 +100,119 @@ class Answers(RemoteSink[Any]):
             self._keep(reply)
 
     def _keep(self, reply: PlainReply | LaneReply) -> None:
-        """The caller does not take its answers as fast as it asks: keep this one, unless that is too much."""
+        """Keep an answer until the caller gives credit. Raises `ResourceExhausted` when the kept bytes reach the limit."""
         limit_bytes, held_bytes = self.session.settings.max_buffered_bytes, self._handle.held_bytes
         encoded = MSGPACK.encode(reply)
         is_small = isinstance(reply, LaneReply) and len(encoded) <= ERROR_BYTES
         if held_bytes + len(encoded) > limit_bytes and not is_small:
             raise ResourceExhausted(
                 f"{self.address}: {held_bytes} bytes of answers wait for the other side to read them "
-                f"(Settings.max_buffered_bytes); this one, of {len(encoded)}, was dropped"
+                f"(Settings.max_buffered_bytes); an answer of {len(encoded)} bytes was dropped"
             )
-        self.late.append(encoded)
+        self.unsent.append(encoded)
         self._handle.hold(len(encoded))
-        self._ask_for_room()
+        self._register_for_room()
 
-    def _next(self) -> bytes:
-        encoded = self.late.popleft()
+    def _pop_unsent(self) -> bytes:
+        encoded = self.unsent.popleft()
         self._handle.hold(-len(encoded))
         return encoded
 
-    def _ask_for_room(self) -> None:
-        """Credit is told by the peer; what waits here unsent is told when it was written."""
-        if self.late and self._half.is_stuffed():
+    def _register_for_room(self) -> None:
+        """Have `on_room` called after the next write when frames, and not credit, are in the way."""
+        if self.unsent and self._half.is_stuffed():
             self.session.waiting_sinks[self] = None
+
+
+class RemoteReply:
+    """The reply of one ask, with as much of a future's interface as an actor needs.
+
+    It needs no timer: the deadline is compared with the clock when the actor begins or answers the message.
+    on_cancel: called with the error when the asker cancels its ask.
+    """
+
+    __slots__ = ("_asks", "_deadline", "_info", "_number", "on_cancel")
+
+    def __init__(self, asks: OpenAsks, number: int, info: CallInfo) -> None:
+        self._asks: OpenAsks | None = asks
+        self._number = number
+        self._info = info
+        self._deadline = info.deadline
+        self.on_cancel: Callable[[StatusError], None] | None = None
+
+    def done(self) -> bool:
+        """Whether the ask was answered or cancelled, or its deadline has passed."""
+        asks = self._asks
+        if asks is None:
+            return True
+        if self._deadline is None or asks.loop.time() < self._deadline:
+            return False
+        self.set_exception(DeadlineExceeded(f"{self._info.target}: the deadline passed before it was answered"))
+        return True
+
+    def cancel(self, error: StatusError) -> None:
+        """End the ask without an answer: the asker has cancelled it, for the reason `error`."""
+        if self._remove() is not None and self.on_cancel is not None:
+            self.on_cancel(error)
+
+    def set_result(self, result: Any) -> None:
+        """Answer with `result`."""
+        asks = self._remove()
+        if asks is not None:
+            asks.answers.answer(self._number, result, flush=not asks.open)
+
+    def set_exception(self, error: BaseException) -> None:
+        """Answer with `error`."""
+        asks = self._remove()
+        if asks is not None:
+            asks.answers.refuse(self._number, error)
+
+    def _remove(self) -> OpenAsks | None:
+        """Take the reply out of the open asks; return them, None when it was taken out before."""
+        asks, self._asks = self._asks, None
+        if asks is not None:
+            asks.open.pop(self._number, None)
+            if self._deadline is not None:
+                self._info.deadline = None  # a task that the handler leaves running is not bound by a call that is over
+            asks.changed.notify()
+        return asks
+
+
+class OpenAsks:
+    """The asks of one lane that have no answer yet.
+
+    open: their replies, by id. answers: the sending end for their answers. changed: rung when an ask was answered or cancelled
+    and when an answer has left.
+    """
+
+    __slots__ = ("answers", "changed", "loop", "open")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
+        self.loop = loop
+        self.answers = answers
+        self.open: dict[int, RemoteReply] = {}
+        self.changed = Bell()
+
+    def is_full(self) -> bool:
+        """Whether the lane is to be read no further: too many asks are open, or too many answers are unsent."""
+        return len(self.open) + len(self.answers.unsent) >= ASKS_MAX or self.answers.holds_too_much
+
+    def is_busy(self) -> bool:
+        """Whether an ask is open or an answer is unsent."""
+        return bool(self.open or self.answers.unsent)
+
+    async def wait_while(self, condition: Callable[[], bool]) -> None:
+        """Wait until `condition`, one of the two above, is False. Safe to cancel."""
+        while condition():
+            await self.changed.wait()
+
+    def cancel(self, number: int, error: StatusError) -> None:
+        """Cancel the ask with id `number`; an id without an open ask is ignored."""
+        ask = self.open.get(number)
+        if ask is not None:
+            ask.cancel(error)
+
+    def cancel_all(self, error: StatusError) -> None:
+        """Cancel every open ask."""
+        for ask in tuple(self.open.values()):
+            ask.cancel(error)

@@ -1,26 +1,26 @@
-"""The asks of a lane at its caller: which one waits for which answer, and how long."""
+"""The caller's asks of a lane: `PendingAsks`, by id, and `ask_within`, an ask with a deadline or a cancel token."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from penstock.calls import CancelToken
 from penstock.errors import DeadlineExceeded, StatusError
 from penstock.remote._wire import LaneMessage, LaneReply, PlainMessage
 from penstock.session import RemoteSink
 
-if TYPE_CHECKING:
-    from penstock.remote._lane_client import LaneClient
-
 
 class PendingAsks:
-    """The asks of one lane that wait for their answers, by id.
+    """The asks of one lane that wait for their answers.
 
-    last_id: of the newest ask. last_id_at_tell: the same when the newest tell was sent, -1 before the first. highest_answered:
-    the highest id that was answered. abandoned: ids of asks without a waiter, still to be cancelled at the callee.
+    last_id: id of the newest ask.
+    last_id_at_tell: `last_id` when the newest tell was sent; -1 before the first tell.
+    highest_answered: the highest id that was answered.
+    waiting: the futures of the answers, by id.
+    abandoned: ids of asks without a waiter, still to be cancelled at the callee.
     """
 
     __slots__ = ("abandoned", "highest_answered", "last_id", "last_id_at_tell", "waiting")
@@ -33,7 +33,7 @@ class PendingAsks:
         self.abandoned: list[int] = []
 
     def resolve(self, replies: list[LaneReply]) -> None:
-        """Give each answer to the ask with its id; answers without an ask are ignored."""
+        """Give each answer to the ask with its id. An answer without an ask is ignored."""
         waiting = self.waiting
         for reply in replies:
             future = waiting.get(reply.id)
@@ -52,23 +52,42 @@ class PendingAsks:
                 future.set_exception(error.fresh_copy())
 
     def send_cancels(self, sink: RemoteSink[Any]) -> None:
-        """Cancel abandoned asks at the callee, as far as there is room."""
+        """Send the cancels of abandoned asks, as far as there is room."""
         abandoned = self.abandoned
-        while abandoned and sink.offer(PlainMessage(-abandoned[-1], "", None)):
+        while abandoned and sink.try_send(PlainMessage(-abandoned[-1], "", None)):
             abandoned.pop()
 
 
 class AskLimits(NamedTuple):
-    """How long an ask waits: until `deadline`, a time of the loop's clock, or until `cancel` is used."""
+    """The limits of an ask.
+
+    deadline: a time of the loop's clock in seconds; None for no limit.
+    cancel: a token that ends the ask when it is cancelled.
+    """
 
     deadline: float | None = None
     cancel: CancelToken | None = None
 
 
+class AskingLane(Protocol):
+    """The lane of an ask, as `ask_within` needs it."""
+
+    address: str
+
+    async def send(self, message: LaneMessage | PlainMessage) -> None:
+        """Send a message; wait for room."""
+
+    def cancel_ask(self, number: int) -> None:
+        """Cancel the ask with id `number` at the callee."""
+
+
 async def ask_within(
-    lane: LaneClient, message: LaneMessage | PlainMessage, answer: asyncio.Future[Any], limits: AskLimits
+    lane: AskingLane, message: LaneMessage | PlainMessage, answer: asyncio.Future[Any], limits: AskLimits
 ) -> Any:
-    """Send a message and wait for its answer, within limits. An ask that ends before it was sent has `started` False."""
+    """Send a message and wait for its answer, within limits.
+
+    Raises `DeadlineExceeded` or `Cancelled` at a limit; their `started` is False when the message was not sent yet.
+    """
     deadline, cancel = limits
     sending = _Sending()
 
@@ -88,9 +107,9 @@ async def ask_within(
     if cancel is not None:
         cancel.check()
     timer = None if deadline is None else answer.get_loop().call_at(deadline, expire)
-    forget = None if cancel is None else cancel.add(lambda error: end(error.fresh_copy()))
+    unregister = None if cancel is None else cancel._add(lambda error: end(error.fresh_copy()))
     try:
-        with sending:  # in this task, whose turn it is: a task of its own would be overtaken
+        with sending:  # in this task, because messages of other tasks would overtake one that a new task sends
             await lane.send(message)
         return await answer
     except asyncio.CancelledError:
@@ -100,14 +119,14 @@ async def ask_within(
     finally:
         if timer is not None:
             timer.cancel()
-        if forget is not None:
-            forget()
+        if unregister is not None:
+            unregister()
 
 
 class _Sending(AbstractContextManager[None]):
     """Around a send that a callback may interrupt: `interrupt` leaves the block without cancelling the task.
 
-    It works as `asyncio.timeout` does: a task that is also cancelled from elsewhere stays cancelled.
+    It works as `asyncio.timeout` does: a task that is also cancelled by other code stays cancelled.
     """
 
     __slots__ = ("_cancels_before", "_interrupted", "_task", "done")

@@ -1,7 +1,7 @@
-"""Actors as values: any `ActorRef` in a message, and what arrives of it, `FarRef`. It keeps no connection alive.
+"""Actors as values: any `ActorRef` can be sent in a message, and arrives as a `FarRef`, which keeps no connection alive.
 
-A ref travels as the place where its actor is and the key by which it is found there. One that comes home is the local ref
-again, whatever way it took. Each use of another one looks for a live connection that leads to the actor's process.
+A ref travels as an `ActorLocation`. A ref that comes back to the process of its actor is the local ref again. Each use of a
+`FarRef` looks for a live connection to the actor's process.
 """
 
 from __future__ import annotations
@@ -23,102 +23,110 @@ from penstock.streams import Source
 
 
 class ActorLocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Where an actor is, as it travels: at which event loop, by which key it is found there, and what it is called."""
+    """The location of an actor, as it travels.
+
+    instance: the id of the event loop that runs the actor.
+    key: the actor's id there, or its name when no more is known.
+    address: the actor's name, for messages to people.
+    """
 
     instance: bytes
     key: str
     address: str
 
 
-_WHEREABOUTS: Final = MSGPACK.decode_for(ActorLocation).value
+_LOCATION: Final = MSGPACK.decode_for(ActorLocation).value
 
 
 class FarRef(ActorRef):
-    """An actor that somebody sent. `key` finds it at the event loop `instance`: its id, or its name if no more is known."""
+    """An actor whose ref arrived in a message; `instance` and `key` are those of its `ActorLocation`."""
 
-    __slots__ = ("_address", "instance", "key")
+    __slots__ = ("_address", "_instance", "_key")
 
     def __init__(self, instance: bytes, key: str, address: str) -> None:
-        self.instance = instance
-        self.key = key
+        self._instance = instance
+        self._key = key
         self._address = address
 
     @property
     def address(self) -> str:
-        """Its name where it lives."""
+        """The actor's name in its own process."""
         return self._address
 
     @property
     def id(self) -> str:
-        """Its name for ever."""
-        return self.key if self.key != self._address else f"{self.key}@{self.instance.hex()}"
+        """The actor's id, which no other actor ever gets; its name and process when no id is known."""
+        return self._key if self._key != self._address else f"{self._key}@{self._instance.hex()}"
 
     async def tell(self, type: str, payload: Any = None) -> None:
-        await self._there().tell(type, payload)
+        await self._resolve().tell(type, payload)
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        return await self._there().ask(type, payload, **options)
+        return await self._resolve().ask(type, payload, **options)
 
     def _stream(self, type: str, payload: Any, options: CallOptions) -> Stream[Any]:
-        return self._there()._stream(type, payload, options)
+        return self._resolve()._stream(type, payload, options)
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        return await self._there().open_channel(payload, **options)
+        return await self._resolve().open_channel(payload, **options)
 
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        return self._there().subscribe(port, **options)
+        return self._resolve().subscribe(port, **options)
 
     async def stop(self) -> None:
-        await self._there().stop()
+        await self._resolve().stop()
 
     def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
         def ask(*args: Any, **kwargs: Any) -> Any:
-            return self._there()._asking(method, options)(*args, **kwargs)
+            return self._resolve()._asking(method, options)(*args, **kwargs)
 
         return ask
 
     def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
         def tell(*args: Any, **kwargs: Any) -> Any:
-            return self._there()._telling(method, options)(*args, **kwargs)
+            return self._resolve()._telling(method, options)(*args, **kwargs)
 
         return tell
 
-    def _there(self) -> ActorRef:
-        """Return the way to it. Raises `ActorStopped` for one of this process, `Unavailable` when no connection leads there."""
-        if self.instance == offers().instance:
-            found = actor_here(self.key)
-            if found is None:
-                raise ActorStopped(f"{self._address} ({self.key}) has stopped", started=False)
-            return found
-        scope = find_route(self.instance)
+    def _resolve(self) -> ActorRef:
+        """Return a ref that reaches the actor now.
+
+        Raises `ActorStopped` for a stopped actor of this process, `Unavailable` without a live connection to its process.
+        """
+        if self._instance == offers().instance:
+            local = actor_here(self._key)
+            if local is None:
+                raise ActorStopped(f"{self._address} ({self._key}) has stopped", started=False)
+            return local
+        scope = find_route(self._instance)
         if scope is None:
             raise Unavailable(
-                f"no live connection to the process of {self._address}; use a ref while its user is connected to it",
+                f"no live connection to the process of {self._address}; connect to it before you use the ref",
                 started=False,
             )
-        return RemoteRef(scope, self.key, self._address)
+        return RemoteRef(scope, self._key, self._address)
 
     def __repr__(self) -> str:
-        return f"<ActorRef {self._address} of process {self.instance.hex()[:8]}>"
+        return f"<ActorRef {self._address} of process {self._instance.hex()[:8]}>"
 
 
 def _pack(ref: ActorRef) -> bytes:
     if isinstance(ref, FarRef):
-        where = ActorLocation(ref.instance, ref.key, ref.address)
+        location = ActorLocation(ref._instance, ref._key, ref.address)
     elif isinstance(ref, RemoteRef):
-        where = ActorLocation(ref.scope.instance, ref.name, ref.name)
+        location = ActorLocation(ref._scope.instance, ref._name, ref._name)
     else:
-        where = ActorLocation(offers().instance, ref.id, ref.address)
-    return MSGPACK.encode(where)
+        location = ActorLocation(offers().instance, ref.id, ref.address)
+    return MSGPACK.encode(location)
 
 
 def _unpack(data: bytes) -> ActorRef:
     try:
-        where: ActorLocation = _WHEREABOUTS(data)
+        location: ActorLocation = _LOCATION(data)
     except UNDECODABLE as error:
-        raise ValueError(f"an actor that cannot be read: {error}") from None
-    home = actor_here(where.key) if where.instance == offers().instance else None
-    return home if home is not None else FarRef(where.instance, where.key, where.address)
+        raise ValueError(f"the ref of an actor cannot be read: {error}") from None
+    home = actor_here(location.key) if location.instance == offers().instance else None
+    return home if home is not None else FarRef(location.instance, location.key, location.address)
 
 
-register_extension(ActorRef, Extension(ExtensionCode.ACTOR, _pack, _unpack))  # type: ignore[type-abstract] # and whatever derives from it
+register_extension(ActorRef, Extension(ExtensionCode.ACTOR, _pack, _unpack))  # type: ignore[type-abstract] # and its subclasses

@@ -1,6 +1,6 @@
-"""The caller's end of a lane: messages to one actor elsewhere, in order, and their answers. It knows no method.
+"""The caller's end of a lane: messages to one remote actor, in order, and their answers (PROTOCOL.md §12).
 
-It runs on what the session tells it and has no task of its own.
+A lane runs on the events of its stream and has no task of its own.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from penstock.service import CallOptions
 from penstock.session import Endpoint, RemoteSink, error_of
 from penstock.streams import mark_retrieved
 
-#: Lanes of one connection. Beyond it the one that was opened first and has nothing to do is closed; it opens again when it is
-#: needed. With as many in use at the same time, only the peer's `Settings.max_streams` is left as a bound.
+#: Lanes of one connection. One more closes the oldest idle lane, which opens again at its next message. When all lanes are in
+#: use, only the peer's `Settings.max_streams` bounds their number.
 LANES_MAX: Final = 1024
 _REPLIES: Final = MSGPACK.decode_for(LaneReply)
 _OPTIONS: Final = CallOptions()
 
 
 class LaneClient(Endpoint):
-    """Messages to one actor elsewhere. Made at the first message, by `Lanes.to`.
+    """The lane to one remote actor, made by `Lanes.to` at the first message.
 
-    `closing` is set when nothing more may be sent on it, `over` when it has ended.
+    closing: whether the lane takes no more messages.
+    over: done when the lane has ended.
     """
 
     __slots__ = (
@@ -60,13 +61,16 @@ class LaneClient(Endpoint):
 
     @property
     def idle(self) -> bool:
-        """Whether nobody waits for an answer, or for room."""
+        """Whether no ask waits for its answer and no message waits for room."""
         return not self.asks.waiting and not self.sink.statistics().waiting_senders
 
     async def send(self, message: LaneMessage | PlainMessage) -> None:
-        """Send a message; waits while the actor's mailbox, and what is on the way to it, is full."""
+        """Send a message; wait while the actor's mailbox and the lane to it are full. A cancelled `send` sends nothing.
+
+        Raises `InvalidArgument` for a message that cannot be encoded, and the error with which the lane has ended.
+        """
         try:
-            if not self.sink.offer(message):
+            if not self.sink.try_send(message):
                 await self.sink.send(message)
         except InvalidArgument as error:
             raise _unfit(self, message, error) from error.__cause__
@@ -76,7 +80,10 @@ class LaneClient(Endpoint):
     async def ask(
         self, message: LaneMessage | PlainMessage, decode: Callable[[Any], Any], limits: AskLimits | None = None
     ) -> Any:
-        """Send a message and wait for its answer. Cancelling it gives the message up."""
+        """Send a message, wait for its answer, and return it decoded. Cancelling it cancels the ask at the callee.
+
+        Raises the actor's error, those of `send`, `DataLoss` for an answer that `decode` refuses, and the errors of `limits`.
+        """
         asks = self.asks
         asks.last_id = message.id = number = asks.last_id + 1
         future = asks.waiting[number] = self._loop.create_future()
@@ -85,7 +92,7 @@ class LaneClient(Endpoint):
             if limits is not None:
                 result = await ask_within(self, message, future, limits)
             else:
-                if not self.sink.offer(message, write_now=len(asks.waiting) == 1):
+                if not self.sink.try_send(message, write_now=len(asks.waiting) == 1):
                     await self.sink.send(message)
                 sent = True
                 result = await future
@@ -104,14 +111,14 @@ class LaneClient(Endpoint):
             raise DataLoss(f"{self.address}/{message.name}: its result does not fit its type: {error}") from error
 
     def close(self) -> None:
-        """Send no more; what was sent is delivered, and what was asked is answered."""
+        """Take no more messages. Messages that were sent are still delivered, and open asks are answered."""
         if not self.closing:
             self.closing = True
             self.sink.finish(Unavailable(f"{self.address}: {self.session.remote} takes no more messages now", started=False))
             self._handle.end()
 
-    def abandon(self) -> bool:
-        """Close the lane and drop its asks; return True if some tells may not have reached the mailbox."""
+    def close_now(self) -> bool:
+        """Close the lane and cancel its asks; return True if some tells may not have reached the mailbox."""
         asks = self.asks
         for number in tuple(asks.waiting):
             self.cancel_ask(number)
@@ -120,12 +127,12 @@ class LaneClient(Endpoint):
         return asks.highest_answered <= asks.last_id_at_tell
 
     def cancel_ask(self, number: int) -> None:
-        """Tell the other side, as soon as there is room for it: a message that has not begun there never will."""
+        """Cancel the ask at the callee, as soon as there is room: a message that the actor has not begun is skipped."""
         if not self.over.done() and not self.closing:
             self.asks.abandoned.append(number)
             self.asks.send_cancels(self.sink)
 
-    # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
+    # ── the events of the stream ──────────────────────────────────────────────────────────────────────────────────────
 
     def on_accepted(self, accept: Accept) -> None:
         self.sink.on_room()
@@ -136,7 +143,7 @@ class LaneClient(Endpoint):
         self.sink.on_room()
 
     def on_items(self) -> None:
-        """Hand out the answers. They count as consumed at once: there are no more of them than asks."""
+        """Give the answers to their asks. They count as consumed at once, because the asks bound their number."""
         half = self._half
         for arrived in half.queue:
             try:
@@ -144,7 +151,7 @@ class LaneClient(Endpoint):
                 if len(replies) != arrived.items:
                     raise ValueError(f"{len(replies)} answers in a batch of {arrived.items}")
             except UNDECODABLE as error:
-                self._spoil(DataLoss(f"{self.address}: an answer that cannot be read: {error}"))
+                self._fail(DataLoss(f"{self.address}: an answer cannot be decoded: {error}"))
                 return
             self.asks.resolve(replies)
             self._handle.consume(arrived.items, arrived.size)
@@ -157,16 +164,16 @@ class LaneClient(Endpoint):
             self.on_lost(Unavailable(f"{self.address}: the other side has ended the lane"))
 
     def on_stop_sending(self, cancel: Cancel) -> None:
-        self._spoil(Unavailable(f"{self.address}: the other side takes no more messages. {cancel.message}".rstrip()))
+        self._fail(Unavailable(f"{self.address}: the other side takes no more messages. {cancel.message}".rstrip()))
 
-    def _spoil(self, error: StatusError) -> None:
-        """The lane cannot go on: all asks fail with it."""
+    def _fail(self, error: StatusError) -> None:
+        """Cancel the lane because of `error`; all its asks fail."""
         self._handle.discard()
         self._handle.cancel(error)
         self.on_lost(error)
 
     def on_lost(self, error: StatusError) -> None:
-        """There are no more answers, whatever the reason."""
+        """End the lane on this side: every open ask fails with `error`, every waiting `send` with an unstarted copy."""
         self._handle.detach()
         self.closing = True
         self.asks.abandoned.clear()
@@ -184,21 +191,22 @@ class LaneClient(Endpoint):
 
 
 def _unfit(lane: LaneClient, message: LaneMessage | PlainMessage, error: InvalidArgument) -> InvalidArgument:
-    """Name the message that cannot travel, and not the lane."""
+    """Return the error of a message that cannot travel, with the name of its method instead of the lane's target."""
     return InvalidArgument(f"{lane.address}/{message.name}: {error.__cause__ or error}", started=False)
 
 
 class Lanes:
-    """The lanes of one connection, by the address of their actor; at most `LANES_MAX` that have nothing to do."""
+    """The lanes of one connection, by the address of their actor. Beyond `LANES_MAX` (1024), idle ones are closed."""
 
     def __init__(self, scope: CallScope) -> None:
         self._scope = scope
         self.open: dict[str, LaneClient] = {}
 
     async def to(self, address: str, deadline: float | None = None) -> LaneClient:
-        """Return the lane to an actor, opening it if need be. Raises the error that makes a call impossible. Safe to cancel.
+        """Return the lane to an actor; open it when there is none. Safe to cancel.
 
-        A lane that is being closed is waited for, until `deadline`: the next message must not overtake those on that lane.
+        A closing lane must end first, or the next message would overtake its messages. That wait ends at `deadline` (a time of
+        the loop's clock) with `DeadlineExceeded`. Raises `Unavailable` on a connection that is draining or gone.
         """
         lanes, session = self.open, self._scope.session
         while (lane := lanes.get(address)) is not None:
@@ -219,15 +227,15 @@ class Lanes:
         return lane
 
     def drain(self) -> None:
-        """Send no more messages: one of the sides shuts down. Open asks are still answered."""
+        """Close every lane, because one of the sides shuts down. Open asks are still answered."""
         for lane in tuple(self.open.values()):
             lane.close()
 
     async def end(self, patience_s: float) -> None:
-        """Close the lanes of a side that closes its connection, and drop its asks.
+        """Close every lane and cancel its asks, because this side closes the connection.
 
-        Waits at most `patience_s` seconds until the tells are in the mailboxes. Cancelling it leaves the lanes closing.
+        Waits at most `patience_s` seconds until all tells are in their mailboxes. Cancelling it leaves the lanes closing.
         """
-        unsure = [lane.over for lane in tuple(self.open.values()) if lane.abandon()]
-        if unsure:
-            await asyncio.wait(unsure, timeout=patience_s)
+        unconfirmed = [lane.over for lane in tuple(self.open.values()) if lane.close_now()]
+        if unconfirmed:
+            await asyncio.wait(unconfirmed, timeout=patience_s)

@@ -1,6 +1,7 @@
 """The actor's end of a lane: messages from one peer to one address, in order, and the answers back (PROTOCOL.md §12).
 
-A reader puts what arrives into the mailbox and waits when that is full, so that credit, and with it the sender, waits too.
+A reader task puts each message into the mailbox. It waits while the mailbox is full, and gives no credit meanwhile, so the
+sender waits too.
 """
 
 from __future__ import annotations
@@ -23,36 +24,33 @@ from penstock.errors import (
     Unimplemented,
 )
 from penstock.protocol import CallKind, Cancel, ReceiveHalf, Status, grant_wished
-from penstock.remote._answers import Answers
-from penstock.remote._inside import InterceptedMessage
+from penstock.remote._answers import Answers, OpenAsks, RemoteReply
+from penstock.remote._intercepted import InterceptedMessage
 from penstock.remote._method_entry import Addressee, MethodEntry
-from penstock.remote._replies import OpenAsks, RemoteReply
 from penstock.remote._wire import LaneMessage
 from penstock.session import Endpoint, RemoteSource, StreamHandle
 
 log = logging.getLogger("penstock.actor")
 
-#: Messages handled in a row before the answers leave and others get a turn.
+#: Messages handled in a row before the answers are written and other tasks get a turn.
 TURN_MESSAGES: Final = 256
-#: How long messages whose teller has gone wait for room in the mailbox, before they become dead letters.
+#: Seconds that tells of a caller that is gone wait for room in the mailbox, before they become dead letters.
 ORPHAN_S: Final = 5.0
-
-
 _MESSAGES: Final = MSGPACK.decode_for(LaneMessage)
 
 
 class LaneServer(Endpoint):
-    """One lane, of one peer and one address."""
+    """One lane, from one peer to one address. Raises `NotFound` without an actor, `Unimplemented` for a wrong kind of call."""
 
-    def __init__(self, system: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+    def __init__(self, host: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
         opened, session = stream.opened, scope.session
-        self._to = Addressee(system, address, scope)
+        self._to = Addressee(host, address, scope)
         if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
         self.scope = scope
-        self.system = system
-        self.internal = dispatcher.internal
-        self.interceptors = dispatcher.interceptors
+        self._host = host
+        self._dispatcher = dispatcher
+        self._interceptors = dispatcher.interceptors
         self._address = address
         self._call = CallInfo(opened.target, CallKind.BIDIRECTIONAL.label, "callee", metadata={}, deadline=None, scope=scope)
         self._stream = stream
@@ -64,21 +62,22 @@ class LaneServer(Endpoint):
         self._half = cast("ReceiveHalf", stream.receiving)  # there is one: the lane was accepted with a grant
         self._messages = LaneInbox(stream, self._half)
         self.answers = Answers(stream, address, dispatcher.internal)
-        self._asks = OpenAsks(system.loop, self.answers)
+        self._asks = OpenAsks(host.loop, self.answers)
         self._task = scope.own(self._run())
 
-    # ── what happens to the stream ────────────────────────────────────────────────────────────────────────────────────
+    # ── the events of the stream ──────────────────────────────────────────────────────────────────────────────────────
 
     def on_items(self) -> None:
-        message = self._messages.take_single()
+        """Answer a lone ask here, without the reader, when its method runs inline; else wake the reader."""
+        message = self._messages.pop_single()
         if message is not None:
-            here = current_call.set(self._call)  # what an answer offers, it offers to this peer
+            token = current_call.set(self._call)  # a ref in the answer is on offer to this peer
             try:
                 if self._handle_single(message):
                     return
             finally:
-                current_call.reset(here)
-            self._messages.put_back(message)
+                current_call.reset(token)
+            self._messages.push_front(message)
         self._messages.wake()
 
     def on_room(self) -> None:
@@ -89,46 +88,47 @@ class LaneServer(Endpoint):
         self._messages.finish(EndOfStream())
 
     def on_cancelled(self, cancel: Cancel) -> None:
-        self.on_lost(Cancelled(f"the caller has given up the lane to {self._address}. {cancel.message}".rstrip()))
+        self.on_lost(Cancelled(f"the caller has cancelled the lane to {self._address}. {cancel.message}".rstrip()))
 
     def on_lost(self, error: StatusError) -> None:
-        """Nobody waits for answers any more; messages that were told, and are here, are handled all the same."""
+        """Drop the asks and answers: the caller is gone. Tells that have arrived still go to the mailbox, for `ORPHAN_S`."""
         self._lost = True
-        self._patience = self.system.loop.call_later(ORPHAN_S, self._task.cancel)
+        self._patience = self._host.loop.call_later(ORPHAN_S, self._task.cancel)
         self._messages.finish(error)
-        self.answers.forget()
+        self.answers.drop_unsent()
         self.answers.finish(error)
-        self._asks.give_up_all(error)
+        self._asks.cancel_all(error)
         self._asks.changed.notify()
 
     # ── the task ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
-        """Hand the messages to the actor, one by one, until the caller ends the lane and everything is answered."""
-        handling.set(None)  # it may have been connected from inside of an actor, or of a call
+        """Hand the messages to the actor, one by one, until the caller ends the lane and every ask is answered."""
+        handling.set(None)  # the connection may have been made inside an actor or a call, whose context this task has
         current_call.set(self._call)
         error: StatusError | None = Unavailable(f"{self._address}: this side was closed before the lane was done")
         try:
-            await self._read()
+            await self._read_messages()
             await self._asks.wait_while(self._asks.is_busy)
-        except StatusError as raised:  # a message that cannot be read, or the caller is gone
+        except StatusError as raised:  # a message cannot be decoded, or the caller is gone
             error = raised
         else:
             error = None
         finally:
             if self._patience is not None:
                 self._patience.cancel()
-            self._refuse_the_rest(error)
-            self._finish(error)
+            self._refuse_unread(error)
+            self._end_stream(error)
 
-    async def _read(self) -> None:
+    async def _read_messages(self) -> None:
+        """Accept and post each message; wait while too many asks are open, and give other tasks a turn."""
         asks = self._asks
         async for message in self._messages:
             self._handled += 1
             if message.id < 0:
-                asks.give_up(-message.id, Cancelled(f"{self._address}: its caller has given up this message"))
+                asks.cancel(-message.id, Cancelled(f"{self._address}: the caller has cancelled this message"))
             else:
-                envelope = self._take(message)
+                envelope = self._accept_message(message)
                 if envelope is not None:
                     await self._post(envelope, message)
             if asks.is_full():
@@ -136,20 +136,23 @@ class LaneServer(Endpoint):
             if not self._handled % TURN_MESSAGES:
                 await asyncio.sleep(0)
 
-    def _take(self, message: LaneMessage) -> Envelope | None:
-        """Answer a message at once if that can be done; else return it as an envelope. What does not fit is answered."""
+    def _accept_message(self, message: LaneMessage) -> Envelope | None:
+        """Return a message as an envelope to post; None when it was answered here, inline or with an error.
+
+        Raises `InvalidArgument` for the id of an ask that is open: the caller breaks the protocol, and the lane ends.
+        """
         number, to = message.id, self._to
         cell = to.cell
         if number in self._asks.open:
-            raise InvalidArgument(f"{cell.address}: number {number} is another ask's, which is not answered yet")
-        if self._lost and number:  # its asker is gone
+            raise InvalidArgument(f"{cell.address}: number {number} is already in use by an ask without an answer")
+        if self._lost and number:  # the asker is gone
             return None
         if cell.state == "stopped":
             cell = to.refresh()
         try:
             entry = to.entries.get(message.name) or to.resolve(message.name)
             info = entry.info
-            if message.sender is not None or message.deadline_ms is not None or message.metadata or self.interceptors:
+            if message.sender is not None or message.deadline_ms is not None or message.metadata or self._interceptors:
                 info = to.described(entry, message)
             args, kwargs = entry.arguments(message)
         except StatusError as error:
@@ -170,9 +173,12 @@ class LaneServer(Endpoint):
         return envelope
 
     def _handle_single(self, message: LaneMessage) -> bool:
-        """Answer a plain ask that came alone, without waking the reader: a turn of the loop is a tenth of its round trip."""
+        """Answer a plain ask that came alone without waking the reader; return False when the reader must handle it.
+
+        A turn of the loop is a tenth of the round trip of such an ask.
+        """
         entry, cell = self._to.entries.get(message.name), self._to.cell
-        if entry is None or not entry.runs_inline or message.id <= 0 or self.interceptors or not cell.is_idle():
+        if entry is None or not entry.runs_inline or message.id <= 0 or self._interceptors or not cell.is_idle():
             return False
         if message.sender is not None or message.deadline_ms is not None or message.metadata:
             return False
@@ -180,62 +186,67 @@ class LaneServer(Endpoint):
             return False
         try:
             args, kwargs = entry.arguments(message)
-        except StatusError:  # the reader says why
+        except StatusError:  # the reader decodes it again and reports the error
             return False
         self._handled += 1
         self._handle_now(cell, entry, message.id, args, kwargs)
         return True
 
     def _handle_now(self, cell: Cell, entry: MethodEntry, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Run the handler here and answer; flush when no more messages of this lane wait."""
         try:
             result = cell.handle_now(entry.name, args, kwargs, via="ask", context=entry.context)
-        except Exception as error:  # noqa: BLE001 - whatever the handler raised is its answer
+        except Exception as error:  # noqa: BLE001 - any error of the handler is its answer
             self.answers.refuse(number, error)
         else:
             self.answers.answer(number, result, flush=self._handled == self._half.arrived)
 
     async def _post(self, envelope: Envelope, message: LaneMessage) -> None:
-        buried = True  # by the cell itself, if it has stopped
+        """Put a message into the mailbox; wait for room. A refusal goes to the asker, or makes a tell a dead letter."""
+        dead_lettered = True  # a cell that has stopped makes a dead letter by itself
         try:
-            if self.interceptors and envelope.info is not None:
-                await InterceptedMessage(self, envelope, envelope.info).posted()
+            if self._interceptors and envelope.info is not None:
+                await InterceptedMessage(self.scope, self._dispatcher, envelope, envelope.info).posted()
             elif not envelope.cell.post(envelope):
-                buried = False
+                dead_lettered = False
                 await envelope.cell.post_when_room(envelope)
         except ActorStopped as error:
-            if message.id or not buried:
+            if message.id or not dead_lettered:
                 self._refuse(message, error)
         except StatusError as error:
             self._refuse(message, error)
         except asyncio.CancelledError:
-            self._refuse(message, Unavailable("this side was closed while it waited for room in the mailbox", started=False))
+            self._refuse(
+                message, Unavailable("this side was closed while the message waited for room in the mailbox", started=False)
+            )
             raise
 
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _refuse(self, message: LaneMessage, error: StatusError) -> None:
-        """Tell the asker; a message that was told is kept where it can be seen."""
+        """Answer an ask with `error`; make a tell a dead letter and log it."""
         if message.id > 0:
             self._asks.open.pop(message.id, None)
             self.answers.refuse(message.id, error)
         elif message.id == 0:
-            log.warning("%s: %r, which nobody waits for, is a dead letter: %r", self._address, message.name, error)
-            self.system.dead_letter(Envelope(self._to.cell, message.name, (), {}, "tell", sender=message.sender), error.message)
+            log.warning("%s: the tell %r is a dead letter: %r", self._address, message.name, error)
+            self._host.dead_letter(Envelope(self._to.cell, message.name, (), {}, "tell", sender=message.sender), error.message)
 
-    def _refuse_the_rest(self, error: StatusError | None) -> None:
-        """What arrived and will not be handled: refused, if somebody waits, else where it can be seen."""
-        self._asks.give_up_all(Cancelled(f"{self._address}: this side was closed"))
+    def _refuse_unread(self, error: StatusError | None) -> None:
+        """Refuse the messages that have arrived and will not be handled: asks get an error, tells become dead letters."""
+        self._asks.cancel_all(Cancelled(f"{self._address}: this side was closed"))
         if error is None:
             return
         why = Unavailable(f"{error.message}; this message was not begun", started=False)
         try:
-            while rest := self._messages._take(TURN_MESSAGES):
-                for message in rest:
+            while messages := self._messages._take(TURN_MESSAGES):
+                for message in messages:
                     self._refuse(message, why)
         except (EndOfStream, StatusError):
-            pass  # that was all
+            pass  # no message is left
 
-    def _finish(self, error: StatusError | None) -> None:
+    def _end_stream(self, error: StatusError | None) -> None:
+        """End the stream of the lane, with `error` if there is one, unless the caller has gone."""
         stream = self._stream
         stream.end_handling()
         if self._lost or stream.over:
@@ -248,7 +259,7 @@ class LaneServer(Endpoint):
 
 
 class LaneInbox(RemoteSource[LaneMessage]):
-    """What the reader of a lane iterates over."""
+    """The messages of a lane, for its reader."""
 
     __slots__ = ()
 
@@ -257,16 +268,16 @@ class LaneInbox(RemoteSource[LaneMessage]):
         stream.feed_into(self)
         self.bad_item = InvalidArgument
 
-    def take_single(self) -> LaneMessage | None:
-        """Return the one message that is here, for which the reader waits; None when there are more, or the reader is busy."""
+    def pop_single(self) -> LaneMessage | None:
+        """Return the only message in the queue; None when there are more, or when the reader does not wait for one."""
         queue = self._half.queue
         if self.waiter is None or len(queue) != 1 or queue[0].items != 1:
             return None
         try:
             return self._take(1)[0]
-        except (StatusError, IndexError):  # it cannot be read: the reader will see
+        except (StatusError, IndexError):  # it cannot be decoded; the reader raises the error
             return None
 
-    def put_back(self, message: LaneMessage) -> None:
-        """Let the reader have it, before all others."""
+    def push_front(self, message: LaneMessage) -> None:
+        """Make `message` the next one that the reader gets."""
         self._chunk = iter((message,))

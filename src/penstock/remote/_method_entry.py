@@ -1,4 +1,4 @@
-"""Who has the address of a lane, and its methods: found, read and described once, then used for each message. It runs none."""
+"""The recipient of a lane: the actor that has the address now and, once for each method, how its messages are decoded."""
 
 from __future__ import annotations
 
@@ -24,24 +24,32 @@ _UNARY = CallKind.UNARY.label
 
 
 class MethodEntry(NamedTuple):
-    """One method. `decode` reads arguments that are all there, by place; None where some may be left out, or have names."""
+    """How messages of one name are handled.
+
+    name: the method of the actor; `receive` for messages without a method.
+    method: its description; None for `receive`.
+    runs_inline: whether the method has no ``await``, so that it may run in the reader of the lane.
+    decode: decodes arguments that are complete and by place; None when some may be left out or have names.
+    info: the call of a message that says nothing else about itself.
+    context: the context in which an inline method runs; None for others.
+    """
 
     name: str
     method: Method | None
     runs_inline: bool
     decode: Callable[[Any], tuple[Any, ...]] | None
     info: CallInfo
-    context: Context | None  # in which a method that runs inline is handled
+    context: Context | None
 
     def arguments(self, message: LaneMessage) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments in a message. Raises `InvalidArgument` that names what does not fit."""
+        """Return the arguments of a message. Raises `InvalidArgument` that names the argument that does not fit."""
         if message.form == ARGUMENTS and self.decode is not None:
             try:
                 return self.decode(message.body), _NO_NAMES
             except UNDECODABLE:
-                pass  # below it is said why
+                pass  # decoded again below, where the error names the argument
         if message.form not in {ARGUMENTS, PAYLOAD}:
-            raise InvalidArgument(f"form {message.form} of a message is not known here (PROTOCOL.md 12.4)", started=False)
+            raise InvalidArgument(f"unknown form {message.form} of a message (PROTOCOL.md 12.4)", started=False)
         body = bytes(message.body)
         if self.method is None:
             return (Message(message.name, _read(message.name, body), message.sender),), _NO_NAMES
@@ -51,7 +59,10 @@ class MethodEntry(NamedTuple):
 
 
 class Addressee:
-    """The actor that has the address now, as the messages of one peer reach it. Raises `NotFound` when there is none."""
+    """The actor that has an address now, for the messages of one peer. Raises `NotFound` when there is none.
+
+    cell: the actor. entries: how its messages are handled, by name.
+    """
 
     __slots__ = ("_address", "_host", "_scope", "cell", "entries")
 
@@ -63,7 +74,7 @@ class Addressee:
         self.entries: dict[str, MethodEntry] = {}
 
     def refresh(self) -> Cell:
-        """Find who has the address when the one that had it has stopped; without anybody, it is still that one."""
+        """Look up the address again, after its actor has stopped. Without another actor, the stopped one stays."""
         try:
             self.cell = self._host.cell(self._address)
         except NotFound:
@@ -72,21 +83,21 @@ class Addressee:
         return self.cell
 
     def resolve(self, name: str) -> MethodEntry:
-        """Find out how messages of this name are handled. Raises `Unimplemented`."""
+        """Return how messages of this name are handled, and keep it. Raises `Unimplemented` for an unknown method."""
         entry = method_entry(self.cell, name, self._scope)
-        if entry.method is not None:  # of others there are as many as a caller likes
+        if entry.method is not None:  # a caller may send any number of other names, so they are not kept
             self.entries[name] = entry
         return entry
 
     def described(self, entry: MethodEntry, message: LaneMessage) -> CallInfo:
-        """Check what a message says beside its name and its body, and write it as the handler will see it.
+        """Return the call of a message with a sender, deadline or metadata, as the handler sees it.
 
-        Raises `ReentrancyError` for an ask that would wait for itself, `DeadlineExceeded` for one that comes too late.
+        Raises `ReentrancyError` for an ask that would wait for itself, `DeadlineExceeded` when its deadline has passed.
         """
         cell = self.cell
         if message.waiting and cell.current is not None and cell.id in message.waiting:
             raise ReentrancyError(
-                f"{cell.address} waits, by way of {message.sender}, for this very message. Use tell, or answer first"
+                f"{cell.address} waits, by way of {message.sender}, for the answer to this ask. Use tell, or answer first"
             )
         if message.sender is not None:
             message.sender = self._host.seen_from_here(self._scope.peer, message.sender)
@@ -99,21 +110,21 @@ class Addressee:
 
 
 def method_entry(cell: Cell, name: str, scope: CallScope) -> MethodEntry:
-    """Return how messages of this name are handled. Raises `Unimplemented`, with what may have been meant."""
+    """Return how messages of this name are handled. Raises `Unimplemented`, which suggests a known method."""
     info = CallInfo(f"/{cell.address}/{name}", _UNARY, "callee", metadata={}, deadline=None, scope=scope)
     if "receive" in cell.hooks and name not in cell.service.methods:
         return MethodEntry("receive", None, runs_inline=False, decode=None, info=info, context=None)
     method = cell.service.method(name, of=cell.address)
     if method.kind:
-        raise Unimplemented(f"{cell.address}: {name!r} streams; use stream()", started=False)
+        raise Unimplemented(f"{cell.address}: {name!r} streams its results; use stream()", started=False)
     placed = method.arguments.placed
     decode = None if placed is None else MSGPACK.decode_for(placed).value
-    inline = method.name in cell.inline_methods
-    return MethodEntry(method.name, method, inline, decode, info, inline_context(cell, info) if inline else None)
+    runs_inline = method.name in cell.inline_methods
+    return MethodEntry(method.name, method, runs_inline, decode, info, inline_context(cell, info) if runs_inline else None)
 
 
 def _read(name: str, body: bytes) -> Any:
     try:
         return _PAYLOAD(body)
     except UNDECODABLE as error:
-        raise InvalidArgument(f"{name}: its payload cannot be read: {error}", started=False) from None
+        raise InvalidArgument(f"{name}: its payload cannot be decoded: {error}", started=False) from None

@@ -1,6 +1,6 @@
 """`OutboundMessage`: a message with its sender, metadata and deadline, on its way to a lane.
 
-With interceptors on this side, each message is a call to them.
+To the interceptors of this side, each message is a call.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _UNARY: Final = CallKind.UNARY.label
 
 
 class OutboundMessage(NamedTuple):
-    """A message of `caller` to an actor at the other side, before it is written."""
+    """A message of `caller` to the actor `address` at the other side, before it is sent."""
 
     scope: CallScope
     address: str
@@ -30,7 +30,7 @@ class OutboundMessage(NamedTuple):
     metadata: Mapping[str, str]
 
     async def ask(self, decode: Decoded, limits: AskLimits) -> Any:
-        """Send the message and wait for its answer. Cancelling it gives the message up."""
+        """Send the message and wait for its answer. Cancelling it cancels the ask at the callee."""
         self.message.sender, self.message.waiting = self.caller
         if not self.scope.interceptors:
             return await self._ask(decode, limits, self.metadata)
@@ -39,7 +39,7 @@ class OutboundMessage(NamedTuple):
             return await self._ask(decode, limits._replace(deadline=call.deadline), call.metadata)
 
     async def tell(self) -> None:
-        """Send the message; waits for room in the mailbox. A cancelled tell sends nothing."""
+        """Send the message; wait for room in the mailbox. A cancelled `tell` sends nothing."""
         self.message.sender = self.caller.sender
         if not self.scope.interceptors:
             await self._tell(self.metadata)
@@ -59,9 +59,9 @@ class OutboundMessage(NamedTuple):
     async def _tell(self, metadata: Mapping[str, str]) -> None:
         message = self.message
         message.metadata = dict(metadata) if metadata else None
-        plain = message.form == ARGUMENTS and message.sender is None and not metadata
+        is_plain = message.form == ARGUMENTS and message.sender is None and not metadata
         lane = await self.scope.attached(Lanes).to(self.address)
-        await lane.send(PlainMessage(0, message.name, message.body) if plain else message)
+        await lane.send(PlainMessage(0, message.name, message.body) if is_plain else message)
 
     def _call(self, deadline: float | None) -> CallInfo:
         target = f"/{self.address}/{self.message.name}"

@@ -1,4 +1,4 @@
-"""An actor elsewhere: `RemoteRef`, reached over a `Peer`. It keeps no message."""
+"""`RemoteRef`: an actor at the other side of a connection."""
 
 from __future__ import annotations
 
@@ -22,55 +22,59 @@ from penstock.streams import BUFFER_SIZE, Dropped, Source
 
 _ANYTHING = MSGPACK.decode_for(Any)
 _PUBLISHED = decode_marked(MSGPACK, Any, Dropped)
-#: Items of a subscription that may be under way to a subscriber who keeps up and set nothing. It begins with one, and so it
-#: stays for a slow one and for "latest": what is not under way waits in the port, where its `overflow` lets go of what is old.
+#: Items that may be under way to a fast subscriber without a `buffer_size`. The window begins with one item, and stays there
+#: for a slow subscriber and for "latest": other items wait in the port, where its `overflow` drops the old ones.
 ON_THE_WAY_MAX: Final = 256
 
 
 class RemoteRef(ActorRef):
-    """An actor at the other side of a connection: `name` is what it is called there, `address` how it is found from here."""
+    """An actor at the other side of a connection.
 
-    __slots__ = ("_address", "name", "scope")
+    name: the name or id at the other side.
+    address: the address on this side, behind the prefix of its bridge if it has one.
+    """
+
+    __slots__ = ("_address", "_name", "_scope")
 
     def __init__(self, scope: CallScope, name: str, address: str | None = None) -> None:
-        self.scope = scope
-        self.name = name
+        self._scope = scope
+        self._name = name
         self._address = address or name
 
     @property
     def address(self) -> str:
-        """Its name there, behind the prefix of the bridge over which it was found, if it was."""
+        """The actor's name at the other side, behind the prefix of its bridge if it was found over one."""
         return self._address
 
     @property
     def id(self) -> str:
-        """Its name there, and where that is: the other side knows its real one."""
-        return f"{self.name}@{self.scope.instance.hex()}"
+        """The actor's name and its process: only the other side knows its real id."""
+        return f"{self._name}@{self._scope.instance.hex()}"
 
     async def tell(self, type: str, payload: Any = None) -> None:
-        await OutboundMessage(self.scope, self.name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {}).tell()
+        await OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {}).tell()
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
         cancel = options.get("cancel")
         if cancel is not None:
             cancel.check()
         limits = AskLimits(self._deadline(options.get("timeout", ASK_TIMEOUT_S)), cancel)
-        outbound = OutboundMessage(self.scope, self.name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {})
+        outbound = OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {})
         return await outbound.ask(_ANYTHING.value, limits)
 
     def _stream(self, type: str, payload: Any, options: CallOptions) -> RemoteStream[Any]:
         argument = self._encoded(type, payload)
         body = MSGPACK.encode((type, msgspec.Raw(argument)))
-        called = f"{self._address}/{type}"
+        label = f"{self._address}/{type}"
         return RemoteStream(
-            self.scope, Request(f"/{self.name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, _ANYTHING, options, called)
+            self._scope, Request(f"/{self._name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, _ANYTHING, options, label)
         )
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        target = f"/{self.name}!channel"
-        scope = self.scope
+        target = f"/{self._name}!channel"
+        scope = self._scope
         call = CallInfo(target, CallKind.BIDIRECTIONAL.label, "caller", metadata={}, deadline=None, scope=scope)
-        async with intercepted(scope.interceptors, call):  # around the opening, not the life of the channel
+        async with intercepted(scope.interceptors, call):  # around the opening, not around the life of the channel
             channel = await open_channel(
                 scope.session,
                 target,
@@ -87,27 +91,35 @@ class RemoteRef(ActorRef):
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
         size, overflow = options.get("buffer_size"), options.get("overflow")
         argument = MSGPACK.encode((port, size, overflow))
-        chosen = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
-        called = f"port {port} of {self._address}"
+        call_options = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
+        label = f"port {port} of {self._address}"
         return RemoteStream(
-            self.scope,
+            self._scope,
             Request(
-                f"/{self.name}!port", CallKind.SERVER_STREAMING, MSGPACK, argument, _PUBLISHED, chosen, called, 0 if size else 1
+                f"/{self._name}!port",
+                CallKind.SERVER_STREAMING,
+                MSGPACK,
+                argument,
+                _PUBLISHED,
+                call_options,
+                label,
+                0 if size else 1,
             ),
         )
 
     async def stop(self) -> None:
-        called = f"the stop of {self._address}"
-        await call_unary(self.scope, Request(f"/{self.name}!stop", CallKind.UNARY, MSGPACK, None, _ANYTHING, DEFAULT, called))
+        label = f"the stop of {self._address}"
+        await call_unary(self._scope, Request(f"/{self._name}!stop", CallKind.UNARY, MSGPACK, None, _ANYTHING, DEFAULT, label))
 
     # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
+        """Return the function that asks the actor by `method`. A plain ask takes the short way, by a `PlainMessage`."""
         if method.kind:
-            return bind(self.scope, method._replace(target=f"/{self.name}/{method.name}"), options)
+            return bind(self._scope, method._replace(target=f"/{self._name}/{method.name}"), options)
         name, values, takes = method.name, method.arguments.values, method.arguments.takes
         decode, metadata, timeout_s = MSGPACK.decode_for(method.response).value, options.metadata, options.timeout
-        scope, lanes, address = self.scope, self.scope.attached(Lanes), self.name
+        scope, lanes, address = self._scope, self._scope.attached(Lanes), self._name
         open_lanes, interceptors = lanes.open, scope.interceptors
 
         async def ask(*args: Any, **kwargs: Any) -> Any:
@@ -125,8 +137,9 @@ class RemoteRef(ActorRef):
         return ask
 
     def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
+        """Return the function that tells the actor by `method`. A plain tell takes the short way, by a `PlainMessage`."""
         name, values, takes, metadata = method.name, method.arguments.values, method.arguments.takes, options.metadata
-        scope, lanes, address = self.scope, self.scope.attached(Lanes), self.name
+        scope, lanes, address = self._scope, self._scope.attached(Lanes), self._name
         open_lanes, interceptors = lanes.open, scope.interceptors
 
         async def tell(*args: Any, **kwargs: Any) -> None:
@@ -145,7 +158,7 @@ class RemoteRef(ActorRef):
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _deadline(self, timeout_s: float | None) -> float | None:
-        return inherited_deadline(timeout_s, self.scope.session.loop.time())
+        return inherited_deadline(timeout_s, self._scope.session.loop.time())
 
     def _encoded(self, type: str, payload: Any) -> bytes:
         try:
@@ -154,4 +167,4 @@ class RemoteRef(ActorRef):
             raise InvalidArgument(f"{self._address}/{type}: {error}") from error
 
     def __repr__(self) -> str:
-        return f"<ActorRef {self._address} at {self.scope.remote}>"
+        return f"<ActorRef {self._address} at {self._scope.remote}>"

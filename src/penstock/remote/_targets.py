@@ -1,11 +1,11 @@
-"""What a peer opens to an actor: a lane, a method, a stream, a channel, a port. It keeps nothing.
+"""The streams that a peer opens to actors, distinguished by their targets: a lane, a method, a channel, a port.
 
 =====================  ============================================================================
-target                 what it is
+target                 stream
 =====================  ============================================================================
-``/counter/add``       one method, of any kind: an ask, or a stream beside the mailbox
-``/counter!lane``      messages, told and asked, in order (`_lane.LaneServer`)
-``/counter!stream``    a streaming method by its name, with one payload (the router's verb)
+``/counter/add``       one method of any kind: an ask, or a stream beside the mailbox
+``/counter!lane``      tells and asks, in order (`LaneServer`)
+``/counter!stream``    a streaming method by name, with one payload (`Router.stream`)
 ``/counter!channel``   a channel
 ``/counter!port``      a subscription
 ``/counter!stop``      the end of the actor
@@ -34,49 +34,50 @@ from penstock.streams import OVERFLOWS, Overflow
 
 BoundArguments = tuple[tuple[Any, ...], dict[str, Any]]
 
-#: Items that a port keeps for one subscriber from elsewhere, at most: as many as a window that tunes itself may reach.
+#: The most items that a port keeps for one remote subscriber: as many as a self-tuning window may reach.
 BUFFER_MAX: Final = 16_384
 
 
 class _Verbs:
-    """The shapes of what is opened besides methods; never called."""
+    """The arguments and results of the verbs after "!", as a service; its methods are never called."""
 
     service_name = "actor"
 
     async def stream(self, type: str, payload: msgspec.Raw) -> AsyncIterator[Any]:
-        """Stream a method."""
+        """Begin a streaming method by name."""
         yield None
 
     async def port(self, name: str, buffer_size: int | None, overflow: str | None) -> AsyncIterator[Any]:
-        """Subscribe."""
+        """Subscribe to a port."""
         yield None
 
     async def stop(self) -> None:
-        """Stop."""
+        """Stop the actor."""
 
 
 _SHAPES: Final = service_of(_Verbs).methods
 
 
-def arrive(system: ActorHost, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
-    """Take a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
+def arrive(host: ActorHost, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+    """Begin to handle a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
     target = stream.opened.target
     address, is_verb, verb = target[1:].partition("!")
     if not is_verb:
         address, _slash, name = address.rpartition("/")
-        _begin_method(system.cell(address), name, dispatcher, scope, stream)
+        _begin_method(host.cell(address), name, dispatcher, scope, stream)
         return
     if verb == "lane":
-        LaneServer(system, address, dispatcher, scope, stream)
+        LaneServer(host, address, dispatcher, scope, stream)
         return
     begin = _VERBS.get(verb)
     if begin is None:
         hint = suggest(verb, ["lane", *_VERBS], "verbs")
         raise Unimplemented(f"{target}: unknown verb {verb!r} of an actor; {hint}", started=False)
-    begin(system.cell(address), dispatcher, scope, stream)
+    begin(host.cell(address), dispatcher, scope, stream)
 
 
 def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+    """Begin a method by its own target: an ask through the mailbox, or a stream beside it."""
     method = cell.service.method(name, of=cell.address)._replace(target=stream.opened.target)
     if method.kind:
         _begin_streaming(cell, method, dispatcher, scope, stream)
@@ -111,23 +112,28 @@ def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: Stream
     (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
     method = cell.service.method(type_, of=cell.address)
     if method.kind != CallKind.SERVER_STREAMING:
-        raise Unimplemented(f"{cell.address}: {type_!r} is no stream that can be asked for by name", started=False)
+        raise Unimplemented(
+            f"{cell.address}: {type_!r} is not a server streaming method, so it cannot be streamed by name", started=False
+        )
     arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))
     method = method._replace(target=f"/{cell.address}/{type_}")
     _begin_streaming(cell, method, dispatcher, scope, stream, arguments=arguments)
 
 
 def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+    """Begin a subscription. Raises `InvalidArgument` for options that the port or this limit does not allow."""
+
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
         port = port_of(cell, name)
         if overflow not in {None, *OVERFLOWS}:
             raise InvalidArgument(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
         if overflow == "wait" != port.overflow:
             raise InvalidArgument(
-                f"port {name!r} of {cell.address} waits for nobody (its overflow is {port.overflow!r}); choose another overflow"
+                f"port {name!r} of {cell.address} does not wait for subscribers, because its overflow is {port.overflow!r}; "
+                "choose another overflow"
             )
         if buffer_size is not None and not 1 <= buffer_size <= BUFFER_MAX:
-            raise InvalidArgument(f"buffer_size is {buffer_size}; a subscriber from elsewhere takes 1 to {BUFFER_MAX} items")
+            raise InvalidArgument(f"buffer_size is {buffer_size}; a remote subscriber takes 1 to {BUFFER_MAX} items")
         items: AsyncIterator[Any] = port.subscribe(buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw)
         return items
 

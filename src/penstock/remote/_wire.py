@@ -1,7 +1,7 @@
-"""What travels on a lane: one stream each way between a caller and an actor, messages there, answers back (PROTOCOL.md §12).
+"""The messages and answers of a lane, as they travel (PROTOCOL.md §12).
 
-One lane for each actor that a connection talks to: its messages arrive in the order they were sent, whether told or asked, and
-many of them share a frame. It keeps no state.
+A lane is one bidirectional call between a caller and an actor. Its messages, tells and asks alike, arrive in the order in which
+they were sent, and many of them share a frame.
 """
 
 from __future__ import annotations
@@ -13,22 +13,28 @@ import msgspec
 from penstock.protocol import Status
 from penstock.session import error_of
 
-#: How `LaneMessage.body` is to be read: as arguments (an array by place, a map by name), or as one payload.
+#: The form of `LaneMessage.body`: arguments (an array by place, a map by name), or one payload.
 ARGUMENTS: Final = 0
 PAYLOAD: Final = 1
 _NIL: Final = b"\xc0"
-
-
-#: Characters of what a message is called and of who sends it, and how many may wait for it: they are kept and told.
+#: Limits of a message, because the callee keeps these: characters of its name and of its sender, and the number of waiting
+#: actors.
 NAME_MAX: Final = 256
 SENDER_MAX: Final = 1024
 WAITING_MAX: Final = 256
 
 
 class LaneMessage(msgspec.Struct, array_like=True, gc=False):
-    """A message. `id` is 0 for one that is told, above for one that is asked; below, it gives up the ask of that number.
+    """A message to the actor of the lane.
 
-    `sender` is the actor that sends it, `waiting` the ids of the actors that wait for its answer, `deadline_ms` what is left.
+    id: 0 for a tell, n for ask n, -n to cancel ask n.
+    name: the method.
+    body: the encoded arguments or payload, as `form` says.
+    form: `ARGUMENTS` or `PAYLOAD`.
+    sender: the address of the sending actor; None without one.
+    waiting: the ids of the actors that wait for the answer.
+    deadline_ms: milliseconds until the deadline; None without one.
+    metadata: strings for the handler; None without any.
     """
 
     id: int
@@ -42,7 +48,7 @@ class LaneMessage(msgspec.Struct, array_like=True, gc=False):
 
 
 class PlainMessage(msgspec.Struct, array_like=True, gc=False):
-    """A `LaneMessage` that has nothing else to say, as its sender makes it: its body is encoded in its place."""
+    """A `LaneMessage` with its first three fields only, at its sender: `body` is a value, encoded with the message."""
 
     id: int
     name: str
@@ -50,7 +56,7 @@ class PlainMessage(msgspec.Struct, array_like=True, gc=False):
 
 
 class LaneError(msgspec.Struct, array_like=True, gc=False):
-    """The error of an ask: a `Status` without its count of items."""
+    """The error of an ask: a `Status` without its count of items (fields as there)."""
 
     code: int
     reason: str
@@ -64,12 +70,12 @@ class LaneError(msgspec.Struct, array_like=True, gc=False):
         return cls(status.code, status.reason, status.message, status.details, status.started)
 
     def error(self) -> Exception:
-        """Return the error that its asker gets."""
+        """Return the error that the asker gets."""
         return error_of(Status(self.code, self.reason, self.message, self.details, self.started))
 
 
 class LaneReply(msgspec.Struct, array_like=True, gc=False):
-    """The answer to the ask of the same number: an encoded result, or an error."""
+    """The answer to the ask with the same `id`: an encoded result, or an error."""
 
     id: int
     result: msgspec.Raw = msgspec.Raw(_NIL)
@@ -77,7 +83,7 @@ class LaneReply(msgspec.Struct, array_like=True, gc=False):
 
 
 class PlainReply(msgspec.Struct, array_like=True, gc=False):
-    """A `LaneReply` without an error; its result is encoded in its place."""
+    """A `LaneReply` without an error, at its sender: `result` is a value, encoded with the answer."""
 
     id: int
     result: Any

@@ -1,4 +1,4 @@
-"""One logical connection: a dull shell around the pure protocol, and the two ends of remote streams."""
+"""One live connection: the event loop around the pure protocol, and the two ends of remote streams."""
 
 from penstock.session._endpoint import Endpoint, WeakEndpoint
 from penstock.session._session import Session

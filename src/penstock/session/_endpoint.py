@@ -1,4 +1,4 @@
-"""The two seams of a stream: `Endpoint`, to which its events go, and `Carrier`, which carries its frames.
+"""The two sides of a stream: `Endpoint` gets its events, `Carrier` sends its frames.
 
 A session calls the methods of an endpoint on its event loop, one event at a time. They must not raise and must not wait.
 """
@@ -15,43 +15,43 @@ from penstock.protocol import Accept, Cancel, Connection, Settings, Status, Wire
 
 
 class Endpoint:
-    """Learns what happens to a stream. Each method may be left as it is: it then ignores its event."""
+    """Gets the events of a stream. Each method ignores its event unless a subclass overrides it."""
 
     __slots__ = ()
 
     def on_accepted(self, accept: Accept) -> None:
-        """Note that the callee has begun to work."""
+        """The callee has sent `ACCEPT`."""
 
     def on_items(self) -> None:
-        """Note that a batch has arrived in the receiving half."""
+        """A batch has arrived in the receiving half."""
 
     def on_room(self) -> None:
-        """Note that more items may be sent."""
+        """The peer has given credit: more items may be sent."""
 
     def on_ended(self, status: Status | None) -> None:
-        """Note that the peer's direction has ended: normally when `status` is None."""
+        """The peer's direction has ended: normally when `status` is None, else with that outcome."""
 
     def on_half_closed(self) -> None:
-        """Note that the callee's items have ended; `on_ended` follows with the outcome of the call."""
+        """The callee's items have ended; `on_ended` follows with the outcome of the call."""
 
     def on_closed(self, reason: str) -> None:
-        """Note that the caller has ended its items and closed the call normally. By default this is a cancellation."""
+        """The caller has ended its items and closed the call normally. By default this is treated as a cancellation."""
         self.on_cancelled(Cancel(message=reason))
 
     def on_stop_sending(self, cancel: Cancel) -> None:
-        """Note that the callee wants no more items; its own may still come."""
+        """The callee takes no more items; its own items may still arrive."""
 
     def on_cancelled(self, cancel: Cancel) -> None:
-        """Note that the caller has given up the call."""
+        """The caller has cancelled the call."""
 
     def on_lost(self, error: StatusError) -> None:
-        """Note that the connection is gone."""
+        """The connection is gone; `error` is the outcome of the stream."""
 
 
 class WeakEndpoint(Endpoint):
     """Passes every event on to `target` for as long as the program holds `target`.
 
-    A session would otherwise keep each stream of a live connection alive, also one that the program has forgotten.
+    A session that held a stream itself would keep it alive after the program has dropped it, and the call would go on.
     """
 
     __slots__ = ("_target",)
@@ -105,15 +105,16 @@ class WeakEndpoint(Endpoint):
             target.on_lost(error)
 
 
-#: The endpoint of a stream that has no owner any more.
+#: The endpoint of a stream without an owner: it ignores every event.
 NULL_ENDPOINT: Final = Endpoint()
 
 
 class Carrier(Protocol):
     """A session, as the ends of its streams see it: it carries their frames.
 
-    waiting_sinks: sinks whose next item waits until something was written. unary_calls, unary_answers: calls of this side, and
-    of the other side, that have no answer yet.
+    waiting_sinks: the sinks whose next item waits for a write.
+    unary_calls: unary calls of this side without an answer.
+    unary_answers: unary calls of the other side without an answer.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -133,7 +134,7 @@ class Carrier(Protocol):
 
     @abstractmethod
     def flush_for(self, calls: int) -> None:
-        """Write for a unary call, of which `calls` are open: at once for a lone one, else with the others."""
+        """Write a frame of a unary call while `calls` such calls are open: at once for a lone call, else with the others."""
 
     @abstractmethod
     def touch(self, stream: WireStream) -> None:

@@ -1,7 +1,7 @@
-"""Protocol + transport + clock: feed, dispatch events, write, re-arm the timer. It decides nothing that a ledger can decide.
+"""`Session`: a protocol connection, its link and the clock. It feeds bytes in, dispatches events, writes, and sets the timer.
 
-A session runs on callbacks of its link and has no task of its own. Each stream has an `Endpoint`, to which the events of the
-stream go, and a `StreamHandle`, by which the endpoint's owner acts on it; nothing above this room touches the connection.
+A session runs on callbacks of its link and has no task of its own. Each stream has an `Endpoint`, which gets its events, and a
+`StreamHandle`, by which the owner acts on it. No code above this folder touches the connection; a house test checks that.
 """
 
 from __future__ import annotations
@@ -24,26 +24,29 @@ from penstock.transports import Link
 
 log = logging.getLogger("penstock.session")
 
-#: What is asked of the protocol at a time: enough for one large system call, little enough that the link can say stop.
+#: Bytes taken from the protocol at a time: enough for one large system call, few enough that the link can pause the writing.
 WRITE_BYTES: Final = 256 * 1024
-
-
-#: A block of this size, made and dropped once, tells glibc to keep freed memory of up to twice as much. Without it each large
-#: item is given back to the system and faulted in again: 64 KiB items went at half the rate (37,000 against 75,000 a second).
+#: A block of this size, made and dropped once, makes glibc keep up to twice as much freed memory. Without it the memory of each
+#: large item goes back to the system and is faulted in again: 64 KiB items had half the rate (37,000 against 75,000 a second).
 KEPT_HEAP_BYTES: Final = 16 * 1024 * 1024
 
 
 @cache
 def keep_the_heap() -> None:
-    """Make the allocator of this process fit for large items; once, and never touched, so it costs microseconds."""
+    """Prepare the allocator of this process for large items, once. The block is never touched, so it costs microseconds."""
     bytearray(KEPT_HEAP_BYTES)
 
 
 class Session:
     """One live connection with its streams.
 
-    `accept` is called with each stream that the peer opens; without it they are refused. `instance` names the event loop of
-    this side. `ready` is done after the handshake, `closed` when the link is gone; `lost` is why, and None until then.
+    role: "client" or "server".
+    accept: called with each stream that the peer opens. By default every stream is refused.
+    agent: the name and version of this program, for the `HELLO`.
+    instance: the id of this side's event loop, for the `HELLO`.
+
+    `ready` is done after the handshake, or has the error that prevented it; `closed` is done when the link is gone. `lost` is
+    the error that ended the connection, None until then. Pass the session to `dial` or `listen` as the receiver of a link.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Session:
     ) -> None:
         keep_the_heap()
         self.loop = asyncio.get_running_loop()
-        # a loop that is not asyncio's own may count in milliseconds, and a round trip is less than one
+        # the clock of another loop than asyncio's may count in milliseconds, and a round trip takes less than one
         self._now: Callable[[], float] = self.loop.time if isinstance(self.loop, asyncio.BaseEventLoop) else time.monotonic
         self._connection = Connection(role, settings, self._now(), agent=agent, instance=instance)
         self.settings = settings
@@ -90,7 +93,7 @@ class Session:
         for event in self._connection.buffer_updated(size, self._now()):
             try:
                 _DISPATCH[type(event)](self, event)
-            except Exception:  # one endpoint must not take the connection, and all other calls, with it
+            except Exception:  # an error in one endpoint must not end the connection and all its other calls
                 log.exception("%r could not be handled", event)
         if self._connection.has_data():
             self.flush_soon()
@@ -116,8 +119,9 @@ class Session:
     def open(self, opened: Open, half: ReceiveHalf, endpoint: Endpoint) -> StreamHandle:
         """Begin a call whose items arrive in `half` and whose events go to `endpoint`.
 
-        Raises `Unavailable` on a connection that is gone or takes no calls, `ResourceExhausted` when the peer takes no more
-        streams or the argument or metadata are too large, `InvalidArgument` for text that is not UTF-8. Then nothing was sent.
+        Raises `Unavailable` or `ConnectionLost` on a connection that is gone or draining, `ResourceExhausted` when the peer
+        takes no more streams or the argument or metadata are too large, `InvalidArgument` for text that is not UTF-8. After an
+        error, nothing was sent.
         """
         handle = self.open_unwritten(opened, half, endpoint)
         self.flush_soon()
@@ -133,15 +137,15 @@ class Session:
 
     @property
     def stream_count(self) -> int:
-        """How many streams are open, in both directions."""
+        """The number of open streams, of both sides."""
         return len(self._connection.streams.all())
 
     # ── the other side ────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def remote(self) -> str:
-        """The address of the other side."""
-        return self.link.remote if self.link is not None else "nobody"
+        """The address of the other side; "no peer" before there is a link."""
+        return self.link.remote if self.link is not None else "no peer"
 
     @property
     def hello(self) -> Hello | None:
@@ -154,21 +158,21 @@ class Session:
         return self._connection.peer_draining
 
     def drain(self, message: str) -> None:
-        """Take no new calls from now on, and say so to the other side. Open calls go on. Does nothing once it is lost."""
+        """Take no new calls from now on, and send `DRAIN`. Open calls go on. Does nothing on a lost connection."""
         if self.lost is None:
             self._connection.drain(message)
             self.flush_soon()
 
     def refuse_streams(self) -> None:
-        """Take no new calls from now on, without saying so: this side is about to close."""
+        """Take no new calls from now on, without a `DRAIN`: this side is about to close."""
         self._connection.refuse_streams()
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def flush_for(self, calls: int) -> None:
-        """Write for a unary call, of which `calls` are under way: at once for one that is alone, else with the others.
+        """Write a frame of a unary call while `calls` such calls are open: at once for a lone call, else with the others.
 
-        A turn of the loop costs a lone call more than its own write (a fifth of its round trip, measured).
+        To wait for the next turn of the loop costs a lone call more than its own write (a fifth of its round trip, measured).
         """
         if calls == 1 and not self._flushing:
             self.flush()
@@ -176,18 +180,18 @@ class Session:
             self.flush_soon()
 
     def flush_soon(self) -> None:
-        """Write at the end of this turn of the loop: what is sent until then leaves together."""
+        """Write at the end of this turn of the loop: all frames that are queued until then leave together."""
         if not self._flushing:
             self._flushing = True
             self.loop.call_soon(self.flush)
 
     def touch(self, stream: WireStream) -> None:
-        """This stream has something to send."""
+        """Put a stream that has frames to send in line, and write at the end of this turn."""
         self._connection.ready(stream)
         self.flush_soon()
 
     def flush(self) -> None:
-        """Write what there is, as far as the link takes it."""
+        """Write the queued frames, as far as the link takes them; then wake the sinks that waited for a write."""
         self._flushing = False
         connection, link = self._connection, self.link
         if link is None:
@@ -211,13 +215,13 @@ class Session:
                 link.close()
 
     def check_open(self) -> None:
-        """Raise why no call can begin on a connection that is gone."""
+        """Raise the error of a call that begins on a lost connection; do nothing on a live one."""
         if self.lost is not None:
             kind = Unavailable if isinstance(self.lost, Cancelled) else type(self.lost)
             raise kind(self.lost.message, self.lost.details, started=False)
 
     def lose(self, error: StatusError) -> None:
-        """Everything on this connection is over; every endpoint is told why. Idempotent."""
+        """End every stream of this connection with `error`. Idempotent."""
         if self.lost is not None:
             return
         self.lost = error
@@ -229,33 +233,33 @@ class Session:
         self._close_when_written = False
         if not self.ready.done():
             self.ready.set_exception(Unavailable(error.message, error.details, started=False))
-            self.ready.exception()  # nobody may be waiting; that is fine
+            self.ready.exception()  # mark it as retrieved: there may be no waiter
         for stream in self._connection.streams.all():
             stream.stop_sending()
             if stream.endpoint is not None:
-                twin = error.fresh_copy()
-                twin.started = stream.begun  # what never left was surely never started
-                self._tell_lost(stream, twin)
+                copy = error.fresh_copy()
+                copy.started = stream.begun  # a call whose OPEN was never written has not started
+                self._report_lost(stream, copy)
 
     @property
     def has_data(self) -> bool:
-        """Whether something waits here to be written."""
+        """Whether frames wait to be written."""
         return self.lost is None and self._connection.has_data()
 
     async def wait_written(self) -> None:
-        """Wait until everything was handed to the link. Safe to cancel."""
+        """Wait until all queued frames were handed to the link. Safe to cancel."""
         while self.has_data:
             await self._written.wait()
 
-    def _tell_lost(self, stream: WireStream, error: StatusError) -> None:
-        """Tell one endpoint; whatever it does, the others are told too."""
+    def _report_lost(self, stream: WireStream, error: StatusError) -> None:
+        """Report the loss to one endpoint; an error that it raises is logged, so that the others still get theirs."""
         try:
             stream.endpoint.on_lost(error)
         except Exception:
-            log.exception("%r could not be told that its connection is lost", stream)
+            log.exception("%r failed to handle the loss of its connection", stream)
 
     def close(self) -> None:
-        """Write what is queued, then close the link; `closed` is done when it is."""
+        """Write the queued frames, then close the link. Await `closed` next."""
         self._closing = True
         self.flush()
         if self.link is not None:
@@ -267,7 +271,7 @@ class Session:
             self.closed.set_result(None)
 
     def abort(self) -> None:
-        """Close the link at once."""
+        """Close the link at once; queued frames are dropped."""
         self._closing = True
         if self.link is not None:
             self.link.abort()
@@ -281,13 +285,13 @@ class Session:
 
     def _on_opened(self, event: ev.Opened) -> None:
         event.stream.endpoint = NULL_ENDPOINT
-        if not event.stream.over:  # else it was cancelled in the same read
+        if not event.stream.over:  # a stream that is over was cancelled in the same read
             self.accept(StreamHandle(self, event.stream))
 
     def _on_ended(self, event: ev.Ended) -> None:
         endpoint = event.stream.endpoint
         if event.stream.over and not event.stream.callee:
-            event.stream.endpoint = NULL_ENDPOINT  # or each call would be a cycle, and wait for the garbage collector
+            event.stream.endpoint = NULL_ENDPOINT  # without this, each call is a reference cycle
         endpoint.on_ended(event.status)
 
     def _on_cancelled(self, event: ev.CallCancelled) -> None:

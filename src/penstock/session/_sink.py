@@ -1,4 +1,4 @@
-"""The sending end of a stream whose consumer is elsewhere. An item is never encoded before there is room for it."""
+"""`RemoteSink`: the sending end of a stream across a connection. It never encodes an item before there is room for it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from penstock.streams import Sink, Statistics, Waiters, close_iterator, feeding,
 
 T = TypeVar("T")
 
-#: Large `bytes` leave by as many at a time as one write takes.
+#: Large `bytes` items are written when this many bytes are queued: as many as one write takes.
 LARGE_TURN_BYTES: Final = 4 * BATCH_BYTES
 
 
 class RemoteSink(Sink[T]):
-    """See `Sink`. The bound is the peer's credit: `buffer_size` items that its consumer has not taken."""
+    """A `Sink` whose consumer is at the other side. The peer's credit is its bound: `buffer_size` unconsumed items.
+
+    outcome: how the stream ended, None while it is open.
+    """
 
     __slots__ = ("_encode_into", "_half", "_owes_turn", "_waiters", "outcome", "session", "stream")
 
@@ -37,7 +40,7 @@ class RemoteSink(Sink[T]):
     # ── for the producer ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def send(self, item: T) -> None:
-        if self._owes_turn:  # before this item is taken, so that a cancelled send delivers nothing
+        if self._owes_turn:  # before the item is pushed, so that a cancelled send delivers nothing
             self._owes_turn = False
             await asyncio.sleep(0)
         waiters = self._waiters
@@ -60,10 +63,10 @@ class RemoteSink(Sink[T]):
             raise WouldBlock("the consumer has given no more credit; use `await send()` to wait")
         self._push(item)
 
-    def offer(self, item: T, *, write_now: bool = False) -> bool:
-        """Send an item if that needs no waiting, neither for room nor for a turn of the loop. Raises as `send`.
+    def try_send(self, item: T, *, write_now: bool = False) -> bool:
+        """Send an item unless it has to wait for room or for a turn of the loop; return whether it was sent. Raises as `send`.
 
-        With `write_now` it is written at once: a turn of the loop costs it more than its own write.
+        With `write_now` the item is written at once, because a lone item would lose more by waiting for the next turn.
         """
         self._check()
         waiters = self._waiters
@@ -84,9 +87,9 @@ class RemoteSink(Sink[T]):
             await self.send(item)
 
     async def feed(self, items: AsyncIterable[T] | Iterable[T]) -> None:
-        """Send all `items`, pulling the next one only when there is room for it, and close the iterator at the end.
+        """Send all `items`, and close their iterator. The next item is pulled only when there is room for it.
 
-        Cancelling it closes the iterator.
+        Raises the errors of the iterator and of `send`. Cancelling it closes the iterator, too.
         """
         if not isinstance(items, AsyncIterable):
             await self.send_many(items)
@@ -101,21 +104,21 @@ class RemoteSink(Sink[T]):
             async for item in iterator:
                 large = type(item) is bytes and len(item) >= SINGLE_BYTES_MIN
                 try:
-                    room = self._push(item) if large else half.push(encode_into, item)
+                    has_room = self._push(item) if large else half.push(encode_into, item)
                 except UNENCODABLE as error:
                     raise self._unfit(error) from error
                 if not stream.ready:
                     self.session.touch(stream)
                 if half.count == 0 and (not large or half.pushed_bytes - half.sent_bytes >= LARGE_TURN_BYTES):
-                    self.session.flush()  # a batch is full: write it, and let others have a turn
+                    self.session.flush()  # a batch is full: write it, and give other tasks a turn
                     await asyncio.sleep(0)
-                    room = half.has_room()
-                if self.outcome is not None or not room:
+                    has_room = half.has_room()
+                if self.outcome is not None or not has_room:
                     await self._wait_for_room()
                     self.on_room()
         finally:
             await close_iterator(iterator)
-            if items is not iterator:  # leaving a loop over a pipe keeps the pipe open
+            if items is not iterator:  # closing an iterator over a pipe keeps the pipe open
                 await close_iterator(items)
 
     def close(self) -> None:
@@ -142,7 +145,7 @@ class RemoteSink(Sink[T]):
     # ── for the endpoint ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_room(self) -> None:
-        """There may be room: the first that waits tries."""
+        """Wake the first waiting sender if there is room."""
         waiters = self._waiters
         if not waiters.line or waiters.reserved:
             return
@@ -152,7 +155,7 @@ class RemoteSink(Sink[T]):
             self.session.waiting_sinks[self] = None
 
     def finish(self, outcome: Exception) -> None:
-        """Nothing more can be sent; whoever tries gets `outcome`. The first one counts."""
+        """End the stream for its senders: they get `outcome`. Later calls change nothing."""
         if self.outcome is None:
             self.outcome = outcome
             self._waiters.wake_all()
@@ -160,31 +163,32 @@ class RemoteSink(Sink[T]):
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _check(self) -> None:
-        """Raise the outcome, if there is one."""
+        """Raise the outcome of a stream that is over."""
         if self.outcome is not None:
             raise reraisable(self.outcome, None)
 
     def _push(self, item: Any) -> bool:
+        """Encode an item into the sending half and have it written; return whether there is room for another one."""
         half = self._half
         try:
             if type(item) is bytes and len(item) >= SINGLE_BYTES_MIN and not half.layout.end:
-                room = half.push_bytes(item)
+                has_room = half.push_bytes(item)
             else:
-                room = half.push(self._encode_into, item)
+                has_room = half.push(self._encode_into, item)
         except UNENCODABLE as error:
             raise self._unfit(error) from error
         if not self.stream.ready:
             self.session.touch(self.stream)
-        return room
+        return has_room
 
     def _unfit(self, error: Exception) -> Exception:
-        """Return what an item that cannot be encoded means: a bad argument of a caller, a mistake of a callee."""
+        """Return the error of an item that cannot be encoded: `InvalidArgument` at a caller, `TypeError` at a callee."""
         if self.stream.callee:
-            return TypeError(f"{self.stream.opened.target} yielded or returned what cannot travel: {error}")
+            return TypeError(f"{self.stream.opened.target} yielded or returned a value that cannot travel: {error}")
         return InvalidArgument(f"{self.stream.opened.target}: {error}")
 
     async def _wait_for_room(self) -> None:
-        """Wait until one item may be pushed, first come, first served; raise the outcome when the stream is over."""
+        """Wait until one item may be pushed, first come, first served. Raises the outcome when the stream is over."""
         self._check()
         again = False
         while True:
@@ -194,7 +198,7 @@ class RemoteSink(Sink[T]):
             self._check()
             if self._half.has_room():
                 break
-            again = True  # other streams of this connection were faster
+            again = True  # other streams of this connection took the room
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         self._waiters.watch(on_change)

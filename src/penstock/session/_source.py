@@ -1,8 +1,7 @@
-"""The receiving end of a stream whose sender is elsewhere. Items are decoded when the consumer gets there, batch by batch.
+"""`RemoteSource`: the receiving end of a stream across a connection. It decodes a batch when the consumer reaches it.
 
-An item counts as consumed when the consumer takes it. Nothing is counted per item: a chunk of at most half a window is
-handed out by
-a C iterator, and accounted for just before its last item leaves, so credit is neither early nor late by more than the chunk.
+An item counts as consumed when the consumer takes it, but no work is done for each item: a C iterator hands out a chunk of at
+most half a window, and the chunk is counted just before its last item. Credit is never late or early by more than one chunk.
 """
 
 from __future__ import annotations
@@ -22,17 +21,24 @@ from penstock.streams import SECOND_RECEIVER, SOURCE_CLOSED, InLoop, Pressure, S
 
 T = TypeVar("T")
 
-#: What a consumer may take without giving others a turn: about a third of a millisecond of work, in bytes to copy …
+#: Bytes that a consumer may take before other tasks get a turn: about a third of a millisecond of work.
 BURST_BYTES: Final = 512 * 1024
-#: … where one item to decode and hand out costs as much as this many bytes.
+#: To decode and hand out one item costs as much as to copy this many bytes.
 ITEM_COST_BYTES: Final = 400
-#: How long a stream that seems idle is given for what has arrived and was not read yet: one turn of any event loop.
+#: Seconds that an idle stream gets for data that has arrived and was not read yet: one turn of any event loop.
 LAST_LOOK_S: Final = 0.001
 _NOTHING: Final[Any] = object()
 
 
 class RemoteSource(Source[T]):
-    """See `Source`. `bad_item` is the error for an item that does not decode."""
+    """A `Source` whose sender is at the other side.
+
+    target: the name of the stream in error messages.
+    outcome: how the stream ended, None while it is open; buffered items may still be read.
+    idle_timeout_s: the longest wait for an item in seconds, after which the stream fails with `IdleTimeout`; None for no limit.
+    bad_item: the class of the error for an item that cannot be decoded.
+    waiter: the future of the task that waits for an item.
+    """
 
     __slots__ = (
         "__weakref__",
@@ -70,11 +76,11 @@ class RemoteSource(Source[T]):
         self._bad: StatusError | None = None
         self._burst = 0
         self._pressure: Pressure | None = None
-        self._chunk: Iterator[T] = iter(())  # what is being handed out, without its last item
+        self._chunk: Iterator[T] = iter(())  # the items being handed out, without the last one
         self._last: Any = _NOTHING
         self._rest: list[T] = []  # decoded items of the same batch, after the chunk
-        self._pending = 0  # items of the chunk, to be accounted for before its last one leaves
-        self._pending_bytes = 0  # bytes of the batch, accounted for with its last chunk
+        self._pending = 0  # items of the chunk, to be counted as consumed before its last one leaves
+        self._pending_bytes = 0  # bytes of the batch, to be counted with its last chunk
 
     # ── for the consumer ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -82,6 +88,7 @@ class RemoteSource(Source[T]):
         return self._iterate()
 
     async def _iterate(self) -> AsyncIterator[T]:
+        """Iterate as `Source.__aiter__`, in chunks. This is the hot loop of a consumer: no call for each item."""
         with InLoop(self):
             while True:
                 for item in self._chunk:
@@ -92,7 +99,7 @@ class RemoteSource(Source[T]):
                     if self.outcome is not None:
                         raise reraisable(self.outcome, self._origin)
                     await self._readable()
-                elif self._burst >= BURST_BYTES:  # others get a turn, or a full window would be consumed in one go
+                elif self._burst >= BURST_BYTES:  # give other tasks a turn before the rest of a full window
                     self._burst = 0
                     await asyncio.sleep(0)
 
@@ -117,7 +124,7 @@ class RemoteSource(Source[T]):
         loop = self.session.loop
         self._burst = 0
         self.waiter = waiter = loop.create_future()
-        timer = loop.call_later(self.idle_timeout_s, self._idle, waiter) if self.idle_timeout_s is not None else None
+        timer = loop.call_later(self.idle_timeout_s, self._on_idle, waiter) if self.idle_timeout_s is not None else None
         try:
             await waiter
         finally:
@@ -134,14 +141,14 @@ class RemoteSource(Source[T]):
 
     def statistics(self) -> Statistics:
         half = self._half
-        received = half.grant.consumed_items + self._pending - self._held()
+        received = half.grant.consumed_items + self._pending - self._unread()
         window = half.grant.window_items
         credit = max(half.grant.items - half.arrived, 0)
         return Statistics(self.state, window, half.arrived - received, half.arrived, received, credit, 0)
 
     @property
     def state(self) -> StreamState:
-        """How the stream stands."""
+        """The state of the stream, as in `Statistics`."""
         outcome = self.outcome
         if outcome is None:
             return "open"
@@ -150,7 +157,7 @@ class RemoteSource(Source[T]):
     # ── for the endpoint ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def wake(self) -> None:
-        """Something arrived, or the end."""
+        """Wake the waiting consumer: items, or the end, have arrived."""
         waiter = self.waiter
         if waiter is not None:
             self.waiter = None
@@ -160,43 +167,45 @@ class RemoteSource(Source[T]):
             self._pressure.set(self._half.arrived >= self._half.grant.items and self.outcome is None)
 
     def finish(self, outcome: Exception) -> None:
-        """No more items will arrive; the consumer gets `outcome` after those that did. The first one counts."""
+        """End the stream: the consumer gets `outcome` after the buffered items. Later calls change nothing."""
         if self.outcome is None:
             self._conclude(outcome)
             self.wake()
 
     def _conclude(self, outcome: Exception) -> None:
         self.outcome = outcome
-        self._origin = outcome.__traceback__  # each raise starts from here: a traceback must not grow with every `receive`
+        self._origin = (
+            outcome.__traceback__
+        )  # each raise starts from here, so that the traceback does not grow with every `receive`
 
     def discard(self, outcome: Exception) -> None:
-        """Drop what waits: the consumer left."""
-        dropped = bool(self._half.queue or self._held() or self._rest)
-        if self.outcome is None or (dropped and isinstance(self.outcome, EndOfStream)):  # an error stays the outcome
+        """Drop the buffered items, and end the stream with `outcome`: the consumer has left."""
+        dropped = bool(self._half.queue or self._unread() or self._rest)
+        if self.outcome is None or (dropped and isinstance(self.outcome, EndOfStream)):  # an error stays
             self._conclude(outcome)
-        self._half.grant.consumed_items += self._pending - self._held()
-        deque(self._chunk, maxlen=0)  # a loop may have it in hand
+        self._half.grant.consumed_items += self._pending - self._unread()
+        deque(self._chunk, maxlen=0)  # exhaust it: a loop may be iterating over it
         self._chunk, self._last, self._rest, self._pending, self._pending_bytes = iter(()), _NOTHING, [], 0, 0
         if self.stream is not None:
             self.session._connection.discard(self.stream)
         self.wake()
 
-    def _idle(self, waiter: asyncio.Future[None]) -> None:
-        """The time has passed; but what was read in this turn, or lies unread after a stall, is an item all the same."""
-        self.session.loop.call_later(LAST_LOOK_S, self._give_up, waiter)
+    def _on_idle(self, waiter: asyncio.Future[None]) -> None:
+        """Fail the stream after one more look: an item may have been read in this turn, or may lie unread after a stall."""
+        self.session.loop.call_later(LAST_LOOK_S, self._fail_if_idle, waiter)
 
-    def _give_up(self, waiter: asyncio.Future[None]) -> None:
+    def _fail_if_idle(self, waiter: asyncio.Future[None]) -> None:
         if self.waiter is waiter:
             self.fail_locally(IdleTimeout(f"{self.target}: no item for {self.idle_timeout_s:g} s"))
 
     def fail_locally(self, error: StatusError) -> None:
-        """This side cannot go on with the stream. Whoever owns the call tells the peer."""
+        """End the stream because of an error on this side. A subclass that owns the call also cancels it at the peer."""
         self.finish(error)
 
     # ── batches ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take_last(self) -> T:
-        """Hand out the last item of the chunk, after accounting for all of it."""
+        """Count the whole chunk as consumed, and return its last item."""
         item: T = self._last
         self._last = _NOTHING
         items, self._pending = self._pending, 0
@@ -210,16 +219,16 @@ class RemoteSource(Source[T]):
         return item
 
     def _refill(self) -> bool:
-        """Make the next chunk, from the rest of the batch or from the next batch; False when nothing is here."""
+        """Make the next chunk from the rest of the batch or from the next batch; return False when no item is buffered."""
         items = self._rest
         if not items:
             if self._bad is not None:
-                self._spoil(self._bad)
+                self._fail_at_bad_item(self._bad)
                 return False
             if not self._half.queue:
                 return False
             items = self._next_batch()
-            if not items:  # the first item of the batch is a bad one
+            if not items:  # the first item of the batch cannot be decoded
                 return self._refill()
         step = self._half.grant.until_due()
         self._rest = items[step:]
@@ -230,8 +239,8 @@ class RemoteSource(Source[T]):
         self._chunk = iter(items)
         return True
 
-    def _spoil(self, error: StatusError) -> None:
-        """The next item is a bad one: the stream fails here, whatever else was known of its end."""
+    def _fail_at_bad_item(self, error: StatusError) -> None:
+        """Fail the stream at an item that cannot be decoded, even if another outcome has arrived behind it."""
         self._bad = None
         if self.outcome is None:
             self.fail_locally(error)
@@ -239,6 +248,7 @@ class RemoteSource(Source[T]):
             self._conclude(error)
 
     def _next_batch(self) -> list[T]:
+        """Decode the next batch. At an item that cannot be decoded, return those before it and keep the error."""
         arrived = self._half.queue.pop(0)
         first, count = arrived.first, arrived.items
         self._pending_bytes = arrived.size
@@ -256,11 +266,11 @@ class RemoteSource(Source[T]):
             self._bad = self.bad_item(f"{self.target}: item {first + len(items)} does not fit its type: {why or error}")
             if self.stream is not None:
                 self.session._connection.discard(self.stream)
-            self._pending_bytes = 0  # it was counted just now
+            self._pending_bytes = 0  # `discard` has counted the batch
             return items[:count]
 
-    def _held(self) -> int:
-        """Items of the chunk that were not handed out."""
+    def _unread(self) -> int:
+        """Return the number of items of the chunk that were not handed out."""
         return length_hint(self._chunk) + (self._last is not _NOTHING)
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
@@ -275,7 +285,7 @@ class RemoteSource(Source[T]):
 
 
 def state_of(outcome: Exception) -> StreamState:
-    """Name an outcome."""
+    """Return the state of a stream that has ended with `outcome`."""
     if isinstance(outcome, EndOfStream):
         return "ended"
     if isinstance(outcome, ConnectionLost):

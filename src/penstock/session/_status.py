@@ -1,4 +1,4 @@
-"""Status and error: an outcome as it travels, and as it is raised. The one place that turns one into the other."""
+"""The outcome of a stream as it travels, a `Status`, and as it is raised, an error: the conversions, in both directions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DETAILS: Final = MSGPACK.decode_for(dict[str, Any]).value
 
 
 def status_of(error: StatusError) -> Status:
-    """Return `error` as it travels. Details that cannot travel become texts, so that the caller gets an answer all the same."""
+    """Return `error` as it travels. Details that cannot be encoded become texts, so that the caller still gets the error."""
     message = readable(error.message, MESSAGE_MAX)
     details = error.details
     try:
@@ -26,19 +26,19 @@ def status_of(error: StatusError) -> Status:
 
 
 def cancel_of(error: BaseException) -> Cancel:
-    """Return the reason for which a caller leaves, as it travels to the callee."""
+    """Return the reason of a cancellation, as it travels to the callee."""
     if isinstance(error, StatusError):
         return Cancel(error.code, error.reason, readable(error.message, LONG_MESSAGE))
     return Cancel()
 
 
 def error_of(status: Status) -> Exception:
-    """Return the outcome that a callee's `status` means: `EndOfStream` for code 0, else the error of its code."""
+    """Return a callee's `status` as an outcome: `EndOfStream` for code 0, else the error of its code."""
     if status.code == 0:
         return EndOfStream()
     return status_error(status.code, status.reason, status.message, status.details, started=status.started)
 
 
 def error_of_cancel(cancel: Cancel) -> StatusError:
-    """Return the reason for which a caller has left, as an error."""
+    """Return the reason of a caller's cancellation, as an error."""
     return status_error(cancel.code, cancel.reason, cancel.message, {})

@@ -1,7 +1,7 @@
-"""`StreamHandle`: one stream of a session, for the object that owns it.
+"""`StreamHandle`: the verbs of one stream, for its owner.
 
-A handle is bound to its session and its wire stream, and each verb also has its frames written. An owner that holds the two
-apart would have to remember the write after every command; a forgotten one is a hang that no type finds.
+A handle is bound to its session and its wire stream, and each verb also has its frames written. An owner that held the two
+apart would have to write after every command, and a forgotten write is a hang that no type checker finds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ from penstock.session._status import cancel_of, status_of
 
 
 class StreamHandle:
-    """One stream. `session` carries it, `wire` is its state in the protocol, `opened` its `OPEN`.
+    """One stream.
+
+    session: carries its frames.
+    wire: its state in the protocol.
+    opened: its `OPEN`.
 
     The verbs never wait. They raise `ProtocolError` for a step that the state of the stream does not allow.
     """
@@ -40,25 +44,25 @@ class StreamHandle:
 
     @property
     def receiving(self) -> ReceiveHalf | None:
-        """The half that collects the peer's items; None while, or when, the peer sends none."""
+        """The half that collects the peer's items; None for a direction without items."""
         return self.wire.receive
 
     def attach(self, endpoint: Endpoint) -> None:
-        """Tell `endpoint` what happens to the stream from now on."""
+        """Send the events of the stream to `endpoint` from now on."""
         self.wire.endpoint = endpoint
 
     def detach(self) -> None:
-        """Tell no endpoint any more."""
+        """Ignore the events of the stream from now on."""
         self.wire.endpoint = NULL_ENDPOINT
 
     # ── items ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def sink(self, codec: Codec) -> RemoteSink[Any]:
-        """Return the sending end of a stream whose kind has items in this direction."""
+        """Return the sending end, for a kind of call with items in this direction."""
         return RemoteSink(self.session, self.wire, cast("SendHalf", self.wire.send), codec)
 
     def source(self, target: str, decode: Decode) -> RemoteSource[Any]:
-        """Return the receiving end of a stream whose kind has items in the peer's direction; errors call it `target`."""
+        """Return the receiving end, for a kind of call with items in the peer's direction; errors name it `target`."""
         source: RemoteSource[Any] = RemoteSource(self.session, target, cast("ReceiveHalf", self.wire.receive), decode)
         source.stream = self.wire
         return source
@@ -68,26 +72,26 @@ class StreamHandle:
         source.stream = self.wire
 
     def line_up(self) -> None:
-        """Put queued items in line without writing them: call `session.flush` next."""
+        """Put queued items in line for writing. Call `session.flush` or `flush_soon` next."""
         self._connection.ready(self.wire)
 
     def consume(self, items: int, size_bytes: int) -> None:
-        """Count items that the owner has taken from the receiving half, and give the peer credit when it is due."""
+        """Count items that the owner has taken from the receiving half, and give the peer credit when that is due."""
         if self._connection.consume(self.wire, items, size_bytes):
             self.session.flush_soon()
 
     def take_result(self, half: ReceiveHalf) -> Arrived:
-        """Take the one batch of a unary answer that just arrived."""
+        """Return the one batch of a unary answer, which has just arrived."""
         return self._connection.take_result(half)
 
     def discard(self) -> None:
-        """Drop the items that wait here, and those that still arrive."""
+        """Drop the buffered items and all that still arrive."""
         self._connection.discard(self.wire)
 
     # ── the callee ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def begin_handling(self, endpoint: Endpoint) -> None:
-        """Attach the endpoint of a call of the peer whose handler begins. Call `end_handling` when the handler is done."""
+        """Attach the endpoint of a peer's call, whose handler begins. Call `end_handling` when the handler is done."""
         wire = self.wire
         wire.endpoint = endpoint
         wire.handled = True
@@ -95,7 +99,7 @@ class StreamHandle:
             self.session.unary_answers += 1
 
     def end_handling(self) -> None:
-        """Note that the handler is done: what the connection holds for the call is freed with it."""
+        """Record that the handler is done; the bytes held for the call are freed."""
         wire = self.wire
         if not self.opened.kind:
             self.session.unary_answers -= 1
@@ -103,12 +107,15 @@ class StreamHandle:
         self._connection.handled(wire)
 
     def forget_argument(self) -> None:
-        """Drop a large encoded argument: it was decoded."""
+        """Drop a large encoded argument after it was decoded."""
         self.wire.forget_argument()
         self.opened = self.wire.opened
 
     def accept(self, grant: Grant | None, payload: bytes | None = None) -> None:
-        """Send `ACCEPT`. `grant` is how far the caller's items may go, None for a kind without; `payload` is for the caller.
+        """Send `ACCEPT`.
+
+        grant: the first credit for the caller's items; None for a kind without items from the caller.
+        payload: encoded data for the caller.
 
         Raises `ResourceExhausted` for a payload over the peer's limit; then nothing was sent.
         """
@@ -116,14 +123,14 @@ class StreamHandle:
         self.session.flush_soon()
 
     def accept_on_arrival(self, grant: Grant | None) -> None:
-        """As `accept`, while the call is being read. The session writes after each read, so this writes nothing by itself.
+        """As `accept`, but only while the call is being read: the session writes after each read.
 
-        A handler that ends in its first turn of the loop then leaves in the same frame as its `ACCEPT`.
+        The answer of a handler that ends in its first turn of the loop then leaves together with its `ACCEPT`.
         """
         self._connection.accept(self.wire, grant)
 
     def answer(self, encoded: bytes) -> bool:
-        """Send the one response and end the call; return False, and send nothing, when the caller has given no credit."""
+        """Send the one response and end the call. Without credit from the caller, send nothing and return False."""
         session = self.session
         answered = self._connection.answer(self.wire, encoded)
         if answered:
@@ -131,17 +138,17 @@ class StreamHandle:
         return answered
 
     def fail(self, error: StatusError) -> None:
-        """End a call of the peer with `error`, after the queued items."""
+        """End a peer's call with `error`, after the queued items."""
         self._connection.fail(self.wire, status_of(error))
         self.session.flush_soon()
 
     def stop(self, message: str) -> None:
-        """Ask the caller to end its items; the answers go on."""
+        """Request the end of the caller's items; the items of this side go on."""
         self._connection.stop(self.wire, Cancel(message=message))
         self.session.flush_soon()
 
     def hold(self, size_bytes: int) -> None:
-        """Count bytes that this side holds for a call of the peer; negative ones are freed."""
+        """Count bytes that this side holds for a peer's call; a negative number frees bytes."""
         self._connection.hold(self.wire, size_bytes)
 
     @property
@@ -158,7 +165,7 @@ class StreamHandle:
     # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def cancel(self, error: BaseException) -> None:
-        """Give up a call of this side because of `error`: queued frames are dropped, arriving ones are ignored."""
+        """Cancel a call of this side because of `error`: queued frames are dropped, arriving frames are ignored."""
         self._connection.cancel(self.wire, cancel_of(error))
         self.session.flush_soon()
 
@@ -169,7 +176,7 @@ class StreamHandle:
         session.flush_for(session.unary_calls)
 
     def end_unary(self) -> None:
-        """Note that a unary call of this side is over, however it ended."""
+        """Record that a unary call of this side is over, with any outcome."""
         self.wire.endpoint = NULL_ENDPOINT
         self.session.unary_calls -= 1
 
@@ -186,7 +193,7 @@ class StreamHandle:
         self.session.flush_soon()
 
     def close(self, reason: str) -> None:
-        """End both directions normally, after the queued items. Call `discard` too when arriving items have no consumer."""
+        """End both directions normally, after the queued items. Also call `discard` when arriving items have no consumer."""
         self._connection.close(self.wire, reason)
         self.session.flush_soon()
 

@@ -1,38 +1,37 @@
-"""A message of a lane inside the interceptors of its server: each message is a call to them."""
+"""A message of a lane inside the server's interceptors: to them, each message is a call."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from penstock.calls import CallInfo, intercepted
+from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted
 from penstock.errors import Aborted, StatusError, Unavailable
 
 if TYPE_CHECKING:
     from penstock.actors.cell import Envelope
-    from penstock.remote._lane_server import LaneServer
-    from penstock.remote._replies import RemoteReply
+    from penstock.remote._answers import RemoteReply
 
 
 class InterceptedMessage:
-    """One message in a task of its own, which enters the interceptors, posts it, and leaves them with its answer.
+    """One message in a task of its own, which enters the interceptors, posts the message, and leaves them with the answer.
 
-    The lane waits in `posted` before it takes the next message, so that none overtakes another.
+    Await `posted` before the next message of the lane, so that the messages keep their order.
     """
 
-    __slots__ = ("_answer", "_envelope", "_lane", "_posted", "_reply", "_task")
+    __slots__ = ("_answer", "_dispatcher", "_envelope", "_posted", "_reply", "_task")
 
-    def __init__(self, lane: LaneServer, envelope: Envelope, call: CallInfo) -> None:
-        loop = lane.system.loop
-        self._lane = lane
+    def __init__(self, scope: CallScope, dispatcher: Dispatcher, envelope: Envelope, call: CallInfo) -> None:
+        loop = scope.session.loop
+        self._dispatcher = dispatcher
         self._envelope = envelope
         self._posted: asyncio.Future[None] = loop.create_future()
         self._answer: asyncio.Future[Any] | None = None
         self._reply: RemoteReply | None = envelope.reply
         if self._reply is not None:
-            self._reply.on_give_up = self._give_up
+            self._reply.on_cancel = self._cancel_answer
             self._answer = envelope.reply = loop.create_future()
-        self._task = lane.scope.own(self._run(call))
+        self._task = scope.own(self._run(call))
 
     async def posted(self) -> None:
         """Wait until the message is in the mailbox. Raises the error that refuses it. Cancelling it cancels the message."""
@@ -43,20 +42,21 @@ class InterceptedMessage:
             raise
 
     async def _run(self, call: CallInfo) -> None:
+        """Run the message inside the interceptors, and give the outcome to the asker or to the lane."""
         result: Any = None
         error: BaseException | None = Unavailable("this side is shutting down")
-        swallowed = Aborted(f"{call.target}: an interceptor swallowed its outcome")
+        swallowed = Aborted(f"{call.target}: an interceptor swallowed the error of this message")
         try:
-            async with intercepted(self._lane.interceptors, call, swallowed=swallowed, deadline=call.deadline):
-                result = await self._through()
+            async with intercepted(self._dispatcher.interceptors, call, swallowed=swallowed, deadline=call.deadline):
+                result = await self._post_and_wait()
             error = None
-        except Exception as raised:  # noqa: BLE001 - whatever an interceptor, or the actor, raises is the answer
+        except Exception as raised:  # noqa: BLE001 - any error of an interceptor or of the actor is the answer
             error = raised
         finally:
             self._end(result, error)
             del error
 
-    async def _through(self) -> Any:
+    async def _post_and_wait(self) -> Any:
         """Post the message, and wait for its answer if it is an ask."""
         envelope = self._envelope
         if not envelope.cell.post(envelope):
@@ -67,7 +67,7 @@ class InterceptedMessage:
     def _end(self, result: Any, error: BaseException | None) -> None:
         """Answer an ask, or refuse a tell that is not in the mailbox; an error without a recipient is logged."""
         if self._answer is not None and not self._answer.done():
-            self._answer.cancel()  # it has no waiter: a message that has not begun never will
+            self._answer.cancel()  # no task awaits it: the actor skips a message that it has not begun
         reply = self._reply
         if reply is not None and not reply.done():
             if error is None:
@@ -75,7 +75,7 @@ class InterceptedMessage:
             else:
                 reply.set_exception(error)
         elif error is not None and not isinstance(error, StatusError):
-            error = self._lane.internal(self._envelope.name, error)
+            error = self._dispatcher.internal(self._envelope.name, error)
         if self._posted.done():
             return
         if reply is None and error is not None:
@@ -84,8 +84,8 @@ class InterceptedMessage:
         else:
             self._posted.set_result(None)
 
-    def _give_up(self, error: StatusError) -> None:
-        """End the wait for an answer that the asker no longer wants."""
+    def _cancel_answer(self, error: StatusError) -> None:
+        """End the wait for the answer: the asker has cancelled its ask."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
-            self._answer.exception()  # its waiter may not be there yet
+            self._answer.exception()  # mark it as retrieved: its waiter may not be there yet
