@@ -317,7 +317,7 @@ async def test_a_stream_that_does_not_exist_says_what_may_have_been_meant(system
         await system.ask("m", "numbers")
     with pytest.raises(InvalidArgument):
         system.stream("m", "fails", None)
-    with pytest.raises(NotFound, match="there is no actor 'mm'"):
+    with pytest.raises(NotFound, match="no actor 'mm'"):
         system.stream("mm", "numbers")
 
 

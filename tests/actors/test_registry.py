@@ -77,7 +77,7 @@ async def test_ids_differ_between_systems():
 
 
 async def test_what_is_not_there_says_what_may_have_been_meant(system):
-    with pytest.raises(NotFound, match="there is no actor 'x' here"):
+    with pytest.raises(NotFound, match="no actor 'x' here"):
         system.ref("x")
     await system.spawn(Counter, name="counter")
     with pytest.raises(NotFound, match="did you mean 'counter'") as found:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 import penstock
@@ -64,3 +66,17 @@ def test_what_is_no_stub_is_refused(stranger: object):
         penstock.ref(stranger)
     with pytest.raises(TypeError, match="not an actor stub"):
         penstock.tell(stranger)
+
+
+async def test_completion_offers_the_methods_of_an_actor():
+    class Counter(penstock.Actor):
+        async def add(self, count: int) -> int:
+            return count
+
+        async def ticks(self) -> AsyncIterator[int]:
+            yield 1
+
+    async with penstock.ActorSystem() as system:
+        counter = await system.spawn(Counter)
+        assert dir(counter) == ["accepts", "add", "describe", "ping", "ticks"]
+        assert dir(penstock.tell(counter)) == ["accepts", "add", "describe", "ping"]

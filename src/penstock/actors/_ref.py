@@ -75,8 +75,8 @@ class ActorRef(ABC):
 
     It can travel in messages; two refs of the same actor are equal. The verbs take the name of a method, or a
     type that `Actor.receive` handles, and one payload. For a method with one parameter, the payload is its argument; for a
-    method with several, a mapping has the arguments by name, a list by place. None is no argument for a method without
-    required parameters.
+    method with several, a mapping has the arguments by name, a list by place. None stands for no argument where none is
+    required.
     """
 
     __slots__ = ()
@@ -228,11 +228,20 @@ class Router(ABC):
         raise TypeError(f"{self!r} cannot be bridged: {shown!r} is not an address of one of its actors")
 
     async def tell(self, address: str, type: str, payload: Any = None) -> None:
-        """Send a message and wait for no answer. As `ActorRef.tell`."""
+        """Send a message and wait for no answer, only for room in the mailbox.
+
+        Raises `NotFound`, `ActorStopped`, `MailboxFull`. Cancelling it sends nothing. `ActorRef.tell` has the details.
+        """
         await self.ref(address).tell(type, payload)
 
     async def ask(self, address: str, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        """Send a message and return its answer. As `ActorRef.ask`."""
+        """Send a message and return its answer.
+
+        timeout: seconds until `DeadlineExceeded` (30); None waits without limit. cancel: a `CancelToken`.
+
+        Raises the error of the actor, `NotFound`, `ActorStopped`, `MailboxFull`, `ReentrancyError`. Cancelling it withdraws a
+        message that has not begun. `ActorRef.ask` has the details.
+        """
         return await self.ref(address).ask(type, payload, **options)
 
     def stream(
@@ -242,7 +251,14 @@ class Router(ABC):
         payload: Any = None,
         **options: Unpack[StreamOptions],
     ) -> Stream[Any]:
-        """Return a stream of the items that a streaming method yields. As `ActorRef.stream`."""
+        """Return a stream of the items that a streaming method yields. Leaving its loop stops the producer.
+
+        buffer_size: items that the producer may be ahead (100). timeout: seconds for the whole stream (60); None sets no limit.
+        idle_timeout: seconds without an item until `IdleTimeout`. events: with True, `StreamEvent`s instead of items. cancel: a
+        `CancelToken`.
+
+        Raises `NotFound`, and `Unimplemented` for an unknown method. `ActorRef.stream` has the details.
+        """
         return self.ref(address).stream(type, payload, **options)
 
     async def stream_ask(
@@ -254,13 +270,28 @@ class Router(ABC):
         on_chunk: Chunk,
         timeout: float | None = STREAM_TIMEOUT_S,
     ) -> None:
-        """Call `on_chunk` with each item of a streaming method. As `ActorRef.stream_ask`."""
+        """Call `on_chunk` with each item of a streaming method, and return at its end.
+
+        timeout: seconds for the whole stream (60). Raises the error that the stream fails with. Cancelling it stops the
+        producer. `ActorRef.stream_ask` has the details.
+        """
         await self.ref(address).stream_ask(type, payload, on_chunk=on_chunk, timeout=timeout)
 
     async def open_channel(self, address: str, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        """Open a channel, wait until it is accepted, and return it. As `ActorRef.open_channel`."""
+        """Open a channel, wait until it is accepted, and return it.
+
+        messages: the type of the arriving messages (any). timeout: seconds until `DeadlineExceeded` (30). buffer_size: messages
+        that may wait here (16).
+
+        Raises `ChannelRejected` with the reason, `NotFound`, `ActorStopped`. Cancelling it withdraws the opening.
+        `ActorRef.open_channel` has the details.
+        """
         return await self.ref(address).open_channel(payload, **options)
 
     def subscribe(self, address: str, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        """Return a source of the items that a port publishes from now on. As `ActorRef.subscribe`."""
+        """Return a source of the items that a port publishes from now on. Leaving its loop unsubscribes.
+
+        buffer_size: items that may wait for this subscriber. overflow: what happens to a slow one. Both are the port's own by
+        default. Raises `NotFound`. `ActorRef.subscribe` has the details.
+        """
         return self.ref(address).subscribe(port, **options)

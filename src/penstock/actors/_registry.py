@@ -100,7 +100,7 @@ class Registry:
         """Return the actor with this name or id. Raises `NotFound`: why it stopped, or a similar name."""
         cell = self.get(address)
         if cell is None:
-            raise NotFound(f"there is no actor {address!r} here; {self._hint(address)}", started=False)
+            raise NotFound(f"no actor {address!r} here; {self._hint(address)}", started=False)
         return cell
 
     def get(self, address: str) -> Cell | None:

@@ -46,6 +46,11 @@ class ActorStub:
         self.__dict__[name] = bound
         return bound
 
+    def __dir__(self) -> list[str]:
+        """Offer the methods of the actor to completion; to that of a tell, those that can be told."""
+        methods = self._penstock_service.methods.values()
+        return [method.name for method in methods if self._penstock_mode == "ask" or not method.kind]
+
     def _penstock_with_options(self, changes: Mapping[str, Any]) -> ActorStub:
         return ActorStub(self._penstock_ref, self._penstock_service, changed(self._penstock_options, changes))
 

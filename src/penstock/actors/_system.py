@@ -72,7 +72,7 @@ class ActorSystem(Router):
 
         Raises `AlreadyExists` for a name in use, `InvalidArgument` for a name that is not one, `FailedPrecondition` when the
         system is closed, `TypeError` for a class that is not an `Actor` or whose types cannot travel, and any error of
-        ``__init__`` or `on_start`: then there is no actor. Cancelling it stops the actor.
+        ``__init__`` or `on_start`: the actor is gone then. Cancelling it stops the actor.
         """
         stub = await self._host.spawn(None, cls, args, kwargs, name=name, mailbox=mailbox, supervision=supervision)
         return cast("A", stub)

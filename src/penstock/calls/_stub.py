@@ -34,6 +34,10 @@ class Stub:
         self.__dict__[name] = bound
         return bound
 
+    def __dir__(self) -> list[str]:
+        """Offer the methods of the service to completion."""
+        return list(self._penstock_service.methods)
+
     def _penstock_with_options(self, changes: Mapping[str, Any]) -> Stub:
         return Stub(self._penstock_scope, self._penstock_service, changed(self._penstock_options, changes))
 

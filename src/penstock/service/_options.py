@@ -23,8 +23,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     timeout: seconds from the beginning of the call to its end; then it fails with `DeadlineExceeded`. A call that is made in a
     handler has no more time than the handled call has left. None, the default, sets no limit of its own.
-    idle_timeout: seconds that a stream may wait for its next item; then it fails with `IdleTimeout`. None, the default, is no
-    limit. For both, a time above 1e9 seconds, about thirty years, is no limit, either.
+    idle_timeout: seconds that a stream may wait for its next item; then it fails with `IdleTimeout`. None, the default, sets no
+    limit. For both, a time above 1e9 seconds, about thirty years, sets none either.
     buffer_size: items that the producer may be ahead of the consumer, kept exactly. None, the default: the window tunes itself.
     buffer_bytes: the same in bytes; one item always passes. With both, both hold.
     priority: "interactive", "normal" (the default) or "bulk": calls share a connection by bytes in the ratio 16 : 4 : 1.
@@ -75,7 +75,7 @@ def options(stub: S, **changes: Any) -> S:
     ``await penstock.options(market, timeout=5).quote("ACME")``. An option that is not named stays as it is in `stub`.
 
     timeout: seconds until the whole call must be over (`DeadlineExceeded`); nested calls inherit what is left.
-    idle_timeout: seconds that a stream may bring no item (`IdleTimeout`). None, the default of both, is no limit.
+    idle_timeout: seconds that a stream may bring no item (`IdleTimeout`). None, the default of both, sets no limit.
     buffer_size: items that the producer may be ahead of the consumer, kept exactly; None, the default, tunes itself.
     buffer_bytes: the same in bytes.
     priority: "interactive", "normal" (the default) or "bulk".

@@ -3,7 +3,7 @@
 A *payload* is one value for a method that its sender may not know (PROTOCOL.md §12.5). Its outer form and the parameters of the
 method decide how it is read; types do not:
 
-1. Nil, for a method that needs no argument, is no argument.
+1. Nil, for a method that needs no argument, stands for none.
 2. For a method with several parameters, a map gives them by name, and a list gives them by place.
 3. Any other payload is the one argument. A list, for a method with one parameter, is therefore that argument.
 
@@ -12,7 +12,7 @@ method decide how it is read; types do not:
 knows the method before it sends, so it can read two more forms, which rule 3 would take for the one argument:
 
 4. A map that names the one parameter, and nothing else, gives it by name. An empty map does so when no argument is needed.
-5. For a method without parameters, an empty map or list is no argument.
+5. For a method without parameters, an empty map or list stands for none.
 
 Each row of this table is a test. "=" means: as in the column before.
 
@@ -164,7 +164,7 @@ def arguments_of(method: Method, payload: Any) -> tuple[tuple[Any, ...], dict[st
 
 
 def arguments_in(method: Method, payload: bytes) -> bytes | None:
-    """Return `payload`, encoded in msgpack, as the encoded arguments of `method`; None is no argument.
+    """Return `payload`, encoded in msgpack, as the encoded arguments of `method`; None for none.
 
     The payload is not decoded, so `Arguments.decode` raises the error for a payload that does not fit.
     """
@@ -186,7 +186,7 @@ def arguments_in(method: Method, payload: bytes) -> bytes | None:
 
 
 def written_arguments(parameters: Sequence[HasRequired], written: bytes) -> bytes | None:
-    """Return one JSON value, without white space before it, as encoded arguments in JSON; None is no argument."""
+    """Return one JSON value, without white space before it, as encoded arguments in JSON; None for none."""
     form = _JSON_FORMS.get(written[0], _OTHER)
     keys = msgspec.json.decode(written, type=dict[str, msgspec.Raw]) if form is _MAP else ()
     reading = read_written(parameters, form, keys)

@@ -157,7 +157,7 @@ class Recipient(Protocol):
 
     @abstractmethod
     def post(self, envelope: Envelope) -> bool:
-        """Put a message into the mailbox; False when there is no room."""
+        """Put a message into the mailbox; False when it is full."""
 
     @abstractmethod
     async def post_when_room(self, envelope: Envelope) -> None:

@@ -33,7 +33,7 @@ Verdict = Literal["answer", "crash", "cancelled"]
 async def start(cell: Lifecycle) -> None:
     """Begin the life of a new actor: tell the tap how it is made, make its object, run its `on_start` in its own task.
 
-    Raises what ``__init__`` or `on_start` raise; then there is no actor. Cancelling it stops the actor.
+    Raises what ``__init__`` or `on_start` raise; the actor is gone then. Cancelling it stops the actor.
     """
     parent = None if cell.parent is None else cell.parent.address
     name = f"{cell.cls.__module__}:{cell.cls.__qualname__}"

@@ -75,7 +75,7 @@ class Runner(ABC):
 
     @abstractmethod
     def post(self, envelope: Envelope) -> bool:
-        """Put a message into the mailbox; False when there is no room."""
+        """Put a message into the mailbox; False when it is full."""
 
     @abstractmethod
     async def post_when_room(self, envelope: Envelope) -> None:
@@ -87,7 +87,7 @@ class Runner(ABC):
 
     @abstractmethod
     def wake(self) -> None:
-        """Start the task that handles messages: one waits, and there is no task."""
+        """Start the task that handles messages, because one waits and the task has ended."""
 
     @abstractmethod
     def set_current(self, envelope: Envelope) -> None:

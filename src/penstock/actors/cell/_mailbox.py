@@ -23,7 +23,7 @@ OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
 
 
 class Mailbox(msgspec.Struct, frozen=True):
-    """How many messages may wait for an actor, and what happens to a message for which there is no room.
+    """How many messages may wait for an actor, and what happens to a message when the mailbox is full.
 
     size: messages that may wait, at least 1 (1,000); 1,000 take about half a megabyte with small arguments.
     overflow: "wait" (the sender waits for room), "reject" (the sender gets `MailboxFull`), "drop_oldest" (the message that
