@@ -42,7 +42,7 @@ MANY_SIDED = {
     "RemoteStream": 17,  # the endpoint of its stream, and what interceptors add
     "WireStream": 19,  # its two halves, and the order of what it sends
 }
-LONG = {"_drain": 48}  # the loop over a mailbox, in one piece: a call for each message would cost more than the message
+LONG: dict[str, int] = {}
 DEEP = {"_iterate": 4}  # the hot loop of a remote source: a call per item would cost more than the item
 
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)

@@ -105,7 +105,9 @@ class ActorHost:
         below = "" if parent is None else f"{parent.address}/"
         if name is None:
             stem = f"{below}{word_of(cls.__name__)}"
-            return next(filter(self.registry.is_free, (f"{stem}-{number}" for number in self._numbers)))
+            while not self.registry.is_free(address := f"{stem}-{next(self._numbers)}"):
+                pass
+            return address
         check_name(name)
         check_name(f"{below}{name}")
         self.registry.check_free(f"{below}{name}")

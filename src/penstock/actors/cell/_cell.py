@@ -30,6 +30,15 @@ log = logging.getLogger("penstock.actor")
 TURN_MESSAGES: Final = 64
 
 
+class _AlwaysOpen:
+    """Stands for the tap of an actor without one: it is never full."""
+
+    full = False
+
+
+_ALWAYS_OPEN: Final = _AlwaysOpen()
+
+
 class Cell(Lifecycle):
     """One actor: its `Lifecycle`, its mailbox, and the loop that runs its messages.
 
@@ -218,16 +227,11 @@ class Cell(Lifecycle):
     async def _drain(self) -> None:  # noqa: C901, PLR0912 - in one piece, see below
         """Handle envelope after envelope, in one loop: a coroutine more for each message costs a fifth of it."""
         queue, envelopes, tap = self.queue, self.queue.envelopes, self.system.tap
+        gate = _ALWAYS_OPEN if tap is None else tap
         described: object = None
         turn = 0
         while True:
-            if (
-                queue.system_messages
-                or self.stopping is not None
-                or self.state != "running"
-                or not envelopes
-                or (tap is not None and tap.full)
-            ):
+            if queue.system_messages or self.stopping is not None or self.state != "running" or not envelopes or gate.full:
                 reply = None
                 envelope = await self._next()
                 if envelope is None:

@@ -35,9 +35,10 @@ async def start(cell: Lifecycle) -> None:
 
     Raises what ``__init__`` or `on_start` raise; the actor is gone then. Cancelling it stops the actor.
     """
-    parent = None if cell.parent is None else cell.parent.address
-    name = f"{cell.cls.__module__}:{cell.cls.__qualname__}"
-    cell.record("spawned", actor=name, id=cell.id, parent=parent, args=cell.args, kwargs=cell.kwargs)
+    if cell.system.tap is not None:  # the texts cost more than the rest of a spawn
+        parent = None if cell.parent is None else cell.parent.address
+        name = f"{cell.cls.__module__}:{cell.cls.__qualname__}"
+        cell.record("spawned", actor=name, id=cell.id, parent=parent, args=cell.args, kwargs=cell.kwargs)
     try:
         cell.make()
     except BaseException as error:

@@ -188,7 +188,8 @@ class Lifecycle(Runner):
         """Begin to take messages: `on_start` has run."""
         self.step("started")
         self.started_s = self.system.loop.time()
-        self.record("started", restarts=self.restarts)
+        if self.system.tap is not None:
+            self.record("started", restarts=self.restarts)
 
     def end(self, step: str) -> None:
         """Take the last step, "end" or "abandon", and leave the system."""

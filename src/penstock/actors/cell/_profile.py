@@ -49,7 +49,12 @@ def profile_of(cls: type[Any]) -> Profile:
 
 def is_actor_class(cls: object) -> bool:
     """Whether `cls` can be spawned: it derives from `penstock.Actor`."""
-    return inspect.isclass(cls) and any(_is_base(base) for base in cls.__mro__)
+    return inspect.isclass(cls) and _derives(cast("Hashable", cls))
+
+
+@lru_cache(maxsize=1024)
+def _derives(cls: Any) -> bool:
+    return any(_is_base(base) for base in cls.__mro__)
 
 
 def _is_base(cls: type[Any]) -> bool:
