@@ -139,3 +139,8 @@ async def test_refs_and_streams_show_how_they_stand(system, maker):
     assert repr(stream) == "<Stream m/numbers open, 16 of 16 buffered, 0 received>"
     await stream.aclose()
     assert "cancelled" in repr(stream)
+
+
+def test_the_classes_that_are_watched_are_there():
+    gc.unfreeze()  # classes are frozen while a test runs
+    assert {cls.__name__ for cls in gc.get_objects() if isinstance(cls, type)} >= TYPES

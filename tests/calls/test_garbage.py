@@ -13,7 +13,10 @@ import penstock
 from tests.calls.kit import linked, rest
 
 CALLS = 10
-TYPES = {"Call", "Handling", "RemoteSource", "RemoteSink", "Stream", "Unary", "WireStream"}
+TYPES = {
+    *("Call", "CallInfo", "RemoteSink", "RemoteSource", "RemoteStream", "ServerCall", "StreamHandle", "Unary", "WeakEndpoint"),
+    "WireStream",
+}
 
 
 class Service:
@@ -81,7 +84,25 @@ async def bidirectional(stub):
     "call", [unary, failed_unary, loop_to_the_end, receive_to_the_end, break_, failed_stream, client_streaming, bidirectional]
 )
 async def test_a_call_that_is_over_needs_no_collector(call):
-    async with linked(Service()) as pair:
+    await nothing_waits_for_the_collector(call)
+
+
+@pytest.mark.parametrize("call", [failed_unary, failed_stream])
+async def test_an_error_that_an_interceptor_of_the_callee_swallows_needs_no_collector(call):
+    @contextlib.asynccontextmanager
+    async def swallowing(_call: penstock.CallInfo) -> AsyncIterator[None]:
+        with contextlib.suppress(penstock.StatusError):
+            yield
+
+    async def tolerant(stub):
+        with contextlib.suppress(penstock.Aborted):
+            await call(stub)
+
+    await nothing_waits_for_the_collector(tolerant, interceptors=[swallowing])
+
+
+async def nothing_waits_for_the_collector(call, **options):
+    async with linked(Service(), **options) as pair:
         stub = pair.stub(Service)
         await call(stub)
         gc.collect()
@@ -109,3 +130,8 @@ async def test_thousands_of_calls_leave_nothing_in_either_session():
                 await call(stub)
         await rest()
         assert not pair.left_over()
+
+
+def test_the_classes_that_are_watched_are_there():
+    gc.unfreeze()  # classes are frozen while a test runs
+    assert {cls.__name__ for cls in gc.get_objects() if isinstance(cls, type)} >= TYPES

@@ -378,3 +378,10 @@ async def test_a_deadline_that_an_interceptor_of_the_caller_swallows_is_told_as_
         error = await ended(asyncio.ensure_future(pair.stub(Service, timeout=1).unary(wait=True)))
         assert isinstance(error, penstock.DeadlineExceeded)
         assert not asyncio.current_task().cancelling()
+
+
+async def test_a_caller_that_is_cancelled_stays_cancelled_whatever_an_interceptor_swallows():
+    async with linked(Service(), client_interceptors=[swallowing]) as pair:
+        call = await started(pair.stub(Service, timeout=60).unary(wait=True))
+        call.cancel()
+        assert isinstance(await ended(call), asyncio.CancelledError)

@@ -14,10 +14,10 @@ from tests.calls.kit import linked, rest
 from tests.refs.kit import Exchange, Producer
 
 ENDS = 10
-TYPES = {"Call", "Handling", "RemoteSource", "RemoteSink", "Stream", "WireStream"} | {
+TYPES = {"Call", "ServerCall", "RemoteSource", "RemoteSink", "RemoteStream", "StreamHandle", "WireStream"} | {
     "SourceRef",
     "SinkRef",
-    "Held",
+    "RefState",
     "ClaimedSink",
 }
 
@@ -79,3 +79,8 @@ async def test_an_end_leaves_no_cycle(apart, use):
             gc.enable()
         assert not {name: count for name, count in left.items() if name in TYPES and count >= ENDS}
     assert len(offers()) == 0
+
+
+def test_the_classes_that_are_watched_are_there():
+    gc.unfreeze()  # classes are frozen while a test runs
+    assert {cls.__name__ for cls in gc.get_objects() if isinstance(cls, type)} >= TYPES

@@ -16,7 +16,7 @@ from penstock.actors._ref import ChannelOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_cycle, handling, sender_here
 from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
 from penstock.channel import OPEN_TIMEOUT_S, Channel, local_channel
-from penstock.errors import Aborted, ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
+from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
 from penstock.streams import BUFFER_SIZE
 
@@ -99,7 +99,7 @@ async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interce
 
 async def _answer_inside(work: SideTask, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
     """Run the handler of a channel inside the interceptors."""
-    swallowed = Aborted(f"{work.cell.address}: an interceptor swallowed how the handler of this channel ended")
+    swallowed = f"{work.cell.address}: an interceptor swallowed how the handler of this channel ended"
     async with intercepted(interceptors, call, swallowed=swallowed), work:
         await _answer(work.cell, channel)
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from penstock.calls._scope import CallScope
-from penstock.errors import DeadlineExceeded, FailedPrecondition, StatusError
+from penstock.errors import Aborted, DeadlineExceeded, FailedPrecondition
 from penstock.service import NO_DEADLINE_S
 from penstock.streams import Sink
 
@@ -123,15 +123,15 @@ async def intercepted(
     interceptors: Sequence[Interceptor],
     call: CallInfo,
     *,
-    swallowed: StatusError | None = None,
+    swallowed: str | None = None,
     deadline: float | None = None,
 ) -> AsyncIterator[None]:
     """Run the body, which is the call, inside `interceptors`, the first one outermost. Each sees how the body ends.
 
     An interceptor may replace an error by another one, but not hide it.
 
-    swallowed: the error to raise when an interceptor swallows that of the body or of an inner interceptor; the swallowed
-        error by default.
+    swallowed: the text of the `Aborted` to raise when an interceptor swallows an error of the body, or of an interceptor inside
+        of it; None raises the swallowed error.
     deadline: the time by which interceptors and body must be over, in seconds of the loop's clock; None for no limit.
 
     Raises `DeadlineExceeded` at the deadline, and else the outcome. Cancelling it leaves every interceptor.
@@ -147,7 +147,9 @@ async def intercepted(
                 outcome = error
                 raise
         if outcome is not None:  # an interceptor swallowed it
-            raise _too_late(call) if limit.expired() else swallowed or outcome
+            if limit.expired() and not _is_cancelled():
+                raise _too_late(call)
+            raise outcome if swallowed is None else Aborted(swallowed)
     except TimeoutError:
         if limit.expired():
             raise _too_late(call) from None
@@ -159,6 +161,12 @@ async def intercepted(
 async def _enter_all(stack: AsyncExitStack, interceptors: Sequence[Interceptor], call: CallInfo) -> None:
     for interceptor in interceptors:
         await stack.enter_async_context(interceptor(call))
+
+
+def _is_cancelled() -> bool:
+    """Whether the running task is cancelled from elsewhere; a time-out has taken its own cancellation back."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _too_late(call: CallInfo) -> DeadlineExceeded:

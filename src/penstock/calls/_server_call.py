@@ -188,7 +188,7 @@ class ServerCall(Endpoint):
     async def _run_intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler inside the interceptors, which see its outcome before the caller does."""
         result = _NOTHING
-        swallowed = Aborted(f"{self._name}: an interceptor swallowed the error that the handler raised")
+        swallowed = f"{self._name}: an interceptor swallowed the error that the handler raised"
         async with intercepted(self._interceptors, self.call, swallowed=swallowed):
             responses = handler(*args, **kwargs)
             if self.sink is None:

@@ -269,6 +269,8 @@ async def _go_inside(
     outcome_of_callee: asyncio.Future[Exception],
 ) -> None:
     """Begin a call inside its interceptors, stay in them until it is over, and give the consumer the outcome."""
+    if forgettable() is None:  # forgotten before this task had its first turn
+        return
     outcome: Exception = Cancelled("an interceptor stopped the call before it began")
     try:
         async with intercepted(scope.interceptors, call):

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted
-from penstock.errors import Aborted, StatusError, Unavailable
+from penstock.errors import StatusError, Unavailable
 
 if TYPE_CHECKING:
     from penstock.actors.cell import Envelope
@@ -45,7 +45,7 @@ class InterceptedMessage:
         """Run the message inside the interceptors, and give the outcome to the asker or to the lane."""
         result: Any = None
         error: BaseException | None = Unavailable("this side is shutting down")
-        swallowed = Aborted(f"{call.target}: an interceptor swallowed the error of this message")
+        swallowed = f"{call.target}: an interceptor swallowed the error of this message"
         try:
             async with intercepted(self._dispatcher.interceptors, call, swallowed=swallowed, deadline=call.deadline):
                 result = await self._post_and_wait()
