@@ -443,3 +443,17 @@ async def test_an_ask_that_is_given_up_while_it_waits_for_room_was_not_started(a
         desk.gate.set()
         assert await asyncio.gather(*waiting, after) == [*range(10), "after"]
         assert "begun late" not in desk.notes
+
+
+async def test_a_drain_that_crosses_the_opening_of_a_lane_ends_its_asks_and_no_other_lane(caplog):
+    async with town() as place:
+        await place.system.spawn(Desk, name="old")
+        await place.system.spawn(Desk, name="new")
+        old, new = place.peer.actor(Desk, "old"), place.peer.actor(Desk, "new")
+        await old.add(1)
+        place.back._scope.begin_drain()
+        crossing = asyncio.ensure_future(outcome(new.add(1)))
+        await asyncio.sleep(1)
+        assert isinstance(await crossing, Unavailable)
+        assert not caplog.records
+        assert all(lane.closing for lane in place.peer._scope.attached(Lanes).open.values())

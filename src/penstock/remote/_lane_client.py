@@ -115,7 +115,8 @@ class LaneClient(Endpoint):
         if not self.closing:
             self.closing = True
             self.sink.finish(Unavailable(f"{self.address}: {self.session.remote} takes no more messages now", started=False))
-            self._handle.end()
+            if not self._handle.over:  # a GOAWAY that crossed its OPEN has ended it
+                self._handle.end()
 
     def close_now(self) -> bool:
         """Close the lane and cancel its asks; return True if some tells may not have reached the mailbox."""
