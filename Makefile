@@ -57,7 +57,7 @@ format: $(VENV)/.stamp-test ## rewrite the files into the house format
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, builds and caches
-	rm -rf .venv .venv-3.13 .cache site docs/project docs/reference/command.md build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-3.13 .cache site build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 check-format: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check .

@@ -1,7 +1,8 @@
-"""Write the pages of the site that are made: those at the top of the repository, and the help of the command.
+"""Write the pages of the site: those under docs/, those at the top of the repository, and the help of the command.
 
-The pages at the top stay where a reader of the repository looks for them. Here their links are turned to pages of the site,
-or, where they lead to a file of the repository, to its name. `make docs` runs this first; the files it writes are not kept.
+The pages stay where a reader of the repository looks for them, and link to each other there. In the copies that this writes to
+build/docs/, a link leads to the page of the site; a link to another file of the repository becomes its name. `make docs` runs
+this first.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,7 @@ import click
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCS: Final = ROOT / "docs"
+MADE: Final = ROOT / "build" / "docs"
 
 #: A page at the top of the repository, and where it stands on the site.
 PAGES: Final = {
@@ -34,26 +37,33 @@ This is what `penstock COMMAND --help` prints. [A node](../howto/node.md) introd
 [Services](../howto/services.md#the-command-line) those that talk to services.
 """
 COLUMNS: Final = 88
+#: A program on a page; there are no links in it.
+_FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<target>[^)\s:#]*)(?P<anchor>#[^)\s]*)?\)")
 
 
 def main() -> None:
-    """Write every made page that has changed."""
-    for source, page in PAGES.items():
+    """Write every page of the site anew."""
+    shutil.rmtree(MADE, ignore_errors=True)
+    shutil.copytree(DOCS / "assets", MADE / "assets")
+    own = {path.relative_to(ROOT).as_posix(): path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    for source, page in (PAGES | own).items():
         _write(page, with_links((ROOT / source).read_text(encoding="utf-8"), source, page))
     _write(COMMAND, f"{COMMAND_HEAD}\n{command_help()}\n")
 
 
 def _write(page: str, text: str) -> None:
-    path = DOCS / page
-    path.parent.mkdir(exist_ok=True)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+    path = MADE / page
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def with_links(text: str, source: str, page: str) -> str:
     """Return a page of the repository with its links turned to the site."""
-    return _LINK.sub(lambda link: _turned(link, posixpath.dirname(source), posixpath.dirname(page)), text)
+    folders = posixpath.dirname(source), posixpath.dirname(page)
+    fences = [*_FENCE.findall(text), ""]
+    prose = [_LINK.sub(lambda link: _turned(link, *folders), piece) for piece in _FENCE.split(text)]
+    return "".join(piece for pair in zip(prose, fences, strict=True) for piece in pair)
 
 
 def _turned(link: re.Match[str], source_folder: str, page_folder: str) -> str:
