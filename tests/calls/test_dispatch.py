@@ -370,5 +370,5 @@ async def test_a_large_argument_is_dropped_once_it_was_decoded_however_long_the_
         assert await stream.receive() == 1_000_000
         (task,) = pair.served._scope.tasks
         call = task.get_coro().cr_frame.f_locals["self"]
-        assert call._stream.opened.argument is None
+        assert call._handle.opened.argument is None
         await stream.aclose()

@@ -257,7 +257,7 @@ async def test_a_handler_whose_caller_closes_the_call_is_stopped():
         call = pair.peer.open("Echo/both")
         await call.send("a")
         assert await call.receive() == "a"
-        pair.peer._scope.session._connection.close(call._stream.stream, "no more")
+        pair.peer._scope.session._connection.close(call._stream.wire, "no more")
         pair.peer._scope.session.flush_soon()
         await rest()
         assert echo.closed == 1

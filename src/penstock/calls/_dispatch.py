@@ -25,7 +25,7 @@ EXPOSED_MAX: Final = 1024
 class Arrive(Protocol):
     """The function that handles the streams to actors, whose targets begin with a slash."""
 
-    def __call__(self, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+    def __call__(self, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
         """Begin to handle a stream that the peer opened. Raises the `StatusError` that refuses it."""
 
 
@@ -67,41 +67,41 @@ class Dispatcher:
                     raise ValueError(f"two services answer to {method.target}; give one of them a service_name")
                 self._methods[method.target] = (method, getattr(service, method.name))
 
-    def accept(self, scope: CallScope, stream: StreamHandle) -> None:
+    def accept(self, scope: CallScope, handle: StreamHandle) -> None:
         """Begin the handler of a stream that the peer opened, or refuse the stream with an error. It never raises."""
         try:
-            self._begin_call(scope, stream)
+            self._begin_call(scope, handle)
         except StatusError as error:
             error.started = False
             refusal: StatusError = error.fresh_copy()  # `error` holds this frame, which must not hold it
         except Exception:  # this runs where the connection is read: an error here must not end the connection
-            log.exception("a call of %r could not be begun", stream.opened.target)
+            log.exception("a call of %r could not be begun", handle.opened.target)
             refusal = Internal("the call could not be begun", started=False)
         else:
             return
-        stream.fail(refusal)
+        handle.fail(refusal)
 
-    def _begin_call(self, scope: CallScope, stream: StreamHandle) -> None:
+    def _begin_call(self, scope: CallScope, handle: StreamHandle) -> None:
         """Find the method of a call and begin it. Raises the `StatusError` that refuses it."""
         if len(scope.tasks) >= scope.session.settings.max_streams:  # handlers of cancelled calls count until their end
             raise ResourceExhausted(f"{len(scope.tasks)} handlers run for this connection (Settings.max_streams)")
-        target = stream.opened.target
+        target = handle.opened.target
         if target.startswith("/"):
             if self._arrive is None:
                 raise Unimplemented(f"this side serves no actors, so it cannot handle {target!r}", started=False)
-            self._arrive(self, scope, stream)
+            self._arrive(self, scope, handle)
             return
         entry = self._methods.get(target)
         if entry is None:
             targets = [method.target for schema, _service in self.services for method in schema.methods.values()]
             hint = suggest(target, targets, "methods") if targets else "nothing is served here"
             raise Unimplemented(f"unknown method {target!r}; {hint}", started=False)
-        self.begin(scope, stream, *entry)
+        self.begin(scope, handle, *entry)
 
     def begin(
         self,
         scope: CallScope,
-        stream: StreamHandle,
+        handle: StreamHandle,
         method: Method,
         handler: Any,
         guards: Sequence[Interceptor] = (),
@@ -113,13 +113,13 @@ class Dispatcher:
         guards: interceptors of this call alone, inside the others.
         arguments: the decoded arguments, when the caller of `begin` has decoded those of the stream.
         """
-        opened = stream.opened
+        opened = handle.opened
         if method.kind != opened.kind:
             raise Unimplemented(f"{method.target} is {method.kind.label}, not {CallKind(opened.kind).label}", started=False)
         if arguments is None:
             arguments = method.arguments.decode(by_number(opened.codec), opened.argument)
-        stream.forget_argument()
-        call = ServerCall(scope, stream, method, (*self.interceptors, *guards), self.internal)
+        handle.forget_argument()
+        call = ServerCall(scope, handle, method, (*self.interceptors, *guards), self.internal)
         call.start(handler, *arguments)
 
     def internal(self, where: str, raised: BaseException, *, logged: bool = False) -> StatusError:

@@ -42,13 +42,13 @@ class ServerCall(Endpoint):
         "_deadline",
         "_departure",
         "_expired",
+        "_handle",
         "_interceptors",
         "_internal",
         "_method",
         "_name",
         "_scope",
         "_started",
-        "_stream",
         "_task",
         "call",
         "sink",
@@ -58,13 +58,13 @@ class ServerCall(Endpoint):
     def __init__(
         self,
         scope: CallScope,
-        stream: StreamHandle,
+        handle: StreamHandle,
         method: Method,
         interceptors: tuple[Interceptor, ...],
         internal: Callable[[str, BaseException], StatusError],
     ) -> None:
-        session, opened = scope.session, stream.opened
-        self._stream = stream
+        session, opened = scope.session, handle.opened
+        self._handle = handle
         self._scope = scope
         self._interceptors = interceptors
         self._internal = internal
@@ -78,14 +78,14 @@ class ServerCall(Endpoint):
         if method.kind:
             codec = by_number(opened.codec)
             has_requests = method.streams_requests
-            stream.accept_on_arrival(
+            handle.accept_on_arrival(
                 grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if has_requests else None
             )
             if has_requests:
-                self.source = stream.source(method.target, codec.decode_for(method.request))
+                self.source = handle.source(method.target, codec.decode_for(method.request))
                 self.source.bad_item = InvalidArgument
             if method.streams_responses:
-                self.sink = stream.sink(codec)
+                self.sink = handle.sink(codec)
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
         self.call = CallInfo(
             method.target, method.kind.label, "callee", metadata=opened.metadata, deadline=deadline, scope=scope
@@ -100,7 +100,7 @@ class ServerCall(Endpoint):
             self._deadline = self._scope.session.loop.call_at(self.call.deadline, self._expire)
         self._started = False
         self._task: asyncio.Task[None] | None = None
-        self._stream.begin_handling(self)
+        self._handle.begin_handling(self)
         task = self._scope.own_handler(self._run(handler, args, kwargs))
         if not task.done():  # an eager task may have ended here
             self._task = task
@@ -202,13 +202,13 @@ class ServerCall(Endpoint):
         """Send the one response of a call."""
         if self._departure is not None:
             return
-        codec = by_number(self._stream.opened.codec)
+        codec = by_number(self._handle.opened.codec)
         try:
             encoded = codec.encode(result)
         except UNENCODABLE as error:
             raise TypeError(f"{self._name} returned a value that cannot travel: {error}") from error
-        if not self._stream.answer(encoded):  # the caller has given no credit for one item yet
-            self.sink = self._stream.sink(codec)
+        if not self._handle.answer(encoded):  # the caller has given no credit for one item yet
+            self.sink = self._handle.sink(codec)
             await self.sink.send(result)
 
     def _conclude(self, error: StatusError | None) -> None:
@@ -216,7 +216,7 @@ class ServerCall(Endpoint):
         try:
             self._report(error)
         except Exception as raised:  # noqa: BLE001 - the caller must get an outcome
-            self._stream.fail(self._internal(self._name, raised))
+            self._handle.fail(self._internal(self._name, raised))
 
     def _report(self, error: StatusError | None) -> None:
         """Send the outcome to the caller, unless it has left, and release the call: the handler is done."""
@@ -225,15 +225,15 @@ class ServerCall(Endpoint):
         if self.source is not None:
             self.source.discard(StreamClosed(f"{self._name}: the handler has returned, and its requests are closed"))
         self.call.deadline = None  # a task that the handler leaves running has no deadline any more
-        stream = self._stream
-        stream.end_handling()
-        if self._departure is not None or stream.wire.over:
+        handle = self._handle
+        handle.end_handling()
+        if self._departure is not None or handle.wire.over:
             return
         if error is not None:
-            stream.fail(error)
+            handle.fail(error)
         elif self.sink is not None:
             if self.source is not None:
-                stream.stop("the handler has returned")
+                handle.stop("the handler has returned")
             self.sink.close()
 
     def _cancelled(self) -> StatusError | None:

@@ -64,23 +64,23 @@ async def open_channel(  # noqa: PLR0913 - the contents of an opening, and the o
     return channel
 
 
-def accept_channel(stream: StreamHandle, *, messages: Any = Any, buffer_size: int = BUFFER_SIZE) -> Channel[Any]:
-    """Make the acceptor's end of the channel that the other side opens by `stream`. Call `accept` or `reject` on it next.
+def accept_channel(handle: StreamHandle, *, messages: Any = Any, buffer_size: int = BUFFER_SIZE) -> Channel[Any]:
+    """Make the acceptor's end of the channel that the other side opens by `handle`. Call `accept` or `reject` on it next.
 
     `messages` is the type of the messages that arrive; `buffer_size` (messages, at least 1, 16 by default) is how many may wait
     here. Raises `Unimplemented` for a call that does not have the form of a channel, `InvalidArgument` for one whose payload
-    cannot be read, and `ValueError` for a smaller `buffer_size`; then the caller of this function has to refuse `stream`.
+    cannot be read, and `ValueError` for a smaller `buffer_size`; then the caller of this function has to refuse `handle`.
     """
-    opened = stream.opened
+    opened = handle.opened
     if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
         raise Unimplemented(f"{opened.target} is a channel: a bidirectional call in msgpack", started=False)
     id_ = opened.metadata.get(ID, "")[:PEER_NAME_MAX] or secrets.token_hex(8)
     initiator = opened.metadata.get(INITIATOR, "")[:PEER_NAME_MAX]
     opening = Opening(id_, initiator, address_of(opened.target), _payload_of(opened))
     decode = MSGPACK.decode_for(messages)
-    half = _half(stream.session.settings, buffer_size)
-    stream.forget_argument()
-    return Channel(RemoteWire(ChannelEvents(opening, opener=False), stream, half, decode))
+    half = _half(handle.session.settings, buffer_size)
+    handle.forget_argument()
+    return Channel(RemoteWire(ChannelEvents(opening, opener=False), handle, half, decode))
 
 
 def address_of(target: str) -> str:

@@ -90,7 +90,7 @@ class Answers(RemoteSink[Any]):
             return
         if not self.unsent and self._half.has_room():
             self._half.push(self._encode_into, reply)
-            if not self.stream.ready:
+            if not self.wire.ready:
                 self._handle.line_up()
                 if not flush:
                     self.session.flush_soon()

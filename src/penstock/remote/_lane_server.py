@@ -42,8 +42,8 @@ _MESSAGES: Final = MSGPACK.decode_for(LaneMessage)
 class LaneServer(Endpoint):
     """One lane, from one peer to one address. Raises `NotFound` without an actor, `Unimplemented` for a wrong kind of call."""
 
-    def __init__(self, host: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
-        opened, session = stream.opened, scope.session
+    def __init__(self, host: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
+        opened, session = handle.opened, scope.session
         self._to = Addressee(host, address, scope)
         if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
@@ -53,15 +53,15 @@ class LaneServer(Endpoint):
         self._interceptors = dispatcher.interceptors
         self._address = address
         self._call = CallInfo(opened.target, CallKind.BIDIRECTIONAL.label, "callee", metadata={}, deadline=None, scope=scope)
-        self._stream = stream
+        self._handle = handle
         self._handled = 0
         self._lost = False
         self._patience: asyncio.TimerHandle | None = None
-        stream.begin_handling(self)
-        stream.accept_on_arrival(grant_wished(session.settings, opened.wish_items, opened.wish_bytes))
-        self._half = cast("ReceiveHalf", stream.receiving)  # there is one: the lane was accepted with a grant
-        self._messages = LaneInbox(stream, self._half)
-        self.answers = Answers(stream, address, dispatcher.internal)
+        handle.begin_handling(self)
+        handle.accept_on_arrival(grant_wished(session.settings, opened.wish_items, opened.wish_bytes))
+        self._half = cast("ReceiveHalf", handle.receiving)  # there is one: the lane was accepted with a grant
+        self._messages = LaneInbox(handle, self._half)
+        self.answers = Answers(handle, address, dispatcher.internal)
         self._asks = OpenAsks(host.loop, self.answers)
         self._task = scope.own(self._run())
 
@@ -247,15 +247,15 @@ class LaneServer(Endpoint):
 
     def _end_stream(self, error: StatusError | None) -> None:
         """End the stream of the lane, with `error` if there is one, unless the caller has gone."""
-        stream = self._stream
-        stream.end_handling()
-        if self._lost or stream.over:
+        handle = self._handle
+        handle.end_handling()
+        if self._lost or handle.over:
             return
         if error is None:
             self.answers.close()
         else:
             self.answers.finish(error)
-            stream.fail(error)
+            handle.fail(error)
 
 
 class LaneInbox(RemoteSource[LaneMessage]):
@@ -263,9 +263,9 @@ class LaneInbox(RemoteSource[LaneMessage]):
 
     __slots__ = ()
 
-    def __init__(self, stream: StreamHandle, half: ReceiveHalf) -> None:
-        super().__init__(stream.session, stream.opened.target, half, _MESSAGES)
-        stream.feed_into(self)
+    def __init__(self, handle: StreamHandle, half: ReceiveHalf) -> None:
+        super().__init__(handle.session, handle.opened.target, half, _MESSAGES)
+        handle.feed_into(self)
         self.bad_item = InvalidArgument
 
     def pop_single(self) -> LaneMessage | None:

@@ -58,29 +58,29 @@ class _Verbs:
 _SHAPES: Final = service_of(_Verbs).methods
 
 
-def arrive(host: ActorHost, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+def arrive(host: ActorHost, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
     """Begin to handle a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
-    target = stream.opened.target
+    target = handle.opened.target
     address, is_verb, verb = target[1:].partition("!")
     if not is_verb:
         address, _slash, name = address.rpartition("/")
-        _begin_method(host.cell(address), name, dispatcher, scope, stream)
+        _begin_method(host.cell(address), name, dispatcher, scope, handle)
         return
     if verb == "lane":
-        LaneServer(host, address, dispatcher, scope, stream)
+        LaneServer(host, address, dispatcher, scope, handle)
         return
     begin = _VERBS.get(verb)
     if begin is None:
         hint = suggest(verb, ["lane", *_VERBS], "verbs")
         raise Unimplemented(f"{target}: unknown verb {verb!r} of an actor; {hint}", started=False)
-    begin(host.cell(address), dispatcher, scope, stream)
+    begin(host.cell(address), dispatcher, scope, handle)
 
 
-def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
     """Begin a method by its own target: an ask through the mailbox, or a stream beside it."""
-    method = cell.service.method(name, of=cell.address)._replace(target=stream.opened.target)
+    method = cell.service.method(name, of=cell.address)._replace(target=handle.opened.target)
     if method.kind:
-        _begin_streaming(cell, method, dispatcher, scope, stream)
+        _begin_streaming(cell, method, dispatcher, scope, handle)
         return
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
@@ -88,7 +88,7 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScop
         envelope = Envelope(cell, name, args, kwargs, "ask", info=call)
         return await ask(envelope, call.deadline)
 
-    dispatcher.begin(scope, stream, method, ask_it)
+    dispatcher.begin(scope, handle, method, ask_it)
 
 
 def _begin_streaming(
@@ -96,19 +96,19 @@ def _begin_streaming(
     method: Method,
     dispatcher: Dispatcher,
     scope: CallScope,
-    stream: StreamHandle,
+    handle: StreamHandle,
     *,
     arguments: BoundArguments | None = None,
 ) -> None:
     """Begin a streaming method in a side task, which ends with the actor."""
     session = scope.session
     work = SideTask(cell, method.name, peer=scope.remote, is_lost=lambda: session.lost is not None)
-    dispatcher.begin(scope, stream, method, work.call_method, (work.around,), arguments=arguments)
+    dispatcher.begin(scope, handle, method, work.call_method, (work.around,), arguments=arguments)
 
 
-def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
     """Begin a streaming method as if it had been called by its own target."""
-    opened = stream.opened
+    opened = handle.opened
     (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
     method = cell.service.method(type_, of=cell.address)
     if method.kind != CallKind.SERVER_STREAMING:
@@ -117,10 +117,10 @@ def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: Stream
         )
     arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))
     method = method._replace(target=f"/{cell.address}/{type_}")
-    _begin_streaming(cell, method, dispatcher, scope, stream, arguments=arguments)
+    _begin_streaming(cell, method, dispatcher, scope, handle, arguments=arguments)
 
 
-def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
     """Begin a subscription. Raises `InvalidArgument` for options that the port or this limit does not allow."""
 
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
@@ -137,21 +137,21 @@ def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHa
         items: AsyncIterator[Any] = port.subscribe(buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw)
         return items
 
-    dispatcher.begin(scope, stream, _SHAPES["port"]._replace(target=stream.opened.target), handler)
+    dispatcher.begin(scope, handle, _SHAPES["port"]._replace(target=handle.opened.target), handler)
 
 
-def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
+def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
     cell.queue.check()
-    call = channel_call(cell, stream.opened.metadata, scope)
-    channel = accept_channel(stream, messages=cell.channel_type)
+    call = channel_call(cell, handle.opened.metadata, scope)
+    channel = accept_channel(handle, messages=cell.channel_type)
     work = handle_channel(cell, channel, call, dispatcher.interceptors)
     if work.task is not None:
         scope.share(work.task)
 
 
-def _stop(cell: Cell, dispatcher: Dispatcher, scope: CallScope, stream: StreamHandle) -> None:
-    method = _SHAPES["stop"]._replace(target=stream.opened.target)
-    dispatcher.begin(scope, stream, method, partial(cell.stop, "a peer stopped it"))
+def _stop(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
+    method = _SHAPES["stop"]._replace(target=handle.opened.target)
+    dispatcher.begin(scope, handle, method, partial(cell.stop, "a peer stopped it"))
 
 
 _VERBS: Final[dict[str, Callable[[Cell, Dispatcher, CallScope, StreamHandle], None]]] = {

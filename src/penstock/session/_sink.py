@@ -26,11 +26,11 @@ class RemoteSink(Sink[T]):
     outcome: how the stream ended, None while it is open.
     """
 
-    __slots__ = ("_encode_into", "_half", "_owes_turn", "_waiters", "outcome", "session", "stream")
+    __slots__ = ("_encode_into", "_half", "_owes_turn", "_waiters", "outcome", "session", "wire")
 
-    def __init__(self, session: Carrier, stream: WireStream, half: SendHalf, codec: Codec) -> None:
+    def __init__(self, session: Carrier, wire: WireStream, half: SendHalf, codec: Codec) -> None:
         self.session = session
-        self.stream = stream
+        self.wire = wire
         self.outcome: Exception | None = None
         self._half = half
         self._owes_turn = False
@@ -72,8 +72,8 @@ class RemoteSink(Sink[T]):
         waiters = self._waiters
         if waiters.line or waiters.reserved or self._owes_turn or not self._half.has_room():
             return False
-        if write_now and not self.stream.ready:
-            self.session._connection.ready(self.stream)
+        if write_now and not self.wire.ready:
+            self.session._connection.ready(self.wire)
         self._push(item)
         if self._half.count == 0:
             self._owes_turn = True
@@ -94,7 +94,7 @@ class RemoteSink(Sink[T]):
         if not isinstance(items, AsyncIterable):
             await self.send_many(items)
             return
-        half, stream, encode_into = self._half, self.stream, self._encode_into
+        half, wire, encode_into = self._half, self.wire, self._encode_into
         feeding.set(self)
         iterator: AsyncIterator[Any] = aiter(items)
         try:
@@ -107,8 +107,8 @@ class RemoteSink(Sink[T]):
                     has_room = self._push(item) if large else half.push(encode_into, item)
                 except UNENCODABLE as error:
                     raise self._unfit(error) from error
-                if not stream.ready:
-                    self.session.touch(stream)
+                if not wire.ready:
+                    self.session.touch(wire)
                 if half.count == 0 and (not large or half.pushed_bytes - half.sent_bytes >= LARGE_TURN_BYTES):
                     self.session.flush()  # a batch is full: write it, and give other tasks a turn
                     await asyncio.sleep(0)
@@ -124,14 +124,14 @@ class RemoteSink(Sink[T]):
     def close(self) -> None:
         if self.outcome is None:
             self.finish(StreamClosed("this side has ended its direction; nothing more can be sent"))
-            self.session._connection.end(self.stream)
+            self.session._connection.end(self.wire)
             self.session.flush_soon()
 
     def fail(self, error: Exception) -> None:
         if self.outcome is None:
             self.finish(StreamClosed("this side has failed the stream; nothing more can be sent"))
             status = error if isinstance(error, StatusError) else StatusError(str(error))
-            self.session._connection.fail(self.stream, status_of(status))
+            self.session._connection.fail(self.wire, status_of(status))
             self.session.flush_soon()
 
     def statistics(self) -> Statistics:
@@ -177,15 +177,15 @@ class RemoteSink(Sink[T]):
                 has_room = half.push(self._encode_into, item)
         except UNENCODABLE as error:
             raise self._unfit(error) from error
-        if not self.stream.ready:
-            self.session.touch(self.stream)
+        if not self.wire.ready:
+            self.session.touch(self.wire)
         return has_room
 
     def _unfit(self, error: Exception) -> Exception:
         """Return the error of an item that cannot be encoded: `InvalidArgument` at a caller, `TypeError` at a callee."""
-        if self.stream.callee:
-            return TypeError(f"{self.stream.opened.target} yielded or returned a value that cannot travel: {error}")
-        return InvalidArgument(f"{self.stream.opened.target}: {error}")
+        if self.wire.callee:
+            return TypeError(f"{self.wire.opened.target} yielded or returned a value that cannot travel: {error}")
+        return InvalidArgument(f"{self.wire.opened.target}: {error}")
 
     async def _wait_for_room(self) -> None:
         """Wait until one item may be pushed, first come, first served. Raises the outcome when the stream is over."""
@@ -205,4 +205,4 @@ class RemoteSink(Sink[T]):
 
     def __repr__(self) -> str:
         now = self.statistics()
-        return f"<Sink {self.stream.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"
+        return f"<Sink {self.wire.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"

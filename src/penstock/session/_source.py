@@ -57,15 +57,15 @@ class RemoteSource(Source[T]):
         "idle_timeout_s",
         "outcome",
         "session",
-        "stream",
         "target",
         "waiter",
+        "wire",
     )
 
     def __init__(self, session: Carrier, target: str, half: ReceiveHalf, decode: Decode) -> None:
         self.session = session
         self.target = target
-        self.stream: WireStream | None = None
+        self.wire: WireStream | None = None
         self.idle_timeout_s: float | None = None
         self.outcome: Exception | None = None
         self.bad_item: type[StatusError] = DataLoss
@@ -135,8 +135,8 @@ class RemoteSource(Source[T]):
 
     async def aclose(self) -> None:
         self.discard(StreamClosed(SOURCE_CLOSED))
-        if self.stream is not None and not self.stream.over:
-            self.session._connection.stop(self.stream, Cancel(message="the handler has closed its stream of requests"))
+        if self.wire is not None and not self.wire.over:
+            self.session._connection.stop(self.wire, Cancel(message="the handler has closed its stream of requests"))
             self.session.flush_soon()
 
     def statistics(self) -> Statistics:
@@ -186,8 +186,8 @@ class RemoteSource(Source[T]):
         self._half.grant.consumed_items += self._pending - self._unread()
         deque(self._chunk, maxlen=0)  # exhaust it: a loop may be iterating over it
         self._chunk, self._last, self._rest, self._pending, self._pending_bytes = iter(()), _NOTHING, [], 0, 0
-        if self.stream is not None:
-            self.session._connection.discard(self.stream)
+        if self.wire is not None:
+            self.session._connection.discard(self.wire)
         self.wake()
 
     def _on_idle(self, waiter: asyncio.Future[None]) -> None:
@@ -212,7 +212,7 @@ class RemoteSource(Source[T]):
         size = 0
         if not self._rest:
             size, self._pending_bytes = self._pending_bytes, 0
-        if self.stream is not None and self.session._connection.consume(self.stream, items, size):
+        if self.wire is not None and self.session._connection.consume(self.wire, items, size):
             self.session.flush_soon()
             if self._pressure is not None:
                 self._pressure.set(False)
@@ -264,8 +264,8 @@ class RemoteSource(Source[T]):
         except UNDECODABLE as error:
             items, why = self._decode.one_by_one(payload)
             self._bad = self.bad_item(f"{self.target}: item {first + len(items)} does not fit its type: {why or error}")
-            if self.stream is not None:
-                self.session._connection.discard(self.stream)
+            if self.wire is not None:
+                self.session._connection.discard(self.wire)
             self._pending_bytes = 0  # `discard` has counted the batch
             return items[:count]
 

@@ -64,12 +64,12 @@ class StreamHandle:
     def source(self, target: str, decode: Decode) -> RemoteSource[Any]:
         """Return the receiving end, for a kind of call with items in the peer's direction; errors name it `target`."""
         source: RemoteSource[Any] = RemoteSource(self.session, target, cast("ReceiveHalf", self.wire.receive), decode)
-        source.stream = self.wire
+        source.wire = self.wire
         return source
 
     def feed_into(self, source: RemoteSource[Any]) -> None:
         """Let a source that was made before this stream hand out its items."""
-        source.stream = self.wire
+        source.wire = self.wire
 
     def line_up(self) -> None:
         """Put queued items in line for writing. Call `session.flush` or `flush_soon` next."""
