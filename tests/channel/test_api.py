@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import penstock
@@ -13,8 +14,8 @@ def _listed() -> set[str]:
     """The members that the reference page shows, and the attributes that the docstring of the class explains."""
     page = (ROOT / "docs/reference/actors.md").read_text(encoding="utf-8")
     block = page.partition("::: penstock.Channel\n")[2].partition("\n::: ")[0]
-    attributes = penstock.Channel.__doc__.partition("Attributes:\n")[2]
-    return set(re.findall(r"^ +- (\w+)$", block, re.MULTILINE)) | set(re.findall(r"^ {8}(\w+): ", attributes, re.MULTILINE))
+    attributes = inspect.getdoc(penstock.Channel).partition("Attributes:\n")[2]
+    return set(re.findall(r"^ +- (\w+)$", block, re.MULTILINE)) | set(re.findall(r"^ {4}(\w+): ", attributes, re.MULTILINE))
 
 
 def test_the_public_names_of_a_channel_are_the_explained_ones():
