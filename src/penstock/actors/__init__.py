@@ -3,7 +3,7 @@
 from penstock.actors._actor import Actor
 from penstock.actors._channels import adopt, channel_call, handle_channel
 from penstock.actors._host import ActorHost, actor_here
-from penstock.actors._info import ActorInfo, DeadLetter, StreamInfo
+from penstock.actors._info import ActorInfo, StreamInfo
 from penstock.actors._local import NO_CALLER, Caller, caller_here
 from penstock.actors._reactive import StreamConsumer, StreamProducer
 from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOptions, Message, PortOptions, Router
@@ -11,7 +11,7 @@ from penstock.actors._registry import check_name
 from penstock.actors._stub import ActorStub, ref, tell
 from penstock.actors._supervision import Supervision
 from penstock.actors._system import ActorSystem
-from penstock.actors.cell import Mailbox, Timer
+from penstock.actors.cell import Mailbox
 
 __all__ = [
     "ASK_TIMEOUT_S",
@@ -25,7 +25,6 @@ __all__ = [
     "AskOptions",
     "Caller",
     "ChannelOptions",
-    "DeadLetter",
     "Mailbox",
     "Message",
     "PortOptions",
@@ -34,7 +33,6 @@ __all__ = [
     "StreamInfo",
     "StreamProducer",
     "Supervision",
-    "Timer",
     "actor_here",
     "adopt",
     "caller_here",

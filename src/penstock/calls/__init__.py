@@ -14,13 +14,12 @@ from penstock.calls._context import (
 from penstock.calls._dispatch import Dispatcher
 from penstock.calls._events import EventStream, StreamEvent
 from penstock.calls._request import Request, open_of, untyped_request
-from penstock.calls._scope import CLEANUP_S, CallScope
+from penstock.calls._scope import CallScope
 from penstock.calls._stream import RemoteStream, Stream
 from penstock.calls._stub import Stub, bind
 from penstock.calls._unary import call_unary
 
 __all__ = [
-    "CLEANUP_S",
     "Call",
     "CallInfo",
     "CallScope",

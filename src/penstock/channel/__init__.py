@@ -1,17 +1,13 @@
 """Channels: two-way typed pipes that are opened, accepted or rejected, and closed with a reason. They know no actor."""
 
 from penstock.channel._channel import OPEN_TIMEOUT_S, Channel, ChannelStatistics
-from penstock.channel._life import ChannelState
 from penstock.channel._local import local_channel
 from penstock.channel._opening import accept_channel, open_channel
-from penstock.channel._wire import Observer
 
 __all__ = [
     "OPEN_TIMEOUT_S",
     "Channel",
-    "ChannelState",
     "ChannelStatistics",
-    "Observer",
     "accept_channel",
     "local_channel",
     "open_channel",

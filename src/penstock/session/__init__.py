@@ -4,7 +4,7 @@ from penstock.session._endpoint import Endpoint, WeakEndpoint
 from penstock.session._session import Session
 from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
-from penstock.session._status import cancel_of, error_of, error_of_cancel, status_of
+from penstock.session._status import error_of, error_of_cancel, status_of
 from penstock.session._stream import StreamHandle
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Session",
     "StreamHandle",
     "WeakEndpoint",
-    "cancel_of",
     "error_of",
     "error_of_cancel",
     "status_of",

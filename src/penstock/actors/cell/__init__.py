@@ -5,7 +5,7 @@ from penstock.actors.cell._asking import ask, call_of, envelope_for, port_of
 from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._cell import Cell, inline_context
 from penstock.actors.cell._cycles import Waiting, check_cycle, check_read, is_waited_for
-from penstock.actors.cell._envelope import NO_REPLY, Envelope, Recipient, handling, sender_here
+from penstock.actors.cell._envelope import NO_REPLY, Envelope, handling, sender_here
 from penstock.actors.cell._incarnation import restart_asked, start
 from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, LARGE_BYTES, OVERFLOWS, Mailbox, Overflow
@@ -24,7 +24,6 @@ __all__ = [
     "Lifecycle",
     "Mailbox",
     "Overflow",
-    "Recipient",
     "SideTask",
     "Supervision",
     "Timer",
