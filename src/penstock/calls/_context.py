@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from penstock.calls._scope import CallScope
@@ -137,6 +138,7 @@ async def intercepted(
     Raises `DeadlineExceeded` at the deadline, and else the outcome. Cancelling it leaves every interceptor.
     """
     outcome: BaseException | None = None
+    trace: TracebackType | None = None
     limit = asyncio.timeout_at(deadline)
     try:
         async with limit, AsyncExitStack() as stack:
@@ -144,9 +146,11 @@ async def intercepted(
                 await _enter_all(stack, interceptors, call)
                 yield
             except BaseException as error:
-                outcome = error
+                outcome, trace = error, error.__traceback__
                 raise
         if outcome is not None:  # an interceptor swallowed it
+            # As contextlib does with an error that goes on: without the frames of the interceptors, whose callers hold it.
+            outcome.__traceback__ = trace and trace.tb_next
             if limit.expired() and not _is_cancelled():
                 raise _too_late(call)
             raise outcome if swallowed is None else Aborted(swallowed)
@@ -155,7 +159,7 @@ async def intercepted(
             raise _too_late(call) from None
         raise
     finally:
-        outcome = None  # an error holds this frame, which must not hold the error
+        outcome = trace = None  # an error holds this frame, which must not hold the error
 
 
 async def _enter_all(stack: AsyncExitStack, interceptors: Sequence[Interceptor], call: CallInfo) -> None:
