@@ -13,18 +13,6 @@ from tests.calls.kit import collected, ended, linked, rest, started
 from tests.calls.numbers import Numbers
 from tests.streams.kit import depth
 
-
-@pytest.fixture
-async def numbers():
-    return Numbers()
-
-
-@pytest.fixture
-async def pair(numbers):
-    async with linked(numbers) as pair:
-        yield pair
-
-
 # ── every way to leave frees the producer ─────────────────────────────────────────────────────────────────────────────
 
 

@@ -9,20 +9,8 @@ import pytest
 import penstock
 from penstock import Busy, EndOfStream, IdleTimeout
 from penstock.streams import Statistics
-from tests.calls.kit import Log, collected, ended, linked, rest, started
+from tests.calls.kit import Log, collected, ended, rest, started
 from tests.calls.numbers import Numbers
-
-
-@pytest.fixture
-async def numbers():
-    return Numbers()
-
-
-@pytest.fixture
-async def pair(numbers):
-    async with linked(numbers) as pair:
-        yield pair
-
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -25,6 +25,19 @@ def lane(place: Town, **options: Any) -> Any:
     return place.peer.open("/desk!lane", options=CallOptions(**options))
 
 
+async def left_with_a_full_mailbox(place: Town, notes: int) -> Desk:
+    """Return a desk that waits, whose mailbox has room for one of the `notes` that its teller sent before it was gone."""
+    desk, stub = await place.desk(mailbox=Mailbox(1))
+    waiting = asyncio.ensure_future(outcome(stub.wait()))
+    await asyncio.sleep(1)
+    for number in range(notes):
+        await penstock.tell(stub).note_late(number)
+    await asyncio.sleep(1)
+    place.peer._scope.session.abort()
+    await waiting
+    return desk
+
+
 async def replies(call: Any, count: int) -> list[Any]:
     return [await call.receive() for _ in range(count)]
 
@@ -141,14 +154,7 @@ async def test_what_a_handler_raised_is_told_only_where_errors_are_exposed():
 
 async def test_what_waits_for_a_full_mailbox_becomes_visible_when_its_teller_is_long_gone():
     async with town() as place:
-        desk, stub = await place.desk(mailbox=Mailbox(1))
-        waiting = asyncio.ensure_future(outcome(stub.wait()))
-        await asyncio.sleep(1)
-        for number in range(5):
-            await penstock.tell(stub).note_late(number)
-        await asyncio.sleep(1)
-        place.peer._scope.session.abort()
-        await waiting
+        desk = await left_with_a_full_mailbox(place, notes=5)
         await asyncio.sleep(4)
         assert place.system.dead_letters.count == 0
         await asyncio.sleep(2)
@@ -165,14 +171,7 @@ async def transparent(_call: penstock.CallInfo) -> AsyncIterator[None]:
 
 async def test_a_message_inside_interceptors_is_a_dead_letter_or_handled_never_both():
     async with town(interceptors=[transparent]) as place:
-        desk, stub = await place.desk(mailbox=Mailbox(1))
-        waiting = asyncio.ensure_future(outcome(stub.wait()))
-        await asyncio.sleep(1)
-        for number in range(3):
-            await penstock.tell(stub).note_late(number)
-        await asyncio.sleep(1)
-        place.peer._scope.session.abort()
-        await waiting
+        desk = await left_with_a_full_mailbox(place, notes=3)
         await asyncio.sleep(6)
         assert place.system.dead_letters.count == 2
         desk.gate.set()
