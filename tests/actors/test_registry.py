@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock import Actor, ActorSystem, AlreadyExists, InvalidArgument, NotFound, ref
+from penstock.actors import Router
 from penstock.actors._registry import check_name, matches
 from tests.actors.kit import Counter
 
@@ -16,10 +17,35 @@ async def test_names_that_are_allowed(system, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/", "a/", "/a", "a//b", "a b", "ä", "a\n", "a\x00", "../..\\", "x" * 257, "a?", "*", "a!b"]
+    "name",
+    [
+        "",
+        "/",
+        "a/",
+        "/a",
+        "a//b",
+        "a b",
+        "ä",
+        "名",
+        "a\n",
+        "a\x00",
+        "../..\\",
+        "x" * 257,
+        "a?",
+        "*",
+        "a!b",
+        ".",
+        "..",
+        "a/..",
+        "a/../b",
+        "./a",
+        "-x",
+        "a/-x",
+    ],
 )
 async def test_names_that_are_not(system, name):
-    with pytest.raises(InvalidArgument, match="is not a name for an actor"):
+    """FAULTS D9: also parts that a path or an option of a command could be taken for."""
+    with pytest.raises(InvalidArgument, match="is not a name for an actor: up to 256 ASCII letters"):
         await system.spawn(Counter, name=name)
     assert system.list() == []
 
@@ -69,6 +95,77 @@ async def test_an_id_is_for_ever(system):
             verb(id_)
     with pytest.raises(NotFound):
         await system.ask(id_, "add", 1)
+
+
+async def test_an_id_is_not_a_name(system):
+    """FAULTS D9: an actor that had the id of another as its name took its messages; also in another system, and as a prefix."""
+    id_ = ref(await system.spawn(Counter, name="a")).id
+    async with ActorSystem() as other:
+        for spawning in (system, other):
+            for taken in (id_, f"ff-{system.id}"):
+                with pytest.raises(InvalidArgument, match="form of an id"):
+                    await spawning.spawn(Counter, name=taken)
+        with pytest.raises(InvalidArgument, match="form of an id"):
+            other.bridge(id_, system)
+    await system.spawn(Counter, name=f"{id_}/x")
+    await system.spawn(Counter, name=f"x-{system.id}")
+    assert await system.ask(id_, "add", 1) == 1
+
+
+class Far(Router):
+    """A peer that says which actor is meant."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.gone = False
+
+    def ref(self, address):
+        return f"{address} of {self.name}"
+
+    def _ref_shown_as(self, address, shown):
+        return self.ref(address)
+
+    def _is_gone(self):
+        return self.gone
+
+
+async def test_an_address_means_the_actor_here_then_the_longest_prefix(system):
+    """FAULTS D8: whatever came first."""
+    long, short = Far("long"), Far("short")
+    system.bridge("a/b", long)
+    system.bridge("a", short)
+    assert system.ref("a/b/c") == "c of long"
+    assert system.ref("a/bc") == "bc of short"
+    short.gone = True
+    stub = await system.spawn(Counter, name="a/here")  # the peer is gone, so the name is free
+    assert system.ref("a/here") == ref(stub)
+    assert system.info("a/here").address == "a/here"
+    assert await system.ask("a/here", "add", 1) == 1
+    with pytest.raises(NotFound, match="at the other side of a bridge"):
+        system.info("a/there")
+
+
+async def test_a_name_behind_a_bridge_is_refused_and_so_is_a_bridge_before_an_actor(system):
+    """FAULTS D8: a clash is refused, whatever comes first; also for the child of an actor."""
+
+    class Nests(Actor):
+        async def nest(self, name: str) -> None:
+            await self.spawn(Counter, name=name)
+
+    nests = await system.spawn(Nests, name="nests")
+    system.bridge("far", Far("far"))
+    system.bridge("nests/far", Far("far"))
+    for name in ("far", "far/here", "far/a/b"):
+        with pytest.raises(AlreadyExists, match="'far'"):
+            await system.spawn(Counter, name=name)
+    for name in ("far", "far/here"):
+        with pytest.raises(AlreadyExists, match="'nests/far'"):
+            await nests.nest(name)
+    await system.spawn(Counter, name="farther/here")
+    await nests.nest("child")
+    for prefix in ("nests", "farther", "farther/here", "nests/child"):
+        with pytest.raises(AlreadyExists, match="there is an actor"):
+            system.bridge(prefix, Far("far"))
 
 
 async def test_ids_differ_between_systems():

@@ -9,6 +9,7 @@ import pytest
 from penstock.errors import Unavailable
 from penstock.history import History
 from penstock.node import _events
+from penstock.node._lookup import RecordedActor
 from penstock.node._types import EventQuery
 
 
@@ -29,7 +30,7 @@ def record(history, numbers, actor="a"):
 
 
 async def found(history, ended, **query):
-    pages = _events.events_of(history, "a", EventQuery("a", **query), ended)
+    pages = _events.events_of(history, RecordedActor("a"), EventQuery("a", **query), ended)
     return [event.data["n"] async for page in pages for event in page]
 
 
@@ -58,7 +59,7 @@ async def test_what_follows_has_no_gap_and_nothing_twice(history, ended, query, 
     seen, begun = [], asyncio.Event()
 
     async def follow():
-        async for page in _events.events_of(history, "a", EventQuery("a", follow=True, **query), ended):
+        async for page in _events.events_of(history, RecordedActor("a"), EventQuery("a", follow=True, **query), ended):
             seen.extend(event.data["n"] for event in page)
             begun.set()
 
@@ -77,7 +78,7 @@ async def test_what_follows_has_no_gap_and_nothing_twice(history, ended, query, 
 
 
 async def test_the_end_brings_what_was_recorded_until_then(history, ended):
-    pages = _events.events_of(history, "a", EventQuery("a", follow=True, last=0), ended)
+    pages = _events.events_of(history, RecordedActor("a"), EventQuery("a", follow=True, last=0), ended)
     waiting = asyncio.ensure_future(anext(pages))
     await asyncio.sleep(0)
     record(history, [1])
@@ -88,7 +89,7 @@ async def test_the_end_brings_what_was_recorded_until_then(history, ended):
 
 
 async def test_who_stops_following_leaves_nothing_behind(history, ended):
-    pages = _events.events_of(history, "a", EventQuery("a", follow=True), ended)
+    pages = _events.events_of(history, RecordedActor("a"), EventQuery("a", follow=True), ended)
     record(history, [1])
     await anext(pages)
     waiting = asyncio.ensure_future(anext(pages))
@@ -97,3 +98,40 @@ async def test_who_stops_following_leaves_nothing_behind(history, ended):
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await pages.aclose()
+
+
+async def test_an_id_finds_the_events_of_that_actor_alone(history, ended):
+    """FAULTS D9: a name has the events of all actors that ever had it, an id those of one."""
+    for number in range(3):
+        history.record("a", "spawned", {"id": f"{number}-0"})
+        history.record("another", "spawned", {"id": f"{number}-1"})
+        record(history, [number, number + 10])
+    second, third = RecordedActor("a", 4), RecordedActor("a", 8)
+
+    async def numbers(recorded, **query):
+        pages = _events.events_of(history, recorded, EventQuery("a", kinds=["log"], **query), ended)
+        return [event.data["n"] async for page in pages for event in page]
+
+    assert await numbers(RecordedActor("a")) == [0, 10, 1, 11, 2, 12]
+    assert await numbers(second) == await numbers(second, follow=True) == [1, 11]
+    assert await numbers(second, last=1) == [11]
+    assert await numbers(second, since=7) == [11]
+    assert await numbers(third) == [2, 12]
+
+
+async def test_what_follows_an_id_ends_with_the_next_actor_of_its_name(history, ended):
+    """FAULTS D9: also when the events that begin an actor are not asked for."""
+    history.record("a", "spawned", {"id": "0-0"})
+    record(history, [1])
+    seen = []
+
+    async def follow():
+        async for page in _events.events_of(history, RecordedActor("a", 0), EventQuery("a", kinds=["log"], follow=True), ended):
+            seen.extend(event.data["n"] for event in page)
+            if seen == [1]:
+                record(history, [2])
+                history.record("a", "spawned", {"id": "1-0"})
+                record(history, [3])
+
+    await follow()
+    assert seen == [1, 2]

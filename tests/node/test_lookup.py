@@ -59,7 +59,24 @@ async def test_in_the_history_an_actor_that_has_stopped_is_found_too(tmp_path):
         await system.spawn(Counter, name="counter")
         actor = system.info("counter").id
         await system.stop("counter")
-        assert [await find_recorded(system, history, name) for name in ("counter", actor, "**")] == ["counter", "counter", None]
+        found = [await find_recorded(system, history, name) for name in ("counter", actor, "**")]
+        assert found == [("counter", None), ("counter", 0), (None, None)]
         for name in ("nobody", ""):
             with pytest.raises(NotFound):
                 await find_recorded(system, history, name)
+
+
+async def test_an_id_means_one_actor_among_those_that_had_its_name(tmp_path):
+    """FAULTS D9: `penstock events ID` and `replay ID` are about that actor."""
+    async with History(tmp_path / "h.db") as history, penstock.ActorSystem(tap=history) as system:
+        ids = []
+        for _ in range(2):
+            await system.spawn(Counter, name="counter")
+            ids.append(system.info("counter").id)
+            await system.stop("counter")
+        await system.spawn(Counter, name="counter")
+        spawned = [event.offset for event in await history.events("counter", kinds=["spawned"])]
+        for at, actor in enumerate([*ids, system.info("counter").id]):
+            recorded = await find_recorded(system, history, actor)
+            assert recorded == ("counter", spawned[at])
+            assert await recorded.end(history) == (spawned[at + 1] if at < 2 else None)

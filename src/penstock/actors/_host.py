@@ -17,7 +17,7 @@ from penstock.actors._registry import Bridges, Registry, check_name, word_of
 from penstock.actors._stub import ActorStub
 from penstock.actors.cell import STOP_GRACE_S, Cell, Envelope, Mailbox, Supervision, is_actor_class, start
 from penstock.calls import unannounced_call
-from penstock.errors import FailedPrecondition, NotFound, StatusError
+from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap
 
 #: Characters that are kept of the type and reason of a dead letter: a peer chooses the type.
@@ -109,16 +109,19 @@ class ActorHost:
                 pass
             return address
         check_name(name)
-        check_name(f"{below}{name}")
-        self.registry.check_free(f"{below}{name}")
-        return f"{below}{name}"
+        address = f"{below}{name}"
+        check_new_name(address)
+        self.registry.check_free(address)
+        self.bridges.check_free(address)
+        return address
 
     def cell(self, address: str) -> Cell:
         """Return the actor of this process with this name or id. Raises `NotFound`, with a similar name."""
-        elsewhere = self.bridges.find(address)
+        cell = self.registry.get(address)
+        elsewhere = self.bridges.find(address) if cell is None else None
         if elsewhere is not None:
             raise NotFound(f"{address} is at the other side of a bridge, {elsewhere!r}; ask there", started=False)
-        return self.registry.find(address)
+        return cell or self.registry.find(address)
 
     def make_ref(self, cell: Cell) -> ActorRef:
         """Make the ref of an actor."""
@@ -157,6 +160,28 @@ class ActorHost:
 
 
 _HOSTS: Final[WeakSet[ActorHost]] = WeakSet()
+
+
+def check_new_name(address: str) -> None:
+    """Raise `InvalidArgument` for an address that an actor or a bridge cannot have: also for the id of an actor."""
+    check_name(address)
+    if any(host.registry.is_id(address) for host in tuple(_HOSTS)):
+        raise InvalidArgument(f"{address!r} is not a name for an actor: it has the form of an id; choose another name")
+
+
+def bridge(host: ActorHost, prefix: str, peer: Router) -> None:
+    """Let a prefix lead to the actors of a peer. As `ActorSystem.bridge`."""
+    check_new_name(prefix)
+    host.registry.check_free_below(prefix)
+    host.bridges.add(prefix, peer)
+
+
+def find_actor(host: ActorHost, address: str) -> ActorRef:
+    """Return the actor with this name or id: one of this process, or else one of a peer by the longest prefix."""
+    cell = host.registry.get(address)
+    if cell is not None:
+        return cell.ref
+    return host.bridges.find(address) or host.registry.find(address).ref
 
 
 def actor_here(address: str) -> ActorRef | None:

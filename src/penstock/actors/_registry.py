@@ -12,7 +12,8 @@ from penstock.actors.cell import Cell, Lifecycle
 from penstock.errors import AlreadyExists, InvalidArgument, NotFound
 from penstock.service import suggest
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
+_PART: Final = r"(?!-|\.\.?(?:/|\Z))[A-Za-z0-9_.-]+"
+_NAME: Final = re.compile(rf"{_PART}(/{_PART})*")
 _OTHERS: Final = re.compile(r"[^a-z0-9_.-]")
 #: Characters of a whole address: it travels with every call.
 ADDRESS_MAX: Final = 256
@@ -22,7 +23,8 @@ def check_name(name: str) -> None:
     """Raise `InvalidArgument` for a name that an actor cannot have."""
     if len(name) > ADDRESS_MAX or not _NAME.fullmatch(name):
         raise InvalidArgument(
-            f"{name!r:.300} is not a name for an actor: up to {ADDRESS_MAX} letters, digits and _ . - in parts joined by /"
+            f"{name!r:.300} is not a name for an actor: up to {ADDRESS_MAX} ASCII letters, digits and _ . - in parts "
+            "joined by /; a part does not begin with - and is not . or .."
         )
 
 
@@ -69,6 +71,17 @@ class Registry:
         """Raise `AlreadyExists` for an address that an actor has."""
         if not self.is_free(address):
             raise AlreadyExists(f"there is an actor {address!r}; stop it, or choose another name")
+
+    def check_free_below(self, prefix: str) -> None:
+        """Raise `AlreadyExists` when an actor has the address `prefix`, or one below it."""
+        self.check_free(prefix)
+        below = next((address for address in self._by_address if address.startswith(prefix + "/")), None)
+        if below is not None:
+            raise AlreadyExists(f"there is an actor {below!r}, which a bridge {prefix!r} would hide; choose another prefix")
+
+    def is_id(self, address: str) -> bool:
+        """Whether an address has the form of an id of this system, of an actor that lives or not."""
+        return address.endswith(self._suffix) and _serial(address) > 0
 
     def add(self, cell: Cell) -> None:
         """Add an actor that is spawned, also to the children of its parent."""
@@ -142,13 +155,22 @@ class Bridges:
         self._peers[prefix] = peer
 
     def find(self, address: str) -> ActorRef | None:
-        """Return the actor of a peer that an address names; None when its first part is not a prefix here."""
-        for prefix, peer in self._peers.items():
-            if address.startswith(prefix + "/"):
-                return peer._ref_shown_as(address[len(prefix) + 1 :], address)
-        return None
+        """Return the actor of a peer that an address names, by the longest prefix above it; None without one."""
+        prefix = self._prefix_of(address)
+        return None if prefix is None else self._peers[prefix]._ref_shown_as(address[len(prefix) + 1 :], address)
+
+    def check_free(self, address: str) -> None:
+        """Raise `AlreadyExists` for an address that leads to a live peer."""
+        prefix = self._prefix_of(address) or (address if address in self._peers else None)
+        if prefix is not None and not self._peers[prefix]._is_gone():
+            raise AlreadyExists(f"{address!r} is behind the bridge {prefix!r} to {self._peers[prefix]!r}; choose another name")
 
     def seen_from_here(self, peer: Router | None, address: str) -> str:
         """Return the address by which an actor of a peer is found from here: with the prefix of its bridge, if it has one."""
         prefix = next((prefix for prefix, bridged in self._peers.items() if bridged is peer), None)
         return address if prefix is None else f"{prefix}/{address}"
+
+    def _prefix_of(self, address: str) -> str | None:
+        """Return the longest prefix above an address, None without one."""
+        above = (prefix for prefix in self._peers if address.startswith(prefix + "/"))
+        return max(above, key=len, default=None)

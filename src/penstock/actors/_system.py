@@ -6,10 +6,9 @@ import asyncio
 import builtins
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
-from penstock.actors._host import ActorHost
+from penstock.actors._host import ActorHost, bridge, find_actor
 from penstock.actors._info import ActorInfo, DeadLetters, StreamInfo, info_of, streams_of
 from penstock.actors._ref import ActorRef, Router
-from penstock.actors._registry import check_name
 from penstock.actors._stub import ActorStub, ref
 from penstock.actors.cell import Mailbox, Supervision, Waiting, is_waited_for, profile_of, restart_asked
 from penstock.observe import Tap
@@ -70,9 +69,9 @@ class ActorSystem(Router):
         `args` and `kwargs` are for its ``__init__``, now and at each restart. `name` may have parts (``chat/rooms/general``);
         one is made up from the class if left out. `mailbox` replaces the one of the class, `supervision` the one of the system.
 
-        Raises `AlreadyExists` for a name in use, `InvalidArgument` for a name that is not one, `FailedPrecondition` when the
-        system is closed, `TypeError` for a class that is not an `Actor` or whose types cannot travel, and any error of
-        ``__init__`` or `on_start`: the actor is gone then. Cancelling it stops the actor.
+        Raises `AlreadyExists` for a name in use or behind a bridge, `InvalidArgument` for a name that is not one or has the
+        form of an id, `FailedPrecondition` when the system is closed, `TypeError` for a class that is not an `Actor` or whose
+        types cannot travel, and any error of ``__init__`` or `on_start`: the actor is gone then. Cancelling it stops the actor.
         """
         stub = await self._host.spawn(None, cls, args, kwargs, name=name, mailbox=mailbox, supervision=supervision)
         return cast("A", stub)
@@ -80,8 +79,7 @@ class ActorSystem(Router):
     # ── finding ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def ref(self, address: str) -> ActorRef:
-        bridged = self._host.bridges.find(address)
-        return bridged if bridged is not None else self._host.cell(address).ref
+        return find_actor(self._host, address)
 
     def actor(self, cls: type[A], actor: str | ActorRef) -> A:
         """Return a stub, typed as `cls`, of the actor with this name or id, or of this ref.
@@ -157,12 +155,10 @@ class ActorSystem(Router):
         """Reach the actors of a peer from here: ``<prefix>/<address there>``, with all verbs.
 
         When the connection is gone, these addresses raise `ConnectionLost` until the prefix is given to another peer.
-        Raises `AlreadyExists` while the prefix belongs to another live peer or to an actor, `InvalidArgument` for a prefix
-        that is not a name.
+        An actor of this process comes first, then the longest prefix. Raises `AlreadyExists` while the prefix belongs to
+        another live peer, or is the name of an actor or of its parent; `InvalidArgument` for a prefix that is not a name.
         """
-        check_name(prefix)
-        self._host.registry.check_free(prefix)
-        self._host.bridges.add(prefix, peer)
+        bridge(self._host, prefix, peer)
 
     def __repr__(self) -> str:
         host = self._host

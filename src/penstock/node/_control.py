@@ -183,9 +183,12 @@ class Control(ActorControl, HistoryControl):
     async def replay(self, actor: str) -> Replay:
         """Send the recorded messages of an actor to a fresh one, and compare the outcomes. Cancelling stops the replay."""
         history = _history_of(self._node)
-        address = await find_recorded(self._node, history, actor)
+        recorded = await find_recorded(self._node, history, actor)
+        address = recorded.address
         if address is None:
             raise InvalidArgument("name one actor to replay")
+        if await recorded.end(history) is not None:
+            raise FailedPrecondition(f"{actor} was an earlier {address}; only the last actor of a name can be replayed")
         try:
             cls = self._node._host.cell(address).cls
         except NotFound:  # it has stopped: its class is imported

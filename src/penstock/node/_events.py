@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
 
+from msgspec import structs
+
 from penstock.actors import ActorInfo
 from penstock.errors import PenstockError, Unavailable, WouldBlock
 from penstock.history import EVENTS_MAX, History, HistoryEvent
+from penstock.node._lookup import RecordedActor
 from penstock.node._types import EventQuery
 from penstock.streams import Source
 
@@ -34,20 +37,26 @@ async def handling_since(history: History, info: ActorInfo) -> float | None:
 
 
 async def events_of(
-    history: History, actor: str | None, query: EventQuery, ended: asyncio.Event
+    history: History, recorded: RecordedActor, query: EventQuery, ended: asyncio.Event
 ) -> AsyncIterator[list[HistoryEvent]]:
-    """Iterate over lists of the events that match `query`.
+    """Iterate over lists of the events of an actor that match `query`.
 
-    A query that follows goes on until `ended` is set; then come the events up to the end, and then `Unavailable`.
+    A query that follows goes on until `ended` is set; then come the events up to the end, and then `Unavailable`. For an actor
+    that was named by its id, it ends where another actor got the name.
     """
-    following = history.next_offset
-    async for page in _recorded(history, actor, query):
+    following, end = history.next_offset, await recorded.end(history)
+    bounds = [each for each in (query.until, end) if each is not None]
+    query = structs.replace(query, since=max(query.since, recorded.begin or 0), until=min(bounds, default=None))
+    async for page in _recorded(history, recorded.address, query):
         if page:
             following = max(following, page[-1].offset + 1)
             yield page
-    if query.follow:
-        async for page in _live(history, actor, query, max(query.since, following), ended):
-            yield page
+    if query.follow and end is None:
+        async for page in _live(history, recorded.address, query, max(query.since, following), ended):
+            end = await recorded.end(history)
+            yield page if end is None else [event for event in page if event.offset < end]
+            if end is not None:
+                return
 
 
 async def _recorded(history: History, actor: str | None, query: EventQuery) -> AsyncIterator[list[HistoryEvent]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from penstock.actors import ActorInfo, ActorSystem
 from penstock.errors import InvalidArgument, NotFound
@@ -32,19 +32,50 @@ def find(system: ActorSystem, actor: str) -> ActorInfo:
     return matching[0]
 
 
-async def find_recorded(system: ActorSystem, history: History, actor: str) -> str | None:
-    """Return the address under which the events of an actor are recorded, also of a stopped one; None for all actors.
+class RecordedActor(NamedTuple):
+    """Where the events of an actor are in the history.
 
-    Raises `NotFound` when no event of it is recorded.
+    address: the name under which they are recorded; None for those of all actors. begin: the offset of the first one, for an
+    actor that was named by its id; None for all actors that ever had the name.
+    """
+
+    address: str | None
+    begin: int | None = None
+
+    async def end(self, history: History) -> int | None:
+        """Return the offset at which another actor got the name; None for none."""
+        if self.begin is None:
+            return None
+        spawned = await history.events(self.address, kinds=["spawned"], since=self.begin + 1, limit=1)
+        return spawned[0].offset if spawned else None
+
+
+async def find_recorded(system: ActorSystem, history: History, actor: str) -> RecordedActor:
+    """Return where the events of an actor are, also of a stopped one. A name has all its actors, an id only its own.
+
+    Raises `NotFound` when no event of it is recorded, `InvalidArgument` when several ids begin with it.
     """
     if actor == ALL_ACTORS:
-        return None
+        return RecordedActor(None)
     try:
-        return find(system, actor).address
+        running = find(system, actor)
     except NotFound:
         if await history.events(actor, limit=1):
-            return actor
-        spawned = await history.events(kinds=["spawned"], search=actor, limit=1, last=True)
-        if actor and spawned and str(spawned[0].data.get("id", "")).startswith(actor):
-            return spawned[0].actor
-        raise
+            return RecordedActor(actor)
+        recorded = await _spawned(history, None, actor) if actor else None
+        if recorded is None:
+            raise
+        return recorded
+    if actor == running.address:
+        return RecordedActor(actor)
+    return await _spawned(history, running.address, running.id) or RecordedActor(running.address, 0)
+
+
+async def _spawned(history: History, address: str | None, begins_with: str) -> RecordedActor | None:
+    """Return the last actor with an id that begins so, by the event of its beginning; None without one."""
+    events = await history.events(address, kinds=["spawned"], search=begins_with, limit=1000, last=True)
+    return next((RecordedActor(each.actor, each.offset) for each in reversed(events) if _has_id(each.data, begins_with)), None)
+
+
+def _has_id(data: dict[str, Any], begins_with: str) -> bool:
+    return str(data.get("id", "")).startswith(begins_with)
