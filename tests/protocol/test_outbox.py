@@ -123,3 +123,13 @@ def test_the_goodbye_is_the_last_frame_even_when_too_much_waits():
         outbox.put_control(FrameType.PONG, Ping(number))
     outbox.put_goodbye(GoAway(0, 13, "enough"))
     assert read_frames(b"".join(outbox.take_control()))[-1].kind == "GOAWAY"
+
+
+def test_nothing_is_written_behind_the_goodbye():
+    """FAULTS H1: calls that arrived together with a violation were accepted behind the last frame (rule 8.4)."""
+    outbox = Outbox()
+    outbox.put_goodbye(GoAway(0, 13, "enough"))
+    outbox.put_control(FrameType.PING, Ping(1))
+    assert outbox.has_data()
+    assert [frame.kind for frame in read_frames(b"".join(outbox.take_control()))] == ["PING", "GOAWAY"]
+    assert not outbox.has_data()

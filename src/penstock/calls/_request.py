@@ -13,7 +13,7 @@ from penstock.service import DEFAULT, CallOptions
 from penstock.session import Session
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
+class Request(msgspec.Struct, frozen=True):
     """A call before it begins.
 
     target: "Service/method"; "/address/method" for an actor.

@@ -9,94 +9,94 @@ from penstock.protocol._frames import Accept, Cancel, GoAway, Hello, Resume, Res
 from penstock.protocol._stream import WireStream
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True):
     """An action of the peer, or its absence."""
 
 
-class Ready(Event, frozen=True, gc=False):
+class Ready(Event, frozen=True):
     """The peer's `HELLO` arrived: calls can begin."""
 
     hello: Hello
 
 
-class Opened(Event, frozen=True, gc=False):
+class Opened(Event, frozen=True):
     """The peer opened a stream; its `OPEN` is `stream.opened`."""
 
     stream: WireStream
 
 
-class Accepted(Event, frozen=True, gc=False):
+class Accepted(Event, frozen=True):
     """The peer began to work on our call."""
 
     stream: WireStream
     accept: Accept
 
 
-class ItemsArrived(Event, frozen=True, gc=False):
+class ItemsArrived(Event, frozen=True):
     """A batch waits in `stream.receive.queue`."""
 
     stream: WireStream
 
 
-class RoomMade(Event, frozen=True, gc=False):
+class RoomMade(Event, frozen=True):
     """The peer granted credit: `stream.send` may go further."""
 
     stream: WireStream
 
 
-class Ended(Event, frozen=True, gc=False):
+class Ended(Event, frozen=True):
     """The peer's direction ended; `status` is None for the caller's normal end and for the callee's end with its last item."""
 
     stream: WireStream
     status: Status | None
 
 
-class HalfClosed(Event, frozen=True, gc=False):
+class HalfClosed(Event, frozen=True):
     """The callee's items have ended; its `STATUS` is still to come, and it still reads our items."""
 
     stream: WireStream
 
 
-class Closed(Event, frozen=True, gc=False):
+class Closed(Event, frozen=True):
     """The caller ended its items and closed the call with a reason: it takes no more of our items. The stream is over."""
 
     stream: WireStream
     reason: str
 
 
-class StopSending(Event, frozen=True, gc=False):
+class StopSending(Event, frozen=True):
     """The callee takes no more of our items; the call goes on."""
 
     stream: WireStream
     cancel: Cancel
 
 
-class CallCancelled(Event, frozen=True, gc=False):
+class CallCancelled(Event, frozen=True):
     """The caller gave up the call."""
 
     stream: WireStream
     cancel: Cancel
 
 
-class Draining(Event, frozen=True, gc=False):
+class Draining(Event, frozen=True):
     """The peer takes no new streams; open streams go on."""
 
     goaway: GoAway
 
 
-class ResumeAsked(Event, frozen=True, gc=False):
+class ResumeAsked(Event, frozen=True):
     """The peer wants to take up an earlier session on this connection."""
 
     resume: Resume
 
 
-class ResumeAnswered(Event, frozen=True, gc=False):
+class ResumeAnswered(Event, frozen=True):
     """The peer answered our request to take up an earlier session."""
 
     resumed: Resumed
 
 
-class Failed(Event, frozen=True, gc=True):  # its error leads by way of frames back to the event
+class Failed(Event, frozen=True):
     """The connection cannot go on: the peer broke a rule, reports that we did, or is silent. Close it after the last write.
 
     `error` is the broken rule when this side noticed it, else None.

@@ -181,7 +181,7 @@ class End(Body, frozen=True, gc=False):
     reason: str | None = None
 
 
-class Status(Body, frozen=True, gc=False):
+class Status(Body, frozen=True, gc=True):
     """How the call ended, after `count` items of the callee's direction. Code 0 is the normal end."""
 
     code: Annotated[int, msgspec.Meta(ge=0, le=255)]

@@ -19,11 +19,12 @@ MAX_CONTROL_FRAMES: Final = 32_768
 class Outbox:
     """The frames that wait to be written. `overflowing`: the peer does not read its answers; the connection is to be ended."""
 
-    __slots__ = ("_answers", "_control", "_credits", "_scheduler", "overflowing")
+    __slots__ = ("_answers", "_control", "_credits", "_goodbye", "_scheduler", "overflowing")
 
     def __init__(self) -> None:
         self.overflowing = False
         self._answers = 0
+        self._goodbye: bytes | None = None
         self._control: list[bytes] = []
         self._credits: dict[WireStream, None] = {}
         self._scheduler: Scheduler[WireStream] = Scheduler()
@@ -45,8 +46,8 @@ class Outbox:
         self.put_answer(encode_frame(kind, 0, stream_id, body))
 
     def put_goodbye(self, goaway: GoAway) -> None:
-        """Queue the last frame of the connection, behind the waiting control frames."""
-        self._control = [*self._control, encode_frame(FrameType.GOAWAY, 0, 0, goaway)]
+        """Write this as the last frame of the connection (rule 8.4), behind the control frames that wait when it is taken."""
+        self._goodbye = encode_frame(FrameType.GOAWAY, 0, 0, goaway)
 
     def ready(self, stream: WireStream) -> None:
         """Put a stream that has frames to send in line, once."""
@@ -66,7 +67,7 @@ class Outbox:
 
     def has_data(self) -> bool:
         """Whether anything waits to be written."""
-        return bool(self._control or self._credits or self._scheduler)
+        return bool(self._control or self._credits or self._scheduler or self._goodbye)
 
     def put_credits(self, now_s: float, round_trip_s: float) -> None:
         """Queue `CREDIT` for each stream that is owed it."""
@@ -77,11 +78,14 @@ class Outbox:
         self._credits.clear()
 
     def take_control(self) -> list[Segment]:
-        """Take all waiting control frames."""
+        """Take all waiting control frames, and the goodbye behind them."""
         control: list[Segment] = [*self._control]
         if control:
             self._control.clear()
             self._answers = 0
+        if self._goodbye is not None:
+            control.append(self._goodbye)
+            self._goodbye = None
         return control
 
     def take_frames(

@@ -47,7 +47,7 @@ class LaneMessage(msgspec.Struct, array_like=True, gc=False):
     metadata: dict[str, str] | None = None
 
 
-class PlainMessage(msgspec.Struct, array_like=True, gc=False):
+class PlainMessage(msgspec.Struct, array_like=True):
     """A `LaneMessage` with its first three fields only, at its sender: `body` is a value, encoded with the message."""
 
     id: int
@@ -55,7 +55,7 @@ class PlainMessage(msgspec.Struct, array_like=True, gc=False):
     body: Any
 
 
-class LaneError(msgspec.Struct, array_like=True, gc=False):
+class LaneError(msgspec.Struct, array_like=True):
     """The error of an ask: a `Status` without its count of items (fields as there)."""
 
     code: int
@@ -74,7 +74,7 @@ class LaneError(msgspec.Struct, array_like=True, gc=False):
         return error_of(Status(self.code, self.reason, self.message, self.details, self.started))
 
 
-class LaneReply(msgspec.Struct, array_like=True, gc=False):
+class LaneReply(msgspec.Struct, array_like=True):
     """The answer to the ask with the same `id`: an encoded result, or an error."""
 
     id: int
@@ -82,7 +82,7 @@ class LaneReply(msgspec.Struct, array_like=True, gc=False):
     error: LaneError | None = None
 
 
-class PlainReply(msgspec.Struct, array_like=True, gc=False):
+class PlainReply(msgspec.Struct, array_like=True):
     """A `LaneReply` without an error, at its sender: `result` is a value, encoded with the answer."""
 
     id: int

@@ -1,0 +1,133 @@
+"""A process under attack: a server, or a program that dials. It takes commands as lines of JSON, and answers each with a line.
+
+`python -m tests.attack.victim`; the first line it writes has the URL of its server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import json
+import logging
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import penstock
+from penstock.protocol import Connection
+from penstock.session import Session
+
+KEPT = (penstock.Peer, Session, Connection)
+
+
+class Desk:
+    """What an attacker can call."""
+
+    async def echo(self, value: bytes) -> bytes:
+        return value
+
+    async def anything(self, value: Any) -> int:
+        return len(value)
+
+    async def wait(self, value: Any = None) -> None:
+        await asyncio.Event().wait()
+
+    async def large(self) -> bytes:
+        return bytes(16 * 1024 * 1024 - 64)
+
+    async def numbers(self) -> AsyncIterator[int]:
+        number = 0
+        while True:
+            number += 1
+            yield number
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(32 * 1024)
+
+    async def total(self, values: AsyncIterator[Any]) -> int:
+        return sum([1 async for _ in values])
+
+    async def ignore(self, values: AsyncIterator[bytes]) -> None:
+        await asyncio.Event().wait()
+
+    async def mirror(self, values: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for value in values:
+            yield value
+
+
+class Busy(penstock.Actor):
+    """An actor that is never done."""
+
+    async def take(self, value: Any) -> None:
+        await asyncio.Event().wait()
+
+
+def rss_bytes() -> int:
+    """Return the resident memory, after freed memory was given back to the system."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def figures() -> dict[str, Any]:
+    """Collect the garbage, and say what is left: objects that a connection is made of, memory, time of the processor."""
+    gc.collect()
+    left = Counter(type(found).__name__ for found in gc.get_objects() if isinstance(found, KEPT))
+    return {"left": dict(left), "rss_bytes": rss_bytes(), "cpu_s": time.process_time(), "tasks": len(asyncio.all_tasks())}
+
+
+async def dial(url: str, times: int) -> dict[str, int]:
+    """Dial what answers at `url`, again and again; return how often each outcome came."""
+    seen: Counter[str] = Counter()
+    for _ in range(times):
+        try:
+            async with penstock.connect(url, timeout=5.0) as peer:
+                await peer.call("Desk/echo", b"x", timeout=5.0)
+                seen["answered"] += 1
+        except penstock.PenstockError as error:
+            seen[type(error).__name__] += 1
+    return dict(seen)
+
+
+async def honest(url: str, seconds: float) -> dict[str, float]:
+    """Call `echo` with a pause of a millisecond between calls; return the percentiles of the round trips in milliseconds."""
+    took: list[float] = []
+    async with penstock.connect(url) as peer:
+        end = time.perf_counter() + seconds
+        while (begun := time.perf_counter()) < end:
+            await peer.call("Desk/echo", b"honest")
+            took.append(time.perf_counter() - begun)
+            await asyncio.sleep(0.001)
+    took.sort()
+    return {"calls": len(took), "p50_ms": took[len(took) // 2] * 1e3, "p99_ms": took[int(len(took) * 0.99)] * 1e3}
+
+
+async def _main() -> None:
+    loop = asyncio.get_running_loop()
+    async with penstock.ActorSystem() as system, penstock.serve(Desk(), system, listen="tcp://127.0.0.1:0") as server:
+        await system.spawn(Busy, name="busy")
+        _say({"url": server.urls[0]})
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            given = json.loads(line)
+            what = given.pop("do")
+            if what == "figures":
+                _say(figures() | {"peers": len(server.peers)})
+            else:
+                _say(await {"dial": dial, "honest": honest}[what](**given))
+
+
+def _say(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    asyncio.run(_main())
