@@ -166,9 +166,11 @@ async def test_files_outside_of_the_folder_are_refused(tmp_path, path):
     assert (tmp_path / "secret").read_text() == "secret"
 
 
-@pytest.mark.parametrize("path", ["nothing", "folder"])
+@pytest.mark.parametrize("path", ["nothing", "folder", "fifo"])
 async def test_a_file_that_is_not_there_is_not_found(tmp_path, path):
+    """FAULTS H6: a FIFO in the folder would block the server until a process writes into it."""
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
     async with _peer(Files(tmp_path)) as peer:
         with pytest.raises(penstock.NotFound):
             await peer.service(Files).info(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ import pytest
 from penstock.errors import FailedPrecondition, OutOfRange, Unavailable
 from penstock.history import History, verify_file
 from penstock.history._archive import FileLock
-from tests.history.kit import change, fill, made, numbers
+from tests.history.kit import blocks, change, fill, made, numbers, rest
 
 
 async def test_a_file_that_is_no_history_is_refused_and_left_as_it_is(path):
@@ -146,3 +147,107 @@ async def test_a_second_process_is_refused(path):
     assert done.returncode == 1
     assert f"is being written by process {os.getpid()}" in done.stderr
     await made(path)
+
+
+# ── the files of the machine ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(params=["", "-wal", "-shm", "-journal", "-lock"])
+def beside(request, path):
+    """The path of a history, or of a file that is opened beside it."""
+    return path.with_name(path.name + request.param)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR])
+@pytest.mark.parametrize("linked", [False, True])
+async def test_only_a_regular_file_is_a_history(path, beside, kind, linked):
+    """FAULTS H6: a device or a FIFO is neither opened nor renamed, nor is one behind a link; no file is made beside it."""
+    special = beside.with_name("special") if linked else beside
+    try:
+        os.mknod(special, 0o600 | kind, os.makedev(1, 3))
+    except OSError as error:
+        pytest.skip(f"it cannot be made here: {error}")
+    if linked:
+        beside.symlink_to(special.name)
+    before = sorted(path.parent.iterdir())
+    with pytest.raises(FailedPrecondition, match=r"cannot be used for a history: it is a (FIFO|character device)"):
+        async with History(path):
+            pass
+    if beside != path:
+        path.touch()
+    with pytest.raises(FailedPrecondition, match="cannot be used for a history"):
+        verify_file(path)
+    assert sorted(path.parent.iterdir()) == sorted({*before, path})
+    assert stat.S_IFMT(special.stat().st_mode) == kind
+
+
+async def test_two_links_to_one_history_have_one_lock(path, tmp_path):
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    async with History(path):
+        with pytest.raises(FailedPrecondition, match="is being written by process"):
+            async with History(link):
+                pass
+
+
+async def test_a_relative_path_means_the_folder_in_which_it_was_given(path, monkeypatch, tmp_path):
+    """FAULTS F3."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    async with History(path.name) as history:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        fill(history, 3)
+        assert numbers(await history.events()) == [0, 1, 2]
+        assert (await history.verify()).ok
+    async with history:
+        assert history.next_offset == 3
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+# ── a file that goes away while it is open ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+async def test_a_file_that_was_removed_is_noticed_at_the_next_block(path, suffix):
+    """FAULTS A9: nothing is called written that is not."""
+    told: list[str | None] = []
+    async with History(path, on_problem=told.append) as history:
+        await blocks(history, 1, 2)
+        path.with_name(path.name + suffix).unlink()
+        fill(history, 3)
+        with pytest.raises(Unavailable, match=r"3 events are not written: .* was removed or renamed while it was open"):
+            await history.flush()
+        assert told == [history.problem]
+        assert history.waiting == 3
+        assert not history.full, "actors go on meanwhile"
+
+
+async def test_a_file_that_was_renamed_and_replaced_is_not_written(path):
+    """FAULTS A9: as log rotation does it. The other file belongs to whoever made it."""
+    async with History(path) as history:
+        await blocks(history, 1, 2)
+        path.rename(path.with_suffix(".1"))
+        path.write_text("another file")
+        fill(history, 3)
+        with pytest.raises(Unavailable, match="put it back, or restart the program"):
+            await history.flush()
+    assert path.read_text() == "another file"
+
+
+async def test_a_file_that_is_put_back_is_written_again_without_a_gap(path):
+    """FAULTS A9."""
+    told: list[str | None] = []
+    async with History(path, on_problem=told.append) as history:
+        await blocks(history, 1, 2)
+        path.rename(path.with_suffix(".1"))
+        fill(history, 3)
+        with pytest.raises(Unavailable):
+            await history.flush()
+        fill(history, 2)
+        path.with_suffix(".1").rename(path)
+        while history.problem is not None:
+            await rest()
+        await history.flush()
+        assert told[-1] is None
+        assert numbers(await history.events()) == list(range(7))
+        assert (await history.verify()).ok

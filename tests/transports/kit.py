@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import fcntl
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from penstock import transports
@@ -12,6 +14,17 @@ from penstock.transports import TLS, Link, Listener
 
 #: Generous: it only turns a hang into a failure that names the missed condition.
 PATIENCE_S = 20.0
+
+
+@contextmanager
+def directory_locked(directory: Path) -> Iterator[None]:
+    """Lock a directory, as any process can that may read it."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 class Recorder:

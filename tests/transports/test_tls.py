@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ipaddress
+import os
 import ssl
 import stat
 import subprocess
@@ -19,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from penstock import transports
 from penstock.errors import Cause, FailedPrecondition, InvalidArgument, Unavailable
-from penstock.transports import TLS, _certificate
-from tests.transports.kit import Recorder, linked
+from penstock.transports import TLS, _certificate, _lock
+from tests.transports.kit import Recorder, directory_locked, linked
 
 URL = "tls://127.0.0.1:0"
 
@@ -125,6 +126,25 @@ def test_a_certificate_near_its_end_is_remade_by_a_server_and_still_used_by_a_cl
     assert path.read_bytes() == first
     TLS.development(tmp_path).server_context()
     assert path.read_bytes() != first
+
+
+def test_only_a_regular_file_is_replaced_by_a_certificate(tmp_path) -> None:
+    """FAULTS H6: a FIFO is neither waited for nor replaced."""
+    os.mkfifo(tmp_path / _certificate.FILE_NAME)
+    with pytest.raises(InvalidArgument, match=r"cannot keep its certificate in .*: it is a FIFO"):
+        TLS.development(tmp_path).server_context()
+    assert (tmp_path / _certificate.FILE_NAME).is_fifo()
+
+
+def test_a_directory_that_another_process_holds_for_ever_is_an_error(tmp_path, monkeypatch) -> None:
+    """FAULTS H12."""
+    monkeypatch.setattr(_lock.time, "sleep", lambda _: None)
+    with (
+        directory_locked(tmp_path),
+        pytest.raises(InvalidArgument, match=f"another process has locked the directory {tmp_path}"),
+    ):
+        TLS.development(tmp_path).server_context()
+    TLS.development(tmp_path).server_context()
 
 
 def test_an_expired_certificate_is_remade_by_either_side(tmp_path, monkeypatch) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from penstock import transports
 from penstock.errors import Cause, InvalidArgument, Unavailable
-from penstock.transports import _unix
-from tests.transports.kit import Recorder, linked
+from penstock.transports import _lock, _unix
+from tests.transports.kit import Recorder, directory_locked, linked
 
 
 @pytest.fixture
@@ -95,6 +95,27 @@ async def test_a_directory_that_does_not_exist_is_named(tmp_path) -> None:
     with pytest.raises(Unavailable, match=r"directory of .* does not exist; make it first") as caught:
         await transports.listen(f"unix://{tmp_path}/no/s.sock", Recorder)
     assert caught.value.cause is Cause.ADDRESS_UNUSABLE
+
+
+async def test_a_directory_that_another_process_holds_for_ever_is_an_error(path, monkeypatch) -> None:
+    """FAULTS H12: meanwhile the loop runs, and an honest holder is waited for."""
+    monkeypatch.setattr(_lock, "HELD_TRIES_MAX", 3)
+    with directory_locked(path.parent):
+        with pytest.raises(Unavailable, match="another process has locked the directory") as told:
+            await transports.listen(f"unix://{path}", Recorder)
+        assert told.value.cause is Cause.ADDRESS_UNUSABLE
+        monkeypatch.setattr(_lock, "HELD_TRIES_MAX", 10_000)
+        waiting = asyncio.create_task(transports.listen(f"unix://{path}", Recorder))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await (await waiting).aclose()
+
+
+async def test_what_a_path_is_in_must_be_a_directory(path) -> None:
+    """FAULTS H6: a FIFO in its place is not waited for."""
+    os.mkfifo(path)
+    with pytest.raises(Unavailable, match=r"cannot listen at .*: Not a directory"):
+        await transports.listen(f"unix://{path}/s", Recorder)
 
 
 async def test_a_path_that_is_too_long_for_the_system_is_refused(tmp_path) -> None:

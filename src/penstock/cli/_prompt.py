@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from penstock._files import open_regular
 from penstock.cli._run import Unusable
 
 
@@ -60,7 +62,7 @@ def _history(path: Path) -> Any:
 
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        os.close(open_regular(path, os.O_RDWR | os.O_CREAT, 0o600))
         return FileHistory(str(path))
     return InMemoryHistory()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 import penstock
+from penstock._files import open_regular
 
 #: Runs of `Numbers.count` that are kept; the oldest is dropped.
 RUNS_MAX: Final = 1024
@@ -204,7 +205,7 @@ class Files:
     def _open(self, path: str, mode: Literal["rb", "xb"]) -> BinaryIO:
         """Open a file. Not in a thread: a call that is cancelled meanwhile would leave the file open."""
         try:
-            return self._inside(path).open(mode)
+            return open(self._inside(path), mode, opener=open_regular)
         except FileExistsError:
             raise penstock.AlreadyExists(f"{path!r} exists already") from None
         except OSError as error:
@@ -224,7 +225,7 @@ class Files:
 def read_info(file: Path, path: str) -> FileInfo:
     """Read a file once for its checksum. Raises `NotFound`."""
     try:
-        with file.open("rb") as opened:
+        with open(file, "rb", opener=open_regular) as opened:
             digest = hashlib.file_digest(opened, "sha256")
             return FileInfo(path, opened.tell(), digest.hexdigest())
     except OSError as error:

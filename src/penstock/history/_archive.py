@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from penstock._files import open_regular
 from penstock.errors import DataLoss, FailedPrecondition, Unavailable
-from penstock.history._connect import UNREADABLE, check_file, connect, is_damage
+from penstock.history._connect import UNREADABLE, check_file, check_regular_files, connect, is_damage
 from penstock.history._file import HistoryFile, Retention, move_aside
 from penstock.history._read import Page, Query, read_last, read_page, read_unended
 
@@ -34,7 +35,7 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         """Take the lock. Raises `FailedPrecondition` when this process or another one holds it."""
-        self._descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_regular(f"{path}-lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._acquire(path)
         except BaseException:
@@ -133,6 +134,7 @@ class Archive:
     def _open(self) -> OpenedFile:
         """Take the lock, check the format and open the file, in the writing thread."""
         try:
+            check_regular_files(self.path)
             self._life.callback(FileLock(self.path).release)
             check_file(self.path)
             return self._begin()

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from penstock._files import NotRegular, check_regular
 from penstock.errors import FailedPrecondition, Unavailable
 
 #: "pshy", in the header of each file. A file without it is never opened for writing or moved.
@@ -22,6 +23,9 @@ FILE_VERSION: Final = 1
 LOCK_TIMEOUT_S: Final = 1.0
 #: The errors that reading a damaged file may raise.
 UNREADABLE: Final = (sqlite3.Error, msgspec.MsgspecError, AttributeError, TypeError, ValueError)
+
+#: What SQLite and the lock put beside the path of a history.
+BESIDE: Final = ("-lock", "-wal", "-shm", "-journal")
 
 _DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "no such table", "no such column")
 
@@ -42,6 +46,7 @@ def open_damaged(path: Path) -> sqlite3.Connection:
 
     Raises `FailedPrecondition` when it is not a history, and `Unavailable` when it cannot be opened at all.
     """
+    check_regular_files(path)
     log = Path(f"{path}-wal")
     try:
         return _open_damaged(path, "mode=ro")
@@ -79,6 +84,15 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
         raise FailedPrecondition(f"{path} is a database, but not a history")
     if version != FILE_VERSION:
         raise FailedPrecondition(f"{path} is a history of version {version}; this program knows version {FILE_VERSION}")
+
+
+def check_regular_files(path: Path) -> None:
+    """Raise `FailedPrecondition` when the history, or a file that is opened beside it, is a device, a FIFO or a directory."""
+    try:
+        for suffix in ("", *BESIDE):
+            check_regular(f"{path}{suffix}")
+    except NotRegular as error:
+        raise FailedPrecondition(f"{error.filename} cannot be used for a history: {error.strerror}") from error
 
 
 def check_file(path: Path) -> None:

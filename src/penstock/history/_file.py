@@ -22,8 +22,9 @@ import sqlite3
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from penstock._files import identity
 from penstock.codec import JSON
-from penstock.errors import DataLoss
+from penstock.errors import DataLoss, Unavailable
 from penstock.history._connect import APPLICATION_ID, FILE_VERSION, UNREADABLE, connect, is_damage, open_damaged
 from penstock.history._event import GENESIS, HASH_BYTES, chain_hashes, read_line, read_lines
 
@@ -107,6 +108,8 @@ class HistoryFile:
         self._head = GENESIS
         self._trimmed_at = 0.0
         self._since_trim = 0
+        self._in_place: list[tuple[int, int] | None] = []
+        self._unsure: int | None = None  # the first offset of a block that was written to a file that was not in its place
 
     def begin(self, base: int = 0) -> Chain:
         """Read and return the begin and end of the chain; initialise an empty file, whose first event gets the offset `base`.
@@ -126,6 +129,7 @@ class HistoryFile:
                 raise
             raise DataLoss(f"its end cannot be read: {error}") from error
         self._head = chain.head
+        self._in_place = self._identities()
         return chain
 
     def _create(self, base: int) -> None:
@@ -144,7 +148,25 @@ class HistoryFile:
             _log.error("the last events of the history %s are not those that were written; verify it", self.path)
 
     def append(self, block: Block) -> None:
-        """Write a block and commit it. Raises `sqlite3.Error` when that fails; the same block can then be tried again."""
+        """Write a block and commit it. The same block can be tried again after an error.
+
+        Raises `sqlite3.Error` when it cannot be written, and `Unavailable` when the file is not in its place any more.
+        """
+        if block.first != self._unsure:
+            self._insert(block)
+        self._unsure = block.first
+        if self._identities() != self._in_place:
+            raise Unavailable(
+                f"the file {self.path} was removed or renamed while it was open, or the file of SQLite beside it; "
+                "put it back, or restart the program"
+            )
+        self._unsure = None
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        """Return which files are at the path of the history and of its log: a deleted file can still be written."""
+        return [identity(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm")]
+
+    def _insert(self, block: Block) -> None:
         begun, ended = read_line(block.lines[0]).time, read_line(block.lines[-1]).time
         if self._retention != Retention():
             self._trim_in_time(ended)

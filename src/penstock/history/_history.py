@@ -77,7 +77,7 @@ class History:
             raise ValueError(f"queue_events is {queue_events}; a history needs room for one event")
         if on_full not in {"wait", "drop"}:
             raise ValueError(f"on_full is {on_full!r}; it is 'wait' or 'drop'")
-        self.path = Path(path)
+        self.path = Path(path).resolve()
         self.queue_events = queue_events
         self._archive = Archive(self.path, Retention(None if keep_days is None else keep_days * _DAY_S, keep_bytes))
         self._recorder = Recorder(queue_events=queue_events, on_full=on_full, on_problem=on_problem)

@@ -69,7 +69,7 @@ def verify_file(path: str | PathLike[str], *, stop: threading.Event | None = Non
     `Unavailable` when it cannot be opened. A damaged file is a result, not an error.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise NotFound(f"the history {path} does not exist")
     check = _Check(stop or threading.Event())
     try:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from penstock._files import open_regular
 from penstock.actors import Actor, check_name
 from penstock.actors.cell import OVERFLOWS, Overflow
 from penstock.errors import InvalidArgument
@@ -126,7 +127,7 @@ def wrong(path: str | Path, key: str, reason: str) -> InvalidArgument:
 def _toml(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises `InvalidArgument` that names the file and the reason."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             text = file.read(MANIFEST_BYTES_MAX + 1)
         if len(text) > MANIFEST_BYTES_MAX:
             raise InvalidArgument(f"{path} is larger than {MANIFEST_BYTES_MAX} bytes, so it is not a manifest")

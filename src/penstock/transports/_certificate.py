@@ -9,8 +9,9 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from penstock._files import check_regular
 from penstock.errors import FailedPrecondition, InvalidArgument
-from penstock.transports._lock import directory_held
+from penstock.transports._lock import directory_held_here
 
 #: How long a certificate is valid: short, so that a leaked or forgotten one does not matter for long.
 VALID_S = 7 * 24 * 3600.0
@@ -33,7 +34,8 @@ def fresh_certificate(directory: Path, *, left_s: float) -> Path:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = directory / FILE_NAME
-        with directory_held(directory):
+        check_regular(path)
+        with directory_held_here(directory):
             if _seconds_left(path) <= left_s:
                 _write(path, _make())
     except OSError as error:

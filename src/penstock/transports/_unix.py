@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
+from penstock._files import identity
 from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import Link, Listener, Receiver, Transport
 from penstock.transports._lock import directory_held
@@ -57,7 +58,7 @@ class UnixTransport(Transport):
         with _explained_listening(url, path):
             made = _new_socket()
             try:
-                with directory_held(Path(path).parent):
+                async with directory_held(Path(path).parent):
                     _remove_if_dead(path, url)
                     _bind(made, path)
             except BaseException:
@@ -73,12 +74,12 @@ class _UnixListener(SocketListener):
         super().__init__(url, receivers, lambda _: url)
         # Absolute: the process may change its directory before it closes.
         self._path = Path(path).absolute()
-        self._file = _identity(path)
+        self._file = identity(path)
 
     async def aclose(self) -> None:
         """Close, and remove the path unless another server has put its own socket there since."""
         await super().aclose()
-        if self._file is not None and _identity(self._path) == self._file:
+        if self._file is not None and identity(self._path) == self._file:
             with contextlib.suppress(OSError):
                 self._path.unlink()
         self._file = None
@@ -127,14 +128,6 @@ def _remove_if_dead(path: str, url: str) -> None:
         return
     message = f"cannot listen at {url}: a live server has {path}; stop it or choose another path"
     raise Unavailable(message, cause=Cause.ADDRESS_TAKEN)
-
-
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _usable_path(url: str, tls: ssl.SSLContext | None) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
 from penstock.cli._node import _channel
+from penstock.cli._stdio import TEXT_BYTES_MAX
 
 pytestmark = pytest.mark.processes
 
@@ -86,10 +88,18 @@ def test_what_begins_like_json_and_is_none_is_not_sent(piped, broken):
     assert "the message is not valid JSON: " in done.err
 
 
-def test_a_file_without_end_is_refused(cli):
-    done = cli("channel", "open", "counter", "-f", "/dev/zero")
-    assert done.code == 2
-    assert "too long for one message" in done.err
+def test_a_file_that_is_too_long_or_not_a_regular_one_is_refused(cli, piped, tmp_path):
+    """FAULTS H6: a FIFO would be waited for, a device has no end."""
+    os.mkfifo(tmp_path / "fifo")
+    for special in (tmp_path / "fifo", "/dev/zero"):
+        done = cli("channel", "open", "counter", "-f", special)
+        assert done.code == 2
+        assert f"{special} cannot be read: it is a" in done.err
+        done = piped("channel", "open", "counter", stdin=f"send --file {special}\n")
+        assert f"{special} cannot be read: it is a" in done.err
+    with (tmp_path / "long").open("wb") as file:
+        file.truncate(TEXT_BYTES_MAX + 1)
+    assert "too long for one message" in cli("channel", "open", "counter", "-f", file.name).err
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
 import time
@@ -91,6 +92,15 @@ def test_events_are_exported_to_a_file(events, marker, tmp_path):
     assert done.out == f"wrote 2 events to {tmp_path}/found.ndjson\n"
     assert [json.loads(line)["kind"] for line in (tmp_path / "found.ndjson").read_text().splitlines()] == ["message", "reply"]
     assert "cannot be written" in events("--export", tmp_path / "no" / "such.csv").err
+
+
+def test_events_are_exported_to_a_regular_file_only(events, marker, tmp_path):
+    """FAULTS H6: also behind a link; the FIFO is not waited for."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to("fifo")
+    done = events("--search", marker, "--export", tmp_path / "link")
+    assert (done.code, done.out) == (2, "")
+    assert "link cannot be written: it is a FIFO, and only a regular file can be used" in done.err
 
 
 def test_the_events_of_all_actors_can_be_asked_for(cli, events):

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from penstock._files import open_regular
 from penstock.channel import Channel
 from penstock.cli import _stdio as stdio
 from penstock.cli._format import as_json, value
@@ -174,7 +175,7 @@ def _json(text: str, name: str) -> Any:
 def _file(path: str) -> Any:
     """Read a file as JSON, as a text, or as bytes when it is not UTF-8. Raises `Unusable`."""
     try:
-        with Path(path).expanduser().open("rb") as file:
+        with open(Path(path).expanduser(), "rb", opener=open_regular) as file:
             data = file.read(stdio.TEXT_BYTES_MAX + 1)
     except OSError as error:
         raise Unusable(f"{path} cannot be read: {error.strerror or error}") from error

@@ -17,6 +17,7 @@ import click
 import msgspec
 
 import penstock
+from penstock._files import open_regular
 from penstock.cli import _stdio as stdio
 from penstock.cli._format import _event_lines as lines
 from penstock.cli._format import counted, room, value
@@ -104,7 +105,7 @@ async def events(options: NodeOptions, query: EventQuery, form: str | None, expo
 
 def _opened(export: str, stack: ExitStack) -> TextIO:
     try:
-        return stack.enter_context(Path(export).open("w", encoding="utf-8"))
+        return stack.enter_context(open(export, "w", encoding="utf-8", opener=open_regular))
     except OSError as error:
         raise Unusable(f"{export} cannot be written: {error.strerror or error}") from error
 
