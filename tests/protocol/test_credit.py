@@ -65,6 +65,37 @@ def test_a_window_that_limits_a_consumer_that_keeps_up_doubles_once_a_round_trip
     assert windows == [4, 8, 16, 32, 64, 64, 64]
 
 
+def test_a_window_doubles_when_the_consumer_waits_for_the_item_behind_it_however_short_the_round_trip():
+    """FAULTS, scale: with 1,000 readers a turn of either loop takes thirty round trips."""
+    grant = Grant(64, 1_000_000, 64, 1_000_000)
+    grant.start_with(1)
+    windows = []
+    for turn in range(1, 9):
+        arrived = grant.items  # the peer sends as far as the credit goes
+        grant.consume(arrived - grant.consumed_items, 0)
+        grant.next_credit(turn * 0.03, 0.0001)
+        grant.waited_for(arrived)
+        windows.append(grant.window_items)
+    assert windows == [1, 2, 4, 8, 16, 32, 64, 64]
+
+
+def test_a_window_does_not_grow_when_the_producer_makes_the_consumer_wait():
+    grant = Grant(4, 1_000_000, 64, 1_000_000)
+    for item in range(40):
+        grant.waited_for(item)
+        if grant.consume(1, 0):
+            grant.next_credit(1.0 + item, 0.0001)
+    assert grant.window_items == 4
+
+
+def test_a_window_that_was_set_is_kept_when_the_consumer_waits_for_the_item_behind_it():
+    grant = Grant(4, 1_000_000)
+    for turn in range(1, 5):
+        grant.consume(4, 0)
+        assert grant.next_credit(turn * 0.03, 0.0001).items == grant.consumed_items + 4
+        grant.waited_for(grant.consumed_items)
+
+
 def test_a_burst_is_not_taken_for_a_rate():
     grant = Grant(4, 1_000_000, 64, 1_000_000)
     grant.consume(4, 0)

@@ -79,9 +79,11 @@ class Joined:
             end.source = stream.source("test", MSGPACK.decode_for(Any))
         self.accepted.append(end)
 
-    def open(self, kind: int = 3, *, window: int = 8, window_bytes: int = 1_000_000) -> Written:
-        """Open a stream from the client."""
+    def open(self, kind: int = 3, *, window: int = 8, window_bytes: int = 1_000_000, first: int = 0) -> Written:
+        """Open a stream from the client; with `first` its window begins with that many items and may grow to `window`."""
         grant = Grant(window, window_bytes)
+        if first:
+            grant.start_with(first)
         half = ReceiveHalf(grant)
         opened = Open("test", kind, 0, grant.items, grant.bytes)
         end = Written()

@@ -211,3 +211,29 @@ async def test_a_remote_stream_keeps_every_rule_of_a_source(window, failing):
         for context in opened:
             await context.__aexit__(None, None, None)
     assert len(verified.held) >= 6, str(verified)
+
+
+@pytest.mark.parametrize(("slow", "window"), [("sender", 64), ("consumer", 1)])
+def test_a_window_grows_for_a_consumer_that_waits_for_credit_and_not_for_a_slow_one(slow, window):
+    """The loop of the sender takes 30 ms for each turn, and the round trip was measured on an idle connection."""
+
+    async def read(source) -> None:
+        async for _item in source:
+            if slow == "consumer":
+                await asyncio.sleep(0.3)
+
+    async def main() -> int:
+        async with Joined() as joined:
+            end = joined.open(first=1, window=64)
+            await rest()
+            sink, grant = joined.accepted[0].sink, end.source._half.grant
+            reading = asyncio.ensure_future(read(end.source))
+            for _ in range(40):
+                for _ in range(grant.items - sink.statistics().sent):
+                    await sink.send(0)
+                await asyncio.sleep(0.03)
+            reading.cancel()
+            await asyncio.wait([reading])
+            return end.source.statistics().buffer_size
+
+    assert run(main()) == window

@@ -73,6 +73,8 @@ class Grant:
         "_epoch_bytes",
         "_epoch_items",
         "_epoch_s",
+        "_granted_before",
+        "_waited",
         "bytes",
         "consumed_bytes",
         "consumed_items",
@@ -94,12 +96,14 @@ class Grant:
         self._announced_items = self._announced_bytes = 0
         self._epoch_s = 0.0
         self._epoch_items = self._epoch_bytes = 0
+        self._granted_before = window_items
+        self._waited = False
         self.items = window_items
         self.bytes = window_bytes
 
     def start_with(self, items: int) -> None:
         """Begin with a window of `items` instead; call it before the grant is sent. The maximum stays as it was."""
-        self.items = self.window_items = items
+        self.items = self.window_items = self._granted_before = items
 
     def consume(self, items: int, bytes_: int) -> bool:
         """Count items that the consumer took; return whether credit is due (half a window since the last grant)."""
@@ -109,6 +113,13 @@ class Grant:
             self.consumed_items - self._announced_items >= (self.window_items + 1) // 2
             or self.consumed_bytes - self._announced_bytes >= (self.window_bytes + 1) // 2
         )
+
+    def waited_for(self, item: int) -> None:
+        """Note that the consumer had to wait for this item.
+
+        The window limits the stream when only the latest credit allowed the item: the peer had used all credit before it.
+        """
+        self._waited |= item >= self._granted_before
 
     def until_due(self) -> int:
         """Return how many more items may be consumed before credit is due, at least one."""
@@ -120,15 +131,18 @@ class Grant:
         if elapsed_s >= max(round_trip_s, EPOCH_S):
             if self._epoch_s > 0 and not (self.yields and round_trip_s < SHORT_PATH_S):
                 self._grow(round_trip_s / elapsed_s)
+            self._waited = False
             self._epoch_s, self._epoch_items, self._epoch_bytes = now_s, self.consumed_items, self.consumed_bytes
         self._announced_items, self._announced_bytes = self.consumed_items, self.consumed_bytes
+        self._granted_before = self.items
         self.items = min(self.consumed_items + self.window_items, MAX_NUMBER)
         self.bytes = min(self.consumed_bytes + self.window_bytes, MAX_NUMBER)
         return Credit(self.items, self.bytes, self.consumed_items)
 
     def _grow(self, share: float) -> None:
         """Double the window that limits. `share` is the part of this epoch's consumption that falls into one round trip."""
-        if (self.consumed_items - self._epoch_items) * share * LIMITING_ROUND_TRIPS_ITEMS > self.window_items:
+        consumed = self.consumed_items - self._epoch_items
+        if self._waited or consumed * share * LIMITING_ROUND_TRIPS_ITEMS > self.window_items:
             self.window_items = min(self.window_items * 2, self.max_window_items)
             as_many_bytes = self.window_items * self.consumed_bytes // self.consumed_items
             self.window_bytes = max(self.window_bytes, min(as_many_bytes, MANY_ITEMS_BYTES, self.max_window_bytes))

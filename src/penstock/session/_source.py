@@ -163,6 +163,8 @@ class RemoteSource(Source[T]):
             self.waiter = None
             if not waiter.done():
                 waiter.set_result(None)
+                if self._half.queue:
+                    self._half.grant.waited_for(self._half.queue[0].first)
         if self._pressure is not None:
             self._pressure.set(self._half.arrived >= self._half.grant.items and self.outcome is None)
 
