@@ -322,7 +322,7 @@ async def test_after_its_stop_an_actor_says_so(place: Place):
     assert not raised.value.started
     answered = await outcome(penstock.tell(desk).note(1))
     assert answered is None or isinstance(answered, ActorStopped)
-    await until(lambda: place.town.system.dead_letters.count == 1 + place.is_local)
+    await until(lambda: place.town.system.dead_letters.count == 2)
 
 
 # ── streams, channels, ports ──────────────────────────────────────────────────────────────────────────────────────────

@@ -141,7 +141,9 @@ async def test_a_stream_that_cannot_be_had_by_name_is_refused_before_it_begins()
 async def test_a_subscription_names_its_port_and_what_it_may_choose():
     async with town() as place:
         await place.desk()
-        news = place.peer.subscribe("desk", "news", overflow="newest")
-        with pytest.raises(InvalidArgument, match="overflow is 'newest'; it is one of wait, drop_oldest"):
+        with pytest.raises(ValueError, match="overflow is 'newest'; it is one of wait, drop_oldest"):
+            place.peer.subscribe("desk", "news", overflow="newest")
+        news = place.peer._stream("/desk!port", ("news", 0, None))
+        with pytest.raises(InvalidArgument, match="buffer_size is 0; a subscriber takes 1 to 16384 items"):
             await news.receive()
-        assert repr(news).startswith("<Stream port news of desk failed")
+        assert repr(news).startswith("<Stream /desk!port failed")

@@ -10,7 +10,7 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, cast
 
 from penstock.actors._channels import open_local
 from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOptions, PortOptions
@@ -25,15 +25,16 @@ from penstock.actors.cell import (
     call_of,
     check_cycle,
     check_read,
+    check_subscription,
     envelope_for,
     handling,
-    port_of,
     sender_here,
+    subscribe,
 )
 from penstock.calls import CallInfo, Stream, current_call, inherited_deadline
 from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
-from penstock.streams import BUFFER_SIZE, PipeSink, PipeSource, PipeState, Source, finalize_on
+from penstock.streams import BUFFER_SIZE, Overflow, PipeSink, PipeSource, PipeState, Source, finalize_on
 
 if TYPE_CHECKING:
     from penstock.channel import Channel
@@ -60,9 +61,14 @@ class LocalRef(ActorRef):
         return self.cell.id
 
     async def tell(self, type: str, payload: Any = None) -> None:
-        envelope = envelope_for(self.cell, type, payload, "tell")
-        if not self.cell.post(envelope):
-            await self.cell.post_when_room(envelope)
+        cell = self.cell
+        try:
+            envelope = envelope_for(cell, type, payload, "tell")
+        except StatusError as error:
+            cell.system.dead_letter(Envelope(cell, type, (), {}, "tell", sender=sender_here()), error.message)
+            raise
+        if not cell.post(envelope):
+            await cell.post_when_room(envelope)
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
         cell, cancel = self.cell, options.get("cancel")
@@ -96,7 +102,9 @@ class LocalRef(ActorRef):
         return await open_local(self.cell, payload, options)
 
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        return port_of(self.cell, port).subscribe(**options)  # type: ignore[arg-type] # checked there
+        size, overflow = options.get("buffer_size"), options.get("overflow")
+        check_subscription(size, overflow)
+        return subscribe(self.cell, port, size, cast("Overflow | None", overflow))
 
     async def stop(self) -> None:
         await self.cell.stop()
@@ -283,10 +291,9 @@ class LocalStream(PipeSource[T], Stream[T]):
             self._deadline.cancel()
 
     async def aclose(self) -> None:
+        """As `cancel`. The producer's clean-up has begun when it returns; a long one goes on, as in another process."""
         self.cancel()
-        task = self._work.task
-        if task is not None and not task.done():
-            await asyncio.wait([task])
+        await asyncio.sleep(0)
 
     async def single_result(self) -> T:
         """Return the only item of this stream. Cancelling it cancels the call."""

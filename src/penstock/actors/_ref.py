@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import msgspec
 
-from penstock.calls import CancelToken, EventStream, Stream
+from penstock.calls import CancelToken, EventStream, RefusedStream, Stream
+from penstock.errors import StatusError
 from penstock.service import CallOptions, Method
 from penstock.streams import Source
 
@@ -98,6 +99,9 @@ class ActorRef(ABC):
         Raises `ActorStopped`, `MailboxFull` for a mailbox that rejects, or when the wait for room would never end,
         `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit,
         `ConnectionLost`. An error of the handler is logged at the actor's side. A cancelled `tell` sends nothing.
+
+        A message that the actor does not take is a dead letter of its system, counted in ``dead_letters``. For an actor of
+        another process, `tell` waits for no word of the actor, and raises none of the first four errors; they are logged there.
         """
 
     @abstractmethod
@@ -133,8 +137,9 @@ class ActorRef(ABC):
         does `aclose`. To another process, as many items again are on their way: without `buffer_size` one, and more for a
         consumer that keeps up.
 
-        Raises `NotFound` for a port that the actor does not have, `Unavailable` while it starts, `ActorStopped`; for an actor
-        of another process at the first item.
+        Raises `ValueError` for a `buffer_size` that is not 1 to 16,384 and an unknown `overflow`; `NotFound` for a port that
+        the actor does not have, `InvalidArgument` for ``overflow="wait"`` where the port drops items, `Unavailable` while the
+        actor starts, `ActorStopped`; for an actor of another process these four come with the first item.
         """
 
     @abstractmethod
@@ -152,9 +157,10 @@ class ActorRef(ABC):
         `idle_timeout` (seconds, none) for the wait for each item; `cancel` (a `CancelToken`); `events=True` yields
         `StreamEvent`s, and then an error is the last event instead of raised.
 
-        Leaving the loop, `aclose` and dropping the stream stop the producer. Raises `Unimplemented` for a type that is not a
-        streaming method, and while iterating the error of the method, `DeadlineExceeded`, `IdleTimeout`, `ActorStopped`,
-        `ConnectionLost`. A cancelled receive loses no item.
+        Leaving the loop, `aclose` and dropping the stream stop the producer; none of them waits for its clean-up. The loop
+        raises the error of the method, `DeadlineExceeded`, `IdleTimeout`, `ActorStopped`, `ConnectionLost`, `Unimplemented`
+        for a type that is not a streaming method and `InvalidArgument` for a payload that does not fit. For an actor of this
+        process, the last two are raised at once. A cancelled receive loses no item.
         """
         cancel = options.get("cancel")
         if cancel is not None:
@@ -164,7 +170,12 @@ class ActorRef(ABC):
             idle_timeout=options.get("idle_timeout"),
             buffer_size=options.get("buffer_size", STREAM_BUFFER_SIZE),
         )
-        stream = self._stream(type, payload, chosen)
+        try:
+            stream = self._stream(type, payload, chosen)
+        except StatusError as error:
+            if not options.get("events"):
+                raise
+            stream = RefusedStream(f"{self.address}/{type}", error)
         if cancel is not None:
             cancel._hold(stream)
         return EventStream(stream, self.address) if options.get("events") else stream
@@ -259,7 +270,13 @@ class Router(ABC):
 
         Raises `NotFound`, and `Unimplemented` for an unknown method. `ActorRef.stream` has the details.
         """
-        return self.ref(address).stream(type, payload, **options)
+        try:
+            actor = self.ref(address)
+        except StatusError as error:
+            if not options.get("events"):
+                raise
+            return EventStream(RefusedStream(f"{address}/{type}", error), address)
+        return actor.stream(type, payload, **options)
 
     async def stream_ask(
         self,

@@ -35,6 +35,33 @@ class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: float
 
 
+class RefusedStream(Stream[Any]):
+    """A stream that could not begin: receiving from it raises the error."""
+
+    __slots__ = ("__weakref__", "_error", "target")
+
+    def __init__(self, target: str, error: StatusError) -> None:
+        self.target = target
+        self._error = error
+
+    def _take(self, max_items: int) -> list[Any]:
+        raise self._error.fresh_copy()
+
+    async def _readable(self) -> None: ...
+
+    def _cancel_with(self, error: StatusError) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    def statistics(self) -> Statistics:
+        return Statistics("failed", 0, 0, 0, 0, 0, 0)
+
+    def _watch(self, on_change: Callable[[bool], None]) -> None: ...
+
+    def __repr__(self) -> str:
+        return f"<Stream {self.target} failed: {self._error}>"
+
+
 class EventStream(Stream[StreamEvent]):
     """The events of `stream`. An error becomes the last event, and is not raised. Leaving the loop cancels the call."""
 

@@ -1,6 +1,17 @@
 """Values to bytes and back, typed: two codecs, extension types, checks of types."""
 
-from penstock.codec._codec import JSON, MSGPACK, UNDECODABLE, UNENCODABLE, Codec, Decode, by_number, decode_marked, decode_other
+from penstock.codec._codec import (
+    JSON,
+    MSGPACK,
+    UNDECODABLE,
+    UNENCODABLE,
+    Codec,
+    Decode,
+    MarkedBatch,
+    by_number,
+    decode_marked,
+    decode_other,
+)
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
 from penstock.codec._types import check_type, json_schemas
 
@@ -13,6 +24,7 @@ __all__ = [
     "Decode",
     "Extension",
     "ExtensionCode",
+    "MarkedBatch",
     "by_number",
     "check_type",
     "decode_marked",

@@ -125,6 +125,12 @@ def by_number(number: int) -> Codec:
     return _BY_NUMBER[number]
 
 
+class MarkedBatch(list[Any]):
+    """A batch in which marks may stand between the items."""
+
+    __slots__ = ()
+
+
 def decode_marked(codec: Codec, kind: Any, mark: type[msgspec.Struct]) -> Decode:
     """Return the decoders of a stream of `kind` in which values of `mark`, a tagged struct, may stand between the items.
 
@@ -140,7 +146,7 @@ def decode_marked(codec: Codec, kind: Any, mark: type[msgspec.Struct]) -> Decode
     def batch(payload: bytes | bytearray | memoryview) -> list[Any]:
         if tag not in (bytes(payload) if type(payload) is memoryview else payload):
             return plain.batch(payload)
-        return [value(raw) for raw in plain.raws(payload)]
+        return MarkedBatch([value(raw) for raw in plain.raws(payload)])
 
     return Decode(value, batch, plain.raws, plain.takes_bytes)
 

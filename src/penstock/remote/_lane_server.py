@@ -19,6 +19,7 @@ from penstock.errors import (
     Cancelled,
     EndOfStream,
     InvalidArgument,
+    MailboxFull,
     StatusError,
     Unavailable,
     Unimplemented,
@@ -203,16 +204,11 @@ class LaneServer(Endpoint):
 
     async def _post(self, envelope: Envelope, message: LaneMessage) -> None:
         """Put a message into the mailbox; wait for room. A refusal goes to the asker, or makes a tell a dead letter."""
-        dead_lettered = True  # a cell that has stopped makes a dead letter by itself
         try:
             if self._interceptors and envelope.info is not None:
                 await InterceptedMessage(self.scope, self._dispatcher, envelope, envelope.info).posted()
             elif not envelope.cell.post(envelope):
-                dead_lettered = False
                 await envelope.cell.post_when_room(envelope)
-        except ActorStopped as error:
-            if message.id or not dead_lettered:
-                self._refuse(message, error)
         except StatusError as error:
             self._refuse(message, error)
         except asyncio.CancelledError:
@@ -224,13 +220,16 @@ class LaneServer(Endpoint):
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _refuse(self, message: LaneMessage, error: StatusError) -> None:
-        """Answer an ask with `error`; make a tell a dead letter and log it."""
+        """Answer an ask with `error`; make a tell a dead letter, unless its actor did so when it refused it, and log it."""
         if message.id > 0:
             self._asks.open.pop(message.id, None)
             self.answers.refuse(message.id, error)
         elif message.id == 0:
-            log.warning("%s: the tell %r is a dead letter: %r", self._address, message.name, error)
-            self._host.dead_letter(Envelope(self._to.cell, message.name, (), {}, "tell", sender=message.sender), error.message)
+            text = repr(error)  # a record of the log that had the error itself would keep its frames
+            log.warning("%s: the tell %r is a dead letter: %s", self._address, message.name, text)
+            if not isinstance(error, ActorStopped | MailboxFull):
+                letter = Envelope(self._to.cell, message.name, (), {}, "tell", sender=message.sender)
+                self._host.dead_letter(letter, error.message)
 
     def _refuse_unread(self, error: StatusError | None) -> None:
         """Refuse the messages that have arrived and will not be handled: asks get an error, tells become dead letters."""

@@ -8,6 +8,7 @@ from typing import Any, Final, Unpack, cast
 import msgspec
 
 from penstock.actors import ASK_TIMEOUT_S, NO_CALLER, ActorRef, AskOptions, ChannelOptions, PortOptions, adopt, caller_here
+from penstock.actors.cell import check_subscription
 from penstock.calls import CallInfo, CallScope, RemoteStream, Request, bind, call_unary, inherited_deadline, intercepted
 from penstock.channel import OPEN_TIMEOUT_S, Channel, open_channel
 from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
@@ -90,6 +91,7 @@ class RemoteRef(ActorRef):
 
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
         size, overflow = options.get("buffer_size"), options.get("overflow")
+        check_subscription(size, overflow)
         argument = MSGPACK.encode((port, size, overflow))
         call_options = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
         label = f"port {port} of {self._address}"

@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.actors import ActorHost, channel_call, handle_channel
-from penstock.actors.cell import Cell, Envelope, SideTask, ask, port_of
+from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_subscription, subscribe
 from penstock.calls import CallScope, Dispatcher, context
 from penstock.channel import accept_channel
 from penstock.codec import MSGPACK, by_number
@@ -30,12 +30,9 @@ from penstock.protocol import CallKind
 from penstock.remote._lane_server import LaneServer
 from penstock.service import Method, arguments_in, service_of, suggest
 from penstock.session import StreamHandle
-from penstock.streams import OVERFLOWS, Overflow
+from penstock.streams import Overflow
 
 BoundArguments = tuple[tuple[Any, ...], dict[str, Any]]
-
-#: The most items that a port keeps for one remote subscriber: as many as a self-tuning window may reach.
-BUFFER_MAX: Final = 16_384
 
 
 class _Verbs:
@@ -121,20 +118,14 @@ def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: Stream
 
 
 def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-    """Begin a subscription. Raises `InvalidArgument` for options that the port or this limit does not allow."""
+    """Begin a subscription. Its handler raises `InvalidArgument` for options that the port does not allow."""
 
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
-        port = port_of(cell, name)
-        if overflow not in {None, *OVERFLOWS}:
-            raise InvalidArgument(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
-        if overflow == "wait" != port.overflow:
-            raise InvalidArgument(
-                f"port {name!r} of {cell.address} does not wait for subscribers, because its overflow is {port.overflow!r}; "
-                "choose another overflow"
-            )
-        if buffer_size is not None and not 1 <= buffer_size <= BUFFER_MAX:
-            raise InvalidArgument(f"buffer_size is {buffer_size}; a remote subscriber takes 1 to {BUFFER_MAX} items")
-        items: AsyncIterator[Any] = port.subscribe(buffer_size=buffer_size, overflow=overflow, encode=MSGPACK.encode_raw)
+        try:
+            check_subscription(buffer_size, overflow)
+        except ValueError as error:
+            raise InvalidArgument(str(error)) from None
+        items: AsyncIterator[Any] = subscribe(cell, name, buffer_size, overflow, MSGPACK.encode_raw)
         return items
 
     dispatcher.begin(scope, handle, _SHAPES["port"]._replace(target=handle.opened.target), handler)

@@ -13,11 +13,21 @@ from operator import length_hint
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
-from penstock.codec import UNDECODABLE, Decode
+from penstock.codec import UNDECODABLE, Decode, MarkedBatch
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
 from penstock.protocol import Cancel, ReceiveHalf, WireStream
 from penstock.session._endpoint import Carrier
-from penstock.streams import SECOND_RECEIVER, SOURCE_CLOSED, InLoop, Pressure, Source, Statistics, StreamState, reraisable
+from penstock.streams import (
+    SECOND_RECEIVER,
+    SOURCE_CLOSED,
+    Dropped,
+    InLoop,
+    Pressure,
+    Source,
+    Statistics,
+    StreamState,
+    reraisable,
+)
 
 T = TypeVar("T")
 
@@ -46,6 +56,7 @@ class RemoteSource(Source[T]):
         "_burst",
         "_chunk",
         "_decode",
+        "_dropped",
         "_half",
         "_last",
         "_origin",
@@ -75,6 +86,7 @@ class RemoteSource(Source[T]):
         self._origin: TracebackType | None = None
         self._bad: StatusError | None = None
         self._burst = 0
+        self._dropped = 0
         self._pressure: Pressure | None = None
         self._chunk: Iterator[T] = iter(())  # the items being handed out, without the last one
         self._last: Any = _NOTHING
@@ -144,7 +156,7 @@ class RemoteSource(Source[T]):
         received = half.grant.consumed_items + self._pending - self._unread()
         window = half.grant.window_items
         credit = max(half.grant.items - half.arrived, 0)
-        return Statistics(self.state, window, half.arrived - received, half.arrived, received, credit, 0)
+        return Statistics(self.state, window, half.arrived - received, half.arrived, received, credit, 0, self._dropped)
 
     @property
     def state(self) -> StreamState:
@@ -261,6 +273,8 @@ class RemoteSource(Source[T]):
         try:
             items = self._decode.batch(payload)
             if len(items) == count:
+                if type(items) is MarkedBatch:
+                    self._dropped += _dropped_in(items)
                 return items
             raise ValueError(f"{len(items)} items in a batch of {count}")
         except UNDECODABLE as error:
@@ -269,6 +283,7 @@ class RemoteSource(Source[T]):
             if self.wire is not None:
                 self.session._connection.discard(self.wire)
             self._pending_bytes = 0  # `discard` has counted the batch
+            self._dropped += _dropped_in(items)
             return items[:count]
 
     def _unread(self) -> int:
@@ -284,6 +299,11 @@ class RemoteSource(Source[T]):
         now = self.statistics()
         kind = type(self).__name__.removeprefix("Remote")
         return f"<{kind} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
+
+
+def _dropped_in(items: list[Any]) -> int:
+    """Return the number of items for which the `Dropped` marks of a batch stand."""
+    return sum(item.count for item in items if type(item) is Dropped)
 
 
 def state_of(outcome: Exception) -> StreamState:

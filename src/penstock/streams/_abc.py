@@ -46,7 +46,7 @@ class Statistics(NamedTuple):
     received: items that the consumer took. At a remote sink: as far as the consumer has reported.
     credit: items that may be sent before the sink has to wait.
     waiting_senders: tasks that wait in ``send``.
-    dropped: items that the overflow policy of a port dropped; zero for all other streams.
+    dropped: items that the overflow policy of a port dropped, at a remote source as far as it has read them; else zero.
     """
 
     state: StreamState

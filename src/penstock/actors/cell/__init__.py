@@ -1,7 +1,7 @@
 """The run-time of one actor: mailbox, messages, life, failures, side tasks. It knows no other actor by name."""
 
 from penstock.actors._supervision import Supervision
-from penstock.actors.cell._asking import ask, call_of, envelope_for, port_of
+from penstock.actors.cell._asking import ask, call_of, check_subscription, envelope_for, subscribe
 from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._cell import Cell, inline_context
 from penstock.actors.cell._cycles import Waiting, check_cycle, check_read, is_waited_for
@@ -32,14 +32,15 @@ __all__ = [
     "call_of",
     "check_cycle",
     "check_read",
+    "check_subscription",
     "envelope_for",
     "handling",
     "inline_context",
     "is_actor_class",
     "is_waited_for",
-    "port_of",
     "profile_of",
     "restart_asked",
     "sender_here",
     "start",
+    "subscribe",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from penstock.actors._ref import Message
@@ -11,10 +11,10 @@ from penstock.actors.cell._cell import Cell
 from penstock.actors.cell._cycles import Waiting, check_cycle
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, Via, handling, sender_here
 from penstock.calls import CallInfo
-from penstock.errors import DeadlineExceeded, NotFound, Unavailable, Unimplemented
+from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable, Unimplemented
 from penstock.protocol import CallKind
 from penstock.service import arguments_of, suggest
-from penstock.streams import Port, mark_retrieved
+from penstock.streams import OVERFLOWS, Overflow, Port, Source, mark_retrieved
 
 _UNARY: Final = CallKind.UNARY
 
@@ -92,7 +92,38 @@ def _too_late(envelope: Envelope) -> DeadlineExceeded:
     return DeadlineExceeded(f"{cell.address}: no answer to {envelope.type!r} in time, {where}", started=begun)
 
 
-def port_of(cell: Cell, name: str) -> Port[Any]:
+#: The most items that a port keeps for a subscriber that reaches it by its actor: as many as a self-tuning window may reach.
+SUBSCRIBER_BUFFER_MAX: Final = 16_384
+
+
+def check_subscription(buffer_size: int | None, overflow: str | None) -> None:
+    """Raise `ValueError` for options that no port of an actor takes. None stands for those of the port."""
+    is_size = buffer_size is None or (type(buffer_size) is int and 1 <= buffer_size <= SUBSCRIBER_BUFFER_MAX)
+    if not is_size:
+        raise ValueError(f"buffer_size is {buffer_size!r}; a subscriber takes 1 to {SUBSCRIBER_BUFFER_MAX} items")
+    if overflow not in {None, *OVERFLOWS}:
+        raise ValueError(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
+
+
+def subscribe(
+    cell: Cell, name: str, buffer_size: int | None, overflow: Overflow | None, encode: Callable[[Any], Any] | None = None
+) -> Source[Any]:
+    """Subscribe to a port of an actor: for any caller but the actor itself, in this process or another.
+
+    Raises `NotFound`, `Unavailable`, `ActorStopped`; `InvalidArgument` for a subscriber that waits at a port that drops: its
+    publisher does not wait for one.
+    """
+    port = _port_of(cell, name)
+    if overflow == "wait" != port.overflow:
+        raise InvalidArgument(
+            f"port {name!r} of {cell.address} does not wait for subscribers, because its overflow is {port.overflow!r}; "
+            "choose another overflow",
+            started=False,
+        )
+    return port.subscribe(buffer_size=buffer_size, overflow=overflow, encode=encode)
+
+
+def _port_of(cell: Cell, name: str) -> Port[Any]:
     """Return a port of an actor.
 
     Raises `NotFound` with a similar name, `Unavailable` while the actor starts, `ActorStopped`.

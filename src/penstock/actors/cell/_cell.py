@@ -73,7 +73,8 @@ class Cell(Lifecycle):
     def post(self, envelope: Envelope) -> bool:
         """Put a message into the mailbox; False when its sender has to wait, by `post_when_room`.
 
-        Raises `ActorStopped`; `MailboxFull` when the mailbox rejects, or a wait for room would never end.
+        Raises `ActorStopped`; `MailboxFull` when the mailbox rejects, or a wait for room would never end. Then the message is a
+        dead letter.
         """
         queue = self.queue
         envelopes = queue.envelopes
@@ -87,12 +88,12 @@ class Cell(Lifecycle):
         load = queue.load()
         try:
             dropped = queue.make_room(self.address)
-        except ActorStopped as error:
+            if not dropped:
+                check_room(self, envelope, load)
+                return False
+        except (ActorStopped, MailboxFull) as error:
             self.system.dead_letter(envelope, error.message)
             raise
-        if not dropped:
-            check_room(self, envelope, load)
-            return False
         for oldest in dropped:
             self.record("dropped", type=oldest.type, sender=oldest.sender)
             why = f"{self.address}: {oldest.type!r} was dropped for a newer message; its mailbox holds {load}"

@@ -1,0 +1,229 @@
+"""A verb means the same in the process of the actor, from another one, and through a bridge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+import penstock
+from penstock import Actor, Dropped, InvalidArgument, Mailbox, MailboxFull, NotFound, Unimplemented
+from penstock.testing import run
+from tests.laws.ways import WAYS, Place, place, settle
+
+everywhere = pytest.mark.parametrize("way", WAYS)
+
+
+def played(way: str, program: Callable[[Place], Awaitable[Any]], *actors: type[Actor]) -> Any:
+    """Run a program, on the virtual clock, with an actor of each class; return its result."""
+
+    async def play() -> Any:
+        async with place(way) as there:
+            for actor in actors:
+                await there.system.spawn(actor, name=actor.__name__.lower())
+            try:
+                return await program(there)
+            finally:
+                there.system._host.end_grace()
+
+    return run(play())
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+# ── a message that is not taken ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Full(Actor):
+    """Takes one message at a time, and keeps one."""
+
+    mailbox = Mailbox(1, "reject")
+
+    async def wait(self, number: int) -> int:
+        await asyncio.sleep(100)
+        return number
+
+
+@everywhere
+def test_a_tell_that_is_not_taken_is_a_dead_letter_wherever_it_comes_from(way):
+    """FAULTS D1: its sender hears of it in the same process alone; it is counted and kept in both."""
+
+    async def program(there: Place) -> tuple[list[str], list[str]]:
+        heard = []
+        for message in [("wait", 1), ("wait", 2), ("wait", 3), ("nothing", 4), ("wait", "x"), ("wait", 5)]:
+            try:
+                await there.router.tell(f"{there.prefix}full", *message)
+            except penstock.StatusError as error:
+                heard.append(type(error).__name__)
+            await settle()
+        assert there.system.dead_letters.count == 4
+        return heard, [letter.type for letter in there.system.dead_letters]
+
+    heard, letters = played(way, program, Full)
+    assert letters == ["wait", "nothing", "wait", "wait"]
+    assert heard == (["MailboxFull", "Unimplemented", "InvalidArgument", "MailboxFull"] if way == "here" else [])
+
+
+@everywhere
+def test_an_ask_that_is_rejected_is_answered_and_counted(way):
+    """FAULTS D1"""
+
+    async def program(there: Place) -> int:
+        stub = there.stub(Full, "full")
+        for number in range(2):
+            await penstock.tell(stub).wait(number)
+            await settle()  # the first is being handled when the second comes
+        with pytest.raises(MailboxFull):
+            await stub.wait(3)
+        with pytest.raises(MailboxFull):
+            await there.ref("full").ask("wait", 3)
+        return there.system.dead_letters.count
+
+    assert played(way, program, Full) == 2
+
+
+@everywhere
+def test_a_tell_that_waits_for_room_when_the_actor_stops_is_one_dead_letter(way):
+    """FAULTS D1: and not two."""
+
+    class Waits(Full):
+        mailbox = Mailbox(1)
+
+    async def program(there: Place) -> int:
+        tells = [asyncio.ensure_future(there.router.tell(f"{there.prefix}waits", "wait", number)) for number in range(3)]
+        await settle()
+        there.system._host.end_grace()
+        await there.system.stop("waits")
+        await asyncio.gather(*tells, return_exceptions=True)
+        await settle()
+        return there.system.dead_letters.count
+
+    assert played(way, program, Waits) == 2
+
+
+@everywhere
+def test_a_tell_to_an_actor_that_is_not_there_says_so(way):
+    """FAULTS D1: there is no actor whose dead letter it could be."""
+
+    async def program(there: Place) -> None:
+        with pytest.raises(NotFound):
+            await there.router.tell(f"{there.prefix}nobody", "wait", 1)
+
+    played(way, program)
+
+
+# ── ports ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Publisher(Actor):
+    """Has a port that drops."""
+
+    def __init__(self) -> None:
+        self.news = self.port("news", overflow="drop_oldest", buffer_size=2)
+
+    async def publish(self, count: int) -> None:
+        for number in range(count):
+            await self.news.send(number)
+
+    async def slowly(self) -> AsyncIterator[int]:
+        try:
+            for number in range(1000):
+                yield number
+        finally:
+            await asyncio.sleep(3600)
+
+
+@everywhere
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"overflow": "wait"}, InvalidArgument),
+        ({"overflow": "sometimes"}, ValueError),
+        ({"buffer_size": 0}, ValueError),
+        ({"buffer_size": -1}, ValueError),
+        ({"buffer_size": 100_000}, ValueError),
+        ({"buffer_size": True}, ValueError),
+        ({"buffer_size": "2"}, ValueError),
+        ({"buffer_size": 2.0}, ValueError),
+    ],
+)
+def test_the_options_of_a_subscription_have_the_same_limits(way, options, error):
+    """FAULTS D6: a publisher that drops is never made to wait, and no subscriber makes it keep more than the limit."""
+
+    async def program(there: Place) -> None:
+        with pytest.raises(error):
+            await there.router.subscribe(f"{there.prefix}publisher", "news", **options).receive()
+        assert await there.router.ask(f"{there.prefix}publisher", "ping")
+
+    played(way, program, Publisher)
+
+
+@everywhere
+def test_a_subscriber_knows_how_many_items_it_has_missed(way):
+    """FAULTS D6: `statistics().dropped`."""
+
+    async def program(there: Place) -> None:
+        async with there.router.subscribe(f"{there.prefix}publisher", "news") as source:
+            first = asyncio.ensure_future(source.receive())
+            await settle()
+            await there.system.ask("publisher", "publish", 50)
+            items = [await first]
+            while items[-1] != 49:
+                items.append(await source.receive())
+            missed = sum(item.count for item in items if isinstance(item, Dropped))
+            assert source.statistics().dropped == missed == 50 - sum(isinstance(item, int) for item in items) > 0
+
+    played(way, program, Publisher)
+
+
+# ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@everywhere
+@pytest.mark.parametrize(
+    ("address", "name", "payload", "error"),
+    [
+        ("publisher", "nothing", None, Unimplemented),
+        ("publisher", "publish", 5, Unimplemented),
+        ("publisher", "slowly", 5, InvalidArgument),
+        ("nobody", "slowly", None, NotFound),
+    ],
+)
+def test_a_stream_that_cannot_begin_is_an_error_or_with_events_its_one_event(way, address, name, payload, error):
+    """FAULTS D6: with ``events=True`` no error is raised."""
+
+    async def program(there: Place) -> None:
+        with pytest.raises(error):
+            await there.router.stream(there.prefix + address, name, payload).receive()
+        (event,) = [event async for event in there.router.stream(there.prefix + address, name, payload, events=True)]
+        assert event.type == "error"
+        assert event.error.startswith(error.__name__)
+        assert event.sender == there.prefix + address
+
+    played(way, program, Publisher)
+
+
+@everywhere
+def test_closing_a_stream_does_not_wait_for_the_clean_up_of_its_producer(way):
+    """FAULTS D6: a ``finally`` that hangs holds nobody up."""
+
+    async def program(there: Place) -> float:
+        begun = asyncio.get_running_loop().time()
+        stream = there.router.stream(f"{there.prefix}publisher", "slowly")
+        await stream.receive()
+        await stream.aclose()
+        async with there.router.stream(f"{there.prefix}publisher", "slowly") as stream:
+            await stream.receive()
+        async for _item in there.router.stream(f"{there.prefix}publisher", "slowly"):
+            break
+        return asyncio.get_running_loop().time() - begun
+
+    assert played(way, program, Publisher) < 1
