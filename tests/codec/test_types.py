@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -110,6 +110,56 @@ def test_schemas_share_their_definitions():
     assert schemas[0] == {"$ref": "#/$defs/Price"}
     assert schemas[1] == {"type": "array", "items": {"$ref": "#/$defs/Price"}}
     assert schemas[2] == {"type": "integer"}
-    assert schemas[3] == {"title": "Foreign"}
-    assert set(definitions) == {"Price"}
+    assert schemas[3] == {"$ref": "#/$defs/Foreign"}
+    assert set(definitions) == {"Price", "Foreign"}
     assert definitions["Price"]["required"] == ["symbol", "value"]
+
+
+# ── advice ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class NotFrozen(penstock.Struct):
+    x: int
+
+
+class Frozen(penstock.Struct, frozen=True):
+    x: int
+
+
+class WithAStream(penstock.Struct):
+    items: AsyncIterator[int]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        tuple[int, AsyncIterator[int]],
+        AsyncIterator[int] | None,
+        list[AsyncIterable[int]],
+        dict[str, penstock.Source[int]],
+        WithAStream,
+    ],
+    ids=str,
+)
+def test_a_stream_inside_another_type_is_refused_with_the_ref_to_use(kind):
+    """FAULTS E6."""
+    with pytest.raises(
+        TypeError, match=r"a stream is a parameter or a result of its own; inside other types, use a penstock\.Source"
+    ):
+        check_type(kind, "here")
+
+
+def test_an_iterator_is_refused_with_what_to_use():
+    for kind in (Iterator[int], Generator[int, None, None], Iterable[int]):
+        with pytest.raises(TypeError, match="use a list, or an AsyncIterator for a stream"):
+            check_type(kind, "here")
+
+
+@pytest.mark.parametrize(
+    "kind", [dict[NotFrozen, int], set[list[int]], frozenset[NotFrozen], list[set[dict[str, int]]]], ids=str
+)
+def test_keys_and_items_of_sets_that_are_not_hashable_are_refused_at_once(kind):
+    with pytest.raises(TypeError, match="it is not hashable"):
+        check_type(kind, "here")
+    check_type(dict[Frozen, int], "here")
+    check_type(set[tuple[int, str]], "here")

@@ -13,9 +13,8 @@ import msgspec
 
 from penstock import TLS, connect
 from penstock.calls import Request, call_unary
-from penstock.cli._format import reference
 from penstock.cli._run import OK, Unusable
-from penstock.codec import MSGPACK
+from penstock.codec import MSGPACK, with_references
 from penstock.errors import Cause, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from penstock.peer import Peer
 from penstock.protocol import CallKind
@@ -154,8 +153,8 @@ def _service(service: ServiceDescription, definitions: dict[str, Any]) -> dict[s
         if definitions.get(name, schema) != schema
     }
     for name, schema in service.definitions.items():
-        definitions[taken.get(name, name)] = _renamed(schema, taken)
-    methods = [_renamed(_method(method), taken) for method in service.methods]
+        definitions[taken.get(name, name)] = with_references(schema, taken)
+    methods = [with_references(_method(method), taken) for method in service.methods]
     return {"name": service.name, "doc": service.doc, "methods": methods}
 
 
@@ -175,15 +174,3 @@ def _method(method: MethodDescription) -> dict[str, Any]:
         "request": method.request,
         "response": method.response,
     }
-
-
-def _renamed(part: Any, names: Mapping[str, str]) -> Any:
-    """Return a schema in which every ``$ref`` to a name in `names` leads to the longer name."""
-    if isinstance(part, list):
-        return [_renamed(one, names) for one in part]
-    if not isinstance(part, dict):
-        return part
-    name = reference(part)
-    if name in names:
-        return {**part, "$ref": f"#/$defs/{names[name]}"}
-    return {key: _renamed(value, names) for key, value in part.items()}

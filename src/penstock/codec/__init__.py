@@ -13,6 +13,7 @@ from penstock.codec._codec import (
     decode_other,
 )
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
+from penstock.codec._models import with_references
 from penstock.codec._types import check_type, json_schemas
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "is_extension",
     "json_schemas",
     "register_extension",
+    "with_references",
 ]

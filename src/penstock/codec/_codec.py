@@ -1,8 +1,7 @@
 """The two codecs: msgpack for programs, JSON for people and text peers.
 
 `bytes` need no codec of their own: msgpack's `bin` is a length and the raw bytes. Decoders are made once for each type and
-kept. A type that msgspec does not know can travel when it has the two methods of pydantic's models, `model_dump` and
-`model_validate`.
+kept. A type that msgspec does not know can travel when it is a model of pydantic.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from penstock.codec._extensions import fitted, from_extension, is_extension, to_extension
+from penstock.codec._models import dump_model, is_model, load_model
 
 #: The number of item types that keep a decoder; beyond it the least recently used decoder is dropped.
 DECODERS_MAX: Final = 4096
@@ -21,9 +21,8 @@ DECODERS_MAX: Final = 4096
 
 def encode_other(value: object) -> object:
     """Return an encodable form of a value that msgspec does not know; `TypeError` when it has none."""
-    dump = getattr(value, "model_dump", None)
-    if dump is not None:
-        return dump()
+    if is_model(type(value)):
+        return dump_model(value)
     if hasattr(value, "__await__"):
         raise TypeError(
             f"the {type(value).__qualname__} {getattr(value, '__qualname__', '')} cannot travel; was an `await` forgotten?"
@@ -44,9 +43,8 @@ def decode_other(kind: type, value: object) -> object:
         return value
     if is_extension(kind):
         return fitted(kind, value)
-    validate = getattr(kind, "model_validate", None)
-    if validate is not None:
-        return validate(value)
+    if is_model(kind):
+        return load_model(kind, value)
     raise NotImplementedError(f"{kind.__qualname__} cannot be decoded")
 
 

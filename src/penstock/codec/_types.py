@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import collections.abc
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final, get_origin
 
 import msgspec
 from msgspec import inspect as shape
 
 from penstock.codec._extensions import is_extension
+from penstock.codec._models import check_model, is_model, model_schema
+
+_ADVICE: Final = "use a penstock.Struct, dataclass, attrs class, TypedDict or builtin type"
+_UNION_ADVICE: Final = ". Structs with tag=True can be in one union; models of pydantic, in a RootModel of their union"
 
 
 def check_type(kind: Any, where: str) -> None:
@@ -17,28 +22,61 @@ def check_type(kind: Any, where: str) -> None:
         info = shape.type_info(kind)
         msgspec.msgpack.Decoder(kind, dec_hook=lambda _kind, value: value)
     except (TypeError, ValueError, RecursionError, NameError) as error:
-        raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}") from error
+        advice = _UNION_ADVICE if "unions may not" in str(error) else ""
+        raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}{advice}") from error
     for part in _parts(info, set()):
-        if isinstance(part, shape.CustomType) and not _is_known(part.cls):
-            raise TypeError(
-                f"{where}: {_name(part.cls)} cannot travel; use a penstock.Struct, dataclass, attrs class, TypedDict or "
-                "builtin type"
-            )
+        try:
+            _check_part(part)
+        except TypeError as error:
+            raise TypeError(f"{where}: {error}") from error
 
 
-def _is_known(cls: type) -> bool:
-    return cls is object or is_extension(cls) or hasattr(cls, "model_validate")
+def _check_part(part: Any) -> None:
+    """Raise `TypeError` when values of one part of a type cannot travel."""
+    if isinstance(part, shape.CustomType) and is_model(part.cls):
+        check_model(part.cls)
+    elif isinstance(part, shape.CustomType) and not (part.cls is object or is_extension(part.cls)):
+        raise TypeError(f"{_name(part.cls)} cannot travel; {_advice(part.cls)}")
+    elif isinstance(part, shape.DataclassType) and hasattr(part.cls, "__pydantic_validator__"):
+        raise TypeError(f"{_name(part.cls)}, a dataclass of pydantic, would arrive without being validated; use a BaseModel")
+    elif isinstance(part, shape.DictType):
+        _check_hashable(part.key_type, "a key of a dict")
+    elif isinstance(part, shape.SetType | shape.FrozenSetType):
+        _check_hashable(part.item_type, "an item of a set")
+
+
+def _check_hashable(part: Any, use: str) -> None:
+    if isinstance(part, shape.ListType | shape.DictType | shape.SetType | shape.TypedDictType):
+        raise TypeError(f"a value of {type(part).__name__.removesuffix('Type').lower()} cannot be {use}: it is not hashable")
+    cls = getattr(part, "cls", None)
+    config = getattr(cls, "__struct_config__", None)
+    if cls is not None and (cls.__hash__ is None or (config is not None and config.eq and not config.frozen)):
+        raise TypeError(f"{_name(cls)} cannot be {use}: it is not hashable; make it frozen")
+
+
+def _advice(cls: type) -> str:
+    """Return the type to use in the place of a class whose values cannot travel."""
+    if issubclass(cls, collections.abc.AsyncIterable):
+        return "a stream is a parameter or a result of its own; inside other types, use a penstock.SourceRef"
+    if issubclass(cls, collections.abc.Iterator) or cls in {collections.abc.Iterable, collections.abc.Reversible}:
+        return "use a list, or an AsyncIterator for a stream"
+    return _ADVICE
 
 
 def json_schemas(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the JSON Schema of each type, and the definitions that they share (JSON Schema 2020-12)."""
-    schemas, definitions = msgspec.json.schema_components(kinds, schema_hook=_other_schema)
-    return list(schemas), dict(definitions)
+    _schemas, taken = msgspec.json.schema_components(kinds, schema_hook=_title)
+    models: dict[str, Any] = {}
+
+    def schema_of(kind: Any) -> dict[str, Any]:
+        return model_schema(kind, models, taken) if is_model(kind) else _title(kind)
+
+    schemas, definitions = msgspec.json.schema_components(kinds, schema_hook=schema_of)
+    return list(schemas), {**definitions, **models}
 
 
-def _other_schema(kind: type) -> dict[str, Any]:
-    schema = getattr(kind, "model_json_schema", None)
-    return schema() if schema is not None else {"title": kind.__qualname__}
+def _title(kind: Any) -> dict[str, Any]:
+    return {"title": kind.__qualname__}
 
 
 def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
@@ -55,4 +93,4 @@ def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
 
 
 def _name(kind: Any) -> str:
-    return getattr(kind, "__qualname__", None) or str(kind)
+    return str(getattr(kind, "__qualname__", kind)) if get_origin(kind) is None else str(kind)

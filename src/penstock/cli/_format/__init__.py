@@ -1,7 +1,7 @@
 """Text for people: tables, values, types, outlines. Events as lines are in `_event_lines`, which imports the history."""
 
 from penstock.cli._format._outline import draw, draw_methods
-from penstock.cli._format._schema import example, reference
+from penstock.cli._format._schema import example
 from penstock.cli._format._text import as_json, clock, counted, doing, duration, iso, put_beside, room, state, table, value
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "example",
     "iso",
     "put_beside",
-    "reference",
     "room",
     "state",
     "table",
