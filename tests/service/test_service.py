@@ -84,12 +84,6 @@ class EveryForm:
     def value(self) -> int:
         return 1
 
-    @staticmethod
-    async def static() -> int: ...
-
-    @classmethod
-    async def of_the_class(cls) -> int: ...
-
     attribute = 3
 
 

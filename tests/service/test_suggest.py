@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from penstock.service import suggest, unknown_method
 from penstock.service._suggest import COMPARED_NAMES_MAX, SUGGESTED_NAMES_MAX
 
@@ -11,6 +13,26 @@ def test_a_hint_is_a_similar_name_or_a_list_of_its_kind():
     assert suggest("zzz", ["watch", "quote"]) == "known names: quote, watch"
     assert suggest("zzz", ["watch", "quote"], "methods") == "known methods: quote, watch"
     assert suggest("zzz", [], "ports") == "there are no ports"
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "guess"),
+    [
+        ("Prices/zzz", ["Prices/watch", "Prices/quote"], None),
+        ("add", ["read", "load"], None),
+        ("shop/1", ["shop/till", "shop/22"], None),
+        ("a.py", ["shop.py", "desk.py"], None),
+        ("IPrices/watch", ["Prices/watch", "Prices/quote"], "Prices/watch"),
+        ("Price/qoute", ["Prices/watch", "Prices/quote"], "Prices/quote"),
+        ("quote", ["Prices/quote"], "Prices/quote"),
+        ("sub", ["subscribe", "publish"], "subscribe"),
+        ("shpo.py", ["shop.py", "desk.py"], "shop.py"),
+    ],
+)
+def test_a_guess_is_made_only_where_the_names_are_alike(name, names, guess):
+    """FAULTS E6: what two names share, a service or a suffix, says nothing of the rest."""
+    listed = f"known names: {', '.join(sorted(names))}"
+    assert suggest(name, names) == (f"did you mean {guess!r}?" if guess else listed)
 
 
 def test_a_list_is_bounded():

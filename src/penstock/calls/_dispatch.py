@@ -13,7 +13,7 @@ from penstock.calls._server_call import ServerCall
 from penstock.codec import by_number
 from penstock.errors import Internal, ResourceExhausted, StatusError, Unimplemented
 from penstock.protocol import CallKind
-from penstock.service import Method, service_of, suggest
+from penstock.service import Method, served, suggest
 from penstock.session import StreamHandle
 
 log = logging.getLogger("penstock.calls")
@@ -32,7 +32,7 @@ class Arrive(Protocol):
 class Dispatcher:
     """The services of one side, ready to be called.
 
-    services: the objects to serve.
+    services: the objects to serve, each with its methods.
     interceptors: entered around every call, the first one outermost.
     expose_errors: whether the text of unexpected errors is sent to the caller.
     arrive: handles the streams to actors; None on a side without actors.
@@ -51,21 +51,16 @@ class Dispatcher:
         arrive: Arrive | None = None,
         built_in: Sequence[object] = (),
     ) -> None:
-        for service in services:
-            if isinstance(service, type):
-                raise TypeError(f"{service.__name__} is a class; serve an object of it: {service.__name__}()")
-            if hasattr(service, "_penstock_hidden"):
-                raise TypeError(f"{service!r} is an actor; spawn it in an ActorSystem, and serve the system")
-        self.services = [(service_of(type(service)), service) for service in services]
+        self.services = [served(service) for service in services]
         self.interceptors = tuple(interceptors)
         self.expose_errors = expose_errors
         self._arrive = arrive
         self._methods: dict[str, tuple[Method, Any]] = {}
-        for schema, service in [*self.services, *((service_of(type(service)), service) for service in built_in)]:
-            for method in schema.methods.values():
+        for one in [*self.services, *map(served, built_in)]:
+            for method in one.schema.methods.values():
                 if method.target in self._methods:
                     raise ValueError(f"two services answer to {method.target}; give one of them a service_name")
-                self._methods[method.target] = (method, getattr(service, method.name))
+                self._methods[method.target] = (method, one.handlers[method.name])
 
     def accept(self, scope: CallScope, handle: StreamHandle) -> None:
         """Begin the handler of a stream that the peer opened, or refuse the stream with an error. It never raises."""
@@ -93,10 +88,17 @@ class Dispatcher:
             return
         entry = self._methods.get(target)
         if entry is None:
-            targets = [method.target for schema, _service in self.services for method in schema.methods.values()]
-            hint = suggest(target, targets, "methods") if targets else "nothing is served here"
-            raise Unimplemented(f"unknown method {target!r}; {hint}", started=False)
+            raise Unimplemented(self._unknown(target), started=False)
         self.begin(scope, handle, *entry)
+
+    def _unknown(self, target: str) -> str:
+        """Return the text of the error for a target that is not served."""
+        service, _slash, name = target.partition("/")
+        for one in self.services:
+            if one.schema.name == service and name in one.schema.left_out:
+                return f"{target!r} cannot be called: {one.schema.left_out[name]}"
+        targets = [method.target for one in self.services for method in one.schema.methods.values()]
+        return f"unknown method {target!r}; {suggest(target, targets, 'methods') if targets else 'nothing is served here'}"
 
     def begin(
         self,

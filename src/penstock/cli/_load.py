@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ from typing import Any, Final
 from penstock.cli._run import Unusable, print_traceback
 from penstock.node import Search, Unloadable, error_text, user_traceback
 from penstock.node import load as load_object
-from penstock.service import service_of
+from penstock.service import Exposed, served, service_of
 
 #: Frames of these files are left out of tracebacks: they do not help the author of the service.
 _OWN_FILES: Final = (str(Path(__file__).parent),)
@@ -32,7 +33,7 @@ async def make(loaded: Any, spec: str, stack: AsyncExitStack) -> object:
     A service that is an async context manager is entered, and left with `stack`. Raises `Unusable`.
     """
     if inspect.isclass(loaded) and not hasattr(loaded, "__aenter__"):
-        _check_service(loaded, spec)
+        _check(service_of, loaded, spec)
     if inspect.isclass(loaded) or inspect.isroutine(loaded):
         _check_parameters(loaded, spec)
     try:
@@ -40,7 +41,7 @@ async def make(loaded: Any, spec: str, stack: AsyncExitStack) -> object:
     except Exception as error:
         print(user_traceback(error, _OWN_FILES), file=sys.stderr, end="")
         raise Unusable(f"{spec} could not be made: {error_text(error)}") from error
-    _check_service(type(made), spec)
+    _check(served, made, spec)
     return made
 
 
@@ -52,9 +53,9 @@ async def _made(loaded: Any, stack: AsyncExitStack) -> Any:
     return await stack.enter_async_context(opening) or made if hasattr(made, "__aenter__") else made
 
 
-def _check_service(kind: type, spec: str) -> None:
+def _check(read: Callable[[Any], object], thing: object, spec: str) -> None:
     try:
-        service_of(kind)
+        read(thing)
     except TypeError as error:
         raise Unusable(f"{spec} cannot be served: {error}") from None
 
@@ -77,5 +78,5 @@ def _can_be_served(kind: type) -> bool:
     try:
         service_of(kind)
     except TypeError:
-        return False
+        return kind is Exposed
     return True

@@ -18,7 +18,7 @@ from penstock.cli._format import example
 from penstock.cli._load import make
 from penstock.cli._run import OK, Unusable, print_notice
 from penstock.errors import InvalidArgument
-from penstock.service import MethodDescription, ServiceDescription, describe, service_of
+from penstock.service import MethodDescription, ServiceDescription, describe, served
 
 #: Schemes that a TLS configuration is for.
 ENCRYPTED: Final = ("tls",)
@@ -77,7 +77,7 @@ async def _drain(server: Server, grace_s: float) -> None:
 
 def _announce(server: Server, services: Sequence[object], hint: Sequence[str]) -> None:
     """Print the services and their URLs. Programs may rely on the lines that begin with "at": each ends with a URL."""
-    descriptions = [describe(service_of(type(service))) for service in services]
+    descriptions = [describe(served(service).schema) for service in services]
     print("serving", ", ".join(service.name for service in descriptions))
     for url in server.urls:
         print("at", url)

@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, cast, get_type_hints
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -26,6 +26,7 @@ from penstock.errors import FailedPrecondition, NotFound
 from penstock.history._event import AS_CUT, AS_REPR, HistoryEvent, encode_event, read_line
 from penstock.history._history import History
 from penstock.observe import Kind, Tap
+from penstock.service import hints_of
 
 #: How long a fresh actor may take for one message, in seconds.
 MESSAGE_TIMEOUT_S: Final = 10.0
@@ -89,7 +90,7 @@ async def replay(history: History, actor: str, cls: type[Actor] | None = None) -
     (begin,) = spawned
     try:
         actor_class = cls or _import_class(begin.data["actor"])
-        args, kwargs = _converted_arguments(actor_class.__init__, begin.data["args"], begin.data["kwargs"])
+        args, kwargs = _converted_arguments(actor_class, "__init__", begin.data["args"], begin.data["kwargs"])
     except _NotReplayable as error:
         raise FailedPrecondition(f"{actor!r} cannot be spawned again from event {begin.offset}: {error}") from error
     outcomes = _Outcomes(actor)
@@ -288,7 +289,7 @@ def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
         exists = inspect.iscoroutinefunction(getattr(cell.cls, name, None))
     if not exists:
         raise _NotReplayable(f"{cell.cls.__qualname__} has no method {name!r} any more")
-    args, kwargs = _converted_arguments(getattr(cell.cls, name), args, kwargs)
+    args, kwargs = _converted_arguments(cell.cls, name, args, kwargs)
     reply = asyncio.get_running_loop().create_future()
     return Envelope(cell, name, args, kwargs, data["via"], reply=reply, sender=data.get("sender"))
 
@@ -306,30 +307,35 @@ async def _handled(cell: Cell, envelope: Envelope) -> None:
         await asyncio.wait([cell.task])
 
 
-def _converted_arguments(function: Any, args: list[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _converted_arguments(
+    cls: type[Actor], name: str, args: list[Any], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Convert recorded arguments to the types that a method declares. Raises `_NotReplayable` when they do not fit."""
     if _is_marked([args, dict(kwargs)]):
         raise _NotReplayable("an argument was too long for the history, or could not be encoded")
-    hints = _hints(function)
+    function = getattr(cls, name)
+    hints = _hints(cls, name)
+    is_bound = isinstance(inspect.getattr_static(cls, name), staticmethod | classmethod)
+    self_too = [] if is_bound else [None]
     try:
-        bound = inspect.signature(function).bind(None, *args, **kwargs)
-        for name, value in bound.arguments.items():
-            if name in hints and not isinstance(value, Message):
-                bound.arguments[name] = JSON.decode_for(hints[name]).value(JSON.encode(value))
+        bound = inspect.signature(function).bind(*self_too, *args, **kwargs)
+        for parameter, value in bound.arguments.items():
+            if parameter in hints and not isinstance(value, Message):
+                bound.arguments[parameter] = JSON.decode_for(hints[parameter]).value(JSON.encode(value))
     except UNDECODABLE as error:
         raise _NotReplayable(f"{getattr(function, '__qualname__', function)}: {error}") from error
-    return bound.args[1:], bound.kwargs
+    return bound.args[len(self_too) :], bound.kwargs
 
 
-def _hints(function: Any) -> dict[str, Any]:
+def _hints(cls: type[Actor], method: str) -> dict[str, Any]:
     try:
-        hints = get_type_hints(function, include_extras=True)
+        hints = hints_of(cls, method)
     except (NameError, TypeError):  # hints for type checkers only
         return {}
     many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {
         name: hints[name]
-        for name, one in inspect.signature(function).parameters.items()
+        for name, one in inspect.signature(getattr(cls, method)).parameters.items()
         if name in hints and one.kind not in many
     }
 

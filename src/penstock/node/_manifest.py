@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import tomllib
-import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,7 +16,7 @@ from penstock.actors import Actor, check_name
 from penstock.actors.cell import OVERFLOWS, Overflow
 from penstock.errors import InvalidArgument
 from penstock.node._load import Search, Unloadable, load
-from penstock.service import suggest
+from penstock.service import hints_of, suggest
 
 #: A manifest is written by hand; a larger file is something else.
 MANIFEST_BYTES_MAX: Final = 1024 * 1024
@@ -181,6 +180,6 @@ def _parameters(cls: type[Actor]) -> dict[str, inspect.Parameter]:
 def _hints(cls: type[Actor]) -> dict[str, Any]:
     """Return the type hints of ``__init__``; an empty dict when they name types that only a type checker sees."""
     try:
-        return typing.get_type_hints(cls.__init__, include_extras=True)
+        return hints_of(cls, "__init__")
     except NameError:
         return {}

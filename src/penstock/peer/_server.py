@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from penstock.actors import ActorSystem
 from penstock.calls import Dispatcher, Interceptor
@@ -16,6 +16,7 @@ from penstock.peer._reflection import Reflection
 from penstock.protocol import Settings
 from penstock.refs import CLAIMS
 from penstock.remote import arrive
+from penstock.service import exposed
 from penstock.session import Session
 from penstock.transports import TLS, Listener, dial, listen
 
@@ -120,6 +121,8 @@ def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor],
 async def serve(
     *services: object,
     listen: str | Sequence[str],
+    as_: type[Any] | None = None,
+    expose: Sequence[str] = (),
     tls: TLS | None = None,
     settings: Settings | None = None,
     interceptors: Sequence[Interceptor] = (),
@@ -130,6 +133,10 @@ async def serve(
     The block of ``async with serve(...) as server`` is the life of the server.
 
     services: the objects; their classes are the schema. An `ActorSystem` among them serves its actors.
+    as_: the interface of the one service: a `Protocol`, an abstract class or any other class. Callers see its name, its methods
+        and its types, and import it alone. By default, the class of the service.
+    expose: the names of the methods of the one service that can be called; by default all public async ones. Of several
+        services, `exposed` says both for each.
     listen: a URL or several: ``memory://name``, ``tcp://host:port`` (port 0 takes a free one), ``tls://host:port`` with `tls`,
         ``unix:///path``.
     tls: the certificate for the ``tls://`` URLs.
@@ -137,13 +144,17 @@ async def serve(
     interceptors: entered around every call of a peer, the first one outermost; none by default.
     expose_errors: whether callers get the text of unexpected errors; False by default. Use it in development only.
 
-    Raises `TypeError` for a service with a type that cannot travel, naming method and parameter; `Unavailable` for an address
+    Raises `TypeError` for a service with a type or method that cannot be served, naming it; `Unavailable` for an address
     that cannot be used; `InvalidArgument` for a URL that cannot be parsed. Leaving the block, also by cancelling it, drains and
     closes the server: open calls have 1 s (`Server.aclose`). Call ``await server.wait_closed()`` to serve for ever.
     """
     reflection = Reflection()
+    if as_ is not None or expose:
+        if len(services) != 1:
+            raise TypeError(f"as_ and expose are for one service, and {len(services)} are given; use penstock.exposed for each")
+        services = (exposed(services[0], *expose, as_=as_),)
     dispatcher = _dispatcher([*services, reflection], interceptors, expose_errors=expose_errors)
-    reflection.describes = [service for service, _object in dispatcher.services]
+    reflection.describes = [one.schema for one in dispatcher.services]
     server = Server(dispatcher, settings or Settings())
     try:
         for url in [listen] if isinstance(listen, str) or not isinstance(listen, Iterable) else listen:

@@ -1,6 +1,8 @@
 """A class as a schema: its methods, their kinds, types and arguments, and the options of a call. Nothing here makes a call."""
 
 from penstock.service._describe import MethodDescription, ParameterDescription, ServiceDescription, describe
+from penstock.service._exposed import Exposed, exposed, served
+from penstock.service._hints import hints_of
 from penstock.service._options import DEFAULT, NO_DEADLINE_S, CallOptions, changed, options
 from penstock.service._payload import arguments_in, arguments_of, written_arguments, written_payload
 from penstock.service._service import Method, Service, service_of
@@ -10,6 +12,7 @@ __all__ = [
     "DEFAULT",
     "NO_DEADLINE_S",
     "CallOptions",
+    "Exposed",
     "Method",
     "MethodDescription",
     "ParameterDescription",
@@ -19,7 +22,10 @@ __all__ = [
     "arguments_of",
     "changed",
     "describe",
+    "exposed",
+    "hints_of",
     "options",
+    "served",
     "service_of",
     "suggest",
     "unknown_method",

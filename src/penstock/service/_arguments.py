@@ -39,6 +39,7 @@ class Arguments:
 
     __slots__ = (
         "_array",
+        "_defaults",
         "_least",
         "_map",
         "_needs_names",
@@ -57,6 +58,7 @@ class Arguments:
         self.readings: dict[type | int, Any] = {}
         self._stream = stream
         self._positional = [p for p in parameters if not p.keyword]
+        self._defaults = {p.name: p.default for p in parameters if p.keyword and not p.required}
         self._least = sum(p.required for p in self._positional)
         self._needs_names = any(p.keyword and p.required for p in parameters)
         #: How many arguments by place need no further look.
@@ -155,7 +157,7 @@ class Arguments:
         if self._needs_names:
             missing = next(p.name for p in self.parameters if p.keyword and p.required)
             raise InvalidArgument(f"{self.target}: argument `{missing}` is missing, and is taken by name only")
-        return msgspec.structs.astuple(values), {}
+        return msgspec.structs.astuple(values), self._defaults.copy()
 
     @property
     def placed(self) -> Any:

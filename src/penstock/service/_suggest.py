@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Collection
 from typing import Final
 
 #: Bounds of a guess, so that a peer's mistake costs less than a millisecond: how many names are compared, and of what length.
 COMPARED_NAMES_MAX: Final = 64
 COMPARED_CHARACTERS_MAX: Final = 64
+#: From which share of equal letters on a name is called similar: two of three.
+LIKENESS_MIN: Final = 0.66
 #: How many names are listed when none is similar.
 SUGGESTED_NAMES_MAX: Final = 10
 
@@ -21,14 +24,28 @@ def suggest(name: str, names: Collection[str], kind: str = "names") -> str:
     if not names:
         return f"there are no {kind}"
     likely = heapq.nsmallest(COMPARED_NAMES_MAX, names, key=lambda one: (one[:1] != name[:1], abs(len(one) - len(name))))
-    import difflib  # only the text of an error needs it
-
-    near = difflib.get_close_matches(name, likely, n=1, cutoff=0.5) if len(name) <= COMPARED_CHARACTERS_MAX else []
-    if near:
-        return f"did you mean {near[0]!r}?"
+    near = max(likely, key=lambda one: _likeness(name, one)) if len(name) <= COMPARED_CHARACTERS_MAX else ""
+    if near and _likeness(name, near) >= LIKENESS_MIN:
+        return f"did you mean {near!r}?"
     return f"known {kind}: {', '.join(heapq.nsmallest(SUGGESTED_NAMES_MAX, names))}"
 
 
 def unknown_method(name: str, owner: str, names: Collection[str]) -> str:
     """Return the text of the error for a method that does not exist: with its owner, and a hint from the `names` that do."""
     return f"unknown method {name!r} of {owner}; {suggest(name, names, 'methods')}"
+
+
+def _likeness(name: str, other: str) -> float:
+    """Return how similar two names are, 0 to 1: by their least similar part, as equal parts say nothing of the rest.
+
+    The parts of "Prices/quote" are its service and its method; names with another number of parts are compared by the last one.
+    """
+    import difflib  # only the text of an error needs it
+
+    parts, others = (re.split(r"[/.]", one) for one in (name, other))
+    if len(parts) != len(others):
+        parts, others = parts[-1:], others[-1:]
+    pairs = [pair for pair in zip(parts, others, strict=True) if pair[0] != pair[1]]
+    if all(len(short) > 1 and long.startswith(short) for short, long in (sorted(pair, key=len) for pair in pairs)):
+        return 1.0
+    return min(difflib.SequenceMatcher(a=one, b=two, autojunk=False).ratio() for one, two in pairs)

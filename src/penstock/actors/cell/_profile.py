@@ -7,11 +7,11 @@ import inspect
 import sys
 from collections.abc import Hashable
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, NamedTuple, cast, get_args, get_origin
 
 from penstock.channel import Channel
 from penstock.codec import check_type
-from penstock.service import Service, service_of
+from penstock.service import Service, hints_of, service_of
 
 #: The methods that the run-time calls, if the class has them.
 HOOKS: Final = frozenset(
@@ -77,7 +77,7 @@ def _channel_type(cls: type[Any]) -> Any:
         if hook is None:
             continue
         try:
-            hints = get_type_hints(hook)
+            hints = hints_of(cls, hook.__name__)
         except NameError:  # a hint that only a type checker can resolve says nothing here
             continue
         types = [get_args(hint)[0] for hint in hints.values() if get_origin(hint) is Channel]
