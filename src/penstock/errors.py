@@ -38,7 +38,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+#: The codes of an error: those of gRPC without 0, which is the code of success.
+CODES: Final = range(1, 17)
 
 
 class PenstockError(Exception):
@@ -62,7 +65,7 @@ class StatusError(PenstockError):
     def __init_subclass__(cls) -> None:
         """Refuse a code that peers do not know, and 0, which is the code of success."""
         super().__init_subclass__()
-        if cls.code not in range(1, 17):
+        if cls.code not in CODES:
             raise TypeError(f"{cls.__name__}.code is {cls.code!r}; it is one of the sixteen codes of gRPC, 1 to 16")
 
     def __init__(self, message: object = "", details: Mapping[str, Any] | None = None, *, started: bool = True) -> None:

@@ -329,6 +329,45 @@ async def test_the_consumer_of_an_intercepted_stream_is_told_when_its_peer_is_cl
             await asyncio.wait_for(waiting, 1)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "refusal"),
+    [
+        ("metadata", None, InvalidArgument),
+        ("metadata", [], InvalidArgument),
+        ("metadata", ["ab"], InvalidArgument),
+        ("metadata", 5, InvalidArgument),
+        ("deadline", float("nan"), ValueError),
+        ("deadline", "soon", TypeError),
+        ("deadline", 1e300, None),
+        ("deadline", float("inf"), None),
+    ],
+)
+async def test_what_an_interceptor_sets_never_ends_the_connection(field, value, refusal):
+    """FAULTS G3: what is encoded into an `OPEN` is checked at this side, not by the peer."""
+
+    @asynccontextmanager
+    async def odd(call):
+        if call.target == "Service/unary":
+            setattr(call, field, value)
+        yield
+
+    async with linked(Service(), client_interceptors=[odd]) as pair:
+        requests = asyncio.Event()
+
+        async def later():
+            await requests.wait()
+            yield 7
+
+        other = await started(pair.stub(Service).record(later()))
+        if refusal is None:
+            assert await pair.stub(Service).unary() == 1
+        else:
+            with pytest.raises(refusal):
+                await pair.stub(Service).unary()
+        requests.set()
+        assert await ended(other) == 7
+
+
 async def test_metadata_that_is_no_text_is_refused_and_the_connection_goes_on():
     @asynccontextmanager
     async def number(call: penstock.CallInfo) -> AsyncIterator[None]:

@@ -42,6 +42,16 @@ async def test_a_close_is_told_with_its_reason_after_what_was_sent(world, closer
     world.check_empty()
 
 
+@pytest.mark.parametrize("reason", [None, 5, [], b"x"])
+async def test_a_reason_that_is_not_a_string_is_refused_before_the_channel_has_ended_at_one_side_only(world, reason):
+    """FAULTS G3."""
+    here, there = await world.pair()
+    with pytest.raises(TypeError, match="it is a string"):
+        await here.close(reason)
+    await here.send("still open")
+    assert await there.receive() == "still open"
+
+
 @pytest.mark.parametrize("closer", [0, 1], ids=["opener", "acceptor"])
 async def test_a_close_wakes_every_waiter_at_either_side(world, closer):
     ends = await world.pair(buffer_size=1)

@@ -457,3 +457,37 @@ async def test_a_drain_that_crosses_the_opening_of_a_lane_ends_its_asks_and_no_o
         assert isinstance(await crossing, Unavailable)
         assert not caplog.records
         assert all(lane.closing for lane in place.peer._scope.attached(Lanes).open.values())
+
+
+@pytest.mark.parametrize("name", [True, 5, b"add", None, "x" * 300, "\ud800"])
+async def test_a_message_that_cannot_travel_leaves_the_other_asks_of_its_lane_alone(name):
+    """FAULTS G3: the callee would end the lane, and with it every ask that is under way."""
+    async with town() as place:
+        desk, stub = await place.desk()
+        waiting = asyncio.ensure_future(outcome(stub.wait("here")))
+        await asyncio.sleep(0.1)
+        with pytest.raises(InvalidArgument):
+            await place.peer.ask("desk", name, 1)
+        with pytest.raises(InvalidArgument):
+            await place.peer.tell("desk", name, 1)
+        await asyncio.sleep(0.1)
+        desk.gate.set()
+        assert await waiting == "here"
+
+
+@pytest.mark.parametrize("metadata", [5, ["ab"], {"a": 1}, {1: "a"}])
+async def test_metadata_of_an_interceptor_that_cannot_travel_leave_the_other_asks_of_the_lane_alone(metadata):
+    @asynccontextmanager
+    async def odd(call):
+        if call.target.endswith("/add"):
+            call.metadata = metadata
+        yield
+
+    async with town(client_interceptors=[odd]) as place:
+        desk, stub = await place.desk()
+        waiting = asyncio.ensure_future(outcome(stub.wait("here")))
+        await asyncio.sleep(0.1)
+        with pytest.raises(InvalidArgument):
+            await stub.add(1)
+        desk.gate.set()
+        assert await waiting == "here"

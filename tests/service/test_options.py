@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import AsyncIterator
 
 import pytest
@@ -56,6 +57,15 @@ async def pair(service):
         ({"priority": "urgent"}, ValueError),
         ({"metadata": {"a": 1}}, TypeError),
         ({"metadata": {1: "a"}}, TypeError),
+        ({"metadata": [("a", "b")]}, TypeError),
+        ({"metadata": None}, TypeError),
+        ({"buffer_size": True}, ValueError),
+        ({"buffer_bytes": True}, ValueError),
+        ({"buffer_size": "5"}, ValueError),
+        ({"timeout": True}, ValueError),
+        ({"idle_timeout": True}, ValueError),
+        ({"idle_timeout": [5]}, ValueError),
+        ({"priority": ["bulk"]}, ValueError),
         ({"timeuot": 5}, TypeError),
         ({"timeuot": 5, "priority": "urgent"}, TypeError),
     ],
@@ -170,3 +180,31 @@ def test_an_idle_time_out_above_thirty_years_is_none(idle_timeout, kept):
 @pytest.mark.parametrize("timeout", [1e13, float("inf")])
 async def test_a_time_out_beyond_all_measure_is_none(pair, timeout):
     assert await penstock.options(pair.stub(Service), timeout=timeout, idle_timeout=timeout).echo(4) == 4
+
+
+async def test_an_option_of_a_wrong_type_leaves_the_other_calls_of_the_connection_alone(pair):
+    """FAULTS G3: `buffer_size=True` closed the connection, and all other calls with it."""
+    waiting = pair.stub(Service).watch(1)
+    with pytest.raises(ValueError, match="buffer_size is True; it takes a whole number"):
+        pair.stub(Service, buffer_size=True).watch(1)
+    with pytest.raises(ValueError, match="timeout is '5'; it takes seconds above zero"):
+        pair.peer.stream("Service/watch", 1, options=CallOptions(timeout="5"))  # type: ignore[arg-type]
+    assert await waiting.receive() == b"\0"
+    await waiting.aclose()
+
+
+class Pinch(enum.IntEnum):
+    SMALL = 3
+
+
+class Whole:
+    def __index__(self) -> int:
+        return 3
+
+
+@pytest.mark.parametrize("size", [Pinch.SMALL, Whole()])
+async def test_a_whole_number_of_another_class_is_a_size(pair, service, size):
+    stream = pair.stub(Service, buffer_size=size).watch(1)
+    await rest()
+    assert service.produced == 3
+    await stream.aclose()

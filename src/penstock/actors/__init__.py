@@ -6,7 +6,7 @@ from penstock.actors._host import ActorHost, actor_here
 from penstock.actors._info import ActorInfo, StreamInfo
 from penstock.actors._local import NO_CALLER, Caller, caller_here
 from penstock.actors._reactive import StreamConsumer, StreamProducer
-from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOptions, Message, PortOptions, Router
+from penstock.actors._ref import ActorRef, AskOptions, ChannelOptions, Message, PortOptions, Router, ask_timeout
 from penstock.actors._registry import check_name
 from penstock.actors._stub import ActorStub, ref, tell
 from penstock.actors._supervision import Supervision
@@ -14,7 +14,6 @@ from penstock.actors._system import ActorSystem
 from penstock.actors.cell import Mailbox
 
 __all__ = [
-    "ASK_TIMEOUT_S",
     "NO_CALLER",
     "Actor",
     "ActorHost",
@@ -35,6 +34,7 @@ __all__ = [
     "Supervision",
     "actor_here",
     "adopt",
+    "ask_timeout",
     "caller_here",
     "channel_call",
     "check_name",

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, cast
 
 from penstock.actors._channels import open_local
-from penstock.actors._ref import ASK_TIMEOUT_S, ActorRef, AskOptions, ChannelOptions, PortOptions
+from penstock.actors._ref import ActorRef, AskOptions, ChannelOptions, PortOptions, ask_timeout
 from penstock.actors._stub import ref
 from penstock.actors.cell import (
     NO_REPLY,
@@ -71,7 +71,7 @@ class LocalRef(ActorRef):
             await cell.post_when_room(envelope)
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        cell, cancel = self.cell, options.get("cancel")
+        cell, cancel, timeout_s = self.cell, options.get("cancel"), ask_timeout(options)
         envelope = envelope_for(cell, type, payload, "ask")
         if cancel is not None:
             cancel.check()
@@ -81,7 +81,7 @@ class LocalRef(ActorRef):
             finally:
                 if next(cell.system.turns):
                     await asyncio.sleep(0)  # behind the message: before it, the next one would overtake it
-        deadline = _deadline(options.get("timeout", ASK_TIMEOUT_S))
+        deadline = _deadline(timeout_s)
         if cancel is None:
             return await ask(envelope, deadline)
         forget = cancel._add(envelope.give_up)

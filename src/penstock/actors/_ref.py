@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from penstock.calls import CancelToken, EventStream, RefusedStream, Stream
 from penstock.errors import StatusError
 from penstock.service import CallOptions, Method
-from penstock.streams import Source
+from penstock.streams import Source, checked_seconds
 
 if TYPE_CHECKING:
     from penstock.channel import Channel
@@ -57,6 +58,11 @@ class PortOptions(TypedDict, total=False):
 
     buffer_size: int | None
     overflow: str | None
+
+
+def ask_timeout(options: AskOptions) -> float | None:
+    """Return the time-out of an ask in seconds. Raises `ValueError` for a value of another type; one below zero is over."""
+    return checked_seconds("timeout", options.get("timeout", ASK_TIMEOUT_S), above=-inf)
 
 
 class Message(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from penstock.calls._context import (
 )
 from penstock.calls._dispatch import Dispatcher
 from penstock.calls._events import EventStream, RefusedStream, StreamEvent
-from penstock.calls._request import Request, open_of, untyped_request
+from penstock.calls._request import Request, milliseconds_until, open_of, untyped_request
 from penstock.calls._scope import CallScope
 from penstock.calls._stream import RemoteStream, Stream
 from penstock.calls._stub import Stub, bind
@@ -39,6 +39,7 @@ __all__ = [
     "current_call",
     "inherited_deadline",
     "intercepted",
+    "milliseconds_until",
     "open_of",
     "unannounced_call",
     "untyped_request",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ import msgspec
 from penstock.codec import MSGPACK, UNENCODABLE, Codec, Decode
 from penstock.errors import DeadlineExceeded, InvalidArgument
 from penstock.protocol import CallKind, Grant, Open
-from penstock.service import DEFAULT, CallOptions
+from penstock.service import DEFAULT, NO_DEADLINE_S, CallOptions
 from penstock.session import Session
+from penstock.streams import checked_seconds
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -53,14 +55,24 @@ def untyped_request(
     return Request(target, kind, codec, argument, codec.decode_for(Any), options)
 
 
+def milliseconds_until(deadline: float, now_s: float) -> int | None:
+    """Return the time until a deadline as it travels: 0 when it has passed, None for one as far away as none.
+
+    Raises `ValueError` for a deadline that is not a number; an interceptor may have set it.
+    """
+    left_s = checked_seconds("the deadline", deadline - now_s, above=-inf) or 0.0
+    if left_s > NO_DEADLINE_S:
+        return None
+    return 0 if left_s <= 0 else int(left_s * 1000) or 1
+
+
 def open_of(session: Session, request: Request, metadata: dict[str, str], deadline: float | None, grant: Grant) -> Open:
     """Return the `OPEN` of a call. Raises `DeadlineExceeded` when its deadline has passed."""
     options, deadline_ms = request.options, None
     if deadline is not None:
-        left_s = deadline - session.loop.time()
-        if left_s <= 0:
+        deadline_ms = milliseconds_until(deadline, session.loop.time())
+        if deadline_ms == 0:
             raise DeadlineExceeded(f"{request.name}: the deadline passed before the call began", started=False)
-        deadline_ms = int(left_s * 1000) or 1
     return Open(
         request.target,
         request.kind,

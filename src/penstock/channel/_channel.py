@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from math import inf
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 from penstock.channel._life import ChannelState
 from penstock.channel._wire import Observer, Wire
 from penstock.errors import Cancelled, ChannelClosed, ChannelRejected, DeadlineExceeded, StreamCancelled, StreamClosed
-from penstock.streams import Source, finalize_on
+from penstock.streams import Source, checked_seconds, finalize_on
 
 T = TypeVar("T")
 
@@ -129,6 +130,7 @@ class Channel(Generic[T]):
         It never waits. Raises `ChannelClosed` when the opener has left, and `FailedPrecondition` at the opener's side or when
         the channel was accepted before.
         """
+        _check_reason(reason)
         self._life.check_answerable(opener=self._events.opener)
         self._wire.end_with("rejected", ChannelRejected(reason))
 
@@ -140,7 +142,7 @@ class Channel(Generic[T]):
         the channel closed.
         """
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(checked_seconds("timeout", timeout, above=-inf)):
                 await self._life.wait_opened()
         except TimeoutError:
             late = DeadlineExceeded(f"{self.target} neither accepted nor rejected the channel within {timeout:g} s")
@@ -279,6 +281,7 @@ class Channel(Generic[T]):
         ``channel.reason``. A channel that was not accepted is rejected by its acceptor and withdrawn by its opener. After it,
         `send` and `receive` raise `ChannelClosed`, and a loop ends. After the other side's end, it drops the waiting messages.
         """
+        _check_reason(reason)
         if self._life.ending is not None:
             self._wire.drop()
             return
@@ -350,3 +353,9 @@ class Channel(Generic[T]):
     def __del__(self) -> None:
         if hasattr(self, "_wire"):
             finalize_on(self._loop, self._wire.forget)
+
+
+def _check_reason(reason: object) -> None:
+    """Raise `TypeError` for a reason that is not a string, before the channel has ended at this side only."""
+    if not isinstance(reason, str):
+        raise TypeError(f"reason is {reason!r:.200}; it is a string")

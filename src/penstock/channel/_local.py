@@ -8,7 +8,7 @@ from typing import Any
 from penstock.channel._channel import Channel
 from penstock.channel._wire import ChannelEvents, Opening, Wire
 from penstock.errors import EndOfStream
-from penstock.streams import BUFFER_SIZE, PipeSink, PipeSource, PipeState, as_failure
+from penstock.streams import BUFFER_SIZE, PipeSink, PipeSource, PipeState, as_failure, checked_size
 
 
 def local_channel(
@@ -20,11 +20,8 @@ def local_channel(
     default) is how many may wait at the opener, `accept_buffer_size` how many at the acceptor. Raises `ValueError` for a
     smaller one. Give the second end to the acceptor, and then ``await opener.wait_opened()``. Use both ends on one event loop.
     """
-    for size in (buffer_size, accept_buffer_size):
-        if size < 1:
-            raise ValueError(f"a buffer of {size}; a channel holds at least one message in each direction")
-    there: PipeState[Any] = PipeState(accept_buffer_size)
-    back: PipeState[Any] = PipeState(buffer_size)
+    there: PipeState[Any] = PipeState(checked_size("accept_buffer_size", accept_buffer_size))
+    back: PipeState[Any] = PipeState(checked_size("buffer_size", buffer_size))
     opening = Opening(secrets.token_hex(8), initiator, target, payload)
     opener, acceptor = ChannelEvents(opening, opener=True), ChannelEvents(opening, opener=False)
     return Channel(LocalWire(opener, acceptor, there, back)), Channel(LocalWire(acceptor, opener, back, there))

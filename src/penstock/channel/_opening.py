@@ -13,7 +13,7 @@ from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE
 from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import CallKind, Open, ReceiveHalf, Settings, grant_for
 from penstock.session import Endpoint, Session, StreamHandle
-from penstock.streams import BUFFER_SIZE
+from penstock.streams import BUFFER_SIZE, checked_size
 
 #: The end of the target of a channel, after the address.
 SUFFIX: Final = "!channel"
@@ -90,9 +90,7 @@ def address_of(target: str) -> str:
 
 def _half(settings: Settings, buffer_size: int) -> ReceiveHalf:
     """Make the half that collects the messages of the other side, with its first credit."""
-    if buffer_size < 1:
-        raise ValueError(f"buffer_size is {buffer_size}; a channel holds at least one message")
-    return ReceiveHalf(grant_for(settings, buffer_size, None))
+    return ReceiveHalf(grant_for(settings, checked_size("buffer_size", buffer_size), None))
 
 
 def _payload_of(opened: Open) -> Any:

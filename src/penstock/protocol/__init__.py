@@ -7,7 +7,7 @@ from penstock.protocol._frames import MAX_NUMBER, Accept, CallKind, Cancel, Fram
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf
 from penstock.protocol._settings import Settings
-from penstock.protocol._stream import LONG_MESSAGE, WireStream
+from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts
 
 __all__ = [
     "BATCH_BYTES",
@@ -30,6 +30,7 @@ __all__ = [
     "Settings",
     "Status",
     "WireStream",
+    "check_texts",
     "events",
     "grant_for",
     "grant_wished",

@@ -109,7 +109,7 @@ class Connection:
         if opened.streams_requests:
             stream.send = state.send_half(Limit(), opened.codec)
         stream.receive = receive
-        check_texts(opened)
+        check_texts(opened.target, opened.metadata)
         stream.open()
         argument_bytes = len(opened.argument or b"")
         if argument_bytes > peer.max_item_bytes:

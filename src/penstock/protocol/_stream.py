@@ -193,15 +193,18 @@ def refusal(
     return Status(8, "resource_exhausted", limit, started=False)
 
 
-def check_texts(opened: Open) -> None:
-    """Raise `InvalidArgument` for a target or metadata that are not strings, or that UTF-8 cannot encode."""
-    texts: list[object] = [opened.target]
-    if opened.metadata:
-        texts += [*opened.metadata, *opened.metadata.values()]
-    for text in texts:
-        try:
+def check_texts(target: object, metadata: object) -> None:
+    """Raise `InvalidArgument` for a target or metadata that cannot travel: both may come from a program or its interceptors.
+
+    The target is a string, metadata are a dict of strings, and all are text that UTF-8 can encode.
+    """
+    texts = [target]
+    try:
+        if metadata or not isinstance(metadata, dict):
+            texts += [*dict.keys(metadata), *dict.values(metadata)]  # type: ignore[arg-type]
+        for text in texts:
             str.encode(text)  # type: ignore[arg-type]
-        except (TypeError, UnicodeEncodeError) as error:
-            raise InvalidArgument(
-                f"{opened.target!a}: its name or its metadata {opened.metadata!a} cannot travel: {error}", started=False
-            ) from None
+    except (TypeError, UnicodeEncodeError) as error:
+        raise InvalidArgument(
+            f"{target!a:.1000}: its name or its metadata {metadata!a:.1000} cannot travel: {error}", started=False
+        ) from None

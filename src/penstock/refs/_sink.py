@@ -15,7 +15,7 @@ from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.session import status_of
-from penstock.streams import Sink, Statistics
+from penstock.streams import Sink, Statistics, checked_size
 
 T = TypeVar("T")
 
@@ -54,6 +54,8 @@ class SinkRef(Sink[T]):
 
         Raises the errors of a first use, as the class says.
         """
+        if buffer_size is not None:
+            buffer_size = checked_size("buffer_size", buffer_size)
         if self._sink is None:
             end = self._state.use("SinkRef")
             self._sink = ClaimedSink(route_to(end), end, buffer_size) if isinstance(end, RefLocation) else end

@@ -13,7 +13,7 @@ from penstock.refs._offers import RefLocation
 from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
-from penstock.streams import Dropped, Source, Statistics, source_of
+from penstock.streams import Dropped, Source, Statistics, checked_size, source_of
 
 T = TypeVar("T")
 
@@ -50,6 +50,8 @@ class SourceRef(Source[T]):
 
         Raises the errors of a first use, as the class says.
         """
+        if buffer_size is not None:
+            buffer_size = checked_size("buffer_size", buffer_size)
         if self._source is None:
             end = self._state.use("SourceRef")
             self._source = self._call(end, buffer_size) if isinstance(end, RefLocation) else source_of(end)

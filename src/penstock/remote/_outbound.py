@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from penstock.actors import Caller
-from penstock.calls import CallInfo, CallScope, intercepted
-from penstock.protocol import CallKind
+from penstock.calls import CallInfo, CallScope, intercepted, milliseconds_until
+from penstock.errors import InvalidArgument
+from penstock.protocol import CallKind, check_texts
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import Lanes
-from penstock.remote._wire import ARGUMENTS, LaneMessage, PlainMessage
+from penstock.remote._wire import ARGUMENTS, NAME_MAX, WAITING_MAX, LaneMessage, PlainMessage
 
 Decoded = Callable[[Any], Any]
 
@@ -31,7 +32,8 @@ class OutboundMessage(NamedTuple):
 
     async def ask(self, decode: Decoded, limits: AskLimits) -> Any:
         """Send the message and wait for its answer. Cancelling it cancels the ask at the callee."""
-        self.message.sender, self.message.waiting = self.caller
+        self.message.sender, waiting = self.caller
+        self.message.waiting = waiting[:WAITING_MAX]
         if not self.scope.interceptors:
             return await self._ask(decode, limits, self.metadata)
         call = self._call(limits.deadline)
@@ -51,17 +53,28 @@ class OutboundMessage(NamedTuple):
     async def _ask(self, decode: Decoded, limits: AskLimits, metadata: Mapping[str, str]) -> Any:
         message = self.message
         if limits.deadline is not None:
-            message.deadline_ms = max(0, int((limits.deadline - self.scope.session.loop.time()) * 1000))
-        message.metadata = dict(metadata) if metadata else None
+            message.deadline_ms = milliseconds_until(limits.deadline, self.scope.session.loop.time())
+        self._check(metadata)
         lane = await self.scope.attached(Lanes).to(self.address, limits.deadline)
         return await lane.ask(message, decode, None if limits == (None, None) else limits)
 
     async def _tell(self, metadata: Mapping[str, str]) -> None:
         message = self.message
-        message.metadata = dict(metadata) if metadata else None
+        self._check(metadata)
         is_plain = message.form == ARGUMENTS and message.sender is None and not metadata
         lane = await self.scope.attached(Lanes).to(self.address)
         await lane.send(PlainMessage(0, message.name, message.body) if is_plain else message)
+
+    def _check(self, metadata: Mapping[str, str]) -> None:
+        """Give the message its metadata. Raises `InvalidArgument` for a message that would end the lane and all its asks."""
+        message = self.message
+        if metadata or message.form != ARGUMENTS:
+            check_texts(message.name, metadata)
+        if len(message.name) > NAME_MAX:
+            raise InvalidArgument(
+                f"{self.address}: a type of {len(message.name)} characters, of {NAME_MAX} at most", started=False
+            )
+        message.metadata = dict(metadata) if metadata else None
 
     def _call(self, deadline: float | None) -> CallInfo:
         target = f"/{self.address}/{self.message.name}"

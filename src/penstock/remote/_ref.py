@@ -7,7 +7,7 @@ from typing import Any, Final, Unpack, cast
 
 import msgspec
 
-from penstock.actors import ASK_TIMEOUT_S, NO_CALLER, ActorRef, AskOptions, ChannelOptions, PortOptions, adopt, caller_here
+from penstock.actors import NO_CALLER, ActorRef, AskOptions, ChannelOptions, PortOptions, adopt, ask_timeout, caller_here
 from penstock.actors.cell import check_subscription
 from penstock.calls import CallInfo, CallScope, RemoteStream, Request, bind, call_unary, inherited_deadline, intercepted
 from penstock.channel import OPEN_TIMEOUT_S, Channel, open_channel
@@ -59,7 +59,7 @@ class RemoteRef(ActorRef):
         cancel = options.get("cancel")
         if cancel is not None:
             cancel.check()
-        limits = AskLimits(self._deadline(options.get("timeout", ASK_TIMEOUT_S)), cancel)
+        limits = AskLimits(self._deadline(ask_timeout(options)), cancel)
         outbound = OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {})
         return await outbound.ask(_ANYTHING.value, limits)
 

@@ -7,8 +7,9 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from penstock.protocol import MAX_NUMBER, Priority
+from penstock.protocol import Priority
 from penstock.service._suggest import suggest
+from penstock.streams import checked_seconds, checked_size
 
 S = TypeVar("S")
 
@@ -30,7 +31,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     priority: "interactive", "normal" (the default) or "bulk": calls share a connection by bytes in the ratio 16 : 4 : 1.
     metadata: strings by name that travel with the call; its handler reads them from `penstock.context()`.
 
-    Raises `ValueError` for a number or priority out of range, `TypeError` for metadata that are not strings.
+    Raises `ValueError` for a number or priority out of range or of a wrong type, `TypeError` for metadata that are not strings.
     """
 
     timeout: float | None = None
@@ -41,18 +42,17 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        for name in ("timeout", "idle_timeout"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int | float) or not value > 0):
-                raise ValueError(f"{name} is {value!r}; it takes seconds above zero, or None for no limit")
+        checked_seconds("timeout", self.timeout)
+        checked_seconds("idle_timeout", self.idle_timeout)
         for name in ("buffer_size", "buffer_bytes"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or not 1 <= value <= MAX_NUMBER):
-                raise ValueError(f"{name} is {value!r}; it takes a whole number of at least one, or None to tune itself")
-        if self.priority not in _PRIORITIES:
+            if value is not None:
+                msgspec.structs.force_setattr(self, name, checked_size(name, value, or_none="to tune itself"))
+        if self.priority not in tuple(_PRIORITIES):  # a tuple, because a value of a wrong type may have no hash
             raise ValueError(f"priority is {self.priority!r}; it is one of {', '.join(_PRIORITIES)}")
-        if not all(isinstance(text, str) for pair in self.metadata.items() for text in pair):
-            raise TypeError(f"metadata {self.metadata!r} is not a map of strings to strings")
+        metadata: object = self.metadata
+        if not isinstance(metadata, dict) or not all(isinstance(text, str) for pair in metadata.items() for text in pair):
+            raise TypeError(f"metadata {metadata!r} is not a map of strings to strings")
 
     @property
     def priority_number(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
 from penstock.codec import MSGPACK, UNDECODABLE
-from penstock.errors import EndOfStream, StatusError, status_error
+from penstock.errors import CODES, EndOfStream, StatusError, Unknown, status_error
 from penstock.protocol import LONG_MESSAGE, Cancel, Status, readable
 
 #: Characters of an error's message that travel.
@@ -16,20 +17,27 @@ _DETAILS: Final = MSGPACK.decode_for(dict[str, Any]).value
 
 def status_of(error: StatusError) -> Status:
     """Return `error` as it travels. Details that cannot be encoded become texts, so that the caller still gets the error."""
-    message = readable(error.message, MESSAGE_MAX)
-    details = error.details
+    message = readable(str(error.message), MESSAGE_MAX)
+    details: object = error.details
     try:
         _DETAILS(MSGPACK.encode(details))
     except UNDECODABLE:  # this also covers details that cannot be encoded
-        details = {readable(str(key), MESSAGE_MAX): ascii(value) for key, value in details.items()}
-    return Status(error.code, error.reason, message, details, error.started)
+        pairs = details.items() if isinstance(details, Mapping) else [("details", details)]
+        details = {readable(str(key), MESSAGE_MAX): ascii(value) for key, value in pairs}
+    return Status(*_code_of(error), message, cast("dict[str, Any]", details), bool(error.started))
 
 
 def cancel_of(error: BaseException) -> Cancel:
     """Return the reason of a cancellation, as it travels to the callee."""
     if isinstance(error, StatusError):
-        return Cancel(error.code, error.reason, readable(error.message, LONG_MESSAGE))
+        return Cancel(*_code_of(error), readable(str(error.message), LONG_MESSAGE))
     return Cancel()
+
+
+def _code_of(error: StatusError) -> tuple[int, str]:
+    """Return the code and the reason of an error. A program may have set either to a value that cannot travel."""
+    code: object = error.code
+    return (code if type(code) is int and code in CODES else Unknown.code), readable(str(error.reason), LONG_MESSAGE)
 
 
 def error_of(status: Status) -> Exception:

@@ -15,6 +15,7 @@ from penstock.streams._abc import (
 )
 from penstock.streams._backlog import OVERFLOWS, Dropped, Overflow
 from penstock.streams._iterated import source_of
+from penstock.streams._options import checked_seconds, checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSink, PipeSource, PipeState, pipe
 from penstock.streams._port import Port
 from penstock.streams._waiters import Bell, Waiters, mark_retrieved
@@ -40,6 +41,8 @@ __all__ = [
     "StreamState",
     "Waiters",
     "as_failure",
+    "checked_seconds",
+    "checked_size",
     "close_iterator",
     "feeding",
     "finalize_on",

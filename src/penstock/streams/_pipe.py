@@ -28,6 +28,7 @@ from penstock.streams._abc import (
     finalize_on,
     reraisable,
 )
+from penstock.streams._options import checked_size
 from penstock.streams._waiters import Waiters
 from penstock.streams._watch import feeding
 
@@ -43,11 +44,9 @@ def pipe(buffer_size: int = BUFFER_SIZE) -> tuple[Sink[Any], Source[Any]]:
 
     `buffer_size` (items, at least 1, 16 by default) is how far the sender may be ahead of the consumer; ``send`` waits beyond
     it. Use both ends on one event loop. Dropping the last reference to an end is noticed: a dropped `Source` cancels the
-    stream, and a dropped `Sink` that was not closed fails it with `Aborted`. Raises `ValueError` when `buffer_size` is below 1.
+    stream, and a dropped `Sink` that was not closed fails it with `Aborted`. Raises `ValueError` for any other `buffer_size`.
     """
-    if buffer_size < 1:
-        raise ValueError(f"buffer_size is {buffer_size}; a pipe holds at least one item")
-    shared: PipeState[Any] = PipeState(buffer_size)
+    shared: PipeState[Any] = PipeState(checked_size("buffer_size", buffer_size))
     return PipeSink(shared), PipeSource(shared)
 
 

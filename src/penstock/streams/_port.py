@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
 from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, finalize_on, reraisable
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
+from penstock.streams._options import checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSource, PipeState
 from penstock.streams._waiters import Waiters
 
@@ -130,8 +131,7 @@ class Port(Sink[T]):
 
 
 def _check(buffer_size: int, overflow: str) -> None:
-    if buffer_size < 1:
-        raise ValueError(f"buffer_size is {buffer_size}; a subscriber holds at least one item")
+    checked_size("buffer_size", buffer_size)
     if overflow not in OVERFLOWS:
         raise ValueError(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
 

@@ -16,7 +16,7 @@ import msgspec
 
 from penstock.actors.cell._envelope import Envelope
 from penstock.errors import ActorStopped, MailboxFull
-from penstock.streams import Waiters
+from penstock.streams import Waiters, checked_size
 
 Overflow = Literal["wait", "reject", "drop_oldest"]
 OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
@@ -37,8 +37,7 @@ class Mailbox(msgspec.Struct, frozen=True):
     overflow: Overflow = "wait"
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"size is {self.size!r}; a mailbox holds at least one message")
+        checked_size("size", self.size)
         if self.overflow not in OVERFLOWS:
             raise ValueError(f"overflow is {self.overflow!r}; it is one of {', '.join(OVERFLOWS)}")
 
