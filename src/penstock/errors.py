@@ -222,6 +222,8 @@ class Cause(StrEnum):
     TIMED_OUT = "timed_out"
     #: The certificate of the server is not signed by a trusted authority, or is not the pinned one.
     UNTRUSTED_CERTIFICATE = "untrusted_certificate"
+    #: The server takes only clients with a certificate, and refused that of this side, or its lack of one.
+    CERTIFICATE_REFUSED = "certificate_refused"
     #: The TLS handshake failed otherwise; most often one of the two sides speaks no TLS.
     TLS_FAILED = "tls_failed"
     #: The address cannot be reached for another reason, which the message quotes from the system.

@@ -144,3 +144,14 @@ def test_another_protocol_is_recognised_and_named(data, word):
     decoder.buffer_updated(len(data))
     with pytest.raises(ProtocolError, match=word):
         decoder.next_frame()
+
+
+@pytest.mark.parametrize(("start", "words"), [(b"\x15\x03\x03\x00\x02", "speaks TLS"), (b"HTTP", "speaks HTTP")])
+def test_another_protocol_is_known_by_its_first_four_bytes(start, words):
+    """A TLS alert is shorter than a header, and whoever sent it waits (FAULTS G6)."""
+    decoder = FrameDecoder()
+    view = decoder.get_buffer()
+    view[: len(start)] = start
+    decoder.buffer_updated(len(start))
+    with pytest.raises(ProtocolError, match=words):
+        decoder.next_frame()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
 import socket
 
@@ -40,6 +41,53 @@ async def test_every_address_of_a_name_listens_at_one_port() -> None:
     async with linked("tcp://localhost:0") as pair:
         port = pair.listener.url.rpartition(":")[2]
         assert {str(bound.sockets[0].getsockname()[1]) for bound in pair.listener._servers} == {port}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_all_addresses_are_those_of_both_families(host) -> None:
+    """FAULTS G5: `tcp://[::]:0` was reached over IPv6 only."""
+    made: list[Recorder] = []
+    listener = await transports.listen("tcp://[::]:0", lambda: made.append(Recorder()) or made[-1])
+    assert listener.url.startswith("tcp://[::]:")
+    client = Recorder()
+    try:
+        await transports.dial(listener.url.replace("[::]", host), client)
+    except Unavailable as error:
+        if host == "[::1]":
+            pytest.skip(f"no IPv6 here: {error}")
+        raise
+    await client.until(lambda: made, "a link at the server")
+    await made[0].until(lambda: made[0].made, "link_made")
+    assert made[0].link.remote.startswith(f"tcp://{host}:")
+    client.link.close()
+    await client.until_lost()
+    await made[0].until_lost()
+    await listener.aclose()
+
+
+async def test_a_free_port_is_free_at_every_address(monkeypatch) -> None:
+    """The port that the system gives for the first address may be taken at the second one."""
+    bind, tried = _tcp._bind, []
+
+    def crowded(family, address):
+        if family == socket.AF_INET and len(tried) < 3:
+            tried.append(address[1])
+            raise OSError(errno.EADDRINUSE, "taken")
+        return bind(family, address)
+
+    monkeypatch.setattr(_tcp, "_bind", crowded)
+    listener = await transports.listen("tcp://[::]:0", Recorder)
+    assert len(tried) == 3
+    assert int(listener.url.rpartition(":")[2]) not in tried
+    await listener.aclose()
+
+
+async def test_a_named_port_that_is_taken_in_one_family_is_refused() -> None:
+    taken = await transports.listen("tcp://0.0.0.0:0", Recorder)
+    port = taken.url.rpartition(":")[2]
+    with pytest.raises(Unavailable, match="the port is taken"):
+        await transports.listen(f"tcp://[::]:{port}", Recorder)
+    await taken.aclose()
 
 
 async def test_small_frames_leave_at_once_and_the_kernel_keeps_little() -> None:

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import penstock
 from penstock import transports
 from penstock.errors import Cause, FailedPrecondition, InvalidArgument, Unavailable
 from penstock.transports import TLS, _certificate, _lock
@@ -246,9 +247,21 @@ async def test_with_a_ca_both_sides_see_each_others_certificate(authority) -> No
             assert one.link.certificate["subject"] == ((("commonName", "both"),),)
 
 
-@pytest.mark.parametrize("wrong", ["none", "another authority"])
-async def test_a_server_with_a_ca_lets_in_no_client_without_its_certificate(authority, tmp_path, wrong) -> None:
-    certificate = Authority(tmp_path, "other").issue("client") if wrong == "another authority" else ()
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("none", "takes only clients with a certificate, and this side has none"),
+        ("another authority", "not signed by an authority that the other side trusts"),
+        ("expired", "has expired"),
+    ],
+)
+async def test_a_server_with_a_ca_lets_in_no_client_without_its_certificate(authority, tmp_path, wrong, words) -> None:
+    """FAULTS G6: the refused client heard that the connection was lost, and not why."""
+    certificate = {
+        "none": lambda: (),
+        "another authority": lambda: Authority(tmp_path, "other").issue("client"),
+        "expired": lambda: authority.issue("client", expired=True),
+    }[wrong]()
     server = TLS.production(*authority.issue("server"), authority.path)
     made: list[Recorder] = []
     listener = await transports.listen(URL, lambda: made.append(Recorder()) or made[-1], tls=server)
@@ -256,9 +269,51 @@ async def test_a_server_with_a_ca_lets_in_no_client_without_its_certificate(auth
     # With TLS 1.3 the client is through before the server has looked, and hears of the refusal afterwards.
     await transports.dial(listener.url, client, tls=TLS.production(*certificate, ca=authority.path))
     error = await client.until_lost()
-    assert isinstance(error, OSError | None)
+    assert isinstance(error, Unavailable)
+    assert words in error.message
+    assert error.cause is Cause.CERTIFICATE_REFUSED
     assert made == []
     await listener.aclose()
+
+
+@pytest.mark.parametrize("wrong", ["none", "expired"])
+async def test_a_client_that_speaks_tls_1_2_is_told_why_it_is_refused_too(authority, monkeypatch, wrong) -> None:
+    certificate = authority.issue("client", expired=True) if wrong == "expired" else ()
+    client = TLS.production(*certificate, ca=authority.path)
+    context = client.client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    monkeypatch.setattr(TLS, "client_context", lambda _self: context)
+    listener = await transports.listen(URL, Recorder, tls=TLS.production(*authority.issue("server"), authority.path))
+    with pytest.raises(Unavailable, match=r"refused this side: .*certificate") as caught:
+        await transports.dial(listener.url, Recorder(), tls=client)
+    assert caught.value.cause is Cause.CERTIFICATE_REFUSED
+    await listener.aclose()
+
+
+class Desk:
+    async def echo(self, n: int) -> int:
+        return n
+
+
+async def test_connect_says_that_the_certificate_of_this_side_was_refused(authority) -> None:
+    """FAULTS G6."""
+    server_tls = TLS.production(*authority.issue("server"), authority.path)
+    async with penstock.serve(Desk(), listen=URL, tls=server_tls) as server:
+        with pytest.raises(Unavailable, match="before it said HELLO: it takes only clients with a certificate") as caught:
+            async with penstock.connect(server.urls[0], tls=TLS.production(ca=authority.path)):
+                pass
+        assert caught.value.cause is Cause.CERTIFICATE_REFUSED
+        good = TLS.production(*authority.issue("client"), authority.path)
+        async with penstock.connect(server.urls[0], tls=good) as peer:
+            assert await peer.call("Desk/echo", 1) == 1
+
+
+async def test_connect_without_tls_at_a_tls_server_says_so_at_once(tmp_path, caplog) -> None:
+    """FAULTS G6: a plain client at a TLS port."""
+    async with penstock.serve(Desk(), listen=URL, tls=TLS.development(tmp_path)) as server:
+        with caplog.at_level("CRITICAL", "penstock"), pytest.raises(Unavailable, match="speaks TLS, and this side does not"):
+            async with penstock.connect(server.urls[0].replace("tls:", "tcp:")):
+                pass
 
 
 def test_files_that_do_not_exist_are_named_at_once(authority, tmp_path) -> None:
@@ -377,12 +432,15 @@ async def test_tls_to_a_plain_server_that_hangs_up_or_is_silent_says_so(tmp_path
     await listener.aclose()
 
 
-async def test_plain_to_a_tls_server_is_dropped_and_makes_no_receiver(tmp_path) -> None:
+async def test_plain_to_a_tls_server_is_told_dropped_and_makes_no_receiver(tmp_path) -> None:
     made: list[Recorder] = []
     listener = await transports.listen(URL, lambda: made.append(Recorder()) or made[-1], tls=TLS.development(tmp_path))
     client = Recorder()
     await transports.dial(listener.url.replace("tls:", "tcp:"), client)
     client.link.write([b"a plain hello, long enough to be refused as a TLS record"])
+    await client.until_received(7)
+    assert client.received == bytes.fromhex("15 0303 0002 02 46")  # a fatal alert of TLS: protocol_version
+    client.link.write([b"x"])
     await client.until_lost()
     assert made == []
     await listener.aclose()

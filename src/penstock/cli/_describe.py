@@ -29,6 +29,7 @@ DESCRIBE_TIMEOUT_S: Final = 10.0
 #: Advice in terms of the command line, where the message of the error speaks of Python.
 _CONNECTING_ADVICE: Final[dict[Cause | None, str]] = {
     Cause.UNTRUSTED_CERTIFICATE: "on the command line: --dev-tls for a server with --dev-tls, --tls-ca PATH for other servers",
+    Cause.CERTIFICATE_REFUSED: "on the command line: --cert PATH and --key PATH",
     Cause.LOST: "it closed the connection before the handshake: perhaps it is a tls:// server, or not a Penstock server",
 }
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

@@ -55,8 +55,7 @@ def is_encrypted(url: str) -> bool:
 async def _begin(services: Sequence[object], options: ServeOptions, stack: AsyncExitStack) -> Server:
     try:
         server = await stack.enter_async_context(serving(*services, listen=[], expose_errors=options.expose_errors))
-        for url in options.urls:
-            await server.listen(url, options.tls if is_encrypted(url) else None)
+        await server.listen(*options.urls, tls=options.tls)
     except (TypeError, ValueError, InvalidArgument) as error:
         raise Unusable(str(error)) from None
     return server

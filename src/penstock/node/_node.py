@@ -91,8 +91,7 @@ class Node(NodeBase):
             await super().__aenter__()
             stack.push_async_callback(super().aclose)
             server = await stack.enter_async_context(serve(self, listen=[], settings=self._settings))
-            for url in self._listen:
-                await server.listen(url, self._tls if url.startswith("tls:") else None)
+            await server.listen(*self._listen, tls=self._tls)
             self.server = server
             self._life = stack.pop_all()
         return self
@@ -155,7 +154,7 @@ class Node(NodeBase):
         """Listen at a socket that only this user can open, from its first moment on."""
         mode = socket_mode.set(_SOCKET_MODE)
         try:
-            await server.listen(f"unix://{quote(path)}", None)
+            await server.listen(f"unix://{quote(path)}")
         except Unavailable as error:
             if error.cause is Cause.ADDRESS_TAKEN:
                 raise Unavailable(f"a node runs at {path} already; stop it, or choose another socket") from error

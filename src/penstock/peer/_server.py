@@ -18,7 +18,8 @@ from penstock.refs import CLAIMS
 from penstock.remote import arrive
 from penstock.service import exposed
 from penstock.session import Session
-from penstock.transports import TLS, Listener, dial, listen
+from penstock.streams import checked_seconds
+from penstock.transports import TLS, Listener, dial, listen, tls_of_each
 
 #: Seconds that the open calls of a closing server may go on, by default.
 GRACE_S: Final = 1.0
@@ -42,16 +43,18 @@ class Server:
         """The URLs at which the services can be called, with the port numbers that port 0 stood for. Empty when closed."""
         return [listener.url for listener in self._listeners]
 
-    async def listen(self, url: str, tls: TLS | None) -> None:
-        """Listen at one more URL. `urls` has it afterwards.
+    async def listen(self, *urls: str, tls: TLS | None = None) -> None:
+        """Listen at more URLs, in their order. `Server.urls` has them afterwards.
 
-        url: as for `serve`.
-        tls: the certificate for a ``tls://`` URL; None for others.
+        urls: as for `serve`.
+        tls: the certificate for the ``tls://`` URLs; None without one.
 
-        Raises `Unavailable` for an address that cannot be used, `InvalidArgument` for a URL that cannot be parsed. A cancelled
-        `listen` listens nowhere.
+        Raises `Unavailable` for an address that cannot be used, `InvalidArgument` for a URL that cannot be parsed; the server
+        listens at the URLs before it. So does a cancelled `listen`.
         """
-        self._listeners.append(await listen(url, self._new_session, tls=tls))
+        tls_of = tls_of_each(urls, tls)
+        for url in urls:
+            self._listeners.append(await listen(url, self._new_session, tls=tls_of[url]))
 
     @property
     def busy(self) -> int:
@@ -138,7 +141,7 @@ async def serve(
     expose: the names of the methods of the one service that can be called; by default all public async ones. Of several
         services, `exposed` says both for each.
     listen: a URL or several: ``memory://name``, ``tcp://host:port`` (port 0 takes a free one), ``tls://host:port`` with `tls`,
-        ``unix:///path``.
+        ``unix:///path``. ``tcp://[::]:port`` listens at all addresses, IPv6 and IPv4; ``tcp://0.0.0.0:port`` at those of IPv4.
     tls: the certificate for the ``tls://`` URLs.
     settings: limits, windows and keep-alive of each connection; ``Settings()`` by default.
     interceptors: entered around every call of a peer, the first one outermost; none by default.
@@ -157,8 +160,8 @@ async def serve(
     reflection.describes = [one.schema for one in dispatcher.services]
     server = Server(dispatcher, settings or Settings())
     try:
-        for url in [listen] if isinstance(listen, str) or not isinstance(listen, Iterable) else listen:
-            await server.listen(url, tls)
+        urls = [listen] if isinstance(listen, str) or not isinstance(listen, Iterable) else [*listen]
+        await server.listen(*urls, tls=tls)
         yield server
     finally:
         await server.aclose()
@@ -166,8 +169,7 @@ async def serve(
 
 @asynccontextmanager
 async def connect(
-    url: str,
-    *,
+    *urls: str,
     services: Sequence[object] = (),
     tls: TLS | None = None,
     settings: Settings | None = None,
@@ -178,28 +180,54 @@ async def connect(
 
     The block of ``async with connect(url) as peer`` is the life of the connection.
 
-    url: as for `serve`: ``memory://name``, ``tcp://host:port``, ``tls://host:port``, ``unix:///path``.
+    urls: one or several, as for `serve`: ``memory://name``, ``tcp://host:port``, ``tls://host:port``, ``unix:///path``. Of
+        several the first that answers is taken: they are tried in this order, the next one as soon as those before it have
+        failed, or 1 s later beside them.
     services: the objects of this side that the peer can call; none by default. An `ActorSystem` serves its actors.
-    tls: the certificates that this side trusts, for a ``tls://`` URL.
+    tls: the certificates that this side trusts, for ``tls://`` URLs.
     settings: limits, windows and keep-alive of the connection; ``Settings()`` by default.
     interceptors: entered around every call of this side, the first one outermost; none by default.
-    timeout: seconds for the connection, and again for the handshake; 10 by default.
+    timeout: seconds for the connection to each URL, and again for its handshake; 10 by default.
 
     Raises `Unavailable` when no server answers in time, `InvalidArgument` for a URL that cannot be parsed, `TypeError` for a
-    service with a type that cannot travel. Leaving the block, also by cancelling it, cancels the open calls and closes the
-    connection (`Peer.aclose`). Call `Peer.service` next.
+    service with a type that cannot travel, `ValueError` for a `timeout` that is not above zero. Leaving the block, also by
+    cancelling it, cancels the open calls and closes the connection (`Peer.aclose`). Call `Peer.service` next.
     """
+    if not urls:
+        raise TypeError("connect() takes at least one URL")
+    checked_seconds("timeout", timeout)
     dispatcher = _dispatcher(services, (), expose_errors=False)
-    peer = Peer("client", settings or Settings(), dispatcher, interceptors)
-    try:
-        await dial(url, peer._scope.session, tls=tls, timeout_s=timeout)
+    tls_of = tls_of_each(urls, tls)
+
+    async def reach(url: str) -> Peer:
+        peer = Peer("client", settings or Settings(), dispatcher, interceptors)
         try:
-            async with asyncio.timeout(timeout):
-                await asyncio.shield(peer._scope.session.ready)
-        except TimeoutError:
-            raise Unavailable(
-                f"{url} took the connection but did not say HELLO within {timeout:g} s", cause=Cause.TIMED_OUT, started=False
-            ) from None
+            await _shake_hands(peer, url, tls_of[url], timeout)
+        except BaseException:
+            await peer.aclose()
+            raise
+        return peer
+
+    first, *others = urls
+    if others:
+        from penstock.peer._first import first_to_answer  # few programs have several URLs
+
+        peer = await first_to_answer(urls, reach)
+    else:
+        peer = await reach(first)
+    try:
         yield peer
     finally:
         await peer.aclose()
+
+
+async def _shake_hands(peer: Peer, url: str, tls: TLS | None, timeout_s: float) -> None:
+    """Connect a peer to `url` and wait for its `HELLO`. Raises as `connect`. Cancelling it leaves the peer to be closed."""
+    await dial(url, peer._scope.session, tls=tls, timeout_s=timeout_s)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await asyncio.shield(peer._scope.session.ready)
+    except TimeoutError:
+        raise Unavailable(
+            f"{url} took the connection but did not say HELLO within {timeout_s:g} s", cause=Cause.TIMED_OUT, started=False
+        ) from None

@@ -18,6 +18,9 @@ READ_BYTES: Final = 64 * 1024
 #: The memory for one read once a frame was larger than that: several large frames in one system call.
 LARGE_READ_BYTES: Final = 256 * 1024
 
+#: The length of a frame stands first in its header.
+LENGTH_BYTES: Final = 4
+
 Frame = tuple[int, int, int, memoryview]  # type, flags, stream id, body
 
 
@@ -55,6 +58,7 @@ class FrameDecoder:
         while True:
             start = self._start
             if self._end - start < HEADER_BYTES:
+                self._check_length()
                 return None
             length, kind, flags, stream_id = HEADER.unpack_from(self._view, start)
             if length > self.limit_bytes:
@@ -70,6 +74,13 @@ class FrameDecoder:
                 return kind, flags, stream_id, self._view[start + HEADER_BYTES : stop]
             if not flags & IGNORABLE:
                 raise ProtocolError("1.4", f"frame of the unknown type {kind}")
+
+    def _check_length(self) -> None:
+        """Judge the length of a frame whose header is not complete: a peer of another protocol may wait for an answer."""
+        first = bytes(self._view[self._start : min(self._end, self._start + LENGTH_BYTES)])
+        length = int.from_bytes(first, "big")
+        if len(first) == LENGTH_BYTES and length > self.limit_bytes:
+            raise ProtocolError("1.2", self._too_long(length))
 
     @property
     def buffered(self) -> int:
@@ -99,9 +110,9 @@ class FrameDecoder:
 
     def _too_long(self, length: int) -> str:
         """Describe a frame over the limit, and recognise the start of other protocols."""
-        first = bytes(self._view[self._start : self._start + HEADER_BYTES])
+        first = bytes(self._view[self._start : self._start + LENGTH_BYTES])
         if first[:4] in {b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"PRI ", b"HTTP"}:
             return "the other side speaks HTTP, not Penstock"
         if first[:2] in {b"\x16\x03", b"\x15\x03"}:
-            return "the other side speaks TLS to a plain port; use tls:// at both ends"
+            return "the other side speaks TLS, and this side does not; use tls:// at both ends"
         return f"a frame of {length} bytes, where at most {self.limit_bytes} are allowed"

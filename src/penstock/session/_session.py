@@ -109,8 +109,10 @@ class Session:
         if self._closing:
             self.lose(Cancelled("the connection was closed on this side"))
         else:
+            when = " before it said HELLO" if self.hello is None else ""
             why = f": {error}" if error is not None and str(error) else ""
-            self.lose(ConnectionLost(f"the connection to {self.remote} was lost{why}", cause=Cause.LOST))
+            cause = error.cause if isinstance(error, Unavailable) else None
+            self.lose(ConnectionLost(f"the connection to {self.remote} was lost{when}{why}", cause=cause or Cause.LOST))
         if not self.closed.done():
             self.closed.set_result(None)
 

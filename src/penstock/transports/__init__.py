@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from penstock.errors import AlreadyExists, InvalidArgument
@@ -39,6 +39,7 @@ __all__ = [
     "memory_links",
     "register",
     "socket_mode",
+    "tls_of_each",
     "unregister",
 ]
 
@@ -76,6 +77,19 @@ async def listen(url: str, receivers: Callable[[], Receiver], *, tls: TLS | None
     scheme = _scheme(url, tls)
     context = tls.server_context() if tls is not None else None
     return await scheme.transport.listen(url, receivers, tls=context)
+
+
+def tls_of_each(urls: Sequence[str], tls: TLS | None) -> dict[str, TLS | None]:
+    """Return the `tls` of each URL: the encrypted ones share the given one, the others have None.
+
+    Raises `InvalidArgument` for an unknown scheme, for an encrypted URL without `tls`, and for `tls` without an encrypted URL.
+    """
+    encrypted = {url: _SCHEMES[scheme_of(url, _SCHEMES)].encrypted for url in urls}
+    shared = any(encrypted.values())
+    chosen = {url: tls if encrypted[url] or not shared else None for url in urls}
+    for url in urls:
+        _scheme(url, chosen[url])
+    return chosen
 
 
 def register(scheme: str, transport: Transport, *, encrypted: bool = False) -> None:

@@ -40,7 +40,10 @@ class Receiver(Protocol):
         """Take `size` bytes, written to the start of the memory that `get_buffer` returned."""
 
     def link_lost(self, error: Exception | None) -> None:
-        """Learn of the end, once: None after an orderly close by either side, else the error. Nothing follows it."""
+        """Learn of the end, once: None after an orderly close by either side, else the error. Nothing follows it.
+
+        The error is `Unavailable`, with its cause, when the other side has refused this one.
+        """
 
     def pause_writing(self) -> None:
         """Stop writing where possible: the link holds more than `WRITE_HIGH_WATER_BYTES`. It still takes further bytes."""

@@ -15,7 +15,9 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from penstock.errors import Cause, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Receiver, Segment
+from penstock.transports._tls import refusal_of
 
 #: The unsent bytes that TCP keeps in the kernel (Linux, macOS), and so the bytes that a small frame waits behind there. By
 #: default the whole send buffer, up to 4 MiB, can stand in front of it. On loopback the difference in throughput is noise.
@@ -135,6 +137,9 @@ class SocketLink(Link, asyncio.BufferedProtocol):
             return
         if self._aborted and exc is None:
             exc = ConnectionAbortedError(errno.ECONNABORTED, "aborted by this side")
+        refusal = refusal_of(exc)
+        if refusal:  # with TLS 1.3 the handshake of a client is over before the server has looked at its certificate
+            exc = Unavailable(refusal, cause=Cause.CERTIFICATE_REFUSED)
         receiver.link_lost(exc)
 
     def get_buffer(self, sizehint: int) -> bytearray:

@@ -15,6 +15,7 @@ from typing import Any, cast
 from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, Link, Listener, Receiver, Transport
 from penstock.transports._socket import BACKLOG, SocketLink
+from penstock.transports._tls import refusal_of
 from penstock.transports._url import host_and_port, url_of
 
 #: How long a client may take for its TLS handshake before the server drops it: a slow line needs a few round trips.
@@ -22,6 +23,14 @@ TLS_HANDSHAKE_TIMEOUT_S = 10.0
 
 #: How long one address of a name may take before the next is tried beside it (RFC 8305 recommends 250 ms).
 NEXT_ADDRESS_DELAY_S = 0.25
+
+#: The host that stands for all addresses of this machine. A socket of the system has one family, or shows the addresses of the
+#: other one in a form of its own; so each family gets its own.
+_EVERYWHERE = "::"
+
+#: How many free ports are tried until one is free at all addresses of a host: a machine with half of its ports in use finds one
+#: in 99.9 % of all cases.
+_PORTS_MAX = 10
 
 _Address = tuple[str | int, ...]
 
@@ -51,12 +60,17 @@ class TcpTransport(Transport):
         return link
 
     async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
-        """Listen at every address of the host, all with one port."""
+        """Listen at every address of the host, all with one port; at ``[::]``, at all addresses of IPv6 and IPv4."""
         host, port = host_and_port(url)
         loop = asyncio.get_running_loop()
         with _explained_listening(url):
             entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            sockets = _bind_all([(family, cast("_Address", address)) for family, _, _, _, address in entries])
+            addresses: list[tuple[int, _Address]] = [
+                (family, cast("_Address", address)) for family, _, _, _, address in entries
+            ]
+            if host == _EVERYWHERE:
+                addresses.append((socket.AF_INET, ("0.0.0.0", port)))  # noqa: S104 - the program asked for all addresses
+            sockets = _bind_all(addresses)
         real_url = url_of(self._scheme, (host, sockets[0].getsockname()[1]))
         listener = SocketListener(real_url, receivers, partial(url_of, self._scheme))
         await listener.start(sockets, tls)
@@ -104,7 +118,20 @@ class SocketListener(Listener):
 
 
 def _bind_all(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
-    """Bind one socket to each address. For port 0, all of them take the port that the system gives the first."""
+    """Bind one socket to each address. For port 0, all of them take the port that the system gives the first.
+
+    That port may be taken at the second address: then the system is asked for another, a few times.
+    """
+    for _attempt in range(_PORTS_MAX):
+        try:
+            return _bind_each(addresses)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or addresses[0][1][1] != 0:
+                raise
+    return _bind_each(addresses)
+
+
+def _bind_each(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
     bound: list[socket.socket] = []
     for family, (host, wished_port, *rest) in addresses:
         port = bound[0].getsockname()[1] if bound else wished_port
@@ -174,6 +201,9 @@ def _tls_failed(url: str, error: ssl.SSLError) -> tuple[Cause, str]:
         )
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"):
         return Cause.TLS_FAILED, f"{url} speaks no TLS; dial it as tcp://, or have it serve tls://"
+    refusal = refusal_of(error)
+    if refusal:
+        return Cause.CERTIFICATE_REFUSED, f"{url} refused this side: {refusal}"
     return Cause.TLS_FAILED, f"the TLS handshake with {url} failed: {error.reason or error}"
 
 

@@ -15,12 +15,78 @@ import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final, TypeVar, cast
 
 from penstock.errors import InvalidArgument
 from penstock.transports._certificate import RENEW_BEFORE_S, fresh_certificate
 
+C = TypeVar("C", bound=ssl.SSLContext)
+
 #: The protocol that both sides name in the handshake, so that a server of several protocols can tell them apart.
 ALPN = "penstock/1"
+
+
+class _TellingObject(ssl.SSLObject):
+    """The server's side of a handshake. It sends its alert when it refuses the client, which then knows why.
+
+    The event loops write nothing after a failed handshake: the client would only see the end of the connection. So the failure
+    first looks like a wait for the client, while its alert is written, and is raised when the client has answered or left.
+
+    outgoing: the bytes that the event loop writes next.
+    """
+
+    outgoing: ssl.MemoryBIO
+    _refusal: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        """Go on with the handshake. Raises the error of a refused client one step late."""
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError as error:
+            self._refusal = error.with_traceback(None)
+            if not self.outgoing.pending:  # OpenSSL has no alert for bytes that are not TLS
+                self.outgoing.write(_NO_TLS_ALERT)
+            raise ssl.SSLWantReadError from None
+
+
+class _TellingContext(ssl.SSLContext):
+    """The context of a server whose handshakes are `_TellingObject`s."""
+
+    sslobject_class = _TellingObject
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        """Begin the handshake of one client. `args` and `kwargs` are those of `ssl.SSLContext.wrap_bio`."""
+        made = cast("_TellingObject", super().wrap_bio(incoming, outgoing, *args, **kwargs))
+        made.outgoing = outgoing
+        return made
+
+
+#: A fatal alert of TLS 1.2, "protocol_version": a client without TLS knows by its first bytes what it has dialled.
+_NO_TLS_ALERT: Final = bytes.fromhex("15 0303 0002 02 46")
+
+
+#: What the alerts of a server say about the certificate of a client, by the names that OpenSSL gives them.
+_REFUSALS: Final = {
+    "CERTIFICATE_REQUIRED": "it takes only clients with a certificate, and this side has none; use TLS.production(cert, key)",
+    "CERTIFICATE_EXPIRED": "the certificate of this side has expired, or the clocks differ",
+    "CERTIFICATE_REVOKED": "the certificate of this side was revoked",
+    "UNKNOWN_CA": "the certificate of this side is not signed by an authority that the other side trusts (its `ca`)",
+    "BAD_CERTIFICATE": "the certificate of this side is not accepted by the other side",
+    "UNSUPPORTED_CERTIFICATE": "the certificate of this side is of a kind that the other side does not take",
+    "CERTIFICATE_UNKNOWN": "the certificate of this side is not accepted by the other side",
+    # TLS 1.2 has no alert of its own for a missing certificate
+    "HANDSHAKE_FAILURE": "it wants a certificate of this side (TLS.production(cert, key)), or the two agree on no cipher",
+}
+
+
+def refusal_of(error: Exception | None) -> str:
+    """Return why the other side refused this one in the TLS handshake, in words; empty when `error` does not say that."""
+    reason = error.reason or "" if isinstance(error, ssl.SSLError) else ""
+    return next((words for name, words in _REFUSALS.items() if reason.endswith(f"_ALERT_{name}")), "")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,7 +146,7 @@ class TLS:
 
     def server_context(self) -> ssl.SSLContext:
         """Return the SSL context of a server. Raises `InvalidArgument` for files that are missing or do not fit."""
-        context = _context(ssl.PROTOCOL_TLS_SERVER)
+        context = _set_up(_TellingContext(ssl.PROTOCOL_TLS_SERVER))
         # Without session tickets the server writes nothing after the handshake. A client that leaves at once would answer a
         # ticket with a reset.
         context.num_tickets = 0
@@ -97,7 +163,7 @@ class TLS:
 
     def client_context(self) -> ssl.SSLContext:
         """Return the SSL context of a client. Raises `InvalidArgument` for files that are missing or do not fit."""
-        context = _context(ssl.PROTOCOL_TLS_CLIENT)
+        context = _set_up(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         if self._pinned_in is not None:
             # Only this one certificate is trusted, so its names add no proof.
             context.check_hostname = False
@@ -112,8 +178,7 @@ class TLS:
         return context
 
 
-def _context(kind: int) -> ssl.SSLContext:
-    context = ssl.SSLContext(kind)
+def _set_up(context: C) -> C:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols([ALPN])
     return context
