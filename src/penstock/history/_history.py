@@ -49,16 +49,18 @@ class History:
         async with History("history.db", keep_days=30) as history, ActorSystem(tap=history) as system:
             ...
 
-    queue_events: how many events may wait to be written (32,768 by default).
+    path: of a regular file, or of one that is made; links to it are followed. A relative path means the folder that is current
+    when the `History` is made. queue_events: how many events may wait to be written (32,768 by default).
     on_full: the behaviour at that bound. ``"wait"`` (the default): actors handle no further message until there is room.
     ``"drop"``: events are left out, and an ``unrecorded`` event says how many.
     keep_days, keep_bytes: the retention. Older events, and the oldest events of a larger file, are removed while new ones are
     recorded. None (the default) keeps all. The last block of events always stays.
-    on_problem: called on the loop with a text when the history cannot be written (a full disk, a locked file), and with None
-    when it can be written again. Actors continue meanwhile: `queue_events` events are kept, the others are counted.
+    on_problem: called on the loop with a text when the history cannot be written (a full disk, a locked file, a file that was
+    removed or renamed), and with None when it can be written again. Actors continue meanwhile: `queue_events` events are kept,
+    the others are counted.
 
     Entering the ``async with`` block raises `FailedPrecondition` when another process writes the file or when it is not a
-    history, and `Unavailable` when it cannot be opened. A file whose end is torn is renamed, and a ``torn`` event in the new
+    history or not a regular file, and `Unavailable` when it cannot be opened. A file whose end is torn is renamed, and a ``torn`` event in the new
     file says to which name. Leaving the block writes the waiting events, as far as that is possible. The methods `events`,
     `unended` and `verify` may be called at the same time by many tasks. Raises `ValueError` for an option out of range.
     """

@@ -64,7 +64,7 @@ def logs(actor: str, **values: Any) -> int:
     "--export",
     type=click.Path(dir_okay=False, writable=True),
     metavar="FILE",
-    help="Write the events to a file (default format: json).",
+    help="Write the events to a regular file (default format: json).",
 )
 @node_options
 def events(actor: str, form: str | None, export: str | None, **values: Any) -> int:
