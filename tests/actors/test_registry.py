@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock import Actor, ActorSystem, AlreadyExists, InvalidArgument, NotFound, ref
 from penstock.actors import Router
@@ -204,3 +208,26 @@ async def test_patterns(system, pattern, names):
         await system.spawn(Counter, name=name)
     assert [info.address for info in system.list(pattern)] == names
     assert not matches("a/**/b", "ab")
+
+
+@pytest.mark.parametrize("pattern", ["*?*?*?*?*?*?*?*?!", "*?" * 127 + "!", "**a" * 85, "**/*/" * 51, "**" * 128])
+@pytest.mark.parametrize("address", ["a" * 256, "a/" * 127 + "aa"])
+async def test_no_pattern_is_slow(pattern, address):
+    """FAULTS H15: `penstock list` blocked the node for hours. The time-out of the test is the bound."""
+    assert matches(pattern, address) == (pattern in {"**a" * 85, "**" * 128})
+
+
+async def test_a_pattern_has_a_bound(system):
+    with pytest.raises(InvalidArgument, match="a pattern has up to 256 characters; this one has 257"):
+        system.list("*" * 257)
+
+
+_WORDS = st.sampled_from(["*", "**", "?", "/", "a", "b", ".", "\n", "/**/", "**/", "/**"])
+
+
+@given(pattern=st.lists(_WORDS, max_size=7).map("".join), address=st.text("ab/.\n", max_size=8))
+def test_a_pattern_means_what_the_regular_expression_means(pattern, address):
+    meanings = {"/**/": "/(?:.+/)?", "**/": "(?:.+/)?", "/**": "/.+", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    pieces = re.split(r"(/\*\*/|^\*\*/|/\*\*$|\*\*|\*|\?)", pattern)
+    expression = "".join(meanings.get(piece, re.escape(piece)) for piece in pieces)
+    assert matches(pattern, address) == bool(re.fullmatch(expression, address, re.DOTALL))

@@ -34,16 +34,68 @@ def word_of(name: str) -> str:
     return _OTHERS.sub("_", name.lower())
 
 
+#: Characters of a pattern: as many as an address can have.
+PATTERN_MAX: Final = ADDRESS_MAX
+#: Steps of a pattern that are kept for the next address.
+_STEPS_KEPT: Final = 1024
+_PIECES: Final = re.compile(r"(/\*\*/|^\*\*/|/\*\*$|\*\*|.)", re.DOTALL)
+_EVERY, _IN_PART = "any character", "any character but /"
+#: The steps of each piece: what a character must be, and whether the step may be taken again, or never.
+_MEANINGS: Final = {
+    "/**/": (("/", ""), (_EVERY, "group"), (_EVERY, "repeated"), ("/", "")),
+    "**/": ((_EVERY, "group"), (_EVERY, "repeated"), ("/", "")),
+    "/**": (("/", ""), (_EVERY, ""), (_EVERY, "repeated")),
+    "**": ((_EVERY, "repeated"),),
+    "*": ((_IN_PART, "repeated"),),
+    "?": ((_IN_PART, ""),),
+}
+#: The steps of a group, which is taken as a whole or not at all.
+_GROUP: Final = 3
+
+
 def matches(pattern: str, address: str) -> bool:
     """Whether an address matches: ``*`` is any text within one part, ``?`` one character, ``**`` any number of parts."""
-    return _compiled(pattern).fullmatch(address) is not None
+    return _compiled(pattern).matches(address)
 
 
-@lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    pieces = re.split(r"(/\*\*/|^\*\*/|/\*\*$|\*\*|\*|\?)", pattern)
-    meanings = {"/**/": "/(?:.+/)?", "**/": "(?:.+/)?", "/**": "/.+", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(meanings.get(piece, re.escape(piece)) for piece in pieces))
+class _Pattern:
+    """A pattern as a list of steps. It looks at each character once, for all the steps that may come next: no text is slow."""
+
+    def __init__(self, pattern: str) -> None:
+        self._steps = [step for piece in _PIECES.findall(pattern) for step in _MEANINGS.get(piece, ((piece, ""),))]
+        self._begun = self._places(0)
+        self._known: dict[tuple[int, str], int] = {}
+
+    def _places(self, at: int) -> int:
+        """Return the steps that may come next at step `at`, as bits: a repeated step and a group may be left out."""
+        bits = 1 << at
+        kind = self._steps[at][1] if at < len(self._steps) else ""
+        return bits | self._places(at + (_GROUP if kind == "group" else 1)) if kind else bits
+
+    def matches(self, address: str) -> bool:
+        places, known = self._begun, self._known
+        for letter in address:
+            after = known.get((places, letter))
+            if after is None:
+                if len(known) >= _STEPS_KEPT:
+                    known.clear()
+                after = known[places, letter] = self._after(places, letter)
+            places = after
+        return bool(places >> len(self._steps) & 1)
+
+    def _after(self, places: int, letter: str) -> int:
+        after = 0
+        for at, (wanted, kind) in enumerate(self._steps):
+            if places >> at & 1 and (wanted in (letter, _EVERY) or (wanted == _IN_PART and letter != "/")):
+                after |= self._places(at if kind == "repeated" else at + 1)
+        return after
+
+
+@lru_cache(maxsize=16)
+def _compiled(pattern: str) -> _Pattern:
+    if len(pattern) > PATTERN_MAX:
+        raise InvalidArgument(f"a pattern has up to {PATTERN_MAX} characters; this one has {len(pattern)}")
+    return _Pattern(pattern)
 
 
 #: The reasons of this many ended actors are kept, for the error of a program that looks for one later.
@@ -125,7 +177,10 @@ class Registry:
 
     def matching(self, pattern: str) -> Iterator[Cell]:
         """Iterate over the actors whose name matches `pattern`, as `matches` says."""
-        return (cell for address, cell in tuple(self._by_address.items()) if matches(pattern, address))
+        if pattern == "**":
+            return iter(tuple(self._by_address.values()))
+        matching = _compiled(pattern).matches  # not in the generator: a wrong pattern raises here
+        return (cell for address, cell in tuple(self._by_address.items()) if matching(address))
 
     def _hint(self, address: str) -> str:
         if self._ended.get(address):

@@ -90,7 +90,10 @@ class ActorSystem(Router):
         return cast("A", ActorStub(target, profile_of(cls).service))
 
     def list(self, pattern: str = "**") -> builtins.list[ActorInfo]:
-        """Return the state of the actors whose name matches: ``*`` is any text within one part, ``**`` any number of parts."""
+        """Return the state of the actors whose name matches: ``*`` is any text within one part, ``**`` any number of parts.
+
+        Raises `InvalidArgument` for a pattern of more than 256 characters.
+        """
         now_s = self._host.loop.time()
         return [info_of(cell, now_s) for cell in self._host.registry.matching(pattern)]
 
