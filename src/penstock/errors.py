@@ -1,4 +1,4 @@
-"""Every error that Penstock raises, one tree. This module imports nothing of Penstock.
+"""Every error that Penstock raises, one tree. This module stands at the bottom of Penstock.
 
 ::
 
@@ -39,6 +39,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, Final
+
+from penstock._texts import peer_text
 
 #: The codes of an error: those of gRPC without 0, which is the code of success.
 CODES: Final = range(1, 17)
@@ -341,11 +343,14 @@ _BY_CODE: dict[int, type[StatusError]] = {error.code: error for error in reverse
 
 
 def status_error(code: int, reason: str, message: str, details: Mapping[str, Any], *, started: bool = True) -> StatusError:
-    """Make the error of a peer's status: the class with its reason, else with its code, else `Unknown`."""
+    """Make the error of a peer's status: the class with its reason, else with its code, else `Unknown`.
+
+    The control characters of its message are escaped, and it is cut to 4,096 characters.
+    """
     kind = _BY_REASON.get(reason)
     if kind is None or kind.code != code:
         kind = _BY_CODE.get(code, Unknown)
-    return kind(message, details, started=started)
+    return kind(peer_text(message), details, started=started)
 
 
 def as_answer(error: StatusError) -> StatusError:

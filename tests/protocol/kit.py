@@ -11,7 +11,6 @@ from penstock.protocol import Connection, Grant, Open, ReceiveHalf, Settings, Wi
 from penstock.protocol._frames import (
     BODIES,
     COMPRESSED,
-    DECODERS,
     HEADER,
     HEADER_BYTES,
     IGNORABLE,
@@ -23,6 +22,7 @@ from penstock.protocol._frames import (
     FrameType,
     Hello,
     Ping,
+    decode_body,
 )
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -106,7 +106,7 @@ def read_frames(data: bytes) -> list[Seen]:
 def _read_body(kind: int, flags: int, body: bytes) -> Any:
     if kind == FrameType.ITEMS:
         return (*ITEMS_PREFIX.unpack_from(body), body[ITEMS_PREFIX_BYTES:])
-    return body if flags & MORE or kind not in DECODERS else DECODERS[kind].decode(body)
+    return body if flags & MORE or kind not in BODIES else decode_body(kind, body)
 
 
 class Side:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock._texts import TEXT_MAX, peer_text
 from penstock.protocol._frames import (
     BODIES,
     CONNECTION_TYPES,
-    DECODERS,
     FLAGS,
     HEADER_BYTES,
     ITEMS_HEADER,
@@ -29,9 +29,13 @@ from penstock.protocol._frames import (
     Resume,
     Resumed,
     Status,
+    decode_body,
     encode_frame,
 )
 from tests.protocol.kit import encode
+
+#: What an attacker says to the people at the other side.
+EVIL = "bye\n2026-11-30 CRITICAL forged\x1b[2J" + "x" * 60_000
 
 numbers = st.integers(0, MAX_NUMBER)
 octets = st.integers(0, 255)
@@ -88,14 +92,33 @@ def test_items_put_offset_and_count_before_their_payload():
 @given(body=bodies)
 def test_a_body_is_read_as_it_was_written(body):
     kind = next(number for number, known in BODIES.items() if known is type(body))
-    assert DECODERS[kind].decode(encode(body)) == body
+    assert decode_body(kind, encode(body)) == harmless(body)
 
 
 @given(body=bodies, extra=values)
 def test_fields_behind_the_known_ones_are_ignored(body, extra):
     kind = next(number for number, known in BODIES.items() if known is type(body))
     longer = [*msgspec.structs.astuple(body), extra, extra]
-    assert DECODERS[kind].decode(encode(longer)) == body
+    assert decode_body(kind, encode(longer)) == harmless(body)
+
+
+def harmless(body):
+    field = "reason" if isinstance(body, End) else "message"
+    text = getattr(body, field, None)
+    return msgspec.structs.replace(body, **{field: peer_text(text)}) if text else body
+
+
+@pytest.mark.parametrize(
+    "body", [GoAway(0, 13, EVIL), Status(5, "not_found", EVIL), Cancel(1, "cancelled", EVIL), End(0, EVIL)]
+)
+def test_a_text_of_a_peer_arrives_in_one_line_and_cut(body):
+    """FAULTS H8: it cannot steer a terminal, forge a line of a log, or fill one."""
+    kind = next(number for number, known in BODIES.items() if known is type(body))
+    read = decode_body(kind, encode(body))
+    text = read.reason if isinstance(read, End) else read.message
+    assert text.startswith(r"bye\n2026-11-30 CRITICAL forged\x1b[2Jxxx")
+    assert text.isprintable()
+    assert len(text) == TEXT_MAX
 
 
 @pytest.mark.parametrize("kind", BODIES, ids=lambda kind: FrameType(kind).name)
@@ -105,17 +128,17 @@ def test_fields_with_a_default_may_be_left_out(kind):
     sample = {"magic": "penstock", "target": "S/m", "token": b"", "compressions": [], "streams": []}
     least = [sample.get(field.name, 0 if not field.name.startswith("max_") else 2**14) for field in required]
     if kind != FrameType.CANCEL:
-        assert DECODERS[kind].decode(encode(least))
+        assert decode_body(kind, encode(least))
         with pytest.raises(msgspec.ValidationError):
-            DECODERS[kind].decode(encode(least[:-1]))
+            decode_body(kind, encode(least[:-1]))
     else:
-        assert DECODERS[kind].decode(encode([])) == Cancel(1, "cancelled", "")
+        assert decode_body(kind, encode([])) == Cancel(1, "cancelled", "")
 
 
 @pytest.mark.parametrize("number", [-1, MAX_NUMBER + 1, 2**64 - 1, 1.0, "1", None])
 def test_a_number_that_not_every_language_can_count_with_is_refused(number):
     with pytest.raises(msgspec.ValidationError):
-        DECODERS[FrameType.CREDIT].decode(encode([number, 0, 0]))
+        decode_body(FrameType.CREDIT, encode([number, 0, 0]))
 
 
 def test_every_type_is_either_of_the_connection_or_of_a_stream():

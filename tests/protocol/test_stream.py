@@ -8,7 +8,7 @@ import pytest
 
 from penstock.errors import ProtocolError
 from penstock.protocol import Limit, SendHalf, Settings, Status, WireStream
-from penstock.protocol._frames import DECODERS, LAST, MORE, End, FrameType
+from penstock.protocol._frames import LAST, MORE, End, FrameType, decode_body
 from penstock.protocol._send import MSGPACK_LAYOUT, SendRules
 from penstock.protocol._stream import refusal
 from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_frames
@@ -97,7 +97,7 @@ def test_an_error_over_the_peers_limit_loses_its_details_and_keeps_its_code():
     made.fail(Status(5, "not_found", "é" * 4000, {"all": "x" * 2000}, False), 1024)
     ending = made.next_frame(ALL)[0]
     assert len(ending) <= 14 + 1024
-    status = DECODERS[FrameType.STATUS].decode(ending[14:])
+    status = decode_body(FrameType.STATUS, ending[14:])
     assert (status.code, status.reason, status.started, status.details) == (5, "not_found", False, {})
     assert status.message.startswith("é" * 160)
 

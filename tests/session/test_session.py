@@ -8,7 +8,9 @@ import pytest
 
 import penstock
 from penstock import ConnectionLost, Unavailable
-from penstock.protocol import Settings
+from penstock._texts import TEXT_MAX
+from penstock.protocol import FrameType, Settings
+from penstock.protocol._frames import GoAway
 from penstock.session import Session
 from penstock.testing import SimulatedNetwork
 from tests.calls.kit import ended, linked, now, rest, started
@@ -44,6 +46,21 @@ async def test_a_peer_that_never_says_hello_is_given_up_after_the_handshake_time
     with pytest.raises(Unavailable):
         await silent.ready
     silent.link_lost(None)
+
+
+async def test_a_goodbye_of_the_peer_is_one_short_line_in_the_log_and_in_the_error(caplog):
+    """FAULTS H8."""
+    evil = "bye\n2026-11-30 CRITICAL forged\x1b[2J" + "x" * 60_000
+    with caplog.at_level("WARNING", "penstock"):
+        async with Joined() as joined:
+            joined.server._connection.outbox.put_control(FrameType.GOAWAY, GoAway(0, 13, evil))
+            joined.server.flush()
+            await rest()
+            (line,) = caplog.messages
+            for text in (line, str(joined.client.lost)):
+                assert r"bye\n2026-11-30 CRITICAL forged\x1b[2Jxxx" in text
+                assert text.isprintable()
+                assert len(text) < TEXT_MAX + 200
 
 
 async def test_connecting_to_somebody_who_never_says_hello_is_unavailable_in_time():

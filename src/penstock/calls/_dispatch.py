@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from penstock._texts import peer_text
 from penstock.calls._context import Interceptor
 from penstock.calls._scope import CallScope
 from penstock.calls._server_call import ServerCall
@@ -70,7 +71,7 @@ class Dispatcher:
             error.started = False
             refusal: StatusError = error.fresh_copy()  # `error` holds this frame, which must not hold it
         except Exception:  # this runs where the connection is read: an error here must not end the connection
-            log.exception("a call of %r could not be begun", handle.opened.target)
+            log.exception("a call of %.200r could not be begun", handle.opened.target)
             refusal = Internal("the call could not be begun", started=False)
         else:
             return
@@ -131,7 +132,7 @@ class Dispatcher:
         logged: whether the log has the traceback already.
         """
         error_id = secrets.token_hex(4)
-        text = _text_of(raised)
+        text = peer_text(_text_of(raised))  # it may quote an argument
         log.error("error %s in %s: %s", error_id, where, text, exc_info=None if logged else raised)
         if self.expose_errors:
             return Internal(text[:EXPOSED_MAX], {"error_id": error_id})

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+from penstock._texts import one_line
 from penstock.channel._channel import OPEN_TIMEOUT_S, Channel
 from penstock.channel._remote import RemoteWire
 from penstock.channel._wire import ChannelEvents, Observer, Opening
@@ -75,7 +76,7 @@ def accept_channel(handle: StreamHandle, *, messages: Any = Any, buffer_size: in
     if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
         raise Unimplemented(f"{opened.target} is a channel: a bidirectional call in msgpack", started=False)
     id_ = opened.metadata.get(ID, "")[:PEER_NAME_MAX] or secrets.token_hex(8)
-    initiator = opened.metadata.get(INITIATOR, "")[:PEER_NAME_MAX]
+    initiator = one_line(opened.metadata.get(INITIATOR, ""), PEER_NAME_MAX)
     opening = Opening(id_, initiator, address_of(opened.target), _payload_of(opened))
     decode = MSGPACK.decode_for(messages)
     half = _half(handle.session.settings, buffer_size)

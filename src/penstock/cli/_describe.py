@@ -13,7 +13,7 @@ import msgspec
 
 from penstock import TLS, connect
 from penstock.calls import Request, call_unary
-from penstock.cli._run import OK, Unusable
+from penstock.cli._run import OK, Unusable, harmless_json
 from penstock.codec import MSGPACK, with_references
 from penstock.errors import Cause, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from penstock.peer import Peer
@@ -41,7 +41,7 @@ async def show(url: str, name: str | None, tls: TLS | None, metadata: dict[str, 
         services = await services_of(peer, metadata)
     services = [find_service(services, name)] if name else without_built_in(services)
     if as_json or not sys.stdout.isatty():
-        print(document(services), flush=True)
+        print(harmless_json(document(services)), flush=True)
     else:
         from penstock.cli._format import draw
 

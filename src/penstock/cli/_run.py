@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 import click
 
 from penstock._loop import loop_factory
+from penstock._texts import one_line
 from penstock.errors import (
     Cancelled,
     ConnectionLost,
@@ -150,11 +151,6 @@ def _details_of(error: StatusError) -> dict[str, Any]:
     return {name: value for name, value in error.details.items() if name not in words}
 
 
-def one_line(text: str) -> str:
-    """Return a text of a peer with its control characters escaped: it stays in its line and cannot steer the terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-
-
 def harmless_json(text: str) -> str:
     """Return JSON that cannot steer a terminal: all control characters are escaped, not only those below U+0020."""
     if text.isprintable():
@@ -164,7 +160,8 @@ def harmless_json(text: str) -> str:
 
 def print_traceback(error: StatusError) -> None:
     """Print the traceback of the user's own code to stderr, when the error carries one, and remove it from the details."""
-    print(error.details.pop("traceback", ""), file=sys.stderr, end="")
+    lines = str(error.details.pop("traceback", "")).splitlines()
+    print(*map(one_line, lines), sep="\n", end="\n" if lines else "", file=sys.stderr)
 
 
 def print_notice(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from penstock import TLS, Server
 from penstock import serve as serving
 from penstock.cli._format import example
 from penstock.cli._load import make
+from penstock.cli._logs import log_to_stderr
 from penstock.cli._run import OK, Unusable, print_notice
 from penstock.errors import InvalidArgument
 from penstock.service import MethodDescription, ServiceDescription, describe, served
@@ -37,7 +37,7 @@ class ServeOptions(NamedTuple):
 
 async def serve(options: ServeOptions, stopping: asyncio.Event) -> int:
     """Serve until `stopping` is set; then running calls have `grace_s` seconds to end. Cancelling it ends them at once."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     async with AsyncExitStack() as stack:
         services = [await make(loaded, spec, stack) for spec, loaded in options.loaded]
         server = await _begin(services, options, stack)

@@ -60,9 +60,10 @@ class History:
     the others are counted.
 
     Entering the ``async with`` block raises `FailedPrecondition` when another process writes the file or when it is not a
-    history or not a regular file, and `Unavailable` when it cannot be opened. A file whose end is torn is renamed, and a ``torn`` event in the new
-    file says to which name. Leaving the block writes the waiting events, as far as that is possible. The methods `events`,
-    `unended` and `verify` may be called at the same time by many tasks. Raises `ValueError` for an option out of range.
+    history or not a regular file, and `Unavailable` when it cannot be opened. A file whose end is torn is renamed, and a
+    ``torn`` event in the new file says to which name. Leaving the block writes the waiting events, as far as that is possible.
+    The methods `events`, `unended` and `verify` may be called at the same time by many tasks. Raises `ValueError` for an option
+    out of range.
     """
 
     def __init__(

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
+from penstock._texts import peer_text
+
 VERSION: Final = 1
 MAGIC: Final = "penstock"
 
@@ -246,10 +248,30 @@ BODIES: Final[dict[int, type[Body]]] = {
     FrameType.RESUMED: Resumed,
 }
 
-DECODERS: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
+_DECODERS: Final[dict[int, msgspec.msgpack.Decoder[Any]]] = {
     kind: msgspec.msgpack.Decoder(body) for kind, body in BODIES.items()
 }
+#: The field for people in the body of a frame.
+_TEXTS: Final[dict[int, str]] = {
+    FrameType.END: "reason",
+    FrameType.STATUS: "message",
+    FrameType.CANCEL: "message",
+    FrameType.GOAWAY: "message",
+    FrameType.RESUMED: "message",
+}
+
 encode_body = msgspec.msgpack.Encoder().encode
+
+
+def decode_body(kind: int, body: bytes | bytearray | memoryview) -> Any:
+    """Decode the body of a control frame. Its text for people is made harmless here. Raises `ValueError`, `RecursionError`."""
+    decoded = _DECODERS[kind].decode(body)
+    field = _TEXTS.get(kind)
+    if field is not None:
+        text = getattr(decoded, field)
+        if text and (shown := peer_text(text)) != text:
+            return msgspec.structs.replace(decoded, **{field: shown})
+    return decoded
 
 
 def readable(text: str, characters: int) -> str:

@@ -13,7 +13,6 @@ from penstock.protocol._credit import Limit
 from penstock.protocol._decoder import Frame, FrameDecoder
 from penstock.protocol._frames import (
     COMPRESSED,
-    DECODERS,
     ITEMS_PREFIX,
     ITEMS_PREFIX_BYTES,
     LAST,
@@ -25,6 +24,7 @@ from penstock.protocol._frames import (
     Open,
     Ping,
     Status,
+    decode_body,
 )
 from penstock.protocol._receive import Arrived, Reassembly
 from penstock.protocol._send import BATCH_BYTES, BYTES_HEAD_BYTES, SINGLE_BYTES_MIN, bytes_head
@@ -79,7 +79,7 @@ class Inbound:
         if kind != FrameType.OPEN and len(body) > limit_bytes:
             raise ProtocolError("10.2", f"a control frame of {len(body)} bytes, over {limit_bytes}")
         try:
-            return DECODERS[kind].decode(body)
+            return decode_body(kind, body)
         except (ValueError, RecursionError) as error:
             raise ProtocolError("1.7", f"a body of {FrameType(kind).name} that cannot be read: {error}") from error
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Unpack
 
 import msgspec
 
+from penstock._texts import peer_text
 from penstock.actors import ActorRef, AskOptions, ChannelOptions, PortOptions, actor_here
 from penstock.calls import Stream
 from penstock.channel import Channel
@@ -126,7 +127,7 @@ def _unpack(data: bytes) -> ActorRef:
     except UNDECODABLE as error:
         raise ValueError(f"the ref of an actor cannot be read: {error}") from None
     home = actor_here(location.key) if location.instance == offers().instance else None
-    return home if home is not None else FarRef(location.instance, location.key, location.address)
+    return home if home is not None else FarRef(location.instance, peer_text(location.key), peer_text(location.address))
 
 
 register_extension(ActorRef, Extension(ExtensionCode.ACTOR, _pack, _unpack))  # type: ignore[type-abstract] # and its subclasses

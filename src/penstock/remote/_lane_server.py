@@ -226,7 +226,7 @@ class LaneServer(Endpoint):
             self.answers.refuse(message.id, error)
         elif message.id == 0:
             text = repr(error)  # a record of the log that had the error itself would keep its frames
-            log.warning("%s: the tell %r is a dead letter: %s", self._address, message.name, text)
+            log.warning("%s: the tell %.200r is a dead letter: %.500s", self._address, message.name, text)
             if not isinstance(error, ActorStopped | MailboxFull):
                 letter = Envelope(self._to.cell, message.name, (), {}, "tell", sender=message.sender)
                 self._host.dead_letter(letter, error.message)

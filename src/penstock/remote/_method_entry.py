@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from penstock._texts import peer_text
 from penstock.actors import ActorHost, Message
 from penstock.actors.cell import Cell, inline_context
 from penstock.calls import CallInfo, CallScope
@@ -100,7 +101,7 @@ class Addressee:
                 f"{cell.address} waits, by way of {message.sender}, for the answer to this ask. Use tell, or answer first"
             )
         if message.sender is not None:
-            message.sender = self._host.seen_from_here(self._scope.peer, message.sender)
+            message.sender = self._host.seen_from_here(self._scope.peer, peer_text(message.sender))
         left_s = None if message.deadline_ms is None else message.deadline_ms / 1000
         if left_s is not None and left_s <= 0:
             raise DeadlineExceeded(f"{cell.address}: the deadline of {message.name!r} passed before it began")

@@ -94,7 +94,7 @@ class Session:
             try:
                 _DISPATCH[type(event)](self, event)
             except Exception:  # an error in one endpoint must not end the connection and all its other calls
-                log.exception("%r could not be handled", event)
+                log.exception("%.500r could not be handled", event)
         if self._connection.has_data():
             self.flush_soon()
 

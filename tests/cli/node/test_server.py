@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from penstock.cli._node._server import _LogFormatter
+from penstock.cli._logs import _LogFormatter
 from tests.cli.node.conftest import FOLDER
 
 pytestmark = pytest.mark.processes

@@ -215,7 +215,7 @@ class Cell(Lifecycle):
             return False
         envelope = self.take_current()
         if envelope is not None and isinstance(error, Exception):
-            log.error("%s could not handle %r; it goes on", self.address, envelope.type, exc_info=error)
+            log.error("%s could not handle %.200r; it goes on", self.address, envelope.type, exc_info=error)
             envelope.give_up(Internal(f"{self.address} could not handle {envelope.type!r}"))
             return True
         if self.stopping is not None and self.stopping.interrupts and isinstance(error, asyncio.CancelledError):

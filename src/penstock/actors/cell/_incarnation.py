@@ -104,7 +104,7 @@ def judge(cell: Lifecycle, envelope: Envelope, error: BaseException, *, interrup
     """
     if isinstance(error, StatusError):
         if envelope.reply is None:
-            log.warning("%s: %r, to which no answer is awaited, ended with %r", cell.address, envelope.type, error)
+            log.warning("%s: %.200r, to which no answer is awaited, ended with %.500r", cell.address, envelope.type, error)
         return answer_of(cell, error), "answer"
     if isinstance(error, asyncio.CancelledError):
         if interrupted:

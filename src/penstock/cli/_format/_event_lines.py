@@ -11,8 +11,8 @@ from typing import Any, Final
 import click
 import msgspec
 
+from penstock._texts import one_line
 from penstock.cli._format._text import as_json, clock, iso, put_beside, value
-from penstock.cli._run import one_line
 from penstock.history import HistoryEvent
 
 #: The kinds of events that `logs` shows: log lines, starts and ends, and the messages of channels.

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from penstock._texts import one_line
 from penstock.cli._format._schema import reference, type_name
-from penstock.cli._run import one_line
 from penstock.service import MethodDescription, ServiceDescription
 
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock._texts import one_line
 from penstock.actors import ActorInfo, StreamInfo
 from penstock.cli._format._text import duration
-from penstock.cli._run import one_line
 from penstock.node import HistoryView, NodeView, Snapshot
 
 _STATE_COLOURS: Final = {

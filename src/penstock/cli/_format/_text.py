@@ -14,7 +14,8 @@ from typing import Any, Final
 import click
 import msgspec
 
-from penstock.cli._run import harmless_json, one_line
+from penstock._texts import one_line
+from penstock.cli._run import harmless_json
 
 #: The colours of actors' states.
 _COLOURS: Final = {

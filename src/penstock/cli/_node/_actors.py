@@ -8,11 +8,12 @@ from typing import Final
 
 import click
 
+from penstock._texts import one_line
 from penstock.actors import ActorInfo
 from penstock.cli._format import doing, draw_methods, duration, room, state, table, value
 from penstock.cli._node._client import connected_node, show
 from penstock.cli._options import NodeOptions
-from penstock.cli._run import OK, Unusable, one_line, print_traceback
+from penstock.cli._run import OK, Unusable, print_traceback
 from penstock.errors import StatusError
 from penstock.node import Activity, Inspection
 

@@ -13,13 +13,14 @@ import click
 import msgspec
 
 from penstock._files import open_regular
+from penstock._texts import one_line
 from penstock.channel import Channel
 from penstock.cli import _stdio as stdio
 from penstock.cli._format import as_json, value
 from penstock.cli._node._client import connected_node
 from penstock.cli._node._paths import state_folder
 from penstock.cli._options import NodeOptions
-from penstock.cli._run import OK, USAGE, Unusable, one_line, print_notice
+from penstock.cli._run import OK, USAGE, Unusable, print_notice
 from penstock.errors import ChannelClosed, InvalidArgument
 from penstock.service import suggest
 

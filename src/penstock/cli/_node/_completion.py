@@ -9,9 +9,9 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem
 
+from penstock._texts import one_line
 from penstock.actors import ActorInfo
 from penstock.cli._options import NodeOptions
-from penstock.cli._run import one_line
 from penstock.errors import PenstockError
 
 #: How long a prompt waits for the names.

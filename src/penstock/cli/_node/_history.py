@@ -18,13 +18,14 @@ import msgspec
 
 import penstock
 from penstock._files import open_regular
+from penstock._texts import one_line
 from penstock.cli import _stdio as stdio
 from penstock.cli._format import _event_lines as lines
 from penstock.cli._format import counted, room, value
 from penstock.cli._node._client import connected_node, show
 from penstock.cli._node._paths import history_path
 from penstock.cli._options import NodeOptions
-from penstock.cli._run import DIFFERS, INCOMPLETE, OK, Unusable, one_line, print_notice
+from penstock.cli._run import DIFFERS, INCOMPLETE, OK, Unusable, print_notice
 from penstock.errors import Unavailable
 from penstock.history import HistoryEvent, Replay, verify_file
 from penstock.node import EventQuery, HistoryControl

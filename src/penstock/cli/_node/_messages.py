@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 import penstock
+from penstock._texts import one_line
 from penstock.cli import _stdio as stdio
 from penstock.cli._format import doing
 from penstock.cli._node._client import NodeConnection, connected_node, show
 from penstock.cli._options import NodeOptions
-from penstock.cli._run import OK, Unusable, one_line
+from penstock.cli._run import OK, Unusable
 from penstock.errors import ConnectionLost, DeadlineExceeded, InvalidArgument, PenstockError, Unavailable
 from penstock.node import EventQuery, PreparedMessage
 from penstock.streams import Source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,15 +10,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import click
-
 import penstock
 from penstock import TLS
+from penstock._texts import one_line
 from penstock.actors import ActorInfo
 from penstock.cli._format import as_json
+from penstock.cli._logs import log_to_stderr
 from penstock.cli._node._paths import history_path, make_folder, socket_path
 from penstock.cli._options import NodeOptions
-from penstock.cli._run import OK, Unusable, one_line, print_notice, print_traceback
+from penstock.cli._run import OK, Unusable, print_notice, print_traceback
 from penstock.errors import InvalidArgument, PenstockError
 from penstock.history import History
 from penstock.node import Node, error_text, user_traceback
@@ -30,7 +29,6 @@ HISTORY_BYTES_MAX: Final = 1024**3
 _OWN_FILES: Final = (str(Path(penstock.__file__).parent),)
 #: How many busy actors are named when the node stops.
 _NAMED_MAX: Final = 3
-_LEVELS: Final = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red", "DEBUG": "bright_black"}
 
 
 class ServerOptions(NamedTuple):
@@ -47,7 +45,7 @@ class ServerOptions(NamedTuple):
 
 async def serve(options: ServerOptions, stopping: asyncio.Event) -> int:
     """Run a node until `stopping` is set, then drain it. Cancelling it closes at once."""
-    _log_to_stderr()
+    log_to_stderr()
     socket = socket_path(options.node.socket)
     make_folder(socket)
     try:
@@ -128,21 +126,3 @@ def _next_step(started: Sequence[ActorInfo], options: NodeOptions) -> str:
     socket = ["--socket", options.socket] if options.socket else []
     verb = ["list"] if started else ["start", "MANIFEST"]
     return " ".join(["penstock", *verb, *map(shlex.quote, socket)])
-
-
-class _LogFormatter(logging.Formatter):
-    """Formats time, level, logger and message. A traceback is indented, so that no line of it looks like a line of the log."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        level = click.style(f"{record.levelname:7}", fg=_LEVELS.get(record.levelname))
-        logger = "" if hasattr(record, "actor") or record.name == "penstock.actor" else f"{record.name}: "
-        text = f"{self.formatTime(record, '%H:%M:%S')} {level} {logger}{one_line(record.getMessage())}"
-        if record.exc_info:
-            text += "".join(f"\n    {one_line(line)}" for line in self.formatException(record.exc_info).split("\n"))
-        return text if sys.stderr.isatty() else click.unstyle(text)
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_LogFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
