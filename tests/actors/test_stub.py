@@ -36,6 +36,33 @@ def test_only_messages_can_be_told():
         _ = penstock.tell(stub()).ticks
 
 
+def test_a_method_that_streams_cannot_be_told_by_itself_either():
+    with pytest.raises(AttributeError, match="ticks streams; only a message can be told"):
+        penstock.tell(stub().ticks)
+
+
+async def test_a_method_is_told_by_itself_here_and_from_elsewhere():
+    """FAULTS E4: the form whose arguments a type checker checks; its result is None."""
+
+    class Counter(penstock.Actor):
+        def __init__(self) -> None:
+            self.n = 0
+
+        async def add(self, count: int) -> int:
+            self.n += count
+            return self.n
+
+    async with penstock.ActorSystem() as system:
+        counter = await system.spawn(Counter, name="counter")
+        assert await penstock.tell(counter.add)(1) is None
+        assert await penstock.tell(counter).add(count=1) is None
+        async with penstock.serve(system, listen="memory://tell"), penstock.connect("memory://tell") as peer:
+            far = peer.actor(Counter, "counter")
+            assert await penstock.tell(far.add)(1) is None
+            assert await penstock.tell(penstock.options(far, metadata={"a": "b"}).add)(1) is None
+            assert await far.add(0) == 4
+
+
 def test_telling_is_one_stub_for_each():
     desk = stub()
     assert penstock.tell(desk) is penstock.tell(desk)
@@ -60,7 +87,7 @@ def test_a_stub_has_its_ref_and_a_ref_is_its_own():
     assert penstock.ref(ref) is ref
 
 
-@pytest.mark.parametrize("stranger", [None, "desk", Desk, object()])
+@pytest.mark.parametrize("stranger", [None, "desk", Desk, object(), Desk.add, print])
 def test_what_is_no_stub_is_refused(stranger: object):
     with pytest.raises(TypeError, match="not an actor stub"):
         penstock.ref(stranger)

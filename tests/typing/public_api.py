@@ -68,6 +68,12 @@ async def a_stub_has_the_type_of_its_service(peer: penstock.Peer) -> None:
     assert_type(await prices.record(some_prices()), Summary)
     async for price in prices.watch("A"):
         assert_type(price, Price)
+    stream = penstock.Stream.of(prices.watch("A"))
+    assert_type(stream, penstock.Stream[Price])
+    async for batch in stream.batches():
+        assert_type(batch, list[Price])
+    async with penstock.Stream[Price].of(prices.watch("A")) as same:
+        assert_type(await same.receive(), Price)
     async for summary in prices.trade(some_prices()):
         assert_type(summary, Summary)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeVar, cast
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Final, Literal, ParamSpec, Protocol, overload
 
 from penstock.actors._ref import ActorRef
 from penstock.errors import Unimplemented
-from penstock.service import DEFAULT, CallOptions, Service, changed
+from penstock.service import DEFAULT, CallOptions, Method, Service, changed
 
-A = TypeVar("A")
+P = ParamSpec("P")
 #: Names of `ActorRef` that a user may look for on a stub.
 HIDDEN: Final = frozenset({"address", "id", "stop", "open_channel", "subscribe", "stream", "ask", "tell"})
 
@@ -37,10 +38,9 @@ class ActorStub:
             raise AttributeError(error.message) from None
         if self._penstock_mode == "ask":
             bound = ref._asking(method, self._penstock_options)
-        elif method.kind:
-            raise AttributeError(f"{service.name}.{name} streams; only a message can be told")
+            vars(bound)["_penstock_tell"] = partial(_telling, ref, service, method, self._penstock_options)
         else:
-            bound = ref._telling(method, self._penstock_options)
+            bound = _telling(ref, service, method, self._penstock_options)
         bound.__name__ = bound.__qualname__ = name
         bound.__doc__ = method.doc
         self.__dict__[name] = bound
@@ -64,6 +64,21 @@ class ActorStub:
         return f"<{self._penstock_service.name} {self._penstock_ref!r}>"
 
 
+class Telling(Protocol):
+    """An actor whose methods send their message and wait for no answer, for type checkers: they do not know its methods."""
+
+    def __getattr__(self, name: str, /) -> Callable[..., Coroutine[Any, Any, None]]:
+        """Return the function that sends a message of this name."""
+        raise NotImplementedError
+
+
+def _telling(ref: ActorRef, service: Service, method: Method, options: CallOptions) -> Callable[..., Any]:
+    """Return the function that tells the actor. Raises `AttributeError` for a method that streams."""
+    if method.kind:
+        raise AttributeError(f"{service.name}.{method.name} streams; only a message can be told")
+    return ref._telling(method, options)
+
+
 def ref(actor: object) -> ActorRef:
     """Return the `ActorRef` of a stub: it has the address, `stop`, `open_channel`, `subscribe` and the untyped verbs.
 
@@ -78,17 +93,30 @@ def ref(actor: object) -> ActorRef:
     return own
 
 
-def tell(actor: A) -> A:
+@overload
+def tell(  # type: ignore[overload-overlap] # an actor that is a function as well is told as one
+    actor: Callable[P, Coroutine[Any, Any, Any]],
+) -> Callable[P, Coroutine[Any, Any, None]]: ...
+@overload
+def tell(actor: object) -> Telling: ...
+def tell(actor: object) -> Any:
     """Return a stub of the same actor whose methods send their message and wait for no answer, only for room in the mailbox.
 
-    ``await penstock.tell(counter).add(1)``: fire and forget. Await the method: an unawaited one sends nothing. It raises what
-    `ActorRef.tell` raises, and a cancelled one sends nothing. Streaming methods cannot be told: `AttributeError`. `tell`
-    itself raises `TypeError` for an object that is not a stub.
+    ``await penstock.tell(counter).add(1)``: fire and forget; the result is None. ``await penstock.tell(counter.add)(1)`` does
+    the same, and type checkers check the arguments. Await it: an unawaited one sends nothing. It raises the errors of
+    `ActorRef.tell`, and a cancelled one sends nothing.
+
+    actor: a stub of an actor, or a method of one. Streaming methods cannot be told: `AttributeError`.
+
+    Raises `TypeError` for any other object.
     """
+    telling_method = getattr(actor, "__dict__", {}).get("_penstock_tell")
+    if telling_method is not None:
+        return telling_method()
     if not isinstance(actor, ActorStub):
         raise TypeError(f"{actor!r} is not an actor stub; use the object that spawn(...) or actor(...) returned")
     cached = actor.__dict__.get("_penstock_telling")
     if cached is None:
         cached = ActorStub(actor._penstock_ref, actor._penstock_service, actor._penstock_options, "tell")
         actor.__dict__["_penstock_telling"] = cached
-    return cast("A", cached)
+    return cached

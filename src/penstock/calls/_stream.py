@@ -29,6 +29,7 @@ from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle, W
 from penstock.streams import Source, as_failure, finalize_on
 
 T = TypeVar("T")
+R = TypeVar("R")
 Requests = AsyncIterable[Any] | Iterable[Any]
 Feeding = Coroutine[Any, Any, None]
 
@@ -49,7 +50,7 @@ class Stream(Source[T]):
     target: str
 
     @staticmethod
-    def of(responses: AsyncIterator[T]) -> Stream[T]:
+    def of(responses: AsyncIterator[R]) -> Stream[R]:
         """Return the stream that a typed stub has returned, with the type `Stream`.
 
         ``Stream.of(prices.watch("AAPL")).batches()``: for type checkers a stub has the type of its class, whose methods return
