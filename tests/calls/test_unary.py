@@ -171,18 +171,54 @@ async def test_an_argument_and_a_result_over_the_limit_are_refused_and_harm_nobo
         assert await pair.stub(Service).echo(b"x" * 99_000) == b"x" * 99_000
 
 
-async def test_more_streams_than_the_peer_takes_are_refused_and_room_comes_back(service):
+async def test_more_calls_than_the_peer_takes_streams_wait_for_their_turn(service):
+    """FAULTS G4."""
     async with linked(service, settings=penstock.Settings(max_streams=3)) as pair:
         calls = [await started(pair.stub(Service).wait()) for _ in range(3)]
-        with pytest.raises(penstock.ResourceExhausted) as raised:
+        late = [await started(pair.stub(Service).echo(number)) for number in range(20)]
+        await asyncio.sleep(1)
+        assert not any(call.done() for call in late)
+        for call in calls:
+            call.cancel()
+        assert await asyncio.gather(*late) == list(range(20))
+
+
+async def test_a_call_that_waits_for_its_turn_has_a_deadline_and_was_not_started(service):
+    async with linked(service, settings=penstock.Settings(max_streams=1)) as pair:
+        first = await started(pair.stub(Service).wait())
+        brief = penstock.CallOptions(timeout=2)
+        for late in (pair.stub(Service, timeout=2).echo(1), pair.peer.stream("Service/wait", options=brief).receive()):
+            with pytest.raises(penstock.DeadlineExceeded) as raised:
+                await late
+            assert not raised.value.started
+        waiting = await started(pair.stub(Service).echo(1))
+        waiting.cancel()
+        first.cancel()
+        await asyncio.gather(first, waiting, return_exceptions=True)
+        await rest()
+        assert await pair.stub(Service).echo(2) == 2
+
+
+async def test_too_many_waiting_calls_are_refused(service):
+    waiting = penstock.Settings(max_waiting_calls=2)
+    async with linked(service, settings=penstock.Settings(max_streams=1), client_settings=waiting) as pair:
+        calls = [await started(pair.stub(Service).wait()) for _ in range(3)]
+        with pytest.raises(penstock.ResourceExhausted, match="max_waiting_calls") as raised:
             await pair.stub(Service).echo(1)
-        assert raised.value.started is False
+        assert not raised.value.started
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        await rest()
-        for number in range(20):
-            assert await pair.stub(Service).echo(number) == number
+
+
+async def test_calls_that_wait_for_their_turn_hear_of_a_lost_connection(service):
+    async with linked(service, settings=penstock.Settings(max_streams=1), gate=False) as pair:
+        first = await started(pair.stub(Service).wait())
+        late = [await started(pair.stub(Service).echo(number)) for number in range(5)]
+        pair.served._scope.session.abort()
+        outcomes = await asyncio.gather(first, *late, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [penstock.ConnectionLost] * 6
+        assert [outcome.started for outcome in outcomes] == [True] + [False] * 5
 
 
 async def test_a_thousand_calls_at_once(pair):

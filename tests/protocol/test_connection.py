@@ -54,7 +54,6 @@ def test_no_call_can_be_made_before_hello_after_a_drain_or_after_the_end():
 @pytest.mark.parametrize(
     ("peer", "changes", "word"),
     [
-        ({"max_streams": 1}, {}, "open streams"),
         ({"max_item_bytes": 2000}, {"argument": bytes(2001)}, "argument"),
         ({"max_header_bytes": 1024}, {"metadata": {"a": "x" * 1024}}, "metadata"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from penstock._texts import peer_text
@@ -12,7 +13,7 @@ from penstock.calls._context import Interceptor
 from penstock.calls._scope import CallScope
 from penstock.calls._server_call import ServerCall
 from penstock.codec import by_number
-from penstock.errors import Internal, ResourceExhausted, StatusError, Unimplemented
+from penstock.errors import Internal, StatusError, Unimplemented
 from penstock.protocol import CallKind
 from penstock.service import Method, served, suggest
 from penstock.session import StreamHandle
@@ -64,7 +65,13 @@ class Dispatcher:
                 self._methods[method.target] = (method, one.handlers[method.name])
 
     def accept(self, scope: CallScope, handle: StreamHandle) -> None:
-        """Begin the handler of a stream that the peer opened, or refuse the stream with an error. It never raises."""
+        """Begin the handler of a stream that the peer opened, let it wait for its turn, or refuse it. It never raises."""
+        if scope.turns.is_needed():
+            scope.turns.add(handle, partial(self._begin_or_refuse, scope))
+        else:
+            self._begin_or_refuse(scope, handle)
+
+    def _begin_or_refuse(self, scope: CallScope, handle: StreamHandle) -> None:
         try:
             self._begin_call(scope, handle)
         except StatusError as error:
@@ -79,8 +86,6 @@ class Dispatcher:
 
     def _begin_call(self, scope: CallScope, handle: StreamHandle) -> None:
         """Find the method of a call and begin it. Raises the `StatusError` that refuses it."""
-        if len(scope.tasks) >= scope.session.settings.max_streams:  # handlers of cancelled calls count until their end
-            raise ResourceExhausted(f"{len(scope.tasks)} handlers run for this connection (Settings.max_streams)")
         target = handle.opened.target
         if target.startswith("/"):
             if self._arrive is None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeVar, cast
 
-from penstock.session import Session
+from penstock.errors import StatusError, Unavailable
+from penstock.session import Session, StreamHandle, Turn
 
 log = logging.getLogger("penstock.calls")
 
@@ -33,12 +36,50 @@ class Attachment(Protocol):
 A = TypeVar("A", bound=Attachment)
 
 
+class Turns(OrderedDict[Turn, None]):
+    """The calls of the other side that wait until a handler of an earlier call has ended, in their order.
+
+    Each of them is an open stream, so there are at most `Settings.max_streams`.
+    """
+
+    __slots__ = ("_context", "_scope")
+
+    def __init__(self, scope: CallScope) -> None:
+        super().__init__()
+        self._scope = scope
+        self._context = copy_context()  # a call that begins when a handler ends must not see the context of that handler
+
+    def is_needed(self) -> bool:
+        """Whether a new call has to wait: handlers of cancelled calls count until their end."""
+        scope = self._scope
+        return len(scope.tasks) >= scope.session.settings.max_streams or bool(self)
+
+    def add(self, handle: StreamHandle, begin: Callable[[StreamHandle], None]) -> None:
+        """Let a call wait; `begin` is called when its turn has come."""
+        Turn(handle, begin, self)
+
+    def take_soon(self) -> None:
+        """Begin the calls for which there is room now, in the next turn of the loop."""
+        self._scope.session.loop.call_soon(self._take, context=self._context)
+
+    def _take(self) -> None:
+        scope = self._scope
+        while self and not scope.closing and len(scope.tasks) < scope.session.settings.max_streams:
+            self.popitem(last=False)[0].take()
+
+    def refuse(self, error: StatusError) -> None:
+        """End all waiting calls with `error`."""
+        while self:
+            self.popitem(last=False)[0].refuse(error.fresh_copy())
+
+
 class CallScope:
     """The session, interceptors and tasks of one connection.
 
     peer: the object that the program holds, a `Peer`.
     principal: the proven identity of the other side; None without a proof.
     tasks: the running handlers, request streams and interceptors.
+    turns: the calls of the other side that wait until a handler has ended.
     closing: whether this side has begun to close.
     on_gone: called once, when the connection is gone and its last task has ended.
     """
@@ -51,6 +92,7 @@ class CallScope:
         self.closing = False
         self.on_gone: Callable[[], None] = lambda: None
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.turns = Turns(self)
         self._attachments: dict[type[Attachment], Attachment] = {}
         self._drain = asyncio.Event()
         self._announced = False  # whether the other side was told to open no more calls
@@ -99,19 +141,25 @@ class CallScope:
     def disown(self, task: asyncio.Task[Any] | None) -> None:
         """Remove a task that is over."""
         self.tasks.discard(task)
+        if self.turns:
+            self.turns.take_soon()
         if not self.tasks:
             self._check_gone()
 
     @property
     def busy(self) -> bool:
-        """Whether a task runs or frames wait to be written."""
-        return bool(self.tasks) or self.session.has_data
+        """Whether a task runs, a call waits for its turn, or frames wait to be written."""
+        return bool(self.tasks or self.turns) or self.session.has_data
 
     async def wait_idle(self) -> None:
         """Wait until no task runs and all frames were handed to the link. Safe to cancel."""
-        while self.tasks:
+        while self.tasks or self.turns:
+            if not self.tasks:
+                await asyncio.sleep(0)  # the next turn is about to be taken
+                continue
             done, _running = await asyncio.wait(self.tasks)
-            self.tasks -= done  # a handler that was cancelled before it began never calls `disown`
+            for task in done & self.tasks:  # a handler that was cancelled before it began never calls `disown`
+                self.disown(task)
         await self.session.wait_written()
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,6 +199,7 @@ class CallScope:
         Each of the three waits takes at most `CLEANUP_S` (5 s). A task that has not ended by then is logged and left behind.
         """
         self.closing = True
+        self.turns.refuse(Unavailable("the server is shutting down", started=False))
         self.session.refuse_streams()  # the call of a later stream would not be awaited below
         try:
             await asyncio.sleep(0)  # a task that has not begun yet begins, so that it can report its outcome

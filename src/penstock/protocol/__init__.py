@@ -7,7 +7,7 @@ from penstock.protocol._frames import MAX_NUMBER, Accept, CallKind, Cancel, Fram
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf
 from penstock.protocol._settings import Settings
-from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts
+from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts, shorten_deadline
 
 __all__ = [
     "BATCH_BYTES",
@@ -35,4 +35,5 @@ __all__ = [
     "grant_for",
     "grant_wished",
     "readable",
+    "shorten_deadline",
 ]

@@ -35,7 +35,7 @@ from penstock.protocol._outbox import DIRECT_BYTES
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import ONE_ITEM
 from penstock.protocol._settings import Settings, hello_of
-from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts
+from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts, shorten_deadline
 
 #: The largest `ACCEPT` without its payload: four numbers and two heads.
 ACCEPT_HEAD_BYTES: Final = 42
@@ -97,13 +97,14 @@ class Connection:
     def open(self, opened: Open, receive: ReceiveHalf) -> WireStream:
         """Begin a call and return its stream. `receive` takes the callee's items; `opened` carries its grant.
 
-        Raises `Unavailable` before the handshake, after a drain and after the end; `ResourceExhausted` when the peer takes
-        no more streams or the argument or metadata are too large; `InvalidArgument` for text that is not UTF-8.
+        When the peer takes no more streams, the `OPEN` waits until another stream of this side is over: then `waits_since` of
+        the stream is not None, and is to be set to the time.
+
+        Raises `Unavailable` before the handshake, after a drain and after the end; `ResourceExhausted` when too many streams
+        wait, or the argument or metadata are too large; `InvalidArgument` for text that is not UTF-8.
         """
         state = self._state
         peer = state.usable_peer()
-        if state.streams.ours >= peer.max_streams:
-            raise ResourceExhausted(f"the peer takes {peer.max_streams} open streams on one connection", started=False)
         stream = WireStream(opened, callee=False)
         receive.grant.yields = opened.priority == Priority.BULK
         if opened.streams_requests:
@@ -120,8 +121,9 @@ class Connection:
         opening_bytes = stream.opening_bytes()
         if opening_bytes - argument_bytes > peer.max_header_bytes:
             raise ResourceExhausted(f"{opened.target}: metadata over the peer's {peer.max_header_bytes} bytes", started=False)
-        state.streams.add_ours(stream)
-        if not opened.kind and opened.priority != Priority.BULK and opening_bytes <= DIRECT_BYTES:
+        if not state.streams.add_ours(stream):
+            stream.waits_since = 0.0
+        elif not opened.kind and opened.priority != Priority.BULK and opening_bytes <= DIRECT_BYTES:
             state.streams.begin(stream)
             state.outbox.put(b"".join(stream.next_frame(DIRECT_BYTES)))
         else:
@@ -259,6 +261,10 @@ class Connection:
     def data_to_send(self, budget_bytes: int, now_s: float) -> list[Segment]:
         """Return the bytes to write now: control frames, then frames of streams in turn until `budget_bytes` are reached."""
         state = self._state
+        if self.streams.late:
+            for stream in self.streams.late:
+                shorten_deadline(stream, now_s)
+            self.streams.late.clear()
         self.outbox.put_credits(now_s, self.keepalive.round_trip_s)
         out = self.outbox.take_control()
         if state.peer is not None and not state.failed:

@@ -50,7 +50,7 @@ class ConnectionState:
 
     def __init__(self, role: str, settings: Settings, now_s: float) -> None:
         self.settings = settings
-        self.streams = StreamTable(role)
+        self.streams = StreamTable(role, settings.max_waiting_calls)
         self.buffered_bytes = 0
         self.held_bytes = 0
         self.replay_budget = ReplayBudget(settings.max_buffered_bytes)
@@ -131,7 +131,9 @@ class ConnectionState:
         """Forget a stream that is over. Calling it again does nothing."""
         if stream.over:
             return
-        self.streams.remove(stream)
+        next_one = self.streams.remove(stream)
+        if next_one is not None:
+            self.outbox.ready(next_one)
         if not stream.handled:
             self.release(stream)
         if stream.send is not None:

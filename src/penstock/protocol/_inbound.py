@@ -251,6 +251,7 @@ class Inbound:
             raise ProtocolError("2.3", "a second HELLO")
         check_hello(hello)
         state.peer = hello
+        state.streams.ours_max = hello.max_streams
         self.decoder.grow(state.settings.max_frame_bytes)
         state.keepalive.handshake_done(now_s)
         state.outbox.put_control(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))

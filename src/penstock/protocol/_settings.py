@@ -38,6 +38,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Streams that the peer may have open on one connection at the same time: more than a program has calls in flight, few
     #: enough that a peer which opens them all, at a few kilobytes each, does no harm.
     max_streams: Positive = 16_384
+    #: Calls of this side that may wait while the peer has as many open as it takes (its `max_streams`): they begin in their
+    #: order, within their deadlines. Four full connections of calls, at a few kilobytes each: a program with more in flight
+    #: makes them faster than they can be answered, and had better know. Calls that wait for each other end at their deadlines.
+    max_waiting_calls: Positive = 65_536
     #: Received bytes that wait on one connection, items, arguments and answers together: the default lets 16 of the largest
     #: messages wait. Above it new streams are refused; open ones go on, because their windows were promised.
     max_buffered_bytes: Positive = 256 * MIB

@@ -25,7 +25,8 @@ class WireStream:
     `callee`: the peer opened it. `send` and `receive` are its two halves, None for a direction that has no items; `sending` and
     `receiving` are the states of its two directions (`_states`). `id` is 0 until its first frame has left. `ready`: it is in
     line for sending. `over`: it is forgotten by the connection. `handled`: a handler works on it and holds its argument.
-    `stopped`: the caller was asked to end its items. `endpoint` belongs to the session.
+    `stopped`: the caller was asked to end its items. `waits_since`: the time at which it began to wait for the end of another
+    call, at either side; None for one that did not. `endpoint` belongs to the session.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class WireStream:
         "send",
         "sending",
         "stopped",
+        "waits_since",
     )
 
     def __init__(self, opened: Open, *, callee: bool) -> None:
@@ -60,6 +62,7 @@ class WireStream:
         self.held_bytes = 0
         self.handled = False
         self.stopped = False
+        self.waits_since: float | None = None
         self.endpoint: Any = None
         self._opening: bytes | None = None
         self._ending: tuple[int, bytes] | None = None
@@ -191,6 +194,21 @@ def refusal(
     else:
         return None
     return Status(8, "resource_exhausted", limit, started=False)
+
+
+def shorten_deadline(stream: WireStream, now_s: float) -> bool:
+    """Take the time that a call has waited from the deadline in its `OPEN` (rule 6.8); return whether a part of it is left.
+
+    The `OPEN` of a call that this side has made leaves after it.
+    """
+    opened, since_s = stream.opened, stream.waits_since
+    if opened.deadline_ms is None or since_s is None:
+        return True
+    left_ms = opened.deadline_ms - int((now_s - since_s) * 1000)
+    stream.opened = msgspec.structs.replace(opened, deadline_ms=max(1, left_ms))
+    if stream._opening is not None:
+        stream._opening = encode_body(stream.opened)
+    return left_ms > 0
 
 
 def check_texts(target: object, metadata: object) -> None:

@@ -6,6 +6,7 @@ from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
 from penstock.session._status import error_of, error_of_cancel, status_of
 from penstock.session._stream import StreamHandle
+from penstock.session._turn import Turn
 
 __all__ = [
     "Endpoint",
@@ -13,6 +14,7 @@ __all__ = [
     "RemoteSource",
     "Session",
     "StreamHandle",
+    "Turn",
     "WeakEndpoint",
     "error_of",
     "error_of_cancel",

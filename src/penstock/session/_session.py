@@ -121,9 +121,11 @@ class Session:
     def open(self, opened: Open, half: ReceiveHalf, endpoint: Endpoint) -> StreamHandle:
         """Begin a call whose items arrive in `half` and whose events go to `endpoint`.
 
-        Raises `Unavailable` or `ConnectionLost` on a connection that is gone or draining, `ResourceExhausted` when the peer
-        takes no more streams or the argument or metadata are too large, `InvalidArgument` for text that is not UTF-8. After an
-        error, nothing was sent.
+        A call beyond the number of streams that the peer takes begins when another call of this side is over.
+
+        Raises `Unavailable` or `ConnectionLost` on a connection that is gone or draining, `ResourceExhausted` when too many
+        calls wait (`Settings.max_waiting_calls`) or the argument or metadata are too large, `InvalidArgument` for text that is
+        not UTF-8. After an error, nothing was sent.
         """
         handle = self.open_unwritten(opened, half, endpoint)
         self.flush_soon()
@@ -134,6 +136,8 @@ class Session:
         if self.lost is not None:
             self.check_open()
         wire = self._connection.open(opened, half)
+        if wire.waits_since is not None:
+            wire.waits_since = self._now()
         wire.endpoint = endpoint
         return StreamHandle(self, wire)
 

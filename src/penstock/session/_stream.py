@@ -165,7 +165,12 @@ class StreamHandle:
     # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def cancel(self, error: BaseException) -> None:
-        """Cancel a call of this side because of `error`: queued frames are dropped, arriving frames are ignored."""
+        """Cancel a call of this side because of `error`: queued frames are dropped, arriving frames are ignored.
+
+        The `started` of `error` becomes False when the `OPEN` of the call has not left.
+        """
+        if isinstance(error, StatusError) and not self.wire.begun:
+            error.started = False
         self._connection.cancel(self.wire, cancel_of(error))
         self.session.flush_soon()
 
