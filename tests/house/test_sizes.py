@@ -37,7 +37,7 @@ MANY_SIDED = {
     "SendHalf": 20,
     "Session": 35,  # what the link calls, what streams call, what events do
     "StreamHandle": 30,  # the verbs of a stream, of a callee, a caller and both: a line or two each
-    "RemoteSource": 22,
+    "RemoteSource": 21,
     "RemoteSink": 17,
     "RemoteStream": 17,  # the endpoint of its stream, and what interceptors add
     "WireStream": 19,  # its two halves, and the order of what it sends

@@ -62,6 +62,31 @@ async def test_leaving_a_loop_here_closes_the_source(how):
         await sink.send(1)
 
 
+@pytest.mark.parametrize("place", ["here", "elsewhere"])
+@pytest.mark.parametrize("when", ["at the same time", "after the first"])
+@pytest.mark.parametrize("how", ["loop", "batches"])
+async def test_a_second_reader_of_a_ref_is_refused(place, when, how, request):
+    """FAULTS A5"""
+    if place == "elsewhere":
+        request.getfixturevalue("apart")
+    async with linked(Exchange()) as pair:
+        ref = SourceRef(Producer(5)) if place == "here" else await pair.peer.call("Exchange/numbers")
+        if place == "elsewhere":
+            await ref.receive()
+        async for _ in ref:
+            if when == "at the same time":
+                break_now = ref.statistics()
+                with pytest.raises(FailedPrecondition, match="can be read once"):
+                    await anext(aiter(ref) if how == "loop" else ref.batches())
+                assert ref.statistics().state == break_now.state
+                break
+            if place == "elsewhere":
+                break
+        with pytest.raises(FailedPrecondition, match="can be read once"):
+            await anext(aiter(ref) if how == "loop" else ref.batches())
+        await rest()
+
+
 async def test_what_is_no_stream_is_refused():
     with pytest.raises(TypeError, match="list is not a Source"):
         SourceRef([1])  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ channel has a task of its own, so an actor that is slow to accept, or to read, d
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +17,7 @@ from penstock.calls import CallInfo, CallScope, Interceptor, current_call, inter
 from penstock.channel import OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
-from penstock.streams import BUFFER_SIZE
+from penstock.streams import BUFFER_SIZE, stopped_by, stops_the_program
 
 log = logging.getLogger("penstock.actor")
 
@@ -80,16 +79,15 @@ async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interce
             channel.fail(error)
     except (ChannelClosed, ConnectionLost):  # the other side is gone, and a handler need not expect it
         channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
-    except asyncio.CancelledError:
-        channel.fail(ActorStopped(f"{cell.address}: the handler of this channel was cancelled"))
     except StatusError as error:
         channel.fail(error)
     except Exception as error:
         log.exception("%s: on_channel failed; its channel is over, the actor goes on", cell.address)
         channel.fail(error)
     except BaseException as error:
-        channel.fail(ActorStopped(f"{cell.address}: the handler of this channel was stopped by {type(error).__name__}"))
-        raise
+        channel.fail(stopped_by(error, f"{cell.address}: the handler of this channel"))
+        if stops_the_program(error):
+            raise
     else:
         if channel.state == "opening":
             await channel.reject(f"{cell.address} neither accepted nor rejected the channel")

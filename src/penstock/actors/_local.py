@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, cast
 
@@ -32,9 +33,20 @@ from penstock.actors.cell import (
     subscribe,
 )
 from penstock.calls import CallInfo, Stream, current_call, inherited_deadline
-from penstock.errors import Aborted, Cancelled, DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
+from penstock.errors import DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
-from penstock.streams import BUFFER_SIZE, Overflow, PipeSink, PipeSource, PipeState, Source, finalize_on
+from penstock.streams import (
+    BUFFER_SIZE,
+    Fed,
+    Overflow,
+    PipeSink,
+    PipeSource,
+    PipeState,
+    Source,
+    as_failure,
+    finalize_on,
+    stops_the_program,
+)
 
 if TYPE_CHECKING:
     from penstock.channel import Channel
@@ -343,14 +355,26 @@ def _expire(forgettable: weakref.ref[Any]) -> None:
 
 
 async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Run a streaming method into a pipe."""
+    """Run a streaming method into a pipe, with the items of the caller's requests from another one."""
+    if not method.streams_requests:
+        await _run(work, sink, method, args, kwargs)
+        return
+    requests, rest, keywords = method.arguments.split_requests(args, kwargs)
+    fed = Fed(requests, sink.statistics().buffer_size)
+    try:
+        await _run(work, sink, method, *method.arguments.with_requests(rest, dict(keywords), fed.source))
+    finally:
+        with suppress(asyncio.CancelledError):  # the requests then close by themselves
+            await fed.aclose()
+
+
+async def _run(work: SideTask, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Run a streaming method into a pipe. Whatever it raises ends the pipe."""
     cell = work.cell
     try:
         async with work:
             work.begins(args, kwargs)
             run = getattr(cell.actor, method.name)
-            if method.streams_requests:
-                args, kwargs = method.arguments.map_requests(args, kwargs, _requests)
             result = run(*args, **kwargs)
             if method.awaited:
                 result = await result
@@ -360,13 +384,11 @@ async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tu
                 await sink.send(result)
     except StatusError as error:  # among them that its consumer has left, which no error can reach
         sink.fail(error.fresh_copy())  # without the frames that raised it: they hold the stream, which holds the error
-    except asyncio.CancelledError:
-        sink.fail(Cancelled(f"{cell.address}/{method.name}: the stream was cancelled"))
-    except Exception as error:  # noqa: BLE001 - an error of the method is the outcome of its stream
-        sink.fail(error.with_traceback(_from_the_method(error.__traceback__)))
     except BaseException as error:
-        sink.fail(Aborted(f"{cell.address}/{method.name} was stopped by {type(error).__name__} before its end"))
-        raise
+        failure = as_failure(error, f"{cell.address}/{method.name}")
+        sink.fail(failure.with_traceback(_from_the_method(error.__traceback__)))
+        if stops_the_program(error):
+            raise
     else:
         sink.close()
 
@@ -376,13 +398,3 @@ def _from_the_method(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("penstock."):
         trace = trace.tb_next
     return trace
-
-
-async def _requests(items: Any) -> Any:
-    """Make an async iterator of the iterable that a caller gave as its stream."""
-    if isinstance(items, AsyncIterable):
-        async for item in items:
-            yield item
-    else:
-        for item in items:
-            yield item

@@ -9,6 +9,7 @@ from penstock.calls._context import (
     current_call,
     inherited_deadline,
     intercepted,
+    is_cancelled,
     unannounced_call,
 )
 from penstock.calls._dispatch import Dispatcher
@@ -39,6 +40,7 @@ __all__ = [
     "current_call",
     "inherited_deadline",
     "intercepted",
+    "is_cancelled",
     "milliseconds_until",
     "open_of",
     "unannounced_call",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from penstock.calls._request import Request
 from penstock.calls._scope import CallScope
 from penstock.calls._stream import RemoteStream, Stream, single_result
 from penstock.errors import FailedPrecondition, StatusError, StreamClosed
-from penstock.streams import Sink, Statistics, reraisable
+from penstock.streams import Iteration, Sink, Statistics, reraisable
 
 T = TypeVar("T")
 
@@ -76,10 +76,10 @@ class Call(Stream[T], Generic[T]):
 
     # ── the responses ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> Iteration[T]:
         return aiter(self._stream)
 
-    def batches(self, max_items: int = 256) -> AsyncGenerator[list[T], None]:
+    def batches(self, max_items: int = 256) -> Iteration[list[T]]:
         return self._stream.batches(max_items)
 
     def _take(self, max_items: int) -> list[T]:

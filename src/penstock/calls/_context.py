@@ -151,7 +151,7 @@ async def intercepted(
         if outcome is not None:  # an interceptor swallowed it
             # As contextlib does with an error that goes on: without the frames of the interceptors, whose callers hold it.
             outcome.__traceback__ = trace and trace.tb_next
-            if limit.expired() and not _is_cancelled():
+            if limit.expired() and not is_cancelled():
                 raise _too_late(call)
             raise outcome if swallowed is None else Aborted(swallowed)
     except TimeoutError:
@@ -167,8 +167,8 @@ async def _enter_all(stack: AsyncExitStack, interceptors: Sequence[Interceptor],
         await stack.enter_async_context(interceptor(call))
 
 
-def _is_cancelled() -> bool:
-    """Whether the running task is cancelled from elsewhere; a time-out has taken its own cancellation back."""
+def is_cancelled() -> bool:
+    """Whether the running task is cancelled, and not only what it waits for. A time-out has taken its own cancellation back."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -24,6 +24,7 @@ from penstock.errors import (
 from penstock.protocol import Cancel, Status, grant_wished
 from penstock.service import Method
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle
+from penstock.streams import stopped_by, stops_the_program
 
 _NOTHING: Final[Any] = object()
 
@@ -176,6 +177,10 @@ class ServerCall(Endpoint):
             error = as_answer(status)
         except Exception as raised:  # noqa: BLE001 - any error of a handler is logged and answered
             error = self._internal(self._name, raised)
+        except BaseException as raised:
+            error = stopped_by(raised, f"{self._name}: the handler")
+            if stops_the_program(raised):
+                raise
         finally:
             if not done and error is None:
                 error = Aborted(f"{self._name}: the handler was stopped before it was done")

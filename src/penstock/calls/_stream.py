@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 import weakref
 from abc import abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Generator, Iterable
-from inspect import CORO_CREATED, getcoroutinestate
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from typing import Any, Self, TypeVar, cast
 
-from penstock.calls._context import CallInfo, inherited_deadline, intercepted
+from penstock.calls._context import CallInfo, inherited_deadline, intercepted, is_cancelled
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
 from penstock.errors import (
@@ -26,12 +25,11 @@ from penstock.errors import (
 )
 from penstock.protocol import Accept, Cancel, ReceiveHalf, Status, grant_for
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle, WeakEndpoint, error_of
-from penstock.streams import Source, as_failure, finalize_on
+from penstock.streams import Source, as_failure, finalize_on, stop, stops_the_program
 
 T = TypeVar("T")
 R = TypeVar("R")
 Requests = AsyncIterable[Any] | Iterable[Any]
-Feeding = Coroutine[Any, Any, None]
 
 
 class Stream(Source[T]):
@@ -185,13 +183,9 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         self._record_outcome(error)
 
     def _stop_pump(self) -> None:
-        """Stop the request stream once, because a second cancellation would interrupt the clean-up of its generator.
-
-        A pump that has not begun is left alone: it finds its sink closed when it begins, and closes the generator then.
-        """
-        pump = self._pump
-        if pump is not None and not pump.cancelling() and getcoroutinestate(cast("Feeding", pump.get_coro())) != CORO_CREATED:
-            pump.cancel()
+        """Stop the request stream."""
+        if self._pump is not None:
+            stop(self._pump)
 
     def _end(self, error: Exception) -> None:
         """End the call from this side, with `error` as its outcome."""
@@ -246,20 +240,26 @@ def _expire(forgettable: weakref.ref[RemoteStream[Any]]) -> None:
 
 async def _feed(forgettable: weakref.ref[RemoteStream[Any]], sink: RemoteSink[Any], requests: Requests) -> None:
     """Send the items of the caller's request stream. An error that it raises is the outcome of the call."""
-    outcome: Exception | None = None
     try:
         await sink.feed(requests)
-    except PenstockError as error:
-        if sink.outcome is None:
-            outcome = as_failure(error)
-    except Exception as error:  # noqa: BLE001 - any error of the caller's generator is the outcome of the call
-        outcome = error
+    except BaseException as error:
+        if sink.outcome is None or not isinstance(error, PenstockError | asyncio.CancelledError):
+            _end_with(forgettable, error)
+        if stops_the_program(error):
+            raise
     else:
         sink.close()
+
+
+def _end_with(forgettable: weakref.ref[RemoteStream[Any]], error: BaseException) -> None:
+    """End the call of a request stream that ended with `error`, in whatever way."""
     stream = forgettable()
-    if outcome is not None and stream is not None:
-        stream._end(outcome)
-    del outcome  # its traceback holds this frame
+    if stream is None:
+        return
+    if stream._scope.closing and isinstance(error, asyncio.CancelledError):
+        stream._end(Cancelled("this side was closed before the call was over"))
+    else:
+        stream._end(as_failure(error, f"{stream.target}: the stream of requests"))
 
 
 async def _go_inside(
@@ -279,16 +279,21 @@ async def _go_inside(
             outcome = await asyncio.shield(outcome_of_callee)  # closing the peer cancels this task, but not the outcome
             if not isinstance(outcome, EndOfStream):
                 raise outcome  # noqa: TRY301 - the interceptors see how the call ended
-    except asyncio.CancelledError:
-        done = outcome_of_callee.done()
-        outcome = outcome_of_callee.result() if done else Cancelled("this side was closed before the call was over")
-    except Exception as error:  # noqa: BLE001 - any error of an interceptor is the outcome of the call
-        outcome = as_failure(error)
-    stream = forgettable()
-    if stream is not None:
-        stream._end(outcome)
-        stream.finish(outcome)  # as the interceptors have left it
-    del outcome  # its traceback holds this frame
+    except BaseException as error:
+        if not is_cancelled():
+            outcome = as_failure(error, f"{call.target}: an interceptor")
+        elif outcome_of_callee.done():
+            outcome = outcome_of_callee.result()
+        else:
+            outcome = Cancelled("this side was closed before the call was over")
+        if stops_the_program(error):
+            raise
+    finally:
+        stream = forgettable()
+        if stream is not None:
+            stream._end(outcome)
+            stream.finish(outcome)  # as the interceptors have left it
+        del outcome  # its traceback holds this frame
 
 
 def _begin(forgettable: weakref.ref[RemoteStream[Any]], requests: Requests | None) -> None:

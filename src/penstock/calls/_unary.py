@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from penstock.calls._context import CallInfo, inherited_deadline, intercepted
+from penstock.calls._context import CallInfo, inherited_deadline, intercepted, is_cancelled
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
 from penstock.codec import UNDECODABLE
 from penstock.errors import DataLoss, DeadlineExceeded, StatusError
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
 from penstock.session import Endpoint, Session, error_of
+from penstock.streams import stopped_by
 
 #: The grant of every unary call: one item of any size. It never changes, so all calls share it.
 _ONE: Final = Grant(1, MAX_NUMBER)
@@ -30,8 +31,13 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
     if not scope.interceptors:
         return await Unary(session, request, metadata, deadline).result(deadline)
     call = CallInfo(request.target, "unary", "caller", metadata=dict(metadata), deadline=deadline, scope=scope)
-    async with intercepted(scope.interceptors, call, deadline=deadline):
-        return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)
+    try:
+        async with intercepted(scope.interceptors, call, deadline=deadline):
+            return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise stopped_by(error, f"{request.name}: an interceptor") from error
 
 
 class Unary(Endpoint):

@@ -7,15 +7,16 @@ verbs are here: each checks the state, and then takes one step of the wire or se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
-from penstock.channel._life import ChannelState
+from penstock.channel._life import ChannelState, Life
 from penstock.channel._wire import Observer, Wire
 from penstock.errors import Cancelled, ChannelClosed, ChannelRejected, DeadlineExceeded, StreamCancelled, StreamClosed
-from penstock.streams import Source, checked_seconds, finalize_on
+from penstock.streams import READY, InLoop, Iteration, Source, checked_seconds, finalize_on
 
 T = TypeVar("T")
 
@@ -222,38 +223,20 @@ class Channel(Generic[T]):
             self._events.passed("in", [message])
         return message
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> Iteration[T]:
         """Iterate over the messages as they arrive, until either side has closed the channel or the other has half-closed it.
 
         Raises as `receive` does, but for `EndOfStream`, and `ChannelClosed` only after `fail` and not after `close`. Cancelling
         it loses no message, and leaving it keeps the channel open: a second loop goes on where the first one stopped.
         """
-        if not self._life.opened:
-            raise self._life.refusal()
-        events = self._events
-        try:
-            async for message in self._source:
-                if events.observer is not None:
-                    events.passed("in", [message])
-                yield message
-        except StreamClosed:
-            if self._life.ending != "closed":
-                raise self._life.refusal() from None
+        return Iteration(partial(_received, self, aiter(self._source), _single), _stay_open)
 
-    async def batches(self, max_items: int = 256) -> AsyncGenerator[list[T], None]:
+    def batches(self, max_items: int = 256) -> Iteration[list[T]]:
         """Iterate over lists of 1 to `max_items` messages: those that have arrived, at least one, without waiting for more.
 
         It ends and raises as the loop over single messages does. Raises `ValueError` when `max_items` is below 1.
         """
-        if not self._life.opened:
-            raise self._life.refusal()
-        try:
-            async for messages in self._source.batches(max_items):
-                self._events.passed("in", messages)
-                yield messages
-        except StreamClosed:
-            if self._life.ending != "closed":
-                raise self._life.refusal() from None
+        return Iteration(partial(_received, self, self._source.batches(max_items), list), _stay_open)
 
     # ── ending ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -359,3 +342,43 @@ def _check_reason(reason: object) -> None:
     """Raise `TypeError` for a reason that is not a string, before the channel has ended at this side only."""
     if not isinstance(reason, str):
         raise TypeError(f"reason is {reason!r:.200}; it is a string")
+
+
+class _Refusing:
+    """The context of a loop over a channel: it ends when this side has closed the channel, and fails after `fail`."""
+
+    __slots__ = ("_life",)
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        closed = isinstance(error, StreamClosed)
+        if closed and self._life.ending != "closed":
+            raise self._life.refusal() from None
+        return closed
+
+
+async def _received(
+    channel: Channel[Any], items: Iteration[T], messages_in: Callable[[T], list[Any]], turn: InLoop[Any]
+) -> AsyncGenerator[T, None]:
+    """Yield what a loop over the source of a channel brings, and tell the observer of the messages in it."""
+    life, events = channel._life, channel._events
+    with turn, _Refusing(life):
+        yield READY
+        if not life.opened:
+            raise life.refusal()
+        async for item in items:
+            if events.observer is not None:
+                events.passed("in", messages_in(item))
+            yield item
+
+
+def _single(message: Any) -> list[Any]:
+    return [message]
+
+
+def _stay_open() -> None:
+    """Leaving a loop over a channel keeps it open."""

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, Final
 
 from penstock.errors import Busy, EndOfStream, StreamClosed, Unavailable
 from penstock.history._event import HistoryEvent
 from penstock.history._read import Page, Query
 from penstock.history._recorder import Recorder
-from penstock.streams import SECOND_RECEIVER, SOURCE_CLOSED, Pressure, Source, Statistics, StreamState, reraisable
+from penstock.streams import (
+    READY,
+    SECOND_RECEIVER,
+    SOURCE_CLOSED,
+    InLoop,
+    Pressure,
+    Source,
+    Statistics,
+    StreamState,
+    reraisable,
+)
 
 #: How many events are read ahead of the consumer at most.
 PAGE_EVENTS: Final = 256
@@ -50,20 +60,17 @@ class HistorySource(Source[HistoryEvent]):
         self._waits = False
         self._pressure = Pressure()
 
-    def __aiter__(self) -> AsyncIterator[HistoryEvent]:
-        return self._iterate()
-
-    async def _iterate(self) -> AsyncIterator[HistoryEvent]:
+    async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[HistoryEvent, None]:
         buffer = self._buffer
-        while True:
-            while buffer:
-                self._received += 1
-                yield buffer.popleft()
-            if isinstance(self._outcome, EndOfStream):
-                return
-            if self._outcome is not None:
-                raise reraisable(self._outcome, None)
-            await self._readable()
+        with turn:
+            yield READY
+            while True:
+                while buffer:
+                    self._received += 1
+                    yield buffer.popleft()
+                if self._outcome is not None:
+                    raise reraisable(self._outcome, None)
+                await self._readable()
 
     def _take(self, max_items: int) -> list[HistoryEvent]:
         buffer = self._buffer

@@ -15,7 +15,7 @@ from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.session import status_of
-from penstock.streams import Sink, Statistics, checked_size
+from penstock.streams import Sink, Statistics, as_failure, checked_size
 
 T = TypeVar("T")
 
@@ -118,7 +118,8 @@ class Failure:
     __slots__ = ("error",)
 
     def __init__(self, error: Exception) -> None:
-        self.error = error if isinstance(error, StatusError) else StatusError(str(error))
+        failure = as_failure(error)
+        self.error = failure if isinstance(failure, StatusError) else StatusError(str(failure))
 
 
 def _pack_failure(failure: Failure) -> bytes:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from penstock.calls import RemoteStream, Request
+from penstock.calls import RemoteStream, Request, Stream
 from penstock.codec import MSGPACK, ExtensionCode, decode_marked, register_extension
-from penstock.errors import Busy, StatusError
+from penstock.errors import FailedPrecondition, StatusError
 from penstock.protocol import CallKind
-from penstock.refs._offers import RefLocation
+from penstock.refs._offers import RefLocation, offers
 from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
-from penstock.streams import Dropped, Source, Statistics, checked_size, source_of
+from penstock.streams import Dropped, Iteration, Source, Statistics, checked_size, source_of
 
 T = TypeVar("T")
 
@@ -34,13 +35,14 @@ class SourceRef(Source[T]):
     a connection to its process. Call `aclose` on a ref that you do not read.
     """
 
-    __slots__ = ("_source", "_state")
+    __slots__ = ("_read", "_source", "_state")
 
     def __init__(self, source: AsyncIterable[T]) -> None:
         if not isinstance(source, AsyncIterable):
             raise TypeError(f"{type(source).__name__} is not a Source or an async iterable")
         self._state: RefState[AsyncIterable[T]] = RefState(source)
         self._source: Source[T] | None = None
+        self._read = False
 
     def claim(self, *, buffer_size: int | None = None) -> Source[T]:
         """Return the source of the ref. Only this side can use the stream from now on. The first use claims it, too.
@@ -64,19 +66,26 @@ class SourceRef(Source[T]):
         request = Request(CLAIM, CallKind.SERVER_STREAMING, MSGPACK, argument, decode, CallOptions(buffer_size=buffer_size))
         return RemoteStream(route_to(location), request)
 
-    def __aiter__(self) -> AsyncIterator[T]:
-        source = self.claim()
-        return aiter(source) if isinstance(source, RemoteStream) else self._iterate(source)
+    def __aiter__(self) -> Iteration[T]:
+        return Iteration(self._one_reader()._iterate, self._on_loop_left)
 
-    async def _iterate(self, source: Source[T]) -> AsyncIterator[T]:
-        try:
-            async for item in source:
-                yield item
-        except Busy:
-            source = source_of(_nothing())
-            raise
-        finally:
-            await source.aclose()
+    def batches(self, max_items: int = 256) -> Iteration[list[T]]:
+        return Iteration(partial(self._one_reader()._batches, max_items), self._on_loop_left)
+
+    def _one_reader(self) -> Source[T]:
+        """Return the source for the one loop over this ref. Raises `FailedPrecondition` for a second loop."""
+        source = self.claim()
+        if self._read:
+            raise FailedPrecondition("another loop reads this SourceRef, or has read it: a ref can be read once")
+        self._read = True
+        return source
+
+    def _on_loop_left(self) -> None:
+        source = self._source
+        if isinstance(source, Stream):
+            source.cancel()
+        elif source is not None:
+            offers().run_clean_up(source.aclose())
 
     async def aclose(self) -> None:
         if self._source is not None:
@@ -123,14 +132,9 @@ async def _end(end: AsyncIterable[Any] | RefLocation) -> None:
         await source_of(end).aclose()
 
 
-async def _nothing() -> AsyncIterator[Any]:
-    return
-    yield
-
-
 def _make(state: RefState[Any]) -> SourceRef[Any]:
     ref: SourceRef[Any] = SourceRef.__new__(SourceRef)
-    ref._state, ref._source = state, None
+    ref._state, ref._source, ref._read = state, None, False
     return ref
 
 

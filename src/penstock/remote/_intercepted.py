@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted
+from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted, is_cancelled
 from penstock.errors import StatusError, Unavailable
+from penstock.streams import stopped_by, stops_the_program
 
 if TYPE_CHECKING:
     from penstock.actors.cell import Envelope
@@ -44,14 +45,20 @@ class InterceptedMessage:
     async def _run(self, call: CallInfo) -> None:
         """Run the message inside the interceptors, and give the outcome to the asker or to the lane."""
         result: Any = None
-        error: BaseException | None = Unavailable("this side is shutting down")
+        error: BaseException | None = None
         swallowed = f"{call.target}: an interceptor swallowed the error of this message"
         try:
             async with intercepted(self._dispatcher.interceptors, call, swallowed=swallowed, deadline=call.deadline):
                 result = await self._post_and_wait()
-            error = None
         except Exception as raised:  # noqa: BLE001 - any error of an interceptor or of the actor is the answer
             error = raised
+        except BaseException as raised:
+            closed = is_cancelled()
+            error = (
+                Unavailable("this side is shutting down") if closed else stopped_by(raised, f"{call.target}: an interceptor")
+            )
+            if closed or stops_the_program(raised):
+                raise
         finally:
             self._end(result, error)
             del error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -77,7 +77,7 @@ class Arguments:
         """
         requests = None
         if self._stream is not None:
-            requests, args, kwargs = self._split(args, kwargs)
+            requests, args, kwargs = self.split_requests(args, kwargs)
         if not args and not kwargs and not self.parameters:
             return None, requests
         values = self.values(args, kwargs)
@@ -96,7 +96,7 @@ class Arguments:
         """Raise `TypeError`, as a call in the same process would, for arguments that the method does not take."""
         if kwargs or len(args) not in self.takes:
             if self._stream is not None:
-                _requests, args, kwargs = self._split(args, kwargs)
+                _requests, args, kwargs = self.split_requests(args, kwargs)
             self._bind(args, kwargs)
 
     def fitted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -116,7 +116,9 @@ class Arguments:
         except UNDECODABLE as error:
             raise InvalidArgument(f"{self.target}: argument `{parameter.name}`: {error}", started=False) from None
 
-    def _split(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]]:
+    def split_requests(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Any, tuple[Any, ...], Mapping[str, Any]]:
         """Return the stream of requests, and the arguments without it. Raises `TypeError` when it is missing."""
         at, name = self._stream or (0, "")
         if len(args) > at:
@@ -174,13 +176,6 @@ class Arguments:
         if at > len(args):
             return args, {**kwargs, name: requests}
         return (*args[:at], requests, *args[at:]), kwargs
-
-    def map_requests(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], change: Callable[[Any], Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments with `change(requests)` in the place of the stream of requests."""
-        requests, rest, keywords = self._split(args, kwargs)
-        return self.with_requests(rest, dict(keywords), change(requests))
 
     def _explain(self, text: str, codec: Codec, encoded: bytes) -> str:
         """Return the text of a msgspec error with the names of parameters in place of their numbers."""

@@ -12,7 +12,7 @@ from penstock.protocol import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf, WireStrea
 from penstock.session._endpoint import Carrier
 from penstock.session._source import state_of
 from penstock.session._status import status_of
-from penstock.streams import Sink, Statistics, Waiters, close_iterator, feeding, reraisable
+from penstock.streams import Sink, Statistics, Waiters, as_failure, close_iterator, feeding, reraisable
 
 T = TypeVar("T")
 
@@ -130,7 +130,8 @@ class RemoteSink(Sink[T]):
     def fail(self, error: Exception) -> None:
         if self.outcome is None:
             self.finish(StreamClosed("this side has failed the stream; nothing more can be sent"))
-            status = error if isinstance(error, StatusError) else StatusError(str(error))
+            failure = as_failure(error)
+            status = failure if isinstance(failure, StatusError) else StatusError(str(failure))
             self.session._connection.fail(self.wire, status_of(status))
             self.session.flush_soon()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from operator import length_hint
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
@@ -18,6 +18,7 @@ from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStre
 from penstock.protocol import Cancel, ReceiveHalf, WireStream
 from penstock.session._endpoint import Carrier
 from penstock.streams import (
+    READY,
     SECOND_RECEIVER,
     SOURCE_CLOSED,
     Dropped,
@@ -96,12 +97,10 @@ class RemoteSource(Source[T]):
 
     # ── for the consumer ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def __aiter__(self) -> AsyncIterator[T]:
-        return self._iterate()
-
-    async def _iterate(self) -> AsyncIterator[T]:
-        """Iterate as `Source.__aiter__`, in chunks. This is the hot loop of a consumer: no call for each item."""
-        with InLoop(self):
+    async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
+        """Iterate as `Source._iterate`, in chunks. This is the hot loop of a consumer: no call for each item."""
+        with turn:
+            yield READY
             while True:
                 for item in self._chunk:
                     yield item

@@ -3,18 +3,21 @@
 from penstock.streams._abc import (
     SECOND_RECEIVER,
     SOURCE_CLOSED,
-    InLoop,
     Sink,
     Source,
     Statistics,
     StreamState,
     as_failure,
     close_iterator,
-    finalize_on,
     reraisable,
+    stopped_by,
+    stops_the_program,
 )
 from penstock.streams._backlog import OVERFLOWS, Dropped, Overflow
+from penstock.streams._fed import Fed, stop
+from penstock.streams._finalize import finalize_on
 from penstock.streams._iterated import source_of
+from penstock.streams._iteration import READY, InLoop, Iteration
 from penstock.streams._options import checked_seconds, checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSink, PipeSource, PipeState, pipe
 from penstock.streams._port import Port
@@ -24,11 +27,14 @@ from penstock.streams._watch import Pressure, feeding, watch_backpressure
 __all__ = [
     "BUFFER_SIZE",
     "OVERFLOWS",
+    "READY",
     "SECOND_RECEIVER",
     "SOURCE_CLOSED",
     "Bell",
     "Dropped",
+    "Fed",
     "InLoop",
+    "Iteration",
     "Overflow",
     "PipeSink",
     "PipeSource",
@@ -50,5 +56,8 @@ __all__ = [
     "pipe",
     "reraisable",
     "source_of",
+    "stop",
+    "stopped_by",
+    "stops_the_program",
     "watch_backpressure",
 ]

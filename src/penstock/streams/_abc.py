@@ -16,13 +16,15 @@ All decisions are made without waiting (`_take`, `send_nowait`); the coroutines 
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from asyncio import CancelledError
+from collections.abc import AsyncGenerator, Callable, Iterable
+from functools import partial
 from types import TracebackType
-from typing import Final, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
-from penstock.errors import Aborted, Busy, Cancelled, ChannelClosed, EndOfStream, StatusError, StreamClosed, WouldBlock
+from penstock.errors import Aborted, Cancelled, ChannelClosed, EndOfStream, StatusError, StreamClosed, WouldBlock
+from penstock.streams._iteration import READY, InLoop, Iteration
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -59,16 +61,33 @@ class Statistics(NamedTuple):
     dropped: int = 0
 
 
-def as_failure(error: Exception) -> Exception:
-    """Return the error with which a stream fails: `error`, or `Aborted` when `error` is the `EndOfStream` of another stream.
+def as_failure(error: BaseException, of: str = "the producer") -> Exception:
+    """Return the error with which a stream fails when its producer ended with `error`. No producer ends in silence.
 
-    A producer that stops because a stream that it reads has ended did not end its own stream normally.
+    `of` names the producer. An `Exception` is the failure itself, but for the `EndOfStream` of another stream: a producer that
+    stops because a stream that it reads has ended did not end its own stream normally. For any other one see `stopped_by`.
     """
+    if not isinstance(error, Exception):
+        return stopped_by(error, of)
     if not isinstance(error, EndOfStream):
         return error
-    failure = Aborted("the producer stopped because another stream, which it reads, had ended")
+    failure = Aborted(f"{of} stopped because another stream, which it reads, had ended")
     failure.__cause__ = error
     return failure
+
+
+def stopped_by(error: BaseException, of: str) -> StatusError:
+    """Return how the work `of` has ended that was stopped by an `error` that is not an `Exception`.
+
+    A cancellation in its own work, or a `GeneratorExit`, is `Cancelled`; anything else is `Aborted`.
+    """
+    kind = Cancelled if isinstance(error, CancelledError | GeneratorExit) else Aborted
+    return kind(f"{of} was stopped by {type(error).__name__} before its end")
+
+
+def stops_the_program(error: BaseException) -> bool:
+    """Whether `error` is to go on to the event loop, once every waiter was told of it: it asks the program to stop."""
+    return isinstance(error, KeyboardInterrupt | SystemExit)
 
 
 def reraisable(outcome: Exception, origin: TracebackType | None) -> Exception:
@@ -81,23 +100,6 @@ def reraisable(outcome: Exception, origin: TracebackType | None) -> Exception:
     if isinstance(outcome, ChannelClosed | EndOfStream | StreamClosed):
         return type(outcome)(*outcome.args)
     return outcome.with_traceback(origin)
-
-
-def finalize_on(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
-    """Run the `action` of a finaliser on the event loop of its object: the garbage collector may run in any thread.
-
-    It runs at once when this is that loop, or when no loop is known or running; not at all when the loop is closed.
-    """
-    try:
-        running = asyncio.get_running_loop()
-    except RuntimeError:
-        running = None
-    if loop is None or running is loop:
-        action()
-    elif loop.is_running():
-        loop.call_soon_threadsafe(action)
-    elif not loop.is_closed():
-        action()
 
 
 async def close_iterator(items: object) -> None:
@@ -135,7 +137,7 @@ class Source(ABC, Generic[T_co]):
             raise WouldBlock("no item is here; use `await receive()` to wait for one")
         return taken[0]
 
-    async def batches(self, max_items: int = 256) -> AsyncGenerator[list[T_co], None]:
+    def batches(self, max_items: int = 256) -> Iteration[list[T_co]]:
         """Iterate over lists of 1 to `max_items` items: those that are buffered, at least one, without waiting for more.
 
         It ends and raises as the loop over single items does. Cancelling it loses no item. Raises `ValueError` when `max_items`
@@ -143,7 +145,27 @@ class Source(ABC, Generic[T_co]):
         """
         if max_items < 1:
             raise ValueError(f"max_items is {max_items}; a batch holds at least one item")
-        with InLoop(self):
+        return Iteration(partial(self._batches, max_items), self._on_loop_left)
+
+    def __aiter__(self) -> Iteration[T_co]:
+        """Iterate over the items until the end. Raises the error with which the stream failed. Cancelling it loses no item.
+
+        So does a time-out of one ``anext``: the next ``anext`` of the same iterator returns the item.
+        """
+        return Iteration(self._iterate, self._on_loop_left)
+
+    async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T_co, None]:
+        """Yield the items, inside ``with turn:``. A class may have a faster way than this one."""
+        with turn:
+            yield READY
+            while True:
+                while not (taken := self._take(1)):
+                    await self._readable()
+                yield taken[0]
+
+    async def _batches(self, max_items: int, turn: InLoop[Any]) -> AsyncGenerator[list[T_co], None]:
+        with turn:
+            yield READY
             while True:
                 while not (taken := self._take(max_items)):
                     await self._readable()
@@ -151,14 +173,6 @@ class Source(ABC, Generic[T_co]):
 
     def _on_loop_left(self) -> None:
         """React to the end of a loop over this source, at the end of the stream or before it. By default: keep it open."""
-
-    async def __aiter__(self) -> AsyncIterator[T_co]:
-        """Iterate over the items until the end. Raises the error with which the stream failed. Cancelling it loses no item."""
-        with InLoop(self):
-            while True:
-                while not (taken := self._take(1)):
-                    await self._readable()
-                yield taken[0]
 
     async def __anext__(self) -> T_co:
         try:
@@ -198,30 +212,11 @@ class Source(ABC, Generic[T_co]):
         """Call `on_change` with True when the producer has to wait, and with False when it can continue."""
 
 
-class InLoop:
-    """The context of a loop over a source: `EndOfStream` ends the loop, and the source is told when the loop is left.
-
-    A task that was refused with `Busy` never had the source, so the source is not told.
-    """
-
-    __slots__ = ("_source",)
-
-    def __init__(self, source: Source[object]) -> None:
-        self._source = source
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if not isinstance(error, Busy):
-            self._source._on_loop_left()
-        return isinstance(error, EndOfStream)
-
-
 class Sink(ABC, Generic[T_contra]):
     """The sending end of a stream: ``await sink.send(item)``. Many tasks may send at the same time.
 
     Call `close` or `fail` at the end. An ``async with`` block does it: leaving it normally closes the sink, an exception fails
-    the stream with that exception, and a cancellation fails it with `Cancelled`.
+    the stream with that exception, a cancellation with `Cancelled`, and anything else that stops the producer with `Aborted`.
     """
 
     __slots__ = ()
@@ -268,12 +263,10 @@ class Sink(ABC, Generic[T_contra]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception):
-            self.fail(error)
-        elif error is not None:
-            self.fail(Cancelled(f"the producer was stopped by {type(error).__name__} before the end of the stream"))
-        else:
+        if error is None:
             self.close()
+        else:
+            self.fail(as_failure(error))
 
     @abstractmethod
     def _watch(self, on_change: Callable[[bool], None]) -> None:

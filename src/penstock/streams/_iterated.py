@@ -11,7 +11,16 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from penstock.errors import Busy, EndOfStream, StreamClosed
-from penstock.streams._abc import SECOND_RECEIVER, SOURCE_CLOSED, Source, Statistics, StreamState, as_failure, reraisable
+from penstock.streams._abc import (
+    SECOND_RECEIVER,
+    SOURCE_CLOSED,
+    Source,
+    Statistics,
+    StreamState,
+    as_failure,
+    reraisable,
+    stops_the_program,
+)
 from penstock.streams._watch import Pressure
 
 T = TypeVar("T")
@@ -57,7 +66,10 @@ class _Iterated(Source[T]):
         pull = self._pull = self._pull or asyncio.ensure_future(_next(self._iterator))
         self._pressure.set(False)
         try:
-            await asyncio.wait([pull])
+            if (
+                not pull.done()
+            ):  # `wait` would take a turn of the loop, and a reader with very short time-outs would get no item
+                await asyncio.wait([pull])
         finally:
             self._busy = False
         if self._pull is pull:
@@ -69,12 +81,12 @@ class _Iterated(Source[T]):
         """Store the item or the outcome that a finished pull brought."""
         try:
             self._item = [pull.result()]
-        except EndOfStream as end:
-            self._finish(EndOfStream() if isinstance(end, _IteratorEnded) else as_failure(end))
-        except asyncio.CancelledError:
-            self._finish(StreamClosed("the producer of this source was cancelled"))
-        except Exception as error:  # noqa: BLE001 - any error of a producer is the outcome of its stream
-            self._finish(error)
+        except _IteratorEnded:
+            self._finish(EndOfStream())
+        except BaseException as error:
+            self._finish(as_failure(error, "the iterator of this source"))
+            if stops_the_program(error):
+                raise
 
     def _finish(self, outcome: Exception) -> None:
         if self._outcome is None:

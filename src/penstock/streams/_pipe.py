@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
@@ -18,16 +18,16 @@ from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamC
 from penstock.streams._abc import (
     SECOND_RECEIVER,
     SOURCE_CLOSED,
-    InLoop,
     Sink,
     Source,
     Statistics,
     StreamState,
     as_failure,
     close_iterator,
-    finalize_on,
     reraisable,
 )
+from penstock.streams._finalize import finalize_on
+from penstock.streams._iteration import READY, InLoop
 from penstock.streams._options import checked_size
 from penstock.streams._waiters import Waiters
 from penstock.streams._watch import feeding
@@ -188,12 +188,15 @@ class PipeSink(Sink[T]):
             if shared.consumer is not None:
                 shared.wake_consumer()
 
-    async def feed(self, items: AsyncIterable[T]) -> None:
+    async def feed(self, items: AsyncIterable[T] | Iterable[T]) -> None:
         """Send all `items`, pulling the next one only when there is room for it, and close the iterator at the end.
 
         Only for the only sender of this pipe. It raises the errors of `send` and those of the iterator, and leaves the pipe
         open. Cancelling it closes the iterator.
         """
+        if not isinstance(items, AsyncIterable):
+            await self.send_many(items)
+            return
         shared = self._pipe
         buffer, size = shared.buffer, shared.size
         feeding.set(self)
@@ -249,14 +252,12 @@ class PipeSource(Source[T]):
     def __init__(self, shared: PipeState[T]) -> None:
         self._pipe = shared
 
-    def __aiter__(self) -> AsyncIterator[T]:
-        return self._iterate()
-
-    async def _iterate(self) -> AsyncIterator[T]:
-        """Iterate as `Source.__aiter__` does, without a call for each item."""
+    async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
+        """Iterate as `Source._iterate` does, without a call for each item."""
         shared = self._pipe
         buffer, line, take = shared.buffer, shared.senders.line, shared.buffer.popleft
-        with InLoop(self):
+        with turn:
+            yield READY
             while True:
                 while buffer:
                     item = take()

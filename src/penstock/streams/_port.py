@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, finalize_on, reraisable
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, reraisable
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
+from penstock.streams._finalize import finalize_on
+from penstock.streams._iteration import InLoop
 from penstock.streams._options import checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSource, PipeState
 from penstock.streams._waiters import Waiters
@@ -299,8 +301,8 @@ class Subscription(PipeSource[T]):
         super().__init__(subscriber)
         self._subscriber = subscriber
 
-    def __aiter__(self) -> AsyncIterator[T]:
-        return Source.__aiter__(self)  # by `_take`, which returns markers, too
+    def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
+        return Source._iterate(self, turn)  # by `_take`, which returns markers, too
 
     def _take(self, max_items: int) -> list[T]:
         subscriber = self._subscriber

@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextvars import Context
-from functools import partial
 from typing import Any, Final
 
 from penstock.actors._supervision import Supervision
@@ -22,7 +21,7 @@ from penstock.actors.cell._envelope import Envelope, Host, Via, handling, sender
 from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.actors.cell._mailbox import Mailbox, MailboxQueue, SystemMessage
 from penstock.calls import CallInfo, current_call
-from penstock.errors import ActorStopped, Internal, MailboxFull, StatusError
+from penstock.errors import ActorStopped, Internal, MailboxFull
 
 log = logging.getLogger("penstock.actor")
 
@@ -161,13 +160,11 @@ class Cell(Lifecycle):
             if tap is not None:
                 tap.record(self.address, "reply", {"n": self.handled, "result": done.value})
             return done.value
-        except StatusError as error:
-            raise incarnation.answer_of(self, error) from None
-        except asyncio.CancelledError as error:  # of a future it looked at; the asker is not cancelled
-            raise incarnation.cancelled_in(self, name) from error
-        except Exception as error:
-            self.post_system(partial(incarnation.crashed, self, error, self.handled))
-            raise
+        except BaseException as error:
+            answer = incarnation.judge_inline(self, name, error)
+            if answer is error:
+                raise
+            raise answer from error
         finally:
             self.current = None
         raise RuntimeError(f"{self.address}: {name} waited, though its code has no await")
@@ -304,7 +301,7 @@ class Cell(Lifecycle):
         self.current = None
         if verdict == "cancelled":
             raise error
-        if verdict == "crash" and isinstance(error, Exception):
+        if verdict == "crash":
             await incarnation.crashed(self, error, self.handled)
 
     def __repr__(self) -> str:

@@ -16,8 +16,9 @@ from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._cycles import Waiting
 from penstock.actors.cell._envelope import Envelope, handling
 from penstock.actors.cell._lifecycle import Lifecycle
-from penstock.calls import current_call
+from penstock.calls import current_call, is_cancelled
 from penstock.errors import ActorStopped, Cancelled, StatusError, as_answer
+from penstock.streams import as_failure, stopped_by, stops_the_program
 
 log = logging.getLogger("penstock.actor")
 
@@ -68,9 +69,11 @@ async def _first_start(cell: Lifecycle, cause: Envelope | None, started: asyncio
     except asyncio.CancelledError:
         started.set_exception(ActorStopped(f"{cell.address} was stopped while it started"))
         raise
-    except Exception as error:  # noqa: BLE001 - the spawning task gets it
+    except BaseException as error:
         await finish(cell, f"on_start raised {_brief(error)}")
-        started.set_exception(error)
+        started.set_exception(as_failure(error, f"{cell.address}: on_start"))
+        if stops_the_program(error):
+            raise
     else:
         started.set_result(None)
 
@@ -82,7 +85,7 @@ async def _on_start(cell: Lifecycle, cause: Envelope | None = None) -> None:
     try:
         await cell.actor.on_start()
     except asyncio.CancelledError as error:
-        if _is_being_cancelled():
+        if is_cancelled():
             raise
         raise cancelled_in(cell, "on_start") from error
     finally:
@@ -109,11 +112,30 @@ def judge(cell: Lifecycle, envelope: Envelope, error: BaseException, *, interrup
     if isinstance(error, asyncio.CancelledError):
         if interrupted:
             return ActorStopped(f"{cell.address} was stopped while it handled {envelope.type!r}"), "cancelled"
-        return cancelled_in(cell, envelope.type), "cancelled" if _is_being_cancelled() else "answer"
-    if isinstance(error, Exception):
-        return error, "crash"
+        return cancelled_in(cell, envelope.type), "cancelled" if is_cancelled() else "answer"
+    if isinstance(error, GeneratorExit):
+        return cancelled_in(cell, envelope.type), "answer"
+    if is_failure(error):
+        return _crash(cell, envelope.type, error), "crash"
     log.critical("%s: the handler of %r raised %r; it ends the program", cell.address, envelope.type, error)
     return ActorStopped(f"{cell.address} was stopped by {type(error).__name__}"), "cancelled"
+
+
+def judge_inline(cell: Lifecycle, name: str, error: BaseException) -> BaseException:
+    """Return the answer of a message that was handled where it was sent. Another task handles a crash."""
+    if isinstance(error, StatusError):
+        return answer_of(cell, error)
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):  # of something it looked at; the asker is not cancelled
+        return cancelled_in(cell, name)
+    if not is_failure(error):
+        return error
+    cell.post_system(partial(crashed, cell, error, cell.handled))
+    return _crash(cell, name, error)
+
+
+def _crash(cell: Lifecycle, name: str, error: BaseException) -> Exception:
+    """Return a failure as the asker gets it: in this process it is the very exception."""
+    return error if isinstance(error, Exception) else stopped_by(error, f"{cell.address}: the handler of {name!r}")
 
 
 def answer_of(cell: Lifecycle, error: StatusError) -> StatusError:
@@ -127,10 +149,9 @@ def cancelled_in(cell: Lifecycle, name: str) -> Cancelled:
     return Cancelled(f"{cell.address}: the handler of {name!r} was cancelled")
 
 
-def _is_being_cancelled() -> bool:
-    """Whether this task is cancelled, and not only a future for which it waits."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def is_failure(error: BaseException) -> bool:
+    """Whether `error` is a failure of the actor's code, and not a cancellation or a request to stop the program."""
+    return not isinstance(error, asyncio.CancelledError) and not stops_the_program(error)
 
 
 def supervision_of(cell: Lifecycle) -> Supervision:
@@ -141,7 +162,7 @@ def supervision_of(cell: Lifecycle) -> Supervision:
     return rules
 
 
-async def crashed(cell: Lifecycle, error: Exception, message: int | None) -> None:
+async def crashed(cell: Lifecycle, error: BaseException, message: int | None) -> None:
     """Handle a crash in the message of that number: tell the parent, then restart or stop as the supervision says."""
     rules = supervision_of(cell)
     for sibling in _restarted_too(cell, rules):
@@ -151,8 +172,10 @@ async def crashed(cell: Lifecycle, error: Exception, message: int | None) -> Non
         try:
             await restart(cell, f"{cell.address} raised {_brief(error)}", delay_s)
             return
-        except Exception as again:  # noqa: BLE001 - it failed once more, while it started
-            error = again
+        except BaseException as again:
+            if not is_failure(again):
+                raise
+            error = again  # it failed once more, while it started
             delay_s = _count_failure(cell, rules, error, None)
     if cell.stopping is None:
         await finish(cell, f"it failed: {_brief(error)}")
@@ -162,8 +185,10 @@ async def _restart_or_crash(cell: Lifecycle, reason: str) -> None:
     """Restart an actor that has not failed; it crashes if it cannot be made again."""
     try:
         await restart(cell, reason, 0.0)
-    except Exception as error:  # noqa: BLE001 - now it is this one that failed
-        await crashed(cell, error, None)
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        await crashed(cell, error, None)  # now it is this one that failed
 
 
 async def restart_asked(cell: Lifecycle, done: asyncio.Future[None]) -> None:
@@ -177,7 +202,7 @@ async def restart_asked(cell: Lifecycle, done: asyncio.Future[None]) -> None:
         done.set_exception(ActorStopped(f"{cell.address} was stopped before it could be restarted"))
 
 
-def _count_failure(cell: Lifecycle, rules: Supervision, error: Exception, message: int | None) -> float | None:
+def _count_failure(cell: Lifecycle, rules: Supervision, error: BaseException, message: int | None) -> float | None:
     """Count, log and record a failure, and tell the parent; return the delay before the restart, None to stop."""
     delay_s = cell.failures.count(rules, cell.system.loop.time(), _jitter.random(), _brief(error))
     fate = "it is stopped" if delay_s is None else f"it is restarted in {delay_s:.3g} s"
@@ -270,8 +295,10 @@ async def _run_on_stop(cell: Lifecycle) -> None:
         await cell.actor.on_stop()
     except asyncio.CancelledError:
         log.warning("%s: on_stop was cancelled; the actor is stopped all the same", cell.address)
-    except Exception:
+    except BaseException as error:
         log.exception("%s: on_stop failed; the actor is stopped all the same", cell.address)
+        if stops_the_program(error):
+            raise
 
 
 def _brief(error: BaseException) -> str:

@@ -1,0 +1,56 @@
+"""`Fed`: any iterable as a source, pulled by a task of its own, so that no time-out of the reader reaches the iterable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Coroutine, Iterable
+from inspect import CORO_CREATED, getcoroutinestate
+from typing import Any, Generic, TypeVar, cast
+
+from penstock.errors import StreamCancelled
+from penstock.streams._abc import Source, as_failure, stops_the_program
+from penstock.streams._pipe import PipeSink, PipeSource, PipeState
+
+T = TypeVar("T")
+
+
+class Fed(Generic[T]):
+    """A pipe, and the task that sends it the items of an iterable. Await `aclose` at the end.
+
+    source: brings the items, at most `buffer_size` of which are pulled ahead, and then the end or the error of the iterable.
+    """
+
+    __slots__ = ("_task", "source")
+
+    def __init__(self, items: AsyncIterable[T] | Iterable[T], buffer_size: int) -> None:
+        shared: PipeState[T] = PipeState(buffer_size)
+        self.source: Source[T] = PipeSource(shared)
+        self._task = asyncio.get_running_loop().create_task(_feed(PipeSink(shared), items))
+
+    async def aclose(self) -> None:
+        """Close the source, and wait until the iterable is closed. Cancelling it leaves the iterable to close by itself."""
+        await self.source.aclose()
+        stop(self._task)
+        await asyncio.wait([self._task])
+
+
+def stop(feeding: asyncio.Task[None]) -> None:
+    """Stop a task that feeds a closed sink once, because a second cancellation would interrupt the clean-up of its iterable.
+
+    A task that has not begun is left alone: it finds its sink closed when it begins, and closes the iterable then.
+    """
+    if not feeding.cancelling() and getcoroutinestate(cast("Coroutine[Any, Any, None]", feeding.get_coro())) != CORO_CREATED:
+        feeding.cancel()
+
+
+async def _feed(sink: PipeSink[T], items: AsyncIterable[T] | Iterable[T]) -> None:
+    try:
+        await sink.feed(items)
+    except StreamCancelled:  # the reader has left
+        sink.close()
+    except BaseException as error:
+        sink.fail(as_failure(error))
+        if stops_the_program(error):
+            raise
+    else:
+        sink.close()

@@ -1,0 +1,23 @@
+"""`finalize_on`: the action of a finaliser, on the event loop of its object."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+def finalize_on(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
+    """Run the `action` of a finaliser on the event loop of its object: the garbage collector may run in any thread.
+
+    It runs at once when this is that loop, or when no loop is known or running; not at all when the loop is closed.
+    """
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if loop is None or running is loop:
+        action()
+    elif loop.is_running():
+        loop.call_soon_threadsafe(action)
+    elif not loop.is_closed():
+        action()
