@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+import penstock
 from penstock import (
     Actor,
     ActorStopped,
@@ -190,8 +191,12 @@ class Callbacks(Actor):
         self.seen: list[object] = []
 
     async def on_channel_open(self, channel) -> str:
-        if self.fail == "reject":
+        if self.fail == "raise":
             raise ChannelRejected("full")
+        if self.fail == "reject":
+            await channel.reject("full")
+        if self.fail == "close":
+            await channel.close("full")
         self.seen.append(("open", channel.initiator))
         return "welcome"
 
@@ -225,10 +230,16 @@ async def test_callbacks_are_messages_of_the_mailbox(system):
     assert system.state("c")["seen"] == [("open", "outside"), "slow begins", "slow ends", 1, ("close", "bye")]
 
 
-async def test_a_callback_that_rejects_rejects(system):
-    actor = await system.spawn(Callbacks, "reject")
-    with pytest.raises(ChannelRejected, match="full"):
-        await ref(actor).open_channel()
+@pytest.mark.parametrize("how", ["raise", "reject", "close"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_callback_that_rejects_rejects_and_the_channel_is_not_closed_then(system, how, elsewhere):
+    """FAULTS F7."""
+    await system.spawn(Callbacks, how, name="c")
+    async with penstock.serve(system, listen="memory://f7"), penstock.connect("memory://f7") as peer:
+        with pytest.raises(ChannelRejected, match="full"):
+            await (peer if elsewhere else system).open_channel("c")
+        await rest()
+    assert [what for what in system.state("c")["seen"] if what[0] != "open"] == []
 
 
 async def test_a_callback_that_fails_is_a_message_that_fails(system):

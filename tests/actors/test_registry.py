@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock import Actor, ActorSystem, AlreadyExists, InvalidArgument, NotFound, ref
+import penstock
+from penstock import Actor, ActorSystem, AlreadyExists, InvalidArgument, NotFound, Supervision, ref
 from penstock.actors import Router
 from penstock.actors._registry import check_name, matches
-from tests.actors.kit import Counter
+from tests.actors.kit import Counter, outcome, rest
 
 
 @pytest.mark.parametrize("name", ["a", "chat/rooms/general", "A.b-c_9", "0", "x" * 256])
@@ -208,6 +209,26 @@ async def test_patterns(system, pattern, names):
         await system.spawn(Counter, name=name)
     assert [info.address for info in system.list(pattern)] == names
     assert not matches("a/**/b", "ab")
+
+
+async def test_an_actor_that_crashed_too_often_is_said_to_have_stopped_when_and_why(system):
+    """FAULTS F9: by every verb, by name and by id, here and from elsewhere. The text of its error is for the log alone."""
+    counter = await system.spawn(Counter, name="c", supervision=Supervision(max_restarts=0))
+    await outcome(counter.crash("a secret"))
+    await rest()
+    why = r"it stopped at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: it crashed with Broken, and its supervision allows no restart$"
+    async with penstock.serve(system, listen="memory://f9"), penstock.connect("memory://f9") as peer:
+        for router in (system, peer):
+            for name in ("c", ref(counter).id):
+                for asked in (router.ask(name, "add", 1), router.open_channel(name)):
+                    with pytest.raises(NotFound, match=why):
+                        await asked
+        with pytest.raises(NotFound, match=why):
+            system.info("c")
+    await system.spawn(Counter, name="c")
+    assert await system.ask("c", "add", 1) == 1
+    with pytest.raises(NotFound, match=why):
+        await system.ask(ref(counter).id, "add", 1)
 
 
 @pytest.mark.parametrize("pattern", ["*?*?*?*?*?*?*?*?!", "*?" * 127 + "!", "**a" * 85, "**/*/" * 51, "**" * 128])

@@ -89,7 +89,7 @@ def test_a_worker_that_crashes_begins_anew_with_the_messages_that_wait_until_its
         ("9", "stopped", "0"),
     ]
     assert printed.count("DeadLetter(") == 1  # job 10
-    assert "has stopped: it failed: RuntimeError: job 9 is poisoned" in printed
+    assert "has stopped: it crashed with RuntimeError, after 2 restarts within" in printed
 
 
 def test_a_room_is_used_in_the_same_way_here_there_and_through_a_bridge():

@@ -26,6 +26,15 @@ async def test_an_actor_is_found_by_name_by_id_and_by_the_beginning_of_its_id(sy
         assert find(system, name).id == info.id
 
 
+async def test_a_stopped_actor_is_said_to_have_stopped_and_why(system):
+    """FAULTS F9: also by the commands, by name and by id."""
+    counter = await system.spawn(Counter, name="counter")
+    await system.stop("counter")
+    for name in ("counter", penstock.ref(counter).id):
+        with pytest.raises(NotFound, match=f"no actor '{name}'; it stopped at .* UTC: it was stopped"):
+            find(system, name)
+
+
 async def test_a_beginning_that_several_ids_have_is_refused_with_whose_they_are(system):
     system._host._numbers = itertools.count(0x1230)
     for name in ("one", "two"):

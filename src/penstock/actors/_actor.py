@@ -68,7 +68,8 @@ class Actor:
 
     Hooks, all optional: ``on_start()``, ``on_stop()``, ``on_child_failed(child, error)``, ``on_terminated(actor, reason)``,
     ``on_channel(channel)`` or ``on_channel_open(channel)``, ``on_channel_message(channel, message)`` and
-    ``on_channel_close(channel, reason)``, and ``receive(message)`` for messages whose type is not a method.
+    ``on_channel_close(channel, reason)`` (not for a channel that ``on_channel_open`` rejected), and ``receive(message)`` for
+    messages whose type is not a method.
 
     mailbox: how many messages may wait (1,000), and what happens to more. supervision: the rules for its children.
     """

@@ -114,10 +114,12 @@ async def _answer(cell: Cell, channel: Channel[Any]) -> None:
 async def _by_callbacks(cell: Cell, channel: Channel[Any]) -> None:
     """Run the callbacks in the mailbox, one message at a time; the return value of `on_channel_open` goes with the accept."""
     accepted = await _callback(cell, "on_channel_open", channel)
-    if channel.state == "opening":
-        await channel.accept(accepted)
+    if channel.state == "rejected":  # by on_channel_open
+        return
     outcome = ""
     try:
+        if channel.state == "opening":
+            await channel.accept(accepted)
         async for message in channel:
             await _callback(cell, "on_channel_message", channel, message)
         outcome = channel.reason

@@ -131,9 +131,9 @@ class ActorHost:
         """Return the actors with the same parent, `cell` among them, in the order they were spawned."""
         return self.registry.family(cell)
 
-    def remove(self, cell: Cell) -> None:
-        """Forget an actor that has stopped, or was never started."""
-        self.registry.remove(cell)
+    def remove(self, cell: Cell, reason: str) -> None:
+        """Forget an actor that has stopped, or was never started, but for the reason."""
+        self.registry.remove(cell, reason)
 
     def dead_letter(self, envelope: Envelope, reason: str, error: StatusError | None = None) -> None:
         """Keep a message that will not be handled as a dead letter, and answer its asker with `error`, if given."""

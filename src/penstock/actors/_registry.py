@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
@@ -98,7 +99,7 @@ def _compiled(pattern: str) -> _Pattern:
     return _Pattern(pattern)
 
 
-#: The reasons of this many ended actors are kept, for the error of a program that looks for one later.
+#: The reasons of this many ended actors are kept, by address and by id, for a program that looks for one later.
 ENDED_KEPT: Final = 256
 
 
@@ -110,7 +111,7 @@ class Registry:
         self._suffix = f"-{system_id}"
         self._by_address: dict[str, Cell] = {}
         self._by_serial: dict[int, Cell] = {}
-        self._ended: dict[str, str] = {}  # address -> why the last actor with it was stopped
+        self._ended: dict[str, str] = {}  # address or id -> when and why the last actor with it stopped
 
     def __len__(self) -> int:
         return len(self._by_address)
@@ -144,18 +145,23 @@ class Registry:
         else:
             cell.parent.belongings.add_child(cell)
 
-    def remove(self, cell: Cell) -> None:
-        """Remove an actor that has stopped, or was never started."""
+    def remove(self, cell: Cell, reason: str) -> None:
+        """Remove an actor that has stopped, or was never started, but for the time and the reason."""
         if self._by_address.get(cell.address) is cell:
             del self._by_address[cell.address]
         self._by_serial.pop(cell.serial, None)
-        self._ended[cell.address] = "" if cell.stopping is None else cell.stopping.reason
-        if len(self._ended) > ENDED_KEPT:
-            del self._ended[next(iter(self._ended))]
+        self._note_end(cell, f"it stopped at {time.strftime('%Y-%m-%d %H:%M:%S UTC', time.gmtime())}: {reason}")
         if cell.parent is not None:
             cell.parent.belongings.discard_child(cell)
         elif self.top.get(cell.address) is cell:
             del self.top[cell.address]
+
+    def _note_end(self, cell: Cell, text: str) -> None:
+        for name in (cell.address, cell.id):
+            self._ended.pop(name, None)
+            self._ended[name] = text
+        while len(self._ended) > 2 * ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
 
     def family(self, cell: Cell) -> Mapping[str, Lifecycle]:
         """Return the actors with the same parent, `cell` among them, in the order they were spawned."""
@@ -182,9 +188,13 @@ class Registry:
         matching = _compiled(pattern).matches  # not in the generator: a wrong pattern raises here
         return (cell for address, cell in tuple(self._by_address.items()) if matching(address))
 
+    def ended(self, address: str) -> str | None:
+        """Return when and why the last actor with this name or id stopped; None when it runs, or nothing is known."""
+        return self._ended.get(address) if self.get(address) is None else None
+
     def _hint(self, address: str) -> str:
-        if self._ended.get(address):
-            return f"it has stopped: {self._ended[address]}"
+        if address in self._ended:
+            return self._ended[address]
         return suggest(address, list(self._by_address)) if self._by_address else "nothing was spawned"
 
 

@@ -25,7 +25,7 @@ def find(system: ActorSystem, actor: str) -> ActorInfo:
     if not matching:
         names = [info.address for info in running]
         hint = suggest(actor, names, "actors") if names else "no actor runs; start one with `penstock start MANIFEST`"
-        raise NotFound(f"no actor {actor!r}; {hint}")
+        raise NotFound(f"no actor {actor!r}; {system._host.registry.ended(actor) or hint}")
     if len(matching) > 1:
         listed = ", ".join(f"{info.id} ({info.address})" for info in matching[:MATCHES_LISTED_MAX])
         raise InvalidArgument(f"{len(matching)} actors have an id that begins with {actor!r}: {listed}; write more of the id")

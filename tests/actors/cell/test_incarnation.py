@@ -366,7 +366,8 @@ async def test_who_watches_is_told_once_when_it_stops_and_not_when_it_restarts(s
     assert system.state("w")["seen"] == []
     await outcome(counter.crash("for good"))
     await rest()
-    assert system.state("w")["seen"] == [("c", "it failed: Broken: for good")]
+    reason = "it crashed with Broken, after 1 restart within 60 s, the most that its supervision allows"
+    assert system.state("w")["seen"] == [("c", reason)]
 
 
 async def test_who_watches_one_that_has_stopped_is_told_at_once(system):

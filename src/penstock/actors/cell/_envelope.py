@@ -99,8 +99,8 @@ class Host(Protocol):
         """Return the cells with the same parent, `cell` among them, in the order they were spawned."""
 
     @abstractmethod
-    def remove(self, cell: Any) -> None:
-        """Forget an actor that has stopped, or was never started."""
+    def remove(self, cell: Any, reason: str) -> None:
+        """Forget an actor that has stopped, or was never started, but for the reason."""
 
     @abstractmethod
     def dead_letter(self, envelope: Envelope, reason: str, error: StatusError | None = None) -> None:

@@ -178,7 +178,15 @@ async def crashed(cell: Lifecycle, error: BaseException, message: int | None) ->
             error = again  # it failed once more, while it started
             delay_s = _count_failure(cell, rules, error, None)
     if cell.stopping is None:
-        await finish(cell, f"it failed: {_brief(error)}")
+        await finish(cell, f"it crashed with {type(error).__name__}, {_no_restart(rules)}")
+
+
+def _no_restart(rules: Supervision) -> str:
+    """Say why the actor is not restarted. The text of the error stays in the log and the history: this one reaches peers."""
+    if not rules.max_restarts:
+        return "and its supervision allows no restart"
+    restarts = f"{rules.max_restarts} restart{'s' * (rules.max_restarts > 1)}"
+    return f"after {restarts} within {rules.within:g} s, the most that its supervision allows"
 
 
 async def _restart_or_crash(cell: Lifecycle, reason: str) -> None:
@@ -256,7 +264,7 @@ async def finish(cell: Lifecycle, reason: str) -> None:
 
 async def _over(cell: Lifecycle, reason: str) -> None:
     """Leave the system: refuse the waiting messages, tell the watchers, wake the tasks that wait for the end."""
-    cell.end("end")
+    cell.end("end", reason)
     why = f"{cell.address} has stopped: {reason}"
     envelopes, system_messages = cell.queue.close(why)
     for envelope in envelopes:

@@ -191,15 +191,15 @@ class Lifecycle(Runner):
         if self.system.tap is not None:
             self.record("started", restarts=self.restarts)
 
-    def end(self, step: str) -> None:
-        """Take the last step, "end" or "abandon", and leave the system."""
+    def end(self, step: str, reason: str) -> None:
+        """Take the last step, "end" or "abandon", and leave the system, which keeps the reason for those who ask."""
         self.step(step)
-        self.system.remove(self)
+        self.system.remove(self, reason)
 
     def abandon(self) -> None:
         """End an actor whose spawn failed, unless it has ended or a stop is under way."""
         if self.state != "stopped" and self.stopping is None:
-            self.end("abandon")
+            self.end("abandon", "its spawn failed")
 
     # ── stopping ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
