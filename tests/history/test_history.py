@@ -121,6 +121,29 @@ async def test_a_limit_out_of_bounds_is_refused(path, limit):
             await history.events(limit=limit)
 
 
+async def test_the_last_events_are_those_from_an_offset_on(path):
+    async with History(path) as history:
+        await blocks(history, 5, 4)
+        assert numbers(await history.events(since=14, limit=10, last=True)) == list(range(14, 20))
+        assert numbers(await history.events(since=14, until=18, limit=3, last=True)) == [15, 16, 17]
+        with pytest.raises(OutOfRange):
+            await history.events(since=21, limit=3, last=True)
+
+
+@pytest.mark.parametrize("last", [False, True])
+async def test_without_a_limit_all_events_come_or_an_error(path, last, monkeypatch):
+    """FAULTS F4: it was the first 1,000, and nothing said so."""
+    monkeypatch.setattr(_history, "EVENTS_MAX", 1_500)
+    async with History(path) as history:
+        fill(history, 1_500)
+        assert numbers(await history.events("counter", last=last)) == list(range(1_500))
+        fill(history, 1)
+        with pytest.raises(_history.ResourceExhausted, match=r"more than 1500 events match .*stream\(follow=False\)"):
+            await history.events("counter", last=last)
+        assert len(await history.events("counter", last=last, limit=1_500)) == 1_500
+        assert [event.offset async for event in history.stream("counter", follow=False)] == list(range(1_501))
+
+
 async def test_an_answer_is_bounded_in_bytes(path, monkeypatch):
     monkeypatch.setattr(_history, "EVENTS_BYTES_MAX", 6 * 1024 * 1024)
     async with History(path) as history:

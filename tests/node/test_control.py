@@ -8,6 +8,7 @@ import pytest
 
 import penstock
 from penstock.errors import FailedPrecondition, InvalidArgument, MailboxFull, NotFound, Unavailable, Unimplemented
+from penstock.node import _control
 from tests.node.kit import Counter, commanding, write
 
 
@@ -68,6 +69,18 @@ async def test_a_snapshot_shows_streams_with_their_lag_and_credit(node, commands
         assert (stream["address"], stream["name"], stream["peer"]) == ("counter", "ticks", "")
         assert stream["lag"] + stream["credit"] == 4
     assert (await commands.snapshot())["history"]["waiting_max"] > 0
+
+
+async def test_a_snapshot_says_how_many_streams_it_leaves_out(node, commands, monkeypatch):
+    """FAULTS F4, another member: a list that is cut says so."""
+    monkeypatch.setattr(_control, "STREAMS_MAX", 1)
+    await node.spawn(Counter, name="counter")
+    async with node.stream("counter", "ticks", None) as first, node.stream("counter", "ticks", None) as second:
+        await first.receive()
+        await second.receive()
+        snapshot = await commands.snapshot()
+        assert (len(snapshot["streams"]), snapshot["streams_left_out"]) == (1, 1)
+    assert (await commands.snapshot())["streams_left_out"] == 0
 
 
 # ── what is said ──────────────────────────────────────────────────────────────────────────────────────────────────────

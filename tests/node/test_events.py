@@ -46,6 +46,19 @@ async def test_the_last_ones_are_found_in_order(history, ended):
     assert await found(history, ended, last=0) == []
 
 
+async def test_the_last_ones_are_as_many_as_were_asked_for(history, ended, monkeypatch):
+    """FAULTS F4: `penstock events -n` showed 10,000 events at most, and did not say so."""
+    monkeypatch.setattr(_events, "EVENTS_MAX", 4)
+    monkeypatch.setattr(_events, "ANSWER_EVENTS_MAX", 3)
+    record(history, range(30))
+    for count in (4, 5, 11, 12, 29, 30, 31, 100):
+        assert await found(history, ended, last=count) == list(range(30))[-count:]
+    assert await found(history, ended, last=11, until=20) == list(range(9, 20))
+    assert await found(history, ended, last=11, since=15) == list(range(19, 30))
+    assert await found(history, ended, last=11, since=25) == list(range(25, 30))
+    assert await found(history, ended, last=11, search="nothing") == []
+
+
 async def test_offsets_and_texts_bound_what_is_found(history, ended):
     record(history, range(10))
     assert await found(history, ended, since=2, until=5) == [2, 3, 4]

@@ -22,6 +22,7 @@ Exit codes:
     2   the command line is wrong
     3   verify or replay found a difference
     4   replay could not compare every message
+    5   replay compared no message
    65   cancelled               73   failed precondition
    66   unknown                 74   aborted
    67   invalid argument        75   out of range

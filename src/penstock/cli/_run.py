@@ -35,6 +35,8 @@ USAGE: Final = 2
 DIFFERS: Final = 3
 #: A replay could not compare every message, and found no difference in the others.
 INCOMPLETE: Final = 4
+#: A replay compared no message at all.
+NOTHING: Final = 5
 #: A call that ended with a status: 64 + its code, so 65 (cancelled) to 80 (unauthenticated).
 STATUS: Final = 64
 #: Ended by a signal: 128 + its number, as in every shell. 130 is Ctrl-C, 141 a closed pipe, 143 SIGTERM.

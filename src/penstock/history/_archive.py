@@ -107,9 +107,9 @@ class Archive:
         """Return the first events that match, from `since` on; see `read_page`."""
         return await self._read(lambda connection: read_page(connection, query, since, limit, until=until))
 
-    async def last(self, query: Query, until: int | None, limit: int) -> Page:
-        """Return the last events that match, before `until`; see `read_last`."""
-        return await self._read(lambda connection: read_last(connection, query, until, limit))
+    async def last(self, query: Query, since: int | None, limit: int, until: int | None) -> Page:
+        """Return the last events that match, from `since` on and before `until`; see `read_last`."""
+        return await self._read(lambda connection: read_last(connection, query, since, limit, until=until))
 
     async def unended(self) -> tuple[list[str], int]:
         """Return the actors without an end; see `read_unended`."""

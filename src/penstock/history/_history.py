@@ -143,35 +143,40 @@ class History:
         after: float | None = None,
         before: float | None = None,
         search: str | None = None,
-        limit: int = 1000,
+        limit: int | None = None,
         last: bool = False,
     ) -> list[HistoryEvent]:
-        """Return the first `limit` events that match, or with ``last=True`` the last ones, in the order of their offsets.
+        """Return all events that match, in the order of their offsets: the first `limit`, or with ``last=True`` the last ones.
 
         actor: an address. kinds: any of these kinds. since, until: from one offset on, and before another one. after, before:
         from one time on, and before another one, in seconds since 1970. search: a text in the stored form of the event; the
         case of the letters a to z does not matter. None means no condition.
-        limit: up to `EVENTS_MAX`. Fewer events than `limit` mean that there are no more; for more, call it again with `since`
-        after the last offset, or use `stream`.
+        limit: up to `EVENTS_MAX`; None is all, or an error when these are more. Fewer events than `limit` mean that no others
+        match; for more, call it again with `since` after the last offset, or iterate over ``stream(follow=False)``.
 
         Raises `OutOfRange` when retention has removed `since`, `InvalidArgument` for a `limit` or `since` out of range,
         `DataLoss` when the file is damaged, `Unavailable` when the history is not open, and `ResourceExhausted` when the events
-        are larger than `EVENTS_BYTES_MAX`. Cancelling it is safe.
+        are larger than `EVENTS_BYTES_MAX`, or more than `EVENTS_MAX` without a `limit`. Cancelling it is safe.
         """
-        if not 1 <= limit <= EVENTS_MAX:
+        if limit is not None and not 1 <= limit <= EVENTS_MAX:
             raise InvalidArgument(f"limit is {limit}; a call returns 1 to {EVENTS_MAX} events")
+        wanted = EVENTS_MAX + 1 if limit is None else limit
         with contextlib.suppress(Unavailable):  # the events in the file can still be read
             await self.flush()
         query = make_query(actor, kinds, after=after, before=before, search=search)
         events: list[HistoryEvent] = []
         size = 0
         while True:
-            missing = limit - len(events)
-            archive = self._archive
-            page = await (archive.last(query, until, missing) if last else archive.page(query, since, missing, until))
+            missing = wanted - len(events)
+            ask = self._archive.last if last else self._archive.page
+            page = await ask(query, since, missing, until)
             events = page.events + events if last else events + page.events
             size += page.size
-            if page.end or len(events) >= limit:
+            if len(events) > EVENTS_MAX:
+                raise ResourceExhausted(
+                    f"more than {EVENTS_MAX} events match (EVENTS_MAX); give a limit=, or iterate over stream(follow=False)"
+                )
+            if page.end or len(events) >= wanted:
                 return events
             if size > EVENTS_BYTES_MAX:
                 raise ResourceExhausted(f"{len(events)} events have {size} bytes (EVENTS_BYTES_MAX); ask for fewer at a time")

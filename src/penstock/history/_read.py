@@ -121,13 +121,17 @@ def _first_page(blocks: Iterable[Stored], query: Query, span: range, limit: int)
     return Page(events, span.stop, end=True, size=size)
 
 
-def read_last(connection: sqlite3.Connection, query: Query, until: int | None, limit: int) -> Page:
-    """Return the last `limit` matching events before offset `until`, in order; `next` is the `until` of the page before."""
+def read_last(connection: sqlite3.Connection, query: Query, since: int | None, limit: int, *, until: int | None) -> Page:
+    """Return the last `limit` matching events before offset `until`, in order; `next` is the `until` of the page before.
+
+    Offsets and errors are those of `read_page`.
+    """
     with _snapshot(connection):
         chain = chain_of(connection)
         stop = chain.next if until is None else min(until, chain.next)
-        with _blocks(connection, query, range(chain.base, stop), "DESC") as blocks:
-            return _last_page(blocks, query, range(chain.base, stop), limit)
+        start = since_within(since, chain.base, chain.next)
+        with _blocks(connection, query, range(start, stop), "DESC") as blocks:
+            return _last_page(blocks, query, range(start, stop), limit)
 
 
 def _last_page(blocks: Iterable[Stored], query: Query, span: range, limit: int) -> Page:

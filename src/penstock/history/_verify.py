@@ -84,7 +84,7 @@ def verify_file(path: str | PathLike[str], *, stop: threading.Event | None = Non
         where = f"after event {check.next - 1}" if check.good else "from its beginning, and no event of it"
         text = f"the file cannot be read {where}: {error}"
         return Verification(ok=False, events=check.good, offset=check.next, why="torn", text=text)
-    text = f"{check.good} events, all as they were recorded"
+    text = f"{check.good} events, all as they were recorded" if check.good else "it is whole, and has no event yet"
     return Verification(ok=True, events=check.good, offset=None, why="", text=text, head=check.head)
 
 

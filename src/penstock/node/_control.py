@@ -163,11 +163,13 @@ class Control(ActorControl, HistoryControl):
 
     async def snapshot(self) -> Snapshot:
         """Return the state of the node, its actors, streams and history at one moment."""
+        streams = self._node.streams()
         return Snapshot(
             await self.status(),
             self._node.list(ALL_ACTORS),
-            list(self._node.streams()[:STREAMS_MAX]),
+            streams[:STREAMS_MAX],
             _history_view(self._node.history),
+            max(0, len(streams) - STREAMS_MAX),
         )
 
     # ── the history ──────────────────────────────────────────────────────────────────────────────────────────────────

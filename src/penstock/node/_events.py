@@ -61,17 +61,29 @@ async def events_of(
 
 async def _recorded(history: History, actor: str | None, query: EventQuery) -> AsyncIterator[list[HistoryEvent]]:
     """Iterate over pages of the events in the history. The last page may be empty."""
-    if query.last is not None:
-        if query.last:
-            yield await _page(history, actor, query, query.since or None, limit=min(query.last, EVENTS_MAX), last=True)
-        return
     since: int | None = query.since or None
+    if query.last is not None:
+        since = await _begin_of_last(history, actor, query)
+        if since is None:
+            return
     while True:
         page = await _page(history, actor, query, since, limit=ANSWER_EVENTS_MAX)
         yield page
         if len(page) < ANSWER_EVENTS_MAX:
             return
         since = page[-1].offset + 1
+
+
+async def _begin_of_last(history: History, actor: str | None, query: EventQuery) -> int | None:
+    """Return the offset of the first of the last ``query.last`` events, None when there are none."""
+    begin: int | None = None
+    missing = query.last or 0
+    while missing:
+        earlier = query if begin is None else structs.replace(query, until=begin)
+        page = await _page(history, actor, earlier, query.since or None, limit=min(missing, EVENTS_MAX), last=True)
+        missing = missing - len(page) if len(page) == min(missing, EVENTS_MAX) else 0
+        begin = page[0].offset if page else begin
+    return begin
 
 
 async def _page(

@@ -99,12 +99,16 @@ class NodeView(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The node, its actors, streams and history at one moment, for `penstock top`. history: None when none is recorded."""
+    """The node, its actors, streams and history at one moment, for `penstock top`.
+
+    history: None when none is recorded. streams_left_out: how many streams are not in the snapshot, which has 200 at most.
+    """
 
     node: NodeView
     actors: list[ActorInfo]
     streams: list[StreamInfo]
     history: HistoryView | None
+    streams_left_out: int = 0
 
 
 class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

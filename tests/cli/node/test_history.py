@@ -261,12 +261,15 @@ def test_a_replay_that_could_not_compare_everything_says_what_and_why(cli, keepe
     assert len(done.lines) == 2
 
 
-def test_a_replay_without_a_message_says_that_there_is_nothing_to_compare(cli, keeper):
+def test_a_replay_that_compared_nothing_has_words_and_an_exit_code_of_its_own(cli, keeper):
+    """FAULTS F2."""
     done = cli("replay", keeper)
-    assert (done.code, done.lines) == (
-        0,
-        [f"keeper: no message to compare, since event {_spawned(cli)}, where it was last spawned"],
-    )
+    where = f"since event {_spawned(cli)}, where it was last spawned"
+    assert (done.code, done.lines) == (5, [f"keeper: nothing was compared, because no message is recorded, {where}"])
+    cli("request", keeper, '{"action": "other"}')
+    done = cli("replay", keeper)
+    assert (done.code, done.lines[0]) == (5, f"keeper: nothing was compared of 1 message, {where}")
+    assert "it could not go on: event " in done.lines[1]
 
 
 def test_an_actor_that_was_never_recorded_cannot_be_replayed(cli):

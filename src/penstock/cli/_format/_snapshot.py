@@ -56,6 +56,7 @@ class RatedSnapshot(msgspec.Struct, frozen=True):
     actors: list[RatedActor]
     streams: list[RatedStream]
     history: RatedHistory | None
+    streams_left_out: int = 0
 
 
 def with_rates(now: Snapshot, before: Snapshot) -> RatedSnapshot:
@@ -68,6 +69,7 @@ def with_rates(now: Snapshot, before: Snapshot) -> RatedSnapshot:
         [RatedActor(**_fields(i), messages_per_s=_rate(i.messages, handled.get(i.id), passed_s)) for i in now.actors],
         [RatedStream(**_fields(s), items_per_s=_rate(s.sent, sent.get(_key(s)), passed_s)) for s in now.streams],
         _rated_history(now.history, before.history, passed_s),
+        now.streams_left_out,
     )
 
 
@@ -108,7 +110,7 @@ def draw(snapshot: RatedSnapshot, width: int, height: int | None = None, hint: s
     parts += _left_out(len(busy_first) - len(actors))
     if streams:
         parts += [Text(), _streams(streams, snapshot.node.socket, wide=width >= ALL_COLUMNS_MIN)]
-        parts += _left_out(len(fast_first) - len(streams))
+        parts += _left_out(len(fast_first) - len(streams) + snapshot.streams_left_out)
     if snapshot.history:
         parts += [Text(), _history(snapshot.history)]
     if hint:

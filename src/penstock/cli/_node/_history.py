@@ -25,7 +25,7 @@ from penstock.cli._format import counted, room, value
 from penstock.cli._node._client import connected_node, show
 from penstock.cli._node._paths import history_path
 from penstock.cli._options import NodeOptions
-from penstock.cli._run import DIFFERS, INCOMPLETE, OK, Unusable, print_notice
+from penstock.cli._run import DIFFERS, INCOMPLETE, NOTHING, OK, Unusable, print_notice
 from penstock.errors import Unavailable
 from penstock.history import HistoryEvent, Replay, verify_file
 from penstock.node import EventQuery, HistoryControl
@@ -155,6 +155,8 @@ async def replay(options: NodeOptions, actor: str) -> int:
             print(line)
     if result.divergence:
         return DIFFERS
+    if not result.compared:
+        return NOTHING
     return OK if result.compared >= result.recorded else INCOMPLETE
 
 
@@ -177,13 +179,14 @@ def _compared(result: Replay) -> str:
     """Return how many messages were compared, and whether all came out as recorded."""
     recorded, compared = result.recorded, result.compared
     if not recorded:
-        return "no message to compare"
+        return "nothing was compared, because no message is recorded"
     if result.divergence:
         return f"{compared} of {counted(recorded, 'messages')} compared"
     if compared >= recorded:
         return f"{counted(recorded, 'messages')} replayed, {'all' if recorded > 1 else 'it'} came out as recorded"
-    so_far = ", as recorded so far" if compared else ""
-    return f"{compared} of {counted(recorded, 'messages')} compared{so_far}"
+    if not compared:
+        return f"nothing was compared of {counted(recorded, 'messages')}"
+    return f"{compared} of {counted(recorded, 'messages')} compared, as recorded so far"
 
 
 async def verify(options: NodeOptions, file: str | None) -> int:

@@ -89,7 +89,7 @@ def replay(actor: str, **values: Any) -> int:
 
     The running actor is left alone, but side effects of its methods outside the actor happen once more. The replay begins
     where the actor was last spawned; its log lines appear in the log of the server, marked with "(replay)". Prints the first
-    difference. The exit code is 3 when there is one, and 4 when some messages could not be compared.
+    difference. The exit code is 3 when there is one, 4 when some messages could not be compared, and 5 when none was.
 
     \b
     penstock replay counter
