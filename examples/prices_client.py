@@ -19,4 +19,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except penstock.Unavailable as error:  # no server there, or it went away
+        sys.exit(str(error))

@@ -34,4 +34,7 @@ async def main(url: str = "tls://127.0.0.1:8443") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    try:
+        asyncio.run(main(*sys.argv[1:]))
+    except penstock.Unavailable as error:  # no server there, or it went away
+        sys.exit(str(error))

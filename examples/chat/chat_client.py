@@ -5,7 +5,7 @@ python examples/chat/chat_client.py NAME [--room general] [--url URL]
 
 import argparse
 import asyncio
-import contextlib
+import sys
 from collections.abc import AsyncIterator
 
 import keyboard
@@ -35,5 +35,9 @@ if __name__ == "__main__":
     parser.add_argument("name")
     parser.add_argument("--room", default="general")
     parser.add_argument("--url", default="tls://127.0.0.1:8443")
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main(parser.parse_args()))
+    except penstock.Unavailable as error:  # no server there, or it went away
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        pass

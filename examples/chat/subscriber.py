@@ -5,7 +5,7 @@ python examples/chat/subscriber.py [--room general] [--since 0] [--count 10] [--
 
 import argparse
 import asyncio
-import contextlib
+import sys
 
 import penstock
 from messages import SubscribeRequest
@@ -31,5 +31,9 @@ if __name__ == "__main__":
     parser.add_argument("--user", default="subscriber")
     parser.add_argument("--since", type=int, help="timestamp after which to replay; 0 for all that is kept")
     parser.add_argument("--count", type=int, help="leave after so many (default: stay)")
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main(parser.parse_args()))
+    except penstock.Unavailable as error:  # no server there, or it went away
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        pass

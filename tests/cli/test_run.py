@@ -103,3 +103,21 @@ def test_a_fault_of_ours_is_not_hidden():
 
     with pytest.raises(LookupError):
         running.run(work())
+
+
+def test_a_stop_that_takes_long_is_noted(monkeypatch, capsys):
+    """FAULTS F8: `penstock server` drained without a word."""
+    monkeypatch.setattr(running, "SLOW_STOP_S", 0.0)
+
+    async def stop(seconds_s: float) -> None:
+        with running.noting_a_slow_stop() as begin:
+            await asyncio.sleep(0)
+            assert capsys.readouterr().err == ""
+            begin()
+            await asyncio.sleep(seconds_s)
+
+    asyncio.run(stop(0.01))
+    assert capsys.readouterr().err == f"penstock: {running.STILL_STOPPING}\n"
+    monkeypatch.setattr(running, "SLOW_STOP_S", 60.0)
+    asyncio.run(stop(0.0))
+    assert capsys.readouterr().err == ""

@@ -9,10 +9,20 @@ import re
 
 import pytest
 
-from tests.examples._programs import EXAMPLES, run, running, serving
+from tests.examples._programs import EXAMPLES, PROGRAM_SECONDS_MAX, run, running, serving
 from tests.house._source import ROOT
 
 PRICES = "ACME 101.5\nACME 102.25\nACME 101.75\n"
+
+ENDLESS = """
+import asyncio
+from collections.abc import AsyncIterator
+
+class Prices:
+    async def watch(self, symbol: str) -> AsyncIterator[str]:
+        yield f"{symbol} 1"
+        await asyncio.Event().wait()
+"""
 
 
 def _program(text: str) -> ast.Module:
@@ -37,6 +47,37 @@ def test_the_program_prints_three_prices():
 def test_the_program_in_two_processes_prints_the_same(url, tmp_path):
     with serving("prices_server.py", url.format(folder=tmp_path)) as served_at:
         assert run("prices_client.py", served_at) == PRICES
+
+
+@pytest.mark.processes
+def test_a_client_without_a_server_says_so_in_a_sentence(tmp_path):
+    """FAULTS F8: and so for a server that dies under it; no traceback."""
+    url = f"unix://{tmp_path}/none.sock"
+    for program, *arguments in (
+        ("prices_client.py", url),
+        ("chat/batch_client.py", "tls://127.0.0.1:1"),
+        ("chat/subscriber.py", "--url", "tls://127.0.0.1:1"),
+        ("chat/chat_client.py", "ann", "--url", "tls://127.0.0.1:1"),
+    ):
+        with running(program, *arguments, XDG_STATE_HOME=str(tmp_path)) as client:
+            printed, complaint = client.communicate("", timeout=PROGRAM_SECONDS_MAX)
+        assert (client.returncode, printed) == (1, "")
+        assert re.fullmatch(r"nothing listens at .*\n", complaint)
+
+
+@pytest.mark.processes
+def test_a_client_whose_server_dies_says_so_in_a_sentence(tmp_path):
+    """FAULTS F8."""
+    (tmp_path / "prices.py").write_text(ENDLESS)
+    with running("penstock", "serve", f"{tmp_path}/prices.py:Prices", "--listen", f"unix://{tmp_path}/s") as server:
+        next(line for line in server.stdout if line.startswith("try "))
+        with running("prices_client.py", f"unix://{tmp_path}/s") as client:
+            assert client.stdout.readline() == "ACME 1\n"
+            server.kill()
+            _printed, complaint = client.communicate(timeout=PROGRAM_SECONDS_MAX)
+    assert client.returncode == 1
+    assert len(complaint.splitlines()) == 1, complaint
+    assert "lost" in complaint
 
 
 def test_the_first_program_of_the_readme_is_the_example():

@@ -175,7 +175,7 @@ def call(url: str, method: str, argument: str | None, **values: Any) -> int:
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time for running calls to end.",
+    help="How long running calls may go on after the first signal.",
 )
 @tls_options
 def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, grace: float, **values: Any) -> int:  # noqa: FBT001

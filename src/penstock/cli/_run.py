@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, cast
 
 import click
@@ -43,6 +44,10 @@ STATUS: Final = 64
 SIGNAL: Final = 128
 INTERRUPTED: Final = SIGNAL + 2
 BROKEN_PIPE: Final = SIGNAL + 13
+
+#: How long a program may stop without a word.
+SLOW_STOP_S: Final = 1.0
+STILL_STOPPING: Final = "still stopping; a second signal stops at once"
 
 #: Advice for errors whose message does not give any. The first entry that fits counts.
 _ADVICE: Final[tuple[tuple[type[StatusError], str], ...]] = (
@@ -164,6 +169,18 @@ def print_traceback(error: StatusError) -> None:
     """Print the traceback of the user's own code to stderr, when the error carries one, and remove it from the details."""
     lines = str(error.details.pop("traceback", "")).splitlines()
     print(*map(one_line, lines), sep="\n", end="\n" if lines else "", file=sys.stderr)
+
+
+@contextmanager
+def noting_a_slow_stop() -> Iterator[Callable[[], None]]:
+    """Yield a function to call when the program begins to stop: a stop that takes longer than `SLOW_STOP_S` is noted."""
+    with ExitStack() as stack:
+
+        def begin() -> None:
+            loop = asyncio.get_running_loop()
+            stack.callback(loop.call_later(SLOW_STOP_S, print_notice, STILL_STOPPING).cancel)
+
+        yield begin
 
 
 def print_notice(text: str) -> None:

@@ -16,7 +16,7 @@ from penstock import serve as serving
 from penstock.cli._format import example
 from penstock.cli._load import make
 from penstock.cli._logs import log_to_stderr
-from penstock.cli._run import OK, Unusable, print_notice
+from penstock.cli._run import OK, Unusable, noting_a_slow_stop, print_notice
 from penstock.errors import InvalidArgument
 from penstock.service import MethodDescription, ServiceDescription, describe, served
 
@@ -39,10 +39,12 @@ async def serve(options: ServeOptions, stopping: asyncio.Event) -> int:
     """Serve until `stopping` is set; then running calls have `grace_s` seconds to end. Cancelling it ends them at once."""
     log_to_stderr()
     async with AsyncExitStack() as stack:
+        stop_begins = stack.enter_context(noting_a_slow_stop())
         services = [await make(loaded, spec, stack) for spec, loaded in options.loaded]
         server = await _begin(services, options, stack)
         _announce(server, services, options.hint)
         await stopping.wait()
+        stop_begins()
         await _drain(server, options.grace_s)
     return OK
 

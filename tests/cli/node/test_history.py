@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from penstock.cli._node import _history
+
 pytestmark = pytest.mark.processes
 
 
@@ -59,9 +61,47 @@ def test_events_are_filtered_by_number_and_time(events):
     assert events("--to", "1 h", "--json").values == []
     assert events("--from", "2020-01-01", "--to", "2099-12-31T00:00:00", "--json").values == found
     assert "leave one of them out" in events("--to", "1 h", "-f").err
-    done = events("--from", "yesterday")
+
+
+WHENS = [
+    "1 hour",
+    "2 days",
+    "90 sec",
+    "15 min",
+    "1h 30m",
+    "1.5 hours, 3 minutes",
+    "1 WEEK ago",
+    "2 hrs ago",
+    "Yesterday",
+]
+
+
+@pytest.mark.parametrize("when", WHENS)
+def test_a_time_is_read_as_people_write_it(events, when):
+    """FAULTS F8."""
+    found = [event for event in events("--json").values if event["time"] > time.time() - 80]
+    assert found
+    assert [event for event in events("--from", when, "--json").values if event in found] == found
+    assert events("--to", when, "--json").values == []
+
+
+def test_a_span_is_the_sum_of_its_parts():
+    """FAULTS F8."""
+    assert _history._span("1 day, 2 hours 3 min 4s") == 86_400 + 2 * 3600 + 3 * 60 + 4
+    assert _history._span("1w") == 7 * 86_400
+    assert _history._span("now") == 0
+    assert _history._moment("today", "--from") - _history._moment("yesterday", "--from") in {23 * 3600, 24 * 3600, 25 * 3600}
+    assert 0 <= time.time() - _history._moment("today", "--from") <= 25 * 3600
+
+
+@pytest.mark.parametrize("when", ["soon", "-5", "3 apples", "ago", "1", "1.5", "h", "1 hour 2", "25:00", "2026-13-01", ""])
+def test_what_is_no_time_is_refused_with_what_is_one(cli, when):
+    if when == "1":
+        assert cli("events", "counter", "--from", " 1 ").code == 0  # the number of an event
+        return
+    done = cli("events", "counter", "--from", when)
     assert done.code == 2
-    assert "--from yesterday: write a span back from now" in done.err
+    assert f"--from {when}: write a span back from now (15 min, 2 days), today, yesterday, a time" in done.err
 
 
 def test_the_last_events_can_be_asked_for(events):

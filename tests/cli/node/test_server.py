@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from penstock.cli._logs import _LogFormatter
+from penstock.cli._run import STILL_STOPPING
 from tests.cli.node.conftest import FOLDER
 
 pytestmark = pytest.mark.processes
@@ -87,7 +88,7 @@ def test_an_idle_node_stops_at_once(server, tmp_path, number):
     process, _lines = server()
     process.send_signal(number)
     assert process.wait(10) == 0
-    assert process.stderr.read() == ""
+    assert process.stderr.read() in {"", f"penstock: {STILL_STOPPING}\n"}  # on a busy machine
     assert not (tmp_path / "n.sock").exists()
 
 

@@ -37,7 +37,7 @@ ID_HELP: Final = "ID is the name of an actor, its id, or the beginning of its id
     default=SERVER_GRACE_S,
     show_default=True,
     metavar="SECONDS",
-    help="Time to drain.",
+    help="How long running calls, streams and channels may go on after the first signal.",
 )
 @tls_options
 @node_options

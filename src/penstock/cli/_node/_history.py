@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -32,8 +32,15 @@ from penstock.node import EventQuery, HistoryControl
 
 #: Events that are written at a time, at most.
 BATCH_EVENTS: Final = 256
-_SPAN: Final = re.compile(r"(?P<count>\d+(\.\d+)?)\s*(?P<unit>s|min|m|h|d)")
-_SECONDS: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+#: One part of a span of time, "2 days" or "90s". A span may have several parts, and the word "ago" behind them.
+_PART: Final = r"(\d+(?:\.\d+)?)\s*([a-z]+)"
+_SPAN: Final = re.compile(rf"(?:{_PART}[\s,]*)+(?:ago)?")
+_SECONDS: Final = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+#: The units as people write them, each with or without an s at its end.
+_UNITS: Final = {"sec": "s", "second": "s", "m": "min", "minute": "min", "hr": "h", "hour": "h", "day": "d", "week": "w"}
+#: Days before today, whose beginning a word means.
+_DAYS: Final = {"today": 0, "yesterday": 1}
+
 
 Form = Callable[[HistoryEvent], str]
 
@@ -52,28 +59,47 @@ def _bound(text: str | None, offset: str, moment: str, option: str) -> dict[str,
     """Return one bound of a query: a number is an offset, any other text a time."""
     if text is None:
         return {}
+    text = text.strip()
     if text.isdigit():
         return {offset: int(text)}
     return {moment: _moment(text, option)}
 
 
 def _moment(text: str, option: str) -> float:
-    """Read a span back from now, a time of today, or an ISO 8601 time; return seconds since 1970."""
-    span = _SPAN.fullmatch(text.strip())
-    if span:
-        return time.time() - float(span["count"]) * _SECONDS[span["unit"]]
-    try:
-        of_day = dt.time.fromisoformat(text)
-    except ValueError:
-        pass
-    else:
-        return dt.datetime.combine(dt.datetime.now().astimezone().date(), of_day).astimezone().timestamp()
-    try:
+    """Read a span back from now, "now", a day, a time of today, or an ISO 8601 time; return seconds since 1970."""
+    span = _span(text.lower())
+    if span is not None:
+        return time.time() - span
+    today = dt.datetime.now().astimezone().date()
+    if text.lower() in _DAYS:
+        return _local(today - dt.timedelta(days=_DAYS[text.lower()]), dt.time())
+    with suppress(ValueError):
+        return _local(today, dt.time.fromisoformat(text))
+    with suppress(ValueError):
         return dt.datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise Unusable(
-            f"{option} {text}: write a span back from now (15 min), a time (14:30, 2026-11-20T14:30), or an event's number"
-        ) from None
+    raise Unusable(
+        f"{option} {text}: write a span back from now (15 min, 2 days), today, yesterday, a time (14:30, 2026-11-20T14:30), or "
+        "the number of an event"
+    )
+
+
+def _span(text: str) -> float | None:
+    """Read a span of time: seconds, None when it is none."""
+    if text == "now":
+        return 0.0
+    if _SPAN.fullmatch(text) is None:
+        return None
+    seconds = 0.0
+    for count, written in re.findall(_PART, text):
+        unit = written if written in _SECONDS else _UNITS.get(written, _UNITS.get(written.removesuffix("s"), ""))
+        if unit not in _SECONDS:
+            return None
+        seconds += float(count) * _SECONDS[unit]
+    return seconds
+
+
+def _local(day: dt.date, of_day: dt.time) -> float:
+    return dt.datetime.combine(day, of_day).astimezone().timestamp()
 
 
 # ── logs and events ───────────────────────────────────────────────────────────────────────────────────────────────────

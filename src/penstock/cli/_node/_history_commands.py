@@ -13,7 +13,9 @@ from penstock.observe import KINDS
 
 #: The kinds of events of an actor, and of the history itself.
 _KINDS: Final = (*KINDS, "unrecorded", "torn")
-_TIME: Final = "a span back from now (15 min), a time (14:30, 2026-11-20T14:30), or the number of an event"
+_TIME: Final = (
+    "a span back from now (15 min, 2 days), today, yesterday, a time (14:30, 2026-11-20T14:30), or the number of an event"
+)
 
 range_options = together(
     click.option("--from", "begin", metavar="WHEN", help=f"Only events from then on: {_TIME}."),

@@ -18,7 +18,7 @@ from penstock.cli._format import as_json
 from penstock.cli._logs import log_to_stderr
 from penstock.cli._node._paths import history_path, make_folder, socket_path
 from penstock.cli._options import NodeOptions
-from penstock.cli._run import OK, Unusable, print_notice, print_traceback
+from penstock.cli._run import OK, Unusable, noting_a_slow_stop, print_notice, print_traceback
 from penstock.errors import InvalidArgument, PenstockError
 from penstock.history import History
 from penstock.node import Node, error_text, user_traceback
@@ -58,10 +58,12 @@ async def serve(options: ServerOptions, stopping: asyncio.Event) -> int:
             grace=options.grace_s,
         )
         async with AsyncExitStack() as stack:
+            stop_begins = stack.enter_context(noting_a_slow_stop())
             await stack.enter_async_context(node)
             started = [await _started(node, manifest) for manifest in options.manifests]
             _announce(node, started, options.node)
             await stopping.wait()
+            stop_begins()
             _print_busy_actors(node)
     except InvalidArgument as error:
         print_traceback(error)
