@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import resource
 import subprocess
 import sys
@@ -137,3 +138,12 @@ def test_the_examples_of_a_help_stand_in_lines_of_their_own(command, capfd):
     examples = [line for line in told.splitlines() if line.startswith("  penstock ")]
     assert all(line.count("penstock ") == 1 for line in examples)
     assert examples or command not in ([], ["call"])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_character_that_the_output_does_not_have_is_replaced(encoding, monkeypatch):
+    """FAULTS F6: it was a traceback."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding, write_through=True))
+    assert main(["events", "x", "--from", "→ \udcff"]) == 2
+    assert written.getvalue().startswith(b"penstock: --from ? ?: write a span back from now")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from penstock.actors import ActorInfo
-from penstock.codec import MSGPACK, UNENCODABLE
+from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, PenstockError, Unavailable, Unimplemented
 from penstock.history import History, HistoryEvent, Replay, replay
 from penstock.node._actor_control import ActorControl
@@ -47,8 +47,11 @@ _OWN_FILES: Final = (str(Path(__file__).parent.parent),)
 _TAKES: Final = {"channels": {"on_channel", "on_channel_open", "on_channel_message"}, "messages": {"receive"}}
 #: Streams and channels in one snapshot: a screen shows no more.
 STREAMS_MAX: Final = 200
+#: How deep an attribute may be nested to be sent: the reader decodes it with all others inside one answer.
+STATE_DEPTH_MAX: Final = 100
 #: How much is shown of a value that cannot travel.
 _REPR_CHARACTERS: Final = 200
+_DECODE: Final = MSGPACK.decode_for(Any).value
 
 
 class Control(ActorControl, HistoryControl):
@@ -213,15 +216,35 @@ async def _activity(node: NodeBase, info: ActorInfo) -> Activity | None:
 
 def _sendable(state: dict[str, Any]) -> dict[str, Any]:
     """Return a state in which every value that cannot travel is its repr."""
-    return {name: value if _is_sendable(value) else f"{value!r:.{_REPR_CHARACTERS}}" for name, value in state.items()}
+    return {name: value if _is_sendable(value) else _shown(value) for name, value in state.items()}
 
 
 def _is_sendable(value: Any) -> bool:
     try:
-        MSGPACK.encode(value)
-    except UNENCODABLE:
+        return _depth(_DECODE(MSGPACK.encode(value))) <= STATE_DEPTH_MAX
+    except UNDECODABLE:  # also what cannot be encoded: it may run code of the user
         return False
-    return True
+
+
+def _depth(value: Any) -> int:
+    """Return how deep the containers of a value are nested, up to one more than `STATE_DEPTH_MAX`."""
+    depth, parts = 0, [value]
+    while parts and depth <= STATE_DEPTH_MAX:
+        parts = [each for part in parts for each in _inside(part)]
+        depth += 1
+    return depth
+
+
+def _inside(part: Any) -> Iterable[Any]:
+    return part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+
+
+def _shown(value: Any) -> str:
+    """Return the beginning of the repr of a value, or its class where that raises."""
+    try:
+        return f"{value!r:.{_REPR_CHARACTERS}}"
+    except Exception:  # noqa: BLE001 - it may run code of the user
+        return f"<{type(value).__qualname__} without a repr>"
 
 
 def _history_view(history: History | None) -> HistoryView | None:

@@ -35,6 +35,32 @@ def test_a_value_is_one_line_of_json(held, text):
     assert value(held) == text
 
 
+def test_a_value_that_json_does_not_have_is_shown_all_the_same():
+    """FAULTS F6: the actor has acted already, so the command has to show its answer."""
+    held = {None: 1, (1, (None, "a")): 2, 1: 3, "1": 4, 1.5: {True: [b"x", {"deep": {frozenset([1])}}]}}
+    shown = {"null": 1, '[1,[null,"a"]]'.strip('"'): 2, "1": 3, "1 (str)": 4, "1.5": {"true": ["eA==", {"deep": [[1]]}]}}
+    assert json.loads(as_json(held)) == shown
+    assert json.loads(value(held)) == shown
+    assert re.fullmatch(r'\{"it":"<object object at \w+>"\}', as_json({"it": object()}))
+
+
+def test_a_value_whose_repr_fails_is_shown_by_its_class():
+    class Broken:
+        def __repr__(self) -> str:
+            raise ValueError
+
+    assert as_json([Broken()]) == '["<Broken without a repr>"]'
+
+
+def test_a_value_that_is_nested_too_deeply_is_cut():
+    """FAULTS F6."""
+    held: object = "end"
+    for _ in range(5_000):
+        held = [held]
+    assert json.loads(as_json({"deep": held, "fine": 1}))["fine"] == 1
+    assert "…" in as_json(held)
+
+
 def test_what_goes_to_a_program_is_whole():
     assert put_beside("head ", "x" * 1000, None, wrapped=True) == "head " + "x" * 1000
 

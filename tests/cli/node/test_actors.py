@@ -87,6 +87,48 @@ def test_state_shows_what_cannot_travel_as_its_repr(cli):
     assert state["readings"].startswith("<")
 
 
+STRANGE = """
+from typing import Any
+import penstock
+
+class Strange(penstock.Actor):
+    def __init__(self) -> None:
+        self.keys = {None: 1, 2: "two"}
+        self.tuples = {(1, 2): 3}
+        self.deep = []
+        for _ in range(5_000):
+            self.deep = [self.deep]
+        self.fine = "ä"
+
+    async def keyed(self) -> Any:
+        return self.keys
+
+    async def on_channel(self, channel: penstock.Channel[Any]) -> None:
+        await channel.accept(self.keys)
+        await channel.send(self.keys)
+        await channel.close()
+"""
+
+
+def test_every_state_and_answer_is_shown(cli, piped, tmp_path):
+    """FAULTS F6: state, inspect, request and channel ended with a traceback, after the actor had acted."""
+    (tmp_path / "strange.py").write_text(STRANGE)
+    (tmp_path / "strange.toml").write_text('name = "strange"\nactor = "strange.py:Strange"')
+    cli("start", tmp_path / "strange.toml")
+    keys = {"null": 1, "2": "two"}
+    state = cli("state", "strange").json
+    assert (state["keys"], state["fine"]) == (keys, "ä")
+    assert isinstance(state["deep"], str), "only that value is cut"
+    assert set(state) == {"keys", "tuples", "deep", "fine"}
+    assert cli("inspect", "strange", "--json").json["state"]["keys"] == keys
+    assert 'keys = {"null": 1, "2": "two"}' in cli("inspect", "strange").out
+    assert cli("request", "strange", '{"action": "keyed"}').json == keys
+    assert piped("channel", "open", "strange", stdin="").values == [keys]
+    opened, message, *_ = piped("channel", "open", "strange", "--json", stdin="").values
+    assert (opened["payload"], message["message"]) == (keys, keys)
+    cli("stop", "strange")
+
+
 def test_inspect_shows_everything(cli):
     found = cli("inspect", "counter", "--json").json
     assert (found["takes"], found["doing"]) == (["channels", "messages"], None)

@@ -2,7 +2,20 @@
 
 from penstock.cli._format._outline import draw, draw_methods
 from penstock.cli._format._schema import example
-from penstock.cli._format._text import as_json, clock, counted, doing, duration, iso, put_beside, room, state, table, value
+from penstock.cli._format._text import (
+    as_json,
+    clock,
+    counted,
+    doing,
+    duration,
+    iso,
+    json_of,
+    put_beside,
+    room,
+    state,
+    table,
+    value,
+)
 
 __all__ = [
     "as_json",
@@ -14,6 +27,7 @@ __all__ = [
     "duration",
     "example",
     "iso",
+    "json_of",
     "put_beside",
     "room",
     "state",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -80,7 +79,7 @@ def pretty_lines(event: HistoryEvent, *, named: bool = False) -> str:
     whose = f"{click.style(one_line(event.actor), bold=True)}  " if named else ""
     kind = click.style(one_line(event.kind), fg=_COLOURS.get(event.kind, "cyan"), bold=True)
     head = f"{click.style(str(event.offset), bold=True)}  {click.style(clock(event.time), dim=True)}  {whose}{kind}"
-    data = json.dumps(event.data, indent=2, ensure_ascii=False).splitlines()
+    data = as_json(event.data, indent=2).splitlines()
     body = [f"    {one_line(line)}" for line in data] if event.data else []
     return "\n".join([f"{head}  {click.style(event.hash[:12], dim=True)}", *body])
 

@@ -16,6 +16,7 @@ import msgspec
 
 from penstock._texts import one_line
 from penstock.cli._run import harmless_json
+from penstock.codec import UNENCODABLE
 
 #: The colours of actors' states.
 _COLOURS: Final = {
@@ -29,13 +30,59 @@ _COLOURS: Final = {
 }
 _NUMBER: Final = re.compile(r"[\d.,/]+( (s|min|h|d))?")
 _UNITS: Final = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
+#: How deep a value is shown that is nested too deeply for JSON.
+DEPTH_SHOWN: Final = 32
 #: The narrowest a line is cut to.
 _WIDTH_MIN: Final = 40
 
 
 def as_json(value: Any, *, indent: int = -1) -> str:
-    """Write a value as JSON; `indent` -1 keeps it in one line."""
-    return harmless_json(msgspec.json.format(msgspec.json.encode(value), indent=indent).decode())
+    """Write any value as JSON, as `json_of` does; `indent` -1 keeps it in one line, 0 too, with spaces."""
+    return harmless_json(msgspec.json.format(json_of(value), indent=indent).decode())
+
+
+def json_of(value: Any) -> bytes:
+    """Encode a value as JSON. A key that JSON does not have becomes a text, another value that JSON does not have its repr.
+
+    A value that is nested too deeply for JSON is cut at `DEPTH_SHOWN`. It never raises: the actor has acted already.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UNENCODABLE:
+        return msgspec.json.encode(_shown(value, DEPTH_SHOWN))
+
+
+def _shown(value: Any, depth: int) -> Any:
+    """Return the JSON form of a value in which some part has none."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        if not depth:
+            return "…"
+        if isinstance(value, dict):
+            return _with_texts_as_keys(value, depth - 1)
+        return [_shown(part, depth - 1) for part in value]
+    try:
+        return msgspec.Raw(msgspec.json.encode(value))
+    except UNENCODABLE:
+        return _repr(value)
+
+
+def _with_texts_as_keys(value: dict[Any, Any], depth: int) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for key, part in value.items():
+        text = key if isinstance(key, str) else json_of(key).decode().strip('"')
+        if text in made:  # 1 and "1"
+            text = f"{text} ({type(key).__name__})"
+        made[text] = _shown(part, depth)
+    return made
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - it may run code of the user
+        return f"<{type(value).__name__} without a repr>"
 
 
 def table(
@@ -121,7 +168,7 @@ def value(held: Any) -> str:
     """Write a value as JSON in one line; a text of one word stays without quotes."""
     if isinstance(held, str):
         return one_line(held) if held and " " not in held else json.dumps(held, ensure_ascii=False)
-    return one_line(json.dumps(msgspec.to_builtins(held, str_keys=True), ensure_ascii=False))
+    return one_line(as_json(held, indent=0))
 
 
 def room() -> int | None:

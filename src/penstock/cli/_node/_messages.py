@@ -12,7 +12,7 @@ import msgspec
 import penstock
 from penstock._texts import one_line
 from penstock.cli import _stdio as stdio
-from penstock.cli._format import doing
+from penstock.cli._format import doing, json_of
 from penstock.cli._node._client import NodeConnection, connected_node, show
 from penstock.cli._options import NodeOptions
 from penstock.cli._run import OK, Unusable
@@ -172,7 +172,7 @@ async def _follow(followed: _Followed, output: stdio.Output, *, tagged: bool) ->
 
 
 def _line(actor: str | None, item: Any) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(item if actor is None else {"actor": actor, "item": item}))
+    return msgspec.Raw(json_of(item if actor is None else {"actor": actor, "item": item}))
 
 
 async def _names() -> list[str]:
