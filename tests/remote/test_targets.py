@@ -37,7 +37,7 @@ async def test_an_actor_can_be_named_by_its_id():
         ("/desk!", Unimplemented, "unknown verb '' of an actor"),
         ("/", NotFound, "no actor"),
         ("//", NotFound, "no actor"),
-        ("/!lane", NotFound, "no actor"),
+        ("/!lane", Unimplemented, "is a lane"),
         ("/desk!port", Unimplemented, "server_streaming, not unary"),
     ],
 )

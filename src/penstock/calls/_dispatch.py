@@ -15,13 +15,17 @@ from penstock.calls._server_call import ServerCall
 from penstock.codec import by_number
 from penstock.errors import Internal, StatusError, Unimplemented
 from penstock.protocol import CallKind
-from penstock.service import Method, served, suggest
+from penstock.service import Arguments, Method, served, suggest
 from penstock.session import StreamHandle
 
 log = logging.getLogger("penstock.calls")
 
 #: Characters of an error's text that travel with `expose_errors=True`.
 EXPOSED_MAX: Final = 1024
+
+
+#: The arguments of a method that does not exist: at most a stream of requests.
+_NO_ARGUMENTS: Final = Arguments("", (), (0, "requests"))
 
 
 class Arrive(Protocol):
@@ -79,10 +83,31 @@ class Dispatcher:
             refusal: StatusError = error.fresh_copy()  # `error` holds this frame, which must not hold it
         except Exception:  # this runs where the connection is read: an error here must not end the connection
             log.exception("a call of %.200r could not be begun", handle.opened.target)
-            refusal = Internal("the call could not be begun", started=False)
+            handle.fail(Internal("the call could not be begun", started=False))
+            return
         else:
             return
-        handle.fail(refusal)
+        self.refuse(scope, handle, refusal)
+
+    def refuse(self, scope: CallScope, handle: StreamHandle, error: StatusError, *, accepts: bool = True) -> None:
+        """Answer a call with `error`. The interceptors see it as they see a call: who is refused by them does not get `error`.
+
+        accepts: whether a call of this kind is accepted before its interceptors are entered; False for a channel.
+        """
+        if not self.interceptors:
+            handle.fail(error)
+            return
+
+        async def answer(*_requests: Any) -> Any:
+            raise error.fresh_copy()
+
+        opened = handle.opened
+        kind = CallKind(opened.kind)
+        method = Method(opened.target, "", kind if accepts else CallKind.UNARY, _NO_ARGUMENTS, Any, Any, awaited=True, doc="")
+        handle.forget_argument()
+        call = ServerCall(scope, handle, method, self.interceptors, self.internal)
+        call.call.kind = kind.label
+        call.start(answer, (), {})
 
     def _begin_call(self, scope: CallScope, handle: StreamHandle) -> None:
         """Find the method of a call and begin it. Raises the `StatusError` that refuses it."""

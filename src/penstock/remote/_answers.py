@@ -193,6 +193,11 @@ class OpenAsks:
         self.open: dict[int, RemoteReply] = {}
         self.changed = Bell()
 
+    def expect(self, number: int, info: CallInfo) -> RemoteReply:
+        """Make the reply of the ask with id `number`, which is open from now on."""
+        reply = self.open[number] = RemoteReply(self, number, info)
+        return reply
+
     def is_full(self) -> bool:
         """Whether the lane is to be read no further: too many asks are open, or too many answers are unsent."""
         return len(self.open) + len(self.answers.unsent) >= ASKS_MAX or self.answers.holds_too_much

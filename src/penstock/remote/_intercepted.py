@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted, is_cancelled
@@ -17,21 +18,32 @@ if TYPE_CHECKING:
 class InterceptedMessage:
     """One message in a task of its own, which enters the interceptors, posts the message, and leaves them with the answer.
 
+    unwrap: returns the message as an envelope, or raises the `StatusError` of one that cannot be handled. It is called inside
+        the interceptors, so that a sender whom they refuse learns nothing else.
+    reply: takes the answer of an ask; None for a tell.
+
     Await `posted` before the next message of the lane, so that the messages keep their order.
     """
 
-    __slots__ = ("_answer", "_dispatcher", "_envelope", "_posted", "_reply", "_task")
+    __slots__ = ("_answer", "_dispatcher", "_posted", "_reply", "_task", "_unwrap")
 
-    def __init__(self, scope: CallScope, dispatcher: Dispatcher, envelope: Envelope, call: CallInfo) -> None:
+    def __init__(
+        self,
+        scope: CallScope,
+        dispatcher: Dispatcher,
+        call: CallInfo,
+        unwrap: Callable[[], Envelope],
+        reply: RemoteReply | None,
+    ) -> None:
         loop = scope.session.loop
         self._dispatcher = dispatcher
-        self._envelope = envelope
+        self._unwrap = unwrap
         self._posted: asyncio.Future[None] = loop.create_future()
         self._answer: asyncio.Future[Any] | None = None
-        self._reply: RemoteReply | None = envelope.reply
-        if self._reply is not None:
-            self._reply.on_cancel = self._cancel_answer
-            self._answer = envelope.reply = loop.create_future()
+        self._reply = reply
+        if reply is not None:
+            reply.on_cancel = self._cancel_answer
+            self._answer = loop.create_future()
         self._task = scope.own(self._run(call))
 
     async def posted(self) -> None:
@@ -60,18 +72,19 @@ class InterceptedMessage:
             if closed or stops_the_program(raised):
                 raise
         finally:
-            self._end(result, error)
+            self._end(call, result, error)
             del error
 
     async def _post_and_wait(self) -> Any:
         """Post the message, and wait for its answer if it is an ask."""
-        envelope = self._envelope
+        envelope = self._unwrap()
+        envelope.reply = self._answer
         if not envelope.cell.post(envelope):
             await envelope.cell.post_when_room(envelope)
         self._posted.set_result(None)
         return None if self._answer is None else await self._answer
 
-    def _end(self, result: Any, error: BaseException | None) -> None:
+    def _end(self, call: CallInfo, result: Any, error: BaseException | None) -> None:
         """Answer an ask, or refuse a tell that is not in the mailbox; an error without a recipient is logged."""
         if self._answer is not None and not self._answer.done():
             self._answer.cancel()  # no task awaits it: the actor skips a message that it has not begun
@@ -82,7 +95,7 @@ class InterceptedMessage:
             else:
                 reply.set_exception(error)
         elif error is not None and not isinstance(error, StatusError):
-            error = self._dispatcher.internal(self._envelope.name, error)
+            error = self._dispatcher.internal(call.target.removeprefix("/"), error)
         if self._posted.done():
             return
         if reply is None and error is not None:

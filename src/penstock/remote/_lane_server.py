@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any, Final, cast
 
 from penstock.actors import ActorHost
-from penstock.actors.cell import LARGE_BYTES, Cell, Envelope, handling
+from penstock.actors.cell import Cell, Envelope, handling
 from penstock.calls import CallInfo, CallScope, Dispatcher, current_call
 from penstock.codec import MSGPACK
 from penstock.errors import (
@@ -25,9 +27,9 @@ from penstock.errors import (
     Unimplemented,
 )
 from penstock.protocol import CallKind, Cancel, ReceiveHalf, Status, grant_wished
-from penstock.remote._answers import Answers, OpenAsks, RemoteReply
+from penstock.remote._answers import Answers, OpenAsks
 from penstock.remote._intercepted import InterceptedMessage
-from penstock.remote._method_entry import Addressee, MethodEntry
+from penstock.remote._method_entry import Addressee, MethodEntry, envelope_of
 from penstock.remote._wire import LaneMessage
 from penstock.session import Endpoint, RemoteSource, StreamHandle
 
@@ -41,13 +43,18 @@ _MESSAGES: Final = MSGPACK.decode_for(LaneMessage)
 
 
 class LaneServer(Endpoint):
-    """One lane, from one peer to one address. Raises `NotFound` without an actor, `Unimplemented` for a wrong kind of call."""
+    """One lane, from one peer to one address. Raises `Unimplemented` for a wrong kind of call, `NotFound` without an actor.
+
+    With interceptors, the lane to an unknown actor is open, too: each message gets its `NotFound` inside of them.
+    """
 
     def __init__(self, host: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
         opened, session = handle.opened, scope.session
-        self._to = Addressee(host, address, scope)
         if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
+        self._to = Addressee(host, address, scope)
+        if not dispatcher.interceptors:
+            self._to.current()
         self.scope = scope
         self._host = host
         self._dispatcher = dispatcher
@@ -122,12 +129,25 @@ class LaneServer(Endpoint):
             self._end_stream(error)
 
     async def _read_messages(self) -> None:
-        """Accept and post each message; wait while too many asks are open, and give other tasks a turn."""
-        asks = self._asks
+        """Accept and post each message; wait while too many asks are open, and give other tasks a turn.
+
+        Raises `InvalidArgument` for the id of an ask that is open: the caller breaks the protocol, and the lane ends.
+        """
+        asks, to = self._asks, self._to
         async for message in self._messages:
             self._handled += 1
             if message.id < 0:
                 asks.cancel(-message.id, Cancelled(f"{self._address}: the caller has cancelled this message"))
+            elif message.id in asks.open:
+                raise InvalidArgument(f"{self._address}: number {message.id} is already in use by an ask without an answer")
+            elif self._lost and message.id:
+                pass  # the asker is gone
+            elif self._interceptors:
+                info = to.announced(message)
+                reply = asks.expect(message.id, info) if message.id else None
+                unwrap = partial(to.unwrap, message, info)
+                posting = InterceptedMessage(self.scope, self._dispatcher, info, unwrap, reply)
+                await self._post(posting.posted(), message)
             else:
                 envelope = self._accept_message(message)
                 if envelope is not None:
@@ -138,23 +158,15 @@ class LaneServer(Endpoint):
                 await asyncio.sleep(0)
 
     def _accept_message(self, message: LaneMessage) -> Envelope | None:
-        """Return a message as an envelope to post; None when it was answered here, inline or with an error.
-
-        Raises `InvalidArgument` for the id of an ask that is open: the caller breaks the protocol, and the lane ends.
-        """
+        """Return a message as an envelope to post; None when it was answered here, inline or with an error."""
         number, to = message.id, self._to
-        cell = to.cell
-        if number in self._asks.open:
-            raise InvalidArgument(f"{cell.address}: number {number} is already in use by an ask without an answer")
-        if self._lost and number:  # the asker is gone
-            return None
-        if cell.state == "stopped":
-            cell = to.refresh()
         try:
-            entry = to.entries.get(message.name) or to.resolve(message.name)
+            cell = to.current()
+            entry = to.entries.get(message.name) or to.resolve(cell, message.name)
             info = entry.info
-            if message.sender is not None or message.deadline_ms is not None or message.metadata or self._interceptors:
-                info = to.described(entry, message)
+            if message.sender is not None or message.deadline_ms is not None or message.metadata:
+                info = to.described(message)
+                to.check(cell, message)
             args, kwargs = entry.arguments(message)
         except StatusError as error:
             error.started = False
@@ -163,14 +175,9 @@ class LaneServer(Endpoint):
         if number and entry.runs_inline and info is entry.info and cell.is_idle():
             self._handle_now(cell, entry, number, args, kwargs)
             return None
-        envelope = Envelope(
-            cell, entry.name, args, kwargs, "ask" if number else "tell", None, None, info, message.sender, message.waiting
-        )
-        size = len(message.body)
-        if size > LARGE_BYTES:
-            envelope.size = size
+        envelope = envelope_of(cell, entry, args, kwargs, (info, message))
         if number:
-            envelope.reply = self._asks.open[number] = RemoteReply(self._asks, number, info)
+            envelope.reply = self._asks.expect(number, info)
         return envelope
 
     def _handle_single(self, message: LaneMessage) -> bool:
@@ -179,7 +186,14 @@ class LaneServer(Endpoint):
         A turn of the loop is a tenth of the round trip of such an ask.
         """
         entry, cell = self._to.entries.get(message.name), self._to.cell
-        if entry is None or not entry.runs_inline or message.id <= 0 or self._interceptors or not cell.is_idle():
+        if (
+            entry is None
+            or cell is None
+            or not entry.runs_inline
+            or message.id <= 0
+            or self._interceptors
+            or not cell.is_idle()
+        ):
             return False
         if message.sender is not None or message.deadline_ms is not None or message.metadata:
             return False
@@ -202,13 +216,17 @@ class LaneServer(Endpoint):
         else:
             self.answers.answer(number, result, flush=self._handled == self._half.arrived)
 
-    async def _post(self, envelope: Envelope, message: LaneMessage) -> None:
-        """Put a message into the mailbox; wait for room. A refusal goes to the asker, or makes a tell a dead letter."""
+    async def _post(self, posting: Envelope | Awaitable[None], message: LaneMessage) -> None:
+        """Put a message into the mailbox, or wait until `posting` has; wait for room.
+
+        A refusal goes to the asker, or makes a tell a dead letter.
+        """
         try:
-            if self._interceptors and envelope.info is not None:
-                await InterceptedMessage(self.scope, self._dispatcher, envelope, envelope.info).posted()
-            elif not envelope.cell.post(envelope):
-                await envelope.cell.post_when_room(envelope)
+            if isinstance(posting, Envelope):
+                if not posting.cell.post(posting):
+                    await posting.cell.post_when_room(posting)
+            else:
+                await posting
         except StatusError as error:
             self._refuse(message, error)
         except asyncio.CancelledError:
@@ -227,7 +245,7 @@ class LaneServer(Endpoint):
         elif message.id == 0:
             text = repr(error)  # a record of the log that had the error itself would keep its frames
             log.warning("%s: the tell %.200r is a dead letter: %.500s", self._address, message.name, text)
-            if not isinstance(error, ActorStopped | MailboxFull):
+            if self._to.cell is not None and not isinstance(error, ActorStopped | MailboxFull):
                 letter = Envelope(self._to.cell, message.name, (), {}, "tell", sender=message.sender)
                 self._host.dead_letter(letter, error.message)
 

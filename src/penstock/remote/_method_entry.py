@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from penstock._texts import peer_text
 from penstock.actors import ActorHost, Message
-from penstock.actors.cell import Cell, inline_context
+from penstock.actors.cell import LARGE_BYTES, Cell, Envelope, inline_context
 from penstock.calls import CallInfo, CallScope
 from penstock.codec import MSGPACK, UNDECODABLE
-from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, Unimplemented
+from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, StatusError, Unimplemented
 from penstock.protocol import CallKind
 from penstock.remote._wire import ARGUMENTS, PAYLOAD, LaneMessage
 from penstock.service import NO_DEADLINE_S, Method, arguments_in
@@ -60,9 +61,9 @@ class MethodEntry(NamedTuple):
 
 
 class Addressee:
-    """The actor that has an address now, for the messages of one peer. Raises `NotFound` when there is none.
+    """The actor that has an address now, for the messages of one peer.
 
-    cell: the actor. entries: how its messages are handled, by name.
+    cell: the actor; None before `current` has found one. entries: how its messages are handled, by name.
     """
 
     __slots__ = ("_address", "_host", "_scope", "cell", "entries")
@@ -71,43 +72,84 @@ class Addressee:
         self._host = host
         self._address = address
         self._scope = scope
-        self.cell = host.cell(address)
+        self.cell: Cell | None = None
         self.entries: dict[str, MethodEntry] = {}
 
-    def refresh(self) -> Cell:
-        """Look up the address again, after its actor has stopped. Without another actor, the stopped one stays."""
+    def current(self) -> Cell:
+        """Return the actor, looked up again after it has stopped. Without another one, a stopped actor stays.
+
+        Raises `NotFound` when there was none.
+        """
+        cell = self.cell
+        if cell is not None and cell.state != "stopped":
+            return cell
         try:
             self.cell = self._host.cell(self._address)
         except NotFound:
-            return self.cell
+            if cell is None:
+                raise
+            return cell
         self.entries.clear()
         return self.cell
 
-    def resolve(self, name: str) -> MethodEntry:
+    def resolve(self, cell: Cell, name: str) -> MethodEntry:
         """Return how messages of this name are handled, and keep it. Raises `Unimplemented` for an unknown method."""
-        entry = method_entry(self.cell, name, self._scope)
+        entry = method_entry(cell, name, self._scope)
         if entry.method is not None:  # a caller may send any number of other names, so they are not kept
             self.entries[name] = entry
         return entry
 
-    def described(self, entry: MethodEntry, message: LaneMessage) -> CallInfo:
-        """Return the call of a message with a sender, deadline or metadata, as the handler sees it.
+    def announced(self, message: LaneMessage) -> CallInfo:
+        """As `described`, for a message whose sender the interceptors may refuse: it does not fail without an actor.
 
-        Raises `ReentrancyError` for an ask that would wait for itself, `DeadlineExceeded` when its deadline has passed.
+        They see an actor by its name, however the sender has addressed it.
         """
-        cell = self.cell
+        with suppress(NotFound):
+            self.current()
+        return self.described(message)
+
+    def unwrap(self, message: LaneMessage, info: CallInfo) -> Envelope:
+        """Return a message as its actor gets it. Raises the `StatusError` of one that cannot be handled, as not started."""
+        try:
+            cell = self.current()
+            entry = self.entries.get(message.name) or self.resolve(cell, message.name)
+            self.check(cell, message)
+            args, kwargs = entry.arguments(message)
+        except StatusError as error:
+            error.started = False
+            raise
+        return envelope_of(cell, entry, args, kwargs, (info, message))
+
+    def described(self, message: LaneMessage) -> CallInfo:
+        """Return the call of a message with a sender, deadline or metadata, as the handler and the interceptors see it."""
+        if message.sender is not None:
+            message.sender = self._host.seen_from_here(self._scope.peer, peer_text(message.sender))
+        left_s = None if message.deadline_ms is None else message.deadline_ms / 1000
+        deadline = None if left_s is None or left_s > NO_DEADLINE_S else self._host.loop.time() + left_s
+        target = f"/{self._address if self.cell is None else self.cell.address}/{message.name}"
+        return CallInfo(target, _UNARY, "callee", metadata=message.metadata or {}, deadline=deadline, scope=self._scope)
+
+    def check(self, cell: Cell, message: LaneMessage) -> None:
+        """Raise `ReentrancyError` for an ask that would wait for itself, `DeadlineExceeded` when its deadline has passed."""
         if message.waiting and cell.current is not None and cell.id in message.waiting:
             raise ReentrancyError(
                 f"{cell.address} waits, by way of {message.sender}, for the answer to this ask. Use tell, or answer first"
             )
-        if message.sender is not None:
-            message.sender = self._host.seen_from_here(self._scope.peer, peer_text(message.sender))
-        left_s = None if message.deadline_ms is None else message.deadline_ms / 1000
-        if left_s is not None and left_s <= 0:
+        if message.deadline_ms is not None and message.deadline_ms <= 0:
             raise DeadlineExceeded(f"{cell.address}: the deadline of {message.name!r} passed before it began")
-        deadline = None if left_s is None or left_s > NO_DEADLINE_S else self._host.loop.time() + left_s
-        metadata = message.metadata or {}
-        return CallInfo(entry.info.target, _UNARY, "callee", metadata=metadata, deadline=deadline, scope=self._scope)
+
+
+def envelope_of(
+    cell: Cell, entry: MethodEntry, args: tuple[Any, ...], kwargs: dict[str, Any], origin: tuple[CallInfo, LaneMessage]
+) -> Envelope:
+    """Return a message as its actor gets it, from its decoded arguments, its call and the message as it arrived."""
+    info, message = origin
+    via: Literal["ask", "tell"] = "ask" if message.id else "tell"
+    envelope = Envelope(cell, entry.name, args, kwargs, via, None, None, info, message.sender, message.waiting)
+    size = len(message.body)
+    if size > LARGE_BYTES:
+        envelope.size = size
+    return envelope
 
 
 def method_entry(cell: Cell, name: str, scope: CallScope) -> MethodEntry:

@@ -1,5 +1,6 @@
 """A class as a schema: its methods, their kinds, types and arguments, and the options of a call. Nothing here makes a call."""
 
+from penstock.service._arguments import Arguments
 from penstock.service._describe import MethodDescription, ParameterDescription, ServiceDescription, describe
 from penstock.service._exposed import Exposed, exposed, served
 from penstock.service._hints import hints_of
@@ -11,6 +12,7 @@ from penstock.service._suggest import suggest, unknown_method
 __all__ = [
     "DEFAULT",
     "NO_DEADLINE_S",
+    "Arguments",
     "CallOptions",
     "Exposed",
     "Method",
