@@ -312,3 +312,31 @@ async def test_it_lives_where_it_was_told_whatever_the_directory(monkeypatch, tm
     monkeypatch.chdir(tmp_path)
     async with penstock.Node(socket="node.sock") as node:
         assert node.socket == str(Path(tmp_path, "node.sock"))
+
+
+async def test_actors_of_two_manifests_have_the_modules_of_their_folders_and_edits_count(tmp_path):
+    """FAULTS F5: the second actor ran the helper of the first; an edited helper needed a new process."""
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "actors.py").write_text(SAYER)
+        (folder / "helper.py").write_text(f"TEXT = {name!r}")
+        (folder / "a.toml").write_text(f"name = {name!r}\nactor = 'actors.py:Sayer'")
+    async with penstock.Node() as node:
+        for name in ("one", "two"):
+            await node.start(tmp_path / name / "a.toml")
+        assert [await node.ask(name, "say") for name in ("one", "two")] == ["one", "two"]
+        (tmp_path / "one" / "helper.py").write_text("TEXT = 'new'")
+        await node.stop("one")
+        await node.start(tmp_path / "one" / "a.toml")
+        assert [await node.ask(name, "say") for name in ("one", "two")] == ["new", "two"]
+
+
+SAYER = """
+import helper
+import penstock
+
+class Sayer(penstock.Actor):
+    async def say(self) -> str:
+        return helper.TEXT
+"""

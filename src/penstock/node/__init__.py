@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.node._actor_control import ActorControl
-from penstock.node._load import Search, Unloadable, error_text, load, user_traceback
 from penstock.node._types import (
     Activity,
     EventQuery,
@@ -20,6 +19,7 @@ from penstock.node._types import (
     PreparedMessage,
     Snapshot,
 )
+from penstock.node.loading import Search, Unloadable, error_text, load, user_traceback
 
 if TYPE_CHECKING:
     from penstock.node._history_control import HistoryControl

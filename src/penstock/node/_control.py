@@ -18,7 +18,6 @@ from penstock.node._actor_control import ActorControl
 from penstock.node._base import NodeBase
 from penstock.node._events import events_of, handling_since
 from penstock.node._history_control import HistoryControl
-from penstock.node._load import error_text, user_traceback
 from penstock.node._lookup import find, find_recorded
 from penstock.node._payload import payload_of, refuse_stream
 from penstock.node._types import (
@@ -33,6 +32,7 @@ from penstock.node._types import (
     Snapshot,
     StartedActor,
 )
+from penstock.node.loading import error_text, user_traceback
 from penstock.service import describe, suggest
 
 #: The type of a message that calls no method, as ``receive`` gets it.

@@ -15,7 +15,7 @@ from penstock._files import open_regular
 from penstock.actors import Actor, check_name
 from penstock.actors.cell import OVERFLOWS, Overflow
 from penstock.errors import InvalidArgument
-from penstock.node._load import Search, Unloadable, load
+from penstock.node.loading import Search, Unloadable, load
 from penstock.service import hints_of, suggest
 
 #: A manifest is written by hand; a larger file is something else.
