@@ -59,7 +59,7 @@ from penstock.errors import (
 from penstock.peer import CallInfo, Peer, Server, connect, context, serve
 from penstock.protocol import Settings
 from penstock.refs import SinkRef, SourceRef
-from penstock.service import CallOptions, exposed, options
+from penstock.service import CallOptions, exposed, options, receives
 from penstock.streams import Dropped, Port, Sink, Source, Statistics, pipe, watch_backpressure
 from penstock.transports import TLS
 
@@ -132,6 +132,7 @@ __all__ = [
     "exposed",
     "options",
     "pipe",
+    "receives",
     "ref",
     "serve",
     "tell",

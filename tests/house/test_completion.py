@@ -20,7 +20,7 @@ SHOWN = {
     ],
     penstock.Call: [*STREAM, "close_and_receive", "close_send", "send", "sink", "target"],
     penstock.CallInfo: [
-        *("deadline", "draining", "kind", "metadata", "peer", "principal"),
+        *("deadline", "draining", "kind", "metadata", "peer", "principal", "priority"),
         *("side", "sink", "target", "time_remaining", "wait_draining"),
     ],
     penstock.CancelToken: ["cancel", "cancelled", "check", "reason"],

@@ -221,7 +221,7 @@ class End:
         call = self.book[stream.opened.target]
         call.handled, stream.endpoint = stream, call
         if call.kind:
-            grant = grant_wished(self.settings, stream.opened.wish_items, stream.opened.wish_bytes) if call.kind & 1 else None
+            grant = grant_wished(self.settings, None, stream.opened) if call.kind & 1 else None
             self.connection.accept(stream, grant)
 
     def _on_Ended(self, event: events.Ended) -> None:  # noqa: N802

@@ -11,6 +11,7 @@ from penstock.errors import ProtocolError
 from penstock.protocol import MAX_NUMBER, Grant, Limit, Settings, grant_for, grant_wished
 from penstock.protocol._credit import MANY_ITEMS_BYTES
 from penstock.protocol._frames import Credit
+from tests.protocol.kit import hello, opening, read_frames
 
 
 def test_the_worked_example_of_the_protocol():
@@ -181,15 +182,48 @@ def test_more_consumed_than_sent_breaks_rule_5_4():
     ],
 )
 def test_a_set_window_is_fixed_and_any_other_tunes_itself(items, bytes_, windows):
-    grant = grant_for(Settings(), items, bytes_)
+    grant = grant_for(Settings(), None, items, bytes_)
     assert (grant.window_items, grant.window_bytes, grant.max_window_items, grant.max_window_bytes) == windows
 
 
 def test_a_wish_of_the_peer_is_kept_within_our_limits():
     ours = Settings(max_window_items=50, set_window_bytes=999)
-    assert (grant_wished(ours, 10, 20).items, grant_wished(ours, 10, 20).bytes) == (10, 20)
-    assert (grant_wished(ours, 10**9, 10**9).items, grant_wished(ours, 10**9, 10**9).bytes) == (50, 999)
-    assert grant_wished(ours, 0, 0).max_window_items == 256  # no wish: as if nobody had set anything
+
+    def wished(items: int, bytes_: int, own: tuple[int, int] = (0, 0)) -> tuple[int, int]:
+        grant = grant_wished(ours, None, opening(3, wish_items=items, wish_bytes=bytes_), own)
+        return grant.items, grant.bytes
+
+    assert wished(10, 20) == (10, 20)
+    assert wished(10**9, 10**9) == (50, 999)
+    assert grant_wished(ours, None, opening(3)).max_window_items == 256  # no wish: as if nobody had set anything
+    assert wished(0, 0, (7, 70)) == (7, 70)
+    assert wished(10, 20, (7, 70)) == (7, 20)
+    assert wished(10, 20, (10**9, 10**9)) == (10, 20)
+
+
+@pytest.mark.parametrize(("items", "bytes_"), [(None, None), (10**6, None), (None, 10**9), (10**6, 10**9), (3, 5)])
+def test_no_window_is_larger_than_what_the_peer_sends_ahead(items, bytes_):
+    """Rule 5.9 (FAULTS G2)."""
+    (told,) = read_frames(hello(max_ahead_items=100, max_ahead_bytes=1000))
+    grant = grant_for(Settings(), told.body, items, bytes_)
+    assert (grant.items, grant.bytes) == (min(items or 100, 100), min(bytes_ or 1000, 1000))
+    for now_s in range(1, 100):
+        grant.consume(grant.window_items, grant.window_bytes)
+        grant.next_credit(float(now_s), 0.5)
+    assert grant.window_items <= 100
+    assert grant.window_bytes <= 1000
+
+
+def test_a_sender_stops_where_it_says_whatever_is_granted():
+    """Rule 5.9 (FAULTS G2)."""
+    limit = Limit(1000, 10**6, 10)
+    assert limit.items == 10
+    assert limit.raise_to(Credit(2000, 10**6, 4), 10)
+    assert limit.items == 14
+    assert not limit.raise_to(Credit(3000, 10**6, 4), 14)
+    limit = Limit(ahead=10)
+    limit.start_at(500, 500)
+    assert (limit.items, limit.bytes) == (10, 500)
 
 
 @given(

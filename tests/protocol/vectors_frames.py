@@ -39,7 +39,8 @@ from tests.protocol.kit import Seen, array, encode, encode_into, frame, items_fr
 Vector = dict[str, Any]
 
 TYPED: Final = Hello(
-    "penstock", 1, 262_144, 16_777_216, 65_536, 16_384, ["zstd", "deflate"], "penstock-python", 0, b"", bytes(range(16))
+    *("penstock", 1, 262_144, 16_777_216, 65_536, 16_384, ["zstd", "deflate"], "penstock-python", 0, b"", bytes(range(16))),
+    *(65_536, 67_108_864),
 )
 ROOMY: Final = Open(
     "Prices/watch", 2, 0, 256, 262_144, b"\x91\xa4AAPL", {"trace": "a1"}, 1500, 0, 81_985_529_216_486_895, 16, 65_536
@@ -53,7 +54,7 @@ CONTROL: Final[list[tuple[str, int, int, int, Body]]] = [
         FrameType.HELLO,
         0,
         0,
-        Hello("penstock", 1, *[MAX_NUMBER] * 4, [], "", MAX_NUMBER, b"\x01"),
+        Hello("penstock", 1, *[MAX_NUMBER] * 4, [], "", MAX_NUMBER, b"\x01", b"", MAX_NUMBER, MAX_NUMBER),
     ),
     ("OPEN unary", FrameType.OPEN, LAST, 1, Open("Prices/quote", 0, 0, 1, 67_108_864, b"\x91\xa4AAPL")),
     ("OPEN client streaming, no argument", FrameType.OPEN, 0, 2, Open("Prices/record", 1, 0, 1, 67_108_864)),

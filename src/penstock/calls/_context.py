@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from penstock.calls._scope import CallScope
 from penstock.errors import Aborted, DeadlineExceeded, FailedPrecondition
-from penstock.service import NO_DEADLINE_S
+from penstock.service import NO_DEADLINE_S, PriorityName
 from penstock.streams import Sink
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ class CallInfo(Generic[P]):
     side: "caller" or "callee".
     metadata: strings that travel with the call. An interceptor of the caller may add to it before its ``yield``.
     deadline: the time by which the call must be over, in seconds of the event loop's clock; None for no limit.
+    priority: the priority that the caller has set: "interactive", "normal" (the default, and that of a message to an actor) or
+        "bulk".
     principal: the proven identity of the caller; None without a proof.
     sink: the sink for the items of a streaming handler, whose statistics show how far the consumer is behind; else None.
     """
 
-    __slots__ = ("_scope", "deadline", "kind", "metadata", "principal", "side", "sink", "target")
+    __slots__ = ("_scope", "deadline", "kind", "metadata", "principal", "priority", "side", "sink", "target")
 
     def __init__(
         self,
@@ -47,12 +49,14 @@ class CallInfo(Generic[P]):
         metadata: dict[str, str],
         deadline: float | None,
         scope: CallScope | None,
+        priority: PriorityName = "normal",
     ) -> None:
         self.target = target
         self.kind = kind
         self.side = side
         self.metadata = metadata
         self.deadline = deadline
+        self.priority = priority
         self._scope = scope
         self.sink: Sink[Any] | None = None
         self.principal: Any = None if scope is None else scope.principal

@@ -24,10 +24,6 @@ log = logging.getLogger("penstock.calls")
 EXPOSED_MAX: Final = 1024
 
 
-#: The arguments of a method that does not exist: at most a stream of requests.
-_NO_ARGUMENTS: Final = Arguments("", (), (0, "requests"))
-
-
 class Arrive(Protocol):
     """The function that handles the streams to actors, whose targets begin with a slash."""
 
@@ -89,24 +85,20 @@ class Dispatcher:
             return
         self.refuse(scope, handle, refusal)
 
-    def refuse(self, scope: CallScope, handle: StreamHandle, error: StatusError, *, accepts: bool = True) -> None:
-        """Answer a call with `error`. The interceptors see it as they see a call: who is refused by them does not get `error`.
-
-        accepts: whether a call of this kind is accepted before its interceptors are entered; False for a channel.
-        """
+    def refuse(self, scope: CallScope, handle: StreamHandle, error: StatusError) -> None:
+        """Answer a call with `error`, inside the interceptors: a caller whom they refuse does not get it."""
         if not self.interceptors:
             handle.fail(error)
             return
 
-        async def answer(*_requests: Any) -> Any:
+        async def answer() -> Any:
             raise error.fresh_copy()
 
-        opened = handle.opened
-        kind = CallKind(opened.kind)
-        method = Method(opened.target, "", kind if accepts else CallKind.UNARY, _NO_ARGUMENTS, Any, Any, awaited=True, doc="")
+        target = handle.opened.target
+        method = Method(target, "", CallKind.UNARY, Arguments(target, (), None), Any, Any, awaited=True, doc="")
         handle.forget_argument()
         call = ServerCall(scope, handle, method, self.interceptors, self.internal)
-        call.call.kind = kind.label
+        call.call.kind = CallKind(handle.opened.kind).label
         call.start(answer, (), {})
 
     def _begin_call(self, scope: CallScope, handle: StreamHandle) -> None:

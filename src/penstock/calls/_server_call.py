@@ -21,8 +21,8 @@ from penstock.errors import (
     Unavailable,
     as_answer,
 )
-from penstock.protocol import Cancel, Status, grant_wished
-from penstock.service import Method
+from penstock.protocol import Cancel, Grant, Status, grant_wished
+from penstock.service import PRIORITIES, Method
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle
 from penstock.streams import stopped_by, stops_the_program
 
@@ -42,6 +42,7 @@ class ServerCall(Endpoint):
     __slots__ = (
         "_deadline",
         "_departure",
+        "_ended",
         "_expired",
         "_handle",
         "_interceptors",
@@ -76,27 +77,25 @@ class ServerCall(Endpoint):
         self._deadline: asyncio.TimerHandle | None = None
         self.source: RemoteSource[Any] | None = None
         self.sink: RemoteSink[Any] | None = None
-        if method.kind:
-            codec = by_number(opened.codec)
-            has_requests = method.streams_requests
-            handle.accept_on_arrival(
-                grant_wished(session.settings, opened.wish_items, opened.wish_bytes) if has_requests else None
-            )
-            if has_requests:
-                self.source = handle.source(method.target, codec.decode_for(method.request))
-                self.source.bad_item = InvalidArgument
-            if method.streams_responses:
-                self.sink = handle.sink(codec)
+        self._ended = False  # whether the caller has ended its requests before they were accepted
+        if method.streams_responses:
+            self.sink = handle.sink(by_number(opened.codec))
+        if method.kind and not interceptors:
+            _accept(self, handle.accept_on_arrival)
         deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
         self.call = CallInfo(
-            method.target, method.kind.label, "callee", metadata=opened.metadata, deadline=deadline, scope=scope
+            method.target,
+            method.kind.label,
+            "callee",
+            metadata=opened.metadata,
+            deadline=deadline,
+            scope=scope,
+            priority=PRIORITIES[opened.priority],
         )
         self.call.sink = self.sink
 
     def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler in a task."""
-        if self.source is not None:
-            args, kwargs = self._method.arguments.with_requests(args, kwargs, self.source)
         if self.call.deadline is not None:
             self._deadline = self._scope.session.loop.call_at(self.call.deadline, self._expire)
         self._started = False
@@ -117,6 +116,7 @@ class ServerCall(Endpoint):
             self.sink.on_room()
 
     def on_ended(self, status: Status | None) -> None:
+        self._ended = True
         if self.source is not None:
             self.source.finish(EndOfStream())
 
@@ -164,9 +164,9 @@ class ServerCall(Endpoint):
             if self._interceptors:
                 await self._run_intercepted(handler, args, kwargs)
             elif self.sink is None:
-                await self._answer(await handler(*args, **kwargs))
+                await self._answer(await _begin(self, handler, args, kwargs))
             else:
-                responses = handler(*args, **kwargs)
+                responses = _begin(self, handler, args, kwargs)
                 await self.sink.feed(await responses if self._method.awaited else responses)
             done = True
         except asyncio.CancelledError:
@@ -195,7 +195,11 @@ class ServerCall(Endpoint):
         result = _NOTHING
         swallowed = f"{self._name}: an interceptor swallowed the error that the handler raised"
         async with intercepted(self._interceptors, self.call, swallowed=swallowed):
-            responses = handler(*args, **kwargs)
+            if self._departure is not None:
+                await asyncio.sleep(0)  # this task is cancelled: the caller has left meanwhile
+            if self._method.kind:
+                _accept(self, self._handle.accept)  # not before: who is refused does not learn what there is
+            responses = _begin(self, handler, args, kwargs)
             if self.sink is None:
                 result = await responses
             else:
@@ -250,3 +254,24 @@ class ServerCall(Endpoint):
         if self._scope.closing:
             return Unavailable("the server is shutting down")
         return Cancelled(f"{self._name}: the handler was cancelled")
+
+
+def _accept(call: ServerCall, accept: Callable[[Grant | None], None]) -> None:
+    """Accept a streaming call, with the first credit for its requests, and make their source."""
+    method, handle = call._method, call._handle
+    if not method.streams_requests:
+        accept(None)
+        return
+    session = call._scope.session
+    accept(grant_wished(session.settings, session.hello, handle.opened, method.window))
+    call.source = handle.source(method.target, by_number(handle.opened.codec).decode_for(method.request))
+    call.source.bad_item = InvalidArgument
+    if call._ended:
+        call.source.finish(EndOfStream())
+
+
+def _begin(call: ServerCall, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call the handler, with the source of the requests among its arguments."""
+    if call.source is not None:
+        args, kwargs = call._method.arguments.with_requests(args, kwargs, call.source)
+    return handler(*args, **kwargs)

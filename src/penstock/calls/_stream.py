@@ -105,7 +105,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
 
     def __init__(self, scope: CallScope, request: Request, requests: Requests | None = None) -> None:
         session, options = scope.session, request.options
-        grant = grant_for(session.settings, options.buffer_size, options.buffer_bytes)
+        grant = grant_for(session.settings, session.hello, options.buffer_size, options.buffer_bytes)
         if request.window:
             grant.start_with(request.window)
         super().__init__(session, request.name, ReceiveHalf(grant), request.decode)
@@ -123,7 +123,13 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         self._deadline: asyncio.TimerHandle | None = None
         deadline = inherited_deadline(options.timeout, session.loop.time())
         self.call = CallInfo(
-            request.target, request.kind.label, "caller", metadata=dict(options.metadata), deadline=deadline, scope=scope
+            request.target,
+            request.kind.label,
+            "caller",
+            metadata=dict(options.metadata),
+            deadline=deadline,
+            scope=scope,
+            priority=options.priority,
         )
         if deadline is not None:
             self._deadline = session.loop.call_at(deadline, _expire, cast("weakref.ref[RemoteStream[Any]]", weakref.ref(self)))

@@ -30,7 +30,15 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
     metadata = request.options.metadata
     if not scope.interceptors:
         return await Unary(session, request, metadata, deadline).result(deadline)
-    call = CallInfo(request.target, "unary", "caller", metadata=dict(metadata), deadline=deadline, scope=scope)
+    call = CallInfo(
+        request.target,
+        "unary",
+        "caller",
+        metadata=dict(metadata),
+        deadline=deadline,
+        scope=scope,
+        priority=request.options.priority,
+    )
     try:
         async with intercepted(scope.interceptors, call, deadline=deadline):
             return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)

@@ -12,8 +12,8 @@ from penstock.channel._remote import RemoteWire
 from penstock.channel._wire import ChannelEvents, Observer, Opening
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE
 from penstock.errors import InvalidArgument, Unimplemented
-from penstock.protocol import CallKind, Open, ReceiveHalf, Settings, grant_for
-from penstock.session import Endpoint, Session, StreamHandle
+from penstock.protocol import CallKind, Open, ReceiveHalf, grant_for
+from penstock.session import Carrier, Endpoint, Session, StreamHandle
 from penstock.streams import BUFFER_SIZE, checked_size
 
 #: The end of the target of a channel, after the address.
@@ -53,7 +53,7 @@ async def open_channel(  # noqa: PLR0913 - the contents of an opening, and the o
     argument = _argument_of(target, payload)
     opening = Opening(secrets.token_hex(8), initiator, address_of(target), payload)
     decode = MSGPACK.decode_for(messages)
-    half = _half(session.settings, buffer_size)
+    half = _half(session, buffer_size)
     names = {**(metadata or {}), INITIATOR: initiator, ID: opening.id}
     grant = half.grant
     opened = Open(target, CallKind.BIDIRECTIONAL, MSGPACK.number, grant.items, grant.bytes, argument, names)
@@ -79,7 +79,7 @@ def accept_channel(handle: StreamHandle, *, messages: Any = Any, buffer_size: in
     initiator = one_line(opened.metadata.get(INITIATOR, ""), PEER_NAME_MAX)
     opening = Opening(id_, initiator, address_of(opened.target), _payload_of(opened))
     decode = MSGPACK.decode_for(messages)
-    half = _half(handle.session.settings, buffer_size)
+    half = _half(handle.session, buffer_size)
     handle.forget_argument()
     return Channel(RemoteWire(ChannelEvents(opening, opener=False), handle, half, decode))
 
@@ -89,9 +89,9 @@ def address_of(target: str) -> str:
     return target.removeprefix("/").removesuffix(SUFFIX)
 
 
-def _half(settings: Settings, buffer_size: int) -> ReceiveHalf:
+def _half(session: Carrier, buffer_size: int) -> ReceiveHalf:
     """Make the half that collects the messages of the other side, with its first credit."""
-    return ReceiveHalf(grant_for(settings, checked_size("buffer_size", buffer_size), None))
+    return ReceiveHalf(grant_for(session.settings, session.hello, checked_size("buffer_size", buffer_size), None))
 
 
 def _payload_of(opened: Open) -> Any:

@@ -108,7 +108,7 @@ class Connection:
         stream = WireStream(opened, callee=False)
         receive.grant.yields = opened.priority == Priority.BULK
         if opened.streams_requests:
-            stream.send = state.send_half(Limit(), opened.codec)
+            stream.send = state.send_half(Limit(ahead=self.settings.max_ahead_items), opened.codec)
         stream.receive = receive
         check_texts(opened.target, opened.metadata)
         stream.open()

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from penstock.errors import ProtocolError
-from penstock.protocol._frames import MAX_NUMBER, Credit
+from penstock.protocol._frames import MAX_NUMBER, Credit, Hello, Open
 from penstock.protocol._settings import Settings
 
 #: A window without a set size doubles while it holds less than this many round trips of consumption. Its items stand in front
@@ -32,18 +32,22 @@ EPOCH_S: Final = 0.005
 
 
 class Limit:
-    """How far this side may send, as absolute numbers that only grow. `consumed`: the items that the peer has consumed."""
+    """How far this side may send, as absolute numbers that only grow. `consumed`: the items that the peer has consumed.
 
-    __slots__ = ("bytes", "consumed", "items")
+    `ahead`: items that this side sends ahead of those at most, whatever the peer grants (rule 5.9).
+    """
 
-    def __init__(self, items: int = 0, bytes_: int = 0) -> None:
-        self.items = items
+    __slots__ = ("ahead", "bytes", "consumed", "items")
+
+    def __init__(self, items: int = 0, bytes_: int = 0, ahead: int = MAX_NUMBER) -> None:
+        self.ahead = ahead
+        self.items = min(items, ahead)
         self.bytes = bytes_
         self.consumed = 0
 
     def start_at(self, items: int, bytes_: int) -> None:
         """Take the first grant of the peer, from its `ACCEPT`."""
-        self.items = items
+        self.items = min(items, self.ahead)
         self.bytes = bytes_
 
     def raise_to(self, credit: Credit, sent: int) -> bool:
@@ -53,10 +57,11 @@ class Limit:
         """
         if credit.consumed > sent:
             raise ProtocolError("5.4", f"{credit.consumed} items consumed, where only {sent} were sent")
-        more = credit.items > self.items or credit.bytes > self.bytes
-        self.items = max(self.items, credit.items)
-        self.bytes = max(self.bytes, credit.bytes)
         self.consumed = max(self.consumed, credit.consumed)
+        items = min(credit.items, self.consumed + self.ahead)
+        more = items > self.items or credit.bytes > self.bytes
+        self.items = max(self.items, items)
+        self.bytes = max(self.bytes, credit.bytes)
         return more
 
 
@@ -105,6 +110,13 @@ class Grant:
         """Begin with a window of `items` instead; call it before the grant is sent. The maximum stays as it was."""
         self.items = self.window_items = self._granted_before = items
 
+    def keep_below(self, items: int, bytes_: int) -> None:
+        """Bound the window and its growth; call it before the grant is sent."""
+        self.items = self.window_items = min(self.window_items, items)
+        self.bytes = self.window_bytes = min(self.window_bytes, bytes_)
+        self.max_window_items = min(self.max_window_items, items)
+        self.max_window_bytes = min(self.max_window_bytes, bytes_)
+
     def consume(self, items: int, bytes_: int) -> bool:
         """Count items that the consumer took; return whether credit is due (half a window since the last grant)."""
         self.consumed_items += items
@@ -150,11 +162,19 @@ class Grant:
             self.window_bytes = min(self.window_bytes * 2, self.max_window_bytes)
 
 
-def grant_for(settings: Settings, items: int | None, bytes_: int | None) -> Grant:
+def grant_for(settings: Settings, peer: Hello | None, items: int | None, bytes_: int | None) -> Grant:
     """Make the grant for a stream whose buffer was set to `items` and `bytes_`; a window of None tunes itself.
 
-    With only the items set, the bytes are bounded by `set_window_bytes`, so that the item count is the bound that holds.
+    With only the items set, the bytes are bounded by `set_window_bytes`, so that the item count is the bound that holds. No
+    window is larger than what the peer sends ahead (rule 5.9): the credit that it waits for would never be due.
     """
+    grant = _grant(settings, items, bytes_)
+    if peer is not None:
+        grant.keep_below(peer.max_ahead_items or MAX_NUMBER, peer.max_ahead_bytes or MAX_NUMBER)
+    return grant
+
+
+def _grant(settings: Settings, items: int | None, bytes_: int | None) -> Grant:
     if items is None:
         window, max_window = settings.window_items, settings.max_window_items
     else:
@@ -166,10 +186,16 @@ def grant_for(settings: Settings, items: int | None, bytes_: int | None) -> Gran
     return Grant(window, settings.window_bytes, max_window, settings.max_window_bytes)
 
 
-def grant_wished(settings: Settings, items: int, bytes_: int) -> Grant:
-    """Make the grant that a peer wishes for its own direction, within our limits; 0 leaves that window to us."""
+def grant_wished(settings: Settings, peer: Hello | None, opened: Open, own: tuple[int, int] = (0, 0)) -> Grant:
+    """Make the grant for the requests of a call: what its caller wishes, within our limits and those of the handler.
+
+    own: the window that the handler has chosen, in items and bytes; 0 for none.
+    """
+    items = [number for number in (opened.wish_items, own[0]) if number]
+    bytes_ = [number for number in (opened.wish_bytes, own[1]) if number]
     return grant_for(
         settings,
-        min(items, settings.max_window_items) or None,
-        min(bytes_, settings.set_window_bytes) or None,
+        peer,
+        min(*items, settings.max_window_items) if items else None,
+        min(*bytes_, settings.set_window_bytes) if bytes_ else None,
     )

@@ -112,7 +112,7 @@ class Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Hello(Body, frozen=True, gc=False):
-    """The first frame of each side."""
+    """The first frame of each side. `max_ahead_items` and `max_ahead_bytes` bound the windows of the other side; 0 does not."""
 
     magic: str
     version: int
@@ -125,6 +125,8 @@ class Hello(Body, frozen=True, gc=False):
     epoch: Number = 0
     token: bytes = b""
     instance: bytes = b""
+    max_ahead_items: Number = 0
+    max_ahead_bytes: Number = 0
 
 
 class Open(Body, frozen=True, gc=False):

@@ -132,7 +132,8 @@ class Inbound:
         stream = WireStream(opened, callee=True)
         stream.id = stream_id
         stream.receives(FrameType.OPEN, flags)
-        stream.send = state.send_half(Limit(opened.credit_items, opened.credit_bytes), opened.codec)
+        limit = Limit(opened.credit_items, opened.credit_bytes, state.settings.max_ahead_items)
+        stream.send = state.send_half(limit, opened.codec)
         state.streams.add_theirs(stream)
         state.hold(stream, len(opened.argument or b""))
         events.append(ev.Opened(stream))

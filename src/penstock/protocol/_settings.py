@@ -49,6 +49,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: and reads nothing must not make this side grow. 1 MiB is four frames.
     max_unsent_bytes: Positive = MIB
 
+    #: How far this side sends ahead of the consumer at its peer, at any `buffer_size` that the peer asks for: items and bytes
+    #: that the consumer has not taken. The peer is told and keeps its windows below; one that does not is stopped at the number
+    #: of items. Four of the largest windows that tune themselves: a handler further ahead works for a consumer that may leave.
+    max_ahead_items: Positive = 65_536
+    max_ahead_bytes: Positive = 64 * MIB
+
     #: The window of a stream without a set `buffer_size` starts here: one full frame, or 256 small items …
     window_items: Positive = 256
     window_bytes: Positive = 256 * KIB
@@ -94,6 +100,8 @@ def hello_of(settings: Settings, agent: str, epoch: int, token: bytes, instance:
         epoch,
         token,
         instance,
+        settings.max_ahead_items,
+        settings.max_ahead_bytes,
     )
 
 

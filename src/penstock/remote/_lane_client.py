@@ -54,7 +54,7 @@ class LaneClient(Endpoint):
         self.over: asyncio.Future[None] = session.loop.create_future()
         self._lanes = lanes
         self.asks = PendingAsks()
-        self._half = ReceiveHalf(grant_for(session.settings, None, None))
+        self._half = ReceiveHalf(grant_for(session.settings, session.hello, None, None))
         request = Request(f"/{address}!lane", CallKind.BIDIRECTIONAL, MSGPACK, None, _REPLIES, _OPTIONS)
         self._handle = session.open(open_of(session, request, {}, None, self._half.grant), self._half, self)
         self.sink: RemoteSink[Any] = self._handle.sink(MSGPACK)

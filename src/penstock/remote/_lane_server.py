@@ -66,7 +66,7 @@ class LaneServer(Endpoint):
         self._lost = False
         self._patience: asyncio.TimerHandle | None = None
         handle.begin_handling(self)
-        handle.accept_on_arrival(grant_wished(session.settings, opened.wish_items, opened.wish_bytes))
+        handle.accept_on_arrival(grant_wished(session.settings, session.hello, opened))
         self._half = cast("ReceiveHalf", handle.receiving)  # there is one: the lane was accepted with a grant
         self._messages = LaneInbox(handle, self._half)
         self.answers = Answers(handle, address, dispatcher.internal)

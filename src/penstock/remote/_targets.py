@@ -25,7 +25,7 @@ from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_subscripti
 from penstock.calls import CallScope, Dispatcher, context
 from penstock.channel import accept_channel
 from penstock.codec import MSGPACK, by_number
-from penstock.errors import InvalidArgument, StatusError, Unimplemented
+from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import CallKind
 from penstock.remote._lane_server import LaneServer
 from penstock.service import Method, arguments_in, service_of, suggest
@@ -66,12 +66,9 @@ def arrive(host: ActorHost, dispatcher: Dispatcher, scope: CallScope, handle: St
     if verb == "lane":
         LaneServer(host, address, dispatcher, scope, handle)
         return
-    if verb == "channel":
-        _channel(host, address, dispatcher, scope, handle)
-        return
     begin = _VERBS.get(verb)
     if begin is None:
-        hint = suggest(verb, ["lane", "channel", *_VERBS], "verbs")
+        hint = suggest(verb, ["lane", *_VERBS], "verbs")
         raise Unimplemented(f"{target}: unknown verb {verb!r} of an actor; {hint}", started=False)
     begin(host.cell(address), dispatcher, scope, handle)
 
@@ -134,16 +131,10 @@ def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHa
     dispatcher.begin(scope, handle, _SHAPES["port"]._replace(target=handle.opened.target), handler)
 
 
-def _channel(host: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-    try:
-        cell = host.cell(address)
-        cell.queue.check()
-        call = channel_call(cell, handle.opened.metadata, scope)
-        channel = accept_channel(handle, messages=cell.channel_type)
-    except StatusError as error:
-        error.started = False
-        dispatcher.refuse(scope, handle, error.fresh_copy(), accepts=False)
-        return
+def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
+    cell.queue.check()
+    call = channel_call(cell, handle.opened.metadata, scope)
+    channel = accept_channel(handle, messages=cell.channel_type)
     work = handle_channel(cell, channel, call, dispatcher.interceptors)
     if work.task is not None:
         scope.share(work.task)
@@ -158,4 +149,5 @@ _VERBS: Final[dict[str, Callable[[Cell, Dispatcher, CallScope, StreamHandle], No
     "stream": _stream,
     "port": _port,
     "stop": _stop,
+    "channel": _channel,
 }

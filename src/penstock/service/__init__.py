@@ -4,7 +4,7 @@ from penstock.service._arguments import Arguments
 from penstock.service._describe import MethodDescription, ParameterDescription, ServiceDescription, describe
 from penstock.service._exposed import Exposed, exposed, served
 from penstock.service._hints import hints_of
-from penstock.service._options import DEFAULT, NO_DEADLINE_S, CallOptions, changed, options
+from penstock.service._options import DEFAULT, NO_DEADLINE_S, PRIORITIES, CallOptions, PriorityName, changed, options, receives
 from penstock.service._payload import arguments_in, arguments_of, written_arguments, written_payload
 from penstock.service._service import Method, Service, service_of
 from penstock.service._suggest import suggest, unknown_method
@@ -12,12 +12,14 @@ from penstock.service._suggest import suggest, unknown_method
 __all__ = [
     "DEFAULT",
     "NO_DEADLINE_S",
+    "PRIORITIES",
     "Arguments",
     "CallOptions",
     "Exposed",
     "Method",
     "MethodDescription",
     "ParameterDescription",
+    "PriorityName",
     "Service",
     "ServiceDescription",
     "arguments_in",
@@ -27,6 +29,7 @@ __all__ = [
     "exposed",
     "hints_of",
     "options",
+    "receives",
     "served",
     "service_of",
     "suggest",

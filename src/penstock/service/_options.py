@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -12,11 +12,18 @@ from penstock.service._suggest import suggest
 from penstock.streams import checked_seconds, checked_size
 
 S = TypeVar("S")
+PriorityName = Literal["interactive", "normal", "bulk"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: The attribute of a function with the window of its requests.
+_WINDOW: Final = "_penstock_window"
 
 #: A time-out above this, about thirty years, is none, as an infinite one is.
 NO_DEADLINE_S: Final = 1e9
 
 _PRIORITIES: Final = {priority.name.lower(): int(priority) for priority in Priority}
+#: The names of the priorities, by their number on the wire.
+PRIORITIES: Final[tuple[PriorityName, ...]] = get_args(PriorityName)
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +45,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float | None = None
     buffer_size: int | None = None
     buffer_bytes: int | None = None
-    priority: Literal["interactive", "normal", "bulk"] = "normal"
+    priority: PriorityName = "normal"
     metadata: dict[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -88,6 +95,34 @@ def options(stub: S, **changes: Any) -> S:
         raise TypeError(f"{stub!r} is not a stub; give the object that peer.service(...), spawn(...) or actor(...) returned")
     copy: S = with_options(stub, changes)
     return copy
+
+
+def receives(*, buffer_size: int | None = None, buffer_bytes: int | None = None) -> Callable[[F], F]:
+    """Return a decorator for a handler with a stream of requests: how far its callers may be ahead of it.
+
+    ``@penstock.receives(buffer_size=8)`` above ``async def record(self, prices: AsyncIterator[Price])``.
+
+    buffer_size: items; kept exactly, also when a caller asks for more. None, the default, leaves it to the caller.
+    buffer_bytes: the same in bytes; one item always passes.
+
+    A caller that asks for less gets less. In one process the handler takes each item from the caller's iterable itself, so that
+    nothing is ahead. Raises `ValueError` for a number out of range or of a wrong type. `serve` and `spawn` raise `TypeError`
+    when the method has no stream of requests.
+    """
+    sizes = {"buffer_size": buffer_size, "buffer_bytes": buffer_bytes}
+    window = tuple(0 if size is None else checked_size(name, size) for name, size in sizes.items())
+
+    def mark(handler: F) -> F:
+        setattr(handler, _WINDOW, window)
+        return handler
+
+    return mark
+
+
+def window_of(handler: Any) -> tuple[int, int]:
+    """Return the window that `receives` has set for a handler, in items and bytes; 0 for each that it has not set."""
+    window: tuple[int, int] = getattr(handler, _WINDOW, (0, 0))
+    return window
 
 
 def changed(base: CallOptions, changes: Mapping[str, Any]) -> CallOptions:

@@ -20,6 +20,7 @@ from penstock.protocol import CallKind
 from penstock.service._arguments import Arguments, Parameter
 from penstock.service._hints import awaited_type, hints_of, open_in, origin_of, stream_of
 from penstock.service._members import LeftOut, Member, members_of, read_member
+from penstock.service._options import window_of
 from penstock.service._suggest import suggest, unknown_method
 
 #: The place of a request stream that is taken by name only: after every other argument.
@@ -37,7 +38,8 @@ class Method(NamedTuple):
 
     target: how a peer calls it, "Service/method". arguments: the parameters that travel when the call is opened.
     request: the item type of the request stream, None without one. response: the type of the result, or the item type of the
-    response stream. awaited: whether it is a coroutine function. doc: its docstring.
+    response stream. awaited: whether it is a coroutine function. doc: its docstring. window: how many items and bytes of
+    requests may be ahead of its handler, as `receives` says; 0 for no bound of its own.
     """
 
     target: str
@@ -48,6 +50,7 @@ class Method(NamedTuple):
     response: Any
     awaited: bool
     doc: str
+    window: tuple[int, int] = (0, 0)
 
     @property
     def streams_requests(self) -> bool:
@@ -178,7 +181,11 @@ def _method(cls: Any, service: str, member: Member) -> Method:
     _check(cls, response, f"{where}: its result")
     kind = (_CLIENT_STREAMING if stream is not None else _UNARY) | (_SERVER_STREAMING if streams else _UNARY)
     arguments = Arguments(f"{service}/{name}", parameters, stream)
-    return Method(f"{service}/{name}", name, kind, arguments, request, response, member.awaited, inspect.getdoc(function) or "")
+    window = window_of(function)
+    if window != (0, 0) and stream is None:
+        raise TypeError(f"{where} has no stream of requests, so `receives` sets the window of nothing")
+    doc = inspect.getdoc(function) or ""
+    return Method(f"{service}/{name}", name, kind, arguments, request, response, member.awaited, doc, window)
 
 
 def _parameters(cls: Any, member: Member, hints: Mapping[str, Any]) -> tuple[list[Parameter], Any, tuple[int, str] | None]:

@@ -1,6 +1,6 @@
 """One live connection: the event loop around the pure protocol, and the two ends of remote streams."""
 
-from penstock.session._endpoint import Endpoint, WeakEndpoint
+from penstock.session._endpoint import Carrier, Endpoint, WeakEndpoint
 from penstock.session._session import Session
 from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
@@ -9,6 +9,7 @@ from penstock.session._stream import StreamHandle
 from penstock.session._turn import Turn
 
 __all__ = [
+    "Carrier",
     "Endpoint",
     "RemoteSink",
     "RemoteSource",

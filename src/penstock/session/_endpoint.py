@@ -11,7 +11,7 @@ from abc import abstractmethod
 from typing import Any, Final, Protocol
 
 from penstock.errors import StatusError
-from penstock.protocol import Accept, Cancel, Connection, Settings, Status, WireStream
+from penstock.protocol import Accept, Cancel, Connection, Hello, Settings, Status, WireStream
 
 
 class Endpoint:
@@ -123,6 +123,11 @@ class Carrier(Protocol):
     unary_calls: int
     unary_answers: int
     _connection: Connection
+
+    @property
+    @abstractmethod
+    def hello(self) -> Hello | None:
+        """The `HELLO` of the other side; None before the handshake."""
 
     @abstractmethod
     def flush(self) -> None:
