@@ -66,8 +66,8 @@ class Unary(Endpoint):
     def on_items(self) -> None:
         """Keep the result until the end of the call confirms it."""
         arrived = self._handle.take_result(self._half)
-        if arrived.is_single_bytes and self._decode.takes_bytes:
-            self._result = arrived.payload
+        if arrived.is_single_bytes and self._decode.of_bytes is not None:
+            self._result = self._decode.of_bytes(arrived.payload)
             return
         try:
             (self._result,) = self._decode.batch(arrived.encoded())

@@ -14,6 +14,7 @@ import msgspec
 
 from penstock.codec._extensions import fitted, from_extension, is_extension, to_extension
 from penstock.codec._models import dump_model, is_model, load_model
+from penstock.codec._views import LARGE_VIEW_BYTES, aligned, holds_views, placed
 
 #: The number of item types that keep a decoder; beyond it the least recently used decoder is dropped.
 DECODERS_MAX: Final = 4096
@@ -57,13 +58,13 @@ UNDECODABLE: Final = (Exception,)
 class Decode(NamedTuple):
     """The decoders of one type: for a single value, for a batch, and for a batch without its items (`raws`).
 
-    `takes_bytes`: the type takes any `bytes` as they are, so a single large one need not be decoded.
+    `of_bytes`: makes a value of `bytes` that need not be decoded; None for a type that takes no `bytes` as they are.
     """
 
     value: Callable[[bytes | bytearray | memoryview], Any]
     batch: Callable[[bytes | bytearray | memoryview], list[Any]]
     raws: Callable[[bytes | bytearray | memoryview], list[msgspec.Raw]]
-    takes_bytes: bool
+    of_bytes: Callable[[bytes | bytearray], Any] | None
 
     def one_by_one(self, payload: bytes | bytearray) -> tuple[list[Any], Exception | None]:
         """Decode a broken batch as far as possible: return the items before the first bad one, and its error."""
@@ -94,12 +95,10 @@ class Codec:
 
         @lru_cache(maxsize=DECODERS_MAX)
         def decode_for(kind: Any) -> Decode:
-            return Decode(
-                decoder(kind, dec_hook=decode_other).decode,
-                decoder(list[kind], dec_hook=decode_other).decode,
-                raws,
-                kind is bytes or kind is Any or kind is object,
-            )
+            value = decoder(kind, dec_hook=decode_other).decode
+            batch = decoder(list[kind], dec_hook=decode_other).decode
+            plain = Decode(value, batch, raws, bytes if kind is bytes or kind is Any or kind is object else None)
+            return _with_views(kind, plain) if number == 0 and holds_views(kind) else plain
 
         self.decode_for: Callable[[Any], Decode] = decode_for
 
@@ -109,6 +108,20 @@ class Codec:
 
     def __repr__(self) -> str:
         return f"<Codec {self.name}>"
+
+
+def _with_views(kind: Any, plain: Decode) -> Decode:
+    """Return the decoders of a type that may hold views: each large item is decoded by itself, and has memory of its own."""
+    value = aligned(plain.value)
+
+    def batch(payload: bytes | bytearray | memoryview) -> list[Any]:
+        if len(payload) >= LARGE_VIEW_BYTES:
+            raws = [memoryview(raw) for raw in plain.raws(payload)]
+            if max(map(len, raws), default=0) >= LARGE_VIEW_BYTES:
+                return list(map(value, raws))
+        return plain.batch(payload)
+
+    return Decode(value, batch, plain.raws, placed if kind is memoryview else None)
 
 
 _msgpack_decoder: Final = partial(msgspec.msgpack.Decoder, ext_hook=from_extension)
@@ -146,7 +159,7 @@ def decode_marked(codec: Codec, kind: Any, mark: type[msgspec.Struct]) -> Decode
             return plain.batch(payload)
         return MarkedBatch([value(raw) for raw in plain.raws(payload)])
 
-    return Decode(value, batch, plain.raws, plain.takes_bytes)
+    return Decode(value, batch, plain.raws, plain.of_bytes)
 
 
 def _head(codec: Codec, mark: type[msgspec.Struct]) -> bytes:

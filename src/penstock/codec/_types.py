@@ -79,6 +79,14 @@ def _title(kind: Any) -> dict[str, Any]:
     return {"title": kind.__qualname__}
 
 
+def type_parts(kind: Any) -> Iterator[Any]:
+    """Iterate over a type and its parts, as `msgspec.inspect` describes them; over nothing for one that it does not know."""
+    try:
+        return _parts(shape.type_info(kind), set())
+    except Exception:  # noqa: BLE001 - the decoder of the type raises the error
+        return iter(())
+
+
 def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
     """Iterate over a type and all its parts, each once."""
     if id(info) in seen:

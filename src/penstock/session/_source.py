@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from operator import length_hint
 from types import TracebackType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from penstock.codec import UNDECODABLE, Decode, MarkedBatch
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
@@ -266,8 +266,8 @@ class RemoteSource(Source[T]):
         first, count = arrived.first, arrived.items
         self._pending_bytes = arrived.size
         self._burst += count * ITEM_COST_BYTES + arrived.size
-        if arrived.is_single_bytes and self._decode.takes_bytes:
-            return cast("list[T]", [arrived.payload])
+        if arrived.is_single_bytes and self._decode.of_bytes is not None:
+            return [self._decode.of_bytes(arrived.payload)]
         payload = arrived.encoded()
         try:
             items = self._decode.batch(payload)

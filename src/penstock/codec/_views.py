@@ -1,0 +1,122 @@
+"""Large values of type `memoryview` begin at a multiple of 64 in memory, where an array of any dtype is read fastest.
+
+Such a value is a view of the message that it came in, so the message is copied to where its first large value begins well.
+Each item has memory of its own: a view that is kept keeps its item, and not the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from penstock.codec._types import type_parts
+
+#: Where large values begin: the size of a cache line, and of the widest registers.
+ALIGNMENT: Final = 64
+#: From which size on a value is large.
+LARGE_VIEW_BYTES: Final = 4096
+#: How many values of a message are looked at for a large one.
+SCANNED_MAX: Final = 256
+
+Encoded = bytes | bytearray | memoryview
+
+#: The types of msgpack whose first bytes are followed by a length: the number of its bytes, and of those behind it.
+_COUNTED: Final = {
+    **{0xC4 + n: (1 << n, 0) for n in range(3)},  # bin
+    **{0xC7 + n: (1 << n, 1) for n in range(3)},  # ext
+    **{0xD9 + n: (1 << n, 0) for n in range(3)},  # str
+}
+_BINARY: Final = frozenset({0xC4, 0xC5, 0xC6})
+#: The bytes of each other type, by the first byte; of an array or a map, those before its parts.
+_FIXED: Final = {
+    **dict.fromkeys(range(256), 1),
+    **{0xA0 + n: 1 + n for n in range(32)},  # fixstr
+    0xCA: 5,
+    0xCB: 9,  # float
+    **{0xCC + n: 1 + (1 << n) for n in range(4)},  # uint
+    **{0xD0 + n: 1 + (1 << n) for n in range(4)},  # int
+    **{0xD4 + n: 2 + (1 << n) for n in range(5)},  # fixext
+    0xDC: 3,
+    0xDD: 5,
+    0xDE: 3,
+    0xDF: 5,  # array, map
+}
+
+
+def holds_views(kind: Any) -> bool:
+    """Whether values of this type may hold a `memoryview`."""
+    return any(isinstance(part, msgspec.inspect.MemoryViewType) for part in type_parts(kind))
+
+
+def aligned(value: Callable[[Encoded], Any]) -> Callable[[Encoded], Any]:
+    """Return a decoder like `value` whose first large view begins at a multiple of `ALIGNMENT`."""
+
+    def decode(encoded: Encoded) -> Any:
+        if len(encoded) >= LARGE_VIEW_BYTES:
+            at = _first_large(encoded)
+            if at is not None:
+                encoded = placed(encoded, at)
+        return value(encoded)
+
+    return decode
+
+
+def _first_large(encoded: Encoded) -> int | None:
+    """Return where the bytes of the first large binary value begin; None without one among the first values."""
+    at, end = 0, len(encoded) - LARGE_VIEW_BYTES
+    for _ in range(SCANNED_MAX):
+        if at >= end:
+            return None
+        first = encoded[at]
+        counted = _COUNTED.get(first)
+        if counted is None:
+            at += _FIXED[first]
+            continue
+        length, behind = counted
+        size = int.from_bytes(encoded[at + 1 : at + 1 + length], "big")
+        at += 1 + length + behind
+        if size >= LARGE_VIEW_BYTES and first in _BINARY:
+            return at
+        at += size
+    return None
+
+
+# ── memory that begins well ───────────────────────────────────────────────────────────────────────────────────────────
+
+_PAD: Final = bytes(2 * ALIGNMENT)
+#: Where the bytes of a `bytes` object begin in it, and what the allocator puts before each object and behind its bytes.
+_HEAD: Final = bytes.__basicsize__ - 1
+_AROUND: Final = 9
+#: Where the last `bytes` object of `placed` began, from the last multiple of `ALIGNMENT`: the next one probably does, too.
+_usual = [0]
+
+
+def placed(data: Encoded, at: int = 0) -> memoryview:
+    """Return a copy of `data`, one or more bytes, in memory in which its byte `at` is at a multiple of `ALIGNMENT`.
+
+    The copy is a `bytes` object with padding at both sides, of a size for which the allocator repeats itself; only a wrong
+    guess costs a second copy. For 64 KiB, it takes 0.7 µs more than `bytes(data)`; a `bytearray`, which is filled with zeros
+    first and whose address is asked, takes 2.4 µs more.
+    """
+    size = len(data)
+    begin = -(_usual[0] + at) % ALIGNMENT
+    tail = ALIGNMENT - begin + -(size + _HEAD + _AROUND) % ALIGNMENT
+    memory = b"".join((_PAD[:begin], data, _PAD[:tail]))
+    begins_at = (id(memory) + _HEAD) % ALIGNMENT
+    if begins_at != _usual[0]:
+        _usual[0] = begins_at
+        return _surely_placed(data, at)
+    return memoryview(memory)[begin : begin + size]
+
+
+def _surely_placed(data: Encoded, at: int) -> memoryview:
+    """Do the same in memory whose address is known before it is filled."""
+    from ctypes import addressof, c_char  # few programs need it
+
+    memory = bytearray(len(data) + ALIGNMENT - 1)
+    begin = -(addressof(c_char.from_buffer(memory)) + at) % ALIGNMENT
+    view = memoryview(memory)[begin : begin + len(data)]
+    view[:] = data
+    return view.toreadonly()
