@@ -9,10 +9,11 @@ import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+import attrs
 import pytest
 
 import penstock
-from penstock.codec import check_type, json_schemas
+from penstock.codec import MSGPACK, check_type, json_schemas
 from tests.codec.test_codec import VALUES, Foreign, Price
 
 T = TypeVar("T")
@@ -136,7 +137,6 @@ class WithAStream(penstock.Struct):
         tuple[int, AsyncIterator[int]],
         AsyncIterator[int] | None,
         list[AsyncIterable[int]],
-        dict[str, penstock.Source[int]],
         WithAStream,
     ],
     ids=str,
@@ -163,3 +163,49 @@ def test_keys_and_items_of_sets_that_are_not_hashable_are_refused_at_once(kind):
         check_type(kind, "here")
     check_type(dict[Frozen, int], "here")
     check_type(set[tuple[int, str]], "here")
+
+
+class SomeActor(penstock.Actor):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "ref"),
+    [
+        (dict[str, penstock.Source[int]], "SourceRef"),
+        (penstock.Sink[int], "SinkRef"),
+        (list[SomeActor], "ActorRef"),
+        (penstock.Stream[int] | None, "SourceRef"),
+    ],
+    ids=str,
+)
+def test_an_object_that_stays_in_its_process_is_refused_with_its_ref(kind, ref):
+    with pytest.raises(TypeError, match=rf"cannot travel; use a penstock\.{ref}$"):
+        check_type(kind, "here")
+
+
+@attrs.define
+class Public:
+    x: int
+    tags: list[str] = attrs.field(factory=list)
+
+
+@attrs.define
+class Private:
+    x: int
+    _y: int = 3
+
+
+@attrs.define
+class OfItself:
+    x: int
+    y: int = attrs.field(default=attrs.Factory(lambda self: self.x, takes_self=True))
+
+
+def test_a_class_of_attrs_travels_whole_or_is_refused():
+    check_type(Public, "here")
+    assert MSGPACK.decode_for(Public).value(MSGPACK.encode(Public(1, ["a"]))) == Public(1, ["a"])
+    with pytest.raises(TypeError, match="Private would arrive without its private field `_y`; name it without an underscore"):
+        check_type(list[Private], "here")
+    with pytest.raises(TypeError, match=r"here: OfItself cannot travel: .*takes_self"):
+        check_type(OfItself, "here")

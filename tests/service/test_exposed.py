@@ -194,3 +194,15 @@ class Store(Generic[T]):
 def test_an_interface_that_leaves_a_type_open_is_refused():
     with pytest.raises(TypeError, match="T is left open"):
         penstock.exposed(Store(), as_=Store)
+
+
+async def test_an_object_that_has_any_attribute_is_not_taken_for_an_actor():
+    class Proxy:
+        async def get(self) -> int:
+            return 1
+
+        def __getattr__(self, name: str) -> Any:
+            return self.get
+
+    async with linked(Proxy()) as pair:
+        assert await pair.stub(Proxy).get() == 1

@@ -222,3 +222,24 @@ def test_a_type_variable_with_a_default_is_not_open():
     module: dict[str, Any] = {}
     exec("class Store[T = int]:\n    async def get(self) -> list[T]: ...\nclass Ints(Store): ...", module)
     assert service_of(module["Ints"]).methods["get"].response == list[int]
+
+
+class OfNone:
+    async def ticks(self) -> AsyncIterator[None]:
+        yield None
+
+    async def count(self, ticks: AsyncIterator[None]) -> int:
+        return len([tick async for tick in ticks])
+
+    def soon(self) -> Awaitable[None]:
+        return self._later()
+
+    async def _later(self) -> None: ...
+
+
+async def test_a_stream_of_nothing_is_a_stream():
+    async with linked(OfNone()) as pair:
+        stub = pair.stub(OfNone)
+        assert [tick async for tick in stub.ticks()] == [None]
+        assert await stub.count([None, None]) == 2
+        assert await stub.soon() is None

@@ -13,6 +13,8 @@ from penstock.codec._extensions import is_extension
 from penstock.codec._models import check_model, is_model, model_schema
 
 _ADVICE: Final = "use a penstock.Struct, dataclass, attrs class, TypedDict or builtin type"
+#: Classes of Penstock whose objects stay in their process, and their refs, which travel.
+_REFS: Final = {"Actor": "ActorRef", "Sink": "SinkRef", "Source": "SourceRef"}
 _UNION_ADVICE: Final = ". Structs with tag=True can be in one union; models of pydantic, in a RootModel of their union"
 
 
@@ -21,7 +23,7 @@ def check_type(kind: Any, where: str) -> None:
     try:
         info = shape.type_info(kind)
         msgspec.msgpack.Decoder(kind, dec_hook=lambda _kind, value: value)
-    except (TypeError, ValueError, RecursionError, NameError) as error:
+    except Exception as error:  # types of the program run code of their own
         advice = _UNION_ADVICE if "unions may not" in str(error) else ""
         raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}{advice}") from error
     for part in _parts(info, set()):
@@ -39,6 +41,12 @@ def _check_part(part: Any) -> None:
         raise TypeError(f"{_name(part.cls)} cannot travel; {_advice(part.cls)}")
     elif isinstance(part, shape.DataclassType) and hasattr(part.cls, "__pydantic_validator__"):
         raise TypeError(f"{_name(part.cls)}, a dataclass of pydantic, would arrive without being validated; use a BaseModel")
+    elif isinstance(part, shape.DataclassType) and hasattr(part.cls, "__attrs_attrs__"):
+        private = next((field.name for field in part.fields if field.name.startswith("_")), None)
+        if private is not None:
+            raise TypeError(
+                f"{_name(part.cls)} would arrive without its private field `{private}`; name it without an underscore"
+            )
     elif isinstance(part, shape.DictType):
         _check_hashable(part.key_type, "a key of a dict")
     elif isinstance(part, shape.SetType | shape.FrozenSetType):
@@ -56,6 +64,9 @@ def _check_hashable(part: Any, use: str) -> None:
 
 def _advice(cls: type) -> str:
     """Return the type to use in the place of a class whose values cannot travel."""
+    for base in cls.__mro__:
+        if base.__name__ in _REFS and base.__module__.startswith("penstock."):
+            return f"use a penstock.{_REFS[base.__name__]}"
     if issubclass(cls, collections.abc.AsyncIterable):
         return "a stream is a parameter or a result of its own; inside other types, use a penstock.SourceRef"
     if issubclass(cls, collections.abc.Iterator) or cls in {collections.abc.Iterable, collections.abc.Reversible}:

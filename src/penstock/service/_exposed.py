@@ -38,7 +38,7 @@ def exposed(service: object, *names: str, as_: type[Any] | None = None) -> Expos
         service = service.service
     if isinstance(service, type):
         raise TypeError(f"{service.__name__} is a class; serve an object of it: {service.__name__}()")
-    if hasattr(service, "_penstock_hidden"):
+    if hasattr(type(service), "_penstock_hidden"):
         raise TypeError(f"{service!r} is an actor; spawn it in an ActorSystem, and serve the system")
     own = class_of(service)
     schema = service_of(own if as_ is None else as_, names or None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from types import NoneType
 from typing import Annotated, Any, Final, Generic, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from penstock.codec import is_extension
@@ -75,15 +76,20 @@ def stream_of(hint: Any) -> Any:
     origin = get_origin(hint) or hint
     if not isinstance(origin, type) or is_extension(origin) or not (origin in _STREAMS or issubclass(origin, Source)):
         return None
-    arguments = get_args(hint)
-    return arguments[0] if arguments else Any
+    return _argument(hint, 0)
 
 
 def awaited_type(hint: Any) -> Any:
     """Return the type that awaiting gives for ``Awaitable[T]`` or ``Coroutine[..., T]``; None for any other annotation."""
     hint = _bare(hint)
     awaits = (get_origin(hint) or hint) in _AWAITED
-    return (get_args(hint) or (Any,))[-1] if awaits else None
+    return _argument(hint, -1) if awaits else None
+
+
+def _argument(hint: Any, at: int) -> Any:
+    """Return an argument of a hint, `Any` without arguments; never None, which is the one of ``AsyncIterator[None]``."""
+    arguments = get_args(hint) or (Any,)
+    return NoneType if arguments[at] is None else arguments[at]
 
 
 def _bare(hint: Any) -> Any:

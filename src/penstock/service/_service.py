@@ -171,7 +171,8 @@ def _method(cls: Any, service: str, member: Member) -> Method:
     try:
         hints = hints_of(cls, name, function)
     except NameError as error:
-        raise TypeError(f"{where}: a type hint that cannot be resolved: {error}") from error
+        advice = "import it where the program runs, and not for TYPE_CHECKING alone; define it in the module"
+        raise TypeError(f"{where}: a type hint that cannot be resolved: {error}; {advice}") from error
     parameters, request, stream = _parameters(cls, member, hints)
     returns = hints.get("return", Any)
     response = stream_of(returns)
