@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from benchmarks._interpreters import Interpreter, find_interpreters
@@ -54,12 +55,12 @@ def _folder(arguments: argparse.Namespace) -> Path:
 
 def _main() -> None:
     arguments = _arguments()
-    progress = Progress()
+    progress, load_before = Progress(), os.getloadavg()[0]
     bench = _bench(arguments, progress)
     wanted = arguments.only or FIGURES
     outcomes = {name: figure(bench) for name, figure in FIGURES.items() if name in wanted}
     options = " --quick" if arguments.quick else ""
-    results = Results(outcomes, dict(bench.interpreters), bench.rounds, options, progress.elapsed_s())
+    results = Results(outcomes, dict(bench.interpreters), bench.rounds, options, progress.elapsed_s(), load_before)
     folder = _folder(arguments)
     write(results, folder)
     progress.say(f"wrote {folder.relative_to(_HERE.parent)}/RESULTS.md, results.json and chart.svg")

@@ -113,6 +113,11 @@ class Pair:
         self._processes.append(Process(python, side, role, loop))
         return self._processes[-1]
 
+    def cpu_s(self) -> dict[str, float]:
+        """Return the CPU time that each process has used so far."""
+        processes = {"driver": self.driver, "server": self.server}
+        return {name: process.ask("cpu") for name, process in processes.items() if process is not None}
+
     def close(self) -> None:
         """End both processes."""
         for process in reversed(self._processes):

@@ -60,6 +60,11 @@ class Turns:
         """Its median over the rounds."""
         return statistics.median(self.series(label, key))
 
+    def cpu(self, label: str) -> str:
+        """The CPU time of an item for people, "0.91 + 1.30 µs": of the driver, and of the server if there is one."""
+        keys = [key for key in ("driver_cpu_us", "server_cpu_us") if key in self.answers[label][0]]
+        return " + ".join(f"{self.median(label, key):.2f}" for key in keys) + " µs"
+
     def ratio(self, one: str, other: str, key: str) -> float:
         """The median over the rounds of one ÷ other, each taken within its round."""
         pairs = zip(self.series(one, key), self.series(other, key), strict=True)
@@ -99,7 +104,10 @@ def _take_turn(turns: Turns, contender: Contender, pair: Pair, count: int) -> No
     if contender.label in turns.missing:
         return
     try:
+        before = pair.cpu_s()
         answer = pair.driver.ask(contender.operation, count=count, **contender.arguments)
+        for process, cpu_s in pair.cpu_s().items():
+            answer[f"{process}_cpu_us"] = 1e6 * (cpu_s - before[process]) / count
         turns.answers.setdefault(contender.label, []).append(answer)
     except SideFailed as why:
         turns.missing[contender.label] = str(why)

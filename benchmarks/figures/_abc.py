@@ -34,6 +34,7 @@ class Row:
     ratio: str
     verdict: Verdict
     note: str = ""
+    cpu: str = ""
 
 
 @dataclass
@@ -88,6 +89,7 @@ class Goal:
             f"{self.peer} {show(turns.median(self.peer, self.key), self.key)}",
             self._shown(ratio),
             self._verdict(ratio),
+            cpu=f"{turns.cpu(self.ours)}; {turns.cpu(self.peer)}",
         )
 
     def _shown(self, ratio: float) -> str:

@@ -17,14 +17,15 @@ _HEAD = """\
 # Results
 
 Written by `python -m benchmarks{options}`; how to read it and what is fair about it: [README.md](README.md). Ratios are
-medians over {rounds} rounds, each round's ratio taken between runs of the same minute. All rounds are in `results.json`.
+medians over {rounds} rounds, each taken between runs of the same minute. All rounds are in `results.json`. CPU times
+are the steadier figures: on another machine, or one with other work, compare those.
 
 {machine}
 
 ![items per second, log scale](chart.svg)
 
 """
-_COLUMNS = ("figure", "event loop", "target", "measured", "peer", "ratio", "")
+_COLUMNS = ("figure", "event loop", "target", "measured", "peer", "ratio", "", "CPU an item, driver + server; the peer's")
 _MARKS = {"met": "met", "missed": "**missed**", "noted": "", "not measured": "not measured"}
 
 
@@ -37,6 +38,7 @@ class Results:
     rounds: int
     options: str
     took_s: float
+    load_before: float
 
 
 def write(results: Results, folder: Path) -> None:
@@ -46,11 +48,12 @@ def write(results: Results, folder: Path) -> None:
     (folder / "chart.svg").write_text(draw(results.outcomes))
 
 
-def _machine() -> dict[str, object]:
+def _machine(load_before: float) -> dict[str, object]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": round(load_before, 2),
+        "load_after": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
     }
 
@@ -68,7 +71,7 @@ def _record(results: Results) -> dict[str, object]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "took_s": round(results.took_s),
         "rounds": results.rounds,
-        "machine": _machine(),
+        "machine": _machine(results.load_before),
         "versions": {name: {"python": it.version} | it.named() for name, it in results.interpreters.items()},
         "figures": {name: asdict(outcome) for name, outcome in results.outcomes.items()},
     }
@@ -84,19 +87,19 @@ def _markdown(results: Results) -> str:
 
 
 def _sentence(results: Results) -> str:
-    machine = _machine()
+    machine = _machine(results.load_before)
     versions = "; ".join(
         f"{it.label}: " + ", ".join(f"{name} {number}" for name, number in it.named().items())
         for it in {it.python: it for it in results.interpreters.values()}.values()
     )
     return (
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
-        f"in {results.took_s:.0f} s. {versions}."
+        f"load {machine['load_before']} before and {machine['load_after']} after, in {results.took_s:.0f} s. {versions}."
     )
 
 
 def _row(row: Row) -> str:
-    return _line([row.figure, row.loop, row.target, row.ours, row.peer, row.ratio, _MARKS[row.verdict]])
+    return _line([row.figure, row.loop, row.target, row.ours, row.peer, row.ratio, _MARKS[row.verdict], row.cpu])
 
 
 def _line(cells: tuple[str, ...] | list[str]) -> str:

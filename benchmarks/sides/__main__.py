@@ -1,4 +1,4 @@
-"""One side in a process of its own: reads commands as JSON lines, answers as JSON lines. It measures nothing by itself.
+"""One side in a process of its own: reads commands as JSON lines, answers as JSON lines. It measures nothing but its CPU time.
 
 ::
 
@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import sys
+from time import process_time
 from typing import Any
 
 from benchmarks.sides import find_side
@@ -25,6 +26,8 @@ async def _commands() -> asyncio.StreamReader:
 
 async def _obey(side: Any, line: bytes) -> dict[str, object]:
     request = json.loads(line)
+    if request["do"] == "cpu":
+        return {"done": process_time()}
     try:
         return {"done": await getattr(side, request["do"])(**request["with"])}
     except Exception as error:  # noqa: BLE001 - whatever a peer raises goes to the harness, which reports it

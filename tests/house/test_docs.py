@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -232,6 +233,18 @@ def test_a_file_of_the_source_that_a_page_names_is_there(page):
 def test_a_class_or_constant_of_the_source_that_a_page_names_is_there(page):
     named = re.findall(r"`([A-Z]\w+)(?:\.\w+)?`", _FENCE.sub("", _text(page)))
     assert not [name for name in named if not re.search(rf"\b{name}\b", _source()) and name not in _text("PROTOCOL.md")]
+
+
+def test_the_figures_name_machine_python_and_load_and_have_cpu_times_beside_rates():
+    """FAULTS I2: in the README, and in the results that it is made from."""
+    figures = _text("README.md").partition("## Figures")[2].partition("\n## ")[0]
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    machine = results["machine"]
+    python = ".".join(results["versions"]["main"]["python"].split(".")[:2])
+    for words in (machine["processor"], f"Python {python}", "load ", "µs of CPU an item"):
+        assert words in figures, words
+    for words in (machine["processor"], f"{machine['cores']} cores", f"Python {python}", f"{machine['load_after']} after"):
+        assert words in _text("benchmarks/RESULTS.md"), words
 
 
 def test_the_reference_has_every_public_name_and_no_other():
