@@ -194,6 +194,17 @@ class Users(Store[User]):
 class Open:
     async def same[X](self, value: X) -> X:
         return value
+
+type Json = dict[str, Json] | list[Json] | str | None
+type Circle = Circle
+
+class Endless:
+    async def same(self, value: Json) -> Json:
+        return value
+
+class Circular:
+    async def same(self, value: Circle) -> int:
+        return 1
 """
 
 
@@ -213,6 +224,12 @@ async def test_the_type_parameters_and_aliases_of_python_3_12_work(future):
             assert await stub.lengths(["a", "bcd"]) == [1, 3]
         with pytest.raises(TypeError, match=r"Open\.same: parameter `value`: the type variable X is left open"):
             service_of(module.Open)
+        with pytest.raises(
+            TypeError, match=r"Endless\.same: .* A type alias that contains itself has no end here; make it a Struct"
+        ):
+            service_of(module.Endless)
+        with pytest.raises(TypeError, match=r"Circular\.same: a type alias in its hints stands for itself"):
+            service_of(module.Circular)
     finally:
         del sys.modules["new_types"]
 

@@ -25,6 +25,8 @@ def check_type(kind: Any, where: str) -> None:
         msgspec.msgpack.Decoder(kind, dec_hook=lambda _kind, value: value)
     except Exception as error:  # types of the program run code of their own
         advice = _UNION_ADVICE if "unions may not" in str(error) else ""
+        if isinstance(error, RecursionError):
+            advice = ". A type alias that contains itself has no end here; make it a Struct, or write Any"
         raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}{advice}") from error
     for part in _parts(info, set()):
         try:

@@ -19,8 +19,6 @@ _STREAMS: Final = (
 )
 #: `typing.TypeAliasType`, which Python 3.11 does not have: the class of ``type Prices = AsyncIterator[float]``.
 _ALIAS: Final = getattr(sys.modules["typing"], "TypeAliasType", ())
-#: How many aliases may stand for one another; a circle of them has no end.
-_ALIASES_MAX: Final = 100
 #: Annotations of a plain method that is called as an async one.
 _AWAITED: Final = (collections.abc.Awaitable, collections.abc.Coroutine)
 
@@ -42,7 +40,7 @@ def hints_of(cls: Any, name: str, function: Callable[..., Any] | None = None) ->
     cls: a class, or one with arguments. name: the method, which may be inherited: a type variable of the base becomes the
     type that `cls` gives it. function: the function to read; by default the attribute of that name.
 
-    Raises `NameError` for a hint that cannot be resolved, `TypeError` for one that is not a type.
+    Raises `NameError` for a hint that cannot be resolved, `TypeError` for one that is not a type, or an alias of itself.
     """
     owner = next((base for base in origin_of(cls).__mro__ if name in vars(base)), origin_of(cls))
     function = getattr(owner, name) if function is None else function
@@ -52,17 +50,18 @@ def hints_of(cls: Any, name: str, function: Callable[..., Any] | None = None) ->
     except NameError:  # as Python reads it where it stands: a class inside the class
         hints = get_type_hints(function, localns={**vars(owner), **own_names}, include_extras=True)
     known = _arguments_of(cls).get(owner, {})
-    return {parameter: substituted(hint, known) for parameter, hint in hints.items()}
+    try:
+        return {parameter: substituted(hint, known) for parameter, hint in hints.items()}
+    except RecursionError:
+        raise TypeError(f"{origin_of(cls).__qualname__}.{name}: a type alias in its hints stands for itself") from None
 
 
 def substituted(hint: Any, known: Mapping[Any, Any]) -> Any:
     """Return a hint with the type variables in `known` replaced, at any depth, and an alias replaced by its value."""
-    for _ in range(_ALIASES_MAX):
-        alias: Any = get_origin(hint) or hint
-        if not isinstance(alias, _ALIAS):
-            break
+    alias: Any = get_origin(hint) or hint
+    if isinstance(alias, _ALIAS):
         given = {one: substituted(each, known) for one, each in zip(alias.__type_params__, get_args(hint), strict=False)}
-        hint = substituted(alias.__value__, given)
+        return substituted(alias.__value__, given)
     if isinstance(hint, TypeVar):
         return known.get(hint, hint)
     return (
