@@ -353,6 +353,13 @@ def status_error(code: int, reason: str, message: str, details: Mapping[str, Any
     return kind(peer_text(message), details, started=started)
 
 
+def exit_as_error(error: SystemExit) -> RuntimeError:
+    """Return a ``sys.exit`` of a handler or hook as the error of its call: it does not end the program."""
+    failure = RuntimeError(f"SystemExit: {error.code}; sys.exit() ends its call only, not the program")
+    failure.__cause__ = error
+    return failure
+
+
 def as_answer(error: StatusError) -> StatusError:
     """Return the error with which a handler answers its caller when it raised `error`.
 

@@ -55,6 +55,9 @@ class Witness:
     async def text(self) -> str:
         return repr(penstock.context())
 
+    async def in_a_thread(self) -> tuple[str, float | None]:
+        return await asyncio.to_thread(lambda: (repr(penstock.context()), penstock.context().time_remaining()))
+
 
 async def test_a_handler_knows_its_call():
     async with linked(Witness()) as pair:
@@ -120,6 +123,15 @@ async def test_a_context_says_in_one_line_what_it_is():
     async with linked(Witness()) as pair:
         assert await pair.stub(Witness).text() == "<CallInfo callee Witness/text unary, no deadline>"
         assert "s left>" in await pair.stub(Witness, timeout=5).text()
+
+
+async def test_a_context_says_in_a_thread_what_it_is():
+    """FAULTS G8: a thread has no event loop, and the call has a clock of its own."""
+    async with linked(Witness()) as pair:
+        assert await pair.stub(Witness).in_a_thread() == ("<CallInfo callee Witness/in_a_thread unary, no deadline>", None)
+        text, remaining = await pair.stub(Witness, timeout=5).in_a_thread()
+        assert text.endswith(" s left>")
+        assert 0 < remaining <= 5
 
 
 # ── calls in the other direction ──────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from penstock.calls import CallInfo, CallScope, Interceptor, current_call, inter
 from penstock.channel import OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
-from penstock.streams import BUFFER_SIZE, stopped_by, stops_the_program
+from penstock.streams import BUFFER_SIZE, as_failure, ends_the_loop, stopped_by
 
 log = logging.getLogger("penstock.actor")
 
@@ -54,7 +54,9 @@ def adopt(channel: Channel[Any]) -> None:
 
 def channel_call(cell: Cell, metadata: dict[str, str], scope: CallScope | None = None) -> CallInfo:
     """Return a channel to an actor as a call, for interceptors and `penstock.context()`."""
-    return CallInfo(f"/{cell.address}!channel", _KIND, "callee", metadata=metadata, deadline=None, scope=scope)
+    return CallInfo(
+        f"/{cell.address}!channel", _KIND, "callee", metadata=metadata, deadline=None, scope=scope, loop=cell.system.loop
+    )
 
 
 def handle_channel(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor] = ()) -> SideTask:
@@ -81,12 +83,12 @@ async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interce
         channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
     except StatusError as error:
         channel.fail(error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.exception("%s: on_channel failed; its channel is over, the actor goes on", cell.address)
-        channel.fail(error)
+        channel.fail(as_failure(error))
     except BaseException as error:
         channel.fail(stopped_by(error, f"{cell.address}: the handler of this channel"))
-        if stops_the_program(error):
+        if ends_the_loop(error):
             raise
     else:
         if channel.state == "opening":

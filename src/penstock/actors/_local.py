@@ -44,8 +44,8 @@ from penstock.streams import (
     PipeState,
     Source,
     as_failure,
+    ends_the_loop,
     finalize_on,
-    stops_the_program,
 )
 
 if TYPE_CHECKING:
@@ -387,7 +387,7 @@ async def _run(work: SideTask, sink: PipeSink[Any], method: Method, args: tuple[
     except BaseException as error:
         failure = as_failure(error, f"{cell.address}/{method.name}")
         sink.fail(failure.with_traceback(_from_the_method(error.__traceback__)))
-        if stops_the_program(error):
+        if ends_the_loop(error):
             raise
     else:
         sink.close()

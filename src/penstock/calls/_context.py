@@ -38,7 +38,7 @@ class CallInfo(Generic[P]):
     sink: the sink for the items of a streaming handler, whose statistics show how far the consumer is behind; else None.
     """
 
-    __slots__ = ("_scope", "deadline", "kind", "metadata", "principal", "priority", "side", "sink", "target")
+    __slots__ = ("_loop", "_scope", "deadline", "kind", "metadata", "principal", "priority", "side", "sink", "target")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class CallInfo(Generic[P]):
         deadline: float | None,
         scope: CallScope | None,
         priority: PriorityName = "normal",
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.target = target
         self.kind = kind
@@ -58,6 +59,8 @@ class CallInfo(Generic[P]):
         self.deadline = deadline
         self.priority = priority
         self._scope = scope
+        # kept, because a thread that a handler has started has no running loop
+        self._loop = scope.session.loop if scope is not None else loop or asyncio.get_running_loop()
         self.sink: Sink[Any] | None = None
         self.principal: Any = None if scope is None else scope.principal
 
@@ -70,7 +73,7 @@ class CallInfo(Generic[P]):
         """Return the seconds until the deadline, never below zero; None without a deadline."""
         if self.deadline is None:
             return None
-        return max(0.0, self.deadline - asyncio.get_running_loop().time())
+        return max(0.0, self.deadline - self._loop.time())
 
     @property
     def draining(self) -> bool:

@@ -24,7 +24,7 @@ from penstock.errors import (
 from penstock.protocol import Cancel, Grant, Status, grant_wished
 from penstock.service import PRIORITIES, Method
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle
-from penstock.streams import stopped_by, stops_the_program
+from penstock.streams import ends_the_loop, stopped_by
 
 _NOTHING: Final[Any] = object()
 
@@ -175,11 +175,11 @@ class ServerCall(Endpoint):
                 raise
         except StatusError as status:
             error = as_answer(status)
-        except Exception as raised:  # noqa: BLE001 - any error of a handler is logged and answered
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - any error of a handler is logged and answered
             error = self._internal(self._name, raised)
         except BaseException as raised:
             error = stopped_by(raised, f"{self._name}: the handler")
-            if stops_the_program(raised):
+            if ends_the_loop(raised):
                 raise
         finally:
             if not done and error is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted, is_cancelled
 from penstock.errors import StatusError, Unavailable
-from penstock.streams import stopped_by, stops_the_program
+from penstock.streams import ends_the_loop, stopped_by
 
 if TYPE_CHECKING:
     from penstock.actors.cell import Envelope
@@ -69,7 +69,7 @@ class InterceptedMessage:
             error = (
                 Unavailable("this side is shutting down") if closed else stopped_by(raised, f"{call.target}: an interceptor")
             )
-            if closed or stops_the_program(raised):
+            if closed or ends_the_loop(raised):
                 raise
         finally:
             self._end(call, result, error)

@@ -23,7 +23,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
-from penstock.errors import Aborted, Cancelled, ChannelClosed, EndOfStream, StatusError, StreamClosed, WouldBlock
+from penstock.errors import Aborted, Cancelled, ChannelClosed, EndOfStream, StatusError, StreamClosed, WouldBlock, exit_as_error
 from penstock.streams._iteration import READY, InLoop, Iteration
 
 T = TypeVar("T")
@@ -67,6 +67,8 @@ def as_failure(error: BaseException, of: str = "the producer") -> Exception:
     `of` names the producer. An `Exception` is the failure itself, but for the `EndOfStream` of another stream: a producer that
     stops because a stream that it reads has ended did not end its own stream normally. For any other one see `stopped_by`.
     """
+    if isinstance(error, SystemExit):
+        return exit_as_error(error)
     if not isinstance(error, Exception):
         return stopped_by(error, of)
     if not isinstance(error, EndOfStream):
@@ -88,6 +90,11 @@ def stopped_by(error: BaseException, of: str) -> StatusError:
 def stops_the_program(error: BaseException) -> bool:
     """Whether `error` is to go on to the event loop, once every waiter was told of it: it asks the program to stop."""
     return isinstance(error, KeyboardInterrupt | SystemExit)
+
+
+def ends_the_loop(error: BaseException) -> bool:
+    """Whether an error of a handler is to go on to the event loop: an interrupt from the keyboard, and not a ``sys.exit``."""
+    return isinstance(error, KeyboardInterrupt)
 
 
 def reraisable(outcome: Exception, origin: TracebackType | None) -> Exception:

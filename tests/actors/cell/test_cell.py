@@ -264,13 +264,13 @@ async def test_a_tap_without_room_holds_messages_back_and_never_a_stop(path):
 # ── the end of the program ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Exits(Actor):
+class Interrupted(Actor):
     async def leave(self) -> None:
-        raise SystemExit(3)
+        raise KeyboardInterrupt
 
     async def leave_later(self) -> None:
         await asyncio.sleep(1)
-        raise SystemExit(3)
+        raise KeyboardInterrupt
 
     async def on_stop(self) -> None:
         await asyncio.sleep(0.1)
@@ -278,20 +278,20 @@ class Exits(Actor):
 
 @pytest.mark.parametrize("method", ["leave", "leave_later"])
 @pytest.mark.parametrize("how", ["ask", "tell"])
-def test_a_handler_that_ends_the_program_ends_it(method, how, path):
+def test_a_handler_that_is_interrupted_from_the_keyboard_ends_the_program(method, how, path):
     def again(loop, context):
-        """Pass over the exit itself, of which asyncio tells once more when its task is freed."""
-        if not isinstance(context.get("exception"), SystemExit):
+        """Pass over the interrupt itself, of which asyncio tells once more when its task is freed."""
+        if not isinstance(context.get("exception"), KeyboardInterrupt):
             loop.default_exception_handler(context)
 
     async def main():
         asyncio.get_running_loop().set_exception_handler(again)
         async with penstock.ActorSystem() as system:
-            actor = await system.spawn(Exits)
+            actor = await system.spawn(Interrupted)
             await getattr(tell(actor) if how == "tell" else actor, method)()
             await asyncio.sleep(100)
 
-    with pytest.raises(SystemExit):
+    with pytest.raises(KeyboardInterrupt):
         run(main())
 
 

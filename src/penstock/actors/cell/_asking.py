@@ -54,11 +54,12 @@ async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
 
 
 def call_of(envelope: Envelope, metadata: Mapping[str, str] | None = None, deadline: float | None = None) -> CallInfo:
-    """Describe a message of this process as `penstock.context()` shows it to its handler."""
+    """Describe a message or stream of this process as `penstock.context()` shows it to its handler."""
     cell, method = envelope.cell, envelope.cell.service.methods.get(envelope.name)
     kind = (_UNARY if method is None else method.kind).label
     target = f"/{cell.address}/{envelope.type}"
-    return CallInfo(target, kind, "callee", metadata=dict(metadata or {}), deadline=deadline, scope=None)
+    metadata = dict(metadata or {})
+    return CallInfo(target, kind, "callee", metadata=metadata, deadline=deadline, scope=None, loop=cell.system.loop)
 
 
 async def _answer(envelope: Envelope, deadline: float | None) -> Any:

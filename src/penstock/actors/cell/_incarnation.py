@@ -17,8 +17,8 @@ from penstock.actors.cell._cycles import Waiting
 from penstock.actors.cell._envelope import Envelope, handling
 from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.calls import current_call, is_cancelled
-from penstock.errors import ActorStopped, Cancelled, StatusError, as_answer
-from penstock.streams import as_failure, stopped_by, stops_the_program
+from penstock.errors import ActorStopped, Cancelled, StatusError, as_answer, exit_as_error
+from penstock.streams import as_failure, ends_the_loop, stopped_by
 
 log = logging.getLogger("penstock.actor")
 
@@ -72,7 +72,7 @@ async def _first_start(cell: Lifecycle, cause: Envelope | None, started: asyncio
     except BaseException as error:
         await finish(cell, f"on_start raised {_brief(error)}")
         started.set_exception(as_failure(error, f"{cell.address}: on_start"))
-        if stops_the_program(error):
+        if ends_the_loop(error):
             raise
     else:
         started.set_result(None)
@@ -134,7 +134,9 @@ def judge_inline(cell: Lifecycle, name: str, error: BaseException) -> BaseExcept
 
 
 def _crash(cell: Lifecycle, name: str, error: BaseException) -> Exception:
-    """Return a failure as the asker gets it: in this process it is the very exception."""
+    """Return a failure as the asker gets it: in this process it is the very exception, unless that would end the program."""
+    if isinstance(error, SystemExit):
+        return exit_as_error(error)
     return error if isinstance(error, Exception) else stopped_by(error, f"{cell.address}: the handler of {name!r}")
 
 
@@ -151,7 +153,7 @@ def cancelled_in(cell: Lifecycle, name: str) -> Cancelled:
 
 def is_failure(error: BaseException) -> bool:
     """Whether `error` is a failure of the actor's code, and not a cancellation or a request to stop the program."""
-    return not isinstance(error, asyncio.CancelledError) and not stops_the_program(error)
+    return not isinstance(error, asyncio.CancelledError) and not ends_the_loop(error)
 
 
 def supervision_of(cell: Lifecycle) -> Supervision:
@@ -305,7 +307,7 @@ async def _run_on_stop(cell: Lifecycle) -> None:
         log.warning("%s: on_stop was cancelled; the actor is stopped all the same", cell.address)
     except BaseException as error:
         log.exception("%s: on_stop failed; the actor is stopped all the same", cell.address)
-        if stops_the_program(error):
+        if ends_the_loop(error):
             raise
 
 

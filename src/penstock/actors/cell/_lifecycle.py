@@ -26,7 +26,7 @@ from penstock.actors.cell._cycles import Waiting, is_waited_for
 from penstock.actors.cell._envelope import Envelope, Host, Via
 from penstock.actors.cell._mailbox import MailboxQueue, SystemMessage
 from penstock.actors.cell._profile import profile_of
-from penstock.errors import ActorStopped
+from penstock.errors import ActorStopped, exit_as_error
 from penstock.observe import Kind
 from penstock.streams import Bell
 
@@ -175,7 +175,10 @@ class Lifecycle(Runner):
         cls: Any = self.cls
         self.actor = actor = cls.__new__(cls)
         actor._cell = self
-        actor.__init__(*self.args, **self.kwargs)
+        try:
+            actor.__init__(*self.args, **self.kwargs)
+        except SystemExit as error:
+            raise exit_as_error(error) from error
 
     def make_again(self, reason: str, delay_s: float) -> None:
         """Make the object of the next incarnation. Raises what its ``__init__`` raises."""
