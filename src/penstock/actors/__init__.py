@@ -4,14 +4,13 @@ from penstock.actors._actor import Actor
 from penstock.actors._channels import adopt, channel_call, handle_channel
 from penstock.actors._host import ActorHost, actor_here
 from penstock.actors._info import ActorInfo, StreamInfo
-from penstock.actors._local import NO_CALLER, Caller, caller_here
 from penstock.actors._reactive import StreamConsumer, StreamProducer
 from penstock.actors._ref import ActorRef, AskOptions, ChannelOptions, Message, PortOptions, Router, ask_timeout
 from penstock.actors._registry import check_name
 from penstock.actors._stub import ActorStub, ref, tell
 from penstock.actors._supervision import Supervision
 from penstock.actors._system import ActorSystem
-from penstock.actors.cell import Mailbox
+from penstock.actors.cell import NO_CALLER, Caller, Mailbox, caller_here
 
 __all__ = [
     "NO_CALLER",

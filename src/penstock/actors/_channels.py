@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
@@ -135,5 +136,5 @@ async def _by_callbacks(cell: Cell, channel: Channel[Any]) -> None:
 
 async def _callback(cell: Cell, name: str, *args: Any) -> Any:
     if name in cell.hooks:
-        return await ask(Envelope(cell, name, args, {}, "system", info=current_call.get()))
+        return await ask(Envelope(cell, name, args, {}, "system", info=current_call.get(), context=copy_context()))
     return None

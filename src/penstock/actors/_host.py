@@ -6,17 +6,27 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Iterator, Mapping
-from contextvars import Context
 from typing import Any, Final
 from weakref import WeakSet
 
 from penstock.actors._info import DeadLetter, DeadLetters
-from penstock.actors._local import LocalRef, call_here
+from penstock.actors._local import LocalRef
 from penstock.actors._ref import ActorRef, Router
 from penstock.actors._registry import Bridges, Registry, check_name, word_of
 from penstock.actors._stub import ActorStub
-from penstock.actors.cell import STOP_GRACE_S, Cell, Envelope, Mailbox, Supervision, is_actor_class, start
-from penstock.calls import unannounced_call
+from penstock.actors.cell import (
+    STOP_GRACE_S,
+    Cell,
+    Envelope,
+    Mailbox,
+    Supervision,
+    call_here,
+    deadline_here,
+    is_actor_class,
+    own_context,
+    start,
+)
+from penstock.calls import Unannounced
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap
 
@@ -38,8 +48,7 @@ class ActorHost:
         self.tap = tap
         self.supervision = supervision
         self.stop_grace_s = STOP_GRACE_S
-        self.context = Context()
-        self.context.run(unannounced_call.set, call_here)
+        self.context = own_context(Unannounced(call_here, deadline_here))
         self.turns: Iterator[bool] = itertools.cycle([False] * (INLINE_MESSAGES - 1) + [True])
         self.registry = Registry(self.id)
         self.bridges = Bridges()

@@ -10,8 +10,9 @@ import asyncio
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
 
 from penstock.actors._channels import open_local
 from penstock.actors._ref import ActorRef, AskOptions, ChannelOptions, PortOptions, ask_timeout
@@ -28,11 +29,12 @@ from penstock.actors.cell import (
     check_read,
     check_subscription,
     envelope_for,
+    handle_now,
     handling,
     sender_here,
     subscribe,
 )
-from penstock.calls import CallInfo, Stream, current_call, inherited_deadline
+from penstock.calls import Stream, current_call, inherited_deadline
 from penstock.errors import DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
 from penstock.streams import (
@@ -87,13 +89,13 @@ class LocalRef(ActorRef):
         envelope = envelope_for(cell, type, payload, "ask")
         if cancel is not None:
             cancel.check()
+        deadline = _deadline(cell, timeout_s)
         if envelope.name in cell.inline_methods and cell.is_idle():
             try:
-                return cell.handle_now(envelope.name, envelope.args, envelope.kwargs, via="ask")
+                return handle_now(cell, envelope.name, envelope.args, envelope.kwargs, metadata=None, deadline=deadline)
             finally:
                 if next(cell.system.turns):
                     await asyncio.sleep(0)  # behind the message: before it, the next one would overtake it
-        deadline = _deadline(timeout_s)
         if cancel is None:
             return await ask(envelope, deadline)
         forget = cancel._add(envelope.give_up)
@@ -143,7 +145,7 @@ class LocalRef(ActorRef):
             else:
                 envelope = Envelope(cell, name, args, kwargs, "tell", sender=sender.cell.address)
             if metadata:
-                envelope.info = call_of(envelope, metadata)
+                envelope.info = call_of(cell, name, metadata)
             if not post(envelope):
                 await cell.post_when_room(envelope)
 
@@ -163,22 +165,24 @@ def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., A
     """
     name, check, takes = method.name, method.arguments.check, method.arguments.takes
     system, timeout_s, metadata = cell.system, options.timeout, options.metadata
-    handle_now, turns = cell.handle_now, system.turns
-    runs_inline = name in cell.inline_methods and not metadata
+    turns = system.turns
+    runs_inline, is_described = name in cell.inline_methods, timeout_s is not None or bool(metadata)
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) not in takes:
             check(args, kwargs)
         if runs_inline and cell.is_idle():
             try:
-                return handle_now(name, args, kwargs, via="ask")
+                if not is_described and current_call.get() is None:
+                    return cell.handle_now(name, args, kwargs, via="ask")
+                return handle_now(cell, name, args, kwargs, metadata=metadata, deadline=_deadline(cell, timeout_s))
             finally:
                 if next(turns):
                     await asyncio.sleep(0)  # behind the message: before it, the next one would overtake it
-        if timeout_s is not None or metadata or handling.get() is not None or current_call.get() is not None:
-            envelope, deadline = Envelope(cell, name, args, kwargs, "ask", sender=sender_here()), _deadline(timeout_s)
+        if is_described or handling.get() is not None or current_call.get() is not None:
+            envelope, deadline = Envelope(cell, name, args, kwargs, "ask", sender=sender_here()), _deadline(cell, timeout_s)
             if metadata:
-                envelope.info = call_of(envelope, metadata, deadline)
+                envelope.info = call_of(cell, name, metadata, deadline)
             return await ask(envelope, deadline)
         envelope = Envelope(cell, name, args, kwargs, "ask", system.loop.create_future())  # no deadline, and no cycle
         try:
@@ -206,48 +210,8 @@ def watch(watcher: Cell, actor: object) -> None:
         cell.belongings.add_watcher(watcher)
 
 
-class Caller(NamedTuple):
-    """The actor that runs here, for a call to another process.
-
-    sender: its address. waiting: its id, if a message of its mailbox runs here, and those of the actors that wait for it.
-    """
-
-    sender: str | None = None
-    waiting: tuple[str, ...] = ()
-
-
-NO_CALLER = Caller()
-
-
-def caller_here() -> Caller:
-    """Return the actor that runs here and the actors that wait for it; `NO_CALLER` outside of actors."""
-    envelope = handling.get()
-    if envelope is None:
-        return NO_CALLER
-    sender, waiting = envelope.cell.address, []
-    while envelope is not None:
-        if envelope.cell.current is envelope:  # else it is a side task, for which no message waits
-            waiting.append(envelope.cell.id)
-        waiting += envelope.waiting
-        envelope = envelope.cause
-    return Caller(sender, tuple(waiting))
-
-
-def call_here() -> CallInfo | None:
-    """Describe the message that an actor of this process handles here, for `penstock.context()`; None for none.
-
-    It is for a message that came without a description, which most do: to make one for each would slow down all asks.
-    """
-    envelope = handling.get()
-    if envelope is None or envelope.via == "timer" or envelope.name not in envelope.cell.service.methods:
-        return None
-    if envelope is envelope.cell.inline_envelope and envelope.cell.current is not envelope:  # a task that a handler left behind
-        return None
-    return call_of(envelope)
-
-
-def _deadline(timeout_s: float | None) -> float | None:
-    return inherited_deadline(timeout_s, asyncio.get_running_loop().time())
+def _deadline(cell: Cell, timeout_s: float | None) -> float | None:
+    return inherited_deadline(timeout_s, cell.system.loop.time())
 
 
 # ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -287,9 +251,10 @@ class LocalStream(PipeSource[T], Stream[T]):
         self.target = f"{cell.address}/{method.name}"
         self._idle_s = options.idle_timeout_s
         sink: PipeSink[T] = PipeSink(shared)
-        self._work = SideTask(cell, method.name, sink.fail, statistics=sink.statistics)
-        self._work.start(_produce(self._work, sink, method, args, kwargs))
-        deadline = _deadline(options.timeout)
+        deadline = _deadline(cell, options.timeout)
+        call = call_of(cell, method.name, options.metadata, deadline, sink=sink if method.streams_responses else None)
+        self._work = SideTask(cell, method.name, sink.fail, statistics=sink.statistics, call=call)
+        self._work.start(_produce(self._work, sink, method, args, kwargs, context=copy_context()))
         loop = cell.system.loop
         self._deadline = None if deadline is None else loop.call_at(deadline, _expire, weakref.ref(self))
 
@@ -354,13 +319,21 @@ def _expire(forgettable: weakref.ref[Any]) -> None:
         stream._cancel_with(DeadlineExceeded(f"{stream.target}: the deadline passed before the stream was over"))
 
 
-async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Run a streaming method into a pipe, with the items of the caller's requests from another one."""
+async def _produce(
+    work: SideTask,
+    sink: PipeSink[Any],
+    method: Method,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    context: Context,
+) -> None:
+    """Run a streaming method into a pipe, with the items of the caller's requests, in whose context they run, from another."""
     if not method.streams_requests:
         await _run(work, sink, method, args, kwargs)
         return
     requests, rest, keywords = method.arguments.split_requests(args, kwargs)
-    fed = Fed(requests, sink.statistics().buffer_size)
+    fed = Fed(requests, sink.statistics().buffer_size, context)
     try:
         await _run(work, sink, method, *method.arguments.with_requests(rest, dict(keywords), fed.source))
     finally:
@@ -371,6 +344,7 @@ async def _produce(work: SideTask, sink: PipeSink[Any], method: Method, args: tu
 async def _run(work: SideTask, sink: PipeSink[Any], method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Run a streaming method into a pipe. Whatever it raises ends the pipe."""
     cell = work.cell
+    current_call.set(work.envelope.info)
     try:
         async with work:
             work.begins(args, kwargs)

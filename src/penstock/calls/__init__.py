@@ -5,6 +5,7 @@ from penstock.calls._cancel import CancelToken
 from penstock.calls._context import (
     CallInfo,
     Interceptor,
+    Unannounced,
     context,
     current_call,
     inherited_deadline,
@@ -34,6 +35,7 @@ __all__ = [
     "Stream",
     "StreamEvent",
     "Stub",
+    "Unannounced",
     "bind",
     "call_unary",
     "context",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple
 
 from penstock.calls._scope import CallScope
 from penstock.errors import Aborted, DeadlineExceeded, FailedPrecondition
@@ -51,6 +51,7 @@ class CallInfo(Generic[P]):
         scope: CallScope | None,
         priority: PriorityName = "normal",
         loop: asyncio.AbstractEventLoop | None = None,
+        sink: Sink[Any] | None = None,
     ) -> None:
         self.target = target
         self.kind = kind
@@ -61,7 +62,7 @@ class CallInfo(Generic[P]):
         self._scope = scope
         # kept, because a thread that a handler has started has no running loop
         self._loop = scope.session.loop if scope is not None else loop or asyncio.get_running_loop()
-        self.sink: Sink[Any] | None = None
+        self.sink = sink
         self.principal: Any = None if scope is None else scope.principal
 
     @property
@@ -87,6 +88,10 @@ class CallInfo(Generic[P]):
         else:
             await asyncio.get_running_loop().create_future()  # a call in one process has no connection that could drain
 
+    def _end(self) -> None:
+        """The call is over: work that its handler has started, and that goes on, has no deadline."""
+        self.deadline = None
+
     def __repr__(self) -> str:
         remaining = self.time_remaining()
         left = "no deadline" if remaining is None else f"{remaining:.3g} s left"
@@ -94,9 +99,20 @@ class CallInfo(Generic[P]):
 
 
 current_call: ContextVar[CallInfo | None] = ContextVar("penstock_call", default=None)
-#: Returns the call of a message that has no `CallInfo` because it was sent in the actor's own process. `ActorSystem` sets it
-#: in the context of its actors.
-unannounced_call: ContextVar[Callable[[], CallInfo | None]] = ContextVar("penstock_unannounced_call", default=lambda: None)
+
+
+class Unannounced(NamedTuple):
+    """Two functions for a call that has no `CallInfo`: one makes it, the other returns the deadline of the call.
+
+    A message within one process is such a call. `ActorSystem` sets the functions in the context of its actors.
+    """
+
+    call: Callable[[], CallInfo | None]
+    deadline: Callable[[], float | None]
+
+
+_OUTSIDE: Final = Unannounced(lambda: None, lambda: None)
+unannounced_call: ContextVar[Unannounced] = ContextVar("penstock_unannounced", default=_OUTSIDE)
 
 
 def context() -> CallInfo:
@@ -105,7 +121,7 @@ def context() -> CallInfo:
     It works in the handler of a service, in the methods of an actor, in tasks that they start and in `asyncio.to_thread`.
     Raises `FailedPrecondition` outside a handler.
     """
-    call = current_call.get() or unannounced_call.get()()
+    call = current_call.get() or unannounced_call.get().call()
     if call is None:
         raise FailedPrecondition("no call is being handled here; penstock.context() works inside a handler")
     return call
@@ -115,9 +131,10 @@ def inherited_deadline(timeout_s: float | None, now_s: float) -> float | None:
     """Return the deadline of a new call: the sooner of its own time-out and the deadline of the call that is handled here."""
     own = None if timeout_s is None or timeout_s > NO_DEADLINE_S else now_s + timeout_s
     call = current_call.get()
-    if call is None or call.deadline is None:
+    deadline = unannounced_call.get().deadline() if call is None else call.deadline
+    if deadline is None:
         return own
-    return call.deadline if own is None else min(own, call.deadline)
+    return deadline if own is None else min(own, deadline)
 
 
 #: A function that takes a `CallInfo` and returns an async context manager around the whole call, on either side. It is entered

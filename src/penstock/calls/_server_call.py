@@ -91,8 +91,8 @@ class ServerCall(Endpoint):
             deadline=deadline,
             scope=scope,
             priority=PRIORITIES[opened.priority],
+            sink=self.sink,
         )
-        self.call.sink = self.sink
 
     def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler in a task."""
@@ -233,7 +233,7 @@ class ServerCall(Endpoint):
             self._deadline.cancel()
         if self.source is not None:
             self.source.discard(StreamClosed(f"{self._name}: the handler has returned, and its requests are closed"))
-        self.call.deadline = None  # a task that the handler leaves running has no deadline any more
+        self.call._end()
         handle = self._handle
         handle.end_handling()
         if self._departure is not None or handle.wire.over:

@@ -173,7 +173,7 @@ class RemoteReply:
         if asks is not None:
             asks.open.pop(self._number, None)
             if self._deadline is not None:
-                self._info.deadline = None  # a task that the handler leaves running is not bound by a call that is over
+                self._info._end()
             asks.changed.notify()
         return asks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted, is_cancelled
@@ -79,6 +80,7 @@ class InterceptedMessage:
         """Post the message, and wait for its answer if it is an ask."""
         envelope = self._unwrap()
         envelope.reply = self._answer
+        envelope.context = copy_context()
         if not envelope.cell.post(envelope):
             await envelope.cell.post_when_room(envelope)
         self._posted.set_result(None)

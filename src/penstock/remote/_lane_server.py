@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from penstock.actors import ActorHost
-from penstock.actors.cell import Cell, Envelope, handling
+from penstock.actors.cell import Cell, Envelope
 from penstock.calls import CallInfo, CallScope, Dispatcher, current_call
 from penstock.codec import MSGPACK
 from penstock.errors import (
@@ -112,7 +112,6 @@ class LaneServer(Endpoint):
 
     async def _run(self) -> None:
         """Hand the messages to the actor, one by one, until the caller ends the lane and every ask is answered."""
-        handling.set(None)  # the connection may have been made inside an actor or a call, whose context this task has
         current_call.set(self._call)
         error: StatusError | None = Unavailable(f"{self._address}: this side was closed before the lane was done")
         try:
@@ -210,7 +209,7 @@ class LaneServer(Endpoint):
     def _handle_now(self, cell: Cell, entry: MethodEntry, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler here and answer; flush when no more messages of this lane wait."""
         try:
-            result = cell.handle_now(entry.name, args, kwargs, via="ask", context=entry.context)
+            result = cell.handle_now(entry.name, args, kwargs, via="ask", context=entry.context and entry.context.copy())
         except Exception as error:  # noqa: BLE001 - any error of the handler is its answer
             self.answers.refuse(number, error)
         else:

@@ -33,7 +33,7 @@ class MethodEntry(NamedTuple):
     runs_inline: whether the method has no ``await``, so that it may run in the reader of the lane.
     decode: decodes arguments that are complete and by place; None when some may be left out or have names.
     info: the call of a message that says nothing else about itself.
-    context: the context in which an inline method runs; None for others.
+    context: copied for each message of an inline method; None for others.
     """
 
     name: str

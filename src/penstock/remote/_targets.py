@@ -15,6 +15,7 @@ target                 stream
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
@@ -82,7 +83,7 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScop
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
         call = context()
-        envelope = Envelope(cell, name, args, kwargs, "ask", info=call)
+        envelope = Envelope(cell, name, args, kwargs, "ask", info=call, context=copy_context())
         return await ask(envelope, call.deadline)
 
     dispatcher.begin(scope, handle, method, ask_it)

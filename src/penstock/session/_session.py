@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextvars import Context
 from functools import cache
 from typing import Any, Final
 
@@ -75,6 +76,7 @@ class Session:
         self.get_buffer = self._connection.get_buffer
         self.on_draining: Callable[[], None] = lambda: None
         self.accept = accept or _refuse
+        self._context = Context()
         self._paused = False
         self._flushing = False
         self._closing = False
@@ -90,13 +92,7 @@ class Session:
         self.flush()
 
     def buffer_updated(self, size: int) -> None:
-        for event in self._connection.buffer_updated(size, self._now()):
-            try:
-                _DISPATCH[type(event)](self, event)
-            except Exception:  # an error in one endpoint must not end the connection and all its other calls
-                log.exception("%.500r could not be handled", event)
-        if self._connection.has_data():
-            self.flush_soon()
+        self._context.run(_handle_read, self, size)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -338,6 +334,18 @@ class Session:
         if self.lost is None:
             self._arm()
             self.flush()
+
+
+def _handle_read(session: Session, size: int) -> None:
+    """Handle what was read. It runs in an empty context, which the handlers that begin here inherit."""
+    connection = session._connection
+    for event in connection.buffer_updated(size, session._now()):
+        try:
+            _DISPATCH[type(event)](session, event)
+        except Exception:  # an error in one endpoint must not end the connection and all its other calls
+            log.exception("%.500r could not be handled", event)
+    if connection.has_data():
+        session.flush_soon()
 
 
 def _refuse(stream: StreamHandle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Coroutine, Iterable
+from contextvars import Context
 from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, Generic, TypeVar, cast
 
@@ -17,15 +18,17 @@ T = TypeVar("T")
 class Fed(Generic[T]):
     """A pipe, and the task that sends it the items of an iterable. Await `aclose` at the end.
 
+    `context` is that of the code of the iterable: of its owner, and not of its reader.
+
     source: brings the items, at most `buffer_size` of which are pulled ahead, and then the end or the error of the iterable.
     """
 
     __slots__ = ("_task", "source")
 
-    def __init__(self, items: AsyncIterable[T] | Iterable[T], buffer_size: int) -> None:
+    def __init__(self, items: AsyncIterable[T] | Iterable[T], buffer_size: int, context: Context) -> None:
         shared: PipeState[T] = PipeState(buffer_size)
         self.source: Source[T] = PipeSource(shared)
-        self._task = asyncio.get_running_loop().create_task(_feed(PipeSink(shared), items))
+        self._task = asyncio.get_running_loop().create_task(_feed(PipeSink(shared), items), context=context)
 
     async def aclose(self) -> None:
         """Close the source, and wait until the iterable is closed. Cancelling it leaves the iterable to close by itself."""
@@ -39,7 +42,9 @@ def stop(feeding: asyncio.Task[None]) -> None:
 
     A task that has not begun is left alone: it finds its sink closed when it begins, and closes the iterable then.
     """
-    if not feeding.cancelling() and getcoroutinestate(cast("Coroutine[Any, Any, None]", feeding.get_coro())) != CORO_CREATED:
+    if feeding.done() or feeding.cancelling():
+        return
+    if getcoroutinestate(cast("Coroutine[Any, Any, None]", feeding.get_coro())) != CORO_CREATED:
         feeding.cancel()
 
 

@@ -1,9 +1,22 @@
 """The run-time of one actor: mailbox, messages, life, failures, side tasks. It knows no other actor by name."""
 
 from penstock.actors._supervision import Supervision
-from penstock.actors.cell._asking import ask, call_of, check_subscription, envelope_for, subscribe
+from penstock.actors.cell._asking import (
+    NO_CALLER,
+    Caller,
+    ask,
+    call_here,
+    call_of,
+    caller_here,
+    check_subscription,
+    deadline_here,
+    envelope_for,
+    handle_now,
+    subscribe,
+)
 from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._cell import Cell, inline_context
+from penstock.actors.cell._context import own_context
 from penstock.actors.cell._cycles import Waiting, check_cycle, check_read, is_waited_for
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, handling, sender_here
 from penstock.actors.cell._incarnation import restart_asked, start
@@ -16,9 +29,11 @@ __all__ = [
     "DEFAULT_MAILBOX",
     "HOOKS",
     "LARGE_BYTES",
+    "NO_CALLER",
     "NO_REPLY",
     "OVERFLOWS",
     "STOP_GRACE_S",
+    "Caller",
     "Cell",
     "Envelope",
     "Lifecycle",
@@ -29,15 +44,20 @@ __all__ = [
     "Timer",
     "Waiting",
     "ask",
+    "call_here",
     "call_of",
+    "caller_here",
     "check_cycle",
     "check_read",
     "check_subscription",
+    "deadline_here",
     "envelope_for",
+    "handle_now",
     "handling",
     "inline_context",
     "is_actor_class",
     "is_waited_for",
+    "own_context",
     "profile_of",
     "restart_asked",
     "sender_here",

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from penstock.actors._ref import Message
-from penstock.actors.cell._cell import Cell
+from penstock.actors.cell._cell import Cell, inline_context
 from penstock.actors.cell._cycles import Waiting, check_cycle
-from penstock.actors.cell._envelope import NO_REPLY, Envelope, Via, handling, sender_here
+from penstock.actors.cell._envelope import NO_REPLY, Envelope, Recipient, Via, handling, sender_here
 from penstock.calls import CallInfo
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable, Unimplemented
 from penstock.protocol import CallKind
 from penstock.service import arguments_of, suggest
-from penstock.streams import OVERFLOWS, Overflow, Port, Source, mark_retrieved
+from penstock.streams import OVERFLOWS, Overflow, Port, Sink, Source, mark_retrieved
 
 _UNARY: Final = CallKind.UNARY
 
@@ -45,7 +45,7 @@ async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
     cell, envelope.cause = envelope.cell, handling.get()
     envelope.reply = cell.system.loop.create_future()
     if deadline is not None and envelope.info is None:
-        envelope.info = call_of(envelope, deadline=deadline)
+        envelope.info = call_of(cell, envelope.type, deadline=deadline)
     if envelope.cause is None:
         return await _answer(envelope, deadline)
     check_cycle(cell, envelope.cause)
@@ -53,13 +53,91 @@ async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
         return await _answer(envelope, deadline)
 
 
-def call_of(envelope: Envelope, metadata: Mapping[str, str] | None = None, deadline: float | None = None) -> CallInfo:
+def call_of(
+    cell: Recipient,
+    type: str,
+    metadata: Mapping[str, str] | None = None,
+    deadline: float | None = None,
+    *,
+    sink: Sink[Any] | None = None,
+) -> CallInfo:
     """Describe a message or stream of this process as `penstock.context()` shows it to its handler."""
-    cell, method = envelope.cell, envelope.cell.service.methods.get(envelope.name)
+    method = cell.service.methods.get(type)
     kind = (_UNARY if method is None else method.kind).label
-    target = f"/{cell.address}/{envelope.type}"
-    metadata = dict(metadata or {})
-    return CallInfo(target, kind, "callee", metadata=metadata, deadline=deadline, scope=None, loop=cell.system.loop)
+    target, metadata, loop = f"/{cell.address}/{type}", dict(metadata or {}), cell.system.loop
+    return CallInfo(target, kind, "callee", metadata=metadata, deadline=deadline, scope=None, loop=loop, sink=sink)
+
+
+class Caller(NamedTuple):
+    """The actor that runs here, for a call to another process.
+
+    sender: its address. waiting: its id, if a message of its mailbox runs here, and those of the actors that wait for it.
+    """
+
+    sender: str | None = None
+    waiting: tuple[str, ...] = ()
+
+
+NO_CALLER = Caller()
+
+
+def caller_here() -> Caller:
+    """Return the actor that runs here and the actors that wait for it; `NO_CALLER` outside of actors."""
+    envelope = handling.get()
+    if envelope is None:
+        return NO_CALLER
+    sender, waiting = envelope.cell.address, []
+    while envelope is not None:
+        if envelope.cell.current is envelope:  # else it is a side task, for which no message waits
+            waiting.append(envelope.cell.id)
+        waiting += envelope.waiting
+        envelope = envelope.cause
+    return Caller(sender, tuple(waiting))
+
+
+def call_here() -> CallInfo | None:
+    """Describe the message that an actor of this process handles here, for `penstock.context()`; None for none.
+
+    It is for a message that came without a description, which most do: to make one for each would slow down all asks.
+    """
+    envelope = handling.get()
+    if envelope is None or envelope.via == "timer" or envelope.name not in envelope.cell.service.methods:
+        return None
+    if envelope is envelope.cell.inline_envelope and envelope.cell.current is not envelope:  # a task that a handler left behind
+        return None
+    return call_of(envelope.cell, envelope.type, deadline=envelope.deadline)
+
+
+def deadline_here() -> float | None:
+    """Return the deadline of the message that an actor of this process handles here, if it came without a description."""
+    envelope = handling.get()
+    if envelope is None or envelope.cell.current is not envelope:
+        return None
+    return envelope.deadline
+
+
+def handle_now(
+    cell: Cell,
+    name: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    metadata: Mapping[str, str] | None,
+    deadline: float | None,
+) -> Any:
+    """As `Cell.handle_now`, for an ask that may have metadata and a deadline, which its handler sees."""
+    if metadata:
+        info = call_of(cell, name, metadata, deadline)
+        try:
+            return cell.handle_now(name, args, kwargs, via="ask", context=inline_context(cell, info))
+        finally:
+            info._end()
+    envelope = cell.inline_envelope
+    envelope.bind(deadline)
+    try:
+        return cell.handle_now(name, args, kwargs, via="ask")
+    finally:
+        envelope.bind(None)
 
 
 async def _answer(envelope: Envelope, deadline: float | None) -> Any:
@@ -75,7 +153,7 @@ async def _answer(envelope: Envelope, deadline: float | None) -> Any:
         if timer is not None:
             timer.cancel()
         if envelope.info is not None:
-            envelope.info.deadline = None  # work that the handler started, and that goes on, is not bound by an ended call
+            envelope.info._end()
         mark_retrieved(reply)  # the answer may have come after the wait was given up
         del reply  # an error in it holds this frame
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any, Final
 
 from penstock.actors._supervision import Supervision
 from penstock.actors.cell import _incarnation as incarnation
+from penstock.actors.cell._context import OWN_VARIABLES, handled
 from penstock.actors.cell._cycles import Waiting, check_room
 from penstock.actors.cell._envelope import Envelope, Host, Via, handling, sender_here
 from penstock.actors.cell._lifecycle import Lifecycle
@@ -41,7 +42,7 @@ _ALWAYS_OPEN: Final = _AlwaysOpen()
 class Cell(Lifecycle):
     """One actor: its `Lifecycle`, its mailbox, and the loop that runs its messages.
 
-    context: where messages are run that are handled where they are sent; made for the first.
+    context: copied for each message that is handled where it is sent; made for the first.
     """
 
     __slots__ = ("context", "current", "handled", "inline_envelope", "queue", "ref", "task")
@@ -140,7 +141,8 @@ class Cell(Lifecycle):
     ) -> Any:
         """Handle a message of an idle actor in the task of its sender: return its answer, or raise what the handler raises.
 
-        The method is one of `inline_methods`. `context` is a context made by `inline_context`, for a call that is described.
+        The method is one of `inline_methods`. `context` is one that `inline_context` made, or a copy of it, for this message
+        alone; None for a message that is not described.
         """
         envelope = self.inline_envelope
         self.current = envelope
@@ -150,9 +152,9 @@ class Cell(Lifecycle):
         if tap is not None:
             self.record_message(Envelope(self, name, args, kwargs, via, sender=sender_here()))
         if context is None:
-            context = self.context
-            if context is None:
-                context = self.context = inline_context(self)
+            if self.context is None:
+                self.context = inline_context(self)
+            context = self.context.copy()
         try:
             method = getattr(self.actor, name)
             context.run((method(*args, **kwargs) if kwargs else method(*args)).send, None)
@@ -184,7 +186,6 @@ class Cell(Lifecycle):
 
     def set_current(self, envelope: Envelope) -> None:
         self.current = envelope
-        handling.set(envelope)
 
     def take_current(self) -> Envelope | None:
         envelope, self.current = self.current, None
@@ -226,7 +227,6 @@ class Cell(Lifecycle):
         """Handle envelope after envelope, in one loop: a coroutine more for each message costs a fifth of it."""
         queue, envelopes, tap = self.queue, self.queue.envelopes, self.system.tap
         gate = _ALWAYS_OPEN if tap is None else tap
-        described: object = None
         turn = 0
         while True:
             if queue.system_messages or self.stopping is not None or self.state != "running" or not envelopes or gate.full:
@@ -234,7 +234,6 @@ class Cell(Lifecycle):
                 envelope = await self._next()
                 if envelope is None:
                     return
-                described = self  # a system message may have set another call
             else:
                 envelope = envelopes.popleft()
                 if envelope.size:
@@ -245,16 +244,19 @@ class Cell(Lifecycle):
             if reply is not None and reply.done():  # its asker gave it up before it began
                 continue
             self.current = envelope
-            handling.set(envelope)
-            if envelope.info is not described:
-                described = envelope.info
-                current_call.set(described)
+            is_apart = envelope.context is not None or len(copy_context()) > OWN_VARIABLES  # a handler has set one in this task
+            if not is_apart:
+                handling.set(envelope)
+                current_call.set(envelope.info)
             self.handled += 1
             if tap is not None:
                 self.record_message(envelope)
             try:
                 method = getattr(self.actor, envelope.name)
-                result = await (method(*envelope.args, **envelope.kwargs) if envelope.kwargs else method(*envelope.args))
+                if is_apart:
+                    result = await handled(envelope, method)
+                else:
+                    result = await (method(*envelope.args, **envelope.kwargs) if envelope.kwargs else method(*envelope.args))
             except BaseException as error:  # noqa: BLE001 - `_failed` raises again an error that is not the actor's
                 await self._failed(envelope, error)
             else:

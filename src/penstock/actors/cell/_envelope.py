@@ -63,7 +63,8 @@ NO_REPLY: Final[Reply] = _NoReply()
 class Host(Protocol):
     """The actor system as one of its actors sees it.
 
-    id: the suffix of the ids of its actors. context: the context variables with which their tasks begin. tap: the receiver of
+    id: the suffix of the ids of its actors. context: the context variables with which their tasks begin: those of Penstock,
+    and no others. tap: the receiver of
     their events, if there is one. supervision: the rules for actors without a parent. stop_grace_s: how long a message that is
     being handled may go on when its actor is to stop. turns: yields True when a message that was handled where it was sent has
     to give other tasks a turn of the loop.
@@ -173,7 +174,8 @@ class Envelope(msgspec.Struct):
 
     cause: the message whose handler waits for the answer to this one. waiting: ids of actors in other processes that wait for
     it. waits: the actors, or pieces of their side work, for which its own handler waits now. size: the bytes of a large
-    message from another process; 0 for any other.
+    message from another process; 0 for any other. context: the context of the interceptors around it; None without any.
+    deadline: of a message that is handled where it is sent; that of any other is in `info`.
     """
 
     cell: Recipient
@@ -188,11 +190,22 @@ class Envelope(msgspec.Struct):
     waiting: tuple[str, ...] = ()
     waits: Sequence[Recipient | Envelope] = ()
     size: int = 0
+    context: Context | None = None
+    deadline: float | None = None
 
     @property
     def type(self) -> str:
         """Its name in a history: the type of a message that `receive` handles, else the method."""
         return self.args[0].type if self.name == "receive" and self.args else self.name
+
+    def take_context(self) -> Context:
+        """Return a context for this message, to be used once: that of the interceptors around it, else a new one."""
+        context, self.context = self.context, None  # it will hold the message, which must not hold it
+        return context or self.cell.system.context.copy()
+
+    def bind(self, deadline: float | None) -> None:
+        """Set the deadline of the message that is handled where it is sent."""
+        self.deadline = deadline
 
     def add_wait(self, target: Recipient | Envelope) -> None:
         """Note that the handler waits for an actor, or for the side task of an envelope."""

@@ -13,10 +13,11 @@ from typing import Final, Literal
 
 from penstock.actors._supervision import Supervision, restarted_with
 from penstock.actors.cell._belongings import STOP_GRACE_S
+from penstock.actors.cell._context import handled
 from penstock.actors.cell._cycles import Waiting
 from penstock.actors.cell._envelope import Envelope, handling
 from penstock.actors.cell._lifecycle import Lifecycle
-from penstock.calls import current_call, is_cancelled
+from penstock.calls import is_cancelled
 from penstock.errors import ActorStopped, Cancelled, StatusError, as_answer, exit_as_error
 from penstock.streams import as_failure, ends_the_loop, stopped_by
 
@@ -80,10 +81,10 @@ async def _first_start(cell: Lifecycle, cause: Envelope | None, started: asyncio
 
 async def _on_start(cell: Lifecycle, cause: Envelope | None = None) -> None:
     """Run `on_start`; afterwards the actor is running."""
-    cell.set_current(Envelope(cell, "on_start", (), {}, "system", cause=cause))
-    current_call.set(None)
+    envelope = Envelope(cell, "on_start", (), {}, "system", cause=cause)
+    cell.set_current(envelope)
     try:
-        await cell.actor.on_start()
+        await handled(envelope, cell.actor.on_start)
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
@@ -300,9 +301,10 @@ async def _on_stop(cell: Lifecycle) -> None:
 
 
 async def _run_on_stop(cell: Lifecycle) -> None:
-    cell.set_current(Envelope(cell, "on_stop", (), {}, "system"))
+    envelope = Envelope(cell, "on_stop", (), {}, "system")
+    cell.set_current(envelope)
     try:
-        await cell.actor.on_stop()
+        await handled(envelope, cell.actor.on_stop)
     except asyncio.CancelledError:
         log.warning("%s: on_stop was cancelled; the actor is stopped all the same", cell.address)
     except BaseException as error:

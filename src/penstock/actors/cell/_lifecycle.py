@@ -91,7 +91,7 @@ class Runner(ABC):
 
     @abstractmethod
     def set_current(self, envelope: Envelope) -> None:
-        """Begin to handle a message, or a hook that has an envelope, in this task."""
+        """Begin to handle a message, or a hook that has an envelope."""
 
     @abstractmethod
     def take_current(self) -> Envelope | None:
@@ -171,12 +171,15 @@ class Lifecycle(Runner):
         self.state = STEPS[self.state][name]
 
     def make(self) -> None:
-        """Make the actor's object. Its `_cell` is set before its ``__init__`` runs. Raises what that raises."""
+        """Make the actor's object, in a context of its own. Its `_cell` is set before its ``__init__`` runs.
+
+        Raises what that raises.
+        """
         cls: Any = self.cls
         self.actor = actor = cls.__new__(cls)
         actor._cell = self
         try:
-            actor.__init__(*self.args, **self.kwargs)
+            self.system.context.copy().run(actor.__init__, *self.args, **self.kwargs)
         except SystemExit as error:
             raise exit_as_error(error) from error
 

@@ -26,7 +26,7 @@ class SideTask(AbstractAsyncContextManager[None]):
     `tell_end` is called with the reason when the actor ends the work: its consumer is told at once, even if the work goes on.
 
     statistics: returns how its stream or channel stands; None when there is nothing to return. peer: where the other side is;
-    empty for this process. is_lost: whether the connection there is lost.
+    empty for this process. is_lost: whether the connection there is lost. call: describes the work, when it has no other call.
     """
 
     __slots__ = (
@@ -54,13 +54,14 @@ class SideTask(AbstractAsyncContextManager[None]):
         statistics: Callable[[], Statistics | ChannelStatistics] | None = None,
         peer: str = "",
         is_lost: Callable[[], bool] | None = None,
+        call: CallInfo | None = None,
     ) -> None:
         self.cell = cell
         self._tell_end = tell_end
         self._told = False
         self._why: StatusError | None = None
         self.name = name
-        self.envelope = Envelope(cell, name, (), {}, "system")
+        self.envelope = Envelope(cell, name, (), {}, "system", info=call)
         self.is_channel = is_channel
         self.number = cell.system.next_number()
         self.statistics = statistics
@@ -115,6 +116,8 @@ class SideTask(AbstractAsyncContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cell.belongings.discard_side_task(self)
+        if self.envelope.info is not None:
+            self.envelope.info._end()
         ended_here = self._why is not None and isinstance(error, asyncio.CancelledError)
         self._record_end(self._why if ended_here else error)
         if self._why is not None and ended_here:
