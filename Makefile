@@ -9,6 +9,7 @@ VENV = .venv
 BIN := $(VENV)/bin
 # The processes that share the tests: a number, `logical` for one each processor, 0 for none but pytest's own.
 JOBS ?= logical
+EAGER_ROOMS = $(addprefix tests/,streams session channel calls refs actors remote)
 # What `make test` installs: `test` also has what `make check` needs.
 EXTRA = test
 # pyenv puts a `python3.13` into PATH that only says where it would be, so each is asked.
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every target may write to the one venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-3.13 check bench docs format clean check-format check-lint check-types check-layers check-house check-docs vectors
+.PHONY: help demo test test-3.13 test-eager check bench docs format clean check-format check-lint check-types check-layers check-house check-docs vectors
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z0-9.-]*:.*##' Makefile | sed -E 's/^([a-z0-9.-]+):.*## */  make \1\t/' | expand -t 22
@@ -39,6 +40,10 @@ else
 	@echo "make: NOT TESTED WITH PYTHON 3.13: none on PATH or below ~/.pyenv; name one with PYTHON_3_13=" >&2
 	@test "$(CI)" != true
 endif
+
+# With eager tasks (Python 3.12 and later) a task begins inside create_task.
+test-eager: ## the rooms of streams, calls, channels and actors with Python 3.13 and eager tasks
+	PENSTOCK_LOOP=eager $(MAKE) test-3.13 ARGS='$(or $(ARGS),$(EAGER_ROOMS))'
 
 check: check-format check-lint check-layers check-types check-house check-docs ## format, lint, layers, types, house rules, the site
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.loops import LOOP, Factory, on_the_real_clock
+
 pytest_plugins = ["pytester", "tests.gates"]
 
 SEED = int(os.environ.get("PENSTOCK_SEED", "1"))
-LOOP = os.environ.get("PENSTOCK_LOOP", "asyncio")
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
 
 # ci: the same examples each time, so that a run turns red only by a change. search: new examples each time, many of them.
@@ -28,14 +28,11 @@ def pytest_report_header() -> str:
     return f"penstock: PENSTOCK_SEED={SEED} HYPOTHESIS_PROFILE={PROFILE} PENSTOCK_LOOP={LOOP}"
 
 
-if LOOP == "uvloop":
+LOOPS = on_the_real_clock()
+if LOOPS is not None:
 
-    def pytest_asyncio_loop_factories(
-        config: pytest.Config, item: pytest.Item
-    ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-        import uvloop
-
-        return {"uvloop": uvloop.new_event_loop}
+    def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Factory]:
+        return LOOPS
 
 
 @pytest.fixture

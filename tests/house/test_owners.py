@@ -23,7 +23,7 @@ FROM_ELSEWHERE = {
         "__qualname__": 1,
         "__dict__": 1,
     },  # of a function it makes
-    "src/penstock/actors/cell/_asking.py": {"cause": 1, "info": 1, "reply": 2},  # of the envelope that it sends
+    "src/penstock/actors/cell/_asking.py": {"info": 1, "reply": 2},  # of the envelope that it sends
     "src/penstock/actors/cell/_cell.py": {"name": 1},  # of its own inline envelope
     "src/penstock/actors/cell/_lifecycle.py": {"_cell": 1},  # of the object that it makes
 }

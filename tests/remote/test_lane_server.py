@@ -323,6 +323,7 @@ async def test_a_side_that_is_closed_says_so_and_buries_what_it_did_not_begin():
         await asyncio.sleep(1)
         tells = [asyncio.ensure_future(penstock.tell(stub).note_late(number)) for number in range(5)]
         await asyncio.gather(*tells)
+        await asyncio.sleep(0.1)  # they arrive
         await place.back.aclose()
         assert isinstance(await waiting, Unavailable)
         assert [envelope.type for envelope in place.system.dead_letters] == ["note_late"] * 4

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from penstock.actors._ref import ChannelOptions
-from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_cycle, handling, sender_here
+from penstock.actors.cell import Cell, Envelope, SideTask, Waiting, ask, check_cycle, handling, sender_here
 from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
 from penstock.channel import OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
@@ -37,9 +37,10 @@ async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Chann
         sender_here() or OUTSIDE, cell.address, payload, buffer_size=options.get("buffer_size", BUFFER_SIZE)
     )
     adopt(opener)
-    handle_channel(cell, acceptor, channel_call(cell, {}))
+    work = handle_channel(cell, acceptor, channel_call(cell, {}))
     del acceptor  # its handler has it; to drop a channel is to leave it
-    await opener.wait_opened(options.get("timeout", OPEN_TIMEOUT_S))
+    with Waiting(work.envelope):
+        await opener.wait_opened(options.get("timeout", OPEN_TIMEOUT_S))
     return opener
 
 
@@ -60,10 +61,21 @@ def channel_call(cell: Cell, metadata: dict[str, str], scope: CallScope | None =
     )
 
 
-def handle_channel(cell: Cell, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor] = ()) -> SideTask:
-    """Begin to handle a channel in a side task, inside the interceptors: for them it is a call, until it is over."""
+def handle_channel(
+    cell: Cell,
+    channel: Channel[Any],
+    call: CallInfo,
+    interceptors: Sequence[Interceptor] = (),
+    *,
+    waiting: Sequence[str] = (),
+) -> SideTask:
+    """Begin to handle a channel in a side task, inside the interceptors: for them it is a call, until it is over.
+
+    waiting: ids of actors in other processes that wait for its opening.
+    """
     remote = "" if call._scope is None else call._scope.remote
     work = SideTask(cell, "on_channel", channel.fail, is_channel=True, statistics=channel.statistics, peer=remote)
+    work.envelope.waited_for_by(waiting)
     if cell.system.tap is not None:
         channel.observe(partial(cell.system.tap.record, cell.address))
     work.start(_handle(work, channel, call, interceptors))

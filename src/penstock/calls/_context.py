@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, Self
 
 from penstock.calls._scope import CallScope
 from penstock.errors import Aborted, DeadlineExceeded, FailedPrecondition
@@ -51,7 +51,6 @@ class CallInfo(Generic[P]):
         scope: CallScope | None,
         priority: PriorityName = "normal",
         loop: asyncio.AbstractEventLoop | None = None,
-        sink: Sink[Any] | None = None,
     ) -> None:
         self.target = target
         self.kind = kind
@@ -62,7 +61,7 @@ class CallInfo(Generic[P]):
         self._scope = scope
         # kept, because a thread that a handler has started has no running loop
         self._loop = scope.session.loop if scope is not None else loop or asyncio.get_running_loop()
-        self.sink = sink
+        self.sink: Sink[Any] | None = None
         self.principal: Any = None if scope is None else scope.principal
 
     @property
@@ -87,6 +86,11 @@ class CallInfo(Generic[P]):
             await self._scope.wait_draining()
         else:
             await asyncio.get_running_loop().create_future()  # a call in one process has no connection that could drain
+
+    def _into(self, sink: Sink[Any] | None) -> Self:
+        """Return itself, with the sink for the items of its handler."""
+        self.sink = sink
+        return self
 
     def _end(self) -> None:
         """The call is over: work that its handler has started, and that goes on, has no deadline."""

@@ -91,8 +91,8 @@ class ServerCall(Endpoint):
             deadline=deadline,
             scope=scope,
             priority=PRIORITIES[opened.priority],
-            sink=self.sink,
         )
+        self.call._into(self.sink)
 
     def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler in a task."""

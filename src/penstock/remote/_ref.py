@@ -7,7 +7,16 @@ from typing import Any, Final, Unpack, cast
 
 import msgspec
 
-from penstock.actors import NO_CALLER, ActorRef, AskOptions, ChannelOptions, PortOptions, adopt, ask_timeout, caller_here
+from penstock.actors import (
+    NO_CALLER,
+    ActorRef,
+    AskOptions,
+    ChannelOptions,
+    PortOptions,
+    adopt,
+    ask_timeout,
+    caller_here,
+)
 from penstock.actors.cell import check_subscription
 from penstock.calls import CallInfo, CallScope, RemoteStream, Request, bind, call_unary, inherited_deadline, intercepted
 from penstock.channel import OPEN_TIMEOUT_S, Channel, open_channel
@@ -17,7 +26,7 @@ from penstock.protocol import CallKind
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import Lanes
 from penstock.remote._outbound import OutboundMessage
-from penstock.remote._wire import PAYLOAD, LaneMessage, PlainMessage
+from penstock.remote._wire import PAYLOAD, WAITING, LaneMessage, PlainMessage
 from penstock.service import DEFAULT, CallOptions, Method
 from penstock.streams import BUFFER_SIZE, Dropped, Source
 
@@ -73,14 +82,15 @@ class RemoteRef(ActorRef):
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
         target = f"/{self._name}!channel"
-        scope = self._scope
-        call = CallInfo(target, CallKind.BIDIRECTIONAL.label, "caller", metadata={}, deadline=None, scope=scope)
+        scope, caller = self._scope, caller_here()
+        metadata = {WAITING: " ".join(caller.waiting)} if caller.waiting else {}
+        call = CallInfo(target, CallKind.BIDIRECTIONAL.label, "caller", metadata=metadata, deadline=None, scope=scope)
         async with intercepted(scope.interceptors, call):  # around the opening, not around the life of the channel
             channel = await open_channel(
                 scope.session,
                 target,
                 payload,
-                initiator=caller_here().sender or scope.name,
+                initiator=caller.sender or scope.name,
                 messages=options.get("messages", Any),
                 timeout=options.get("timeout", OPEN_TIMEOUT_S),
                 buffer_size=options.get("buffer_size", BUFFER_SIZE),

@@ -29,6 +29,7 @@ from penstock.codec import MSGPACK, by_number
 from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import CallKind
 from penstock.remote._lane_server import LaneServer
+from penstock.remote._wire import WAITING, WAITING_MAX
 from penstock.service import Method, arguments_in, service_of, suggest
 from penstock.session import StreamHandle
 from penstock.streams import Overflow
@@ -136,7 +137,8 @@ def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: Strea
     cell.queue.check()
     call = channel_call(cell, handle.opened.metadata, scope)
     channel = accept_channel(handle, messages=cell.channel_type)
-    work = handle_channel(cell, channel, call, dispatcher.interceptors)
+    waiting = call.metadata.get(WAITING, "").split()[:WAITING_MAX]
+    work = handle_channel(cell, channel, call, dispatcher.interceptors, waiting=waiting)
     if work.task is not None:
         scope.share(work.task)
 

@@ -13,6 +13,8 @@ import msgspec
 from penstock.protocol import Status
 from penstock.session import error_of
 
+#: Metadata of the opening of a channel: the ids of the actors that wait for the answer, separated by spaces.
+WAITING: Final = "waiting"
 #: The form of `LaneMessage.body`: arguments (an array by place, a map by name), or one payload.
 ARGUMENTS: Final = 0
 PAYLOAD: Final = 1

@@ -38,6 +38,11 @@ _Address = tuple[str | int, ...]
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
+def _is_name(host: str) -> bool:
+    """Whether a host is a name, which may have several addresses, and not the number of one."""
+    return ":" not in host and not host.replace(".", "").isdigit()
+
+
 class TcpTransport(Transport):
     """TCP under one scheme: "tcp" plain, "tls" with a context."""
 
@@ -52,7 +57,9 @@ class TcpTransport(Transport):
         link = SocketLink(lambda: receiver, partial(url_of, self._scheme))
         loop = asyncio.get_running_loop()
         connect = partial(loop.create_connection, ssl_shutdown_timeout=CLOSE_TIMEOUT_S if tls else None)
-        if isinstance(loop, asyncio.BaseEventLoop):  # uvloop tries one address after the other
+        # uvloop tries one address after the other. A number is one address; the race of several fails with eager tasks in
+        # asyncio of Python 3.12.0 to 3.12.7 and 3.13.0.
+        if isinstance(loop, asyncio.BaseEventLoop) and _is_name(host):
             connect = partial(connect, happy_eyeballs_delay=NEXT_ADDRESS_DELAY_S)
         with _explained(url, timeout_s=timeout_s, encrypted=tls is not None):
             async with asyncio.timeout(timeout_s):

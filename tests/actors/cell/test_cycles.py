@@ -288,3 +288,145 @@ async def test_a_stream_that_is_begun_and_not_read_may_ask_whoever_began_it(syst
     await system.ask("a", "keep", ["b", "a"])
     await asyncio.sleep(1)
     assert await system.ask("a", "kept_items", timeout=5) == ["rested"] * 3
+
+
+# ── tasks that a handler starts ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Starter(Actor):
+    """Starts a task that asks, and awaits it in one way or another, or not at all."""
+
+    async def rest(self) -> str:
+        await asyncio.sleep(0)
+        return "rested"
+
+    async def relay(self, whom: str) -> str:
+        return await self.system.ask(whom, "rest", timeout=None)
+
+    async def leave(self, whom: str, what: str, *, busy: float = 1) -> str:
+        self.task = asyncio.ensure_future(self.system.ask(whom, what, *self.onward(what), timeout=None))
+        await asyncio.sleep(busy)
+        return "done"
+
+    def onward(self, what: str) -> list[str]:
+        return [self.address] if what == "relay" else []
+
+    async def left(self) -> object:
+        return await outcome(self.task)
+
+    async def wait_for_it(self, how: str, whom: str, what: str) -> object:
+        async def asks() -> str:
+            await asyncio.sleep(0.1)
+            return await self.system.ask(whom, what, *self.onward(what), timeout=None)
+
+        task = asyncio.ensure_future(asks())
+        if how == "later":
+            await asyncio.sleep(5)
+        if how == "gather":
+            return (await asyncio.gather(asyncio.sleep(0), task))[1]
+        if how == "wait":
+            await asyncio.wait([task])
+        if how == "wait_for":
+            return await asyncio.wait_for(task, 100)
+        if how == "shield":
+            return await asyncio.shield(task)
+        if how == "task":
+
+            async def inner() -> object:
+                return await task
+
+            return await asyncio.create_task(inner())
+        return await task
+
+    async def in_a_group(self, whom: str, what: str) -> object:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self.system.ask(whom, what, *self.onward(what), timeout=None))
+        return task.result()
+
+
+@pytest.mark.parametrize(("whom", "what"), [("a", "rest"), ("b", "rest"), ("b", "relay")])
+async def test_a_task_that_a_handler_leaves_running_is_queued_behind_it(system, whom, what):
+    """FAULTS C4: the handler waits for nobody, so its task may ask its own actor, also by way of a third one."""
+    a, _b = [await system.spawn(Starter, name=name) for name in "ab"]
+    assert await a.leave(whom, what) == "done"
+    assert await a.left() == "rested"
+    assert now() == pytest.approx(1, abs=0.1)
+
+
+async def test_an_actor_that_a_task_has_asked_may_ask_back(system):
+    """FAULTS C4: it is a third one that was refused, though the asker's handler did not wait for it."""
+    a, b = [await system.spawn(Starter, name=name) for name in "ab"]
+    busy = asyncio.ensure_future(b.leave("c", "rest", busy=2))  # b is busy, so the task of a waits for it
+    await system.spawn(Starter, name="c")
+    left = asyncio.ensure_future(a.leave("b", "rest", busy=3))
+    await asyncio.sleep(0.5)
+    assert await options_of(b).relay("a") == "rested"
+    assert await asyncio.gather(busy, left) == ["done", "done"]
+
+
+def options_of(stub):
+    return penstock.options(stub, timeout=None)
+
+
+@pytest.mark.parametrize("how", ["await", "gather", "wait", "wait_for", "shield", "task", "later"])
+@pytest.mark.parametrize(("whom", "what"), [("a", "rest"), ("b", "relay")])
+async def test_a_task_that_its_handler_awaits_closes_a_circle(system, how, whom, what):
+    """FAULTS C4: in whatever way it is awaited, and also when it is awaited only after the ask was sent."""
+    a, _b = [await system.spawn(Starter, name=name) for name in "ab"]
+    with pytest.raises(ReentrancyError):
+        await a.wait_for_it(how, whom, what)
+    assert now() < 7
+    assert await a.rest() == "rested"
+    assert system.info("a").restarts == 0
+
+
+@pytest.mark.parametrize(("whom", "what"), [("a", "rest"), ("b", "relay")])
+async def test_a_task_group_that_closes_a_circle_is_refused(system, whom, what):
+    """FAULTS C4."""
+    a, _b = [await system.spawn(Starter, name=name) for name in "ab"]
+    with pytest.raises((ReentrancyError, ExceptionGroup)) as found:
+        await a.in_a_group(whom, what)
+    assert "would wait for itself" in str(found.value) or found.group_contains(ReentrancyError)
+    assert now() < 2
+
+
+# ── by way of a channel ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Opens(Starter):
+    async def open_to(self, whom: str) -> str:
+        channel = await self.system.open_channel(whom, self.address)
+        await channel.close()
+        return "opened"
+
+
+class ByCallback(Opens):
+    async def on_channel_open(self, channel: penstock.Channel) -> str:
+        await asyncio.sleep(0)
+        return "come in"
+
+
+class AsksFirst(Opens):
+    async def on_channel(self, channel: penstock.Channel) -> None:
+        await self.system.ask(channel.payload, "rest", timeout=None)
+        await channel.accept()
+
+
+@pytest.mark.parametrize(("kind", "whom"), [(ByCallback, "a"), (AsksFirst, "a"), (AsksFirst, "b")])
+async def test_a_channel_whose_opening_waits_for_its_opener_is_refused_at_once(system, kind, whom):
+    """FAULTS C4."""
+    for name in "ab":
+        await system.spawn(kind, name=name)
+    with pytest.raises(ReentrancyError):
+        await system.ask("a", "open_to", whom, timeout=None)
+    assert now() < 1
+    assert await system.ask("a", "rest", timeout=1) == "rested"
+
+
+async def test_a_channel_whose_opening_asks_somebody_else_is_opened(system):
+    """FAULTS C4: no circle is seen where there is none."""
+    for name, kind in [("a", Opens), ("b", ByCallback), ("c", AsksFirst)]:
+        await system.spawn(kind, name=name)
+    assert await system.ask("a", "open_to", "b", timeout=None) == "opened"
+    channel = await system.open_channel("c", "a")
+    await channel.close()

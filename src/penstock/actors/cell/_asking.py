@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from penstock.actors._ref import Message
 from penstock.actors.cell._cell import Cell, inline_context
-from penstock.actors.cell._cycles import Waiting, check_cycle
+from penstock.actors.cell._cycles import Waiting, check_cycle, look_again, task_of, waiting_chain
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, Recipient, Via, handling, sender_here
 from penstock.calls import CallInfo
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable, Unimplemented
@@ -42,14 +42,17 @@ async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
     Raises what the handler raised, what `Cell.post` raises, `DeadlineExceeded`, and `ReentrancyError` for an ask that would
     wait for itself. Cancelling it gives up a message that has not begun; a handler that has begun goes on.
     """
-    cell, envelope.cause = envelope.cell, handling.get()
+    cell = envelope.cell
+    envelope.sent_by(handling.get())
     envelope.reply = cell.system.loop.create_future()
     if deadline is not None and envelope.info is None:
         envelope.info = call_of(cell, envelope.type, deadline=deadline)
     if envelope.cause is None:
         return await _answer(envelope, deadline)
-    check_cycle(cell, envelope.cause)
-    with Waiting(cell):
+    check_cycle(cell, envelope.cause, envelope.asker)
+    if task_of(envelope.cause) is not envelope.asker:
+        cell.system.loop.call_soon(look_again, envelope)
+    with Waiting(cell, envelope.asker):
         return await _answer(envelope, deadline)
 
 
@@ -65,7 +68,7 @@ def call_of(
     method = cell.service.methods.get(type)
     kind = (_UNARY if method is None else method.kind).label
     target, metadata, loop = f"/{cell.address}/{type}", dict(metadata or {}), cell.system.loop
-    return CallInfo(target, kind, "callee", metadata=metadata, deadline=deadline, scope=None, loop=loop, sink=sink)
+    return CallInfo(target, kind, "callee", metadata=metadata, deadline=deadline, scope=None, loop=loop)._into(sink)
 
 
 class Caller(NamedTuple):
@@ -86,13 +89,12 @@ def caller_here() -> Caller:
     envelope = handling.get()
     if envelope is None:
         return NO_CALLER
-    sender, waiting = envelope.cell.address, []
-    while envelope is not None:
-        if envelope.cell.current is envelope:  # else it is a side task, for which no message waits
-            waiting.append(envelope.cell.id)
-        waiting += envelope.waiting
-        envelope = envelope.cause
-    return Caller(sender, tuple(waiting))
+    waiting: list[str] = []
+    for waits in waiting_chain(envelope, asyncio.current_task()):
+        if waits.cell.current is waits:  # else it is a side task, for which no message waits
+            waiting.append(waits.cell.id)
+        waiting += waits.waiting
+    return Caller(envelope.cell.address, tuple(waiting))
 
 
 def call_here() -> CallInfo | None:

@@ -124,7 +124,7 @@ class Cell(Lifecycle):
             self.wake()
 
     def wake(self) -> None:
-        system = self.system
+        system, self.task = self.system, None
         self.task = system.loop.create_task(self._run(), context=system.context.copy())
 
     # ── handled where it is sent ──────────────────────────────────────────────────────────────────────────────────────
@@ -195,6 +195,8 @@ class Cell(Lifecycle):
         """Handle the waiting messages until there is none."""
         while True:
             try:
+                if self.task is None:  # an eager task begins inside `wake`: the sender goes on first
+                    await asyncio.sleep(0)
                 await self._drain()
             except BaseException as error:
                 if not self._goes_on(error):

@@ -148,6 +148,11 @@ class Recipient(Protocol):
 
     @property
     @abstractmethod
+    def task(self) -> asyncio.Task[Any] | None:
+        """The task that handles its messages."""
+
+    @property
+    @abstractmethod
     def inline_envelope(self) -> Envelope:
         """The envelope that stands for each message that is handled where it is sent."""
 
@@ -172,10 +177,11 @@ class Recipient(Protocol):
 class Envelope(msgspec.Struct):
     """A message for the actor of `cell`: run its method `name`.
 
-    cause: the message whose handler waits for the answer to this one. waiting: ids of actors in other processes that wait for
-    it. waits: the actors, or pieces of their side work, for which its own handler waits now. size: the bytes of a large
-    message from another process; 0 for any other. context: the context of the interceptors around it; None without any.
-    deadline: of a message that is handled where it is sent; that of any other is in `info`.
+    cause: the message in whose handler, or a task of it, this one was sent; asker: the task that waits for the answer.
+    waiting: ids of actors in other processes that wait for it. waits: the actors, or pieces of their side work, for which its
+    handler or tasks of it wait now, each with the task that waits. task: of side work; None for a message. size: the bytes
+    of a large message from another process; 0 for any other. context: the context of the interceptors around it; None without
+    any. deadline: of a message that is handled where it is sent; that of any other is in `info`.
     """
 
     cell: Recipient
@@ -188,10 +194,12 @@ class Envelope(msgspec.Struct):
     info: CallInfo | None = None
     sender: str | None = None
     waiting: tuple[str, ...] = ()
-    waits: Sequence[Recipient | Envelope] = ()
+    waits: Sequence[tuple[Recipient | Envelope, asyncio.Task[Any] | None]] = ()
     size: int = 0
     context: Context | None = None
     deadline: float | None = None
+    asker: asyncio.Task[Any] | None = None
+    task: asyncio.Task[Any] | None = None
 
     @property
     def type(self) -> str:
@@ -203,18 +211,32 @@ class Envelope(msgspec.Struct):
         context, self.context = self.context, None  # it will hold the message, which must not hold it
         return context or self.cell.system.context.copy()
 
+    def sent_by(self, cause: Envelope | None) -> None:
+        """Note the message in whose handler, and the task in which, the answer to this one is awaited."""
+        self.cause = cause
+        if cause is not None:
+            self.asker = asyncio.current_task()
+
+    def waited_for_by(self, ids: Sequence[str]) -> None:
+        """Note the actors in other processes that wait for this work."""
+        self.waiting = tuple(ids)
+
+    def run_here(self) -> None:
+        """Note that this task does the side work of this envelope."""
+        self.task = asyncio.current_task()
+
     def bind(self, deadline: float | None) -> None:
         """Set the deadline of the message that is handled where it is sent."""
         self.deadline = deadline
 
-    def add_wait(self, target: Recipient | Envelope) -> None:
-        """Note that the handler waits for an actor, or for the side task of an envelope."""
-        self.waits = [*self.waits, target]
+    def add_wait(self, target: Recipient | Envelope, task: asyncio.Task[Any] | None) -> None:
+        """Note that a task of the handler waits for an actor, or for the side task of an envelope."""
+        self.waits = [*self.waits, (target, task)]
 
-    def drop_wait(self, target: Recipient | Envelope) -> None:
-        """Note that one of the handler's waits for `target` is over: several may be, in tasks that it started."""
+    def drop_wait(self, target: Recipient | Envelope, task: asyncio.Task[Any] | None) -> None:
+        """Note that one of these waits is over."""
         waits = list(self.waits)
-        del waits[next(at for at, waited_for in enumerate(waits) if waited_for is target)]
+        del waits[next(at for at, wait in enumerate(waits) if wait[0] is target and wait[1] is task)]
         self.waits = waits
 
     def give_up(self, error: StatusError) -> None:

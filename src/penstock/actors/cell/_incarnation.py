@@ -53,7 +53,8 @@ async def start(cell: Lifecycle) -> None:
         cell.run()
         return
     started = asyncio.get_running_loop().create_future()
-    cell.post_system(partial(_first_start, cell, handling.get(), started))
+    envelope = Envelope(cell, "on_start", (), {}, "system", cause=handling.get(), asker=asyncio.current_task())
+    cell.post_system(partial(_first_start, envelope, cell, started))
     try:
         with Waiting(cell):
             await asyncio.shield(started)
@@ -63,10 +64,10 @@ async def start(cell: Lifecycle) -> None:
         raise
 
 
-async def _first_start(cell: Lifecycle, cause: Envelope | None, started: asyncio.Future[None]) -> None:
+async def _first_start(envelope: Envelope, cell: Lifecycle, started: asyncio.Future[None]) -> None:
     """Run the first `on_start`; tell the task that spawns the actor how it ended."""
     try:
-        await _on_start(cell, cause)
+        await _on_start(cell, envelope)
     except asyncio.CancelledError:
         started.set_exception(ActorStopped(f"{cell.address} was stopped while it started"))
         raise
@@ -79,9 +80,8 @@ async def _first_start(cell: Lifecycle, cause: Envelope | None, started: asyncio
         started.set_result(None)
 
 
-async def _on_start(cell: Lifecycle, cause: Envelope | None = None) -> None:
+async def _on_start(cell: Lifecycle, envelope: Envelope) -> None:
     """Run `on_start`; afterwards the actor is running."""
-    envelope = Envelope(cell, "on_start", (), {}, "system", cause=cause)
     cell.set_current(envelope)
     try:
         await handled(envelope, cell.actor.on_start)
@@ -243,7 +243,7 @@ async def restart(cell: Lifecycle, reason: str, delay_s: float) -> None:
     await _clear(cell, reason)
     if await cell.pause(delay_s):
         cell.make_again(reason, delay_s)
-        await _on_start(cell)
+        await _on_start(cell, Envelope(cell, "on_start", (), {}, "system"))
 
 
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -105,6 +105,7 @@ class SideTask(AbstractAsyncContextManager[None]):
         if self.task is None:
             self.task = asyncio.current_task()
             cell.belongings.add_side_task(self)
+        self.envelope.run_here()
         if cell.state != "running":  # it starts, starts again, or ends
             turn = asyncio.get_running_loop().create_future()
             cell.post_system(partial(_give_turn, turn))
