@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import penstock
-from penstock.codec import MSGPACK, _views
+from penstock.codec import MSGPACK, _views, decode_marked
 from penstock.codec._views import ALIGNMENT, LARGE_VIEW_BYTES, placed
+from penstock.streams import Dropped
 
 SIZES = [LARGE_VIEW_BYTES, 5001, 65_536, 300_000, 1_200_000]
 URLS = ["memory://views", "tcp://127.0.0.1:0"]
@@ -106,3 +107,12 @@ def test_a_kept_item_keeps_no_other_in_memory():
     batch = MSGPACK.encode([Frame("<f8", (1,), memoryview(bytes(20_000)))] * 3)
     first = MSGPACK.decode_for(Frame).batch(batch)[0]
     assert len(first.data.obj) < 21_000
+
+
+def test_a_batch_with_a_mark_or_a_bad_item_has_its_large_views_too():
+    items = decode_marked(MSGPACK, memoryview, Dropped).batch(MSGPACK.encode([bytes(9000), Dropped(3), bytes(5000)]))
+    assert [len(items[0]), items[1], len(items[2])] == [9000, Dropped(3), 5000]
+    assert place_of(items[0]) == place_of(items[2]) == 0
+    good, error = MSGPACK.decode_for(memoryview).one_by_one(MSGPACK.encode([bytes(9000), 5]))
+    assert [len(item) for item in good] == [9000]
+    assert "Expected `memoryview`" in str(error) or "Expected `bytes`" in str(error)

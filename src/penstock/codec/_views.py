@@ -55,6 +55,7 @@ def aligned(value: Callable[[Encoded], Any]) -> Callable[[Encoded], Any]:
 
     def decode(encoded: Encoded) -> Any:
         if len(encoded) >= LARGE_VIEW_BYTES:
+            encoded = memoryview(encoded)  # it may be a `msgspec.Raw`, which has no items
             at = _first_large(encoded)
             if at is not None:
                 encoded = placed(encoded, at)
