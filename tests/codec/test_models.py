@@ -156,6 +156,10 @@ class Function(BaseModel):
     call: Callable[[int], int]
 
 
+class OfAClass(BaseModel):
+    kind: type[int]
+
+
 class Unfinished(BaseModel):
     other: Nowhere  # noqa: F821 - that is the case under test
 
@@ -175,6 +179,7 @@ class Dataclass:
         (TwoNames, "field `a` of TwoNames is written as `out`, and not read by that name; give it one `alias`"),
         (LeftOut, "field `a` of LeftOut is left out when it is written, and required when it is read"),
         (Function, "Function has no JSON form: Cannot generate a JsonSchema"),
+        (OfAClass, "field `kind` of OfAClass is a class, which has no JSON form"),
         (Unfinished, "Unfinished has no JSON form: `Unfinished` is not fully defined"),
         (Dataclass, "Dataclass, a dataclass of pydantic, would arrive without being validated; use a BaseModel"),
         (BaseModel, "BaseModel has no fields of its own; name the model that travels"),

@@ -84,7 +84,7 @@ async def an_actor_is_its_class(system: penstock.ActorSystem, peer: penstock.Pee
     async for order in shop.watch_orders("ACME"):
         assert_type(order, Order)
     assert_type(await shop.ping(), str)
-    assert_type(await penstock.tell(shop).order(Order("ACME", 1)), None)
+    assert_type(await penstock.tell(shop).order(Order("ACME", 1)), None)  # FAULTS E4
     assert_type(await penstock.tell(shop.order)(Order("ACME", 1)), None)
     await penstock.tell(shop.order)("ACME")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert_type(penstock.options(shop, timeout=1, idle_timeout=1, buffer_size=4), Shop)

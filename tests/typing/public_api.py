@@ -68,7 +68,7 @@ async def a_stub_has_the_type_of_its_service(peer: penstock.Peer) -> None:
     assert_type(await prices.record(some_prices()), Summary)
     async for price in prices.watch("A"):
         assert_type(price, Price)
-    stream = penstock.Stream.of(prices.watch("A"))
+    stream = penstock.Stream.of(prices.watch("A"))  # FAULTS E4
     assert_type(stream, penstock.Stream[Price])
     async for batch in stream.batches():
         assert_type(batch, list[Price])

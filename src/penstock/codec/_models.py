@@ -112,6 +112,8 @@ def _lossy(model: Any, name: str, field: Any) -> str | None:
             "is a secret, which pydantic writes as asterisks; declare it as str in the model that travels, or write it by "
             "a @field_serializer"
         )
+    if _holds(field.annotation, lambda one: one is type):
+        return "is a class, which has no JSON form"
     config = model.model_config
     as_text = config.get("ser_json_bytes") in _BYTES_AS_TEXT and config.get("ser_json_bytes") == config.get("val_json_bytes")
     if not as_text and _holds(field.annotation, lambda one: one is bytes):
