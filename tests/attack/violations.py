@@ -44,6 +44,7 @@ H: Final = hello()
 MIRROR: Final = H + open_(1, "Desk/mirror", 3, wish_items=4, wish_bytes=1000)
 NUMBERS: Final = H + open_(1, "Desk/numbers", SERVER_STREAMING)
 CANCEL_1: Final = frame(CANCEL, [1, "cancelled", ""], stream=1)
+HALF_OPEN: Final = frame(OPEN, pack(opening("Desk/wait"))[:9], flags=MORE | LAST, stream=1)
 HALF: Final = items(1, 0, payload=batch("abcdef")[:6], count=1, flags=MORE)
 
 
@@ -161,6 +162,11 @@ BATCHES: Final = [
     Violation("the same again", MIRROR, items(1, 0, 1, 2) * 2),
     Violation("a fragment of another message", MIRROR, HALF + items(1, 1, payload=b"x", count=1), "4.5"),
     Violation("LAST on a later fragment", MIRROR, HALF + items(1, 0, payload=b"x", count=1, flags=LAST), "4.5"),
+    Violation("END between fragments", MIRROR, HALF + frame(END, [0], stream=1), "4.5"),
+    Violation("a close between fragments", MIRROR, HALF + frame(END, [0, "done"], stream=1), "4.5"),
+    Violation("CANCEL between fragments", MIRROR, HALF + CANCEL_1),
+    Violation("END between the fragments of an OPEN", H, HALF_OPEN + frame(END, [0], stream=1), "3.4"),
+    Violation("CANCEL between the fragments of an OPEN", H, HALF_OPEN + CANCEL_1),
     Violation("an empty fragment", MIRROR, items(1, 0, payload=b"", count=1, flags=MORE), "4.5"),
     Violation("more items than said", MIRROR, items(1, 0, payload=batch(1, 2), count=1), "4.9"),
     Violation("fewer items than said", MIRROR, items(1, 0, payload=batch(), count=1), "4.9"),

@@ -115,6 +115,8 @@ def in_two(whole: bytes, at: int) -> bytes:
     return frame(FrameType.OPEN, first, flags=MORE | LAST, stream=1) + frame(FrameType.OPEN, second, flags=LAST, stream=1)
 
 
+HALF_ANSWERED: Final = (*CALLING, (RECEIVE, HALF))
+HALF_OPEN: Final = frame(FrameType.OPEN, open_frame()[14:20], flags=MORE | LAST, stream=1)
 LARGE_OPEN: Final = in_two(open_frame(1, 2, argument=bytes(20_001)), 16_000)
 FRAMES: Final = [
     Bad("length 2^32-1", header(2**32 - 1), "1.2"),
@@ -210,6 +212,15 @@ ITEMS: Final = [
         "4.5",
         before=(*SERVING, (RECEIVE, HALF)),
     ),
+    # FAULTS H16: an end between the fragments of an item was a normal end, without the item
+    Bad("END between fragments", control(FrameType.END, End(0)), "4.5", before=(*SERVING, (RECEIVE, HALF))),
+    Bad("a close between fragments", control(FrameType.END, End(0, "done")), "4.5", before=(*SERVING, (RECEIVE, HALF))),
+    Bad("STATUS 0 between fragments", control(FrameType.STATUS, Status(0)), "4.5", role="client", before=HALF_ANSWERED),
+    Bad("END of a callee between fragments", control(FrameType.END, End(0)), "4.5", role="client", before=HALF_ANSWERED),
+    Bad("an error between fragments", control(FrameType.STATUS, Status(5)), role="client", before=HALF_ANSWERED),
+    Bad("END between the fragments of an OPEN", HALF_OPEN + control(FrameType.END, End(0)), "3.4"),
+    Bad("CREDIT between the fragments of an OPEN", HALF_OPEN + control(FrameType.CREDIT, Credit(1, 1, 0)), "3.4"),
+    Bad("CANCEL between the fragments of an OPEN", HALF_OPEN + control(FrameType.CANCEL, Cancel())),
     Bad("an empty fragment", items_frame(1, 0, payload=b"", count=1, flags=MORE), "4.5", before=SERVING),
     Bad("endless fragments", fragments(16_000, 6), "4.6", before=SERVING),
     Bad("more items in the array than said", items_frame(1, 0, payload=array(1, 2), count=1), "4.9", before=SERVING),

@@ -67,6 +67,8 @@ class Inbound:
         if stream_id:
             stream = self._state.streams.find(kind, stream_id)
             if stream is None:
+                if kind != FrameType.CANCEL and stream_id in self._state.openings.parts:
+                    raise ProtocolError("3.4", f"{FrameType(kind).name} between the fragments of an OPEN")
                 self._refused.pop(stream_id, None)
                 self._state.openings.drop(stream_id)  # a call may be cancelled before its argument is complete
             else:
@@ -207,6 +209,7 @@ class Inbound:
 
     def _on_end(self, stream: WireStream, end: Any, events: list[ev.Event]) -> None:
         """End the peer's direction; with a reason, the whole call."""
+        self._check_whole(stream)
         stream.receives(FrameType.END, 0 if end.reason is None else CLOSING)
         if stream.receive is not None:
             stream.receive.finish(end.count)
@@ -222,9 +225,16 @@ class Inbound:
 
     def _on_status(self, stream: WireStream, status: Any, events: list[ev.Event]) -> None:
         stream.receives(FrameType.STATUS)
-        if stream.receive is not None and status.code == 0:
-            stream.receive.finish(status.count)
+        if status.code == 0:
+            self._check_whole(stream)
+            if stream.receive is not None:
+                stream.receive.finish(status.count)
         self._ended(stream, status, events)
+
+    def _check_whole(self, stream: WireStream) -> None:
+        """Raise `ProtocolError` (rule 4.5) for a normal end between the fragments of a message: an item would be missing."""
+        if stream.id in self._state.batches.parts:
+            raise ProtocolError("4.5", f"the end of stream {stream.id} between the fragments of a message")
 
     def _on_cancel(self, stream: WireStream, cancel: Any, events: list[ev.Event]) -> None:
         """End a call that the caller gives up, or stop sending items that the callee does not take."""
