@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
+
 from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted
 from penstock.calls._scope import CallScope
 from penstock.codec import UNENCODABLE, by_number
@@ -217,8 +219,10 @@ class ServerCall(Endpoint):
         except UNENCODABLE as error:
             raise TypeError(f"{self._name} returned a value that cannot travel: {error}") from error
         if not self._handle.answer(encoded):  # the caller has given no credit for one item yet
+            del result
+            self._handle.hold(len(encoded), answer=True)
             self.sink = self._handle.sink(codec)
-            await self.sink.send(result)
+            await self.sink.send(msgspec.Raw(encoded))
 
     def _conclude(self, error: StatusError | None) -> None:
         """Report the outcome. One that cannot travel becomes an `Internal`, or the caller would wait for ever."""

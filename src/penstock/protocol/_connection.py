@@ -144,6 +144,7 @@ class Connection:
         stream.sends(FrameType.ACCEPT)
         if grant is not None:
             grant.yields = stream.priority == Priority.BULK
+            self._state.promise(stream, grant)
             stream.receive = ReceiveHalf(grant)
             if stream.receiving == "ended":
                 stream.receive.final = 0
@@ -173,7 +174,10 @@ class Connection:
         self.ready(stream)
 
     def answer(self, stream: WireStream, encoded: bytes) -> bool:
-        """Send the one encoded item of a call that the peer opened, and end the call; False when it has no credit yet."""
+        """Send the one encoded item of a call that the peer opened, and end the call; False when it has no credit yet.
+
+        The argument is not counted any more. Raises `ResourceExhausted` when too many bytes wait for the peer.
+        """
         half, opened = stream.send, stream.opened
         if half is None or not half.has_room():
             return False
@@ -184,14 +188,18 @@ class Connection:
             self.outbox.put_answer(head + ONE_ITEM + encoded)
             self._state.remove(stream)
         else:
+            self._state.release(stream)
+            self._state.hold(stream, len(encoded), answer=True)
             half.push_encoded(encoded)
-            self._state.hold(stream, len(encoded))
             self.end(stream)
         return True
 
-    def hold(self, stream: WireStream, size: int) -> None:
-        """Count `size` bytes more that are held for a call of the peer, until both the call and its handler are over."""
-        self._state.hold(stream, size)
+    def hold(self, stream: WireStream, size: int, *, answer: bool = False) -> None:
+        """Count `size` bytes more that are held for a call of the peer, until both the call and its handler are over.
+
+        Raises `ResourceExhausted` for an answer that would bring them over `max_buffered_bytes`.
+        """
+        self._state.hold(stream, size, answer=answer)
 
     def handled(self, stream: WireStream) -> None:
         """Note that the handler of a call of the peer is done."""

@@ -9,10 +9,10 @@ keep-alive and the unfinished messages belong to the one connection and end with
 
 from __future__ import annotations
 
-from penstock.errors import Cause, ProtocolError, Unavailable
+from penstock.errors import Cause, ProtocolError, ResourceExhausted, Unavailable
 from penstock.protocol import _events as ev
 from penstock.protocol._compression import compressor
-from penstock.protocol._credit import Limit
+from penstock.protocol._credit import Grant, Limit
 from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, GoAway, Hello, readable
 from penstock.protocol._keepalive import KeepAlive
 from penstock.protocol._outbox import Outbox
@@ -28,7 +28,8 @@ class ConnectionState:
 
     `failed`: nothing is read or written any more. `draining`: this side refuses new streams. `peer_draining`: the peer does.
     `buffered_bytes`: items that arrived and wait for their consumers. `held_bytes`: arguments and answers of the calls that
-    the peer has open.
+    the peer has open. `promised_bytes`: what the windows of the peer's calls have beyond the usual one. `replay_budget`:
+    None until a resume is negotiated.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class ConnectionState:
         "outbox",
         "peer",
         "peer_draining",
+        "promised_bytes",
         "replay_budget",
         "settings",
         "streams",
@@ -53,7 +55,8 @@ class ConnectionState:
         self.streams = StreamTable(role, settings.max_waiting_calls)
         self.buffered_bytes = 0
         self.held_bytes = 0
-        self.replay_budget = ReplayBudget(settings.max_buffered_bytes)
+        self.promised_bytes = 0
+        self.replay_budget: ReplayBudget | None = None
         self.peer: Hello | None = None
         self.failed = False
         self.draining = False
@@ -105,10 +108,29 @@ class ConnectionState:
 
     # ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def hold(self, stream: WireStream, size: int) -> None:
-        """Count `size` bytes more that are held for a call of the peer, until both the call and its handler are over."""
+    def hold(self, stream: WireStream, size: int, *, answer: bool = False) -> None:
+        """Count `size` bytes more that are held for a call of the peer, until both the call and its handler are over.
+
+        Raises `ResourceExhausted` for an answer that would bring them over `max_buffered_bytes`.
+        """
+        limit_bytes = self.settings.max_buffered_bytes
+        if answer and self.held_bytes + size > limit_bytes:
+            raise ResourceExhausted(
+                f"{stream.opened.target}: {self.held_bytes} bytes of arguments and answers are held for the other side "
+                f"(Settings.max_buffered_bytes is {limit_bytes}); an answer of {size} bytes was dropped. "
+                "Make fewer such calls at once, or send the data as a stream"
+            )
         stream.held_bytes += size
         self.held_bytes += size
+
+    def promise(self, stream: WireStream, grant: Grant) -> None:
+        """Count a window beyond the usual one until its stream is over, and shrink it so that all keep their sum (rule 5.8)."""
+        settings = self.settings
+        extra = min(grant.window_bytes - settings.window_bytes, settings.max_buffered_bytes - self.promised_bytes)
+        if grant.window_bytes > settings.window_bytes:
+            grant.keep_below(MAX_NUMBER, settings.window_bytes + extra)
+            stream.promised_bytes = extra
+            self.promised_bytes += extra
 
     def release(self, stream: WireStream) -> None:
         """Give back the bytes that `hold` has counted for a call."""
@@ -136,6 +158,7 @@ class ConnectionState:
             self.outbox.ready(next_one)
         if not stream.handled:
             self.release(stream)
+        self.promised_bytes -= stream.promised_bytes
         if stream.send is not None:
             stream.send.forget()
         if self.openings.parts:

@@ -137,7 +137,7 @@ class Inbound:
         limit = Limit(opened.credit_items, opened.credit_bytes, state.settings.max_ahead_items)
         stream.send = state.send_half(limit, opened.codec)
         state.streams.add_theirs(stream)
-        state.hold(stream, len(opened.argument or b""))
+        state.hold(stream, size + len(opened.metadata) * METADATA_ENTRY_BYTES)
         events.append(ev.Opened(stream))
 
     def _on_items(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
@@ -209,7 +209,7 @@ class Inbound:
 
     def _on_end(self, stream: WireStream, end: Any, events: list[ev.Event]) -> None:
         """End the peer's direction; with a reason, the whole call."""
-        self._check_whole(stream)
+        self._state.batches.check_whole(stream.id)
         stream.receives(FrameType.END, 0 if end.reason is None else CLOSING)
         if stream.receive is not None:
             stream.receive.finish(end.count)
@@ -226,15 +226,10 @@ class Inbound:
     def _on_status(self, stream: WireStream, status: Any, events: list[ev.Event]) -> None:
         stream.receives(FrameType.STATUS)
         if status.code == 0:
-            self._check_whole(stream)
+            self._state.batches.check_whole(stream.id)
             if stream.receive is not None:
                 stream.receive.finish(status.count)
         self._ended(stream, status, events)
-
-    def _check_whole(self, stream: WireStream) -> None:
-        """Raise `ProtocolError` (rule 4.5) for a normal end between the fragments of a message: an item would be missing."""
-        if stream.id in self._state.batches.parts:
-            raise ProtocolError("4.5", f"the end of stream {stream.id} between the fragments of a message")
 
     def _on_cancel(self, stream: WireStream, cancel: Any, events: list[ev.Event]) -> None:
         """End a call that the caller gives up, or stop sending items that the callee does not take."""
@@ -297,6 +292,8 @@ class Inbound:
         events.append(ev.ResumeAnswered(resumed))
 
 
+#: What an entry of the metadata takes beside its text: two objects and their places in a map.
+METADATA_ENTRY_BYTES: Final = 160
 #: Flags of a message that is complete in one frame and not compressed.
 _PLAIN: Final = frozenset({0, LAST})
 

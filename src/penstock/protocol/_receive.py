@@ -131,6 +131,11 @@ class Reassembly:
         whole += part
         return whole
 
+    def check_whole(self, stream_id: int) -> None:
+        """Raise `ProtocolError` (rule 4.5) for a normal end between the fragments of a message: an item would be missing."""
+        if stream_id in self.parts:
+            raise ProtocolError("4.5", f"the end of stream {stream_id} between the fragments of a message")
+
     def drop(self, stream_id: int) -> None:
         """Forget the fragments of a stream: its message is complete, or the stream is over."""
         begun = self.parts.pop(stream_id, None)

@@ -1,8 +1,8 @@
 """The sending half of a stream (PROTOCOL.md §4): encoded items from the program to frames. It knows no other stream.
 
 An item is encoded the moment it is sent, into the open batch, so later changes to the object have no effect. A batch is closed
-when a frame is wanted or at `BATCH_BYTES`. Sent batches are kept, encoded, until the consumer has consumed them: **the replay
-buffer is the window**, and going back to the receiver's offset after a cut costs no extra memory. Batches are never cut anew,
+when a frame is wanted or at `BATCH_BYTES`. On a session that can be resumed, sent batches are kept, encoded, until the consumer
+has consumed them: **the replay buffer is the window**. On any other, nothing that was sent is kept. Batches are never cut anew,
 so items and bytes count the same each time they are sent.
 """
 
@@ -52,7 +52,7 @@ LAYOUTS: Final = {0: MSGPACK_LAYOUT, 1: JSON_LAYOUT}
 
 
 class ReplayBudget:
-    """The bytes in all replay buffers of a connection, and their limit: a peer need not ever report consumption."""
+    """The bytes in all replay buffers of a session that can be resumed, and their limit: a peer need not report consumption."""
 
     __slots__ = ("bytes", "limit_bytes")
 
@@ -62,7 +62,10 @@ class ReplayBudget:
 
 
 class SendRules(NamedTuple):
-    """The limits and functions that all sending halves of a connection share, for one codec."""
+    """The limits and functions that all sending halves of a connection share, for one codec.
+
+    `replay_budget`: None on a session that cannot be resumed, which keeps nothing that was sent.
+    """
 
     layout: Layout
     max_frame_bytes: int
@@ -223,7 +226,7 @@ class SendHalf:
         return self._fragments is not None or bool(self.unsent) or self.count > 0
 
     def next_frame(self, stream_id: int) -> list[Segment]:
-        """Return the next frame, header first. Only called when `has_frames`. Its batch is kept for a resume."""
+        """Return the next frame, header first. Only called when `has_frames`."""
         if self._fragments is not None:
             frame = next(self._fragments)
             if not frame[0][5] & MORE:
@@ -234,7 +237,8 @@ class SendHalf:
         batch = self.unsent.pop(0)
         self.sent += batch.count
         self.sent_bytes += batch.size
-        self._keep(batch)
+        if self.rules.replay_budget is not None:
+            self._keep(batch, self.rules.replay_budget)
         if batch.flags < 0:
             self._compress_once(batch)
         flags = batch.flags | (LAST if self.ended and not (self.unsent or self.count) else 0)
@@ -260,14 +264,12 @@ class SendHalf:
         self._release(self.replay)
         self.replay.clear()
 
-    def _keep(self, batch: Batch) -> None:
-        """Keep a sent batch for a resume. When the budget of the connection is spent, this stream cannot be resumed."""
+    def _keep(self, batch: Batch, budget: ReplayBudget) -> None:
+        """Keep a sent batch for a resume. When the budget of the session is spent, this stream cannot be resumed."""
         self.replay.append(batch)
-        budget = self.rules.replay_budget
-        if budget is not None:
-            budget.bytes += batch.size
-            if budget.bytes > budget.limit_bytes:
-                self.forget()
+        budget.bytes += batch.size
+        if budget.bytes > budget.limit_bytes:
+            self.forget()
 
     def _release(self, batches: list[Batch]) -> None:
         if self.rules.replay_budget is not None:

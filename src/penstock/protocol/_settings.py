@@ -42,8 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: order, within their deadlines. Four full connections of calls, at a few kilobytes each: a program with more in flight
     #: makes them faster than they can be answered, and had better know. Calls that wait for each other end at their deadlines.
     max_waiting_calls: Positive = 65_536
-    #: Received bytes that wait on one connection, items, arguments and answers together: the default lets 16 of the largest
-    #: messages wait. Above it new streams are refused; open ones go on, because their windows were promised.
+    #: Bytes that wait on one connection: items, arguments, metadata and answers together. The default lets 16 of the largest
+    #: messages wait. Above it new streams are refused and answers become `ResourceExhausted`; open streams go on, because their
+    #: windows were promised. The windows that a peer wishes are promised out of the same sum.
     max_buffered_bytes: Positive = 256 * MIB
     #: Bytes that one stream holds unsent before its sender waits, at any credit (rule 10.7): a peer that grants without end
     #: and reads nothing must not make this side grow. 1 MiB is four frames.

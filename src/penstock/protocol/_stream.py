@@ -25,8 +25,9 @@ class WireStream:
     `callee`: the peer opened it. `send` and `receive` are its two halves, None for a direction that has no items; `sending` and
     `receiving` are the states of its two directions (`_states`). `id` is 0 until its first frame has left. `ready`: it is in
     line for sending. `over`: it is forgotten by the connection. `handled`: a handler works on it and holds its argument.
-    `stopped`: the caller was asked to end its items. `waits_since`: the time at which it began to wait for the end of another
-    call, at either side; None for one that did not. `endpoint` belongs to the session.
+    `stopped`: the caller was asked to end its items.
+    `waits_since`: the time at which it began to wait for the end of another call, at either side; None for one that did not.
+    `endpoint` belongs to the session.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class WireStream:
         "opened",
         "over",
         "priority",
+        "promised_bytes",
         "ready",
         "receive",
         "receiving",
@@ -60,6 +62,7 @@ class WireStream:
         self.ready = False
         self.over = False
         self.held_bytes = 0
+        self.promised_bytes = 0
         self.handled = False
         self.stopped = False
         self.waits_since: float | None = None

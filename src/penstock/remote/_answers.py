@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from penstock.codec import MSGPACK, UNENCODABLE
-from penstock.errors import Cancelled, DeadlineExceeded, ResourceExhausted, StatusError
+from penstock.errors import Cancelled, DeadlineExceeded, StatusError
 from penstock.protocol import SendHalf
 from penstock.remote._wire import LaneError, LaneReply, PlainReply
 from penstock.session import RemoteSink, StreamHandle, status_of
@@ -101,16 +101,10 @@ class Answers(RemoteSink[Any]):
 
     def _keep(self, reply: PlainReply | LaneReply) -> None:
         """Keep an answer until the caller gives credit. Raises `ResourceExhausted` when the kept bytes reach the limit."""
-        limit_bytes, held_bytes = self.session.settings.max_buffered_bytes, self._handle.held_bytes
         encoded = MSGPACK.encode(reply)
         is_small = isinstance(reply, LaneReply) and len(encoded) <= ERROR_BYTES
-        if held_bytes + len(encoded) > limit_bytes and not is_small:
-            raise ResourceExhausted(
-                f"{self.address}: {held_bytes} bytes of answers wait for the other side to read them "
-                f"(Settings.max_buffered_bytes); an answer of {len(encoded)} bytes was dropped"
-            )
+        self._handle.hold(len(encoded), answer=not is_small)
         self.unsent.append(encoded)
-        self._handle.hold(len(encoded))
         self._register_for_room()
 
     def _pop_unsent(self) -> bytes:

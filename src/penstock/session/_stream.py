@@ -130,7 +130,10 @@ class StreamHandle:
         self._connection.accept(self.wire, grant)
 
     def answer(self, encoded: bytes) -> bool:
-        """Send the one response and end the call. Without credit from the caller, send nothing and return False."""
+        """Send the one response and end the call. Without credit from the caller, send nothing and return False.
+
+        Raises `ResourceExhausted` when too many bytes wait for the peer.
+        """
         session = self.session
         answered = self._connection.answer(self.wire, encoded)
         if answered:
@@ -147,9 +150,12 @@ class StreamHandle:
         self._connection.stop(self.wire, Cancel(message=message))
         self.session.flush_soon()
 
-    def hold(self, size_bytes: int) -> None:
-        """Count bytes that this side holds for a peer's call; a negative number frees bytes."""
-        self._connection.hold(self.wire, size_bytes)
+    def hold(self, size_bytes: int, *, answer: bool = False) -> None:
+        """Count bytes that this side holds for a peer's call; a negative number frees bytes.
+
+        Raises `ResourceExhausted` for an answer with which too many bytes would be held for the peer.
+        """
+        self._connection.hold(self.wire, size_bytes, answer=answer)
 
     @property
     def held_bytes(self) -> int:

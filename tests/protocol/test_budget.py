@@ -1,0 +1,76 @@
+"""What a connection counts as held for its peer, and where it stops (PROTOCOL.md §5.8, §10.3)."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.errors import ResourceExhausted
+from penstock.protocol import Cancel, grant_wished
+from penstock.protocol._frames import FrameType
+from tests.protocol.kit import frame, open_frame, side
+
+MIB = 1024 * 1024
+
+
+def granted(made, stream_id, **wishes):
+    (opened,) = made.feed(open_frame(stream_id, 3, **wishes))
+    grant = grant_wished(made.connection.settings, None, opened.stream.opened)
+    made.connection.accept(opened.stream, grant)
+    return opened.stream, grant
+
+
+def cancel(made, stream_id):
+    made.feed(frame(FrameType.CANCEL, Cancel(), stream=stream_id))
+
+
+def test_wishes_are_granted_out_of_one_sum():
+    """FAULTS H3: twenty windows of 64 MiB were granted, and filled by bombs of 16 KB."""
+    made = side()
+    grants = [granted(made, number, wish_bytes=64 * MIB)[1].bytes for number in range(1, 41, 2)]
+    assert grants[:4] == [64 * MIB] * 4
+    assert sum(grants) <= 256 * MIB + 20 * 256 * 1024
+    assert set(grants[5:]) == {256 * 1024}
+    cancel(made, 1)
+    assert granted(made, 101, wish_bytes=16 * MIB)[1].bytes == 16 * MIB
+
+
+def test_a_window_in_items_alone_counts_as_the_bytes_it_lets_through():
+    made = side()
+    grants = [granted(made, number, wish_items=8)[1] for number in range(1, 21, 2)]
+    assert {grant.items for grant in grants} == {8}
+    assert sum(grant.bytes for grant in grants) <= 256 * MIB + 10 * 256 * 1024
+
+
+def test_metadata_count_with_their_objects():
+    """FAULTS H3: 64 KB of metadata in 8,000 entries are 1.2 MB of objects."""
+    made = side(max_buffered_bytes=10 * MIB)
+    metadata = {f"{number:x}": "" for number in range(8000)}
+    taken = [opened for number in range(1, 201, 2) for opened in made.feed(open_frame(number, 2, metadata=metadata))]
+    assert len(taken) <= 10
+    for number in range(1, 201, 2):
+        cancel(made, number)
+    assert made.connection.held_bytes == 0
+
+
+def test_an_answer_over_the_budget_is_refused_and_the_argument_makes_room_for_it():
+    """FAULTS H3: sixty answers of 16 MiB waited for a peer that reads nothing."""
+    made = side(max_buffered_bytes=100_000)
+    taken = [made.feed(open_frame(number, 0, argument=bytes(40_000), credit_bytes=10**9))[0].stream for number in (1, 3)]
+    assert made.connection.answer(taken[0], bytes(50_000))
+    assert 90_000 <= made.connection.held_bytes < 91_000
+    with pytest.raises(ResourceExhausted, match="max_buffered_bytes"):
+        made.connection.answer(taken[1], bytes(60_000))
+    made.write()
+    assert made.connection.held_bytes < 1000
+
+
+def test_an_answer_without_credit_counts_while_it_waits():
+    """FAULTS H3: with credit 0 nothing was counted."""
+    made = side(max_buffered_bytes=100_000)
+    stream = made.feed(open_frame(1, 0, credit_items=0))[0].stream
+    assert not made.connection.answer(stream, bytes(60_000))
+    made.connection.hold(stream, 60_000, answer=True)
+    with pytest.raises(ResourceExhausted):
+        made.connection.hold(stream, 60_000, answer=True)
+    cancel(made, 1)
+    assert made.connection.held_bytes == 0
