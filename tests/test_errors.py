@@ -33,7 +33,7 @@ def test_a_cause_that_is_missing_or_unknown_is_none(details):
 
 def test_a_cause_survives_the_wire_and_a_copy():
     error = ConnectionLost("gone", cause=Cause.LOST)
-    arrived = status_error(error.code, error.reason, error.message, error.details, started=error.started)
+    arrived = status_error(error.code, error.reason, error.message, lambda: error.details, started=error.started)
     assert type(arrived) is ConnectionLost
     assert arrived.cause is error.fresh_copy().cause is Cause.LOST
 
@@ -67,7 +67,7 @@ def test_a_connection_that_a_handler_lost_is_not_the_callers():
     ],
 )
 def test_a_status_becomes_the_class_of_its_reason_or_else_of_its_code(code, reason, kind):
-    assert type(status_error(code, reason, "", {})) is kind
+    assert type(status_error(code, reason, "", None)) is kind
 
 
 @pytest.mark.parametrize("code", [0, 17, -1])

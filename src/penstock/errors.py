@@ -38,7 +38,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 from penstock._texts import peer_text
 
@@ -55,6 +58,7 @@ class StatusError(PenstockError):
 
     message: one sentence for people.
     details: a map of values that msgpack can encode, for programs. If one cannot be encoded, all arrive as their `ascii()`.
+        Those of a peer are decoded when they are first read, and are empty if they cannot be.
     started: False only when it is certain that no handler was started; then the call can be made again without harm.
 
     A subclass of your own has a `code` (1 to 16) and a `reason`. The caller gets the class of Penstock with that code, because
@@ -73,8 +77,20 @@ class StatusError(PenstockError):
     def __init__(self, message: object = "", details: Mapping[str, Any] | None = None, *, started: bool = True) -> None:
         super().__init__(message)
         self.message = str(message)
-        self.details: dict[str, Any] = dict(details or {})
+        self._details: dict[str, Any] = dict(details or {})
+        self._decode_details: Callable[[], dict[str, Any]] | None = None
         self.started = started
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The map of values for programs; empty without any."""
+        if self._decode_details is not None:
+            self._details, self._decode_details = self._decode_details(), None
+        return self._details
+
+    @details.setter
+    def details(self, details: dict[str, Any]) -> None:
+        self._details, self._decode_details = details, None
 
     def fresh_copy(self) -> StatusError:
         """Return an equal error without a traceback, to be raised in one more place.
@@ -342,15 +358,20 @@ _BY_REASON: dict[str, type[StatusError]] = {error.reason: error for error in rev
 _BY_CODE: dict[int, type[StatusError]] = {error.code: error for error in reversed(_tree(StatusError)[1:])}
 
 
-def status_error(code: int, reason: str, message: str, details: Mapping[str, Any], *, started: bool = True) -> StatusError:
+def status_error(
+    code: int, reason: str, message: str, details: Callable[[], dict[str, Any]] | None, *, started: bool = True
+) -> StatusError:
     """Make the error of a peer's status: the class with its reason, else with its code, else `Unknown`.
 
-    The control characters of its message are escaped, and it is cut to 4,096 characters.
+    The control characters of its message are escaped, and it is cut to 4,096 characters. details: decodes them, when they are
+    first read; None for none.
     """
     kind = _BY_REASON.get(reason)
     if kind is None or kind.code != code:
         kind = _BY_CODE.get(code, Unknown)
-    return kind(peer_text(message), details, started=started)
+    error = kind(peer_text(message), started=started)
+    error._decode_details = details
+    return error
 
 
 def exit_as_error(error: SystemExit) -> RuntimeError:

@@ -146,6 +146,14 @@ FRAMES: Final = [
     Bad("the number 2^53", control(FrameType.PING, [2**53], 0), "1.7"),
     Bad("invalid UTF-8", control(FrameType.CANCEL, b"\x92\x01\xa2\xff\xfe"), "1.7", before=SERVING),
     Bad("an array said to be of 2^32-1 items", control(FrameType.RESUME, b"\x93\xc4\x00\x00\xdd\xff\xff\xff\xff", 0), "1.7"),
+    Bad("details that are no map", control(FrameType.STATUS, [5, "", "", 7]), "1.7", role="client", before=CALLING),
+    Bad(
+        "details that end early",
+        control(FrameType.STATUS, b"\x94\x05\xa0\xa0\x82\xa1a"),
+        "1.7",
+        role="client",
+        before=CALLING,
+    ),
     Bad("500 arrays in one another", control(FrameType.STATUS, nested(500)), role="client", before=CALLING),
 ]
 HANDSHAKE: Final = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import ResourceExhausted
-from penstock.protocol import Cancel, grant_wished
+from penstock.protocol import Accept, Cancel, events, grant_wished
 from penstock.protocol._frames import FrameType
-from tests.protocol.kit import frame, open_frame, side
+from tests.protocol.kit import frame, items_frame, open_frame, side
 
 MIB = 1024 * 1024
 
@@ -74,3 +74,38 @@ def test_an_answer_without_credit_counts_while_it_waits():
         made.connection.hold(stream, 60_000, answer=True)
     cancel(made, 1)
     assert made.connection.held_bytes == 0
+
+
+def argument(values: int) -> bytes:
+    return b"\xdd" + values.to_bytes(4, "big") + b"\x90" * values
+
+
+def test_an_argument_of_too_many_values_is_refused():
+    """FAULTS H5: 16 MB of empty lists became 1.1 GiB."""
+    made = side(max_item_values=1000)
+    assert made.feed(open_frame(1, 0, argument=argument(999)))
+    assert made.feed(open_frame(3, 0, argument=argument(1000))) == []
+    assert made.feed(open_frame(5, 0, codec=1, argument=b"[" + b"1," * 1000 + b"1]")) == []
+    assert [(seen.kind, seen.stream, seen.body.code, seen.body.started) for seen in made.frames()] == [
+        ("STATUS", 3, 8, False),
+        ("STATUS", 5, 8, False),
+    ]
+    assert not made.connection.failed
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+def test_a_batch_of_too_many_values_ends_its_stream_and_no_other(role):
+    """FAULTS H5, of items and of results."""
+    made = side(role, max_item_values=1000)
+    if role == "server":
+        stream, other = made.answer(1, 3), made.answer(3, 3)
+    else:
+        stream, other = made.call(2), made.call(2)
+        made.feed(*(frame(FrameType.ACCEPT, Accept(0, 0, 0, 0), stream=number) for number in (1, 3)))
+    (ended,) = made.feed(items_frame(1, 0, payload=b"\xdd\0\0\0\1" + argument(1000), count=1))
+    assert type(ended) is (events.CallCancelled if role == "server" else events.Ended)
+    assert stream.over
+    assert not other.over
+    (told,) = made.frames()
+    assert (told.kind, told.body.code) == ("STATUS" if role == "server" else "CANCEL", 8)
+    assert made.feed(items_frame(1, 1, 1)) == []  # it was on its way

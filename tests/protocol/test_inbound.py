@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Raw
 
 from penstock.protocol import Cancel, Grant, Status, events
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, End, FrameType, GoAway, Ping, Resume, Resumed
@@ -102,7 +103,7 @@ def test_an_end_before_accept_is_an_end_after_no_item():
 def test_an_error_ends_the_stream_with_any_count():
     made = side("client")
     stream = made.call(2)
-    status = Status(5, "not_found", "no such", {"a": [1]}, False, 77)
+    status = Status(5, "not_found", "no such", Raw(encode({"a": [1]})), False, 77)
     (ended,) = made.feed(frame(STATUS, status, stream=1))
     assert ended.status == status
     assert stream.over

@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from msgspec import Raw
 
 from penstock.errors import ProtocolError
 from penstock.protocol import Limit, SendHalf, Settings, Status, WireStream
-from penstock.protocol._frames import LAST, MORE, End, FrameType, decode_body
+from penstock.protocol._frames import LAST, MORE, NO_DETAILS, End, FrameType, decode_body
 from penstock.protocol._send import MSGPACK_LAYOUT, SendRules
 from penstock.protocol._stream import refusal
 from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_frames
@@ -73,7 +74,7 @@ def test_a_callee_ends_with_its_last_items_or_with_a_status():
     drain(made)
     made.end()
     (status,) = drain(made)
-    assert status.body == Status(0, "", "", {}, True, 1)
+    assert status.body == Status(0, "", "", count=1)
     assert made.finished()
 
 
@@ -94,11 +95,11 @@ def test_an_error_comes_after_the_queued_items():
 
 def test_an_error_over_the_peers_limit_loses_its_details_and_keeps_its_code():
     made = accepted()
-    made.fail(Status(5, "not_found", "é" * 4000, {"all": "x" * 2000}, False), 1024)
+    made.fail(Status(5, "not_found", "é" * 4000, Raw(encode({"all": "x" * 2000})), False), 1024)
     ending = made.next_frame(ALL)[0]
     assert len(ending) <= 14 + 1024
     status = decode_body(FrameType.STATUS, ending[14:])
-    assert (status.code, status.reason, status.started, status.details) == (5, "not_found", False, {})
+    assert (status.code, status.reason, status.started, status.details) == (5, "not_found", False, NO_DETAILS)
     assert status.message.startswith("é" * 160)
 
 

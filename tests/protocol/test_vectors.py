@@ -16,7 +16,7 @@ from penstock.protocol._decoder import FrameDecoder
 from penstock.protocol._frames import BODIES, FrameType, decode_body
 from penstock.protocol._receive import Reassembly
 from tests.protocol.bad_inputs import CASES
-from tests.protocol.kit import FLAG_NAMES, frame, items_frame, read_frames, values_of
+from tests.protocol.kit import FLAG_NAMES, encode, frame, items_frame, read_frames, values_of
 from tests.protocol.make_vectors import VECTORS, vectors, written
 from tests.protocol.page import MADE, PAGE, ROOT, made_anew, names_of_parts
 from tests.protocol.vectors_frames import meaning, plain
@@ -54,7 +54,7 @@ def write(told: Vector) -> bytes:
         return items_frame(told["stream"], body["offset"], payload=body["payload"], count=body["count"], flags=flags)
     if "part" in body:
         return frame(kind, body["part"], flags=flags, stream=told["stream"])
-    return frame(kind, msgspec.convert(list(body.values()), BODIES[kind]), flags=flags, stream=told["stream"])
+    return frame(kind, decode_body(kind, encode(list(body.values()))), flags=flags, stream=told["stream"])
 
 
 def cut(data: bytes) -> list[bytes]:

@@ -19,6 +19,7 @@ from penstock.protocol._frames import (
     IGNORABLE,
     LAST,
     MORE,
+    NO_DETAILS,
     Accept,
     Body,
     Cancel,
@@ -45,7 +46,7 @@ TYPED: Final = Hello(
 ROOMY: Final = Open(
     "Prices/watch", 2, 0, 256, 262_144, b"\x91\xa4AAPL", {"trace": "a1"}, 1500, 0, 81_985_529_216_486_895, 16, 65_536
 )
-DETAILS: Final = {"field": "symbol", "raw": b"\x00\xff", "tried": [1, None, True]}
+DETAILS: Final = msgspec.Raw(encode({"field": "symbol", "raw": b"\x00\xff", "tried": [1, None, True]}))
 CONTROL: Final[list[tuple[str, int, int, int, Body]]] = [
     ("HELLO", FrameType.HELLO, 0, 0, TYPED),
     ("HELLO with the smallest limits", FrameType.HELLO, 0, 0, Hello("penstock", 1, 16_384, 1024, 1024, 0, [])),
@@ -71,7 +72,7 @@ CONTROL: Final[list[tuple[str, int, int, int, Body]]] = [
     ("STATUS, a normal end", FrameType.STATUS, 0, 3, Status(0, count=300)),
     ("STATUS, a normal end with a reason", FrameType.STATUS, 0, 3, Status(0, "", "done", count=2)),
     ("STATUS, an error", FrameType.STATUS, 0, 3, Status(5, "not_found", "no such symbol: AÄ–漢", DETAILS, True, 0)),
-    ("STATUS, never started", FrameType.STATUS, 0, 3, Status(8, "resource_exhausted", "full", {}, False)),
+    ("STATUS, never started", FrameType.STATUS, 0, 3, Status(8, "resource_exhausted", "full", NO_DETAILS, False)),
     ("CANCEL", FrameType.CANCEL, 0, 3, Cancel()),
     ("CANCEL with a reason", FrameType.CANCEL, 0, 3, Cancel(4, "deadline_exceeded", "2 s")),
     ("PING", FrameType.PING, 0, 0, Ping(1)),
@@ -118,6 +119,8 @@ PACKED: Final[list[tuple[str, int, str, list[Any]]]] = [
 
 def plain(value: Any) -> Any:
     """Write a value as JSON can: bytes as `{"hex": …}`."""
+    if isinstance(value, msgspec.Raw):
+        return plain(msgspec.msgpack.decode(value))
     if isinstance(value, bytes):
         return {"hex": value.hex()}
     if isinstance(value, dict):

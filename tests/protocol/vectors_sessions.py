@@ -180,7 +180,7 @@ def failed() -> Recorder:
     answer = talk.opened[call.id]
     talk.sides["server"].accept(answer, None)
     talk.push("server", answer, 1.5)
-    talk.sides["server"].fail(answer, Status(5, "not_found", "XXXX is gone", {"symbol": "XXXX"}))
+    talk.sides["server"].fail(answer, Status(5, "not_found", "XXXX is gone", msgspec.Raw(encode({"symbol": "XXXX"}))))
     talk.write("server", "sends an item, then raises NotFound")
     return talk
 

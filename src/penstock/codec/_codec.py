@@ -13,9 +13,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from penstock.codec._extensions import fitted, from_extension, is_extension, to_extension
+from penstock.codec._keys import guarded_batch, guarded_value, leaves_keys_open
 from penstock.codec._models import dump_model, is_model, load_model
 from penstock.codec._views import LARGE_VIEW_BYTES, aligned, holds_views, placed
 
+_MSGPACK: Final = 0
 #: The number of item types that keep a decoder; beyond it the least recently used decoder is dropped.
 DECODERS_MAX: Final = 4096
 
@@ -97,8 +99,10 @@ class Codec:
         def decode_for(kind: Any) -> Decode:
             value = decoder(kind, dec_hook=decode_other).decode
             batch = decoder(list[kind], dec_hook=decode_other).decode
+            if number == _MSGPACK and leaves_keys_open(kind):  # the keys of JSON are texts
+                value, batch = guarded_value(value), guarded_batch(batch, raws)
             plain = Decode(value, batch, raws, bytes if kind is bytes or kind is Any or kind is object else None)
-            return _with_views(kind, plain) if number == 0 and holds_views(kind) else plain
+            return _with_views(kind, plain) if number == _MSGPACK and holds_views(kind) else plain
 
         self.decode_for: Callable[[Any], Decode] = decode_for
 
@@ -125,7 +129,7 @@ def _with_views(kind: Any, plain: Decode) -> Decode:
 
 
 _msgpack_decoder: Final = partial(msgspec.msgpack.Decoder, ext_hook=from_extension)
-MSGPACK: Final = Codec(0, "msgpack", msgspec.msgpack.Encoder(enc_hook=_for_msgpack), _msgpack_decoder)
+MSGPACK: Final = Codec(_MSGPACK, "msgpack", msgspec.msgpack.Encoder(enc_hook=_for_msgpack), _msgpack_decoder)
 JSON: Final = Codec(1, "json", msgspec.json.Encoder(enc_hook=encode_other), msgspec.json.Decoder)
 
 _BY_NUMBER: Final = {codec.number: codec for codec in (MSGPACK, JSON)}

@@ -3,7 +3,19 @@
 from penstock.protocol import _events as events
 from penstock.protocol._connection import Connection
 from penstock.protocol._credit import Grant, Limit, grant_for, grant_wished
-from penstock.protocol._frames import MAX_NUMBER, Accept, CallKind, Cancel, FrameType, Hello, Open, Priority, Status, readable
+from penstock.protocol._frames import (
+    MAX_NUMBER,
+    NO_DETAILS,
+    Accept,
+    CallKind,
+    Cancel,
+    FrameType,
+    Hello,
+    Open,
+    Priority,
+    Status,
+    readable,
+)
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf
 from penstock.protocol._settings import Settings
@@ -13,6 +25,7 @@ __all__ = [
     "BATCH_BYTES",
     "LONG_MESSAGE",
     "MAX_NUMBER",
+    "NO_DETAILS",
     "SINGLE_BYTES_MIN",
     "Accept",
     "Arrived",

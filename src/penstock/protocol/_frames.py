@@ -185,15 +185,28 @@ class End(Body, frozen=True, gc=False):
     reason: str | None = None
 
 
-class Status(Body, frozen=True, gc=True):
-    """How the call ended, after `count` items of the callee's direction. Code 0 is the normal end."""
+#: The first bytes of the maps of msgpack.
+_MAP_HEADS: Final = frozenset([*range(0x80, 0x90), 0xDE, 0xDF])
+#: The details of a status that has none: an empty map.
+NO_DETAILS: Final = msgspec.Raw(b"\x80")
+
+
+class Status(Body, frozen=True, gc=False):
+    """How the call ended, after `count` items of the callee's direction. Code 0 is the normal end.
+
+    `details`: an encoded map, which is not decoded before the program asks for it.
+    """
 
     code: Annotated[int, msgspec.Meta(ge=0, le=255)]
     reason: str = ""
     message: str = ""
-    details: dict[str, Any] = {}
+    details: msgspec.Raw = NO_DETAILS
     started: bool = True
     count: Number = 0
+
+    def __post_init__(self) -> None:
+        if memoryview(self.details)[0] not in _MAP_HEADS:
+            raise ValueError("Expected a map as the details")
 
 
 class Cancel(Body, frozen=True, gc=False):
@@ -267,7 +280,7 @@ encode_body = msgspec.msgpack.Encoder().encode
 
 def decode_body(kind: int, body: bytes | bytearray | memoryview) -> Any:
     """Decode the body of a control frame. Its text for people is made harmless here. Raises `ValueError`, `RecursionError`."""
-    decoded = _DECODERS[kind].decode(body)
+    decoded = _DECODERS[kind].decode(bytes(body) if kind == FrameType.STATUS else body)  # its details stay encoded
     field = _TEXTS.get(kind)
     if field is not None:
         text = getattr(decoded, field)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from penstock._values import is_over
 from penstock.errors import ProtocolError
 from penstock.protocol import _events as ev
 from penstock.protocol._compression import plain
@@ -27,7 +28,7 @@ from penstock.protocol._frames import (
     decode_body,
 )
 from penstock.protocol._receive import Arrived, Reassembly
-from penstock.protocol._send import BATCH_BYTES, BYTES_HEAD_BYTES, SINGLE_BYTES_MIN, bytes_head
+from penstock.protocol._send import BATCH_BYTES, BYTES_HEAD_BYTES, JSON, MSGPACK, SINGLE_BYTES_MIN, bytes_head
 from penstock.protocol._settings import check_hello
 from penstock.protocol._states import CLOSING
 from penstock.protocol._stream import WireStream, refusal
@@ -149,26 +150,18 @@ class Inbound:
         if len(body) < ITEMS_PREFIX_BYTES:
             raise ProtocolError("4.1", "ITEMS shorter than its prefix")
         offset, count = ITEMS_PREFIX.unpack_from(body)
-        half, batches = stream.receive, state.batches
+        half = stream.receive
         if half is None:
             raise ProtocolError("3.4", f"ITEMS on stream {stream_id}, whose kind has none in this direction")
-        if stream_id not in batches.parts and not half.check_start(offset, count):
+        if stream_id not in state.batches.parts and not half.check_start(offset, count):
             return
-        part = body[ITEMS_PREFIX_BYTES:]
-        plain_bytes = flags in _PLAIN and stream.opened.codec == 0 and stream_id not in batches.parts
-        limit_bytes = state.settings.max_item_bytes + BATCH_BYTES
-        arrived = _single_bytes(offset, count, part) if plain_bytes and len(part) <= limit_bytes else None
+        try:
+            arrived = _arrived(state, stream, flags, (offset, count), body[ITEMS_PREFIX_BYTES:])
+        except _OverLimit as over:
+            self._give_up(stream, str(over), events)
+            return
         if arrived is None:
-            if (flags & MORE or stream_id in batches.parts) and batches.is_full(part):
-                self._give_up(stream, events)
-                return
-            payload = _whole(batches, stream_id, flags, (offset, count, flags & ~MORE), part)
-            if payload is None:
-                return
-            payload = plain(payload, limit_bytes, compressed=bool(flags & COMPRESSED))
-            if stream.opened.codec == 0 and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
-                raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
-            arrived = Arrived(offset, count, payload)
+            return
         stream.receives(FrameType.ITEMS, flags)
         state.buffered_bytes += half.add(arrived)
         events.append(ev.ItemsArrived(stream))
@@ -176,11 +169,10 @@ class Inbound:
             half.final = half.arrived
             self._ended(stream, None, events)
 
-    def _give_up(self, stream: WireStream, events: list[ev.Event]) -> None:
-        """End one stream instead of the connection: too many large items arrive in fragments (rule 10.4)."""
+    def _give_up(self, stream: WireStream, limit: str, events: list[ev.Event]) -> None:
+        """End one stream instead of the connection: its items are over a limit that its sender was not told (rule 10.4)."""
         state = self._state
-        limit = state.settings.max_buffered_bytes
-        status = Status(8, "resource_exhausted", f"over {limit} bytes in unfinished items (Settings.max_buffered_bytes)")
+        status = Status(8, "resource_exhausted", limit)
         cancel = Cancel(8, status.reason, status.message)
         if stream.callee:
             state.outbox.put_control(FrameType.STATUS, status, stream.id)
@@ -296,6 +288,37 @@ class Inbound:
 METADATA_ENTRY_BYTES: Final = 160
 #: Flags of a message that is complete in one frame and not compressed.
 _PLAIN: Final = frozenset({0, LAST})
+
+
+class _OverLimit(Exception):
+    """A batch is over a limit that its sender was not told."""
+
+
+def _arrived(
+    state: ConnectionState, stream: WireStream, flags: int, place: tuple[int, int], part: memoryview
+) -> Arrived | None:
+    """Return the batch that this frame completes, None while fragments are missing. `place`: its offset and its count.
+
+    Raises `_OverLimit`, and `ProtocolError` for a payload that is not a batch.
+    """
+    settings, batches, (offset, count), codec = state.settings, state.batches, place, stream.opened.codec
+    begun = stream.id in batches.parts
+    limit_bytes = settings.max_item_bytes + BATCH_BYTES
+    if flags in _PLAIN and codec == MSGPACK and not begun and len(part) <= limit_bytes:
+        single = _single_bytes(offset, count, part)
+        if single is not None:
+            return single
+    if (flags & MORE or begun) and batches.is_full(part):
+        raise _OverLimit(f"over {settings.max_buffered_bytes} bytes in unfinished items (Settings.max_buffered_bytes)")
+    payload = _whole(batches, stream.id, flags, (offset, count, flags & ~MORE), part)
+    if payload is None:
+        return None
+    payload = plain(payload, limit_bytes, compressed=bool(flags & COMPRESSED))
+    if codec == MSGPACK and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
+        raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
+    if len(payload) > settings.max_item_values and is_over(payload, settings.max_item_values, json=codec == JSON):
+        raise _OverLimit(f"a batch of more than {settings.max_item_values} values (Settings.max_item_values)")
+    return Arrived(offset, count, payload)
 
 
 def _single_bytes(offset: int, count: int, part: memoryview) -> Arrived | None:

@@ -47,8 +47,9 @@ class Layout(NamedTuple):
 #: Always an array with a count of four bytes, written when the batch is closed.
 MSGPACK_LAYOUT: Final = Layout(b"\xdd\0\0\0\0", b"", b"")
 JSON_LAYOUT: Final = Layout(b"[", b",", b"]")
+MSGPACK, JSON = 0, 1
 #: By codec number; the callee refuses a number that is not here with `Unimplemented` (rule 4.8).
-LAYOUTS: Final = {0: MSGPACK_LAYOUT, 1: JSON_LAYOUT}
+LAYOUTS: Final = {MSGPACK: MSGPACK_LAYOUT, JSON: JSON_LAYOUT}
 
 
 class ReplayBudget:

@@ -6,10 +6,11 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock._values import is_over
 from penstock.errors import InvalidArgument
-from penstock.protocol._frames import HEADER, LAST, MORE, FrameType, Open, Segment, Status, encode_body, readable
+from penstock.protocol._frames import HEADER, LAST, MORE, NO_DETAILS, FrameType, Open, Segment, Status, encode_body, readable
 from penstock.protocol._receive import ReceiveHalf
-from penstock.protocol._send import LAYOUTS, SendHalf
+from penstock.protocol._send import JSON, LAYOUTS, SendHalf
 from penstock.protocol._settings import Settings
 from penstock.protocol._states import CALLEE, CALLER, CLOSING, advance
 
@@ -100,7 +101,7 @@ class WireStream:
             half.end()
         elif self.callee:
             self.sends(FrameType.STATUS)
-            self._ending = FrameType.STATUS, encode_body((0, "", "", {}, True, self._count()))
+            self._ending = FrameType.STATUS, encode_body((0, "", "", NO_DETAILS, True, self._count()))
         else:
             self.half_close()
 
@@ -119,7 +120,7 @@ class WireStream:
 
     def _closing(self, reason: str) -> tuple[int, bytes]:
         if self.callee:
-            return FrameType.STATUS, encode_body((0, "", reason, {}, True, self._count()))
+            return FrameType.STATUS, encode_body((0, "", reason, NO_DETAILS, True, self._count()))
         return FrameType.END, encode_body((self._count(), reason))
 
     def _count(self) -> int:
@@ -131,7 +132,7 @@ class WireStream:
         ending = encode_body(status)
         if len(ending) > limit_bytes:
             message = f"{status.message[:LONG_MESSAGE]} (its details are over the peer's limit and were left out)"
-            ending = encode_body((status.code, status.reason, message, {}, status.started))
+            ending = encode_body((status.code, status.reason, message, NO_DETAILS, status.started))
         self._ending = FrameType.STATUS, ending
 
     def stop_sending(self) -> None:
@@ -190,6 +191,8 @@ def refusal(
         limit = "too many arguments, answers and items wait on this connection (Settings.max_buffered_bytes)"
     elif argument_bytes > settings.max_item_bytes:
         limit = f"an argument of {argument_bytes} bytes, over {settings.max_item_bytes} (Settings.max_item_bytes)"
+    elif is_over(opened.argument or b"", settings.max_item_values, json=opened.codec == JSON):
+        limit = f"an argument of more than {settings.max_item_values} values (Settings.max_item_values)"
     elif size - argument_bytes > settings.max_header_bytes:
         limit = f"metadata over {settings.max_header_bytes} bytes (Settings.max_header_bytes)"
     elif opened.codec not in LAYOUTS:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from penstock.calls import Call, CallScope, Request
 from penstock.codec import MSGPACK, Extension, ExtensionCode, register_extension
 from penstock.errors import PenstockError, StatusError, StreamClosed, WouldBlock, status_error
@@ -14,13 +16,13 @@ from penstock.refs._offers import RefLocation
 from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
-from penstock.session import status_of
+from penstock.session import details_in, status_of
 from penstock.streams import Sink, Statistics, as_failure, checked_size
 
 T = TypeVar("T")
 
 CLAIM: Final = "Penstock/claim_sink"
-_FAILURE: Final = MSGPACK.decode_for(tuple[int, str, str, dict[str, Any]]).value
+_FAILURE: Final = MSGPACK.decode_for(tuple[int, str, str, msgspec.Raw]).value
 
 
 class SinkRef(Sink[T]):
@@ -128,7 +130,8 @@ def _pack_failure(failure: Failure) -> bytes:
 
 
 def _unpack_failure(data: bytes) -> Failure:
-    return Failure(status_error(*_FAILURE(data)))
+    code, reason, message, details = _FAILURE(data)
+    return Failure(status_error(code, reason, message, details_in(details)))
 
 
 class ClaimedSink(Sink[T]):

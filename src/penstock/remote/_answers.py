@@ -15,7 +15,7 @@ import msgspec
 
 from penstock.codec import MSGPACK, UNENCODABLE
 from penstock.errors import Cancelled, DeadlineExceeded, StatusError
-from penstock.protocol import SendHalf
+from penstock.protocol import NO_DETAILS, SendHalf
 from penstock.remote._wire import LaneError, LaneReply, PlainReply
 from penstock.session import RemoteSink, StreamHandle, status_of
 from penstock.streams import Bell
@@ -68,7 +68,7 @@ class Answers(RemoteSink[Any]):
         try:
             self._send(LaneReply(number, error=failure))
         except StatusError:  # its details are too large
-            failure.details = {}
+            failure.details = NO_DETAILS
             with suppress(StatusError):  # a peer that takes no message of this size gets none
                 self._send(LaneReply(number, error=failure))
 

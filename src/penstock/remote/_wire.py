@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from penstock.protocol import Status
+from penstock.protocol import NO_DETAILS, Status
 from penstock.session import error_of
 
 #: Metadata of the opening of a channel: the ids of the actors that wait for the answer, separated by spaces.
@@ -57,13 +57,13 @@ class PlainMessage(msgspec.Struct, array_like=True):
     body: Any
 
 
-class LaneError(msgspec.Struct, array_like=True):
+class LaneError(msgspec.Struct, array_like=True, gc=False):
     """The error of an ask: a `Status` without its count of items (fields as there)."""
 
     code: int
     reason: str
     message: str
-    details: dict[str, Any] = {}
+    details: msgspec.Raw = NO_DETAILS
     started: bool = True
 
     @classmethod
@@ -76,7 +76,7 @@ class LaneError(msgspec.Struct, array_like=True):
         return error_of(Status(self.code, self.reason, self.message, self.details, self.started))
 
 
-class LaneReply(msgspec.Struct, array_like=True):
+class LaneReply(msgspec.Struct, array_like=True, gc=False):
     """The answer to the ask with the same `id`: an encoded result, or an error."""
 
     id: int

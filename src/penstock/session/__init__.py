@@ -4,7 +4,7 @@ from penstock.session._endpoint import Carrier, Endpoint, WeakEndpoint
 from penstock.session._session import Session
 from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
-from penstock.session._status import error_of, error_of_cancel, status_of
+from penstock.session._status import details_in, error_of, error_of_cancel, status_of
 from penstock.session._stream import StreamHandle
 from penstock.session._turn import Turn
 
@@ -17,6 +17,7 @@ __all__ = [
     "StreamHandle",
     "Turn",
     "WeakEndpoint",
+    "details_in",
     "error_of",
     "error_of_cancel",
     "status_of",

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import msgspec
 
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import CODES, EndOfStream, StatusError, Unknown, status_error
-from penstock.protocol import LONG_MESSAGE, Cancel, Status, readable
+from penstock.protocol import LONG_MESSAGE, NO_DETAILS, Cancel, Status, readable
 
 #: Characters of an error's message that travel.
 MESSAGE_MAX: Final = 4096
 #: The details of an error, as the peer will read them.
 _DETAILS: Final = MSGPACK.decode_for(dict[str, Any]).value
+_EMPTY: Final = bytes(NO_DETAILS)
 
 
 def status_of(error: StatusError) -> Status:
     """Return `error` as it travels. Details that cannot be encoded become texts, so that the caller still gets the error."""
     message = readable(str(error.message), MESSAGE_MAX)
     details: object = error.details
+    if details == {}:
+        return Status(*_code_of(error), message, NO_DETAILS, bool(error.started))
     try:
-        _DETAILS(MSGPACK.encode(details))
+        encoded = MSGPACK.encode(details)
+        _DETAILS(encoded)
     except UNDECODABLE:  # this also covers details that cannot be encoded
         pairs = details.items() if isinstance(details, Mapping) else [("details", details)]
-        details = {readable(str(key), MESSAGE_MAX): ascii(value) for key, value in pairs}
-    return Status(*_code_of(error), message, cast("dict[str, Any]", details), bool(error.started))
+        encoded = MSGPACK.encode({readable(str(key), MESSAGE_MAX): ascii(value) for key, value in pairs})
+    return Status(*_code_of(error), message, msgspec.Raw(encoded), bool(error.started))
 
 
 def cancel_of(error: BaseException) -> Cancel:
@@ -44,9 +51,26 @@ def error_of(status: Status) -> Exception:
     """Return a callee's `status` as an outcome: `EndOfStream` for code 0, else the error of its code."""
     if status.code == 0:
         return EndOfStream()
-    return status_error(status.code, status.reason, status.message, status.details, started=status.started)
+    return status_error(status.code, status.reason, status.message, details_in(status.details), started=status.started)
+
+
+def details_in(encoded: msgspec.Raw) -> Callable[[], dict[str, Any]] | None:
+    """Return the function that decodes a peer's details, once the program asks for them; None for none.
+
+    Details that cannot be decoded are empty.
+    """
+    own = bytes(encoded)  # not a view of the whole message
+    return None if own == _EMPTY else partial(_decode_details, own)
+
+
+def _decode_details(encoded: bytes) -> dict[str, Any]:
+    try:
+        details: dict[str, Any] = _DETAILS(encoded)
+    except UNDECODABLE:
+        return {}
+    return details
 
 
 def error_of_cancel(cancel: Cancel) -> StatusError:
     """Return the reason of a caller's cancellation, as an error."""
-    return status_error(cancel.code, cancel.reason, cancel.message, {})
+    return status_error(cancel.code, cancel.reason, cancel.message, None)
