@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every target may write to the one venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-3.13 test-eager check bench docs format clean check-format check-lint check-types check-layers check-house check-docs vectors
+.PHONY: help demo test test-3.13 test-eager attack check bench docs format clean check-format check-lint check-types check-layers check-house check-docs vectors
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z0-9.-]*:.*##' Makefile | sed -E 's/^([a-z0-9.-]+):.*## */  make \1\t/' | expand -t 22
@@ -44,6 +44,9 @@ endif
 # With eager tasks (Python 3.12 and later) a task begins inside create_task.
 test-eager: ## the rooms of streams, calls, channels and actors with Python 3.13 and eager tasks
 	PENSTOCK_LOOP=eager $(MAKE) test-3.13 ARGS='$(or $(ARGS),$(EAGER_ROOMS))'
+
+attack: $(VENV)/.stamp-test ## attacks of all kinds on real processes, long: a table of figures, with progress (ten minutes)
+	$(BIN)/python -m tests.attack $(ARGS)
 
 check: check-format check-lint check-layers check-types check-house check-docs ## format, lint, layers, types, house rules, the site
 

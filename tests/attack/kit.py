@@ -15,6 +15,8 @@ from tests.attack.wire import GOAWAY, PING, PONG, STATUS, Frame, frame, pack, re
 from tests.house._source import ROOT
 
 PATIENCE_S: Final = 20.0
+#: How long an answer may take that perhaps never comes.
+MOMENT_S: Final = 0.05
 #: The numbers of the `PING` between `before` and `data`, and of the one behind them.
 FIRST_PING, LAST_PING = 4711, 4712
 #: What no frame contains: the ends of two impossible frames.
@@ -45,10 +47,10 @@ class Victim:
         return json.loads(line)
 
     async def figures(self) -> Figures:
-        """Return what is left of connections, once none is open any more."""
-        for _ in range(1000):
+        """Return what is left of connections, once none is open any more and their handlers had time to end."""
+        for _ in range(200):
             seen = await self.ask("figures")
-            if not seen["peers"]:
+            if not seen["peers"] and not seen["left"]:
                 break
             await asyncio.sleep(0.01)
         return Figures(seen["left"], seen["rss_bytes"] / MIB, seen["cpu_s"], seen["tasks"])
@@ -155,6 +157,26 @@ async def send(to: Victim, before: bytes, data: bytes, *, piece_bytes: int = 1 <
             state = "reset"
         except TimeoutError:
             state = "silent"
+        return Reply(read_frames(line.got)[0], state)
+
+
+async def pour(to: Victim, before: bytes, data: bytes, piece_bytes: int) -> Reply:
+    """Dial, write `before` and, once that is handled, `data` and a `PING`; then end that direction and read to the end."""
+    async with dialled(to) as line:
+        state = "closed"
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                if before:
+                    await line.write(before)
+                    await line.settle()
+                await line.write(data, piece_bytes)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MOMENT_S):
+                        await line.settle(LAST_PING)
+                line.writer.write_eof()
+                await line.read_until(_NEVER)
+        except OSError:  # also that the end of the direction comes too late
+            state = "reset"
         return Reply(read_frames(line.got)[0], state)
 
 

@@ -130,14 +130,15 @@ def _opening_flags(kind: int) -> int:
     return 0 if kind & 1 else LAST
 
 
-def cut_open(stream: int, target: str, kind: int = UNARY, *, piece_bytes: int = 200_000, **changes: Any) -> bytes:
-    """Write an `OPEN` in as many fragments as it needs."""
+def cut_open(
+    stream: int, target: str, kind: int = UNARY, *, piece_bytes: int = 200_000, ends: bool = True, **changes: Any
+) -> bytes:
+    """Write an `OPEN` in as many fragments as it needs; without the last one unless it `ends`."""
     body, flags = pack(opening(target, kind, **changes)), _opening_flags(kind)
     pieces = [body[at : at + piece_bytes] for at in range(0, len(body), piece_bytes)]
-    return b"".join(
-        frame(OPEN, piece, flags=flags | (MORE if at < len(pieces) - 1 else 0), stream=stream)
-        for at, piece in enumerate(pieces)
-    )
+    more = [MORE] * (len(pieces) - 1) + [0]
+    whole = [frame(OPEN, piece, flags=flags | bit, stream=stream) for piece, bit in zip(pieces, more, strict=True)]
+    return b"".join(whole if ends else whole[:-1])
 
 
 def batch(*values: Any) -> bytes:

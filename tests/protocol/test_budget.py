@@ -109,3 +109,15 @@ def test_a_batch_of_too_many_values_ends_its_stream_and_no_other(role):
     (told,) = made.frames()
     assert (told.kind, told.body.code) == ("STATUS" if role == "server" else "CANCEL", 8)
     assert made.feed(items_frame(1, 1, 1)) == []  # it was on its way
+
+
+def test_items_that_were_promised_go_on_up_to_twice_the_budget():
+    """FAULTS H3: one item of any size passes each window, on as many streams as there are."""
+    made = side(max_buffered_bytes=100_000)
+    streams = [made.answer(number, 3) for number in range(1, 63, 2)]
+    seen = [event for number in range(1, 61, 2) for event in made.feed(items_frame(number, 0, bytes(20_000)))]
+    assert made.connection.buffered_bytes <= 2 * 100_000 + 20_100
+    assert [type(event) for event in seen].count(events.CallCancelled) == 30 - 10
+    assert not made.connection.failed
+    made.connection.discard(streams[0])
+    assert [type(event) for event in made.feed(items_frame(61, 0, 1))] == [events.ItemsArrived]

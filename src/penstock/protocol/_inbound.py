@@ -302,6 +302,8 @@ def _arrived(
     Raises `_OverLimit`, and `ProtocolError` for a payload that is not a batch.
     """
     settings, batches, (offset, count), codec = state.settings, state.batches, place, stream.opened.codec
+    if state.buffered_bytes > 2 * settings.max_buffered_bytes:  # the windows that were wished, and as much again
+        raise _OverLimit(f"over {state.buffered_bytes} bytes of items wait for their consumers (Settings.max_buffered_bytes)")
     begun = stream.id in batches.parts
     limit_bytes = settings.max_item_bytes + BATCH_BYTES
     if flags in _PLAIN and codec == MSGPACK and not begun and len(part) <= limit_bytes:

@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting_calls: Positive = 65_536
     #: Bytes that wait on one connection: items, arguments, metadata and answers together. The default lets 16 of the largest
     #: messages wait. Above it new streams are refused and answers become `ResourceExhausted`; open streams go on, because their
-    #: windows were promised. The windows that a peer wishes are promised out of the same sum.
+    #: windows were promised, until their items alone are twice as much. All windows that a peer wishes have this sum.
     max_buffered_bytes: Positive = 256 * MIB
     #: Bytes that one stream holds unsent before its sender waits, at any credit (rule 10.7): a peer that grants without end
     #: and reads nothing must not make this side grow. 1 MiB is four frames.

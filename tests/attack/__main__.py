@@ -1,0 +1,165 @@
+"""The long run, `make attack`: 20,000 violations beside an honest client, hoards, hostile servers, mutations, as a table.
+
+`--quick` takes a tenth of each; `--seed N` gives other mutations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+from tests.attack.hoards import ALL, hold
+from tests.attack.hostile import SCRIPTS, hostile
+from tests.attack.kit import commit, pour, send, victim
+from tests.attack.mutations import mutated
+from tests.attack.storms import STORMS
+from tests.attack.violations import BREAKING
+
+#: Connections of the attacker at the same time.
+AT_ONCE: Final = 8
+#: What the figures must stay below: MiB that grow, and how much slower the slowest hundredth of the honest calls may be.
+FLAT_MIB, SLOWER = 5.0, 3.0
+
+
+class Table:
+    """Rows as they come, and whether all were good."""
+
+    def __init__(self) -> None:
+        self.good = True
+
+    def row(self, name: str, figures: str, *, good: bool) -> None:
+        self.good &= good
+        print(f"\r{'ok  ' if good else 'BAD '} {name:44} {figures}", flush=True)
+
+    def progress(self, name: str, done: int, of: int) -> None:
+        if sys.stdout.isatty():
+            print(f"\r     {name:44} {done:,} of {of:,}", end="", flush=True)
+
+
+async def repeat(count: int, attack: Callable[[int], Awaitable[Any]], told: Callable[[int], None]) -> None:
+    """Run `attack` for each number below `count`, some at the same time."""
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for number in numbers:
+            await attack(number)
+            if not number % 200:
+                told(number)
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+
+
+async def violations(table: Table, count: int) -> None:
+    """Break every rule again and again, beside a client that is well-behaved."""
+    name = f"{count:,} violations of {len(BREAKING)} kinds"
+    async with victim() as server, victim() as client:
+        await repeat(3 * len(BREAKING), lambda number: commit(BREAKING[number % len(BREAKING)], server), lambda _n: None)
+        idle = await client.ask("honest", url=server.url, seconds=4)
+        before = await server.figures()
+        begun = time.monotonic()
+        honest = asyncio.ensure_future(client.ask("honest", url=server.url, seconds=4))
+        await repeat(
+            count,
+            lambda number: commit(BREAKING[number % len(BREAKING)], server),
+            lambda done: table.progress(name, done, count),
+        )
+        took = time.monotonic() - begun
+        busy = await honest
+        after = await server.figures()
+    grown = after.rss_mib - before.rss_mib
+    table.row(
+        name,
+        f"{count / took:,.0f} a second, memory {grown:+.1f} MiB, left {after.left or 0}, "
+        f"honest p99 {idle['p99_ms']:.1f} → {busy['p99_ms']:.1f} ms",
+        good=grown < FLAT_MIB and not after.left and busy["p99_ms"] <= SLOWER * idle["p99_ms"],
+    )
+
+
+async def beside(table: Table, names: Iterable[str]) -> None:
+    """Measure an honest client beside each storm of one connection."""
+    for storm in STORMS:
+        if names and storm.name not in names:
+            continue
+        async with victim() as server, victim() as client:
+            idle = await client.ask("honest", url=server.url, seconds=2)
+            task = asyncio.ensure_future(storm.attack(server))
+            await asyncio.sleep(0.2)
+            busy = await client.ask("honest", url=server.url, seconds=3)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            after = await server.figures()
+        table.row(
+            f"beside {storm.name}",
+            f"honest p99 {idle['p99_ms']:.1f} → {busy['p99_ms']:.1f} ms, left {after.left or 0}",
+            good=busy["p99_ms"] <= SLOWER * idle["p99_ms"] and not after.left,
+        )
+
+
+async def dials(table: Table, count: int) -> None:
+    """Let a client dial something else again and again."""
+    for script in SCRIPTS[:3]:
+        async with victim() as client, hostile(script) as url:
+            await client.ask("dial", url=url, times=100)
+            before = await client.figures()
+            seen = await client.ask("dial", url=url, times=count)
+            after = await client.figures()
+        grown = after.rss_mib - before.rss_mib
+        table.row(
+            f"{count:,} dials to {script.name}",
+            f"{seen}, memory {grown:+.1f} MiB, left {after.left or 0}",
+            good=seen == {script.outcome: count} and grown < FLAT_MIB and not after.left,
+        )
+
+
+async def hoards(table: Table) -> None:
+    """Let one connection hold as much as it can."""
+    for hoard in ALL:
+        held = await hold(hoard)
+        table.row(
+            (hoard.attack.__doc__ or "").partition(": ")[2].rstrip(".") or (hoard.attack.__doc__ or "").rstrip("."),
+            f"{held.during_mib:.0f} MiB of {hoard.mib:.0f}, then {held.after_mib:.0f}; {held.cpu_s:.2f} s of the processor",
+            good=held.during_mib < hoard.mib and held.cpu_s < hoard.cpu_s,
+        )
+
+
+async def mutations(table: Table, count: int, seed: int) -> None:
+    """Change recorded conversations, by seed."""
+    name = f"{count:,} mutations, seed {seed}"
+    async with victim() as server:
+        await repeat(300, lambda number: pour(server, *mutated(number), 1 << 20), lambda _n: None)
+        before = await server.figures()
+        await repeat(
+            count,
+            lambda number: pour(server, *mutated(seed * 1_000_000 + number), 1 << 20 if number % 2 else 11),
+            lambda done: table.progress(name, done, count),
+        )
+        after = await server.figures()
+        alive = await send(server, b"", BREAKING[0].data)
+    grown = after.rss_mib - before.rss_mib
+    table.row(
+        name,
+        f"memory {grown:+.1f} MiB, left {after.left or 0}",
+        good=grown < FLAT_MIB and not after.left and alive.state == "closed",
+    )
+
+
+async def _main(share: float, seed: int) -> bool:
+    table = Table()
+    await violations(table, int(20_000 * share))
+    await dials(table, int(1000 * share))
+    await mutations(table, int(5000 * share), seed)
+    await hoards(table)
+    await beside(table, ())
+    return table.good
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
+    options.add_argument("--quick", action="store_true")
+    options.add_argument("--seed", type=int, default=1)
+    given = options.parse_args()
+    sys.exit(0 if asyncio.run(_main(0.1 if given.quick else 1.0, given.seed)) else 1)

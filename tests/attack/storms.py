@@ -1,0 +1,110 @@
+"""One connection that never rests, whose cost is measured by an honest client beside it (FAULTS H9)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from tests.attack.kit import Line, Victim, dialled
+from tests.attack.violations import H
+from tests.attack.wire import CANCEL, CREDIT, HELLO, PING, array_head, cut_open, frame, open_, pack
+
+#: Frames in one write.
+BURST: Final = 200
+
+
+async def _storm(to: Victim, first: bytes, burst: Callable[[int], bytes], *, pause_s: float = 0.0) -> None:
+    """Write bursts as fast as the victim takes them, and read what it answers."""
+    while True:
+        with contextlib.suppress(ConnectionError):
+            async with dialled(to) as line:
+                await line.write(first)
+                reading = asyncio.ensure_future(_read(line))
+                try:
+                    number = 0
+                    while not reading.done():
+                        await line.write(burst(number))
+                        number += 1
+                        await asyncio.sleep(pause_s)
+                finally:
+                    reading.cancel()
+                    await asyncio.gather(reading, return_exceptions=True)
+
+
+async def _read(line: Line) -> None:
+    while await line.reader.read(1 << 20):
+        pass
+
+
+def _calls(target: str, number: int, **changes: object) -> bytes:
+    first = 1 + 2 * BURST * number
+    return b"".join(open_(stream, target, **changes) for stream in range(first, first + 2 * BURST, 2))
+
+
+def _opened_and_cancelled(number: int) -> bytes:
+    first = 1 + 2 * BURST * number
+    cancel = pack([1])
+    return b"".join(
+        open_(stream, "Desk/wait") + frame(CANCEL, cancel, stream=stream) for stream in range(first, first + 2 * BURST, 2)
+    )
+
+
+def _tiny(number: int) -> bytes:
+    size = 900_000
+    return cut_open(1 + 2 * number, "Desk/anything", argument=array_head(1) + array_head(size) + b"\x90" * size)
+
+
+async def _pings(to: Victim) -> None:
+    await _storm(to, H, lambda _n: frame(PING, [1]) * BURST)
+
+
+async def _credit(to: Victim) -> None:
+    await _storm(to, H + open_(1, "Desk/wait"), lambda _n: frame(CREDIT, [10, 10, 0], stream=1) * BURST)
+
+
+async def _resets(to: Victim) -> None:
+    await _storm(to, H, _opened_and_cancelled)
+
+
+async def _describe(to: Victim) -> None:
+    await _storm(to, H, lambda number: _calls("Penstock/describe", number, credit_bytes=1 << 30))
+
+
+async def _unknown(to: Victim) -> None:
+    await _storm(to, H, lambda number: _calls("Desk/unknown", number))
+
+
+async def _nobody(to: Victim) -> None:
+    await _storm(to, H, lambda number: _calls("/nobody/say", number))
+
+
+async def _values(to: Victim) -> None:
+    await _storm(to, H, _tiny, pause_s=0.05)
+
+
+async def _connects(to: Victim) -> None:
+    while True:
+        with contextlib.suppress(ConnectionError):
+            async with dialled(to) as line:
+                await line.write(frame(HELLO, length=20))
+
+
+class Storm(NamedTuple):
+    """A storm by its name."""
+
+    name: str
+    attack: Callable[[Victim], Awaitable[None]]
+
+
+STORMS: Final = [
+    Storm("PING", _pings),
+    Storm("CREDIT", _credit),
+    Storm("calls that are reset", _resets),
+    Storm("describe", _describe),
+    Storm("unknown methods", _unknown),
+    Storm("unknown actors", _nobody),
+    Storm("arguments of 900,000 values", _values),
+    Storm("connects without HELLO", _connects),
+]
