@@ -209,3 +209,10 @@ def test_a_class_of_attrs_travels_whole_or_is_refused():
         check_type(list[Private], "here")
     with pytest.raises(TypeError, match=r"here: OfItself cannot travel: .*takes_self"):
         check_type(OfItself, "here")
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, set[Any], list[set[Any]], dict[str, frozenset[object]]], ids=str)
+def test_a_set_of_anything_is_refused(kind):
+    """FAULTS H4: a peer would fill it with arrays that hash alike: 4,000 of them took 0.6 s."""
+    with pytest.raises(TypeError, match="name their type"):
+        check_type(kind, "here")

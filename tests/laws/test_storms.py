@@ -330,3 +330,16 @@ def test_nothing_that_was_sent_is_kept_for_a_peer_that_never_says_consumed():
 
     assert held_bytes(stream_on) < 50_000
     assert stream.send.replay == []
+
+
+def test_a_connection_that_is_gone_is_small_even_if_a_message_in_a_mailbox_still_holds_it():
+    """FAULTS H1: a message that was told keeps its peer for `context()`, until the actor has handled it."""
+    kept = []
+
+    def come_and_go() -> None:
+        for _ in range(20):
+            made = side()
+            made.connection.link_lost()
+            kept.append(made)
+
+    assert held_bytes(come_and_go) < 20 * 12_000

@@ -7,7 +7,7 @@ import pytest
 from penstock.errors import ResourceExhausted
 from penstock.protocol import Accept, Cancel, events, grant_wished
 from penstock.protocol._frames import FrameType
-from tests.protocol.kit import frame, items_frame, open_frame, side
+from tests.protocol.kit import frame, items_frame, open_frame, push, side
 
 MIB = 1024 * 1024
 
@@ -121,3 +121,28 @@ def test_items_that_were_promised_go_on_up_to_twice_the_budget():
     assert not made.connection.failed
     made.connection.discard(streams[0])
     assert [type(event) for event in made.feed(items_frame(61, 0, 1))] == [events.ItemsArrived]
+
+
+def test_all_streams_together_hold_a_bounded_number_of_bytes_unsent():
+    """FAULTS H3: 300 unread streams held 304 MiB, and more streams hold more."""
+    made = side(max_buffered_bytes=1_000_000)
+    streams = [made.answer(number, 2, credit_items=10**6, credit_bytes=10**9) for number in range(1, 201, 2)]
+
+    def fill() -> int:
+        pushed = 0
+        for stream in streams:
+            while stream.send.has_room():
+                push(stream, bytes(20_000))
+                made.connection.ready(stream)
+                pushed += 20_000
+        return pushed
+
+    assert fill() <= 1_000_000 + 100 * 64 * 1024 + 100_000  # and one open batch for each stream
+    assert streams[-1].send.is_stuffed()
+    written = len(made.write(500_000))
+    assert streams[0].send.has_room()
+    assert written <= fill() + 600_000
+    made.connection.link_lost()
+    for stream in streams:
+        stream.stop_sending()
+    assert made.connection._state.unsent_budget.bytes == 0

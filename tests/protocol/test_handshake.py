@@ -73,7 +73,8 @@ def test_a_frame_of_this_side_keeps_the_limits_of_both():
         state = ConnectionState("client", ours, 0.0)
         state.peer = peer
         for codec in (0, 1):
-            assert state.send_half(Limit(), codec).rules[1:4] == limits
+            half = state.send_half(Limit(), codec)
+            assert (*half.rules[1:3], half.budget.stream_bytes) == limits
 
 
 def test_a_hello_before_the_handshake_has_four_kibibytes():

@@ -12,7 +12,7 @@ from penstock.errors import ResourceExhausted
 from penstock.protocol import BATCH_BYTES, Grant, Limit, ReceiveHalf, SendHalf
 from penstock.protocol._frames import COMPRESSED, LAST, MAX_NUMBER, MORE, Credit
 from penstock.protocol._receive import Arrived, Reassembly
-from penstock.protocol._send import JSON_LAYOUT, MSGPACK_LAYOUT, Layout, ReplayBudget, SendRules
+from penstock.protocol._send import JSON_LAYOUT, MSGPACK_LAYOUT, Layout, ReplayBudget, SendRules, UnsentBudget
 from tests.protocol.kit import Seen, array, encode_into, read_frames, values_of
 
 SMALL_FRAME = 12 + 7  # seven bytes of payload in each fragment
@@ -28,7 +28,9 @@ def half(
     layout: Layout = MSGPACK_LAYOUT,
     compress=None,
 ) -> SendHalf:
-    return SendHalf(Limit(items, bytes_), SendRules(layout, frame, item, unsent, compress, ReplayBudget(MAX_NUMBER)))
+    return SendHalf(
+        Limit(items, bytes_), SendRules(layout, frame, item, UnsentBudget(unsent), compress, ReplayBudget(MAX_NUMBER))
+    )
 
 
 def drain(sender: SendHalf) -> list[Seen]:

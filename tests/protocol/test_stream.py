@@ -10,7 +10,7 @@ from msgspec import Raw
 from penstock.errors import ProtocolError
 from penstock.protocol import Limit, SendHalf, Settings, Status, WireStream
 from penstock.protocol._frames import LAST, MORE, NO_DETAILS, End, FrameType, decode_body
-from penstock.protocol._send import MSGPACK_LAYOUT, SendRules
+from penstock.protocol._send import MSGPACK_LAYOUT, SendRules, UnsentBudget
 from penstock.protocol._stream import refusal
 from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_frames
 
@@ -18,7 +18,7 @@ from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_fra
 def stream(kind: int = 3, *, callee: bool = False, **changes) -> WireStream:
     made = WireStream(opening(kind, **changes), callee=callee)
     made.id = 1
-    made.send = SendHalf(Limit(100, 100_000), SendRules(MSGPACK_LAYOUT, 60, 10_000, 10_000, None))
+    made.send = SendHalf(Limit(100, 100_000), SendRules(MSGPACK_LAYOUT, 60, 10_000, UnsentBudget(10_000), None))
     if callee:
         made.receives(FrameType.OPEN, 0 if kind & 1 else LAST)
     else:

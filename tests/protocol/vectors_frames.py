@@ -34,7 +34,7 @@ from penstock.protocol._frames import (
     Resumed,
     Status,
 )
-from penstock.protocol._send import MSGPACK_LAYOUT, SendHalf, SendRules
+from penstock.protocol._send import MSGPACK_LAYOUT, SendHalf, SendRules, UnsentBudget
 from tests.protocol.kit import Seen, array, encode, encode_into, frame, items_frame, read_frames
 
 Vector = dict[str, Any]
@@ -157,7 +157,7 @@ def frames() -> list[Vector]:
 
 def fragments() -> list[Vector]:
     """Messages cut into several frames, here of at most 60 bytes of body."""
-    sender = SendHalf(Limit(100, 1000), SendRules(MSGPACK_LAYOUT, 60, 1000, 1000, None))
+    sender = SendHalf(Limit(100, 1000), SendRules(MSGPACK_LAYOUT, 60, 1000, UnsentBudget(1000), None))
     sender.push(encode_into, "x" * 100)
     sender.end()
     pieces = []

@@ -53,6 +53,8 @@ def _check_part(part: Any) -> None:
         _check_hashable(part.key_type, "a key of a dict")
     elif isinstance(part, shape.SetType | shape.FrozenSetType):
         _check_hashable(part.item_type, "an item of a set")
+        if isinstance(part.item_type, shape.AnyType) or getattr(part.item_type, "cls", None) is object:
+            raise TypeError("a set of anything cannot travel: a peer could choose items that hash alike; name their type")
 
 
 def _check_hashable(part: Any, use: str) -> None:

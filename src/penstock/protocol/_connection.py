@@ -259,6 +259,7 @@ class Connection:
     def link_lost(self) -> None:
         """End the connection: its link is gone, so nothing is read or written any more."""
         self._state.failed = True
+        self._inbound.decoder.close()
 
     # ── bytes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

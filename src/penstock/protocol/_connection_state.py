@@ -17,7 +17,7 @@ from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, GoAway, Hel
 from penstock.protocol._keepalive import KeepAlive
 from penstock.protocol._outbox import Outbox
 from penstock.protocol._receive import Reassembly
-from penstock.protocol._send import BATCH_BYTES, LAYOUTS, ReplayBudget, SendHalf, SendRules
+from penstock.protocol._send import BATCH_BYTES, LAYOUTS, ReplayBudget, SendHalf, SendRules, UnsentBudget
 from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream
 from penstock.protocol._table import StreamTable
@@ -48,6 +48,7 @@ class ConnectionState:
         "replay_budget",
         "settings",
         "streams",
+        "unsent_budget",
     )
 
     def __init__(self, role: str, settings: Settings, now_s: float) -> None:
@@ -57,6 +58,7 @@ class ConnectionState:
         self.held_bytes = 0
         self.promised_bytes = 0
         self.replay_budget: ReplayBudget | None = None
+        self.unsent_budget = UnsentBudget(settings.max_unsent_bytes, settings.max_buffered_bytes)
         self.peer: Hello | None = None
         self.failed = False
         self.draining = False
@@ -100,7 +102,7 @@ class ConnectionState:
                 LAYOUTS[codec],
                 min(settings.max_frame_bytes, peer.max_frame_bytes),
                 peer.max_item_bytes,
-                settings.max_unsent_bytes,
+                self.unsent_budget,
                 compressor(settings.compression, settings.compression_threshold_bytes, peer.compressions),
                 self.replay_budget,
             )

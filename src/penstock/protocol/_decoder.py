@@ -41,6 +41,12 @@ class FrameDecoder:
         self.limit_bytes = limit_bytes
         self._allocate(max(READ_BYTES, len(self._memory)))
 
+    def close(self) -> None:
+        """Free the memory: nothing is read any more."""
+        self._memory = bytearray()
+        self._view = memoryview(self._memory)
+        self._start = self._end = 0
+
     def get_buffer(self, size_hint: int = -1) -> memoryview:
         """Return the memory for the next bytes. All views handed out before are invalid from now on."""
         if self._start == self._end:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from penstock.errors import ResourceExhausted
 from penstock.protocol._compression import Compress
 from penstock.protocol._credit import Limit
-from penstock.protocol._frames import COMPRESSED, ITEMS_HEADER, ITEMS_PREFIX_BYTES, LAST, MORE, FrameType, Segment
+from penstock.protocol._frames import COMPRESSED, ITEMS_HEADER, ITEMS_PREFIX_BYTES, LAST, MAX_NUMBER, MORE, FrameType, Segment
 
 EncodeInto = Callable[[Any, bytearray, int], None]
 
@@ -62,6 +62,26 @@ class ReplayBudget:
         self.limit_bytes = limit_bytes
 
 
+class UnsentBudget:
+    """The bytes of closed batches that wait to be written, of all streams of a connection.
+
+    `stream_bytes`: with so many bytes unsent, a stream takes no further item; 0 while all together have reached their limit.
+    """
+
+    __slots__ = ("_limit_bytes", "_max_stream_bytes", "bytes", "stream_bytes")
+
+    def __init__(self, max_stream_bytes: int, limit_bytes: int = MAX_NUMBER) -> None:
+        self.bytes = 0
+        self.stream_bytes = max_stream_bytes
+        self._max_stream_bytes = max_stream_bytes
+        self._limit_bytes = limit_bytes
+
+    def count(self, size: int) -> None:
+        """Count bytes that were added; below zero, bytes that left."""
+        self.bytes += size
+        self.stream_bytes = self._max_stream_bytes if self.bytes < self._limit_bytes else 0
+
+
 class SendRules(NamedTuple):
     """The limits and functions that all sending halves of a connection share, for one codec.
 
@@ -71,7 +91,7 @@ class SendRules(NamedTuple):
     layout: Layout
     max_frame_bytes: int
     max_item_bytes: int
-    max_unsent_bytes: int
+    unsent: UnsentBudget
     compress: Compress | None = None
     replay_budget: ReplayBudget | None = None
 
@@ -93,12 +113,13 @@ class SendHalf:
     """One direction of a stream, seen by its sender.
 
     Counted in items and bytes: `pushed` by the program, `sent` in frames. `batch` is open and holds `count` items; `unsent` are
-    closed batches; `replay` holds the sent ones that are not consumed. `ended`: no item follows.
+    closed batches, counted in `budget`; `replay` holds the sent ones that are not consumed. `ended`: no item follows.
     """
 
     __slots__ = (
         "_fragments",
         "batch",
+        "budget",
         "count",
         "ended",
         "layout",
@@ -116,6 +137,7 @@ class SendHalf:
         self.limit = limit
         self.rules = rules
         self.layout = rules.layout
+        self.budget = rules.unsent
         self.batch = bytearray()
         self.count = 0
         self.pushed = self.pushed_bytes = 0
@@ -130,13 +152,13 @@ class SendHalf:
         return (
             self.pushed < self.limit.items
             and self.pushed_bytes < self.limit.bytes
-            and self.pushed_bytes - self.sent_bytes < self.rules.max_unsent_bytes
+            and self.pushed_bytes - self.sent_bytes < self.budget.stream_bytes
         )
 
     def is_stuffed(self) -> bool:
         """Whether the peer has granted more, but too many bytes wait here unsent."""
         return (
-            self.pushed_bytes - self.sent_bytes >= self.rules.max_unsent_bytes
+            self.pushed_bytes - self.sent_bytes >= self.budget.stream_bytes
             and self.pushed < self.limit.items
             and self.pushed_bytes < self.limit.bytes
         )
@@ -166,7 +188,7 @@ class SendHalf:
         return (  # has_room(), written out: a call for each item would cost more than the comparison
             self.pushed < self.limit.items
             and self.pushed_bytes < self.limit.bytes
-            and self.pushed_bytes - self.sent_bytes < self.rules.max_unsent_bytes
+            and self.pushed_bytes - self.sent_bytes < self.budget.stream_bytes
         )
 
     def push_encoded(self, encoded: bytes) -> None:
@@ -187,6 +209,7 @@ class SendHalf:
             raise self._too_large(size)
         self.seal()
         self.unsent.append(Batch(self.pushed, 1, [bytes_head(len(item)), item], size))
+        self.budget.count(size)
         self.pushed += 1
         self.pushed_bytes += size
         return self.has_room()
@@ -202,6 +225,7 @@ class SendHalf:
         else:
             batch[1:5] = self.count.to_bytes(4, "big")
         self.unsent.append(Batch(self.pushed - self.count, self.count, [batch], len(batch)))
+        self.budget.count(len(batch))
         self.batch = bytearray()
         self.count = 0
 
@@ -215,6 +239,7 @@ class SendHalf:
 
     def discard(self) -> None:
         """Forget all items, unsent and kept: the stream is over, or the peer takes no more."""
+        self.budget.count(-sum(batch.size for batch in self.unsent))
         self.unsent.clear()
         self.forget()
         self.batch = bytearray()
@@ -236,6 +261,7 @@ class SendHalf:
         if not self.unsent:
             self.seal()
         batch = self.unsent.pop(0)
+        self.budget.count(-batch.size)
         self.sent += batch.count
         self.sent_bytes += batch.size
         if self.rules.replay_budget is not None:
@@ -283,6 +309,7 @@ class SendHalf:
         self._release(again)
         del self.replay[len(self.replay) - len(again) :]
         self.unsent[:0] = again
+        self.budget.count(sum(batch.size for batch in again))
         self.sent -= sum(batch.count for batch in again)
         self.sent_bytes -= sum(batch.size for batch in again)
 

@@ -51,7 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: windows were promised, until their items alone are twice as much. All windows that a peer wishes have this sum.
     max_buffered_bytes: Positive = 256 * MIB
     #: Bytes that one stream holds unsent before its sender waits, at any credit (rule 10.7): a peer that grants without end
-    #: and reads nothing must not make this side grow. 1 MiB is four frames.
+    #: and reads nothing must not make this side grow. 1 MiB is four frames. While all streams of a connection hold
+    #: `max_buffered_bytes` unsent, none of them takes a further item.
     max_unsent_bytes: Positive = MIB
 
     #: How far this side sends ahead of the consumer at its peer, at any `buffer_size` that the peer asks for: items and bytes
