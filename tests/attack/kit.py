@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tests.attack.violations import H, Violation
@@ -66,11 +68,27 @@ class Figures(NamedTuple):
 
 
 @asynccontextmanager
-async def victim() -> AsyncIterator[Victim]:
-    """Start a victim, and kill it at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.attack.victim", cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
+async def victim(*, log: Path | None = None, **environment: str) -> AsyncIterator[Victim]:
+    """Start a victim, and kill it at the end.
+
+    log: the file for what it logs; nothing is logged by default. environment: `ATTACK_LOOP=uvloop`; `ATTACK_FILES=60`, how
+    many files it may open.
+    """
+    with contextlib.ExitStack() as files:
+        errors = None
+        if log is not None:
+            environment["ATTACK_LOG"] = "yes"
+            errors = files.enter_context(log.open("wb"))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.attack.victim",
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
     try:
         assert process.stdout is not None
         yield Victim(process, json.loads(await process.stdout.readline())["url"])

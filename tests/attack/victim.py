@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import resource
 import sys
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ import penstock
 from penstock.protocol import Connection
 from penstock.session import Session
 
+#: Characters of an error that quotes a peer.
+TEXT_MAX = 5000
 KEPT = (penstock.Peer, Session, Connection)
 
 
@@ -38,6 +41,9 @@ class Desk:
 
     async def wait(self, value: Any = None) -> None:
         await asyncio.Event().wait()
+
+    async def leave(self) -> None:
+        sys.exit(3)
 
     async def large(self) -> bytes:
         return bytes(16 * 1024 * 1024 - 64)
@@ -105,6 +111,8 @@ async def dial(url: str, times: int) -> dict[str, int]:
                 seen["answered"] += 1
         except penstock.PenstockError as error:
             seen[type(error).__name__] += 1
+            if not str(error).isprintable() or len(str(error)) > TEXT_MAX:
+                seen["a text that is not harmless"] += 1
     return dict(seen)
 
 
@@ -144,5 +152,13 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    logging.disable(logging.CRITICAL)
-    asyncio.run(_main())
+    logging.disable(logging.CRITICAL if os.environ.get("ATTACK_LOG") is None else logging.NOTSET)
+    if os.environ.get("ATTACK_FILES"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(os.environ["ATTACK_FILES"]),) * 2)
+    if os.environ.get("ATTACK_LOOP") == "uvloop":
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_main())
+    else:
+        asyncio.run(_main())
