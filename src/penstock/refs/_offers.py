@@ -3,8 +3,9 @@
 An end is on offer from the moment when its ref is encoded. It leaves the table once: claimed from another process, used here
 after all, released, or reclaimed after `RECLAIM_S` (30 s). The table keeps the reason for a while, for later claims.
 
-A ref encoded while a call is handled counts against that peer (`SHARE_MAX`). It outlives the connection, because it may be
-claimed over another one; from then on it is the first to be evicted when the table is full.
+A ref encoded while a call is handled counts against that connection (`SHARE_MAX`). It outlives the connection, because it may
+be claimed over another one; from then on it is the first to be evicted when the table is full. After those, the connection with
+the most ends on offer loses its oldest one to a connection with fewer: of a full table, each has an equal share.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ log = logging.getLogger("penstock.refs")
 RECLAIM_S: Final = 30.0
 #: The most ends on offer, so that a program whose refs are never claimed does not grow.
 OFFERS_MAX: Final = 10_000
-#: The most ends on offer to one peer, so that a peer that claims none of its refs leaves room for the others.
+#: The most ends on offer to one connection, so that a peer that claims none of its refs leaves room for the others.
 SHARE_MAX: Final = 1_000
 #: The number of ends that are gone whose reason is kept.
 REFUSALS_MAX: Final = 10_000
@@ -85,13 +86,14 @@ class Offers:
     def put(self, ref: Offered) -> RefLocation:
         """Put an end on offer, for the peer whose call is handled here; return its location.
 
-        Raises `ResourceExhausted` when too many ends are on offer, to this peer or in all.
+        Raises `ResourceExhausted` when too many ends are on offer to this peer: more than `SHARE_MAX`, or, in a full table, as
+        many as to any other.
         """
         share = self._share()
         if share is not self._unasked and share is not self._orphans and len(share) >= SHARE_MAX:
             raise ResourceExhausted(f"{SHARE_MAX} ends of streams were sent to this peer and not claimed yet (SHARE_MAX)")
         if len(self._open) >= OFFERS_MAX:
-            self._make_room()
+            self._make_room(share)
         location = RefLocation(self.instance, secrets.token_bytes(TOKEN_BYTES))
         loop = asyncio.get_running_loop()
         self._open[location.token] = _Entry(ref, loop.time() + RECLAIM_S, share)
@@ -166,12 +168,20 @@ class Offers:
             scope.session.closed.add_done_callback(lambda _closed: self._orphans.update(share))
         return share
 
-    def _make_room(self) -> None:
-        """Reclaim the oldest end of a connection that is gone. Raises `ResourceExhausted` when there is none."""
-        for token in self._orphans:
-            self._reclaim(token, _orphaned)
+    def _make_room(self, share: dict[bytes, None]) -> None:
+        """Reclaim one end for a new one of `share`: the oldest of a connection that is gone, else of the largest share.
+
+        Raises `ResourceExhausted` when no share is larger.
+        """
+        if self._orphans:
+            self._reclaim(next(iter(self._orphans)), _orphaned)
             return
-        raise ResourceExhausted(f"{OFFERS_MAX} ends of streams were sent and not claimed yet (OFFERS_MAX)")
+        largest = max(self._shares.values(), key=len, default={})
+        if len(largest) <= len(share):
+            raise ResourceExhausted(
+                f"{OFFERS_MAX} ends of streams were sent and not claimed yet (OFFERS_MAX), {len(share)} of them to this peer"
+            )
+        self._reclaim(next(iter(largest)), _crowded_out)
 
     def _reclaim(self, token: bytes, why: Callable[[str], StatusError]) -> None:
         ref = self._open[token].ref
@@ -214,6 +224,12 @@ def _released(short: str) -> StatusError:
 
 def _reclaimed(short: str) -> StatusError:
     return NotFound(f"the end of a stream {short} was reclaimed, because it was not claimed within {RECLAIM_S:g} s")
+
+
+def _crowded_out(short: str) -> StatusError:
+    return NotFound(
+        f"the end of a stream {short} was reclaimed: too many ends were sent to its receiver, and others needed a place"
+    )
 
 
 def _orphaned(short: str) -> StatusError:
