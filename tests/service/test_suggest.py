@@ -42,3 +42,20 @@ def test_a_list_is_bounded():
 
 def test_an_unknown_method_is_told_with_its_owner():
     assert unknown_method("quot", "Prices", ["quote"]) == "unknown method 'quot' of Prices; did you mean 'quote'?"
+
+
+def test_a_guess_among_thousands_looks_at_a_few():
+    """FAULTS H9: an unknown name among 5,000 actors cost 2.7 ms each time."""
+    looked_at = 0
+
+    class Names(dict[str, None]):
+        def __iter__(self):
+            nonlocal looked_at
+            for name in super().__iter__():
+                looked_at += 1
+                yield name
+
+    names = Names.fromkeys(f"sensor-{number:05}" for number in range(5000))
+    assert suggest("sensor-0007", names, "names").startswith("did you mean 'sensor-0")
+    assert suggest("zzz", names, "names").endswith(", and 4872 more")
+    assert looked_at <= 300

@@ -14,7 +14,10 @@ class Reflection:
 
     def __init__(self, describes: Sequence[Service] = ()) -> None:
         self.describes = describes
+        self._described: list[ServiceDescription] | None = None  # made once: it takes a millisecond, and any peer may ask
 
     async def describe(self) -> list[ServiceDescription]:
         """Describe every service of this server: methods, kinds, and types as JSON Schema."""
-        return [describe(service) for service in self.describes]
+        if self._described is None:
+            self._described = [describe(service) for service in self.describes]
+        return self._described

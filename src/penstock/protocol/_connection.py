@@ -18,6 +18,7 @@ from penstock.protocol._frames import (
     ITEMS_HEADER,
     ITEMS_PREFIX_BYTES,
     LAST,
+    MAX_NUMBER,
     Cancel,
     FrameType,
     GoAway,
@@ -61,6 +62,7 @@ class Connection:
     ) -> None:
         self._state = state = ConnectionState(role, settings, now_s)
         self._inbound = Inbound(state)
+        self.decoder = self._inbound.decoder
         self.settings = settings
         self.streams = state.streams
         self.keepalive = state.keepalive
@@ -294,15 +296,18 @@ class Connection:
             return memoryview(bytearray(HANDSHAKE_BYTES))
         return self._inbound.decoder.get_buffer(size_hint)
 
-    def buffer_updated(self, size: int, now_s: float) -> list[ev.Event]:
-        """Read the next `size` bytes in the buffer and return their events. After `Failed` nothing more is read."""
+    def buffer_updated(self, size: int, now_s: float, frames_max: int = MAX_NUMBER) -> list[ev.Event]:
+        """Read the next `size` bytes in the buffer and return their events. After `Failed` nothing more is read.
+
+        No more than `frames_max` frames are read. The others wait in `decoder` for the next call, which may have a size of 0.
+        """
         events: list[ev.Event] = []
         state = self._state
         if state.failed:
             return events
         state.keepalive.heard(now_s)
         try:
-            self._inbound.read(size, events, now_s)
+            self._inbound.read(size, events, now_s, frames_max)
         except ProtocolError as error:
             state.fail(error, events)
         state.check_outbox(events)

@@ -88,6 +88,14 @@ class FrameDecoder:
         if len(first) == LENGTH_BYTES and length > self.limit_bytes:
             raise ProtocolError("1.2", self._too_long(length))
 
+    def has_frame(self) -> bool:
+        """Whether `next_frame` would return a frame or raise an error."""
+        start = self._start
+        if self._end - start < HEADER_BYTES:
+            return False
+        length: int = HEADER.unpack_from(self._view, start)[0]
+        return length > self.limit_bytes or start + HEADER_BYTES + length <= self._end
+
     @property
     def buffered(self) -> int:
         """The number of bytes of a frame that is not complete yet."""
@@ -101,7 +109,9 @@ class FrameDecoder:
 
     def _make_room(self, frame_bytes: int) -> None:
         """Move the unread bytes to the start of the memory, or of larger memory when the frame that has begun needs it."""
-        if frame_bytes > len(self._memory):
+        if self._start == 0 and frame_bytes <= len(self._memory):  # it is full of frames that were not read yet
+            self._allocate(len(self._memory) + READ_BYTES)
+        elif frame_bytes > len(self._memory):
             self._allocate(max(frame_bytes, LARGE_READ_BYTES))
         else:
             self._view[: self._end - self._start] = bytes(self._view[self._start : self._end])

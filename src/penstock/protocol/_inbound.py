@@ -44,11 +44,12 @@ class Inbound:
         self.decoder = FrameDecoder()
         self._refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
 
-    def read(self, size: int, events: list[ev.Event], now_s: float) -> None:
-        """Handle every frame that is complete with `size` more bytes; raise `ProtocolError` at the first bad one."""
+    def read(self, size: int, events: list[ev.Event], now_s: float, frames_max: int) -> None:
+        """Handle the frames that are complete with `size` more bytes, at most so many; raise `ProtocolError` at a bad one."""
         self.decoder.buffer_updated(size)
-        while not self._state.failed and (frame := self.decoder.next_frame()) is not None:
+        while frames_max > 0 and not self._state.failed and (frame := self.decoder.next_frame()) is not None:
             self._on_frame(frame, events, now_s)
+            frames_max -= 1
 
     def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:
         """Hand a frame to the method for its type; nothing but `HELLO` may come first."""

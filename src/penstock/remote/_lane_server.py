@@ -37,6 +37,9 @@ log = logging.getLogger("penstock.actor")
 
 #: Messages handled in a row before the answers are written and other tasks get a turn.
 TURN_MESSAGES: Final = 256
+#: … and messages after which the clock is looked at: when they have taken this long, other tasks get a turn.
+MESSAGES_PER_LOOK: Final = 8
+TURN_S: Final = 0.001
 #: Seconds that tells of a caller that is gone wait for room in the mailbox, before they become dead letters.
 ORPHAN_S: Final = 5.0
 _MESSAGES: Final = MSGPACK.decode_for(LaneMessage)
@@ -133,6 +136,7 @@ class LaneServer(Endpoint):
         Raises `InvalidArgument` for the id of an ask that is open: the caller breaks the protocol, and the lane ends.
         """
         asks, to = self._asks, self._to
+        looked_s = self._host.loop.time()
         async for message in self._messages:
             self._handled += 1
             if message.id < 0:
@@ -153,8 +157,11 @@ class LaneServer(Endpoint):
                     await self._post(envelope, message)
             if asks.is_full():
                 await asks.wait_while(asks.is_full)
-            if not self._handled % TURN_MESSAGES:
-                await asyncio.sleep(0)
+            if not self._handled % MESSAGES_PER_LOOK:
+                now_s = self._host.loop.time()
+                if now_s - looked_s >= TURN_S or not self._handled % TURN_MESSAGES:
+                    await asyncio.sleep(0)
+                looked_s = now_s
 
     def _accept_message(self, message: LaneMessage) -> Envelope | None:
         """Return a message as an envelope to post; None when it was answered here, inline or with an error."""

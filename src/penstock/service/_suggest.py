@@ -5,10 +5,13 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Collection
+from itertools import islice
 from typing import Final
 
-#: Bounds of a guess, so that a peer's mistake costs less than a millisecond: how many names are compared, and of what length.
-COMPARED_NAMES_MAX: Final = 64
+#: Bounds of a guess, so that a peer's mistake costs a fifth of a millisecond: how many names are looked at, how many of those
+#: are compared, and of what length.
+SEEN_NAMES_MAX: Final = 128
+COMPARED_NAMES_MAX: Final = 8
 COMPARED_CHARACTERS_MAX: Final = 64
 #: From which share of equal letters on a name is called similar: two of three.
 LIKENESS_MIN: Final = 0.66
@@ -19,15 +22,17 @@ SUGGESTED_NAMES_MAX: Final = 10
 def suggest(name: str, names: Collection[str], kind: str = "names") -> str:
     """Return a hint for the end of an error: "did you mean 'quote'?", "known methods: quote, watch", or "there are no methods".
 
-    names: those that exist, in any order. kind: the noun for them, in the plural.
+    names: those that exist, in any order; of more than 128 the others are not looked at. kind: the noun for them, a plural.
     """
     if not names:
         return f"there are no {kind}"
-    likely = heapq.nsmallest(COMPARED_NAMES_MAX, names, key=lambda one: (one[:1] != name[:1], abs(len(one) - len(name))))
+    seen = list(islice(names, SEEN_NAMES_MAX))
+    likely = heapq.nsmallest(COMPARED_NAMES_MAX, seen, key=lambda one: (one[:1] != name[:1], abs(len(one) - len(name))))
     near = max(likely, key=lambda one: _likeness(name, one)) if len(name) <= COMPARED_CHARACTERS_MAX else ""
     if near and _likeness(name, near) >= LIKENESS_MIN:
         return f"did you mean {near!r}?"
-    return f"known {kind}: {', '.join(heapq.nsmallest(SUGGESTED_NAMES_MAX, names))}"
+    more = f", and {len(names) - SEEN_NAMES_MAX} more" if len(names) > SEEN_NAMES_MAX else ""
+    return f"known {kind}: {', '.join(heapq.nsmallest(SUGGESTED_NAMES_MAX, seen))}{more}"
 
 
 def unknown_method(name: str, owner: str, names: Collection[str]) -> str:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable, Unimplemented
 from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
+from penstock.session._reading import Reading
 from penstock.session._sink import RemoteSink
 from penstock.session._stream import StreamHandle
 from penstock.streams import Bell
@@ -77,6 +78,7 @@ class Session:
         self.on_draining: Callable[[], None] = lambda: None
         self.accept = accept or _refuse
         self._context = Context()
+        self._reading = Reading(self._connection, partial(_handle, self), self._now, self._context)
         self._paused = False
         self._flushing = False
         self._closing = False
@@ -87,12 +89,12 @@ class Session:
     # ── what the link calls ───────────────────────────────────────────────────────────────────────────────────────────
 
     def link_made(self, link: Link) -> None:
-        self.link = link
+        self.link = self._reading.link = link
         self._arm()
         self.flush()
 
     def buffer_updated(self, size: int) -> None:
-        self._context.run(_handle_read, self, size)
+        self._context.run(self._reading.take, size)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -102,6 +104,8 @@ class Session:
         self.flush()
 
     def link_lost(self, error: Exception | None) -> None:
+        if self._reading.waiting:
+            self._context.run(self._reading.finish)
         if self._closing:
             self.lose(Cancelled("the connection was closed on this side"))
         else:
@@ -336,15 +340,14 @@ class Session:
             self.flush()
 
 
-def _handle_read(session: Session, size: int) -> None:
-    """Handle what was read. It runs in an empty context, which the handlers that begin here inherit."""
-    connection = session._connection
-    for event in connection.buffer_updated(size, session._now()):
+def _handle(session: Session, events: Sequence[ev.Event]) -> None:
+    """Hand events to their endpoints, and have the answers written."""
+    for event in events:
         try:
             _DISPATCH[type(event)](session, event)
         except Exception:  # an error in one endpoint must not end the connection and all its other calls
             log.exception("%.500r could not be handled", event)
-    if connection.has_data():
+    if session._connection.has_data():
         session.flush_soon()
 
 
