@@ -31,15 +31,14 @@ from penstock.remote._answers import Answers, OpenAsks
 from penstock.remote._intercepted import InterceptedMessage
 from penstock.remote._method_entry import Addressee, MethodEntry, envelope_of
 from penstock.remote._wire import LaneMessage
-from penstock.session import Endpoint, RemoteSource, StreamHandle
+from penstock.session import TURN_S, Endpoint, RemoteSource, StreamHandle
 
 log = logging.getLogger("penstock.actor")
 
 #: Messages handled in a row before the answers are written and other tasks get a turn.
 TURN_MESSAGES: Final = 256
-#: … and messages after which the clock is looked at: when they have taken this long, other tasks get a turn.
+#: … and messages after which the clock is looked at: when they have taken `TURN_S`, other tasks get a turn, too.
 MESSAGES_PER_LOOK: Final = 8
-TURN_S: Final = 0.001
 #: Seconds that tells of a caller that is gone wait for room in the mailbox, before they become dead letters.
 ORPHAN_S: Final = 5.0
 _MESSAGES: Final = MSGPACK.decode_for(LaneMessage)

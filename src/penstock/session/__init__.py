@@ -1,6 +1,7 @@
 """One live connection: the event loop around the pure protocol, and the two ends of remote streams."""
 
 from penstock.session._endpoint import Carrier, Endpoint, WeakEndpoint
+from penstock.session._reading import TURN_S
 from penstock.session._session import Session
 from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
@@ -9,6 +10,7 @@ from penstock.session._stream import StreamHandle
 from penstock.session._turn import Turn
 
 __all__ = [
+    "TURN_S",
     "Carrier",
     "Endpoint",
     "RemoteSink",

@@ -1,4 +1,4 @@
-"""`Reading`: the frames of one connection, a bounded amount of work in each turn of the event loop.
+"""`FrameTurns`: the frames of one connection, a bounded amount of work in each turn of the event loop.
 
 One read of 64 KiB can hold a thousand calls, or four thousand frames that are answered. To handle all of them at once would
 hold up every other connection for a second. What is left over is handled in the next turns, and the link is not read meanwhile.
@@ -24,7 +24,7 @@ TURN_S: Final = 0.001
 CALLS_PER_TURN: Final = 32
 
 
-class Reading:
+class FrameTurns:
     """Handles the frames of a connection in turns.
 
     handle: called with the events of each piece.

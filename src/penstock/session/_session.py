@@ -18,7 +18,7 @@ from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unava
 from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
-from penstock.session._reading import Reading
+from penstock.session._reading import FrameTurns
 from penstock.session._sink import RemoteSink
 from penstock.session._stream import StreamHandle
 from penstock.streams import Bell
@@ -72,13 +72,14 @@ class Session:
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.waiting_sinks: dict[RemoteSink[Any], None] = {}
         self.instance = instance
+        self.role = role
         self.unary_calls = 0  # calls of this side without an answer
         self.unary_answers = 0  # calls of the other side without an answer
         self.get_buffer = self._connection.get_buffer
         self.on_draining: Callable[[], None] = lambda: None
         self.accept = accept or _refuse
         self._context = Context()
-        self._reading = Reading(self._connection, partial(_handle, self), self._now, self._context)
+        self._reading = FrameTurns(self._connection, partial(_handle, self), self._now, self._context)
         self._paused = False
         self._flushing = False
         self._closing = False
