@@ -10,12 +10,13 @@ from penstock.errors import (
     IdleTimeout,
     Internal,
     NotFound,
+    OutOfRange,
     StatusError,
     Unavailable,
     Unknown,
-    as_answer,
     status_error,
 )
+from penstock.streams import as_answer, sole_kind
 
 
 def test_a_cause_is_read_from_the_details_and_travels_as_a_string():
@@ -55,6 +56,30 @@ def test_a_connection_that_a_handler_lost_is_not_the_callers():
     assert (type(answer), answer.message, answer.details) == (Unavailable, lost.message, lost.details)
     other = NotFound("x")
     assert as_answer(other) is other
+
+
+def test_a_group_that_holds_one_kind_of_status_error_is_that_answer():
+    """FAULTS A6"""
+    first, second = NotFound("a", {"n": 1}), NotFound("b")
+    for group in (
+        ExceptionGroup("", [first]),
+        ExceptionGroup("", [first, second]),
+        ExceptionGroup("", [ExceptionGroup("", [first, second]), second]),
+        BaseExceptionGroup("", [first]),
+    ):
+        assert as_answer(group) is first
+        assert sole_kind(group) is first
+    lost = as_answer(ExceptionGroup("", [ConnectionLost("gone")]))
+    assert type(lost) is Unavailable
+
+
+def test_a_group_of_several_kinds_is_not_an_answer():
+    """FAULTS A6"""
+    for errors in ([NotFound(), OutOfRange()], [NotFound(), ValueError()], [ValueError()], [NotFound(), KeyboardInterrupt()]):
+        group = BaseExceptionGroup("", errors)
+        assert as_answer(group) is None
+        assert sole_kind(group) is group
+    assert as_answer(ValueError()) is None
 
 
 @pytest.mark.parametrize(

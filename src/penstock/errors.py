@@ -27,8 +27,9 @@
     ├── EndOfStream                    ``receive()`` met the normal end
     └── WouldBlock                     a ``*_nowait`` call would have to wait
 
-A handler that raises a `StatusError` sends its code, message and details to the caller. Any other exception reaches the
-caller as `Internal` with an error id only; the text stays in the log of the side where it happened.
+A handler that raises a `StatusError` sends its code, message and details to the caller. A group that holds one kind of them, as
+a task group raises it, is that error: the first of them. Any other exception reaches the caller as `Internal` with an error id
+only; the text stays in the log of the side where it happened.
 
 To handle an error, catch its class; read `code`, `started`, `details` or `Unavailable.cause`. Messages are for people and may
 change with any release.
@@ -60,6 +61,7 @@ class StatusError(PenstockError):
     details: a map of values that msgpack can encode, for programs. If one cannot be encoded, all arrive as their `ascii()`.
         Those of a peer are decoded when they are first read, and are empty if they cannot be.
     started: False only when it is certain that no handler was started; then the call can be made again without harm.
+    origin: the address of the side that this error has come from, or that could not be reached; empty for one raised here.
 
     A subclass of your own has a `code` (1 to 16) and a `reason`. The caller gets the class of Penstock with that code, because
     only the classes of this module are known everywhere.
@@ -67,6 +69,7 @@ class StatusError(PenstockError):
 
     code: ClassVar[int] = 2
     reason: ClassVar[str] = "unknown"
+    origin: str = ""
 
     def __init_subclass__(cls) -> None:
         """Refuse a code that peers do not know, and 0, which is the code of success."""
@@ -101,6 +104,11 @@ class StatusError(PenstockError):
         twin.__dict__.update(self.__dict__)
         twin.__cause__ = self.__cause__
         return twin
+
+    def came_from(self, side: str) -> StatusError:
+        """Note the address of the side that this error has come from, and return the error itself."""
+        self.origin = side
+        return self
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r})"
@@ -379,11 +387,3 @@ def exit_as_error(error: SystemExit) -> RuntimeError:
     failure = RuntimeError(f"SystemExit: {error.code}; sys.exit() ends its call only, not the program")
     failure.__cause__ = error
     return failure
-
-
-def as_answer(error: StatusError) -> StatusError:
-    """Return the error with which a handler answers its caller when it raised `error`.
-
-    `ConnectionLost` becomes `Unavailable`: the handler lost a connection of its own, and the caller's connection is alive.
-    """
-    return Unavailable(error.message, error.details) if isinstance(error, ConnectionLost) else error

@@ -115,7 +115,7 @@ async def test_items_ends_and_failures_go_through(form):
     async with chain(form) as (end, stub):
         assert await collected(stub.numbers(1000)) == (list(range(1000)), None)
         items, error = await collected(stub.fails())
-        assert (items, type(error), error.details) == ([1], penstock.OutOfRange, {"where": "end"})
+        assert (items, type(error), error.details) == ([1], penstock.OutOfRange, {"where": "end", "upstream": "memory://end"})
         assert end.closed == 1
 
 

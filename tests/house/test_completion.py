@@ -10,7 +10,7 @@ import penstock
 
 SOURCE = ["aclose", "batches", "receive", "receive_nowait", "statistics"]
 STREAM = sorted([*SOURCE, "cancel", "of"])
-SINK = ["close", "fail", "send", "send_many", "send_nowait", "statistics"]
+SINK = ["aclose", "close", "fail", "send", "send_many", "send_nowait", "statistics"]
 ROUTER = ["ask", "open_channel", "ref", "stream", "stream_ask", "subscribe", "tell"]
 
 SHOWN = {
@@ -20,7 +20,7 @@ SHOWN = {
     ],
     penstock.Call: [*STREAM, "close_and_receive", "close_send", "send", "sink", "target"],
     penstock.CallInfo: [
-        *("deadline", "draining", "kind", "metadata", "peer", "principal", "priority"),
+        *("deadline", "draining", "kind", "metadata", "outcome", "peer", "principal", "priority"),
         *("side", "sink", "target", "time_remaining", "wait_draining"),
     ],
     penstock.CancelToken: ["cancel", "cancelled", "check", "reason"],

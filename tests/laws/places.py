@@ -281,3 +281,85 @@ SENT = {
         call_by_name,
     )
 }
+
+
+# ── sending ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+#: Sends all items by the given function, and returns when each of them was sent.
+SendAll = Callable[[Callable[[int], Awaitable[None]]], Awaitable[None]]
+
+
+async def _to_the_end(source: Any) -> list[int]:
+    taken = []
+    async for item in source:
+        taken.append(item)
+        await asyncio.sleep(0)
+    return taken
+
+
+async def into_a_pipe(_at: World, send_all: SendAll) -> list[int]:
+    sink, source = penstock.pipe(2)
+    reading = asyncio.ensure_future(_to_the_end(source))
+    async with sink:
+        await send_all(sink.send)
+    return await reading
+
+
+async def into_a_port(_at: World, send_all: SendAll) -> list[int]:
+    sink: Port[int] = Port("p", buffer_size=2)
+    reading = [asyncio.ensure_future(_to_the_end(sink.subscribe())) for _ in range(2)]
+    async with sink:
+        await send_all(sink.send)
+    first, second = await asyncio.gather(*reading)
+    assert first == second
+    return first
+
+
+async def into_a_ref_here(_at: World, send_all: SendAll) -> list[int]:
+    sink, source = penstock.pipe(2)
+    reading = asyncio.ensure_future(_to_the_end(source))
+    async with SinkRef(sink) as ref:
+        await send_all(ref.put)
+    return await reading
+
+
+async def into_a_ref_elsewhere(at: World, send_all: SendAll) -> list[int]:
+    reading = asyncio.ensure_future(_to_the_end(at.shop.source))
+    async with await at.peer.service(Shop).inlet() as ref:
+        await send_all(ref.put)
+    return await reading
+
+
+async def into_a_channel(at: World, send_all: SendAll) -> list[int]:
+    async with await at.router.open_channel("desk", "read") as channel:
+        await send_all(channel.send)
+        channel.close_send()
+        taken: list[int] = await at.reads.done
+    return taken
+
+
+async def into_a_call(at: World, send_all: SendAll) -> list[int]:
+    async with at.peer.open("Shop/trade") as call:
+        reading = asyncio.ensure_future(_to_the_end(call))
+        await send_all(call.send)
+        call.close_send()
+        return await reading
+
+
+async def into_a_mailbox(at: World, send_all: SendAll) -> list[int]:
+    await send_all(penstock.tell(at.desk).note)
+    told: list[int] = await at.desk.notes()
+    return told
+
+
+async def into_a_mailbox_by_address(at: World, send_all: SendAll) -> list[int]:
+    await send_all(lambda item: at.router.tell("desk", "note", item))
+    told: list[int] = await at.desk.notes()
+    return told
+
+
+SENDING = [
+    *(("here", place) for place in (into_a_pipe, into_a_port, into_a_ref_here)),
+    *((where, place) for where in ("here", *URLS) for place in (into_a_channel, into_a_mailbox, into_a_mailbox_by_address)),
+    *((where, place) for where in URLS for place in (into_a_ref_elsewhere, into_a_call)),
+]

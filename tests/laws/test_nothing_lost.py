@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.laws.places import ITEMS, READING, Use, world
+from tests.laws.places import ITEMS, READING, SENDING, Use, world
 from tests.refs.conftest import apart  # noqa: F401 - a fixture
 
 Step = Callable[[Awaitable[Any]], Awaitable[Any]]
@@ -100,3 +100,27 @@ async def test_a_step_that_was_cut_leaves_its_item_to_the_next_one(where, place,
     """FAULTS A2"""
     async with asyncio.timeout(60), world(where, reading(how, cut())) as at:
         assert await place(at) == list(range(ITEMS))
+
+
+async def _taken(source: Any) -> list[Any]:
+    return [item async for item in source]
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: cut.__name__)
+@pytest.mark.parametrize(("where", "place"), SENDING, ids=lambda value: getattr(value, "__name__", value))
+async def test_a_send_that_was_cut_delivers_nothing_and_the_next_one_does(where, place, cut, apart):  # noqa: F811 - the fixture
+    """FAULTS A2"""
+    step = cut()
+
+    async def send_all(send: Callable[[int], Awaitable[None]]) -> None:
+        for item in range(ITEMS):
+            for attempt in range(20_000):
+                try:
+                    await step(send(item))
+                except Cut:
+                    assert attempt < 19_999
+                else:
+                    break
+
+    async with asyncio.timeout(60), world(where, _taken) as at:
+        assert await place(at, send_all) == list(range(ITEMS))

@@ -43,5 +43,7 @@ def test_a_short_message_reads_as_a_whole_one():
 
 
 def test_an_error_is_raised_as_it_was():
-    error = LaneError(5, "not_found", "no such thing", msgspec.Raw(MSGPACK.encode({"a": 1})), started=False).error()
+    error = LaneError(5, "not_found", "no such thing", msgspec.Raw(MSGPACK.encode({"a": 1})), started=False).error(
+        "tcp://there"
+    )
     assert (type(error), error.message, error.details, error.started) == (NotFound, "no such thing", {"a": 1}, False)

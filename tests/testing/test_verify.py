@@ -209,6 +209,18 @@ class Losing(Broken):
         return item
 
 
+class Dying(Broken):
+    """FAULTS A2: a generator as the loop, which a cancelled step ends."""
+
+    async def __aiter__(self) -> AsyncIterator[int]:
+        try:
+            while True:
+                await asyncio.sleep(0)
+                yield await self.receive()
+        except EndOfStream:
+            pass
+
+
 class Sharing(Broken):
     async def receive(self) -> int:
         await asyncio.sleep(0.001)
@@ -251,6 +263,7 @@ async def test_the_sources_below_are_broken_in_one_way_only() -> None:
         (RunningAhead, "the producer waits for the consumer: 1 items were consumed and 10 were sent: more than 3 ahead"),
         (Hanging, "items come once in order: neither an item nor an end within 5 s, after 5"),
         (Losing, "a cancelled receive loses nothing: item 0 is 1 where 0 was expected"),
+        (Dying, "a cancelled step of a loop loses nothing: it ended after"),
         (Sharing, "a second receiver is refused: a second receiver was left waiting"),
         (Batching, "batches hold the same items: a batch of 0 items came where 1 to 7 were asked for"),
         (Looping, "a loop brings the same items: it ended after 5 of 10 items"),

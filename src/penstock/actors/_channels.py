@@ -18,7 +18,7 @@ from penstock.calls import CallInfo, CallScope, Interceptor, current_call, inter
 from penstock.channel import OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
-from penstock.streams import BUFFER_SIZE, as_failure, ends_the_loop, stopped_by
+from penstock.streams import BUFFER_SIZE, as_failure, ends_the_loop, sole_kind, stopped_by
 
 log = logging.getLogger("penstock.actor")
 
@@ -87,20 +87,8 @@ async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interce
     current_call.set(call)
     try:
         await _answer_inside(work, channel, call, interceptors)
-    except ChannelRejected as error:
-        if channel.state == "opening":
-            await channel.reject(error.message)
-        else:  # another channel was rejected, and this one is not done
-            channel.fail(error)
-    except (ChannelClosed, ConnectionLost):  # the other side is gone, and a handler need not expect it
-        channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
-    except StatusError as error:
-        channel.fail(error)
-    except (Exception, SystemExit) as error:
-        log.exception("%s: on_channel failed; its channel is over, the actor goes on", cell.address)
-        channel.fail(as_failure(error))
     except BaseException as error:
-        channel.fail(stopped_by(error, f"{cell.address}: the handler of this channel"))
+        await _fail(cell, channel, sole_kind(error))
         if ends_the_loop(error):
             raise
     else:
@@ -108,6 +96,20 @@ async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interce
             await channel.reject(f"{cell.address} neither accepted nor rejected the channel")
         else:
             await channel.close()
+
+
+async def _fail(cell: Cell, channel: Channel[Any], error: BaseException) -> None:
+    """End a channel whose handler has raised `error`."""
+    if isinstance(error, ChannelRejected) and channel.state == "opening":
+        await channel.reject(error.message)
+    elif isinstance(error, ChannelClosed | ConnectionLost):  # the other side is gone, and a handler need not expect it
+        channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
+    elif not isinstance(error, Exception | SystemExit):
+        channel.fail(stopped_by(error, f"{cell.address}: the handler of this channel"))
+    else:
+        if not isinstance(error, StatusError):
+            log.error("%s: on_channel failed; its channel is over, the actor goes on", cell.address, exc_info=error)
+        channel.fail(as_failure(error))
 
 
 async def _answer_inside(work: SideTask, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:

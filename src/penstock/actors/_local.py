@@ -45,6 +45,7 @@ from penstock.streams import (
     PipeSource,
     PipeState,
     Source,
+    as_answer,
     as_failure,
     ends_the_loop,
     finalize_on,
@@ -267,6 +268,12 @@ class LocalStream(PipeSource[T], Stream[T]):
         if self._deadline is not None:
             self._deadline.cancel()
 
+    def _end(self, error: StatusError) -> None:
+        """End the stream with `error`, after the items that are here; an end that is here stays the end."""
+        if self._pipe.state == "open":
+            self._pipe.finish("failed", error)
+            self._work.cancel()
+
     async def aclose(self) -> None:
         """As `cancel`. The producer's clean-up has begun when it returns; a long one goes on, as in another process."""
         self.cancel()
@@ -299,7 +306,7 @@ class LocalStream(PipeSource[T], Stream[T]):
 
     def _idle(self) -> None:
         if not self._pipe.buffer:
-            self._cancel_with(IdleTimeout(f"{self.target}: no item for {self._idle_s:g} s"))
+            self._end(IdleTimeout(f"{self.target}: no item for {self._idle_s:g} s"))
 
     def _on_loop_left(self) -> None:
         self.cancel()
@@ -316,7 +323,7 @@ class LocalStream(PipeSource[T], Stream[T]):
 def _expire(forgettable: weakref.ref[Any]) -> None:
     stream: LocalStream[Any] | None = forgettable()
     if stream is not None:
-        stream._cancel_with(DeadlineExceeded(f"{stream.target}: the deadline passed before the stream was over"))
+        stream._end(DeadlineExceeded(f"{stream.target}: the deadline passed before the stream was over"))
 
 
 async def _produce(
@@ -356,15 +363,20 @@ async def _run(work: SideTask, sink: PipeSink[Any], method: Method, args: tuple[
                 await sink.feed(result)
             else:
                 await sink.send(result)
-    except StatusError as error:  # among them that its consumer has left, which no error can reach
-        sink.fail(error.fresh_copy())  # without the frames that raised it: they hold the stream, which holds the error
     except BaseException as error:
-        failure = as_failure(error, f"{cell.address}/{method.name}")
-        sink.fail(failure.with_traceback(_from_the_method(error.__traceback__)))
+        sink.fail(_failure(error, f"{cell.address}/{method.name}"))
         if ends_the_loop(error):
             raise
     else:
         sink.close()
+
+
+def _failure(error: BaseException, name: str) -> Exception:
+    """Return the error of a stream whose method has raised: without the frames that hold the stream, which holds the error."""
+    answer = as_answer(error, name)
+    if answer is not None:
+        return answer.fresh_copy()
+    return as_failure(error, name).with_traceback(_from_the_method(error.__traceback__))
 
 
 def _from_the_method(trace: TracebackType | None) -> TracebackType | None:

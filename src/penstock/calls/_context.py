@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, Self
 
 from penstock.calls._scope import CallScope
-from penstock.errors import Aborted, DeadlineExceeded, FailedPrecondition
+from penstock.errors import Aborted, Cancelled, ConnectionLost, DeadlineExceeded, EndOfStream, FailedPrecondition
 from penstock.service import NO_DEADLINE_S, PriorityName
 from penstock.streams import Sink
 
@@ -22,6 +22,12 @@ else:
     from typing import TypeVar
 
     P = TypeVar("P")
+
+
+#: Seconds by which a timer may come early: a deadline that is as near as this has passed.
+TIMER_S: Final = 0.001
+#: How a call has ended, as `CallInfo.outcome`.
+Outcome = Literal["ended", "failed", "cancelled", "deadline", "lost"]
 
 
 class CallInfo(Generic[P]):
@@ -36,9 +42,25 @@ class CallInfo(Generic[P]):
         "bulk".
     principal: the proven identity of the caller; None without a proof.
     sink: the sink for the items of a streaming handler, whose statistics show how far the consumer is behind; else None.
+    outcome: how the call has ended: "ended" normally, "failed" with an error, "cancelled" by one of the sides, "deadline" when
+        its deadline or idle time-out passed, "lost" with its connection; None while it runs. An interceptor reads it after its
+        ``yield``, and a handler in its ``finally``, where a cancellation or a ``GeneratorExit`` does not say why.
     """
 
-    __slots__ = ("_loop", "_scope", "deadline", "kind", "metadata", "principal", "priority", "side", "sink", "target")
+    __slots__ = (
+        "_departed",
+        "_loop",
+        "_scope",
+        "deadline",
+        "kind",
+        "metadata",
+        "outcome",
+        "principal",
+        "priority",
+        "side",
+        "sink",
+        "target",
+    )
 
     def __init__(
         self,
@@ -62,12 +84,40 @@ class CallInfo(Generic[P]):
         # kept, because a thread that a handler has started has no running loop
         self._loop = scope.session.loop if scope is not None else loop or asyncio.get_running_loop()
         self.sink: Sink[Any] | None = None
+        self.outcome: Outcome | None = None
+        self._departed = False
         self.principal: Any = None if scope is None else scope.principal
 
     @property
     def peer(self) -> P | None:
         """The other side of the connection, a `Peer`, which a handler can call back; None for a call in one process."""
         return None if self._scope is None else self._scope.peer
+
+    def _depart(self, outcome: Outcome) -> None:
+        """Note the end of the call at its caller, or its deadline. Whatever the handler does now changes nothing."""
+        self.outcome = outcome
+        self._departed = True
+
+    def _note(self, error: BaseException | None) -> None:
+        """Note that the call, or an interceptor inside, has ended with `error`; None for a normal end or a swallowed error."""
+        if self._departed:
+            return
+        if error is None:
+            self.outcome = self.outcome or "ended"
+            return
+        lost = self._scope is not None and isinstance(self._scope.session.lost, ConnectionLost)
+        if self.side == "caller":
+            self.outcome = outcome_of(error)
+        elif lost and isinstance(error, asyncio.CancelledError | ConnectionLost):
+            self.outcome = "lost"
+        elif isinstance(error, DeadlineExceeded) and self._is_late():
+            self.outcome = "deadline"
+        else:  # a handler whose own connection was lost, or whose own time-out has passed, has failed
+            self.outcome = "failed" if isinstance(error, ConnectionLost | DeadlineExceeded) else outcome_of(error)
+
+    def _is_late(self) -> bool:
+        remaining = self.time_remaining()
+        return remaining is not None and remaining < TIMER_S
 
     def time_remaining(self) -> float | None:
         """Return the seconds until the deadline, never below zero; None without a deadline."""
@@ -100,6 +150,17 @@ class CallInfo(Generic[P]):
         remaining = self.time_remaining()
         left = "no deadline" if remaining is None else f"{remaining:.3g} s left"
         return f"<CallInfo {self.side} {self.target} {self.kind}, {left}>"
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """Return the outcome of a call that has ended with `error`; None is a normal end."""
+    if error is None or isinstance(error, EndOfStream):
+        return "ended"
+    if isinstance(error, ConnectionLost):
+        return "lost"
+    if isinstance(error, DeadlineExceeded):
+        return "deadline"
+    return "cancelled" if isinstance(error, Cancelled | asyncio.CancelledError | GeneratorExit) else "failed"
 
 
 current_call: ContextVar[CallInfo | None] = ContextVar("penstock_call", default=None)
@@ -171,7 +232,7 @@ async def intercepted(
     try:
         async with limit, AsyncExitStack() as stack:
             try:
-                await _enter_all(stack, interceptors, call)
+                await _enter_all(stack, interceptors, call, limit)
                 yield
             except BaseException as error:
                 outcome, trace = error, error.__traceback__
@@ -190,9 +251,15 @@ async def intercepted(
         outcome = trace = None  # an error holds this frame, which must not hold the error
 
 
-async def _enter_all(stack: AsyncExitStack, interceptors: Sequence[Interceptor], call: CallInfo) -> None:
+async def _enter_all(
+    stack: AsyncExitStack, interceptors: Sequence[Interceptor], call: CallInfo, limit: asyncio.Timeout
+) -> None:
+    def note(_kind: object, error: BaseException | None, _trace: object) -> None:
+        call._note(_too_late(call) if limit.expired() and isinstance(error, asyncio.CancelledError) else error)
+
     for interceptor in interceptors:
         await stack.enter_async_context(interceptor(call))
+        stack.push(note)  # before this interceptor is left: one inside of it may have replaced the outcome
 
 
 def is_cancelled() -> bool:

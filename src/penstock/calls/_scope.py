@@ -9,9 +9,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeVar, cast
+from weakref import WeakSet
 
 from penstock.errors import StatusError, Unavailable
 from penstock.session import Session, StreamHandle, Turn
+from penstock.streams import Source
+
+R = TypeVar("R")
 
 log = logging.getLogger("penstock.calls")
 
@@ -73,6 +77,52 @@ class Turns(OrderedDict[Turn, None]):
             self.popitem(last=False)[0].refuse(error.fresh_copy())
 
 
+class Leaving(Protocol):
+    """An open end through which the program has sent items, and which has to say at the other side that it ends here."""
+
+    def leave(self) -> None:
+        """End the stream in words, after the items that were sent, because this side closes the connection."""
+
+
+class Deliveries:
+    """What the program has sent and what is not at the other side yet. A side that closes its connection waits for it.
+
+    ends: the open ends; they leave first.
+    """
+
+    __slots__ = ("__weakref__", "_scope", "_sources", "_tasks", "ends")
+
+    def __init__(self, scope: CallScope) -> None:
+        self._scope = scope
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._sources: dict[asyncio.Task[Any], Source[Any]] = {}
+        self.ends: WeakSet[Leaving] = WeakSet()
+
+    def run(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        """Run `work`, which ends when some items have arrived, in a task of the connection."""
+        task: asyncio.Task[R] = self._scope.own(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def pass_on(self, source: Source[Any]) -> None:
+        """Note that the running task sends the items of `source`, and ends when it does."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._sources[task] = source
+            task.add_done_callback(self._sources.pop)
+
+    async def finish(self, patience_s: float) -> None:
+        """Let the open ends leave, and wait until everything has arrived that was sent into streams that have ended."""
+        for end in tuple(self.ends):
+            end.leave()
+        ended = {task for task, source in self._sources.items() if source.statistics().state != "open"}
+        if self._tasks or ended:
+            _done, late = await asyncio.wait(self._tasks | ended, timeout=patience_s)
+            if late:
+                log.warning("%s: the items of %d streams had not arrived after %g s", self._scope.remote, len(late), patience_s)
+
+
 class CallScope:
     """The session, interceptors and tasks of one connection.
 
@@ -80,6 +130,7 @@ class CallScope:
     principal: the proven identity of the other side; None without a proof.
     tasks: the running handlers, request streams and interceptors.
     turns: the calls of the other side that wait until a handler has ended.
+    deliveries: what was sent into streams and is not at the other side yet.
     closing: whether this side has begun to close.
     on_gone: called once, when the connection is gone and its last task has ended.
     """
@@ -93,6 +144,7 @@ class CallScope:
         self.on_gone: Callable[[], None] = lambda: None
         self.tasks: set[asyncio.Task[Any]] = set()
         self.turns = Turns(self)
+        self.deliveries = Deliveries(self)
         self._attachments: dict[type[Attachment], Attachment] = {}
         self._drain = asyncio.Event()
         self._announced = False  # whether the other side was told to open no more calls
@@ -194,15 +246,17 @@ class CallScope:
             attachment.drain()
 
     async def aclose(self) -> None:
-        """Cancel the tasks, wait for their clean-up, end the attachments, close the link. Cancelling it aborts the link.
+        """Deliver, cancel the tasks, await their clean-up, end the attachments, close the link. Cancelling it aborts the link.
 
-        Each of the three waits takes at most `CLEANUP_S` (5 s). A task that has not ended by then is logged and left behind.
+        Each of the four waits takes at most `CLEANUP_S` (5 s). A task that has not ended by then is logged and left behind.
         """
         self.closing = True
-        self.turns.refuse(Unavailable("the server is shutting down", started=False))
+        self.turns.refuse(Unavailable("this side is shutting down", started=False))
         self.session.refuse_streams()  # the call of a later stream would not be awaited below
         try:
             await asyncio.sleep(0)  # a task that has not begun yet begins, so that it can report its outcome
+            if self.session.lost is None:
+                await self.deliveries.finish(CLEANUP_S)
             for task in self.tasks:
                 if not task.cancelling():  # a second cancellation would interrupt its clean-up
                     task.cancel()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted
+from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted, outcome_of
 from penstock.calls._scope import CallScope
 from penstock.codec import UNENCODABLE, by_number
 from penstock.errors import (
@@ -21,14 +21,11 @@ from penstock.errors import (
     StreamCancelled,
     StreamClosed,
     Unavailable,
-    as_answer,
 )
 from penstock.protocol import Cancel, Grant, Status, grant_wished
 from penstock.service import PRIORITIES, Method
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle
-from penstock.streams import ends_the_loop, stopped_by
-
-_NOTHING: Final[Any] = object()
+from penstock.streams import Source, as_answer, ends_the_loop, stopped_by
 
 
 class ServerCall(Endpoint):
@@ -123,11 +120,14 @@ class ServerCall(Endpoint):
             self.source.finish(EndOfStream())
 
     def on_cancelled(self, cancel: Cancel) -> None:
+        self.call._depart("deadline" if cancel.code == DeadlineExceeded.code else "cancelled")
         self.on_lost(StreamCancelled(f"{self._name}: the caller left. {cancel.message}".rstrip()))
 
     def on_lost(self, error: StatusError) -> None:
         """End the items and cancel the handler: the caller has left, by itself or with its connection."""
         self._departure = error
+        if self.call.outcome is None:
+            self.call._depart(outcome_of(error))
         if self.sink is not None:
             self.sink.finish(error)
         if self.source is not None:
@@ -136,6 +136,7 @@ class ServerCall(Endpoint):
 
     def _expire(self) -> None:
         self._expired = True
+        self.call._depart("deadline")
         self._stop()
 
     def _stop(self) -> None:
@@ -166,19 +167,16 @@ class ServerCall(Endpoint):
             if self._interceptors:
                 await self._run_intercepted(handler, args, kwargs)
             elif self.sink is None:
-                await self._answer(await _begin(self, handler, args, kwargs))
+                await self._answer(_encoded(self._handle, await _begin(self, handler, args, kwargs)))
             else:
-                responses = _begin(self, handler, args, kwargs)
-                await self.sink.feed(await responses if self._method.awaited else responses)
+                await _send(self._scope, self.sink, _begin(self, handler, args, kwargs), awaited=self._method.awaited)
             done = True
         except asyncio.CancelledError:
             error = self._cancelled()
             if error is None:
                 raise
-        except StatusError as status:
-            error = as_answer(status)
-        except (Exception, SystemExit) as raised:  # noqa: BLE001 - any error of a handler is logged and answered
-            error = self._internal(self._name, raised)
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - any error of a handler is answered, and logged if unexpected
+            error = as_answer(raised, self._name) or self._internal(self._name, raised)
         except BaseException as raised:
             error = stopped_by(raised, f"{self._name}: the handler")
             if ends_the_loop(raised):
@@ -194,7 +192,7 @@ class ServerCall(Endpoint):
 
     async def _run_intercepted(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler inside the interceptors, which see its outcome before the caller does."""
-        result = _NOTHING
+        answer: bytes | None = None
         swallowed = f"{self._name}: an interceptor swallowed the error that the handler raised"
         async with intercepted(self._interceptors, self.call, swallowed=swallowed):
             if self._departure is not None:
@@ -203,29 +201,22 @@ class ServerCall(Endpoint):
                 _accept(self, self._handle.accept)  # not before: who is refused does not learn what there is
             responses = _begin(self, handler, args, kwargs)
             if self.sink is None:
-                result = await responses
+                answer = _encoded(self._handle, await responses)
             else:
-                await self.sink.feed(await responses if self._method.awaited else responses)
-        if self.sink is None:
-            await self._answer(result)
+                await _send(self._scope, self.sink, responses, awaited=self._method.awaited)
+        if answer is not None:
+            await self._answer(answer)
 
-    async def _answer(self, result: Any) -> None:
+    async def _answer(self, encoded: bytes) -> None:
         """Send the one response of a call."""
-        if self._departure is not None:
-            return
-        codec = by_number(self._handle.opened.codec)
-        try:
-            encoded = codec.encode(result)
-        except UNENCODABLE as error:
-            raise TypeError(f"{self._name} returned a value that cannot travel: {error}") from error
-        if not self._handle.answer(encoded):  # the caller has given no credit for one item yet
-            del result
+        if self._departure is None and not self._handle.answer(encoded):  # the caller has given no credit for one item yet
             self._handle.hold(len(encoded), answer=True)
-            self.sink = self._handle.sink(codec)
+            self.sink = self._handle.sink(by_number(self._handle.opened.codec))
             await self.sink.send(msgspec.Raw(encoded))
 
     def _conclude(self, error: StatusError | None) -> None:
-        """Report the outcome. One that cannot travel becomes an `Internal`, or the caller would wait for ever."""
+        """Report how the call ended. An outcome that cannot travel becomes an `Internal`, or the caller would wait for ever."""
+        self.call._note(error)
         try:
             self._report(error)
         except Exception as raised:  # noqa: BLE001 - the caller must get an outcome
@@ -256,7 +247,8 @@ class ServerCall(Endpoint):
         if self._expired:
             return DeadlineExceeded(f"{self._name}: the deadline passed before the handler was done")
         if self._scope.closing:
-            return Unavailable("the server is shutting down")
+            self.call._depart("cancelled")
+            return Unavailable(f"{self._name}: its side is shutting down")
         return Cancelled(f"{self._name}: the handler was cancelled")
 
 
@@ -279,3 +271,20 @@ def _begin(call: ServerCall, handler: Any, args: tuple[Any, ...], kwargs: dict[s
     if call.source is not None:
         args, kwargs = call._method.arguments.with_requests(args, kwargs, call.source)
     return handler(*args, **kwargs)
+
+
+def _encoded(handle: StreamHandle, result: Any) -> bytes:
+    """Return a result encoded. Raises `TypeError` for one that cannot travel."""
+    try:
+        return by_number(handle.opened.codec).encode(result)
+    except UNENCODABLE as error:
+        raise TypeError(f"{handle.opened.target} returned a value that cannot travel: {error}") from error
+
+
+async def _send(scope: CallScope, sink: RemoteSink[Any], responses: Any, *, awaited: bool) -> None:
+    """Send the items of a handler."""
+    if awaited:
+        responses = await responses
+    if isinstance(responses, Source):
+        scope.deliveries.pass_on(responses)
+    await sink.feed(responses)

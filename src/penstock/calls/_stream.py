@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
 from typing import Any, Self, TypeVar, cast
 
-from penstock.calls._context import CallInfo, inherited_deadline, intercepted, is_cancelled
+from penstock.calls._context import CallInfo, inherited_deadline, intercepted, is_cancelled, outcome_of
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
 from penstock.errors import (
@@ -178,7 +178,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
             self.sink.on_room()
 
     def on_ended(self, status: Status | None) -> None:
-        self._record_outcome(EndOfStream() if status is None else error_of(status))
+        self._record_outcome(EndOfStream() if status is None else error_of(status, self.session.remote))
 
     def on_stop_sending(self, cancel: Cancel) -> None:
         if self.sink is not None:
@@ -200,6 +200,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         if self._handle is not None:
             self._handle.cancel(error)
         elif self._guard is not None:
+            self.call._depart(outcome_of(error))
             self._guard.cancel()
         self._record_outcome(error)
 

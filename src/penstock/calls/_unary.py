@@ -77,7 +77,7 @@ class Unary(Endpoint):
     def on_ended(self, status: Status | None) -> None:
         if self.future.done():
             return
-        error = error_of(status) if status is not None and status.code else self._bad
+        error = error_of(status, self._handle.session.remote) if status is not None and status.code else self._bad
         if error is None and self._result is _NOTHING:
             error = DataLoss(f"{self._target}: the call ended without a result")
         if error is None:

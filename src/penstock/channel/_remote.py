@@ -22,6 +22,7 @@ from penstock.errors import (
 )
 from penstock.protocol import Accept, Cancel, ReceiveHalf, Status
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle, WeakEndpoint, error_of, error_of_cancel
+from penstock.streams import sole_kind
 
 T = TypeVar("T")
 
@@ -73,7 +74,8 @@ class RemoteWire(RemoteSource[T], Wire, Endpoint):
 
     def fail(self, error: Exception) -> None:
         self._detach()
-        status = error if isinstance(error, StatusError) else Internal(f"the other side has stopped: {type(error).__name__}")
+        cause = sole_kind(error)
+        status = cause if isinstance(cause, StatusError) else Internal(f"the other side has stopped: {type(cause).__name__}")
         if self.events.opener:
             self._handle.cancel(status)
         else:
@@ -125,7 +127,7 @@ class RemoteWire(RemoteSource[T], Wire, Endpoint):
         if not self.events.opener:
             self.on_half_closed()
         elif status is not None and status.code:
-            self.on_lost(cast("StatusError", error_of(status)))
+            self.on_lost(cast("StatusError", error_of(status, self.session.remote)))
         elif self.events.life.opened:
             self.on_closed(status.message if status is not None else "")
         else:

@@ -12,7 +12,6 @@ from penstock.codec._codec import (
     decode_marked,
     decode_other,
 )
-from penstock.codec._exact import Inexact, exact, keeps, restored, typed
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
 from penstock.codec._models import with_references
 from penstock.codec._types import check_type, json_schemas
@@ -26,18 +25,13 @@ __all__ = [
     "Decode",
     "Extension",
     "ExtensionCode",
-    "Inexact",
     "MarkedBatch",
     "by_number",
     "check_type",
     "decode_marked",
     "decode_other",
-    "exact",
     "is_extension",
     "json_schemas",
-    "keeps",
     "register_extension",
-    "restored",
-    "typed",
     "with_references",
 ]

@@ -28,7 +28,7 @@ def check_type(kind: Any, where: str) -> None:
         if isinstance(error, RecursionError):
             advice = ". A type alias that contains itself has no end here; make it a Struct, or write Any"
         raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}{advice}") from error
-    for part in parts_of(info, set()):
+    for part in _parts(info, set()):
         try:
             _check_part(part)
         except TypeError as error:
@@ -97,12 +97,12 @@ def _title(kind: Any) -> dict[str, Any]:
 def type_parts(kind: Any) -> Iterator[Any]:
     """Iterate over a type and its parts, as `msgspec.inspect` describes them; over nothing for one that it does not know."""
     try:
-        return parts_of(shape.type_info(kind), set())
+        return _parts(shape.type_info(kind), set())
     except Exception:  # noqa: BLE001 - the decoder of the type raises the error
         return iter(())
 
 
-def parts_of(info: Any, seen: set[int]) -> Iterator[Any]:
+def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
     """Iterate over a type and all its parts, each once."""
     if id(info) in seen:
         return
@@ -112,7 +112,7 @@ def parts_of(info: Any, seen: set[int]) -> Iterator[Any]:
         value = getattr(info, name)
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, shape.Type | shape.Field):
-                yield from parts_of(part, seen)
+                yield from _parts(part, seen)
 
 
 def _name(kind: Any) -> str:

@@ -21,7 +21,7 @@ import msgspec
 
 from penstock.actors import Actor, ActorHost, ActorRef, ActorSystem, Message, Router, Supervision
 from penstock.actors.cell import Cell, Envelope
-from penstock.codec import UNDECODABLE, Inexact, keeps, restored, typed
+from penstock.codec import JSON, UNDECODABLE
 from penstock.errors import FailedPrecondition, NotFound
 from penstock.history._event import AS_CUT, AS_REPR, HistoryEvent, encode_event, read_line
 from penstock.history._history import History
@@ -139,12 +139,12 @@ class _Outcomes:
 
     def __init__(self, actor: str) -> None:
         self._actor = actor
-        self.outcomes: deque[tuple[dict[str, Any], Any]] = deque()  # as recorded, and the data themselves
+        self.outcomes: deque[dict[str, Any]] = deque()
 
     def record(self, actor: str, kind: Kind, data: dict[str, Any]) -> None:
         if actor == self._actor and kind in _OUTCOMES:
             event = read_line(encode_event(0, 0.0, actor, kind, data)).event(b"")
-            self.outcomes.append((_outcome(event), data))
+            self.outcomes.append(_outcome(event))
 
     async def room(self) -> None:
         """There is always room."""
@@ -232,7 +232,7 @@ class _Replayer:
     async def _message(self, event: HistoryEvent) -> None:
         """Feed one recorded message and wait until it is handled, or note why that is not possible."""
         if self._outcomes.outcomes and not self.left_out[_NEWS]:
-            self.divergence = Divergence(event.offset, None, self._outcomes.outcomes[0][0])
+            self.divergence = Divergence(event.offset, None, self._outcomes.outcomes[0])
             return
         self._outcomes.outcomes.clear()
         cell = self._system._host.cell(self._actor)
@@ -262,22 +262,10 @@ class _Replayer:
         if self.left_out[_NEWS] and not self._outcomes.outcomes:
             return  # the outcome of news that was not fed
         expected = _outcome(event)
-        got, live = self._outcomes.outcomes.popleft() if self._outcomes.outcomes else (None, None)
+        got = self._outcomes.outcomes.popleft() if self._outcomes.outcomes else None
         self.compared += 1
-        if expected != got and _ordered(expected, live) != _ordered(got, live):
+        if expected != got:
             self.divergence = Divergence(event.offset, expected, got)
-
-
-def _ordered(recorded: Any, live: Any) -> Any:
-    """Return recorded data with the items of sets in one order: a set has none, and each process has another."""
-    if isinstance(live, set | frozenset) and isinstance(recorded, list):
-        return sorted(recorded, key=repr)
-    if isinstance(live, list | tuple) and isinstance(recorded, list) and len(live) == len(recorded):
-        return [_ordered(part, held) for part, held in zip(recorded, live, strict=True)]
-    if not isinstance(recorded, dict):
-        return recorded
-    inside = {str(key): held for key, held in live.items()} if isinstance(live, dict) else None
-    return {key: _ordered(part, inside.get(key) if inside else getattr(live, key, None)) for key, part in recorded.items()}
 
 
 def _outcome(event: HistoryEvent) -> dict[str, Any]:
@@ -295,7 +283,7 @@ def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
     name, args, kwargs = data["type"], data["args"], data.get("kwargs", {})
     if data["via"] in {"tell", "ask"}:  # any peer chose this name: only public methods are called
         if name not in cell.service.methods and "receive" in cell.hooks:
-            return _to_receive(cell, event)
+            name, args = "receive", [_message(args)]
         exists = name in cell.service.methods or name == "receive"
     else:
         exists = inspect.iscoroutinefunction(getattr(cell.cls, name, None))
@@ -306,17 +294,8 @@ def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
     return Envelope(cell, name, args, kwargs, data["via"], reply=reply, sender=data.get("sender"))
 
 
-def _to_receive(cell: Cell, event: HistoryEvent) -> Envelope:
-    """Make a recorded message without a method again. Raises `_NotReplayable`."""
-    (recorded,) = event.data["args"]
-    if _is_marked(recorded):
-        raise _NotReplayable("its payload was too long for the history, or could not be encoded")
-    try:
-        message = Message(recorded["type"], restored(recorded["payload"]), recorded["sender"])
-    except Inexact as error:
-        raise _NotReplayable(f"its payload: {error}") from error
-    reply = asyncio.get_running_loop().create_future()
-    return Envelope(cell, "receive", (message,), {}, event.data["via"], reply=reply, sender=event.data.get("sender"))
+def _message(args: list[Any]) -> Message:
+    return Message(args[0]["type"], args[0]["payload"], args[0]["sender"])
 
 
 async def _handled(cell: Cell, envelope: Envelope) -> None:
@@ -339,11 +318,10 @@ def _converted_arguments(
     is_bound = isinstance(inspect.getattr_static(cls, name), staticmethod | classmethod)
     self_too = [] if is_bound else [None]
     try:
-        bind = inspect.signature(function).bind
-        bound, written = bind(*self_too, *restored(args), **restored(dict(kwargs))), bind(*self_too, *args, **kwargs).arguments
+        bound = inspect.signature(function).bind(*self_too, *args, **kwargs)
         for parameter, value in bound.arguments.items():
-            if parameter in hints and (keeps(hints[parameter]) or value == written[parameter]):
-                bound.arguments[parameter] = typed(value, hints[parameter])
+            if parameter in hints and not isinstance(value, Message):
+                bound.arguments[parameter] = JSON.decode_for(hints[parameter]).value(JSON.encode(value))
     except UNDECODABLE as error:
         raise _NotReplayable(f"{getattr(function, '__qualname__', function)}: {error}") from error
     return bound.args[len(self_too) :], bound.kwargs

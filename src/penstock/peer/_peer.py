@@ -167,8 +167,8 @@ class Peer(Router):
     async def aclose(self) -> None:
         """Cancel the calls of both sides, wait for the clean-up of the handlers here, and close the connection. Idempotent.
 
-        It waits at most 5 s for the handlers, at most 5 s until the messages of `tell` are in the mailboxes of their actors,
-        and at most 5 s for the last bytes. Cancelling it aborts the connection.
+        It waits at most 5 s for each of: the arrival of what was sent through completed refs, the handlers, the arrival of the
+        messages of `tell` in the mailboxes of their actors, and the last bytes. Cancelling it aborts the connection.
         """
         await self._scope.aclose()
 

@@ -191,7 +191,8 @@ async def connect(
 
     Raises `Unavailable` when no server answers in time, `InvalidArgument` for a URL that cannot be parsed, `TypeError` for a
     service with a type that cannot travel, `ValueError` for a `timeout` that is not above zero. Leaving the block, also by
-    cancelling it, cancels the open calls and closes the connection (`Peer.aclose`). Call `Peer.service` next.
+    cancelling it, delivers what was sent through completed refs, cancels the open calls and closes the connection
+    (`Peer.aclose`). Call `Peer.service` next.
     """
     if not urls:
         raise TypeError("connect() takes at least one URL")
@@ -203,7 +204,9 @@ async def connect(
         peer = Peer("client", settings or Settings(), dispatcher, interceptors)
         try:
             await _shake_hands(peer, url, tls_of[url], timeout)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Unavailable):
+                error.came_from(url)
             await peer.aclose()
             raise
         return peer

@@ -28,6 +28,9 @@ class Claims:
         """Send `items` into the sink on offer, and end the sink with the outcome of the items."""
         sink = offers().claim(token, SinkRef)(buffer_size)
         sink._on_consumer_left(partial(_end_items, items))  # so that the sender learns of it now, and not at its next item
+        scope = context()._scope
+        if scope is not None and isinstance(items, RemoteSource):
+            scope.deliveries.pass_on(items)
         try:
             async for item in items:
                 if type(item) is Failure:
@@ -39,7 +42,7 @@ class Claims:
             raise
         finally:
             sink._on_consumer_left(None)
-        sink.close()
+        await sink.aclose()  # the answer of this call says that everything has arrived
 
     async def release(self, token: bytes) -> None:
         """End the stream on offer: the receiver of its ref has closed the ref without using it."""

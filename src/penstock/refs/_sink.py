@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -10,14 +11,14 @@ import msgspec
 
 from penstock.calls import Call, CallScope, Request
 from penstock.codec import MSGPACK, Extension, ExtensionCode, register_extension
-from penstock.errors import PenstockError, StatusError, StreamClosed, WouldBlock, status_error
+from penstock.errors import Aborted, PenstockError, StatusError, StreamClosed, WouldBlock, status_error
 from penstock.protocol import CallKind
 from penstock.refs._offers import RefLocation
 from penstock.refs._routes import route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.session import details_in, status_of
-from penstock.streams import Sink, Statistics, as_failure, checked_size
+from penstock.streams import Sink, Statistics, as_failure, checked_size, reraisable, sole_kind
 
 T = TypeVar("T")
 
@@ -36,8 +37,11 @@ class SinkRef(Sink[T]):
 
     A ref is a `Sink` with one user; `put` and `complete` are other names for `send` and `close`. Its first use raises
     `FailedPrecondition` when the ref has another user, `NotFound` when it was reclaimed, and `Unavailable` without a
-    connection to its process. Call `complete` or `fail` at the end: a ref that is dropped without it fails the stream, and so
-    does a lost connection.
+    connection to its process.
+
+    Call `aclose`, `complete` or `fail` at the end: a ref that is dropped without it fails the stream, and so does a lost
+    connection. Only `aclose` says whether everything has arrived. A side that closes its connection waits up to 5 s for the
+    items of completed refs; it fails the others, after their items.
     """
 
     __slots__ = ("_sink", "_state")
@@ -80,8 +84,11 @@ class SinkRef(Sink[T]):
         self.claim().close()
 
     def complete(self) -> None:
-        """End the stream normally: another name for `close`."""
+        """End the stream normally: another name for `close`. `aclose` also waits until everything has arrived."""
         self.close()
+
+    async def aclose(self) -> None:
+        await self.claim().aclose()
 
     def fail(self, error: Exception) -> None:
         self.claim().fail(error)
@@ -120,7 +127,7 @@ class Failure:
     __slots__ = ("error",)
 
     def __init__(self, error: Exception) -> None:
-        failure = as_failure(error)
+        failure = sole_kind(as_failure(error))
         self.error = failure if isinstance(failure, StatusError) else StatusError(str(failure))
 
 
@@ -137,7 +144,7 @@ def _unpack_failure(data: bytes) -> Failure:
 class ClaimedSink(Sink[T]):
     """A sink in another process, by the call that claims it."""
 
-    __slots__ = ("_call", "_closed", "_scope")
+    __slots__ = ("__weakref__", "_call", "_closed", "_ending", "_scope")
 
     def __init__(self, scope: CallScope, location: RefLocation, buffer_size: int | None) -> None:
         argument = MSGPACK.encode((location.token, buffer_size))
@@ -147,6 +154,8 @@ class ClaimedSink(Sink[T]):
             scope, Request(CLAIM, CallKind.CLIENT_STREAMING, MSGPACK, argument, MSGPACK.decode_for(Any), options)
         )
         self._closed = False
+        self._ending: asyncio.Task[Exception | None] | None = None
+        scope.deliveries.ends.add(self)
 
     async def send(self, item: T) -> None:
         self._check()
@@ -166,12 +175,22 @@ class ClaimedSink(Sink[T]):
         if not self._closed:
             self._closed = True
             self._call.close_send()
-            self._scope.own(_wait_for_end(self._call))  # else dropping this object would cancel the items under way
+            self._ending = self._scope.deliveries.run(_end_of(self._call))  # which keeps the call, when this object is dropped
+
+    async def aclose(self) -> None:
+        self.close()
+        error = None if self._ending is None else await asyncio.shield(self._ending)
+        if error is not None:
+            raise reraisable(error, None)
 
     def fail(self, error: Exception) -> None:
         if not self._closed:
             self._closed = True
-            self._scope.own(_send_failure(self._call, error))
+            self._ending = self._scope.deliveries.run(_send_failure(self._call, error))
+
+    def leave(self) -> None:
+        """Fail the stream, after its items, because this side closes the connection."""
+        self.fail(Aborted("the sender of this stream closed its connection before the end of the stream"))
 
     def statistics(self) -> Statistics:
         sink = self._call.sink
@@ -189,14 +208,17 @@ class ClaimedSink(Sink[T]):
         return f"<ClaimedSink at {self._scope.remote}, {self._call.sink!r}>"
 
 
-async def _wait_for_end(call: Call[Any]) -> None:
-    """Wait until all items have arrived or the call has failed. Its outcome is known to the other end of the stream."""
-    with suppress(PenstockError):
+async def _end_of(call: Call[Any]) -> Exception | None:
+    """Wait until all items have arrived, or the call has failed; return its error then."""
+    try:
         await call.receive()
+    except PenstockError as error:
+        return error
+    return None
 
 
 async def _send_failure(call: Call[Any], error: Exception) -> None:
-    """Send `error` as the last item, and wait until it has arrived."""
+    """Send `error` as the last item, and wait until it has arrived, or the call has failed."""
     with suppress(PenstockError):
         await call.send(Failure(error))
         call.close_send()

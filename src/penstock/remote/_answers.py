@@ -18,7 +18,7 @@ from penstock.errors import Cancelled, DeadlineExceeded, StatusError
 from penstock.protocol import NO_DETAILS, SendHalf
 from penstock.remote._wire import LaneError, LaneReply, PlainReply
 from penstock.session import RemoteSink, StreamHandle, status_of
-from penstock.streams import Bell
+from penstock.streams import Bell, as_answer
 
 if TYPE_CHECKING:
     from penstock.calls import CallInfo
@@ -62,7 +62,9 @@ class Answers(RemoteSink[Any]):
         """Send an error as an answer. A `StatusError` travels whole; any other error is logged, and its log id travels."""
         if isinstance(error, asyncio.CancelledError):
             error = Cancelled(f"{self.address}: the handler was cancelled")
-        elif not isinstance(error, StatusError):
+        elif (answer := as_answer(error, self.address)) is not None:
+            error = answer
+        else:
             error = self._internal(self.address, error, logged=error.__traceback__ is not None)
         failure = LaneError.of(status_of(error))
         try:

@@ -32,8 +32,8 @@ class PendingAsks:
         self.waiting: dict[int, asyncio.Future[Any]] = {}
         self.abandoned: list[int] = []
 
-    def resolve(self, replies: list[LaneReply]) -> None:
-        """Give each answer to the ask with its id. An answer without an ask is ignored."""
+    def resolve(self, replies: list[LaneReply], side: str) -> None:
+        """Give each answer of the other side to the ask with its id. An answer without an ask is ignored."""
         waiting = self.waiting
         for reply in replies:
             future = waiting.get(reply.id)
@@ -42,7 +42,7 @@ class PendingAsks:
             if reply.error is None:
                 future.set_result(reply.result)
             else:
-                future.set_exception(reply.error.error())
+                future.set_exception(reply.error.error(side))
         self.highest_answered = max(self.highest_answered, replies[-1].id)
 
     def fail(self, error: StatusError) -> None:

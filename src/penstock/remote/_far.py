@@ -12,7 +12,7 @@ from typing import Any, Final, Unpack
 import msgspec
 
 from penstock._texts import peer_text
-from penstock.actors import ActorRef, AskOptions, ChannelOptions, PortOptions, actor_here, ended_here
+from penstock.actors import ActorRef, AskOptions, ChannelOptions, PortOptions, actor_here
 from penstock.calls import Stream
 from penstock.channel import Channel
 from penstock.codec import MSGPACK, UNDECODABLE, Extension, ExtensionCode, register_extension
@@ -97,8 +97,7 @@ class FarRef(ActorRef):
         if self._instance == offers().instance:
             local = actor_here(self._key)
             if local is None:
-                why = ended_here(self._key) or "it has stopped"
-                raise ActorStopped(f"{self._address} ({self._key}) is not here any more: {why}", started=False)
+                raise ActorStopped(f"{self._address} ({self._key}) has stopped", started=False)
             return local
         scope = find_route(self._instance)
         if scope is None:

@@ -114,7 +114,9 @@ class LaneClient(Endpoint):
         """Take no more messages. Messages that were sent are still delivered, and open asks are answered."""
         if not self.closing:
             self.closing = True
-            self.sink.finish(Unavailable(f"{self.address}: {self.session.remote} takes no more messages now", started=False))
+            remote = self.session.remote
+            gone = Unavailable(f"{self.address}: {remote} takes no more messages now", started=False)
+            self.sink.finish(gone.came_from(remote))
             if not self._handle.over:  # a GOAWAY that crossed its OPEN has ended it
                 self._handle.end()
 
@@ -154,13 +156,13 @@ class LaneClient(Endpoint):
             except UNDECODABLE as error:
                 self._fail(DataLoss(f"{self.address}: an answer cannot be decoded: {error}"))
                 return
-            self.asks.resolve(replies)
+            self.asks.resolve(replies, self.session.remote)
             self._handle.consume(arrived.items, arrived.size)
         half.queue.clear()
 
     def on_ended(self, status: Status | None) -> None:
         if status is not None and status.code:
-            self.on_lost(cast("StatusError", error_of(status)))
+            self.on_lost(cast("StatusError", error_of(status, self.session.remote)))
         else:
             self.on_lost(Unavailable(f"{self.address}: the other side has ended the lane"))
 
@@ -214,7 +216,9 @@ class Lanes:
             if not lane.closing:
                 return lane
             if session.peer_draining:
-                raise Unavailable(f"{address}: {session.remote} is draining and takes no new messages", started=False)
+                raise Unavailable(
+                    f"{address}: {session.remote} is draining and takes no new messages", started=False
+                ).came_from(session.remote)
             try:
                 async with asyncio.timeout_at(deadline):
                     await asyncio.shield(lane.over)

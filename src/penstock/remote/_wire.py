@@ -71,9 +71,9 @@ class LaneError(msgspec.Struct, array_like=True, gc=False):
         """Return `status` as the answer to an ask."""
         return cls(status.code, status.reason, status.message, status.details, status.started)
 
-    def error(self) -> Exception:
-        """Return the error that the asker gets."""
-        return error_of(Status(self.code, self.reason, self.message, self.details, self.started))
+    def error(self, side: str) -> Exception:
+        """Return the error that the asker of the actor at `side` gets."""
+        return error_of(Status(self.code, self.reason, self.message, self.details, self.started), side)
 
 
 class LaneReply(msgspec.Struct, array_like=True, gc=False):

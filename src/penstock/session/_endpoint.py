@@ -129,6 +129,11 @@ class Carrier(Protocol):
     def hello(self) -> Hello | None:
         """The `HELLO` of the other side; None before the handshake."""
 
+    @property
+    @abstractmethod
+    def remote(self) -> str:
+        """The address of the other side."""
+
     @abstractmethod
     def flush(self) -> None:
         """Write the queued frames, as far as the link takes them."""
@@ -140,6 +145,10 @@ class Carrier(Protocol):
     @abstractmethod
     def flush_for(self, calls: int) -> None:
         """Write a frame of a unary call while `calls` such calls are open: at once for a lone call, else with the others."""
+
+    @abstractmethod
+    async def wait_written(self) -> None:
+        """Wait until all queued frames were handed to the link."""
 
     @abstractmethod
     def touch(self, stream: WireStream) -> None:

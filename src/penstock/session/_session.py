@@ -136,7 +136,11 @@ class Session:
         """As `open`, but write nothing yet: a unary call goes on with `StreamHandle.begin_unary`."""
         if self.lost is not None:
             self.check_open()
-        wire = self._connection.open(opened, half)
+        try:
+            wire = self._connection.open(opened, half)
+        except StatusError as error:
+            error.came_from(self.remote)
+            raise
         if wire.waits_since is not None:
             wire.waits_since = self._now()
         wire.endpoint = endpoint
@@ -225,7 +229,7 @@ class Session:
         """Raise the error of a call that begins on a lost connection; do nothing on a live one."""
         if self.lost is not None:
             kind = Unavailable if isinstance(self.lost, Cancelled) else type(self.lost)
-            raise kind(self.lost.message, self.lost.details, started=False)
+            raise kind(self.lost.message, self.lost.details, started=False).came_from(self.remote)
 
     def lose(self, error: StatusError) -> None:
         """End every stream of this connection with `error`. Idempotent."""
@@ -244,7 +248,7 @@ class Session:
         for stream in self._connection.streams.all():
             stream.stop_sending()
             if stream.endpoint is not None:
-                copy = error.fresh_copy()
+                copy = error.fresh_copy().came_from(self.remote)
                 copy.started = stream.begun  # a call whose OPEN was never written has not started
                 self._report_lost(stream, copy)
 

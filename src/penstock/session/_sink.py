@@ -12,7 +12,7 @@ from penstock.protocol import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf, WireStrea
 from penstock.session._endpoint import Carrier
 from penstock.session._source import state_of
 from penstock.session._status import status_of
-from penstock.streams import Sink, Statistics, Waiters, as_failure, close_iterator, feeding, reraisable
+from penstock.streams import Sink, Statistics, Waiters, as_failure, close_iterator, feeding, reraisable, sole_kind
 
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ class RemoteSink(Sink[T]):
                 try:
                     has_room = self._push(item) if large else half.push(encode_into, item)
                 except UNENCODABLE as error:
-                    raise self._unfit(error) from error
+                    raise _unfit(self.wire, error) from error
                 if not wire.ready:
                     self.session.touch(wire)
                 if half.count == 0 and (not large or half.pushed_bytes - half.sent_bytes >= LARGE_TURN_BYTES):
@@ -127,10 +127,15 @@ class RemoteSink(Sink[T]):
             self.session._connection.end(self.wire)
             self.session.flush_soon()
 
+    async def aclose(self) -> None:
+        """As `close`, and wait until everything is written. The outcome of the call says whether it was consumed."""
+        self.close()
+        await self.session.wait_written()
+
     def fail(self, error: Exception) -> None:
         if self.outcome is None:
             self.finish(StreamClosed("this side has failed the stream; nothing more can be sent"))
-            failure = as_failure(error)
+            failure = sole_kind(as_failure(error))
             status = failure if isinstance(failure, StatusError) else StatusError(str(failure))
             self.session._connection.fail(self.wire, status_of(status))
             self.session.flush_soon()
@@ -177,16 +182,10 @@ class RemoteSink(Sink[T]):
             else:
                 has_room = half.push(self._encode_into, item)
         except UNENCODABLE as error:
-            raise self._unfit(error) from error
+            raise _unfit(self.wire, error) from error
         if not self.wire.ready:
             self.session.touch(self.wire)
         return has_room
-
-    def _unfit(self, error: Exception) -> Exception:
-        """Return the error of an item that cannot be encoded: `InvalidArgument` at a caller, `TypeError` at a callee."""
-        if self.wire.callee:
-            return TypeError(f"{self.wire.opened.target} yielded or returned a value that cannot travel: {error}")
-        return InvalidArgument(f"{self.wire.opened.target}: {error}")
 
     async def _wait_for_room(self) -> None:
         """Wait until one item may be pushed, first come, first served. Raises the outcome when the stream is over."""
@@ -207,3 +206,10 @@ class RemoteSink(Sink[T]):
     def __repr__(self) -> str:
         now = self.statistics()
         return f"<Sink {self.wire.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"
+
+
+def _unfit(wire: WireStream, error: Exception) -> Exception:
+    """Return the error of an item that cannot be encoded: `InvalidArgument` at a caller, `TypeError` at a callee."""
+    if wire.callee:
+        return TypeError(f"{wire.opened.target} yielded or returned a value that cannot travel: {error}")
+    return InvalidArgument(f"{wire.opened.target}: {error}")

@@ -11,6 +11,7 @@ import msgspec
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import CODES, EndOfStream, StatusError, Unknown, status_error
 from penstock.protocol import LONG_MESSAGE, NO_DETAILS, Cancel, Status, readable
+from penstock.streams import sole_kind
 
 #: Characters of an error's message that travel.
 MESSAGE_MAX: Final = 4096
@@ -36,8 +37,9 @@ def status_of(error: StatusError) -> Status:
 
 def cancel_of(error: BaseException) -> Cancel:
     """Return the reason of a cancellation, as it travels to the callee."""
-    if isinstance(error, StatusError):
-        return Cancel(*_code_of(error), readable(str(error.message), LONG_MESSAGE))
+    cause = sole_kind(error)
+    if isinstance(cause, StatusError):
+        return Cancel(*_code_of(cause), readable(str(cause.message), LONG_MESSAGE))
     return Cancel()
 
 
@@ -47,11 +49,12 @@ def _code_of(error: StatusError) -> tuple[int, str]:
     return (code if type(code) is int and code in CODES else Unknown.code), readable(str(error.reason), LONG_MESSAGE)
 
 
-def error_of(status: Status) -> Exception:
-    """Return a callee's `status` as an outcome: `EndOfStream` for code 0, else the error of its code."""
+def error_of(status: Status, side: str) -> Exception:
+    """Return the `status` of the callee at `side` as an outcome: `EndOfStream` for code 0, else the error of its code."""
     if status.code == 0:
         return EndOfStream()
-    return status_error(status.code, status.reason, status.message, details_in(status.details), started=status.started)
+    error = status_error(status.code, status.reason, status.message, details_in(status.details), started=status.started)
+    return error.came_from(side)
 
 
 def details_in(encoded: msgspec.Raw) -> Callable[[], dict[str, Any]] | None:

@@ -23,7 +23,19 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
-from penstock.errors import Aborted, Cancelled, ChannelClosed, EndOfStream, StatusError, StreamClosed, WouldBlock, exit_as_error
+from penstock.errors import (
+    Aborted,
+    Cancelled,
+    ChannelClosed,
+    ConnectionLost,
+    EndOfStream,
+    PenstockError,
+    StatusError,
+    StreamClosed,
+    Unavailable,
+    WouldBlock,
+    exit_as_error,
+)
 from penstock.streams._iteration import READY, InLoop, Iteration
 
 T = TypeVar("T")
@@ -59,6 +71,38 @@ class Statistics(NamedTuple):
     credit: int
     waiting_senders: int
     dropped: int = 0
+
+
+def as_answer(error: BaseException, by: str = "the handler") -> StatusError | None:
+    """Return the error with which the handler `by` answers its caller when it raised `error`; None for another one.
+
+    A `StatusError` is an answer, and so is a group that holds one kind of them (`sole_kind`). One that came from another side
+    is about that side and its own caller: ``details["upstream"]`` names it. `ConnectionLost` becomes `Unavailable`, because the
+    caller's connection is alive.
+    """
+    answer = sole_kind(error)
+    if not isinstance(answer, StatusError):
+        return None
+    if not answer.origin:
+        return Unavailable(answer.message, answer.details) if isinstance(answer, ConnectionLost) else answer
+    details = {**answer.details, "upstream": answer.origin}
+    if isinstance(answer, Unavailable):
+        return Unavailable(f"{by} called {answer.origin}, which is not available: {answer.message}", details)
+    passed = answer.fresh_copy()
+    passed.details, passed.started, passed.origin = details, True, ""
+    return passed
+
+
+def sole_kind(error: BaseException) -> BaseException:
+    """Return the first error of a group that holds Penstock's errors of one class, also in groups inside; else `error` itself.
+
+    A task group raises a group even for the one error of its one task.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    first, *others = map(sole_kind, error.exceptions)
+    alike = isinstance(first, PenstockError) and all(type(other) is type(first) for other in others)
+    return first if alike else error
 
 
 def as_failure(error: BaseException, of: str = "the producer") -> Exception:
@@ -222,8 +266,8 @@ class Source(ABC, Generic[T_co]):
 class Sink(ABC, Generic[T_contra]):
     """The sending end of a stream: ``await sink.send(item)``. Many tasks may send at the same time.
 
-    Call `close` or `fail` at the end. An ``async with`` block does it: leaving it normally closes the sink, an exception fails
-    the stream with that exception, a cancellation with `Cancelled`, and anything else that stops the producer with `Aborted`.
+    Call `aclose`, `close` or `fail` at the end. An ``async with`` block does it: leaving it normally is `aclose`; an exception
+    fails the stream with itself, a cancellation with `Cancelled`, and anything else that stops the producer with `Aborted`.
     """
 
     __slots__ = ()
@@ -253,6 +297,15 @@ class Sink(ABC, Generic[T_contra]):
     def close(self) -> None:
         """End the stream normally, after the buffered items. Idempotent. Tasks that wait in `send` get `StreamClosed`."""
 
+    async def aclose(self) -> None:
+        """End the stream normally, as `close` does, and return when everything that was sent has arrived at the other end.
+
+        Arrived means: in the buffer of the consumer, in its process. Raises `StreamCancelled` when the consumer left before the
+        end, and `ConnectionLost` or another error when the items may not have arrived. Idempotent; after `fail` it only waits.
+        Cancelling it leaves the stream ended, and its items on their way.
+        """
+        self.close()
+
     @abstractmethod
     def fail(self, error: Exception) -> None:
         """End the stream with `error`, which the consumer gets after the buffered items. After `close` it does nothing.
@@ -271,7 +324,7 @@ class Sink(ABC, Generic[T_contra]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self.close()
+            await self.aclose()
         else:
             self.fail(as_failure(error))
 

@@ -220,6 +220,11 @@ class PipeSink(Sink[T]):
     def close(self) -> None:
         self._pipe.finish("ended", EndOfStream())
 
+    async def aclose(self) -> None:
+        self.close()
+        if self._pipe.state == "cancelled":
+            raise self._pipe.refusal()
+
     def fail(self, error: Exception) -> None:
         self._pipe.finish("failed", as_failure(error))
 

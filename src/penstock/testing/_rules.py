@@ -63,6 +63,10 @@ class Reader:
         self._patience_s = patience_s
         self._iterator: AsyncIterator[Any] | None = None if isinstance(case.source, Source) else aiter(case.source)
 
+    def use_a_loop(self) -> None:
+        """Read by the steps of one loop from now on."""
+        self._iterator = aiter(self.typed_source())
+
     async def next(self) -> Any:
         """Return the next item; raises `EndOfStream` at the normal end."""
         try:
@@ -141,7 +145,7 @@ class Reader:
 
     async def aclose(self) -> None:
         """Close the source, if it can be closed."""
-        close = getattr(self._iterator or self.source, "aclose", None)
+        close = getattr(self.source if isinstance(self.source, Source) else self._iterator, "aclose", None)
         if close is not None:
             await close()
 
@@ -246,6 +250,12 @@ async def a_cancelled_receive_loses_nothing(read: Reader) -> None:
         if isinstance(outcome, Exception):
             break
     _same(read.taken, expected)
+
+
+async def a_cancelled_step_of_a_loop_loses_nothing(read: Reader) -> None:
+    """A step of a loop, `anext`, that is cancelled at any moment leaves its item to the next step."""
+    read.use_a_loop()
+    await a_cancelled_receive_loses_nothing(read)
 
 
 async def a_second_receiver_is_refused(read: Reader) -> None:

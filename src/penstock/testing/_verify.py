@@ -24,6 +24,7 @@ from penstock.testing._rules import (
     RuleBroken,
     SourceCase,
     a_cancelled_receive_loses_nothing,
+    a_cancelled_step_of_a_loop_loses_nothing,
     a_failure_is_typed_and_final,
     a_loop_brings_the_same_items,
     a_second_receiver_is_refused,
@@ -49,6 +50,7 @@ _RULES = (
     the_producer_waits_for_the_consumer,
     closing_frees_the_producer,
     a_cancelled_receive_loses_nothing,
+    a_cancelled_step_of_a_loop_loses_nothing,
     a_second_receiver_is_refused,
 )
 

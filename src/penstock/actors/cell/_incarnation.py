@@ -15,11 +15,11 @@ from penstock.actors._supervision import Supervision, restarted_with
 from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._context import handled
 from penstock.actors.cell._cycles import Waiting
-from penstock.actors.cell._envelope import Envelope, exactly, handling
+from penstock.actors.cell._envelope import Envelope, handling
 from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.calls import is_cancelled
-from penstock.errors import ActorStopped, Cancelled, StatusError, as_answer, exit_as_error
-from penstock.streams import as_failure, ends_the_loop, stopped_by
+from penstock.errors import ActorStopped, Cancelled, StatusError, exit_as_error
+from penstock.streams import as_answer, as_failure, ends_the_loop, stopped_by
 
 log = logging.getLogger("penstock.actor")
 
@@ -40,8 +40,7 @@ async def start(cell: Lifecycle) -> None:
     if cell.system.tap is not None:  # the texts cost more than the rest of a spawn
         parent = None if cell.parent is None else cell.parent.address
         name = f"{cell.cls.__module__}:{cell.cls.__qualname__}"
-        args, kwargs = exactly(cell.args, cell.kwargs)
-        cell.record("spawned", actor=name, id=cell.id, parent=parent, args=args, kwargs=kwargs)
+        cell.record("spawned", actor=name, id=cell.id, parent=parent, args=cell.args, kwargs=cell.kwargs)
     try:
         cell.make()
     except BaseException as error:
@@ -107,10 +106,12 @@ def judge(cell: Lifecycle, envelope: Envelope, error: BaseException, *, interrup
 
     `interrupted` says that a request to stop has cancelled the handler.
     """
-    if isinstance(error, StatusError):
+    answer = as_answer(error, f"{cell.address}/{envelope.type}")
+    if answer is not None:
         if envelope.reply is None:
-            log.warning("%s: %.200r, to which no answer is awaited, ended with %.500r", cell.address, envelope.type, error)
-        return answer_of(cell, error), "answer"
+            log.warning("%s: %.200r, to which no answer is awaited, ended with %.500r", cell.address, envelope.type, answer)
+        _record_answer(cell, answer)
+        return answer, "answer"
     if isinstance(error, asyncio.CancelledError):
         if interrupted:
             return ActorStopped(f"{cell.address} was stopped while it handled {envelope.type!r}"), "cancelled"
@@ -125,8 +126,10 @@ def judge(cell: Lifecycle, envelope: Envelope, error: BaseException, *, interrup
 
 def judge_inline(cell: Lifecycle, name: str, error: BaseException) -> BaseException:
     """Return the answer of a message that was handled where it was sent. Another task handles a crash."""
-    if isinstance(error, StatusError):
-        return answer_of(cell, error)
+    answer = as_answer(error, f"{cell.address}/{name}")
+    if answer is not None:
+        _record_answer(cell, answer)
+        return answer
     if isinstance(error, asyncio.CancelledError | GeneratorExit):  # of something it looked at; the asker is not cancelled
         return cancelled_in(cell, name)
     if not is_failure(error):
@@ -142,10 +145,9 @@ def _crash(cell: Lifecycle, name: str, error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else stopped_by(error, f"{cell.address}: the handler of {name!r}")
 
 
-def answer_of(cell: Lifecycle, error: StatusError) -> StatusError:
-    """Record a `StatusError` of a handler, and return it as the asker gets it."""
-    cell.record("error", n=cell.handled, error=type(error).__name__, text=error.message)
-    return as_answer(error)
+def _record_answer(cell: Lifecycle, answer: StatusError) -> None:
+    """Record the `StatusError` with which a handler answers."""
+    cell.record("error", n=cell.handled, error=type(answer).__name__, text=answer.message)
 
 
 def cancelled_in(cell: Lifecycle, name: str) -> Cancelled:
