@@ -62,7 +62,7 @@ async def answer_to(*frames: bytes) -> list[tuple[str, int, Any]]:
     for sent in frames:
         client.link.write([sent])
         await rest()
-    seen = [(one.kind, one.flags, one.body) for one in read_frames(bytes(client.received)) if one.stream == 1]
+    seen = [(one.kind, one.flags, encode(one.body)) for one in read_frames(bytes(client.received)) if one.stream == 1]
     client.link.abort()
     await rest()
     return seen

@@ -225,6 +225,10 @@ class Envelope(msgspec.Struct):
         """Note that this task does the side work of this envelope."""
         self.task = asyncio.current_task()
 
+    def run_no_more(self) -> None:
+        """Note that the side work of this envelope is over: the context of its task holds it, so it must not hold the task."""
+        self.task = None
+
     def bind(self, deadline: float | None) -> None:
         """Set the deadline of the message that is handled where it is sent."""
         self.deadline = deadline

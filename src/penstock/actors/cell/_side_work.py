@@ -117,6 +117,7 @@ class SideTask(AbstractAsyncContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cell.belongings.discard_side_task(self)
+        self.envelope.run_no_more()
         if self.envelope.info is not None:
             self.envelope.info._end()
         ended_here = self._why is not None and isinstance(error, asyncio.CancelledError)
