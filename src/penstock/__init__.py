@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from penstock import errors
+from penstock import from_thread as from_thread
 from penstock.actors import (
     Actor,
     ActorRef,

@@ -23,6 +23,7 @@
     ├── ProtocolError                  a peer broke a numbered rule of PROTOCOL.md
     ├── ChannelClosed                  the channel is closed; nothing more can be sent
     ├── StreamClosed                   this program closed its own end, and used it again
+    ├── WrongThread                    used from another thread than that of its event loop
     ├── Busy                           a second task used an end that has one user at a time
     ├── EndOfStream                    ``receive()`` met the normal end
     └── WouldBlock                     a ``*_nowait`` call would have to wait
@@ -344,6 +345,10 @@ class ChannelClosed(PenstockError):
 
 class StreamClosed(PenstockError):
     """This program closed this end of a stream, and used it again."""
+
+
+class WrongThread(PenstockError, RuntimeError):
+    """An object was used from another thread than that of its event loop; `penstock.from_thread` leads back there."""
 
 
 class Busy(PenstockError):

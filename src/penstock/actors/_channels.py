@@ -18,7 +18,7 @@ from penstock.calls import CallInfo, CallScope, Interceptor, current_call, inter
 from penstock.channel import OPEN_TIMEOUT_S, Channel, local_channel
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
-from penstock.streams import BUFFER_SIZE, as_failure, ends_the_loop, sole_kind, stopped_by
+from penstock.streams import BUFFER_SIZE, as_failure, check_thread, ends_the_loop, sole_kind, stopped_by
 
 log = logging.getLogger("penstock.actor")
 
@@ -30,6 +30,7 @@ _CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_clo
 
 async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Channel[Any]:
     """Open a channel to an actor of this process. Cancelling it withdraws the opening."""
+    check_thread(cell.system.thread, cell.system.face)
     cell.queue.check()
     if cell.state != "running":
         check_cycle(cell, handling.get())

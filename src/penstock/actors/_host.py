@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from threading import get_ident
+from typing import Any, Final, cast
 from weakref import WeakSet
 
 from penstock.actors._info import DeadLetter, DeadLetters
@@ -29,6 +30,7 @@ from penstock.actors.cell import (
 from penstock.calls import Unannounced
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap
+from penstock.streams import check_thread
 
 #: Characters that are kept of the type and reason of a dead letter: a peer chooses the type.
 KEPT_CHARACTERS: Final = 200
@@ -54,6 +56,7 @@ class ActorHost:
         self.bridges = Bridges()
         self.dead_letters = DeadLetters()
         self.closed = False
+        self.thread = 0
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         _HOSTS.add(self)
@@ -62,8 +65,8 @@ class ActorHost:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that runs the actors: the one where it was first needed."""
         if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        return self._loop
+            self.bind_loop()
+        return cast("asyncio.AbstractEventLoop", self._loop)
 
     def runs_on(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether the actors run on this event loop."""
@@ -72,6 +75,7 @@ class ActorHost:
     def bind_loop(self) -> None:
         """Let the actors run on the event loop that runs here."""
         self._loop = asyncio.get_running_loop()
+        self.thread = get_ident()
 
     def next_number(self) -> int:
         """Return a number that is unique in this system."""
@@ -91,6 +95,7 @@ class ActorHost:
         supervision: Supervision | None,
     ) -> Any:
         """Spawn an actor, a child of `parent` unless that is None, and return its stub. As `ActorSystem.spawn`."""
+        check_thread(self.thread, self.face)
         if not is_actor_class(cls):
             raise TypeError(
                 f"{cls!r} is not a class of actors: derive one from penstock.Actor and give the class, spawn makes the object"

@@ -47,6 +47,7 @@ from penstock.streams import (
     Source,
     as_answer,
     as_failure,
+    check_thread,
     ends_the_loop,
     finalize_on,
 )
@@ -244,6 +245,7 @@ class LocalStream(PipeSource[T], Stream[T]):
     __slots__ = ("__weakref__", "_deadline", "_idle_s", "_work", "target")
 
     def __init__(self, cell: Cell, method: Method, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions) -> None:
+        check_thread(cell.system.thread, cell.system.face)
         cell.queue.check()
         if cell.state != "running":
             check_cycle(cell, handling.get())

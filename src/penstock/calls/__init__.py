@@ -11,6 +11,7 @@ from penstock.calls._context import (
     inherited_deadline,
     intercepted,
     is_cancelled,
+    loop_here,
     unannounced_call,
 )
 from penstock.calls._dispatch import Dispatcher
@@ -43,6 +44,7 @@ __all__ = [
     "inherited_deadline",
     "intercepted",
     "is_cancelled",
+    "loop_here",
     "milliseconds_until",
     "open_of",
     "unannounced_call",

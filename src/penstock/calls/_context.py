@@ -192,6 +192,12 @@ def context() -> CallInfo:
     return call
 
 
+def loop_here() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of the handler that runs here, or has started this thread; None outside of handlers."""
+    call = current_call.get() or unannounced_call.get().call()
+    return None if call is None else call._loop
+
+
 def inherited_deadline(timeout_s: float | None, now_s: float) -> float | None:
     """Return the deadline of a new call: the sooner of its own time-out and the deadline of the call that is handled here."""
     own = None if timeout_s is None or timeout_s > NO_DEADLINE_S else now_s + timeout_s

@@ -112,12 +112,14 @@ NULL_ENDPOINT: Final = Endpoint()
 class Carrier(Protocol):
     """A session, as the ends of its streams see it: it carries their frames.
 
+    thread: the id of the thread of `loop`.
     waiting_sinks: the sinks whose next item waits for a write.
     unary_calls: unary calls of this side without an answer.
     unary_answers: unary calls of the other side without an answer.
     """
 
     loop: asyncio.AbstractEventLoop
+    thread: int
     settings: Settings
     waiting_sinks: dict[Any, None]
     unary_calls: int

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from functools import cache, partial
+from threading import get_ident
 from typing import Any, Final
 
 from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable, Unimplemented
@@ -21,7 +22,7 @@ from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
 from penstock.session._reading import FrameTurns
 from penstock.session._sink import RemoteSink
 from penstock.session._stream import StreamHandle
-from penstock.streams import Bell
+from penstock.streams import Bell, check_thread
 from penstock.transports import Link
 
 log = logging.getLogger("penstock.session")
@@ -62,6 +63,7 @@ class Session:
     ) -> None:
         keep_the_heap()
         self.loop = asyncio.get_running_loop()
+        self.thread = get_ident()
         # the clock of another loop than asyncio's may count in milliseconds, and a round trip takes less than one
         self._now: Callable[[], float] = self.loop.time if isinstance(self.loop, asyncio.BaseEventLoop) else time.monotonic
         self._connection = Connection(role, settings, self._now(), agent=agent, instance=instance)
@@ -134,6 +136,7 @@ class Session:
 
     def open_unwritten(self, opened: Open, half: ReceiveHalf, endpoint: Endpoint) -> StreamHandle:
         """As `open`, but write nothing yet: a unary call goes on with `StreamHandle.begin_unary`."""
+        check_thread(self.thread, self)
         if self.lost is not None:
             self.check_open()
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from threading import get_ident
 from typing import Any, Final, TypeVar
 
 from penstock.codec import UNENCODABLE, Codec
@@ -12,7 +13,17 @@ from penstock.protocol import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf, WireStrea
 from penstock.session._endpoint import Carrier
 from penstock.session._source import state_of
 from penstock.session._status import status_of
-from penstock.streams import Sink, Statistics, Waiters, as_failure, close_iterator, feeding, reraisable, sole_kind
+from penstock.streams import (
+    Sink,
+    Statistics,
+    Waiters,
+    as_failure,
+    check_thread,
+    close_iterator,
+    feeding,
+    reraisable,
+    sole_kind,
+)
 
 T = TypeVar("T")
 
@@ -94,6 +105,7 @@ class RemoteSink(Sink[T]):
         if not isinstance(items, AsyncIterable):
             await self.send_many(items)
             return
+        check_thread(self.session.thread, self)
         half, wire, encode_into = self._half, self.wire, self._encode_into
         feeding.set(self)
         iterator: AsyncIterator[Any] = aiter(items)
@@ -122,6 +134,7 @@ class RemoteSink(Sink[T]):
                 await close_iterator(items)
 
     def close(self) -> None:
+        check_thread(self.session.thread, self)
         if self.outcome is None:
             self.finish(StreamClosed("this side has ended its direction; nothing more can be sent"))
             self.session._connection.end(self.wire)
@@ -133,6 +146,7 @@ class RemoteSink(Sink[T]):
         await self.session.wait_written()
 
     def fail(self, error: Exception) -> None:
+        check_thread(self.session.thread, self)
         if self.outcome is None:
             self.finish(StreamClosed("this side has failed the stream; nothing more can be sent"))
             failure = sole_kind(as_failure(error))
@@ -169,7 +183,9 @@ class RemoteSink(Sink[T]):
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _check(self) -> None:
-        """Raise the outcome of a stream that is over."""
+        """Raise the outcome of a stream that is over, and `WrongThread` in another thread."""
+        if self.session.thread != get_ident():
+            check_thread(self.session.thread, self)
         if self.outcome is not None:
             raise reraisable(self.outcome, None)
 

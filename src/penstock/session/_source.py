@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from operator import length_hint
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,7 @@ from penstock.streams import (
     Source,
     Statistics,
     StreamState,
+    check_thread,
     reraisable,
 )
 
@@ -115,6 +117,8 @@ class RemoteSource(Source[T]):
                     await asyncio.sleep(0)
 
     def _take(self, max_items: int) -> list[T]:
+        if self.session.thread != get_ident():
+            check_thread(self.session.thread, self)
         taken: list[T] = []
         while len(taken) < max_items:
             for item in self._chunk:
@@ -130,6 +134,7 @@ class RemoteSource(Source[T]):
         return taken
 
     async def _readable(self) -> None:
+        check_thread(self.session.thread, self)
         if self.waiter is not None:
             raise Busy(SECOND_RECEIVER)
         loop = self.session.loop
@@ -145,6 +150,7 @@ class RemoteSource(Source[T]):
                 self.waiter = None
 
     async def aclose(self) -> None:
+        check_thread(self.session.thread, self)
         self.discard(StreamClosed(SOURCE_CLOSED))
         if self.wire is not None and not self.wire.over:
             self.session._connection.stop(self.wire, Cancel(message="the handler has closed its stream of requests"))

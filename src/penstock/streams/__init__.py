@@ -18,7 +18,7 @@ from penstock.streams._abc import (
 )
 from penstock.streams._backlog import OVERFLOWS, Dropped, Overflow
 from penstock.streams._fed import Fed, stop
-from penstock.streams._finalize import finalize_on
+from penstock.streams._finalize import check_thread, finalize_on
 from penstock.streams._iterated import source_of
 from penstock.streams._iteration import READY, InLoop, Iteration
 from penstock.streams._options import checked_seconds, checked_size
@@ -51,6 +51,7 @@ __all__ = [
     "Waiters",
     "as_answer",
     "as_failure",
+    "check_thread",
     "checked_seconds",
     "checked_size",
     "close_iterator",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from threading import get_ident
+
+from penstock.errors import WrongThread
 
 
 def finalize_on(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
@@ -21,3 +24,9 @@ def finalize_on(loop: asyncio.AbstractEventLoop | None, action: Callable[[], Non
         loop.call_soon_threadsafe(action)
     elif not loop.is_closed():
         action()
+
+
+def check_thread(thread: int, name: object) -> None:
+    """Raise `WrongThread` unless this is the thread with that id; 0 is any thread. `name` stands in the message."""
+    if thread and thread != get_ident():
+        raise WrongThread(f"{name} belongs to the event loop of another thread; use it there, by penstock.from_thread.run")

@@ -9,8 +9,10 @@ senders fair: **room that opens while senders wait is reserved for the first of 
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
@@ -26,7 +28,7 @@ from penstock.streams._abc import (
     close_iterator,
     reraisable,
 )
-from penstock.streams._finalize import finalize_on
+from penstock.streams._finalize import check_thread, finalize_on
 from penstock.streams._iteration import READY, InLoop
 from penstock.streams._options import checked_size
 from penstock.streams._waiters import Waiters
@@ -54,7 +56,8 @@ class PipeState(Generic[T]):
     """The state that both ends share.
 
     buffer: the items that were sent and not received. senders: the tasks that wait for room. consumer: the future of the task
-    that waits for an item. state, outcome: how the stream ended; `outcome` is None while it is open. on_consumer_left: called
+    that waits for an item. home: the id of the thread of both ends; 0 until it is known. owner: the same while the stream is
+    open, then 0. state, outcome: how the stream ended; `outcome` is None while it is open. on_consumer_left: called
     when the consumer cancels the stream.
     """
 
@@ -62,9 +65,11 @@ class PipeState(Generic[T]):
         "buffer",
         "consumer",
         "consumer_loop",
+        "home",
         "on_consumer_left",
         "origin",
         "outcome",
+        "owner",
         "senders",
         "sent",
         "size",
@@ -83,6 +88,20 @@ class PipeState(Generic[T]):
         self.outcome: Exception | None = None
         self.origin: TracebackType | None = None
         self.on_consumer_left: Callable[[], None] | None = None
+        self.home = self.owner = 0 if _get_running_loop() is None else get_ident()
+
+    def check_owner(self) -> None:
+        """Raise `WrongThread` in another thread than `home`, and the error of a sender after the end; find out `home`."""
+        self.check_home()
+        if self.outcome is not None:
+            raise self.refusal()
+
+    def check_home(self) -> None:
+        """Raise `WrongThread` in another thread than `home`; find out `home`, if an event loop runs here."""
+        if not self.home and _get_running_loop() is not None:
+            self.home = get_ident()
+            self.owner = 0 if self.outcome is not None else self.home
+        check_thread(self.home, "this stream")
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -117,7 +136,7 @@ class PipeState(Generic[T]):
         """Leave the open state: senders that wait are refused, and a consumer that waits gets the outcome."""
         if self.state != "open":
             return
-        self.state, self.outcome = state, outcome
+        self.state, self.outcome, self.owner = state, outcome, 0
         self.origin = outcome.__traceback__  # where each raise starts, so that a traceback does not grow
         self._refuse_senders()
         self.wake_consumer()
@@ -125,7 +144,7 @@ class PipeState(Generic[T]):
     def cancel(self) -> None:
         """Cancel the stream from the consumer's side: drop the buffered items, and with them an end that was not yet seen."""
         if self.outcome is None or self.buffer:
-            self.state, self.outcome = "cancelled", StreamClosed(SOURCE_CLOSED)
+            self.state, self.outcome, self.owner = "cancelled", StreamClosed(SOURCE_CLOSED), 0
             self.buffer.clear()
             self._refuse_senders()
             self.wake_consumer()
@@ -152,8 +171,8 @@ class PipeSink(Sink[T]):
     async def send(self, item: T) -> None:
         shared = self._pipe
         buffer = shared.buffer
-        if shared.outcome is not None:
-            raise shared.refusal()
+        if shared.owner != get_ident():
+            shared.check_owner()
         if len(buffer) + shared.senders.reserved >= shared.size:
             await shared.senders.wait(shared.wake_senders)
             if shared.outcome is not None:
@@ -165,17 +184,19 @@ class PipeSink(Sink[T]):
 
     def send_nowait(self, item: T) -> None:
         shared = self._pipe
-        if shared.outcome is not None:
-            raise shared.refusal()
+        if shared.owner != get_ident():
+            shared.check_owner()
         if len(shared.buffer) + shared.senders.reserved >= shared.size:
             raise WouldBlock(f"the buffer holds {shared.size} items that are not consumed; use `await send()` to wait")
         shared.buffer.append(item)
         shared.sent += 1
-        shared.wake_consumer()
+        if shared.consumer is not None:
+            shared.wake_consumer()
 
     async def send_many(self, items: Iterable[T]) -> None:
         shared = self._pipe
         buffer = shared.buffer
+        shared.check_home()
         for item in items:
             if shared.outcome is not None:
                 raise shared.refusal()
@@ -198,6 +219,7 @@ class PipeSink(Sink[T]):
             await self.send_many(items)
             return
         shared = self._pipe
+        shared.check_home()
         buffer, size = shared.buffer, shared.size
         feeding.set(self)
         iterator: AsyncIterator[Any] = aiter(items)
@@ -218,6 +240,7 @@ class PipeSink(Sink[T]):
                 await close_iterator(items)
 
     def close(self) -> None:
+        self._pipe.check_home()
         self._pipe.finish("ended", EndOfStream())
 
     async def aclose(self) -> None:
@@ -226,6 +249,7 @@ class PipeSink(Sink[T]):
             raise self._pipe.refusal()
 
     def fail(self, error: Exception) -> None:
+        self._pipe.check_home()
         self._pipe.finish("failed", as_failure(error))
 
     def statistics(self) -> Statistics:
@@ -260,6 +284,7 @@ class PipeSource(Source[T]):
     async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
         """Iterate as `Source._iterate` does, without a call for each item."""
         shared = self._pipe
+        shared.check_home()
         buffer, line, take = shared.buffer, shared.senders.line, shared.buffer.popleft
         with turn:
             yield READY
@@ -276,6 +301,8 @@ class PipeSource(Source[T]):
     def _take(self, max_items: int) -> list[T]:
         shared = self._pipe
         buffer = shared.buffer
+        if shared.home != get_ident():
+            shared.check_home()
         if buffer:
             taken = [buffer.popleft() for _ in range(min(max_items, len(buffer)))]
             if shared.senders.line:
@@ -298,6 +325,7 @@ class PipeSource(Source[T]):
                 shared.consumer = None
 
     async def aclose(self) -> None:
+        self._pipe.check_home()
         self._pipe.cancel()
 
     def statistics(self) -> Statistics:

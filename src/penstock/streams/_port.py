@@ -9,13 +9,15 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop
 from collections.abc import AsyncGenerator, Callable, Iterable
+from threading import get_ident
 from typing import Any, Final, Generic, TypeVar
 
 from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
 from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, reraisable
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
-from penstock.streams._finalize import finalize_on
+from penstock.streams._finalize import check_thread, finalize_on
 from penstock.streams._iteration import InLoop
 from penstock.streams._options import checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSource, PipeState
@@ -106,9 +108,11 @@ class Port(Sink[T]):
             await self.send(item)
 
     def close(self) -> None:
+        self._hub.check_home()
         self._hub.finish("ended", EndOfStream())
 
     def fail(self, error: Exception) -> None:
+        self._hub.check_home()
         self._hub.finish("failed", as_failure(error))
 
     def statistics(self) -> Statistics:
@@ -150,6 +154,7 @@ class _Hub(Generic[T]):
         "dropped",
         "full",
         "groups",
+        "home",
         "name",
         "outcome",
         "owes_turn",
@@ -160,6 +165,7 @@ class _Hub(Generic[T]):
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.home = 0
         self.groups: dict[Encode | None, dict[_Subscriber[Any], None]] = {}
         self.count = 0
         self.full: set[_Subscriber[Any]] = set()
@@ -171,6 +177,7 @@ class _Hub(Generic[T]):
         self.dropped = 0
 
     def add(self, subscriber: _Subscriber[Any]) -> None:
+        self.check_home()
         if self.state != "open":
             subscriber.finish(self.state, self.outcome)
             return
@@ -196,8 +203,15 @@ class _Hub(Generic[T]):
             self.wake()
 
     def check_open(self) -> None:
+        self.check_home()
         if self.state != "open":
             raise StreamClosed(f"{self} was closed (it has {self.state}); nothing more can be sent")
+
+    def check_home(self) -> None:
+        """Raise `WrongThread` in another thread than that where a loop was first seen to run."""
+        if not self.home and _get_running_loop() is not None:
+            self.home = get_ident()
+        check_thread(self.home, self)
 
     def wake(self) -> None:
         """Let the publisher that has waited longest continue, if all subscribers have room."""
@@ -306,6 +320,7 @@ class Subscription(PipeSource[T]):
 
     def _take(self, max_items: int) -> list[T]:
         subscriber = self._subscriber
+        subscriber.check_home()
         taken = subscriber.backlog.take(max_items)
         if taken:
             if subscriber in subscriber.hub.full:

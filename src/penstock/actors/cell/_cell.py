@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextvars import Context, copy_context
+from threading import get_ident
 from typing import Any, Final
 
 from penstock.actors._supervision import Supervision
@@ -23,6 +24,7 @@ from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.actors.cell._mailbox import Mailbox, MailboxQueue, SystemMessage
 from penstock.calls import CallInfo, current_call
 from penstock.errors import ActorStopped, Internal, MailboxFull
+from penstock.streams import check_thread
 
 log = logging.getLogger("penstock.actor")
 
@@ -76,6 +78,8 @@ class Cell(Lifecycle):
         Raises `ActorStopped`; `MailboxFull` when the mailbox rejects, or a wait for room would never end. Then the message is a
         dead letter.
         """
+        if self.system.thread != get_ident():
+            check_thread(self.system.thread, self.system.face)
         queue = self.queue
         envelopes = queue.envelopes
         if len(envelopes) + queue.senders.reserved < queue.rules.size and not queue.closed and not queue.over_bytes:
@@ -130,7 +134,9 @@ class Cell(Lifecycle):
     # ── handled where it is sent ──────────────────────────────────────────────────────────────────────────────────────
 
     def is_idle(self) -> bool:
-        """Whether a message could be handled at once."""
+        """Whether a message could be handled at once. Raises `WrongThread`."""
+        if self.system.thread != get_ident():
+            check_thread(self.system.thread, self.system.face)
         if self.task is not None or self.current is not None or self.state != "running" or self.queue.senders.reserved:
             return False
         tap = self.system.tap

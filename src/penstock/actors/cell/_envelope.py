@@ -66,7 +66,8 @@ class Host(Protocol):
     id: the suffix of the ids of its actors. context: the context variables with which their tasks begin: those of Penstock,
     and no others. tap: the receiver of
     their events, if there is one. supervision: the rules for actors without a parent. stop_grace_s: how long a message that is
-    being handled may go on when its actor is to stop. turns: yields True when a message that was handled where it was sent has
+    being handled may go on when its actor is to stop. thread: the id of the thread of
+    `loop`. turns: yields True when a message that was handled where it was sent has
     to give other tasks a turn of the loop.
     """
 
@@ -75,6 +76,7 @@ class Host(Protocol):
     stop_grace_s: float
     supervision: Supervision
     tap: Tap | None
+    thread: int
     turns: Iterator[bool]
 
     @property

@@ -28,7 +28,7 @@ from penstock.actors.cell._mailbox import MailboxQueue, SystemMessage
 from penstock.actors.cell._profile import profile_of
 from penstock.errors import ActorStopped, exit_as_error
 from penstock.observe import Kind
-from penstock.streams import Bell
+from penstock.streams import Bell, check_thread
 
 if TYPE_CHECKING:
     from penstock.actors._ref import ActorRef
@@ -214,6 +214,7 @@ class Lifecycle(Runner):
 
         Idempotent; the first reason stays. Cancelling it does not undo it.
         """
+        check_thread(self.system.thread, self.system.face)
         if self.state == "stopped":
             return
         if self.stopping is None:
