@@ -56,6 +56,7 @@ def vectors() -> dict[str, Any]:
         "fragments.json": vectors_frames.fragments(),
         "compression.json": vectors_frames.compression(),
         "values.json": vectors_frames.values(),
+        "proof.json": vectors_frames.proof(),
         "states.json": {"caller": _states(CALLER), "callee": _states(CALLEE)},
         "bad_inputs.json": {"limits": bad_inputs.LIMITS, "cases": [_bad(case) for case in bad_inputs.CASES]},
     }

@@ -35,6 +35,7 @@ from penstock.protocol._frames import (
     Status,
 )
 from penstock.protocol._send import MSGPACK_LAYOUT, SendHalf, SendRules, UnsentBudget
+from penstock.refs._proof import GENERATOR, NUMBER_BYTES, PRIME, Identity
 from tests.protocol.kit import Seen, array, encode, encode_into, frame, items_frame, read_frames
 
 Vector = dict[str, Any]
@@ -238,3 +239,21 @@ _ARGUMENTS: Final = [
     _value("by name: watch(symbol='AAPL', depth=5)", {"symbol": "AAPL", "depth": 5}),
     _value("none: watch()", []),
 ]
+
+
+def proof() -> dict[str, Any]:
+    """Show one proof of an instance (rule 13.5), from the secrets of both sides."""
+    secret, asked = int.from_bytes(bytes(range(32)), "big"), int.from_bytes(bytes(range(32, 64)), "big")
+    public = pow(GENERATOR, secret, PRIME).to_bytes(NUMBER_BYTES, "big")
+    challenge = pow(GENERATOR, asked, PRIME).to_bytes(NUMBER_BYTES, "big")
+    owner, asker = Identity(secret, public, bytes(range(16))), bytes(range(16, 32))
+    return {
+        "owner": {
+            "secret": f"{secret:064x}",
+            "public": public.hex(),
+            "salt": owner.salt.hex(),
+            "instance": owner.instance.hex(),
+        },
+        "asker": {"secret": f"{asked:064x}", "challenge": challenge.hex(), "instance": asker.hex()},
+        "answers": {role: owner.answer(challenge, role, asker).hex() for role in ("client", "server")},
+    }

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from penstock.calls._context import Interceptor
+from penstock.calls._scope import Around, CallScope
 from penstock.codec import MSGPACK, UNENCODABLE, Codec, Decode
 from penstock.errors import DeadlineExceeded, InvalidArgument
 from penstock.protocol import CallKind, Grant, Open
@@ -25,6 +27,7 @@ class Request(msgspec.Struct, frozen=True):
     decode: decodes the result or the items.
     options: time-outs, buffer, priority, metadata.
     label: the name in error messages, when the target does not explain itself.
+    guard: an interceptor of this call alone, outside the others; None for none.
     window: when not 0, the number of items that may be under way at first. A fast consumer gets more, up to `buffer_size`;
         a slow consumer gets recent items.
     """
@@ -37,6 +40,11 @@ class Request(msgspec.Struct, frozen=True):
     options: CallOptions
     label: str = ""
     window: int = 0
+    guard: Interceptor | None = None
+
+    def around(self, scope: CallScope) -> tuple[Around, ...]:
+        """Return the interceptors of the call, the outermost first."""
+        return scope.interceptors if self.guard is None else (self.guard, *scope.interceptors)
 
     @property
     def name(self) -> str:

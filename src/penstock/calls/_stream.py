@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import weakref
 from abc import abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
 from typing import Any, Self, TypeVar, cast
 
-from penstock.calls._context import CallInfo, inherited_deadline, intercepted, is_cancelled, outcome_of
+from penstock.calls._context import CallInfo, Interceptor, inherited_deadline, intercepted, is_cancelled, outcome_of
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
 from penstock.errors import (
@@ -133,10 +133,11 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         )
         if deadline is not None:
             self._deadline = session.loop.call_at(deadline, _expire, cast("weakref.ref[RemoteStream[Any]]", weakref.ref(self)))
-        if scope.interceptors:
+        around = request.around(scope)
+        if around:
             self._begun = session.loop.create_future()
             self._outcome_of_callee = session.loop.create_future()
-            self._guard = scope.own(_go_inside(weakref.ref(self), scope, self.call, requests, self._outcome_of_callee))
+            self._guard = scope.own(_go_inside(weakref.ref(self), around, self.call, requests, self._outcome_of_callee))
         else:
             self._begin(requests)
 
@@ -271,7 +272,7 @@ def _end_with(forgettable: weakref.ref[RemoteStream[Any]], error: BaseException)
 
 async def _go_inside(
     forgettable: weakref.ref[RemoteStream[Any]],
-    scope: CallScope,
+    around: Sequence[Interceptor],
     call: CallInfo,
     requests: Requests | None,
     outcome_of_callee: asyncio.Future[Exception],
@@ -281,7 +282,7 @@ async def _go_inside(
         return
     outcome: Exception = Cancelled("an interceptor stopped the call before it began")
     try:
-        async with intercepted(scope.interceptors, call):
+        async with intercepted(around, call):
             _begin(forgettable, requests)
             outcome = await asyncio.shield(outcome_of_callee)  # closing the peer cancels this task, but not the outcome
             if not isinstance(outcome, EndOfStream):

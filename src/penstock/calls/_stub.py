@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from penstock.calls._context import Interceptor
 from penstock.calls._request import Request
 from penstock.calls._scope import CallScope
 from penstock.calls._stream import RemoteStream, single_result
@@ -46,7 +47,7 @@ class Stub:
         return f"<{service.name} at {self._penstock_scope.remote}, {len(service.methods)} methods>"
 
 
-def bind(scope: CallScope, method: Method, options: CallOptions) -> Callable[..., Any]:
+def bind(scope: CallScope, method: Method, options: CallOptions, guard: Interceptor | None = None) -> Callable[..., Any]:
     """Return the function that calls `method` at the other side, with the signature of its kind.
 
     A unary or client streaming method becomes a coroutine function, a method with a stream of responses a function that returns
@@ -57,7 +58,7 @@ def bind(scope: CallScope, method: Method, options: CallOptions) -> Callable[...
 
     def request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Request, Any]:
         argument, requests = arguments.encode(codec, args, kwargs)
-        return Request(method.target, method.kind, codec, argument, decode, options), requests
+        return Request(method.target, method.kind, codec, argument, decode, options, guard=guard), requests
 
     async def unary(*args: Any, **kwargs: Any) -> Any:
         return await call_unary(scope, request(args, kwargs)[0])

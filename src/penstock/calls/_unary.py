@@ -28,7 +28,8 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
     session = scope.session
     deadline = inherited_deadline(request.options.timeout, session.loop.time())
     metadata = request.options.metadata
-    if not scope.interceptors:
+    around = request.around(scope)
+    if not around:
         return await Unary(session, request, metadata, deadline).result(deadline)
     call = CallInfo(
         request.target,
@@ -40,7 +41,7 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
         priority=request.options.priority,
     )
     try:
-        async with intercepted(scope.interceptors, call, deadline=deadline):
+        async with intercepted(around, call, deadline=deadline):
             return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)
     except asyncio.CancelledError as error:
         if is_cancelled():

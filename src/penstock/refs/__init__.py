@@ -2,6 +2,7 @@
 
 from penstock.refs._claims import CLAIMS
 from penstock.refs._offers import RECLAIM_S, offers
+from penstock.refs._proof import guard_for, prove
 from penstock.refs._routes import find_route, register_route
 from penstock.refs._sink import SinkRef
 from penstock.refs._source import SourceRef
@@ -12,6 +13,8 @@ __all__ = [
     "SinkRef",
     "SourceRef",
     "find_route",
+    "guard_for",
     "offers",
+    "prove",
     "register_route",
 ]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final
+from weakref import WeakSet
 
-from penstock.calls import context
-from penstock.errors import Aborted, StatusError, StreamCancelled
+from penstock.calls import CallScope, context
+from penstock.errors import Aborted, FailedPrecondition, InvalidArgument, StatusError, StreamCancelled
 from penstock.refs._offers import offers
 from penstock.refs._sink import Failure, SinkRef
 from penstock.refs._source import SourceRef
 from penstock.session import RemoteSource
+
+#: The connections whose challenge was answered.
+_PROVEN_TO: Final[WeakSet[CallScope]] = WeakSet()
 
 
 class Claims:
@@ -43,6 +47,22 @@ class Claims:
         finally:
             sink._on_consumer_left(None)
         await sink.aclose()  # the answer of this call says that everything has arrived
+
+    async def prove(self, challenge: bytes) -> tuple[bytes, bytes, bytes]:
+        """Prove that this side is the instance of its `HELLO`: return its public number, its salt and the answer.
+
+        One challenge is answered for each connection, because an answer takes milliseconds. Raises `FailedPrecondition` for
+        another one, `InvalidArgument` for a challenge that is not a number of the group.
+        """
+        scope, identity = context()._scope, offers().identity
+        if scope is None or scope in _PROVEN_TO:
+            raise FailedPrecondition("one challenge is answered for each connection")
+        _PROVEN_TO.add(scope)
+        try:
+            answer = identity.answer(challenge, scope.session.role, scope.instance)
+        except ValueError as error:
+            raise InvalidArgument(f"the challenge: {error}") from None
+        return identity.public, identity.salt, answer
 
     async def release(self, token: bytes) -> None:
         """End the stream on offer: the receiver of its ref has closed the ref without using it."""

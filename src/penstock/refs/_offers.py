@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 from penstock.calls import CallScope, current_call
 from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, StatusError
+from penstock.refs._proof import new_identity
 
 log = logging.getLogger("penstock.refs")
 
@@ -68,10 +69,11 @@ class _Entry(NamedTuple):
 
 
 class Offers:
-    """The table of one event loop. `instance` is the id of the loop."""
+    """The table of one event loop. `identity` proves its `instance`, the id of the loop."""
 
     def __init__(self) -> None:
-        self.instance = secrets.token_bytes(TOKEN_BYTES)
+        self.identity = new_identity()
+        self.instance = self.identity.instance
         self._open: dict[bytes, _Entry] = {}  # in the order of their deadlines
         self._shares: WeakKeyDictionary[CallScope, dict[bytes, None]] = WeakKeyDictionary()
         self._unasked: dict[bytes, None] = {}  # of no peer: encoded outside a call

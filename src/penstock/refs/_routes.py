@@ -7,9 +7,12 @@ import weakref
 from typing import Final
 from weakref import WeakSet
 
-from penstock.calls import CallScope
+import msgspec
+
+from penstock.calls import CallScope, Request
 from penstock.errors import Unavailable
-from penstock.refs._offers import RefLocation
+from penstock.refs._offers import RefLocation, offers
+from penstock.refs._proof import begin_proof, guard_for, is_proven
 
 _ROUTES: Final[dict[bytes, WeakSet[CallScope]]] = {}
 
@@ -21,6 +24,10 @@ def register_route(scope: CallScope) -> None:
         return
     routes = _ROUTES.setdefault(instance, WeakSet())
     routes.add(scope)
+    if len(routes) > 1 and instance != offers().instance:  # one of them may not be what it says
+        for one in routes:
+            if one.session.loop is scope.session.loop and one.session.lost is None:
+                begin_proof(one)
     forgettable = weakref.ref(scope)
     scope.session.closed.add_done_callback(lambda _closed: _forget_route(instance, routes, forgettable()))
 
@@ -33,12 +40,19 @@ def _forget_route(instance: bytes, routes: WeakSet[CallScope], scope: CallScope 
 
 
 def find_route(instance: bytes) -> CallScope | None:
-    """Return a live connection to the event loop with this id; None when there is none."""
-    loop = asyncio.get_running_loop()
+    """Return a live connection to the event loop with this id, a proven one if there is one; None when there is none.
+
+    A connection that failed to prove its instance is none.
+    """
+    loop, unproven = asyncio.get_running_loop(), None
     for scope in _ROUTES.get(instance, ()):
         if scope.session.loop is loop and scope.session.lost is None and not scope.closing:
-            return scope
-    return None
+            proven = is_proven(scope)
+            if proven:
+                return scope
+            if proven is None:
+                unproven = scope
+    return unproven
 
 
 def route_to(location: RefLocation) -> CallScope:
@@ -51,3 +65,9 @@ def route_to(location: RefLocation) -> CallScope:
             started=False,
         )
     return scope
+
+
+def guarded(scope: CallScope, request: Request) -> Request:
+    """Return a request that reaches the other side of a connection only when it is the instance that it names."""
+    guard = guard_for(scope, offers().instance)
+    return request if guard is None else msgspec.structs.replace(request, guard=guard)

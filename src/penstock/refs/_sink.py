@@ -14,7 +14,7 @@ from penstock.codec import MSGPACK, Extension, ExtensionCode, register_extension
 from penstock.errors import Aborted, PenstockError, StatusError, StreamClosed, WouldBlock, status_error
 from penstock.protocol import CallKind
 from penstock.refs._offers import RefLocation
-from penstock.refs._routes import route_to
+from penstock.refs._routes import guarded, route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.session import details_in, status_of
@@ -150,9 +150,8 @@ class ClaimedSink(Sink[T]):
         argument = MSGPACK.encode((location.token, buffer_size))
         options = CallOptions(buffer_size=buffer_size)
         self._scope = scope
-        self._call: Call[Any] = Call(
-            scope, Request(CLAIM, CallKind.CLIENT_STREAMING, MSGPACK, argument, MSGPACK.decode_for(Any), options)
-        )
+        request = Request(CLAIM, CallKind.CLIENT_STREAMING, MSGPACK, argument, MSGPACK.decode_for(Any), options)
+        self._call: Call[Any] = Call(scope, guarded(scope, request))
         self._closed = False
         self._ending: asyncio.Task[Exception | None] | None = None
         scope.deliveries.ends.add(self)

@@ -11,7 +11,7 @@ from penstock.codec import MSGPACK, ExtensionCode, decode_marked, register_exten
 from penstock.errors import FailedPrecondition, StatusError
 from penstock.protocol import CallKind
 from penstock.refs._offers import RefLocation, offers
-from penstock.refs._routes import route_to
+from penstock.refs._routes import guarded, route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.streams import Dropped, Iteration, Source, Statistics, checked_size, source_of
@@ -64,7 +64,8 @@ class SourceRef(Source[T]):
         argument = MSGPACK.encode((location.token, buffer_size))
         decode = decode_marked(MSGPACK, self._state.item, Dropped)
         request = Request(CLAIM, CallKind.SERVER_STREAMING, MSGPACK, argument, decode, CallOptions(buffer_size=buffer_size))
-        return RemoteStream(route_to(location), request)
+        scope = route_to(location)
+        return RemoteStream(scope, guarded(scope, request))
 
     def __aiter__(self) -> Iteration[T]:
         return Iteration(self._one_reader()._iterate, self._on_loop_left)

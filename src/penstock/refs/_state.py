@@ -18,7 +18,7 @@ from penstock.codec import Extension
 from penstock.errors import FailedPrecondition, StatusError
 from penstock.protocol import CallKind
 from penstock.refs._offers import TOKEN_BYTES, Offered, RefLocation, offers
-from penstock.refs._routes import route_to
+from penstock.refs._routes import guarded, route_to
 
 E = TypeVar("E")
 
@@ -127,7 +127,8 @@ def ref_extension(code: int, state_of: Callable[[Any], RefState[Any]], make: Cal
 async def send_release(location: RefLocation) -> None:
     """Release the end in its process: it will not be used. A process that cannot be reached reclaims it after `RECLAIM_S`."""
     with suppress(StatusError):
-        await call_unary(route_to(location), untyped_request(RELEASE, CallKind.UNARY, (location.token,)))
+        scope = route_to(location)
+        await call_unary(scope, guarded(scope, untyped_request(RELEASE, CallKind.UNARY, (location.token,))))
 
 
 def is_here(location: RefLocation) -> bool:

@@ -17,7 +17,7 @@ from penstock.calls import Stream
 from penstock.channel import Channel
 from penstock.codec import MSGPACK, UNDECODABLE, Extension, ExtensionCode, register_extension
 from penstock.errors import ActorStopped, Unavailable
-from penstock.refs import find_route, offers
+from penstock.refs import find_route, guard_for, offers, prove
 from penstock.remote._ref import RemoteRef
 from penstock.service import CallOptions, Method
 from penstock.streams import Source
@@ -60,16 +60,16 @@ class FarRef(ActorRef):
         return self._key if self._key != self._address else f"{self._key}@{self._instance.hex()}"
 
     async def tell(self, type: str, payload: Any = None) -> None:
-        await self._resolve().tell(type, payload)
+        await (await self._reach()).tell(type, payload)
 
     async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        return await self._resolve().ask(type, payload, **options)
+        return await (await self._reach()).ask(type, payload, **options)
 
     def _stream(self, type: str, payload: Any, options: CallOptions) -> Stream[Any]:
         return self._resolve()._stream(type, payload, options)
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        return await self._resolve().open_channel(payload, **options)
+        return await (await self._reach()).open_channel(payload, **options)
 
     def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
         return self._resolve().subscribe(port, **options)
@@ -78,14 +78,17 @@ class FarRef(ActorRef):
         await self._resolve().stop()
 
     def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
-        def ask(*args: Any, **kwargs: Any) -> Any:
+        def begin(*args: Any, **kwargs: Any) -> Any:
             return self._resolve()._asking(method, options)(*args, **kwargs)
 
-        return ask
+        async def ask(*args: Any, **kwargs: Any) -> Any:
+            return await (await self._reach())._asking(method, options)(*args, **kwargs)
+
+        return begin if method.kind else ask
 
     def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
-        def tell(*args: Any, **kwargs: Any) -> Any:
-            return self._resolve()._telling(method, options)(*args, **kwargs)
+        async def tell(*args: Any, **kwargs: Any) -> Any:
+            return await (await self._reach())._telling(method, options)(*args, **kwargs)
 
         return tell
 
@@ -105,7 +108,14 @@ class FarRef(ActorRef):
                 f"no live connection to the process of {self._address}; connect to it before you use the ref",
                 started=False,
             )
-        return RemoteRef(scope, self._key, self._address)
+        return RemoteRef(scope, self._key, self._address, guard_for(scope, offers().instance))
+
+    async def _reach(self) -> ActorRef:
+        """As `_resolve`, once the other side has proven that it is the process of the actor. Raises `Unavailable` otherwise."""
+        ref = self._resolve()
+        if isinstance(ref, RemoteRef) and ref._guard is not None:
+            await prove(ref._scope)
+        return ref
 
     def __repr__(self) -> str:
         return f"<ActorRef {self._address} of process {self._instance.hex()[:8]}>"

@@ -18,7 +18,17 @@ from penstock.actors import (
     caller_here,
 )
 from penstock.actors.cell import check_subscription
-from penstock.calls import CallInfo, CallScope, RemoteStream, Request, bind, call_unary, inherited_deadline, intercepted
+from penstock.calls import (
+    CallInfo,
+    CallScope,
+    Interceptor,
+    RemoteStream,
+    Request,
+    bind,
+    call_unary,
+    inherited_deadline,
+    intercepted,
+)
 from penstock.channel import OPEN_TIMEOUT_S, Channel, open_channel
 from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
 from penstock.errors import InvalidArgument
@@ -44,10 +54,11 @@ class RemoteRef(ActorRef):
     address: the address on this side, behind the prefix of its bridge if it has one.
     """
 
-    __slots__ = ("_address", "_name", "_scope")
+    __slots__ = ("_address", "_guard", "_name", "_scope")
 
-    def __init__(self, scope: CallScope, name: str, address: str | None = None) -> None:
+    def __init__(self, scope: CallScope, name: str, address: str | None = None, guard: Interceptor | None = None) -> None:
         self._scope = scope
+        self._guard = guard  # of the calls that it begins
         self._name = name
         self._address = address or name
 
@@ -77,7 +88,10 @@ class RemoteRef(ActorRef):
         body = MSGPACK.encode((type, msgspec.Raw(argument)))
         label = f"{self._address}/{type}"
         return RemoteStream(
-            self._scope, Request(f"/{self._name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, _ANYTHING, options, label)
+            self._scope,
+            Request(
+                f"/{self._name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, _ANYTHING, options, label, guard=self._guard
+            ),
         )
 
     async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
@@ -116,19 +130,23 @@ class RemoteRef(ActorRef):
                 call_options,
                 label,
                 0 if size else 1,
+                self._guard,
             ),
         )
 
     async def stop(self) -> None:
         label = f"the stop of {self._address}"
-        await call_unary(self._scope, Request(f"/{self._name}!stop", CallKind.UNARY, MSGPACK, None, _ANYTHING, DEFAULT, label))
+        await call_unary(
+            self._scope,
+            Request(f"/{self._name}!stop", CallKind.UNARY, MSGPACK, None, _ANYTHING, DEFAULT, label, guard=self._guard),
+        )
 
     # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
         """Return the function that asks the actor by `method`. A plain ask takes the short way, by a `PlainMessage`."""
         if method.kind:
-            return bind(self._scope, method._replace(target=f"/{self._name}/{method.name}"), options)
+            return bind(self._scope, method._replace(target=f"/{self._name}/{method.name}"), options, self._guard)
         name, values, takes = method.name, method.arguments.values, method.arguments.takes
         decode, metadata, timeout_s = MSGPACK.decode_for(method.response).value, options.metadata, options.timeout
         scope, lanes, address = self._scope, self._scope.attached(Lanes), self._name
