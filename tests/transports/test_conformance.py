@@ -303,3 +303,31 @@ async def test_a_dial_where_nothing_listens_is_unavailable_and_never_started(ope
             await transports.dial(pair.listener.url, Recorder(), tls=tls_for(scheme, tmp_path))
         assert caught.value.cause is Cause.NOTHING_LISTENS
         assert caught.value.started is False
+
+
+@pytest.mark.parametrize("turns", [*range(12), 20, 40, 80])
+async def test_a_dial_that_is_cancelled_at_any_moment_ends_at_once_at_both_sides(scheme, tmp_path, turns) -> None:
+    """FAULTS B5"""
+    if scheme == "sim":
+        pytest.skip("a simulated dial has one moment")
+    servers: list[Recorder] = []
+
+    def receiver() -> Recorder:
+        servers.append(Recorder())
+        return servers[-1]
+
+    client, tls = Recorder(), tls_for(scheme, tmp_path)
+    listener = await transports.listen(url_for(scheme, tmp_path), receiver, tls=tls)
+    dialling = asyncio.ensure_future(transports.dial(listener.url, client, tls=tls))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    dialling.cancel()
+    [outcome] = await asyncio.gather(dialling, return_exceptions=True)
+    if not isinstance(outcome, asyncio.CancelledError):  # it was connected before
+        outcome.close()
+        await client.until_lost()
+    assert len(client.lost) == client.made
+    client.link = None
+    for server in servers:
+        await server.until_lost()
+    await listener.aclose()

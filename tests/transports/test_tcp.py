@@ -192,6 +192,63 @@ async def test_accept_goes_on_after_file_descriptors_ran_out(monkeypatch) -> Non
     await listener.aclose()
 
 
+async def test_exhausted_descriptors_are_said_once_in_each_attempt_to_accept() -> None:
+    """FAULTS H10"""
+    loop = asyncio.get_running_loop()
+    said: list[str] = []
+    loop.set_exception_handler(lambda _, context: said.append(context["message"]))
+    servers: list[Recorder] = []
+
+    def receiver() -> Recorder:
+        servers.append(Recorder())
+        return servers[-1]
+
+    listener = await transports.listen("tcp://127.0.0.1:0", receiver)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = [socket.socket() for _ in range(3)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (clients[-1].fileno() + 1, limits[1]))
+        for client in clients:
+            client.connect(kernel_address(listener))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert len(said) == isinstance(loop, asyncio.BaseEventLoop)  # uvloop closes what it has no descriptor for
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for client in clients:
+            client.close()
+        await listener.aclose()
+    for server in servers:
+        await server.until_lost()
+
+
+async def test_a_client_that_connects_and_resets_at_once_leaves_nothing() -> None:
+    """FAULTS H2"""
+    made: list[Recorder] = []
+    said = asyncio.Event()
+
+    def receiver() -> Recorder:
+        made.append(Recorder())
+        made[-1].on_data = said.set
+        return made[-1]
+
+    listener = await transports.listen("tcp://127.0.0.1:0", receiver)
+    for _ in range(30):
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _socket._RESET_ON_CLOSE)
+            client.connect(kernel_address(listener))
+    client = Recorder()
+    await transports.dial(listener.url, client)
+    client.link.write([b"here"])
+    await said.wait()
+    client.link.close()
+    await client.until_lost()
+    for server in made:
+        assert server.made == 1
+        await server.until_lost()
+    await listener.aclose()
+
+
 def kernel_address(listener) -> tuple[str, int]:
     host, _, port = listener.url.removeprefix("tcp://").rpartition(":")
     return host, int(port)
@@ -214,6 +271,20 @@ async def test_three_hundred_clients_at_once_all_get_in() -> None:
     for server in servers:
         await server.until_lost()
     assert sum(server.received_bytes for server in servers) == 300
+    await listener.aclose()
+
+
+async def test_a_receiver_whose_link_cannot_be_made_is_told_of_its_loss(monkeypatch) -> None:
+    """FAULTS H2"""
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    server = Recorder()
+    listener = await transports.listen("tcp://127.0.0.1:0", lambda: server)
+    monkeypatch.setattr(server, "link_made", lambda _link: 1 / 0)
+    with socket.socket() as client:
+        client.connect(kernel_address(listener))
+        await server.until_lost()
+    assert said
     await listener.aclose()
 
 

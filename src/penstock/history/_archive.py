@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from penstock._files import open_regular
+from penstock._fork import hold, release
 from penstock.errors import DataLoss, FailedPrecondition, Unavailable
 from penstock.history._connect import UNREADABLE, check_file, check_regular_files, connect, is_damage
 from penstock.history._file import HistoryFile, Retention, move_aside
@@ -41,6 +42,7 @@ class FileLock:
         except BaseException:
             self.release()
             raise
+        hold(self._descriptor)
 
     def _acquire(self, path: Path) -> None:
         """Lock the file and write the id of this process into it."""
@@ -58,7 +60,10 @@ class FileLock:
         os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
 
     def release(self) -> None:
-        """Release the lock."""
+        """Release the lock: at once, also while a child that was forked a moment ago still has a copy of the descriptor."""
+        release(self._descriptor)
+        if sys.platform != "win32":
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 
 

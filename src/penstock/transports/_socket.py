@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, cast
 
+from penstock._fork import hold, release
 from penstock.errors import Cause, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Receiver, Segment
 from penstock.transports._tls import refusal_of
@@ -45,6 +47,8 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         self._receiver: Receiver | None = None
         self._transport: asyncio.Transport
         self._close_timer: asyncio.TimerHandle | None = None
+        self._descriptor = -1
+        self._made = False
         self._aborted = False
         self.remote = "?"
 
@@ -57,7 +61,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
     def write(self, segments: Sequence[Segment]) -> None:
         """Hand the segments to the system: small neighbours in one call, large ones uncopied."""
         transport = self._transport
-        if transport.is_closing():
+        if self._receiver is None or transport.is_closing():  # a transport that uvloop has closed by itself does not say so
             return
         if len(segments) == 1 or sum(map(len, segments)) < 2 * WHOLE_SEGMENT_BYTES:
             transport.write(segments[0] if len(segments) == 1 else b"".join(segments))
@@ -76,17 +80,17 @@ class SocketLink(Link, asyncio.BufferedProtocol):
 
     def pause_reading(self) -> None:
         """Leave arriving bytes in the kernel, which then slows the peer."""
-        if not self._transport.is_closing():
+        if not self._is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read again."""
-        if not self._transport.is_closing():
+        if not self._is_closing():
             self._transport.resume_reading()
 
     def close(self) -> None:
         """Close once the system has all written bytes, or abort after `CLOSE_TIMEOUT_S`."""
-        if not self._transport.is_closing():
+        if not self._is_closing():
             self._transport.close()
             self._bound_the_close()
 
@@ -95,34 +99,70 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         if self._receiver is None or self._aborted:
             return
         self._aborted = True
-        connection = self._transport.get_extra_info("socket")
+        connection = _socket_of(self._transport)
         if connection is not None and connection.family != getattr(socket, "AF_UNIX", None):
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
+    def _is_closing(self) -> bool:
+        return self._receiver is None or self._transport.is_closing()
+
     # ── what the event loop calls ─────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Bind the receiver's methods in place of ours; abort a connection that gets no receiver."""
+        """Make the receiver and bind its methods in place of ours; abort a connection that gets no receiver."""
         self._transport = cast("asyncio.Transport", transport)
         try:
-            receiver = self._receivers()
+            self._begin(self._transport)
+        except ConnectionError:  # it was reset before the loop told of it
+            self._transport.abort()
         except BaseException:
             self._transport.abort()
+            self.give_up()
             raise
-        if receiver is None:
-            self._transport.abort()
-            return
-        self._receiver = receiver
-        _bind_receiver(self, receiver)
-        self._transport.set_protocol(self)  # makes the loop read the methods that were just bound
-        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
-        _tune(transport.get_extra_info("socket"))
+
+    def _begin(self, transport: asyncio.Transport) -> None:
+        """Begin the life of the link. What may fail comes first, so that a receiver that is made is told of the link."""
+        connection = _socket_of(transport)
         self.remote = self._remote_url(transport.get_extra_info("peername"))
         encryption: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         self.certificate = _certificate_of(encryption)
+        _tune(connection)
+        receiver = self._receivers()
+        if receiver is None:
+            transport.abort()
+            return
+        self._receiver = receiver
+        if connection is not None:
+            self._descriptor = connection.fileno()
+            hold(self._descriptor)
+        _bind_receiver(self, receiver)
+        transport.set_protocol(self)  # makes the loop read the methods that were just bound
+        transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
+        self._made = True
         receiver.link_made(self)
+
+    async def made_by(self, connecting: Awaitable[object]) -> SocketLink:
+        """Wait until the loop has connected this link, and return the link.
+
+        A loop closes the transport of a connect that is cancelled or fails, but it does not always tell its protocol. So the
+        receiver of such a link is told here. Raises `ConnectionResetError` when the connection was gone before it had one.
+        """
+        try:
+            await connecting
+        except BaseException:
+            self.give_up()
+            raise
+        if not self._made:
+            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+        return self
+
+    def give_up(self) -> None:
+        """Abort the link and tell its receiver now, if it has one."""
+        if self._receiver is not None:
+            self.abort()
+            self.connection_lost(None)
 
     def eof_received(self) -> None:
         """Close too when the peer has closed: a link is never half open."""
@@ -130,6 +170,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on to the receiver, which is not called after that."""
+        release(self._descriptor)
         if self._close_timer is not None:
             self._close_timer.cancel()
         receiver, self._receiver = self._receiver, None
@@ -153,6 +194,42 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         if self._close_timer is None and self._receiver is not None:
             loop = asyncio.get_running_loop()
             self._close_timer = loop.call_later(CLOSE_TIMEOUT_S, self.abort)
+
+
+#: The errors of `accept` when descriptors or memory have run out.
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class ListeningSocket(socket.socket):
+    """A listening socket of which asyncio hears once in each attempt that descriptors have run out.
+
+    asyncio logs the error, and accepts again after a second. But first it tries, logs and arms a timer as often as `backlog`
+    says: with 1,024 it filled the log with 3,000 lines a second.
+    """
+
+    _said = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection. Of two errors in a row, the second one says only that none is there."""
+        try:
+            accepted = super().accept()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self._said = not self._said
+                if not self._said:
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
+            raise
+        self._said = False
+        return accepted
+
+
+def _socket_of(transport: asyncio.BaseTransport) -> socket.socket | None:
+    """Return the socket of a transport; None for one that is closed."""
+    try:
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        return connection if connection is not None and connection.fileno() >= 0 else None
+    except (OSError, ValueError):  # uvloop makes the socket only now, from a descriptor that is gone
+        return None
 
 
 def _certificate_of(encryption: ssl.SSLObject | None) -> dict[str, object] | None:

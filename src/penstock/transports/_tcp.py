@@ -8,21 +8,20 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
+from penstock._fork import hold, release
 from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, Link, Listener, Receiver, Transport
-from penstock.transports._socket import BACKLOG, SocketLink
+from penstock.transports._race import Address, connected_socket, endpoints_of
+from penstock.transports._socket import BACKLOG, ListeningSocket, SocketLink
 from penstock.transports._tls import refusal_of
 from penstock.transports._url import host_and_port, url_of
 
 #: How long a client may take for its TLS handshake before the server drops it: a slow line needs a few round trips.
 TLS_HANDSHAKE_TIMEOUT_S = 10.0
-
-#: How long one address of a name may take before the next is tried beside it (RFC 8305 recommends 250 ms).
-NEXT_ADDRESS_DELAY_S = 0.25
 
 #: The host that stands for all addresses of this machine. A socket of the system has one family, or shows the addresses of the
 #: other one in a form of its own; so each family gets its own.
@@ -32,15 +31,8 @@ _EVERYWHERE = "::"
 #: in 99.9 % of all cases.
 _PORTS_MAX = 10
 
-_Address = tuple[str | int, ...]
-
 #: The errors of an address that is listed for a name of this machine but cannot be used, as ::1 without IPv6.
 _NOT_HERE = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-
-
-def _is_name(host: str) -> bool:
-    """Whether a host is a name, which may have several addresses, and not the number of one."""
-    return ":" not in host and not host.replace(".", "").isdigit()
 
 
 class TcpTransport(Transport):
@@ -55,16 +47,17 @@ class TcpTransport(Transport):
         if not port:
             raise InvalidArgument(f"{url!r} has port 0, which only a server can ask for; dial the port that it was given")
         link = SocketLink(lambda: receiver, partial(url_of, self._scheme))
-        loop = asyncio.get_running_loop()
-        connect = partial(loop.create_connection, ssl_shutdown_timeout=CLOSE_TIMEOUT_S if tls else None)
-        # uvloop tries one address after the other. A number is one address; the race of several fails with eager tasks in
-        # asyncio of Python 3.12.0 to 3.12.7 and 3.13.0.
-        if isinstance(loop, asyncio.BaseEventLoop) and _is_name(host):
-            connect = partial(connect, happy_eyeballs_delay=NEXT_ADDRESS_DELAY_S)
         with _explained(url, timeout_s=timeout_s, encrypted=tls is not None):
             async with asyncio.timeout(timeout_s):
-                await connect(lambda: link, host, port, ssl=tls)
-        return link
+                connection = await connected_socket(await endpoints_of(host, port))
+                connecting = asyncio.get_running_loop().create_connection(
+                    lambda: link,
+                    sock=connection,
+                    ssl=tls,
+                    server_hostname=host if tls else None,
+                    ssl_shutdown_timeout=CLOSE_TIMEOUT_S if tls else None,
+                )
+                return await link.made_by(connecting)
 
     async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
         """Listen at every address of the host, all with one port; at ``[::]``, at all addresses of IPv6 and IPv4."""
@@ -72,9 +65,7 @@ class TcpTransport(Transport):
         loop = asyncio.get_running_loop()
         with _explained_listening(url):
             entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-            addresses: list[tuple[int, _Address]] = [
-                (family, cast("_Address", address)) for family, _, _, _, address in entries
-            ]
+            addresses: list[tuple[int, Address]] = [(family, cast("Address", address)) for family, _, _, _, address in entries]
             if host == _EVERYWHERE:
                 addresses.append((socket.AF_INET, ("0.0.0.0", port)))  # noqa: S104 - the program asked for all addresses
             sockets = _bind_all(addresses)
@@ -92,6 +83,7 @@ class SocketListener(Listener):
         self._receivers = receivers
         self._remote_url = remote_url
         self._servers: list[asyncio.Server] = []
+        self._descriptors: list[int] = []
         self._closed = False
 
     def __repr__(self) -> str:
@@ -100,19 +92,24 @@ class SocketListener(Listener):
     async def start(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
         """Take connections on `sockets`, which belong to the listener from now on. Cancelling it closes them all."""
         loop = asyncio.get_running_loop()
+        listening = [ListeningSocket(fileno=bound.detach()) for bound in sockets]
+        self._descriptors = [bound.fileno() for bound in listening]
         handshake_s, shutdown_s = (TLS_HANDSHAKE_TIMEOUT_S, CLOSE_TIMEOUT_S) if tls else (None, None)
         serve = partial(loop.create_server, ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=shutdown_s)
         try:
-            for bound in sockets:
+            for bound in listening:
+                hold(bound.fileno())
                 self._servers.append(await serve(self._link, sock=bound, ssl=tls, backlog=BACKLOG))
         except BaseException:
             await self.aclose()
-            _close_all(sockets)
+            _close_all(listening)
             raise
 
     async def aclose(self) -> None:
         """Close the listening sockets; a connection in its TLS handshake is dropped when the handshake ends."""
         self._closed = True
+        for descriptor in self._descriptors:
+            release(descriptor)
         for server in self._servers:
             # Not wait_closed(): from Python 3.12 on it waits for every link to end.
             server.close()
@@ -124,7 +121,7 @@ class SocketListener(Listener):
         return None if self._closed else self._receivers()
 
 
-def _bind_all(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
+def _bind_all(addresses: list[tuple[int, Address]]) -> list[socket.socket]:
     """Bind one socket to each address. For port 0, all of them take the port that the system gives the first.
 
     That port may be taken at the second address: then the system is asked for another, a few times.
@@ -138,7 +135,7 @@ def _bind_all(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
     return _bind_each(addresses)
 
 
-def _bind_each(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
+def _bind_each(addresses: list[tuple[int, Address]]) -> list[socket.socket]:
     bound: list[socket.socket] = []
     for family, (host, wished_port, *rest) in addresses:
         port = bound[0].getsockname()[1] if bound else wished_port
@@ -153,12 +150,12 @@ def _bind_each(addresses: list[tuple[int, _Address]]) -> list[socket.socket]:
     return bound
 
 
-def _close_all(sockets: list[socket.socket]) -> None:
+def _close_all(sockets: Sequence[socket.socket]) -> None:
     for one in sockets:
         one.close()
 
 
-def _bind(family: int, address: _Address) -> socket.socket:
+def _bind(family: int, address: Address) -> socket.socket:
     """Return a non-blocking socket that is bound to `address`."""
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -219,7 +216,7 @@ def _unreachable(url: str, error: OSError, *, encrypted: bool) -> tuple[Cause, s
     if isinstance(error, socket.gaierror):
         message = f"the host of {url} cannot be found ({error.strerror}); check its spelling and your DNS"
         return Cause.UNKNOWN_HOST, message
-    if _is(error, errno.ECONNREFUSED):
+    if error.errno == errno.ECONNREFUSED:
         return Cause.NOTHING_LISTENS, f"nothing listens at {url} (connection refused); start the server or check the port"
     if encrypted and isinstance(error, ConnectionError):
         message = (
@@ -227,11 +224,6 @@ def _unreachable(url: str, error: OSError, *, encrypted: bool) -> tuple[Cause, s
         )
         return Cause.TLS_FAILED, message
     return Cause.UNREACHABLE, f"{url} cannot be reached: {error}"
-
-
-def _is(error: OSError, number: int) -> bool:
-    # Several failed addresses arrive as one OSError that only quotes their numbers (Python 3.11).
-    return error.errno == number or f"[Errno {number}]" in str(error)
 
 
 @contextlib.contextmanager

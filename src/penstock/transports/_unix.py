@@ -43,14 +43,13 @@ class UnixTransport(Transport):
         try:
             async with asyncio.timeout(timeout_s):
                 await _connect(connection, path)
-                await loop.create_unix_connection(lambda: link, sock=connection)
+                return await link.made_by(loop.create_unix_connection(lambda: link, sock=connection))
         except BaseException as error:
             connection.close()
             if isinstance(error, OSError):
                 cause, message = _unreachable(url, path, error, timeout_s)
                 raise Unavailable(message, cause=cause, started=False) from error
             raise
-        return link
 
     async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
         """Make the socket file. The file of a dead server is replaced; that of a live one raises `Unavailable`."""

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Collection
 from urllib.parse import unquote, urlsplit
 
@@ -77,8 +79,13 @@ def path_of(url: str) -> str:
     return path
 
 
-def url_of(scheme: str, address: tuple[str | int, ...]) -> str:
-    """Return the URL of a socket address `(host, port, ...)` as the system gives it."""
+def url_of(scheme: str, address: tuple[str | int, ...] | None) -> str:
+    """Return the URL of a socket address `(host, port, ...)` as the system gives it.
+
+    Raises `ConnectionResetError` for None: the system has no address of a peer that has reset its connection.
+    """
+    if address is None:
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
     host, port = address[0], address[1]
     return f"{scheme}://[{host}]:{port}" if ":" in str(host) else f"{scheme}://{host}:{port}"
 
