@@ -222,6 +222,9 @@ class Actor:
 
         Runs beside the mailbox; the channel is closed when this returns. Annotate it ``channel: Channel[Order]``, and messages
         from other processes arrive as `Order`.
+
+        When the other side has left, it may receive the messages that have arrived. It is cancelled once it has received none
+        for 30 s, and at once when it uses the channel for nothing: no message was sent to it, and it waits for none.
         """
 
     async def receive(self, message: Message) -> Any:

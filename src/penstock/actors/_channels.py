@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from penstock.actors._ref import ChannelOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, Waiting, ask, check_cycle, handling, sender_here
@@ -24,6 +24,8 @@ log = logging.getLogger("penstock.actor")
 
 #: The initiator of a channel that a program opens to an actor of its own process, outside of actors.
 OUTSIDE = "outside"
+#: Seconds without a message read, after which the handler of a channel that the other side has left is cancelled.
+LINGER_S: Final = 30.0
 _KIND = CallKind.BIDIRECTIONAL.label
 _CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
 
@@ -79,8 +81,35 @@ def handle_channel(
     work.envelope.waited_for_by(waiting)
     if cell.system.tap is not None:
         channel.observe(partial(cell.system.tap.record, cell.address))
+    channel._on_left(partial(_end_handler, work, channel))
     work.start(_handle(work, channel, call, interceptors))
     return work
+
+
+def _end_handler(work: SideTask, channel: Channel[Any]) -> None:
+    """End the handler of a channel that the other side has left: at once when it uses the channel for nothing.
+
+    Else it may read what has arrived, and do what it does at the end of a channel.
+    """
+    if channel._is_in_use:
+        _wait_for_handler(work, channel, -1)
+    else:
+        work.cancel()
+
+
+def _wait_for_handler(work: SideTask, channel: Channel[Any], received: int) -> None:
+    """Cancel the handler unless it has read a message since it had `received` so many; then look again in `LINGER_S`."""
+    task, received_now = work.task, channel.statistics().received
+    if task is None or task.done():
+        return
+    if received_now == received:
+        log.warning(
+            "%s: its handler of a channel has read nothing for %g s after the other side left", work.cell.address, LINGER_S
+        )
+        work.cancel()
+    else:
+        timer = work.cell.system.loop.call_later(LINGER_S, _wait_for_handler, work, channel, received_now)
+        task.add_done_callback(lambda _task: timer.cancel())
 
 
 async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:

@@ -300,6 +300,16 @@ class Channel(Generic[T]):
     ) -> None:
         await self.close(kind.__name__ if kind is not None else "")
 
+    def _on_left(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when the other side has left: it has closed or failed the channel, or is lost."""
+        self._life.on_left = callback
+
+    @property
+    def _is_in_use(self) -> bool:
+        """Whether this side has received a message or has one to receive, or a task waits for something of the channel."""
+        now = self.statistics()
+        return bool(now.received or now.buffered or now.waiting_senders or self._wire.is_awaited or self._life.is_awaited)
+
     # ── observing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def observe(self, observer: Observer) -> None:

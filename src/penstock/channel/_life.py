@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from penstock.errors import ChannelClosed, FailedPrecondition
@@ -24,9 +25,10 @@ class Life:
 
     opened: the acceptor has accepted. ended_here, ended_there: this side, or the other one, sends nothing more.
     ending, reason, outcome: how and why the channel ended, and the error for `send` and `receive`; None, empty and None before.
+    on_left: called once when the other side has left, for whatever reason.
     """
 
-    __slots__ = ("_changed", "ended_here", "ended_there", "ending", "opened", "outcome", "reason")
+    __slots__ = ("_changed", "ended_here", "ended_there", "ending", "on_left", "opened", "outcome", "reason")
 
     def __init__(self) -> None:
         self.opened = False
@@ -35,6 +37,7 @@ class Life:
         self.ending: Ending | None = None
         self.outcome: Exception | None = None
         self.reason = ""
+        self.on_left: Callable[[], None] | None = None
         self._changed = Bell()
 
     @property
@@ -66,6 +69,17 @@ class Life:
         self.ending, self.reason, self.outcome = ending, reason, outcome
         self._changed.notify()
         return True
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a task waits for the channel to be accepted, or to be over."""
+        return bool(self._changed.waiting)
+
+    def leave(self) -> None:
+        """Note that the other side has left."""
+        on_left, self.on_left = self.on_left, None
+        if on_left is not None:
+            on_left()
 
     def refusal(self) -> Exception:
         """Return the error for an operation that the state does not allow; a new one each time."""

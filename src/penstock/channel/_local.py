@@ -44,6 +44,10 @@ class LocalWire(Wire):
     def ends(self) -> tuple[PipeSink[Any], PipeSource[Any]]:
         return PipeSink(self._out), PipeSource(self._in)
 
+    @property
+    def is_awaited(self) -> bool:
+        return self._in.consumer is not None
+
     def accept(self, payload: Any) -> None:
         self._far.opened(payload)
 

@@ -62,6 +62,7 @@ class ChannelEvents:
         """Note that the other side has closed the channel."""
         why = f": {reason}" if reason else ""
         self.ended("closed", reason, ChannelClosed(f"the other side has closed the channel{why}"))
+        self.life.leave()
 
     def failed(self, error: Exception) -> None:
         """Note that the other side has failed or rejected the channel, or that the connection was lost."""
@@ -74,12 +75,14 @@ class ChannelEvents:
             self.ended("lost", reason, error)
         else:
             self.ended("closed", reason, ChannelClosed(f"the opener has left before the channel was accepted: {reason}"))
+        self.life.leave()
 
     # ── steps of either side ──────────────────────────────────────────────────────────────────────────────────────────
 
     def completed(self) -> None:
         """Note that both directions have ended normally."""
         self.ended("closed", "", ChannelClosed("both sides have ended the channel"))
+        self.life.leave()
 
     def ended(self, ending: Ending, reason: str, outcome: Exception) -> bool:
         """Note how the channel ended; return False, and change nothing, when it had ended already."""
@@ -114,6 +117,11 @@ class Wire(ABC):
     @abstractmethod
     def ends(self) -> tuple[Sink[Any], Source[Any]]:
         """Return the sink and the source for the messages of this end; call it once. They are in use from the acceptance on."""
+
+    @property
+    @abstractmethod
+    def is_awaited(self) -> bool:
+        """Whether a task waits here for a message."""
 
     # ── the six steps ─────────────────────────────────────────────────────────────────────────────────────────────────
 
