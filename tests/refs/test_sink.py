@@ -100,7 +100,7 @@ async def test_a_ref_that_is_forgotten_uncompleted_is_a_failure_and_never_an_end
         del ref
         gc.collect()
         items, outcome = await collected(exchange.source)
-        assert (items, type(outcome)) == ([1], StreamCancelled)
+        assert (items, type(outcome)) == ([1], Aborted)
 
 
 async def test_a_connection_that_is_lost_fails_the_stream(apart):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock import Actor, Channel, Settings
-from penstock.actors._channels import LINGER_S
+from penstock.actors._channels import HANDLER_LINGER_S
 from penstock.errors import DeadlineExceeded, ResourceExhausted
 from tests.remote.kit import Town, outcome, town
 
@@ -111,7 +111,7 @@ async def test_a_handler_reads_what_has_arrived_before_it_ends(place: Place):
     await channel.close()
     await asyncio.sleep(5)
     assert place.channels == 1
-    await asyncio.sleep(LINGER_S)
+    await asyncio.sleep(HANDLER_LINGER_S)
     assert (place.channels, place.keeper.ends, place.keeper.read) == (0, ["returned"], list(range(10)))
 
 
@@ -122,9 +122,9 @@ async def test_a_handler_that_reads_no_more_is_cancelled_after_a_while(place: Pl
     await channel.send_many(range(sent))
     await asyncio.sleep(0)
     await channel.close()
-    await asyncio.sleep(LINGER_S - 1)
+    await asyncio.sleep(HANDLER_LINGER_S - 1)
     assert (place.channels, place.keeper.ends) == (1, [])
-    await asyncio.sleep(LINGER_S + 1)
+    await asyncio.sleep(HANDLER_LINGER_S + 1)
     assert (place.channels, place.keeper.ends) == (0, ["cancelled"])
 
 

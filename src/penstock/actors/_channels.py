@@ -15,7 +15,7 @@ from typing import Any, Final
 from penstock.actors._ref import ChannelOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, Waiting, ask, check_cycle, handling, sender_here
 from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
-from penstock.channel import OPEN_TIMEOUT_S, Channel, local_channel
+from penstock.channel import OPEN_TIMEOUT_S, Channel, is_in_use, local_channel, when_left
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
 from penstock.streams import BUFFER_SIZE, as_failure, check_thread, ends_the_loop, sole_kind, stopped_by
@@ -25,7 +25,7 @@ log = logging.getLogger("penstock.actor")
 #: The initiator of a channel that a program opens to an actor of its own process, outside of actors.
 OUTSIDE = "outside"
 #: Seconds without a message read, after which the handler of a channel that the other side has left is cancelled.
-LINGER_S: Final = 30.0
+HANDLER_LINGER_S: Final = 30.0
 _KIND = CallKind.BIDIRECTIONAL.label
 _CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
 
@@ -81,7 +81,7 @@ def handle_channel(
     work.envelope.waited_for_by(waiting)
     if cell.system.tap is not None:
         channel.observe(partial(cell.system.tap.record, cell.address))
-    channel._on_left(partial(_end_handler, work, channel))
+    when_left(channel, partial(_end_handler, work, channel))
     work.start(_handle(work, channel, call, interceptors))
     return work
 
@@ -91,24 +91,26 @@ def _end_handler(work: SideTask, channel: Channel[Any]) -> None:
 
     Else it may read what has arrived, and do what it does at the end of a channel.
     """
-    if channel._is_in_use:
+    if is_in_use(channel):
         _wait_for_handler(work, channel, -1)
     else:
         work.cancel()
 
 
 def _wait_for_handler(work: SideTask, channel: Channel[Any], received: int) -> None:
-    """Cancel the handler unless it has read a message since it had `received` so many; then look again in `LINGER_S`."""
+    """Cancel the handler unless it has read a message since it had `received`; then look again in `HANDLER_LINGER_S`."""
     task, received_now = work.task, channel.statistics().received
     if task is None or task.done():
         return
     if received_now == received:
         log.warning(
-            "%s: its handler of a channel has read nothing for %g s after the other side left", work.cell.address, LINGER_S
+            "%s: its handler of a channel has read nothing for %g s after the other side left",
+            work.cell.address,
+            HANDLER_LINGER_S,
         )
         work.cancel()
     else:
-        timer = work.cell.system.loop.call_later(LINGER_S, _wait_for_handler, work, channel, received_now)
+        timer = work.cell.system.loop.call_later(HANDLER_LINGER_S, _wait_for_handler, work, channel, received_now)
         task.add_done_callback(lambda _task: timer.cancel())
 
 

@@ -52,6 +52,7 @@ class StreamProducer(Actor):
         async with self._source as source:
             async for item in source:
                 yield item
+                del item  # the next one may be long in coming
 
     async def on_stop(self) -> None:
         await self._source.aclose()
@@ -99,6 +100,7 @@ class StreamConsumer(Actor):
                 except EndOfStream:
                     return
                 yield item
+                del item  # the next one may be long in coming
 
     def _open(self) -> Source[Any]:
         producer = self._producer

@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from functools import partial
+from traceback import clear_frames
 from typing import Any, Final, Protocol
 
 from penstock._texts import peer_text
@@ -156,6 +157,7 @@ class Dispatcher:
         error_id = secrets.token_hex(4)
         text = peer_text(_text_of(raised))  # it may quote an argument
         log.error("error %s in %s: %s", error_id, where, text, exc_info=None if logged else raised)
+        clear_frames(raised.__traceback__)  # a kept log record must not keep the arguments, such as the end of a stream
         if self.expose_errors:
             return Internal(text[:EXPOSED_MAX], {"error_id": error_id})
         return Internal(f"{where} raised; its log has the text under {error_id}", {"error_id": error_id})

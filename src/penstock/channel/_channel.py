@@ -300,16 +300,6 @@ class Channel(Generic[T]):
     ) -> None:
         await self.close(kind.__name__ if kind is not None else "")
 
-    def _on_left(self, callback: Callable[[], None]) -> None:
-        """Call `callback` once when the other side has left: it has closed or failed the channel, or is lost."""
-        self._life.on_left = callback
-
-    @property
-    def _is_in_use(self) -> bool:
-        """Whether this side has received a message or has one to receive, or a task waits for something of the channel."""
-        now = self.statistics()
-        return bool(now.received or now.buffered or now.waiting_senders or self._wire.is_awaited or self._life.is_awaited)
-
     # ── observing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def observe(self, observer: Observer) -> None:
@@ -384,6 +374,19 @@ async def _received(
             if events.observer is not None:
                 events.passed("in", messages_in(item))
             yield item
+            del item  # the next one may be long in coming
+
+
+def when_left(channel: Channel[Any], callback: Callable[[], None]) -> None:
+    """Call `callback` once when the other side has left: it has closed or failed the channel, or is lost."""
+    channel._life.on_left = callback
+
+
+def is_in_use(channel: Channel[Any]) -> bool:
+    """Whether this side has received a message or has one to receive, or a task waits for something of the channel."""
+    now = channel.statistics()
+    waits = now.waiting_senders or channel._wire.waiter is not None or channel._life.is_awaited
+    return bool(now.received or now.buffered or waits)
 
 
 def _single(message: Any) -> list[Any]:

@@ -45,8 +45,8 @@ class LocalWire(Wire):
         return PipeSink(self._out), PipeSource(self._in)
 
     @property
-    def is_awaited(self) -> bool:
-        return self._in.consumer is not None
+    def waiter(self) -> Any:
+        return self._in.consumer
 
     def accept(self, payload: Any) -> None:
         self._far.opened(payload)

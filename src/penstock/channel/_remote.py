@@ -50,10 +50,6 @@ class RemoteWire(RemoteSource[T], Wire, Endpoint):
     def ends(self) -> tuple[RemoteSink[Any], RemoteSource[Any]]:
         return self._sink, self
 
-    @property
-    def is_awaited(self) -> bool:
-        return self.waiter is not None
-
     # ── the six steps ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def accept(self, payload: Any) -> None:

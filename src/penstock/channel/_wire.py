@@ -109,19 +109,18 @@ class ChannelEvents:
 
 
 class Wire(ABC):
-    """The connection of one end of a channel to the other end. `events` is where the steps of both sides are noted."""
+    """The connection of one end of a channel to the other end.
+
+    events: where the steps of both sides are noted. waiter: the future of the task that waits here for a message.
+    """
 
     __slots__ = ()
     events: ChannelEvents
+    waiter: Any
 
     @abstractmethod
     def ends(self) -> tuple[Sink[Any], Source[Any]]:
         """Return the sink and the source for the messages of this end; call it once. They are in use from the acceptance on."""
-
-    @property
-    @abstractmethod
-    def is_awaited(self) -> bool:
-        """Whether a task waits here for a message."""
 
     # ── the six steps ─────────────────────────────────────────────────────────────────────────────────────────────────
 

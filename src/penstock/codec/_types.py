@@ -97,12 +97,12 @@ def _title(kind: Any) -> dict[str, Any]:
 def type_parts(kind: Any) -> Iterator[Any]:
     """Iterate over a type and its parts, as `msgspec.inspect` describes them; over nothing for one that it does not know."""
     try:
-        return _parts(shape.type_info(kind), set())
+        return parts_of(shape.type_info(kind), set())
     except Exception:  # noqa: BLE001 - the decoder of the type raises the error
         return iter(())
 
 
-def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
+def parts_of(info: Any, seen: set[int]) -> Iterator[Any]:
     """Iterate over a type and all its parts, each once."""
     if id(info) in seen:
         return
@@ -112,7 +112,7 @@ def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
         value = getattr(info, name)
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, shape.Type | shape.Field):
-                yield from _parts(part, seen)
+                yield from parts_of(part, seen)
 
 
 def _name(kind: Any) -> str:

@@ -6,12 +6,14 @@ from penstock.refs._proof import guard_for, prove
 from penstock.refs._routes import find_route, register_route
 from penstock.refs._sink import SinkRef
 from penstock.refs._source import SourceRef
+from penstock.refs._state import encode_for_many
 
 __all__ = [
     "CLAIMS",
     "RECLAIM_S",
     "SinkRef",
     "SourceRef",
+    "encode_for_many",
     "find_route",
     "guard_for",
     "offers",

@@ -1,4 +1,4 @@
-"""The built-in service by which other processes claim ends of streams: `claim_source`, `claim_sink`, `release`."""
+"""The built-in service by which other processes claim ends of streams: `claim_source`, `claim_sink`, `release`, `forget`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Claims:
                     sink.fail(item.error)
                     return
                 await sink.send(item)
+                del item  # the next one may be long in coming
         except BaseException:
             sink.fail(_early_outcome(items))
             raise
@@ -67,6 +68,12 @@ class Claims:
     async def release(self, token: bytes) -> None:
         """End the stream on offer: the receiver of its ref has closed the ref without using it."""
         offers().release(token, StreamCancelled("the receiver of this end of a stream closed it without using it"))
+
+    async def forget(self, token: bytes) -> None:
+        """Note that a receiver of the ref has dropped it without using it. The stream ends with the last copy of the ref."""
+        ref = offers().find(token)
+        if isinstance(ref, SourceRef | SinkRef) and ref._state.forget_copy():
+            offers().release(token, Aborted("the receiver of this end of a stream dropped it without using it"))
 
 
 def _end_items(items: Any) -> None:

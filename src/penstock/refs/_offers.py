@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
@@ -69,7 +70,10 @@ class _Entry(NamedTuple):
 
 
 class Offers:
-    """The table of one event loop. `identity` proves its `instance`, the id of the loop."""
+    """The table of one event loop. `identity` proves its `instance`, the id of the loop.
+
+    received: the number of copies that the loop has of each ref of another process.
+    """
 
     def __init__(self) -> None:
         self.identity = new_identity()
@@ -79,6 +83,7 @@ class Offers:
         self._unasked: dict[bytes, None] = {}  # of no peer: encoded outside a call
         self._orphans: dict[bytes, None] = {}  # of connections that are gone
         self._refusals: dict[bytes, Callable[[str], StatusError]] = {}
+        self.received: Counter[RefLocation] = Counter()
         self._armed = False
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,7 +19,7 @@ from penstock.refs._routes import guarded, route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.session import details_in, status_of
-from penstock.streams import Sink, Statistics, as_failure, checked_size, reraisable, sole_kind
+from penstock.streams import Sink, Statistics, as_failure, checked_size, finalize_on, reraisable, sole_kind
 
 T = TypeVar("T")
 
@@ -39,9 +40,9 @@ class SinkRef(Sink[T]):
     `FailedPrecondition` when the ref has another user, `NotFound` when it was reclaimed, and `Unavailable` without a
     connection to its process.
 
-    Call `aclose`, `complete` or `fail` at the end: a ref that is dropped without it fails the stream, and so does a lost
-    connection. Only `aclose` says whether everything has arrived. A side that closes its connection waits up to 5 s for the
-    items of completed refs; it fails the others, after their items.
+    Call `aclose`, `complete` or `fail` at the end: a ref that is dropped without it fails the stream with `Aborted`, used or
+    not, and a lost connection fails it, too. Only `aclose` says whether everything has arrived. A side that closes its
+    connection waits up to 5 s for the items of completed refs; it fails the others, after their items.
     """
 
     __slots__ = ("_sink", "_state")
@@ -190,6 +191,11 @@ class ClaimedSink(Sink[T]):
     def leave(self) -> None:
         """Fail the stream, after its items, because this side closes the connection."""
         self.fail(Aborted("the sender of this stream closed its connection before the end of the stream"))
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            dropped = Aborted("the sink of this stream was dropped without close() or fail()")
+            finalize_on(self._scope.session.loop, partial(self.fail, dropped))
 
     def statistics(self) -> Statistics:
         sink = self._call.sink

@@ -32,7 +32,7 @@ class SourceRef(Source[T]):
 
     A ref is a `Source` with one user, and can be read once: leaving a loop over it ends the stream in all processes. Its first
     use raises `FailedPrecondition` when the ref has another user, `NotFound` when it was reclaimed, and `Unavailable` without
-    a connection to its process. Call `aclose` on a ref that you do not read.
+    a connection to its process. Call `aclose` on a ref that you do not read; dropping it does the same.
     """
 
     __slots__ = ("_read", "_source", "_state")

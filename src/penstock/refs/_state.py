@@ -9,20 +9,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from math import inf
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
+
 from penstock.calls import call_unary, untyped_request
-from penstock.codec import Extension
+from penstock.codec import MSGPACK, Extension
 from penstock.errors import FailedPrecondition, StatusError
 from penstock.protocol import CallKind
 from penstock.refs._offers import TOKEN_BYTES, Offered, RefLocation, offers
 from penstock.refs._routes import guarded, route_to
+from penstock.streams import finalize_on
 
 E = TypeVar("E")
 
 RELEASE: Final = "Penstock/release"
+FORGET: Final = "Penstock/forget"
+#: Whether an item is being encoded for a number of receivers that is not known.
+_encoded_for_many: Final[ContextVar[bool]] = ContextVar("penstock_encoded_for_many", default=False)
 
 
 class RefState(Generic[E]):
@@ -32,10 +42,11 @@ class RefState(Generic[E]):
     location: its location, in another process; else None.
     item: the type of its items, from a type hint; `Any` without one.
     token: the token of its offer; None before it was encoded.
+    copies: how many of its copies are out there, as far as they were counted.
     refusal: the error of further uses, once the end is claimed, in use or reclaimed; else None.
     """
 
-    __slots__ = ("end", "item", "location", "refusal", "token")
+    __slots__ = ("_loop", "copies", "end", "item", "location", "refusal", "token")
 
     def __init__(self, end: E | None, location: RefLocation | None = None, item: Any = Any) -> None:
         self.end = end
@@ -43,16 +54,26 @@ class RefState(Generic[E]):
         self.item = item
         self.token: bytes | None = None
         self.refusal: StatusError | None = None
+        self.copies = 0.0
+        self._loop = None if location is None else asyncio.get_running_loop()
+        if location is not None:
+            offers().received[location] += 1
 
     def offer(self, ref: Offered) -> RefLocation:
         """Put the ref on offer unless it is; return the location of the offer. Raises the refusal of a ref in use."""
         if self.refusal is not None:
             raise self.refusal.fresh_copy()
+        self.copies += inf if _encoded_for_many.get() else 1
         if self.token is not None and offers().find(self.token) is ref:
             return RefLocation(offers().instance, self.token)
         location = offers().put(ref)
         self.token = location.token
         return location
+
+    def forget_copy(self) -> bool:
+        """Note that a receiver has dropped its copy of the ref; return whether that was the last one."""
+        self.copies -= 1
+        return self.copies <= 0
 
     def hand_over(self, refusal: StatusError) -> E | RefLocation:
         """Return the end, or its location, for its one user. Later calls raise `refusal`, as this one raises an earlier one."""
@@ -78,6 +99,12 @@ class RefState(Generic[E]):
         if self.token is not None:
             offers().withdraw(self.token)
         return end
+
+    def __del__(self) -> None:
+        location = getattr(self, "location", None)
+        if location is not None:
+            unused = self.refusal is None and self.token is None
+            finalize_on(self._loop, partial(_drop, location, unused=unused))
 
     def describe(self) -> str:
         """Return the state in words, for a `repr`."""
@@ -126,9 +153,41 @@ def ref_extension(code: int, state_of: Callable[[Any], RefState[Any]], make: Cal
 
 async def send_release(location: RefLocation) -> None:
     """Release the end in its process: it will not be used. A process that cannot be reached reclaims it after `RECLAIM_S`."""
+    await _call(RELEASE, location)
+
+
+async def _call(target: str, location: RefLocation) -> None:
     with suppress(StatusError):
         scope = route_to(location)
-        await call_unary(scope, guarded(scope, untyped_request(RELEASE, CallKind.UNARY, (location.token,))))
+        await call_unary(scope, guarded(scope, untyped_request(target, CallKind.UNARY, (location.token,))))
+
+
+def _drop(location: RefLocation, *, unused: bool) -> None:
+    """Note that a copy of a ref was dropped. The last one that was not used is reported to the process of the ref."""
+    try:
+        table = offers()
+    except RuntimeError:  # the event loop has stopped: the other process reclaims the end after `RECLAIM_S`
+        return
+    table.received[location] -= 1
+    if table.received[location] <= 0:
+        del table.received[location]
+        if unused:
+            table.run_clean_up(_report_unused(location))
+
+
+async def _report_unused(location: RefLocation) -> None:
+    """Tell the process of a ref that a copy of it was dropped here, unless the ref was read again meanwhile."""
+    if location not in offers().received:
+        await _call(FORGET, location)
+
+
+def encode_for_many(item: Any) -> msgspec.Raw:
+    """Encode an item once for any number of receivers. The drop of one copy of a ref in it says nothing about the others."""
+    before = _encoded_for_many.set(True)
+    try:
+        return MSGPACK.encode_raw(item)
+    finally:
+        _encoded_for_many.reset(before)
 
 
 def is_here(location: RefLocation) -> bool:

@@ -105,6 +105,7 @@ class LaneClient(Endpoint):
             raise
         finally:
             asks.waiting.pop(number, None)
+            del future  # its error holds this frame, and with it the message
         try:
             return decode(result)
         except UNDECODABLE as error:

@@ -150,10 +150,13 @@ class LaneServer(Endpoint):
                 unwrap = partial(to.unwrap, message, info)
                 posting = InterceptedMessage(self.scope, self._dispatcher, info, unwrap, reply)
                 await self._post(posting.posted(), message)
+                del info, reply, unwrap, posting
             else:
                 envelope = self._accept_message(message)
                 if envelope is not None:
                     await self._post(envelope, message)
+                del envelope
+            del message  # while the lane waits, a message and its refs belong to the actor alone
             if asks.is_full():
                 await asks.wait_while(asks.is_full)
             if not self._handled % MESSAGES_PER_LOOK:
@@ -179,6 +182,7 @@ class LaneServer(Endpoint):
             return None
         if number and entry.runs_inline and info is entry.info and cell.is_idle():
             self._handle_now(cell, entry, number, args, kwargs)
+            del args, kwargs  # the traceback of a crash may hold this frame
             return None
         envelope = envelope_of(cell, entry, args, kwargs, (info, message))
         if number:
@@ -210,6 +214,7 @@ class LaneServer(Endpoint):
             return False
         self._handled += 1
         self._handle_now(cell, entry, message.id, args, kwargs)
+        del args, kwargs  # the traceback of a crash may hold this frame
         return True
 
     def _handle_now(self, cell: Cell, entry: MethodEntry, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -25,9 +25,10 @@ from penstock.actors import ActorHost, channel_call, handle_channel
 from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_subscription, subscribe
 from penstock.calls import CallScope, Dispatcher, context
 from penstock.channel import accept_channel
-from penstock.codec import MSGPACK, by_number
+from penstock.codec import by_number
 from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import CallKind
+from penstock.refs import encode_for_many
 from penstock.remote._lane_server import LaneServer
 from penstock.remote._wire import WAITING, WAITING_MAX
 from penstock.service import Method, arguments_in, service_of, suggest
@@ -127,7 +128,7 @@ def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHa
             check_subscription(buffer_size, overflow)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
-        items: AsyncIterator[Any] = subscribe(cell, name, buffer_size, overflow, MSGPACK.encode_raw)
+        items: AsyncIterator[Any] = subscribe(cell, name, buffer_size, overflow, encode_for_many)
         return items
 
     dispatcher.begin(scope, handle, _SHAPES["port"]._replace(target=handle.opened.target), handler)

@@ -125,6 +125,7 @@ class RemoteSink(Sink[T]):
                     self.session.flush()  # a batch is full: write it, and give other tasks a turn
                     await asyncio.sleep(0)
                     has_room = half.has_room()
+                del item  # the next one may be long in coming
                 if self.outcome is not None or not has_room:
                     await self._wait_for_room()
                     self.on_room()

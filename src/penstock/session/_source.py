@@ -101,6 +101,7 @@ class RemoteSource(Source[T]):
 
     async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
         """Iterate as `Source._iterate`, in chunks. This is the hot loop of a consumer: no call for each item."""
+        item: Any = None
         with turn:
             yield READY
             while True:
@@ -111,6 +112,7 @@ class RemoteSource(Source[T]):
                 elif not self._refill():
                     if self.outcome is not None:
                         raise reraisable(self.outcome, self._origin)
+                    item = None  # what was handed out belongs to the consumer alone
                     await self._readable()
                 elif self._burst >= BURST_BYTES:  # give other tasks a turn before the rest of a full window
                     self._burst = 0

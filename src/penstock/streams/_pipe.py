@@ -232,6 +232,7 @@ class PipeSink(Sink[T]):
                 shared.sent += 1
                 if shared.consumer is not None:
                     shared.wake_consumer()
+                del item  # the next one may be long in coming
                 if len(buffer) >= size:
                     await shared.space()
         finally:
@@ -286,6 +287,7 @@ class PipeSource(Source[T]):
         shared = self._pipe
         shared.check_home()
         buffer, line, take = shared.buffer, shared.senders.line, shared.buffer.popleft
+        item: Any = None
         with turn:
             yield READY
             while True:
@@ -296,6 +298,7 @@ class PipeSource(Source[T]):
                     yield item
                 if shared.outcome is not None:
                     raise reraisable(shared.outcome, shared.origin)
+                item = None  # what was handed out belongs to the consumer alone
                 await self._readable()
 
     def _take(self, max_items: int) -> list[T]:

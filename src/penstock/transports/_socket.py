@@ -48,7 +48,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._close_timer: asyncio.TimerHandle | None = None
         self._descriptor = -1
-        self._made = False
+        self.made = False
         self._aborted = False
         self.remote = "?"
 
@@ -80,17 +80,17 @@ class SocketLink(Link, asyncio.BufferedProtocol):
 
     def pause_reading(self) -> None:
         """Leave arriving bytes in the kernel, which then slows the peer."""
-        if not self._is_closing():
+        if self._receiver is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read again."""
-        if not self._is_closing():
+        if self._receiver is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def close(self) -> None:
         """Close once the system has all written bytes, or abort after `CLOSE_TIMEOUT_S`."""
-        if not self._is_closing():
+        if self._receiver is not None and not self._transport.is_closing():
             self._transport.close()
             self._bound_the_close()
 
@@ -104,9 +104,6 @@ class SocketLink(Link, asyncio.BufferedProtocol):
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
-
-    def _is_closing(self) -> bool:
-        return self._receiver is None or self._transport.is_closing()
 
     # ── what the event loop calls ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -140,23 +137,8 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         _bind_receiver(self, receiver)
         transport.set_protocol(self)  # makes the loop read the methods that were just bound
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
-        self._made = True
+        self.made = True
         receiver.link_made(self)
-
-    async def made_by(self, connecting: Awaitable[object]) -> SocketLink:
-        """Wait until the loop has connected this link, and return the link.
-
-        A loop closes the transport of a connect that is cancelled or fails, but it does not always tell its protocol. So the
-        receiver of such a link is told here. Raises `ConnectionResetError` when the connection was gone before it had one.
-        """
-        try:
-            await connecting
-        except BaseException:
-            self.give_up()
-            raise
-        if not self._made:
-            raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
-        return self
 
     def give_up(self) -> None:
         """Abort the link and tell its receiver now, if it has one."""
@@ -194,6 +176,22 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         if self._close_timer is None and self._receiver is not None:
             loop = asyncio.get_running_loop()
             self._close_timer = loop.call_later(CLOSE_TIMEOUT_S, self.abort)
+
+
+async def made_by(connecting: Awaitable[object], link: SocketLink) -> SocketLink:
+    """Wait until the loop has connected a link, and return the link.
+
+    A loop closes the transport of a connect that is cancelled or fails, but it does not always tell its protocol. So the
+    receiver of such a link is told here. Raises `ConnectionResetError` when the connection was gone before it had one.
+    """
+    try:
+        await connecting
+    except BaseException:
+        link.give_up()
+        raise
+    if not link.made:
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+    return link
 
 
 #: The errors of `accept` when descriptors or memory have run out.

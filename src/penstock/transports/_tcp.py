@@ -16,7 +16,7 @@ from penstock._fork import hold, release
 from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, Link, Listener, Receiver, Transport
 from penstock.transports._race import Address, connected_socket, endpoints_of
-from penstock.transports._socket import BACKLOG, ListeningSocket, SocketLink
+from penstock.transports._socket import BACKLOG, ListeningSocket, SocketLink, made_by
 from penstock.transports._tls import refusal_of
 from penstock.transports._url import host_and_port, url_of
 
@@ -57,7 +57,7 @@ class TcpTransport(Transport):
                     server_hostname=host if tls else None,
                     ssl_shutdown_timeout=CLOSE_TIMEOUT_S if tls else None,
                 )
-                return await link.made_by(connecting)
+                return await made_by(connecting, link)
 
     async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
         """Listen at every address of the host, all with one port; at ``[::]``, at all addresses of IPv6 and IPv4."""

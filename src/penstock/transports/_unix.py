@@ -17,7 +17,7 @@ from penstock._files import identity
 from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import Link, Listener, Receiver, Transport
 from penstock.transports._lock import directory_held
-from penstock.transports._socket import SocketLink
+from penstock.transports._socket import SocketLink, made_by
 from penstock.transports._tcp import SocketListener
 from penstock.transports._url import path_of
 
@@ -43,7 +43,7 @@ class UnixTransport(Transport):
         try:
             async with asyncio.timeout(timeout_s):
                 await _connect(connection, path)
-                return await link.made_by(loop.create_unix_connection(lambda: link, sock=connection))
+                return await made_by(loop.create_unix_connection(lambda: link, sock=connection), link)
         except BaseException as error:
             connection.close()
             if isinstance(error, OSError):

@@ -273,9 +273,9 @@ class Cell(Lifecycle):
                 if tap is not None:
                     tap.record(self.address, "reply", {"n": self.handled, "result": result})
             self.current = None
-            turn += 1
-            if turn == TURN_MESSAGES:
-                turn = 0
+            envelope.release()
+            turn = (turn + 1) % TURN_MESSAGES
+            if not turn:
                 await asyncio.sleep(0)
 
     async def _next(self) -> Envelope | None:
@@ -309,6 +309,7 @@ class Cell(Lifecycle):
         if envelope.reply is not None and not envelope.reply.done():
             envelope.reply.set_exception(answer)
         self.current = None
+        envelope.release()
         if verdict == "cancelled":
             raise error
         if verdict == "crash":

@@ -245,6 +245,10 @@ class Envelope(msgspec.Struct):
         del waits[next(at for at, wait in enumerate(waits) if wait[0] is target and wait[1] is task)]
         self.waits = waits
 
+    def release(self) -> None:
+        """Let go of the arguments of a handled message: a task that its handler has left behind has it in its context."""
+        self.args = ()
+
     def give_up(self, error: StatusError) -> None:
         """Answer the asker with `error` if it has no answer yet; a message that has not begun is then skipped."""
         if self.reply is not None and not self.reply.done():

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from functools import partial
+from traceback import clear_frames
 from typing import Final, Literal
 
 from penstock.actors._supervision import Supervision, restarted_with
@@ -174,6 +175,7 @@ async def crashed(cell: Lifecycle, error: BaseException, message: int | None) ->
     for sibling in _restarted_too(cell, rules):
         sibling.post_system(partial(_restart_or_crash, sibling, f"{cell.address} failed"))
     delay_s: float | None = _count_failure(cell, rules, error, message)
+    clear_frames(error.__traceback__)  # a kept log record must not keep what the message brought, such as the end of a stream
     while delay_s is not None and cell.stopping is None:
         try:
             await restart(cell, f"{cell.address} raised {_brief(error)}", delay_s)
