@@ -169,6 +169,54 @@ async def test_options_out_of_range_are_refused():
             await system.spawn(StreamProducer, buffer_size=0)
 
 
+async def read_all(source, _sink):
+    await collected(source)
+
+
+async def leave(source, _sink):
+    async for _item in source:
+        return
+
+
+async def drop(_source, _sink):
+    pass
+
+
+async def stop_sending(source, sink):
+    sink.fail(OutOfRange("the feed broke"))
+    await collected(source)
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+@pytest.mark.parametrize("use", [read_all, leave, drop, stop_sending])
+async def test_both_actors_stop_with_their_stream(use, where):
+    """FAULTS B3"""
+    async with ActorSystem() as far, ActorSystem() as near, penstock.serve(far, listen="memory://far") as server:
+        await far.spawn(StreamProducer, name="producer")
+        async with penstock.connect(server.urls[0]) as peer:
+            router = peer if where == "elsewhere" else far
+            producer = router.actor(StreamProducer, "producer")
+            consumer = await near.spawn(StreamConsumer, producer, name="consumer")
+            sink, source = await producer.sink(), await consumer.source()
+            await sink.send_many([1, 2])
+            await rest()
+            if use is not stop_sending:
+                sink.complete()
+            await use(source, sink)
+            del source
+            await rest()
+            assert (near.list(), far.list()) == ([], [])
+
+
+async def test_an_actor_that_is_restarted_does_not_stop_with_the_stream_that_it_had():
+    async with wired() as (system, _producer, _consumer, sink, source):
+        await sink.put(1)
+        assert await source.receive() == 1
+        await system.restart("producer")
+        await rest()
+        assert system.info("producer").state == "running"
+
+
 # ── between processes ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

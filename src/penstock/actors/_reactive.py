@@ -34,6 +34,8 @@ class StreamProducer(Actor):
 
     ``complete()`` ends the stream for the consumer. When the consumer leaves, or the actor stops, ``put`` raises
     `StreamCancelled`. A consumer whose producer stops before the end gets `ActorStopped`, and never a normal end.
+
+    The actor stops when its consumer has reached the end, has left, or has failed.
     """
 
     def __init__(self, buffer_size: int = 16) -> None:
@@ -49,6 +51,7 @@ class StreamProducer(Actor):
         if self._taken:
             raise FailedPrecondition(f"{self.address} has had its consumer; the stream of a producer is read once")
         self._taken = True
+        _stop_after_stream(self)
         async with self._source as source:
             async for item in source:
                 yield item
@@ -72,8 +75,8 @@ class StreamConsumer(Actor):
     each item that is taken asks for the next. timeout: seconds without an item after which the stream fails with
     `IdleTimeout` (30; None for no limit).
 
-    Leaving the loop stops the producer's stream. An error of the producer is raised by the loop. ``__init__`` raises
-    `ValueError` for a demand below 1.
+    Leaving the loop stops the producer's stream. An error of the producer is raised by the loop. The actor stops when the loop
+    is over. ``__init__`` raises `ValueError` for a demand below 1.
     """
 
     def __init__(self, producer: object, initial_demand: int = 2, timeout: float | None = 30.0) -> None:
@@ -93,6 +96,7 @@ class StreamConsumer(Actor):
 
     async def items(self) -> AsyncIterator[Any]:
         """Yield the items of the producer; `source` reads them."""
+        _stop_after_stream(self)
         async with self._open() as source:
             while True:
                 try:
@@ -120,3 +124,15 @@ class StreamConsumer(Actor):
             if limit.expired():
                 raise IdleTimeout(f"{self.address}: its producer brought no item for {self._timeout:g} s") from None
             raise
+
+
+def _stop_after_stream(actor: Actor) -> None:
+    """Stop an actor when the task that runs its stream here is done: by then the outcome is sent, also through interceptors."""
+    cell, task = actor._cell, asyncio.current_task()
+
+    def stop(_task: asyncio.Task[Any]) -> None:
+        if cell.actor is actor and cell.state == "running":  # else it is another incarnation, or stops by itself
+            cell.begin_stop("its stream is over")
+
+    if task is not None:
+        task.add_done_callback(stop)

@@ -214,6 +214,12 @@ class Lifecycle(Runner):
 
         Idempotent; the first reason stays. Cancelling it does not undo it.
         """
+        self.begin_stop(reason)
+        if self.stopping is not None and self.state != "stopped":
+            await self.stopping.wait()
+
+    def begin_stop(self, reason: str) -> None:
+        """As `stop`, without the wait."""
         check_thread(self.system.thread, self.system.face)
         if self.state == "stopped":
             return
@@ -221,10 +227,8 @@ class Lifecycle(Runner):
             self.stopping = StopRequest(self, reason)
             if self._paused is not None:
                 self._paused.notify()
-        stopping = self.stopping
         if self.task is None:
             self.wake()
-        await stopping.wait()
 
     async def pause(self, delay_s: float) -> bool:
         """Wait before a restart; return False when a request to stop came before its end."""
