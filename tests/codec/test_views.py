@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from penstock.codec._views import ALIGNMENT, LARGE_VIEW_BYTES, placed
 from penstock.streams import Dropped
 
 SIZES = [LARGE_VIEW_BYTES, 5001, 65_536, 300_000, 1_200_000]
+T = TypeVar("T")
 URLS = ["memory://views", "tcp://127.0.0.1:0"]
 
 
@@ -116,3 +118,85 @@ def test_a_batch_with_a_mark_or_a_bad_item_has_its_large_views_too():
     good, error = MSGPACK.decode_for(memoryview).one_by_one(MSGPACK.encode([bytes(9000), 5]))
     assert [len(item) for item in good] == [9000]
     assert "Expected `memoryview`" in str(error) or "Expected `bytes`" in str(error)
+
+
+# ── small views ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Keyed(penstock.Struct, frozen=True):
+    key: memoryview
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Keys:
+    first: memoryview
+    others: list[memoryview]
+    named: dict[str, tuple[memoryview, ...]]
+    name: str = ""
+
+
+class Box(penstock.Struct, Generic[T]):
+    value: T
+
+
+class Pair(NamedTuple):
+    left: memoryview
+    right: int
+
+
+class Row(TypedDict):
+    key: memoryview | None
+
+
+def views_in(value: Any) -> list[memoryview]:
+    if isinstance(value, memoryview):
+        return [value]
+    if isinstance(value, dict):
+        return [view for part in (*value, *value.values()) for view in views_in(part)]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [view for part in value for view in views_in(part)]
+    fields = getattr(value, "__struct_fields__", None) or getattr(value, "__dataclass_fields__", ())
+    return [view for name in fields for view in views_in(getattr(value, name))]
+
+
+KEY = memoryview(b"0123456789abcdef")
+SMALL = [
+    (Keyed, Keyed(KEY, b"")),
+    (Keys, Keys(KEY, [KEY, KEY], {"a": (KEY,)}, "name")),
+    (Box[memoryview], Box(KEY)),
+    (Pair, Pair(KEY, 1)),
+    (Row, {"key": KEY}),
+    (dict[memoryview, memoryview], {KEY: KEY}),
+    (set[memoryview], {KEY}),
+    (tuple[int, memoryview], (1, KEY)),
+    (Box[Keyed] | None, Box(Keyed(KEY, b""))),
+    (memoryview, KEY),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), SMALL, ids=[str(kind) for kind, _value in SMALL])
+def test_a_small_view_keeps_nothing_but_itself(kind: Any, value: Any) -> None:
+    """FAULTS B6"""
+    decode = MSGPACK.decode_for(kind)
+    encoded = MSGPACK.encode(value)
+    batch = MSGPACK.encode([value, value])
+    for decoded in (decode.value(encoded), *decode.batch(batch)):
+        assert decoded == value
+        found = views_in(decoded)
+        assert found
+        assert all(type(view.obj) is bytes and len(view.obj) == 16 for view in found)
+
+
+def test_keys_that_are_kept_do_not_keep_their_bodies() -> None:
+    """FAULTS B6"""
+    decode = MSGPACK.decode_for(Keyed)
+    batch = MSGPACK.encode([Keyed(KEY, bytes(20_000))] * 3)
+    kept = [item.key for _ in range(1_000) for item in decode.batch(batch)]
+    assert sum(len(key.obj) for key in kept) == 16 * 3_000
+
+
+@pytest.mark.parametrize(("size", "is_copy"), [(LARGE_VIEW_BYTES - 1, True), (LARGE_VIEW_BYTES, False)])
+def test_the_threshold_between_copies_and_views(size: int, is_copy: bool) -> None:
+    view = MSGPACK.decode_for(Keyed).value(MSGPACK.encode(Keyed(memoryview(bytes(size)), b"")))
+    assert (len(view.key.obj) == size) is is_copy

@@ -15,6 +15,7 @@ import msgspec
 from penstock.codec._extensions import fitted, from_extension, is_extension, to_extension
 from penstock.codec._keys import guarded_batch, guarded_value, leaves_keys_open
 from penstock.codec._models import dump_model, is_model, load_model
+from penstock.codec._small_views import owned
 from penstock.codec._views import LARGE_VIEW_BYTES, aligned, holds_views, placed
 
 _MSGPACK: Final = 0
@@ -115,15 +116,18 @@ class Codec:
 
 
 def _with_views(kind: Any, plain: Decode) -> Decode:
-    """Return the decoders of a type that may hold views: each large item is decoded by itself, and has memory of its own."""
-    value = aligned(plain.value)
+    """Return the decoders of a type that may hold views: a large item, and each small view, has memory of its own."""
+    decode = aligned(plain.value)
+
+    def value(encoded: bytes | bytearray | memoryview) -> Any:
+        return owned(decode(encoded))
 
     def batch(payload: bytes | bytearray | memoryview) -> list[Any]:
         if len(payload) >= LARGE_VIEW_BYTES:
             raws = [memoryview(raw) for raw in plain.raws(payload)]
             if max(map(len, raws), default=0) >= LARGE_VIEW_BYTES:
                 return list(map(value, raws))
-        return plain.batch(payload)
+        return list(map(owned, plain.batch(payload)))
 
     return Decode(value, batch, plain.raws, placed if kind is memoryview else None)
 

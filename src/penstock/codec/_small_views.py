@@ -1,0 +1,64 @@
+"""Small values of type `memoryview` are copies: a view of 16 bytes that a program keeps would keep its whole message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from penstock.codec._types import parts_of
+from penstock.codec._views import LARGE_VIEW_BYTES
+
+#: The number of classes whose fields are kept.
+CLASSES_MAX: Final = 4096
+
+
+def owned(value: Any) -> Any:
+    """Return a decoded value in which each view of less than `LARGE_VIEW_BYTES` has memory of its own.
+
+    It looks into structs, dataclasses, attrs classes, named tuples, lists, tuples, sets and maps.
+    """
+    kind: Any = type(value)
+    if kind is memoryview:
+        return value if value.nbytes >= LARGE_VIEW_BYTES else memoryview(bytes(value))
+    if kind is list:
+        value[:] = map(owned, value)
+    elif kind is dict:
+        if memoryview in map(type, value):
+            return {owned(key): owned(item) for key, item in value.items()}
+        for key, item in value.items():
+            value[key] = owned(item)
+    elif isinstance(value, tuple):
+        return kind(map(owned, value)) if kind is tuple else kind(*map(owned, value))
+    elif kind is set or kind is frozenset:
+        return kind(map(owned, value))
+    else:
+        for name in _fields_with_views(kind):
+            before = getattr(value, name)
+            after = owned(before)
+            if after is not before:
+                _setter(kind)(value, name, after)
+    return value
+
+
+def _setter(kind: type[Any]) -> Callable[[Any, str, Any], None]:
+    """Return the function that sets a field of an object of this class, also of a frozen one."""
+    return msgspec.structs.force_setattr if issubclass(kind, msgspec.Struct) else object.__setattr__
+
+
+@lru_cache(maxsize=CLASSES_MAX)
+def _fields_with_views(kind: Any) -> tuple[str, ...]:
+    """Return the names of the fields of a class that may hold a view: none for a class without described fields."""
+    try:
+        fields = getattr(msgspec.inspect.type_info(kind), "fields", ())
+    except TypeError:
+        return ()
+    return tuple(field.name for field in fields if _may_hold_views(field.type))
+
+
+def _may_hold_views(info: Any) -> bool:
+    """Whether a field of this type may hold a view. That of a type variable is described as any type."""
+    kinds = (msgspec.inspect.MemoryViewType, msgspec.inspect.AnyType)
+    return any(isinstance(part, kinds) for part in parts_of(info, set()))
