@@ -28,7 +28,7 @@ def check_type(kind: Any, where: str) -> None:
         if isinstance(error, RecursionError):
             advice = ". A type alias that contains itself has no end here; make it a Struct, or write Any"
         raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}{advice}") from error
-    for part in _parts(info, set()):
+    for part in parts_of(info, set()):
         try:
             _check_part(part)
         except TypeError as error:
