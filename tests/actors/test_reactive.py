@@ -12,7 +12,7 @@ import pytest
 import penstock
 from penstock import ActorSystem, FailedPrecondition, IdleTimeout, SourceRef, StreamCancelled, StreamConsumer, StreamProducer
 from penstock.actors import ref
-from penstock.errors import ActorStopped, NotFound, OutOfRange, StreamClosed
+from penstock.errors import ActorStopped, NotFound, OutOfRange, StreamClosed, Unavailable
 from penstock.refs import _state
 from tests.calls.kit import collected, ended, rest, started
 
@@ -254,7 +254,7 @@ async def test_a_producer_that_stops_in_another_process_is_never_an_end(apart):
             reading = await started(collected(source))
             await far.stop("producer")
             _items, error = await reading
-            assert isinstance(error, ActorStopped)
+            assert isinstance(error, Unavailable)  # it came through a handler: see `details["upstream"]`
             for _ in range(2):  # the first may be on its way when the news comes
                 last = await ended(asyncio.ensure_future(sink.put(2)))
                 await rest()
