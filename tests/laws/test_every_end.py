@@ -110,13 +110,16 @@ async def test_the_reader_of_a_stream_is_told_how_its_producer_ended(where, plac
         check(found, end)
 
 
+#: Where requests are sent to, and how; the actor of the places has no bidirectional method.
+REQUESTED = [
+    (where, method) for where in ("here", *URLS) for method in ("take", "trade") if (where, method) != ("here", "trade")
+]
+
+
 @EACH_END
-@ANYWHERE
-@pytest.mark.parametrize("method", ["take", "trade"])
+@pytest.mark.parametrize(("where", "method"), REQUESTED)
 async def test_the_caller_is_told_how_its_stream_of_requests_ended(where, method, end):
     """FAULTS A1"""
-    if where == "here" and method == "trade":
-        pytest.skip("the actor of the places has no such method")
     async with asyncio.timeout(BOUND_S), world(where, rest_of, failing(end)) as at:
         if where == "here":
             found = await outcome_of(at.desk.take(at.items()))
@@ -205,16 +208,18 @@ async def two() -> AsyncIterator[int]:
     yield 2
 
 
+#: The handlers that fail: those of an actor here, those of a service elsewhere, and those of an actor that differ elsewhere.
+HANDLERS = [
+    *(("here", "actor", call) for call in ("answer", "at_once", "make", "take", "trade")),
+    *((where, "service", call) for where in URLS for call in ("answer", "at_once", "make", "take", "trade")),
+    *((where, "actor", call) for where in URLS for call in ("answer", "at_once", "make")),
+]
+
+
 @EACH_END
-@ANYWHERE
-@pytest.mark.parametrize("kind", ["actor", "service"])
-@pytest.mark.parametrize("call", ["answer", "at_once", "make", "take", "trade"])
+@pytest.mark.parametrize(("where", "kind", "call"), HANDLERS)
 async def test_the_caller_is_told_how_a_handler_ended(where, kind, call, end):
     """FAULTS A1"""
-    if where == "here" and kind == "service":
-        pytest.skip("a service is called from elsewhere")
-    if where != "here" and kind == "actor" and call in {"take", "trade"}:
-        pytest.skip("covered by the service")
     async with asyncio.timeout(BOUND_S), failing_world(where, kind) as (stub, _router):
         if call in {"answer", "at_once"}:
             found = await outcome_of(getattr(stub, call)(end))
