@@ -287,7 +287,7 @@ async def test_the_file_is_for_its_owner_only(path):
         fill(history, 1)
         await history.flush()
         assert {file.name: file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == dict.fromkeys(
-            ["history.db", "history.db-wal", "history.db-shm", "history.db-lock"], 0
+            ["history.db", "history.db-wal", "history.db-shm", "history.db-lock", "history.db-head"], 0
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 import threading
 
@@ -11,7 +12,7 @@ import pytest
 
 from penstock.errors import Cancelled, DataLoss, FailedPrecondition, NotFound, Unavailable
 from penstock.history import History, verify_file
-from tests.history.kit import ask, change, fill, made
+from tests.history.kit import ask, blocks, change, fill, made
 
 
 def lines_of(path, first):
@@ -37,6 +38,8 @@ async def test_a_head_that_was_noted_shows_that_the_end_was_rewritten_together_w
     noted = verify_file(path).head
     change(path, "DELETE FROM blocks WHERE first = 8")
     change(path, "UPDATE chain SET next = 8, head = (SELECT substr(hashes, -32) FROM blocks WHERE first = 4)")
+    assert verify_file(path).why == "missing"  # the file beside it tells
+    path.with_name(f"{path.name}-head").unlink()
     found = verify_file(path)
     assert found.ok  # nothing in the file can tell
     assert found.head is not None
@@ -265,3 +268,51 @@ async def test_after_retention_the_chain_verifies_from_its_anchor_and_a_change_o
     assert verify_file(path).ok
     change(path, "UPDATE chain SET base_hash = randomblob(32)")
     assert verify_file(path)[1:4] == (0, base, "changed")
+
+
+# ── the end, noted beside the file ──────────────────────────────────────────────────────────────────────────────
+
+
+async def killed(path, there):
+    """Copy a history with its log, as a node that is killed leaves it."""
+    async with History(path) as history:
+        await blocks(history, 6, 4)
+        for suffix in ("", "-wal", "-head"):
+            shutil.copy(f"{path}{suffix}", f"{there}{suffix}")
+
+
+async def test_a_bit_of_the_log_that_was_flipped_is_found_and_said(path, tmp_path):
+    """FAULTS H7: SQLite ends a damaged log before the damage, and the chain with it."""
+    there = tmp_path / "killed.db"
+    await killed(path, there)
+    log = there.with_name("killed.db-wal")
+    data = bytearray(log.read_bytes())
+    data[len(data) * 2 // 3] ^= 1
+    log.write_bytes(data)
+    found = verify_file(there)
+    assert (found.ok, found.why) == (False, "missing")
+    assert found.text.endswith("to 23, the last ones, are missing (noted beside it)")
+    async with History(there) as history:
+        (torn,) = await history.events("")
+        assert torn.offset == 24
+        assert "notes them" in torn.data["why"]
+    assert verify_file(there).ok
+
+
+async def test_a_history_that_was_killed_is_whole(path, tmp_path):
+    await killed(path, tmp_path / "killed.db")
+    assert verify_file(tmp_path / "killed.db").ok
+    async with History(tmp_path / "killed.db") as history:
+        assert history.next_offset == 24
+    assert verify_file(tmp_path / "killed.db").ok
+
+
+@pytest.mark.parametrize("damage", ["DROP TRIGGER block_removed", "DROP VIEW events", "CREATE TABLE other(x)"])
+async def test_a_damaged_schema_is_found(path, damage):
+    """FAULTS H7."""
+    await made(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute(damage)
+    found = verify_file(path)
+    assert not found.ok
+    assert "tables, triggers or views" in found.text

@@ -25,7 +25,7 @@ LOCK_TIMEOUT_S: Final = 1.0
 UNREADABLE: Final = (sqlite3.Error, msgspec.MsgspecError, AttributeError, TypeError, ValueError)
 
 #: What SQLite and the lock put beside the path of a history.
-BESIDE: Final = ("-lock", "-wal", "-shm", "-journal")
+BESIDE: Final = ("-lock", "-head", "-wal", "-shm", "-journal")
 
 _DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "no such table", "no such column")
 

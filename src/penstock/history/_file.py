@@ -22,7 +22,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from penstock._files import identity
+from penstock._files import identity, open_regular
 from penstock.codec import JSON
 from penstock.errors import DataLoss, Unavailable
 from penstock.history._connect import APPLICATION_ID, FILE_VERSION, UNREADABLE, connect, is_damage, open_damaged
@@ -33,6 +33,9 @@ TRIM_EVERY_S: Final = 60.0
 #: The part of `keep_bytes` to which a file that is larger is reduced, so that it is not trimmed at every commit.
 TRIM_TO: Final = 0.9
 PAGE_BYTES: Final = 16384
+#: The file beside the history that notes the end of its chain, and the bytes of its one line.
+HEAD: Final = "-head"
+NOTE_BYTES: Final = 96
 #: Pages after which the write-ahead log is written into the file (16 MiB): rarely, because that waits for the disk.
 CHECKPOINT_PAGES: Final = 1024
 
@@ -96,6 +99,28 @@ def chain_of(connection: sqlite3.Connection) -> Chain:
     return Chain(*row)
 
 
+def noted_head(path: Path) -> tuple[int, str] | None:
+    """Return the next offset and the last hash that the file beside the history notes; None when it notes nothing."""
+    try:
+        with open(f"{path}{HEAD}", "rb", opener=open_regular) as file:
+            following, _space, digest = file.read(NOTE_BYTES).decode("ascii").rstrip().partition(" ")
+        return int(following), digest
+    except (OSError, ValueError):
+        return None
+
+
+def schema_of(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """Return the tables, triggers and views of a file, as they were declared."""
+    return connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
+
+
+def declared_schema() -> list[tuple[str, ...]]:
+    """Return what `schema_of` returns for a whole file."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(f"{_SCHEMA}COMMIT;")
+        return schema_of(connection)
+
+
 class HistoryFile:
     """The one writer of a file. All methods block; call them in one thread at a time."""
 
@@ -109,6 +134,7 @@ class HistoryFile:
         self._trimmed_at = 0.0
         self._since_trim = 0
         self._in_place: list[tuple[int, int] | None] = []
+        self._note = open_regular(f"{path}{HEAD}", os.O_RDWR | os.O_CREAT, 0o600)
         self._unsure: int | None = None  # the first offset of a block that was written to a file that was not in its place
 
     def begin(self, base: int = 0) -> Chain:
@@ -122,8 +148,10 @@ class HistoryFile:
             self._connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * PAGE_BYTES}")
             if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 self._create(base)
+                self._note_head(base, GENESIS)
             chain = chain_of(self._connection)
             self._read_tail(chain)
+            self._check_note(chain)
         except UNREADABLE as error:
             if not is_damage(error):
                 raise
@@ -161,6 +189,18 @@ class HistoryFile:
                 "put it back, or restart the program"
             )
         self._unsure = None
+        self._note_head(block.first + len(block.lines), self._head)
+
+    def _note_head(self, following: int, head: bytes) -> None:
+        """Note the end of the chain outside of the file that it protects: a damaged log looks like one that ends earlier."""
+        os.pwrite(self._note, f"{following} {head.hex()}".ljust(NOTE_BYTES - 1).encode("ascii") + b"\n", 0)
+
+    def _check_note(self, chain: Chain) -> None:
+        noted = noted_head(self.path)
+        if noted is not None and noted[0] > chain.next:
+            raise DataLoss(
+                f"events {chain.next} to {noted[0] - 1}, the last ones, are missing; {self.path.name}{HEAD} notes them"
+            )
 
     def _identities(self) -> list[tuple[int, int] | None]:
         """Return which files are at the path of the history and of its log: a deleted file can still be written."""
@@ -237,6 +277,9 @@ class HistoryFile:
     def close(self) -> None:
         """Close the file. SQLite writes its write-ahead log into it and removes the log."""
         self._connection.close()
+        if self._note >= 0:
+            os.close(self._note)
+            self._note = -1
 
 
 def move_aside(path: Path) -> tuple[Path, int]:
@@ -246,14 +289,15 @@ def move_aside(path: Path) -> tuple[Path, int]:
     while (aside := path.with_name(f"{path.name}.torn-{number}")).exists():
         number += 1
     path.rename(aside)
-    for suffix in ("-wal", "-shm"):
+    for suffix in ("-wal", "-shm", HEAD):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     return aside, following
 
 
 def _first_free_offset(path: Path) -> int:
-    candidates = [0]
+    noted = noted_head(path)
+    candidates = [0 if noted is None else noted[0]]
     with contextlib.closing(open_damaged(path)) as connection:
         for question in ("SELECT next FROM chain", "SELECT first + count FROM blocks ORDER BY first DESC LIMIT 1"):
             with contextlib.suppress(*UNREADABLE):

@@ -15,7 +15,7 @@ from penstock.codec import JSON
 from penstock.errors import Cancelled, DataLoss, NotFound, Unavailable
 from penstock.history._connect import UNREADABLE, is_damage, open_damaged
 from penstock.history._event import HASH_BYTES, chain_hashes, read_line
-from penstock.history._file import Chain, chain_of
+from penstock.history._file import Chain, chain_of, declared_schema, noted_head, schema_of
 
 Why = Literal["", "changed", "missing", "reordered", "torn"]
 
@@ -75,7 +75,7 @@ def verify_file(path: str | PathLike[str], *, stop: threading.Event | None = Non
     try:
         with contextlib.closing(open_damaged(path)) as connection:
             connection.execute("BEGIN")
-            check.run(connection)
+            check.run(connection, noted_head(path))
     except _Fault as bad:
         return Verification(ok=False, events=check.good, offset=bad.offset, why=bad.why, text=bad.text)
     except (DataLoss, *UNREADABLE) as error:
@@ -102,8 +102,8 @@ class _Check:
         """The offset and the hash of the last event that was checked."""
         return (self.next - 1, self._head.hex()) if self.good else None
 
-    def run(self, connection: sqlite3.Connection) -> None:
-        """Check everything; raises `_Fault` at the first fault."""
+    def run(self, connection: sqlite3.Connection, noted: tuple[int, str] | None) -> None:
+        """Check everything, also against the end that is noted beside the file; raises `_Fault` at the first fault."""
         chain = chain_of(connection)
         self.next, self._head = chain.base, chain.base_hash
         rows = connection.execute(_ROWS)
@@ -114,6 +114,7 @@ class _Check:
                 self._check_block(_Row(*row), chain)
                 self._check_mentions(connection, row[0], row[4])
         self._check_end(chain)
+        self._check_note(noted)
         self._check_structure(connection)
 
     def _check_block(self, row: _Row, chain: Chain) -> None:
@@ -175,9 +176,23 @@ class _Check:
         if (self.next, self._head) != (chain.next, chain.head):
             raise _Fault(None, "changed", f"the chain should end before event {chain.next}, and ends before event {self.next}")
 
+    def _check_note(self, noted: tuple[int, str] | None) -> None:
+        """Compare the end with the one that is noted beside the file, which may be a commit behind."""
+        if noted is None or noted[0] < self.next:
+            return
+        if noted[0] > self.next:
+            events = f"events {self.next} to {noted[0] - 1}, the last ones"
+            raise _Fault(self.next, "missing", f"{events}, are missing (noted beside it)")
+        if noted[1] != self._head.hex():
+            raise _Fault(
+                None, "changed", f"the last event, {self.next - 1}, has another hash than the one noted beside the file"
+            )
+
     def _check_structure(self, connection: sqlite3.Connection) -> None:
         if connection.execute("SELECT count(*) FROM mentions").fetchone()[0] != self._mentions:
             raise _Fault(None, "changed", "the index of actors names blocks without events of these actors")
+        if schema_of(connection) != declared_schema():
+            raise _Fault(None, "changed", "all events are good, but the tables, triggers or views are not those that were made")
         finding = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if finding != "ok":
             raise _Fault(None, "torn", f"all events are good, but the file is damaged: {finding}")
