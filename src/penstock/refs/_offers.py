@@ -194,7 +194,7 @@ class Offers:
         ref = self._open[token].ref
         self.withdraw(token, why)
         refusal = self.refusal(token)
-        log.warning("%r: %s", ref, refusal.message)
+        log.warning("%s: %s", repr(ref), refusal.message)  # as a text: a kept log record must not keep the end of a stream
         self.run_clean_up(ref._end_unused(refusal))
 
     def _arm(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
