@@ -67,7 +67,7 @@ def test_a_window_that_limits_a_consumer_that_keeps_up_doubles_once_a_round_trip
 
 
 def test_a_window_doubles_when_the_consumer_waits_for_the_item_behind_it_however_short_the_round_trip():
-    """FAULTS, scale: with 1,000 readers a turn of either loop takes thirty round trips."""
+    """FAULTS B7, scale: with 1,000 readers a turn of either loop takes thirty round trips."""
     grant = Grant(64, 1_000_000, 64, 1_000_000)
     grant.start_with(1)
     windows = []
