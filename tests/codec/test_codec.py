@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import penstock
-from penstock.codec import JSON, MSGPACK, by_number
+from penstock.codec import JSON, MSGPACK, as_travelled, by_number
 
 CODECS = [MSGPACK, JSON]
 
@@ -221,3 +221,63 @@ def test_noise_is_a_value_or_one_of_the_errors_that_callers_catch(codec, noise):
 def test_nesting_without_end_is_an_error_like_any_other(codec, nest):
     with pytest.raises((msgspec.DecodeError, RecursionError)):
         codec.decode_for(Any).value(nest * 100_000)
+
+
+class Base(msgspec.Struct):
+    a: int
+
+
+class Derived(Base):
+    b: int = 2
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "another"
+
+
+class Whole(int): ...
+
+
+class Real(float): ...
+
+
+class Raw(bytes): ...
+
+
+@pytest.mark.parametrize("codec", [MSGPACK, JSON])
+@pytest.mark.parametrize(("value", "kind"), [(Text("x"), str), (Whole(3), int), (Real(1.5), float), (Raw(b"x"), bytes)])
+def test_an_instance_of_a_subclass_of_a_builtin_type_travels_as_its_base(codec, value, kind):
+    """FAULTS D4"""
+    back = codec.decode_for(list[kind]).value(codec.encode([value]))[0]
+    assert back == value
+    assert type(back) is kind
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (Derived(1), Base),
+        ([Derived(1)], list[Base]),
+        ({"x": Derived(1)}, dict[str, Base]),
+        (Derived(1), Base | None),
+        ({"a": 1}, Base),
+        ([1, 2], tuple[int, ...]),
+        ({1, 2}, list[int]),
+        (5, float),
+        (None, Base | None),
+    ],
+)
+def test_a_value_that_stays_is_what_it_would_be_after_a_journey(value, kind):
+    """FAULTS D4"""
+    travelled = MSGPACK.decode_for(kind).value(MSGPACK.encode(value))
+    assert as_travelled(value, kind) == travelled
+    assert type(as_travelled(value, kind)) is type(travelled)
+
+
+@pytest.mark.parametrize(("value", "kind"), [("5", int), (5.0, int), (True, int), (b"x", str), ({"a": "x"}, Base), ([1], dict)])
+def test_a_value_that_would_not_arrive_is_refused_here_too(value, kind):
+    with pytest.raises(msgspec.ValidationError):
+        as_travelled(value, kind)

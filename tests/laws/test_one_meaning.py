@@ -12,7 +12,7 @@ import pytest
 import penstock
 from penstock import Actor, Dropped, InvalidArgument, Mailbox, MailboxFull, NotFound, Unimplemented
 from penstock.testing import run
-from tests.laws.ways import WAYS, Place, place, settle
+from tests.laws.ways import WAYS, Item, Place, Special, place, settle
 
 everywhere = pytest.mark.parametrize("way", WAYS)
 
@@ -227,3 +227,77 @@ def test_closing_a_stream_does_not_wait_for_the_clean_up_of_its_producer(way):
         return asyncio.get_running_loop().time() - begun
 
     assert played(way, program, Publisher) < 1
+
+
+# ── types ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Symbol(str):
+    """A text of the program's own type."""
+
+    __slots__ = ()
+
+
+class Keeper(Actor):
+    """Tells the type of what it got."""
+
+    async def one(self, item: Item) -> str:
+        return type(item).__name__
+
+    async def all(self, items: list[Item]) -> list[str]:
+        return [type(item).__name__ for item in items]
+
+    async def streamed(self, item: Item) -> AsyncIterator[str]:
+        yield type(item).__name__
+
+    async def spelled(self, text: str) -> str:
+        return text.lower()
+
+    async def back(self) -> Item:
+        return Special("x", 1)
+
+    async def add(self, number: int) -> int:
+        return number + 1
+
+    async def keep(self, settings: dict[str, int]) -> dict[str, int]:
+        return settings
+
+
+@everywhere
+def test_an_instance_of_a_subclass_is_accepted_by_every_verb(way):
+    """FAULTS D4: a stub in the same process passes the object; all other ways cut it to its type."""
+
+    async def program(there: Place) -> None:
+        special, stub, ref = Special("x", 1), there.stub(Keeper, "keeper"), there.ref("keeper")
+        passed = "Special" if way == "here" else "Item"
+        assert await stub.one(special) == passed
+        assert await stub.all([special]) == [passed]
+        assert [name async for name in stub.streamed(special)] == [passed]
+        assert await ref.ask("one", special) == "Item"
+        assert await ref.ask("all", [special, Item("y")]) == ["Item", "Item"]
+        assert [name async for name in ref.stream("streamed", special)] == ["Item"]
+        await ref.tell("one", special)
+        assert type(await stub.back()).__name__ == passed
+        for ask in (stub.spelled, lambda text: ref.ask("spelled", text)):
+            assert await ask(Symbol("ABC")) == "abc"
+        assert there.system.dead_letters.count == 0
+
+    played(way, program, Keeper)
+
+
+@everywhere
+def test_a_payload_by_name_is_read_the_same_way(way):
+    """FAULTS D5: a map gives the one argument by name, unless the type of the argument is a map."""
+
+    async def program(there: Place) -> None:
+        ref = there.ref("keeper")
+        for payload in (5, {"number": 5}, [5]):
+            assert await ref.ask("add", payload) == 6
+        for payload in ({"a": 1}, {"settings": 1}, {}):
+            assert await ref.ask("keep", payload) == payload
+        assert await ref.ask("one", {"item": {"name": "x"}}) == await ref.ask("one", {"name": "x"}) == "Item"
+        for wrong in ({"x": 5}, {}, {"number": 5, "x": 1}, [], [5, 6], "5", None):
+            with pytest.raises(InvalidArgument):
+                await ref.ask("add", wrong)
+
+    played(way, program, Keeper)

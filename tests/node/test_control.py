@@ -88,7 +88,7 @@ async def test_a_snapshot_says_how_many_streams_it_leaves_out(node, commands, mo
 
 async def test_what_is_to_be_said_is_checked_and_made_the_payload(node, commands):
     await node.spawn(Counter, name="counter")
-    assert (await commands.prepare("counter", "add", {"count": 2}))["payload"] == 2
+    assert (await commands.prepare("counter", "add", {"count": 2}))["payload"] == {"count": 2}
     with pytest.raises(InvalidArgument, match="argument `count`"):
         await commands.prepare("counter", "add", "two")
     with pytest.raises(Unimplemented, match=r"unknown method 'adz' of counter \(Counter\); did you mean 'add'\?"):

@@ -81,9 +81,9 @@ class ActorRef(ABC):
     """An actor as a value, in this process or another. `ref` returns one for a stub, `Router.ref` one for an address.
 
     It can travel in messages; two refs of the same actor are equal. The verbs take the name of a method, or a
-    type that `Actor.receive` handles, and one payload. For a method with one parameter, the payload is its argument; for a
-    method with several, a mapping has the arguments by name, a list by place. None stands for no argument where none is
-    required.
+    type that `Actor.receive` handles, and one payload. A mapping has the arguments by name, a list by place; for a method with
+    one parameter, any other payload is its argument, and so is a mapping or a list that its type can take. None stands for no
+    argument where none is required.
     """
 
     __slots__ = ()

@@ -143,8 +143,8 @@ def commands() -> None:
 def call(url: str, method: str, argument: str | None, **values: Any) -> int:
     """Call a method of a service, with JSON in and out. /ACTOR/METHOD calls a method of an actor of a node.
 
-    JSON gives the arguments: an object by name, an array by place. For a method with one parameter, {"NAME": ...} gives it
-    by name; any other JSON, an array too, is the one argument. A JSON of - reads it from standard input. Write bytes as
+    JSON gives the arguments: an object by name, an array by place. For a method with one parameter, any other JSON is its
+    argument, and so is an object or an array that its type can take. A JSON of - reads it from standard input. Write bytes as
     base64.
 
     A method that takes a stream reads its items from standard input, one JSON value a line, as fast as the server takes

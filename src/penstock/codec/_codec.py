@@ -23,10 +23,22 @@ _MSGPACK: Final = 0
 DECODERS_MAX: Final = 4096
 
 
+#: Builtin types whose subclasses msgspec does not encode, and how an instance of one becomes the base.
+_SUBCLASSED: Final[tuple[tuple[type[Any], Callable[[Any], object]], ...]] = (
+    (str, str.__str__),
+    (bytes, lambda value: bytes(memoryview(value))),
+    (int, int.__int__),
+    (float, float.__float__),
+)
+
+
 def encode_other(value: object) -> object:
     """Return an encodable form of a value that msgspec does not know; `TypeError` when it has none."""
     if is_model(type(value)):
         return dump_model(value)
+    for kind, base in _SUBCLASSED:
+        if isinstance(value, kind):
+            return base(value)
     if hasattr(value, "__await__"):
         raise TypeError(
             f"the {type(value).__qualname__} {getattr(value, '__qualname__', '')} cannot travel; was an `await` forgotten?"
@@ -48,8 +60,15 @@ def decode_other(kind: type, value: object) -> object:
     if is_extension(kind):
         return fitted(kind, value)
     if is_model(kind):
-        return load_model(kind, value)
+        return load_model(kind, dump_model(value) if isinstance(value, kind) and type(value) is not kind else value)
     raise NotImplementedError(f"{kind.__qualname__} cannot be decoded")
+
+
+def as_travelled(value: Any, kind: Any) -> Any:
+    """Return a value as one of the type `kind`, as if it had been encoded and decoded. Raises one of `UNDECODABLE`."""
+    if kind is Any or type(value) is kind:
+        return value
+    return msgspec.convert(value, kind, dec_hook=decode_other, from_attributes=True)
 
 
 #: The exceptions of encoding a value that cannot travel.

@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.codec import MSGPACK
 from penstock.errors import InvalidArgument
-from penstock.service import Method, arguments_in, written_payload
+from penstock.service import Method, arguments_in
 
 
 def payload_of(method: Method, params: Any) -> Any:
@@ -15,20 +15,19 @@ def payload_of(method: Method, params: Any) -> Any:
     `penstock.service._payload` has the rule, with examples. Raises `InvalidArgument` that names the parameter that does not
     fit.
     """
-    payload = written_payload(method, params)
     arguments = method.arguments
     try:
-        arguments.decode(MSGPACK, arguments_in(method, MSGPACK.encode(payload)))
+        arguments.decode(MSGPACK, arguments_in(method, MSGPACK.encode(params)))
     except InvalidArgument as error:
         if params is None:  # they were left out: a missing name says more than a null of the wrong type
             arguments.decode(MSGPACK, None)
-        if isinstance(params, dict):  # an unknown name says more than a value of the wrong type
+        if isinstance(params, dict) and arguments.parameters:  # an unknown name says more than a value of the wrong type
             arguments.decode(MSGPACK, MSGPACK.encode(params))
-        if isinstance(params, list) and len(arguments.parameters) == 1:
+        if isinstance(params, list) and [parameter.lists for parameter in arguments.parameters] == ["value"]:
             name = arguments.parameters[0].name
             raise InvalidArgument(f'{error.message}; the list is the one argument here: write {{"{name}": …}}') from None
         raise
-    return payload
+    return params
 
 
 def refuse_stream(method: Method, address: str) -> None:

@@ -5,7 +5,7 @@ from penstock.service._describe import MethodDescription, ParameterDescription, 
 from penstock.service._exposed import Exposed, exposed, served
 from penstock.service._hints import hints_of
 from penstock.service._options import DEFAULT, NO_DEADLINE_S, PRIORITIES, CallOptions, PriorityName, changed, options, receives
-from penstock.service._payload import arguments_in, arguments_of, written_arguments, written_payload
+from penstock.service._payload import arguments_in, arguments_of, written_arguments
 from penstock.service._service import Method, Service, service_of
 from penstock.service._suggest import suggest, unknown_method
 
@@ -35,5 +35,4 @@ __all__ = [
     "suggest",
     "unknown_method",
     "written_arguments",
-    "written_payload",
 ]

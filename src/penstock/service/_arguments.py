@@ -10,8 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from penstock.codec import UNDECODABLE, UNENCODABLE, Codec, decode_other
+from penstock.codec import UNDECODABLE, UNENCODABLE, Codec, as_travelled
 from penstock.errors import InvalidArgument
+from penstock.service._meaning import ListMeaning, MapMeaning
 
 #: How an encoded array begins: "[" in JSON; fixarray, array 16 and array 32 in msgpack.
 _ARRAYS: Final = frozenset({ord("["), *range(0x90, 0xA0), 0xDC, 0xDD})
@@ -21,12 +22,18 @@ _NAME: Final = re.compile(r"\$\.(\w+)")
 
 
 class Parameter(NamedTuple):
-    """One parameter that travels when a call is opened. keyword: it is taken by name only."""
+    """One parameter that travels when a call is opened.
+
+    keyword: it is taken by name only. maps, lists: what a map and a list mean as the payload of a method with this one
+    parameter (`_meaning.py`).
+    """
 
     name: str
     type: Any
     default: Any
     keyword: bool
+    maps: MapMeaning = "value"
+    lists: ListMeaning = "value"
 
     @property
     def required(self) -> bool:
@@ -102,17 +109,16 @@ class Arguments:
     def fitted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return untyped arguments as values of the declared types. Raises `InvalidArgument` for one that does not fit.
 
-        They are converted as if they had been encoded on the way: a mapping becomes the `Struct` that it describes.
+        They are converted as if they had been encoded on the way: a mapping becomes the `Struct` that it describes, and an
+        instance of a subclass is cut to the declared type.
         """
         placed = tuple(map(self._fit, self._positional, args))
         named = {parameter.name: parameter for parameter in self.parameters}
         return placed, {name: self._fit(named[name], value) for name, value in kwargs.items()}
 
     def _fit(self, parameter: Parameter, value: Any) -> Any:
-        if parameter.type is Any or type(value) is parameter.type:
-            return value
         try:
-            return msgspec.convert(value, parameter.type, dec_hook=decode_other)
+            return as_travelled(value, parameter.type)
         except UNDECODABLE as error:
             raise InvalidArgument(f"{self.target}: argument `{parameter.name}`: {error}", started=False) from None
 

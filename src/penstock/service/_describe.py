@@ -8,6 +8,7 @@ import msgspec
 
 from penstock.codec import json_schemas
 from penstock.service._arguments import Parameter
+from penstock.service._meaning import ListMeaning, MapMeaning
 from penstock.service._service import Method, Service
 
 
@@ -16,11 +17,15 @@ class ParameterDescription(msgspec.Struct, frozen=True):
 
     required: whether a call must give it. schema: the JSON Schema 2020-12 of its type, with the default value when there is one
     that can travel; its ``$ref`` are entries of `ServiceDescription.definitions`.
+    maps, lists: what a map and a list mean as the payload of a method with this one parameter: "value", it is the argument;
+    "names" or "places", it gives arguments; "either", a map that has this name alone gives the argument, another map is it.
     """
 
     name: str
     required: bool
     schema: dict[str, Any]
+    maps: MapMeaning = "value"
+    lists: ListMeaning = "value"
 
 
 class MethodDescription(msgspec.Struct, frozen=True):
@@ -82,7 +87,7 @@ def _types(method: Method) -> list[Any]:
 def _method(method: Method, schemas: list[dict[str, Any]]) -> MethodDescription:
     """Describe a method; `schemas` are those of `_types`, in the same order."""
     parameters = [
-        ParameterDescription(parameter.name, parameter.required, schema | _default(parameter))
+        ParameterDescription(parameter.name, parameter.required, schema | _default(parameter), parameter.maps, parameter.lists)
         for parameter, schema in zip(method.arguments.parameters, schemas, strict=False)
     ]
     count = len(parameters)

@@ -20,6 +20,7 @@ from penstock.protocol import CallKind
 from penstock.service._arguments import Arguments, Parameter
 from penstock.service._hints import awaited_type, hints_of, open_in, origin_of, stream_of
 from penstock.service._members import LeftOut, Member, members_of, read_member
+from penstock.service._meaning import meanings
 from penstock.service._options import window_of
 from penstock.service._suggest import suggest, unknown_method
 
@@ -207,7 +208,7 @@ def _parameters(cls: Any, member: Member, hints: Mapping[str, Any]) -> tuple[lis
         if items is None:
             _check(cls, hint, f"{where}: parameter `{parameter.name}`")
             keyword = parameter.kind is parameter.KEYWORD_ONLY
-            parameters.append(Parameter(parameter.name, hint, parameter.default, keyword))
+            parameters.append(Parameter(parameter.name, hint, parameter.default, keyword, *meanings(hint, parameter.name)))
             continue
         if stream is not None:
             raise TypeError(f"{where}: parameter `{parameter.name}` is a second stream; a call carries one each way")
