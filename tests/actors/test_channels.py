@@ -85,9 +85,9 @@ async def test_an_accepted_channel_carries_messages_both_ways(system):
     ],
 )
 async def test_a_channel_that_is_not_accepted_says_why(system, mode, error, words):
-    actor = await echo(system, mode)
+    await echo(system, mode)
     with pytest.raises(error, match=words):
-        await actor.open_channel()
+        await system.open_channel("echo")
     await rest()
     assert system.info("echo").restarts == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 import penstock
-from penstock import Actor, Dropped, InvalidArgument, Mailbox, MailboxFull, NotFound, Unimplemented
+from penstock import Actor, DataLoss, Dropped, InvalidArgument, Mailbox, MailboxFull, NotFound, Unimplemented
+from penstock.actors import Router
 from penstock.testing import run
 from tests.laws.ways import WAYS, Item, Place, Special, place, settle
 
@@ -301,3 +303,174 @@ def test_a_payload_by_name_is_read_the_same_way(way):
                 await ref.ask("add", wrong)
 
     played(way, program, Keeper)
+
+
+class Shop(Actor):
+    """Has typed things of every kind."""
+
+    def __init__(self) -> None:
+        self.news: penstock.Port[Item] = self.port("news")
+
+    async def best(self) -> Any:
+        return Item("best", 1)
+
+    async def as_map(self) -> Any:
+        return {"name": "map", "size": 2}
+
+    async def wrong(self) -> Any:
+        return {"name": 5}
+
+    async def items(self, kind: str = "item") -> AsyncIterator[Any]:
+        yield Item("a", 1)
+        yield {"name": "b"}
+        if kind == "wrong":
+            yield {"name": 5}
+        yield Special("c", 3)
+
+    async def publish(self) -> None:
+        for item in (Item("a", 1), {"name": "b"}, Special("c", 3)):
+            await self.news.send(item)
+
+    async def on_channel(self, channel: penstock.Channel[Item]) -> None:
+        await channel.accept()
+        async for message in channel:
+            assert type(message) is Item
+            await channel.send(message if message.size else {"name": message.name, "size": 9})
+
+    async def live(self) -> AsyncIterator[int]:
+        for number in range(200):
+            yield number
+            await asyncio.sleep(1)
+
+    async def source(self) -> penstock.SourceRef[int]:
+        return penstock.SourceRef(penstock.ref(self).stream("live"))
+
+    async def slow(self) -> str:
+        await asyncio.sleep(200)
+        return "done"
+
+
+@everywhere
+def test_the_type_of_what_comes_back_can_be_said_and_means_the_same(way):
+    """FAULTS D2: by address, `type=` makes the same object of it here and from elsewhere."""
+
+    async def program(there: Place) -> None:
+        expected = [Item("a", 1), Item("b", 0), Item("c", 3)]
+        shop = f"{there.prefix}shop"
+        assert await there.router.ask(shop, "best", type=Item) == Item("best", 1)
+        assert await there.router.ask(shop, "as_map", type=Item) == Item("map", 2)
+        items = [item async for item in there.router.stream(shop, "items", type=Item)]
+        assert items == expected
+        assert {type(item) for item in items} == {Item}
+        chunks: list[Item] = []
+        await there.router.stream_ask(shop, "items", on_chunk=chunks.append, type=Item)
+        assert chunks == expected
+        async with there.router.subscribe(shop, "news", type=Item) as source:
+            first = asyncio.ensure_future(source.receive())
+            await settle()
+            publishing = asyncio.ensure_future(there.system.ask("shop", "publish"))
+            assert [await first, await source.receive(), await source.receive()] == expected
+            await publishing
+        async with await there.router.open_channel(shop, type=Item) as channel:
+            for message, answer in [
+                (Item("x", 1), Item("x", 1)),
+                ({"name": "y"}, Item("y", 9)),
+                (Special("z", 2), Item("z", 2)),
+            ]:
+                await channel.send(message)
+                received = await channel.receive()
+                assert received == answer
+                assert type(received) is Item
+
+    played(way, program, Shop)
+
+
+@everywhere
+def test_what_does_not_fit_the_type_is_lost_data_behind_what_does(way):
+    """FAULTS D2"""
+
+    async def program(there: Place) -> None:
+        ref = there.ref("shop")
+        with pytest.raises(DataLoss, match="its result does not fit its type"):
+            await ref.ask("wrong", type=Item)
+        stream = ref.stream("items", "wrong", type=Item)
+        assert [await stream.receive(), await stream.receive()] == [Item("a", 1), Item("b", 0)]
+        with pytest.raises(DataLoss, match="does not fit its type"):
+            await stream.receive()
+        for refused in (
+            lambda: ref.stream("items", type=object().__class__.__subclasshook__),
+            lambda: ref.subscribe("news", type=5),
+        ):
+            with pytest.raises(TypeError):
+                refused()
+        channel = await ref.open_channel(type=int)
+        await channel.send(Item("x", 1))
+        with pytest.raises(penstock.PenstockError, match="does not fit its type"):
+            await channel.receive()
+        other = await ref.open_channel()
+        await other.send({"name": 5})
+        with pytest.raises(penstock.PenstockError, match="does not fit its type"):
+            await other.receive()
+
+    played(way, program, Shop)
+
+
+@everywhere
+def test_an_option_that_a_verb_does_not_have_is_refused(way):
+    async def program(there: Place) -> None:
+        ref = there.ref("shop")
+        for verb in (
+            lambda: ref.ask("best", timeuot=1),
+            lambda: ref.stream("items", timeuot=1),
+            lambda: ref.subscribe("news", overfolw="latest"),
+            lambda: ref.open_channel(messages=Item),
+        ):
+            with pytest.raises(TypeError, match="unexpected keyword argument"):
+                await verb()
+
+    played(way, program, Shop)
+
+
+# ── time limits ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def collected(stream: penstock.Stream[Any]) -> list[Any]:
+    return [item async for item in stream]
+
+
+@everywhere
+def test_only_a_verb_by_address_has_a_time_limit_that_its_caller_did_not_set(way):
+    """FAULTS D3: a live feed by a ref, a stub or a `SourceRef` lives as long as it is read."""
+
+    async def program(there: Place) -> None:
+        ref, stub, shop = there.ref("shop"), there.stub(Shop, "shop"), f"{there.prefix}shop"
+        count = list(range(200))
+        assert [number async for number in ref.stream("live")] == count
+        assert [number async for number in await stub.source()] == count
+        assert [number async for number in stub.live()] == count
+        assert [number async for number in there.router.stream(shop, "live", timeout=None)] == count
+        chunks: list[int] = []
+        await ref.stream_ask("live", on_chunk=chunks.append)
+        assert chunks == count
+        assert await ref.ask("slow") == await stub.slow() == await there.router.ask(shop, "slow", timeout=None) == "done"
+        clock = asyncio.get_running_loop().time
+        for limit_s, verb in (
+            (30, lambda: there.router.ask(shop, "slow")),
+            (60, lambda: collected(there.router.stream(shop, "live"))),
+            (60, lambda: there.router.stream_ask(shop, "live", on_chunk=chunks.append)),
+        ):
+            begun = clock()
+            with pytest.raises(penstock.DeadlineExceeded):
+                await verb()
+            assert clock() - begun == pytest.approx(limit_s, abs=2)
+
+    played(way, program, Shop)
+
+
+def test_the_help_of_each_verb_says_its_time_limit():
+    """FAULTS D3"""
+    for verb, limit in (("ask", "30"), ("stream", "60"), ("stream_ask", "60"), ("open_channel", "30")):
+        assert f"({limit})" in inspect.getdoc(getattr(Router, verb))
+        assert "None, the default" in inspect.getdoc(getattr(penstock.ActorRef, verb))
+        assert inspect.signature(getattr(Router, verb)).parameters["timeout"].default == float(limit)
+        assert inspect.signature(getattr(penstock.ActorRef, verb)).parameters["timeout"].default is None

@@ -96,7 +96,7 @@ async def a_ref_is_for_everything_else(shop: Shop) -> None:
     assert_type(ref.address, str)
     assert_type(await ref.ask("order", Order("ACME", 1), timeout=1), Any)
     await ref.tell("order", Order("ACME", 1))
-    channel = await ref.open_channel({"who": "ann"}, messages=Order, timeout=1)
+    channel = await ref.open_channel({"who": "ann"}, type=Order, timeout=1)
     assert_type(channel.accepted, Any)
     async for message in ref.subscribe("sold", overflow="latest"):
         assert_type(message, Any)

@@ -12,13 +12,12 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
-from penstock.actors._ref import ChannelOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, Waiting, ask, check_cycle, handling, sender_here
 from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
-from penstock.channel import OPEN_TIMEOUT_S, Channel, is_in_use, local_channel, when_left
+from penstock.channel import Channel, is_in_use, local_channel, when_left
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
-from penstock.streams import BUFFER_SIZE, as_failure, check_thread, ends_the_loop, sole_kind, stopped_by
+from penstock.streams import as_failure, check_thread, ends_the_loop, sole_kind, stopped_by
 
 log = logging.getLogger("penstock.actor")
 
@@ -30,20 +29,25 @@ _KIND = CallKind.BIDIRECTIONAL.label
 _CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
 
 
-async def open_local(cell: Cell, payload: Any, options: ChannelOptions) -> Channel[Any]:
+async def open_local(cell: Cell, payload: Any, timeout: float | None, buffer_size: int, messages: Any) -> Channel[Any]:
     """Open a channel to an actor of this process. Cancelling it withdraws the opening."""
     check_thread(cell.system.thread, cell.system.face)
     cell.queue.check()
     if cell.state != "running":
         check_cycle(cell, handling.get())
     opener, acceptor = local_channel(
-        sender_here() or OUTSIDE, cell.address, payload, buffer_size=options.get("buffer_size", BUFFER_SIZE)
+        sender_here() or OUTSIDE,
+        cell.address,
+        payload,
+        buffer_size=buffer_size,
+        messages=messages,
+        accept_messages=cell.channel_type,
     )
     adopt(opener)
     work = handle_channel(cell, acceptor, channel_call(cell, {}))
     del acceptor  # its handler has it; to drop a channel is to leave it
     with Waiting(work.envelope):
-        await opener.wait_opened(options.get("timeout", OPEN_TIMEOUT_S))
+        await opener.wait_opened(timeout)
     return opener
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from penstock.actors._channels import open_local
-from penstock.actors._ref import ActorRef, AskOptions, ChannelOptions, PortOptions, ask_timeout
+from penstock.actors._ref import ActorRef, ask_timeout
 from penstock.actors._stub import ref
 from penstock.actors.cell import (
     NO_REPLY,
@@ -34,11 +34,13 @@ from penstock.actors.cell import (
     sender_here,
     subscribe,
 )
-from penstock.calls import Stream, current_call, inherited_deadline
-from penstock.errors import DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
+from penstock.calls import CancelToken, ConvertedStream, Stream, current_call, inherited_deadline
+from penstock.codec import reader
+from penstock.errors import DataLoss, DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
 from penstock.streams import (
     BUFFER_SIZE,
+    Converted,
     Fed,
     Overflow,
     PipeSink,
@@ -76,19 +78,30 @@ class LocalRef(ActorRef):
         """Its unique id."""
         return self.cell.id
 
-    async def tell(self, type: str, payload: Any = None) -> None:
+    async def tell(self, name: str, payload: Any = None) -> None:
         cell = self.cell
         try:
-            envelope = envelope_for(cell, type, payload, "tell")
+            envelope = envelope_for(cell, name, payload, "tell")
         except StatusError as error:
-            cell.system.dead_letter(Envelope(cell, type, (), {}, "tell", sender=sender_here()), error.message)
+            cell.system.dead_letter(Envelope(cell, name, (), {}, "tell", sender=sender_here()), error.message)
             raise
         if not cell.post(envelope):
             await cell.post_when_room(envelope)
 
-    async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        cell, cancel, timeout_s = self.cell, options.get("cancel"), ask_timeout(options)
-        envelope = envelope_for(cell, type, payload, "ask")
+    async def ask(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+        type: Any = Any,
+    ) -> Any:
+        if type is not Any:
+            read = reader(type, f"{self.address}/{name}: its result", DataLoss)
+            return read(await self.ask(name, payload, timeout=timeout, cancel=cancel))
+        cell, timeout_s = self.cell, ask_timeout(timeout)
+        envelope = envelope_for(cell, name, payload, "ask")
         if cancel is not None:
             cancel.check()
         deadline = _deadline(cell, timeout_s)
@@ -106,21 +119,28 @@ class LocalRef(ActorRef):
         finally:
             forget()
 
-    def _stream(self, type: str, payload: Any, options: CallOptions) -> Stream[Any]:
-        method = self.cell.service.methods.get(type)
+    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
+        method = self.cell.service.methods.get(name)
         if method is None or not method.streams_responses:
             streams = [each.name for each in self.cell.service.methods.values() if each.streams_responses]
-            raise Unimplemented(f"{self.address} has no stream {type!r}; {suggest(type, streams, 'streams')}", started=False)
+            raise Unimplemented(f"{self.address} has no stream {name!r}; {suggest(name, streams, 'streams')}", started=False)
         args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
-        return LocalStream(self.cell, method, args, kwargs, options)
+        read = None if kind is Any else reader(kind, f"{self.address}/{name}: an item", DataLoss)
+        stream: LocalStream[Any] = LocalStream(self.cell, method, args, kwargs, options)
+        return stream if read is None else ConvertedStream(stream, read)
 
-    async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        return await open_local(self.cell, payload, options)
+    async def open_channel(
+        self, payload: Any = None, *, timeout: float | None = None, buffer_size: int = BUFFER_SIZE, type: Any = Any
+    ) -> Channel[Any]:
+        return await open_local(self.cell, payload, timeout, buffer_size, type)
 
-    def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        size, overflow = options.get("buffer_size"), options.get("overflow")
-        check_subscription(size, overflow)
-        return subscribe(self.cell, port, size, cast("Overflow | None", overflow))
+    def subscribe(
+        self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
+    ) -> Source[Any]:
+        check_subscription(buffer_size, overflow)
+        read = None if type is Any else reader(type, f"port {port} of {self.address}: an item", DataLoss)
+        source = subscribe(self.cell, port, buffer_size, cast("Overflow | None", overflow))
+        return source if read is None else Converted(source, read, lambda _error: source._on_loop_left())
 
     async def stop(self) -> None:
         await self.cell.stop()

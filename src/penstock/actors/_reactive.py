@@ -92,7 +92,7 @@ class StreamConsumer(Actor):
         if self._taken:
             raise FailedPrecondition(f"{self.address} has handed out its source; a stream has one reader")
         self._taken = True
-        return SourceRef(ref(self).stream("items", buffer_size=1, timeout=None))
+        return SourceRef(ref(self).stream("items", buffer_size=1))
 
     async def items(self) -> AsyncIterator[Any]:
         """Yield the items of the producer; `source` reads them."""
@@ -113,7 +113,7 @@ class StreamConsumer(Actor):
         if isinstance(producer, AsyncIterable):
             return source_of(producer)
         actor: ActorRef = self.system.ref(producer) if isinstance(producer, str) else ref(producer)
-        return source_of(actor.stream("items", buffer_size=self._demand, timeout=None))
+        return source_of(actor.stream("items", buffer_size=self._demand))
 
     async def _next(self, source: Source[Any]) -> Any:
         limit = asyncio.timeout(self._timeout)

@@ -8,19 +8,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from penstock.calls import CancelToken, EventStream, RefusedStream, Stream
+from penstock.channel import OPEN_TIMEOUT_S
 from penstock.errors import StatusError
 from penstock.service import CallOptions, Method
-from penstock.streams import Source, checked_seconds
+from penstock.streams import BUFFER_SIZE, Source, checked_seconds
 
 if TYPE_CHECKING:
     from penstock.channel import Channel
 
-#: The defaults of the untyped verbs, in seconds and items. The methods of a stub have no time limit by default.
+#: The defaults of the verbs by address, in seconds and items. A stub and an `ActorRef` have none.
 ASK_TIMEOUT_S: Final = 30.0
 STREAM_TIMEOUT_S: Final = 60.0
 STREAM_BUFFER_SIZE: Final = 100
@@ -28,41 +29,9 @@ STREAM_BUFFER_SIZE: Final = 100
 Chunk = Callable[[Any], Awaitable[None] | None]
 
 
-class AskOptions(TypedDict, total=False):
-    """Options of `ActorRef.ask`."""
-
-    timeout: float | None
-    cancel: CancelToken | None
-
-
-class StreamOptions(TypedDict, total=False):
-    """Options of `ActorRef.stream`."""
-
-    buffer_size: int
-    timeout: float | None
-    idle_timeout: float | None
-    events: bool
-    cancel: CancelToken | None
-
-
-class ChannelOptions(TypedDict, total=False):
-    """Options of `ActorRef.open_channel`."""
-
-    messages: Any
-    timeout: float | None
-    buffer_size: int
-
-
-class PortOptions(TypedDict, total=False):
-    """Options of `ActorRef.subscribe`."""
-
-    buffer_size: int | None
-    overflow: str | None
-
-
-def ask_timeout(options: AskOptions) -> float | None:
+def ask_timeout(timeout: float | None) -> float | None:
     """Return the time-out of an ask in seconds. Raises `ValueError` for a value of another type; one below zero is over."""
-    return checked_seconds("timeout", options.get("timeout", ASK_TIMEOUT_S), above=-inf)
+    return checked_seconds("timeout", timeout, above=-inf)
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -99,11 +68,11 @@ class ActorRef(ABC):
         """Its unique id, which no later actor has."""
 
     @abstractmethod
-    async def tell(self, type: str, payload: Any = None) -> None:
+    async def tell(self, name: str, payload: Any = None) -> None:
         """Send a message; wait for room in the mailbox, and for no answer. Messages of one sender arrive in order.
 
         Raises `ActorStopped`, `MailboxFull` for a mailbox that rejects, or when the wait for room would never end,
-        `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit,
+        `Unimplemented` for a name that the actor does not know, `InvalidArgument` for a payload that does not fit,
         `ConnectionLost`. An error of the handler is logged at the actor's side. A cancelled `tell` sends nothing.
 
         A message that the actor does not take is a dead letter of its system, counted in ``dead_letters``. For an actor of
@@ -111,36 +80,53 @@ class ActorRef(ABC):
         """
 
     @abstractmethod
-    async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
+    async def ask(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+        type: Any = Any,
+    ) -> Any:
         """Send a message and return its answer.
 
-        Options: `timeout` (seconds, 30; None for no limit), `cancel` (a `CancelToken`).
+        timeout: seconds; None, the default, sets no limit. cancel: a `CancelToken`. type: the type of the answer; without one,
+        the answer of an actor of this process is the object itself, of another process builtin types.
 
         Raises the error of the handler (from another process, `Internal` for an error that is not a `StatusError`),
-        `DeadlineExceeded`, `ReentrancyError` for an ask that would wait for itself, and what `tell` raises. Cancelling it
-        gives up a message that has not begun; a handler that has begun goes on, and its answer is dropped.
+        `DeadlineExceeded`, `ReentrancyError` for an ask that would wait for itself, `DataLoss` for an answer that does not fit
+        `type`, and what `tell` raises. Cancelling it gives up a message that has not begun; a handler that has begun goes on,
+        and its answer is dropped.
         """
 
     @abstractmethod
-    def _stream(self, type: str, payload: Any, options: CallOptions) -> Stream[Any]:
-        """Begin a streaming method."""
+    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
+        """Begin a streaming method; its items are of the type `kind`."""
 
     @abstractmethod
-    async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
+    async def open_channel(
+        self, payload: Any = None, *, timeout: float | None = None, buffer_size: int = BUFFER_SIZE, type: Any = Any
+    ) -> Channel[Any]:
         """Open a channel to the actor, wait until the actor accepts it, and return it. `payload` is for the actor to decide.
 
-        Options: `messages`, the type of the messages from the actor (any); `timeout` (seconds, 30); `buffer_size`, how many
-        messages may wait here (16). Raises `ChannelRejected` with the reason, `ActorStopped`, `DeadlineExceeded`,
-        `ConnectionLost`. Opened by an actor, it ends with that actor. Cancelling it withdraws the opening. Close the channel
-        with ``async with`` or `Channel.close`.
+        timeout: seconds until it is accepted; None, the default, sets no limit. buffer_size: how many messages may wait here
+        (16). type: the type of the messages from the actor; without one, those of an actor of this process are the objects
+        themselves, of another process builtin types.
+
+        Raises `ChannelRejected` with the reason, `ActorStopped`, `DeadlineExceeded`, `ConnectionLost`. Opened by an actor, it
+        ends with that actor. Cancelling it withdraws the opening. Close the channel with ``async with`` or `Channel.close`.
         """
 
     @abstractmethod
-    def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
+    def subscribe(
+        self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
+    ) -> Source[Any]:
         """Return a source of the items that a port of the actor publishes from now on.
 
-        Options: `buffer_size` (items) and `overflow`, both the port's own if left out. Leaving the loop unsubscribes, and so
-        does `aclose`. To another process, as many items again are on their way: without `buffer_size` one, and more for a
+        buffer_size (items) and overflow: the port's own if left out. type: the type of the items; without one, those of an
+        actor of this process are the objects themselves, of another process builtin types. Leaving the loop unsubscribes, and
+        so does `aclose`. To another process, as many items again are on their way: without `buffer_size` one, and more for a
         consumer that keeps up.
 
         Raises `ValueError` for a `buffer_size` that is not 1 to 16,384 and an unknown `overflow`; `NotFound` for a port that
@@ -156,50 +142,56 @@ class ActorRef(ABC):
         undo it.
         """
 
-    def stream(self, type: str, payload: Any = None, **options: Unpack[StreamOptions]) -> Stream[Any]:
-        """Return a stream of the items that a streaming method yields; the call begins at once.
-
-        Options: `buffer_size` (items, 100), how far the producer may be ahead; `timeout` (seconds, 60) for the whole stream;
-        `idle_timeout` (seconds, none) for the wait for each item; `cancel` (a `CancelToken`); `events=True` yields
-        `StreamEvent`s, and then an error is the last event instead of raised.
-
-        Leaving the loop, `aclose` and dropping the stream stop the producer; none of them waits for its clean-up. The loop
-        raises the error of the method, `DeadlineExceeded`, `IdleTimeout`, `ActorStopped`, `ConnectionLost`, `Unimplemented`
-        for a type that is not a streaming method and `InvalidArgument` for a payload that does not fit. For an actor of this
-        process, the last two are raised at once. A cancelled receive loses no item.
-        """
-        cancel = options.get("cancel")
-        if cancel is not None:
-            cancel.check()
-        chosen = CallOptions(
-            timeout=options.get("timeout", STREAM_TIMEOUT_S),
-            idle_timeout=options.get("idle_timeout"),
-            buffer_size=options.get("buffer_size", STREAM_BUFFER_SIZE),
-        )
-        try:
-            stream = self._stream(type, payload, chosen)
-        except StatusError as error:
-            if not options.get("events"):
-                raise
-            stream = RefusedStream(f"{self.address}/{type}", error)
-        if cancel is not None:
-            cancel._hold(stream)
-        return EventStream(stream, self.address) if options.get("events") else stream
-
-    async def stream_ask(
+    def stream(
         self,
-        type: str,
+        name: str,
         payload: Any = None,
         *,
-        on_chunk: Chunk,
-        timeout: float | None = STREAM_TIMEOUT_S,
+        buffer_size: int | None = None,
+        timeout: float | None = None,
+        idle_timeout: float | None = None,
+        events: bool = False,
+        cancel: CancelToken | None = None,
+        type: Any = Any,
+    ) -> Stream[Any]:
+        """Return a stream of the items that a streaming method yields; the call begins at once.
+
+        buffer_size: items that the producer may be ahead, 16 in this process by default; to another process the number tunes
+        itself. timeout: seconds for the whole stream, idle_timeout: seconds for the wait for each item; None, the default of
+        both, sets no limit. cancel: a `CancelToken`. events: with True it yields `StreamEvent`s, and then an error is the last
+        event instead of raised. type: the type of the items; without one, those of an actor of this process are the objects
+        themselves, of another process builtin types.
+
+        Leaving the loop, `aclose` and dropping the stream stop the producer; none of them waits for its clean-up. The loop
+        raises the error of the method, `DeadlineExceeded`, `IdleTimeout`, `ActorStopped`, `ConnectionLost`, `DataLoss` for an
+        item that does not fit `type`, `Unimplemented` for a name that is not a streaming method and `InvalidArgument` for a
+        payload that does not fit. For an actor of this process, the last two are raised at once. A cancelled receive loses no
+        item.
+        """
+        if cancel is not None:
+            cancel.check()
+        chosen = CallOptions(timeout=timeout, idle_timeout=idle_timeout, buffer_size=buffer_size)
+        try:
+            stream = self._stream(name, payload, chosen, type)
+        except StatusError as error:
+            if not events:
+                raise
+            stream = RefusedStream(f"{self.address}/{name}", error)
+        if cancel is not None:
+            cancel._hold(stream)
+        return EventStream(stream, self.address) if events else stream
+
+    async def stream_ask(
+        self, name: str, payload: Any = None, *, on_chunk: Chunk, timeout: float | None = None, type: Any = Any
     ) -> None:
-        """Call `on_chunk` with each item of a streaming method, and return at its end. `timeout` is in seconds (60).
+        """Call `on_chunk` with each item of a streaming method, and return at its end.
+
+        timeout: seconds for the whole stream; None, the default, sets no limit. type: the type of the items, as for `stream`.
 
         An `on_chunk` that returns an awaitable is awaited, so back-pressure reaches the producer. Raises as `stream`, and an
         error of `on_chunk`, which stops the producer. Cancelling it stops the producer, too.
         """
-        async with self._stream(type, payload, CallOptions(timeout=timeout, buffer_size=STREAM_BUFFER_SIZE)) as stream:
+        async with self._stream(name, payload, CallOptions(timeout=timeout), type) as stream:
             async for item in stream:
                 waiting = on_chunk(item)
                 if waiting is not None:
@@ -225,7 +217,9 @@ class ActorRef(ABC):
 class Router(ABC):
     """The verbs of `ActorRef` by address. `ActorSystem`, `Peer` and `Node` are routers.
 
-    Each verb first finds the actor, as `ref` does, and raises `NotFound` when there is none.
+    Each verb first finds the actor, as `ref` does, and raises `NotFound` when there is none. By address, and only so, there are
+    time limits that nobody has set: 30 seconds for `ask` and `open_channel`, 60 for a whole `stream` or `stream_ask`. A stub
+    and an `ActorRef` have none.
     """
 
     @abstractmethod
@@ -244,77 +238,113 @@ class Router(ABC):
         """Return the actor with this name there, for a bridge; its errors and its `repr` say `shown`. Raises as `ref`."""
         raise TypeError(f"{self!r} cannot be bridged: {shown!r} is not an address of one of its actors")
 
-    async def tell(self, address: str, type: str, payload: Any = None) -> None:
+    async def tell(self, address: str, name: str, payload: Any = None) -> None:
         """Send a message and wait for no answer, only for room in the mailbox.
 
         Raises `NotFound`, `ActorStopped`, `MailboxFull`. Cancelling it sends nothing. `ActorRef.tell` has the details.
         """
-        await self.ref(address).tell(type, payload)
+        await self.ref(address).tell(name, payload)
 
-    async def ask(self, address: str, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
+    async def ask(
+        self,
+        address: str,
+        name: str,
+        payload: Any = None,
+        *,
+        timeout: float | None = ASK_TIMEOUT_S,
+        cancel: CancelToken | None = None,
+        type: Any = Any,
+    ) -> Any:
         """Send a message and return its answer.
 
-        timeout: seconds until `DeadlineExceeded` (30); None waits without limit. cancel: a `CancelToken`.
+        timeout: seconds until `DeadlineExceeded` (30); None waits without limit. cancel: a `CancelToken`. type: the type of the
+        answer.
 
         Raises the error of the actor, `NotFound`, `ActorStopped`, `MailboxFull`, `ReentrancyError`. Cancelling it withdraws a
         message that has not begun. `ActorRef.ask` has the details.
         """
-        return await self.ref(address).ask(type, payload, **options)
+        return await self.ref(address).ask(name, payload, timeout=timeout, cancel=cancel, type=type)
 
-    def stream(
+    def stream(  # noqa: PLR0913 - the options of a stream
         self,
         address: str,
-        type: str,
+        name: str,
         payload: Any = None,
-        **options: Unpack[StreamOptions],
+        *,
+        buffer_size: int | None = STREAM_BUFFER_SIZE,
+        timeout: float | None = STREAM_TIMEOUT_S,
+        idle_timeout: float | None = None,
+        events: bool = False,
+        cancel: CancelToken | None = None,
+        type: Any = Any,
     ) -> Stream[Any]:
         """Return a stream of the items that a streaming method yields. Leaving its loop stops the producer.
 
-        buffer_size: items that the producer may be ahead (100). timeout: seconds for the whole stream (60); None sets no limit.
-        idle_timeout: seconds without an item until `IdleTimeout`. events: with True, `StreamEvent`s instead of items. cancel: a
-        `CancelToken`.
+        buffer_size: items that the producer may be ahead (100). timeout: seconds for the whole stream (60); None sets no limit,
+        as a live feed needs it. idle_timeout: seconds without an item until `IdleTimeout`. events: with True, `StreamEvent`s
+        instead of items. cancel: a `CancelToken`. type: the type of the items.
 
         Raises `NotFound`, and `Unimplemented` for an unknown method. `ActorRef.stream` has the details.
         """
         try:
             actor = self.ref(address)
         except StatusError as error:
-            if not options.get("events"):
+            if not events:
                 raise
-            return EventStream(RefusedStream(f"{address}/{type}", error), address)
-        return actor.stream(type, payload, **options)
+            return EventStream(RefusedStream(f"{address}/{name}", error), address)
+        return actor.stream(
+            name,
+            payload,
+            buffer_size=buffer_size,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            events=events,
+            cancel=cancel,
+            type=type,
+        )
 
     async def stream_ask(
         self,
         address: str,
-        type: str,
+        name: str,
         payload: Any = None,
         *,
         on_chunk: Chunk,
         timeout: float | None = STREAM_TIMEOUT_S,
+        type: Any = Any,
     ) -> None:
         """Call `on_chunk` with each item of a streaming method, and return at its end.
 
-        timeout: seconds for the whole stream (60). Raises the error that the stream fails with. Cancelling it stops the
-        producer. `ActorRef.stream_ask` has the details.
+        timeout: seconds for the whole stream (60); None sets no limit. type: the type of the items. Raises the error that the
+        stream fails with. Cancelling it stops the producer. `ActorRef.stream_ask` has the details.
         """
-        await self.ref(address).stream_ask(type, payload, on_chunk=on_chunk, timeout=timeout)
+        await self.ref(address).stream_ask(name, payload, on_chunk=on_chunk, timeout=timeout, type=type)
 
-    async def open_channel(self, address: str, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
+    async def open_channel(
+        self,
+        address: str,
+        payload: Any = None,
+        *,
+        timeout: float | None = OPEN_TIMEOUT_S,
+        buffer_size: int = BUFFER_SIZE,
+        type: Any = Any,
+    ) -> Channel[Any]:
         """Open a channel, wait until it is accepted, and return it.
 
-        messages: the type of the arriving messages (any). timeout: seconds until `DeadlineExceeded` (30). buffer_size: messages
-        that may wait here (16).
+        timeout: seconds until `DeadlineExceeded` (30); None sets no limit. buffer_size: messages that may wait here (16). type:
+        the type of the arriving messages.
 
         Raises `ChannelRejected` with the reason, `NotFound`, `ActorStopped`. Cancelling it withdraws the opening.
         `ActorRef.open_channel` has the details.
         """
-        return await self.ref(address).open_channel(payload, **options)
+        return await self.ref(address).open_channel(payload, timeout=timeout, buffer_size=buffer_size, type=type)
 
-    def subscribe(self, address: str, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
+    def subscribe(
+        self, address: str, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
+    ) -> Source[Any]:
         """Return a source of the items that a port publishes from now on. Leaving its loop unsubscribes.
 
         buffer_size: items that may wait for this subscriber. overflow: what happens to a slow one. Both are the port's own by
-        default. Raises `NotFound`. `ActorRef.subscribe` has the details.
+        default. type: the type of the items. Raises `NotFound`. `ActorRef.subscribe` has the details.
         """
-        return self.ref(address).subscribe(port, **options)
+        return self.ref(address).subscribe(port, buffer_size=buffer_size, overflow=overflow, type=type)

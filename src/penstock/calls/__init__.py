@@ -15,7 +15,7 @@ from penstock.calls._context import (
     unannounced_call,
 )
 from penstock.calls._dispatch import Dispatcher
-from penstock.calls._events import EventStream, RefusedStream, StreamEvent
+from penstock.calls._events import ConvertedStream, EventStream, RefusedStream, StreamEvent
 from penstock.calls._request import Request, milliseconds_until, open_of, untyped_request
 from penstock.calls._scope import CallScope
 from penstock.calls._stream import RemoteStream, Stream
@@ -27,6 +27,7 @@ __all__ = [
     "CallInfo",
     "CallScope",
     "CancelToken",
+    "ConvertedStream",
     "Dispatcher",
     "EventStream",
     "Interceptor",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from secrets import token_hex
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
 from penstock.calls._stream import Stream
 from penstock.errors import EndOfStream, StatusError
-from penstock.streams import Statistics
+from penstock.streams import Converted, Statistics
 
 
 class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +60,20 @@ class RefusedStream(Stream[Any]):
 
     def __repr__(self) -> str:
         return f"<Stream {self.target} failed: {self._error}>"
+
+
+class ConvertedStream(Converted[Any], Stream[Any]):
+    """A stream of this process whose items are read as values of a type."""
+
+    __slots__ = ("_stream", "target")
+
+    def __init__(self, stream: Stream[Any], convert: Callable[[Any], Any]) -> None:
+        super().__init__(stream, convert, lambda error: stream._cancel_with(cast("StatusError", error)))
+        self._stream = stream
+        self.target = stream.target
+
+    def _cancel_with(self, error: StatusError) -> None:
+        self._stream._cancel_with(error)
 
 
 class EventStream(Stream[StreamEvent]):

@@ -9,12 +9,12 @@ import msgspec
 
 from penstock.calls._context import Interceptor
 from penstock.calls._scope import Around, CallScope
-from penstock.codec import MSGPACK, UNENCODABLE, Codec, Decode
+from penstock.codec import MSGPACK, UNENCODABLE, Codec, Decode, decode_marked
 from penstock.errors import DeadlineExceeded, InvalidArgument
 from penstock.protocol import CallKind, Grant, Open
 from penstock.service import DEFAULT, NO_DEADLINE_S, CallOptions
 from penstock.session import Session
-from penstock.streams import checked_seconds
+from penstock.streams import Dropped, checked_seconds
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -53,14 +53,21 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def untyped_request(
-    target: str, kind: CallKind, args: tuple[Any, ...], options: CallOptions = DEFAULT, codec: Codec = MSGPACK
+    target: str,
+    kind: CallKind,
+    args: tuple[Any, ...],
+    options: CallOptions = DEFAULT,
+    codec: Codec = MSGPACK,
+    *,
+    type: Any = Any,
 ) -> Request:
-    """Return a call by name, whose result is builtin types. Raises `InvalidArgument` for arguments that cannot travel."""
+    """Return a call by name, whose result is of the type `type`. Raises `InvalidArgument` for arguments that cannot travel."""
     try:
         argument = codec.encode(args) if args else None
     except UNENCODABLE as error:
         raise InvalidArgument(f"{target}: {error}") from error
-    return Request(target, kind, codec, argument, codec.decode_for(Any), options)
+    decode = decode_marked(codec, type, Dropped) if kind & CallKind.SERVER_STREAMING else codec.decode_for(type)
+    return Request(target, kind, codec, argument, decode, options)
 
 
 def milliseconds_until(deadline: float, now_s: float) -> int | None:

@@ -11,7 +11,7 @@ from penstock.codec._codec import (
     as_travelled,
     by_number,
     decode_marked,
-    decode_other,
+    reader,
 )
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
 from penstock.codec._models import with_references
@@ -31,9 +31,9 @@ __all__ = [
     "by_number",
     "check_type",
     "decode_marked",
-    "decode_other",
     "is_extension",
     "json_schemas",
+    "reader",
     "register_extension",
     "with_references",
 ]

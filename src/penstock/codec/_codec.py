@@ -17,6 +17,7 @@ from penstock.codec._keys import guarded_batch, guarded_value, leaves_keys_open
 from penstock.codec._models import dump_model, is_model, load_model
 from penstock.codec._small_views import owned
 from penstock.codec._views import LARGE_VIEW_BYTES, aligned, holds_views, placed
+from penstock.errors import StatusError
 
 _MSGPACK: Final = 0
 #: The number of item types that keep a decoder; beyond it the least recently used decoder is dropped.
@@ -24,19 +25,19 @@ DECODERS_MAX: Final = 4096
 
 
 #: Builtin types whose subclasses msgspec does not encode, and how an instance of one becomes the base.
-_SUBCLASSED: Final[tuple[tuple[type[Any], Callable[[Any], object]], ...]] = (
-    (str, str.__str__),
-    (bytes, lambda value: bytes(memoryview(value))),
-    (int, int.__int__),
-    (float, float.__float__),
-)
+_SUBCLASSED: Final[dict[type[Any], Callable[[Any], object]]] = {
+    str: str.__str__,
+    bytes: lambda value: bytes(memoryview(value)),
+    int: int.__int__,
+    float: float.__float__,
+}
 
 
 def encode_other(value: object) -> object:
     """Return an encodable form of a value that msgspec does not know; `TypeError` when it has none."""
     if is_model(type(value)):
         return dump_model(value)
-    for kind, base in _SUBCLASSED:
+    for kind, base in _SUBCLASSED.items():
         if isinstance(value, kind):
             return base(value)
     if hasattr(value, "__await__"):
@@ -69,6 +70,19 @@ def as_travelled(value: Any, kind: Any) -> Any:
     if kind is Any or type(value) is kind:
         return value
     return msgspec.convert(value, kind, dec_hook=decode_other, from_attributes=True)
+
+
+def reader(kind: Any, where: str, bad: type[StatusError]) -> Callable[[Any], Any]:
+    """Return a function that returns a value as one of the type `kind`, as if it had travelled. It raises `bad`."""
+
+    def read(value: Any) -> Any:
+        try:
+            return as_travelled(value, kind)
+        except UNDECODABLE as error:
+            raise bad(f"{where} does not fit its type: {error}") from None
+
+    MSGPACK.decode_for(kind)  # a type that no value can have is refused at once
+    return read
 
 
 #: The exceptions of encoding a value that cannot travel.

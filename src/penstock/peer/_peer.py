@@ -49,23 +49,26 @@ class Peer(Router):
         """
         return cast("T", Stub(self._scope, service_of(cls)))
 
-    async def call(self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK) -> Any:
-        """Call a unary method by name, and return its result as builtin types.
+    async def call(
+        self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, type: Any = Any
+    ) -> Any:
+        """Call a unary method by name, and return its result.
 
         target: "Service/method".
         args: the arguments, by place.
         options: time-outs, priority and metadata of the call; none by default.
         codec: MessagePack by default.
+        type: the type of the result; builtin types by default.
 
         Raises the callee's `StatusError`, `Unimplemented` for an unknown method, `InvalidArgument` for arguments that do not
         fit, `DeadlineExceeded`, `ConnectionLost`, and `Unavailable` when no call can begin. Cancelling it cancels the call.
         """
-        return await call_unary(self._scope, untyped_request(target, CallKind.UNARY, args, options, codec))
+        return await call_unary(self._scope, untyped_request(target, CallKind.UNARY, args, options, codec, type=type))
 
     def stream(  # type: ignore[override] # one name for a service's stream and an actor's
         self, target: str, *args: Any, **options: Any
     ) -> Stream[Any]:
-        """Call a server streaming method of a service or of an actor, and return its items as builtin types.
+        """Call a server streaming method of a service or of an actor, and return its items.
 
         Of a service by its name, ``stream("Prices/watch", "AAPL")``. Of an actor by its address,
         ``stream("counter", "ticks", None, buffer_size=10)``; an address with parts begins with a slash,
@@ -73,20 +76,21 @@ class Peer(Router):
 
         target: "Service/method", or the address of an actor.
         args: of a service, the arguments by place; of an actor, the name of the method and at most one payload.
-        options: of a service, ``options=CallOptions(...)`` and ``codec=`` (MessagePack by default); of an actor, `buffer_size`
-            (100 items), `timeout` (60 s), `idle_timeout`, `events` and `cancel`, as for `ActorRef.stream`.
+        options: ``type=`` (builtin types by default); of a service, ``options=CallOptions(...)``, without a time limit by
+            default, and ``codec=`` (MessagePack by default); of an actor, `buffer_size` (100 items), `timeout` (60 s; None for
+            a live feed), `idle_timeout`, `events` and `cancel`, as for `ActorSystem.stream`.
 
         Raises `Unavailable` or `ResourceExhausted` when no call can begin, `InvalidArgument` for arguments that cannot travel;
         the stream raises the outcome. Iterate over the stream next; `Stream.cancel` or leaving the loop cancels the call.
         """
         if target.startswith("/") or ("/" not in target and args):
-            return self.ref(target).stream(*args, **options)
+            return super().stream(target, *args, **options)
         return self._stream(target, args, **options)
 
     def _stream(
-        self, target: str, args: tuple[Any, ...], *, options: CallOptions = DEFAULT, codec: Codec = MSGPACK
+        self, target: str, args: tuple[Any, ...], *, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, type: Any = Any
     ) -> RemoteStream[Any]:
-        return RemoteStream(self._scope, untyped_request(target, CallKind.SERVER_STREAMING, args, options, codec))
+        return RemoteStream(self._scope, untyped_request(target, CallKind.SERVER_STREAMING, args, options, codec, type=type))
 
     def ref(self, address: str) -> ActorRef:
         """Return a ref to the actor at the other side with this name or id. It sends nothing.
@@ -114,7 +118,13 @@ class Peer(Router):
         return cast("T", ActorStub(self.ref(actor) if isinstance(actor, str) else ref(actor), service_of(cls)))
 
     def open(
-        self, target: str, *args: Any, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, kind: str = "bidirectional"
+        self,
+        target: str,
+        *args: Any,
+        options: CallOptions = DEFAULT,
+        codec: Codec = MSGPACK,
+        kind: str = "bidirectional",
+        type: Any = Any,
     ) -> Call[Any]:
         """Begin a call by name whose requests the program sends one by one. Use it as ``async with peer.open(...) as call``.
 
@@ -123,11 +133,12 @@ class Peer(Router):
         options: time-outs, buffers, priority and metadata of the call; none by default.
         codec: MessagePack by default.
         kind: "bidirectional" (the default) or "client_streaming".
+        type: the type of the responses; builtin types by default.
 
         Raises `Unavailable` or `ResourceExhausted` when no call can begin, `InvalidArgument` for arguments that cannot travel.
         Send with `Call.send`, end the requests with `Call.close_send`. `Stream.cancel` and leaving the block cancel the call.
         """
-        return Call(self._scope, untyped_request(target, CallKind.labelled(kind), args, options, codec))
+        return Call(self._scope, untyped_request(target, CallKind.labelled(kind), args, options, codec, type=type))
 
     # ── living ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

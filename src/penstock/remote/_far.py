@@ -7,20 +7,20 @@ A ref travels as an `ActorLocation`. A ref that comes back to the process of its
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Unpack
+from typing import Any, Final
 
 import msgspec
 
 from penstock._texts import peer_text
-from penstock.actors import ActorRef, AskOptions, ChannelOptions, PortOptions, actor_here
-from penstock.calls import Stream
+from penstock.actors import ActorRef, actor_here
+from penstock.calls import CancelToken, Stream
 from penstock.channel import Channel
 from penstock.codec import MSGPACK, UNDECODABLE, Extension, ExtensionCode, register_extension
 from penstock.errors import ActorStopped, Unavailable
 from penstock.refs import find_route, guard_for, offers, prove
 from penstock.remote._ref import RemoteRef
 from penstock.service import CallOptions, Method
-from penstock.streams import Source
+from penstock.streams import BUFFER_SIZE, Source
 
 
 class ActorLocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -59,20 +59,32 @@ class FarRef(ActorRef):
         """The actor's id, which no other actor ever gets; its name and process when no id is known."""
         return self._key if self._key != self._address else f"{self._key}@{self._instance.hex()}"
 
-    async def tell(self, type: str, payload: Any = None) -> None:
-        await (await self._reach()).tell(type, payload)
+    async def tell(self, name: str, payload: Any = None) -> None:
+        await (await self._reach()).tell(name, payload)
 
-    async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        return await (await self._reach()).ask(type, payload, **options)
+    async def ask(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+        type: Any = Any,
+    ) -> Any:
+        return await (await self._reach()).ask(name, payload, timeout=timeout, cancel=cancel, type=type)
 
-    def _stream(self, type: str, payload: Any, options: CallOptions) -> Stream[Any]:
-        return self._resolve()._stream(type, payload, options)
+    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
+        return self._resolve()._stream(name, payload, options, kind)
 
-    async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
-        return await (await self._reach()).open_channel(payload, **options)
+    async def open_channel(
+        self, payload: Any = None, *, timeout: float | None = None, buffer_size: int = BUFFER_SIZE, type: Any = Any
+    ) -> Channel[Any]:
+        return await (await self._reach()).open_channel(payload, timeout=timeout, buffer_size=buffer_size, type=type)
 
-    def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        return self._resolve().subscribe(port, **options)
+    def subscribe(
+        self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
+    ) -> Source[Any]:
+        return self._resolve().subscribe(port, buffer_size=buffer_size, overflow=overflow, type=type)
 
     async def stop(self) -> None:
         await self._resolve().stop()

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Unpack, cast
+from typing import Any, Final, cast
 
 import msgspec
 
-from penstock.actors import (
-    NO_CALLER,
-    ActorRef,
-    AskOptions,
-    ChannelOptions,
-    PortOptions,
-    adopt,
-    ask_timeout,
-    caller_here,
-)
+from penstock.actors import NO_CALLER, ActorRef, adopt, ask_timeout, caller_here
 from penstock.actors.cell import check_subscription
 from penstock.calls import (
     CallInfo,
     CallScope,
+    CancelToken,
     Interceptor,
     RemoteStream,
     Request,
@@ -29,7 +21,7 @@ from penstock.calls import (
     inherited_deadline,
     intercepted,
 )
-from penstock.channel import OPEN_TIMEOUT_S, Channel, open_channel
+from penstock.channel import Channel, open_channel
 from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
 from penstock.errors import InvalidArgument
 from penstock.protocol import CallKind
@@ -41,7 +33,6 @@ from penstock.service import DEFAULT, CallOptions, Method
 from penstock.streams import BUFFER_SIZE, Dropped, Source
 
 _ANYTHING = MSGPACK.decode_for(Any)
-_PUBLISHED = decode_marked(MSGPACK, Any, Dropped)
 #: Items that may be under way to a fast subscriber without a `buffer_size`. The window begins with one item, and stays there
 #: for a slow subscriber and for "latest": other items wait in the port, where its `overflow` drops the old ones.
 ON_THE_WAY_MAX: Final = 256
@@ -72,29 +63,38 @@ class RemoteRef(ActorRef):
         """The actor's name and its process: only the other side knows its real id."""
         return f"{self._name}@{self._scope.instance.hex()}"
 
-    async def tell(self, type: str, payload: Any = None) -> None:
-        await OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {}).tell()
+    async def tell(self, name: str, payload: Any = None) -> None:
+        await OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, name, payload, PAYLOAD), {}).tell()
 
-    async def ask(self, type: str, payload: Any = None, **options: Unpack[AskOptions]) -> Any:
-        cancel = options.get("cancel")
+    async def ask(
+        self,
+        name: str,
+        payload: Any = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelToken | None = None,
+        type: Any = Any,
+    ) -> Any:
         if cancel is not None:
             cancel.check()
-        limits = AskLimits(self._deadline(ask_timeout(options)), cancel)
-        outbound = OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, type, payload, PAYLOAD), {})
-        return await outbound.ask(_ANYTHING.value, limits)
+        decode = MSGPACK.decode_for(type).value
+        outbound = OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, name, payload, PAYLOAD), {})
+        return await outbound.ask(decode, AskLimits(self._deadline(ask_timeout(timeout)), cancel))
 
-    def _stream(self, type: str, payload: Any, options: CallOptions) -> RemoteStream[Any]:
-        argument = self._encoded(type, payload)
-        body = MSGPACK.encode((type, msgspec.Raw(argument)))
-        label = f"{self._address}/{type}"
+    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> RemoteStream[Any]:
+        argument = self._encoded(name, payload)
+        body = MSGPACK.encode((name, msgspec.Raw(argument)))
+        label, decode = f"{self._address}/{name}", decode_marked(MSGPACK, kind, Dropped)
         return RemoteStream(
             self._scope,
             Request(
-                f"/{self._name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, _ANYTHING, options, label, guard=self._guard
+                f"/{self._name}!stream", CallKind.SERVER_STREAMING, MSGPACK, body, decode, options, label, guard=self._guard
             ),
         )
 
-    async def open_channel(self, payload: Any = None, **options: Unpack[ChannelOptions]) -> Channel[Any]:
+    async def open_channel(
+        self, payload: Any = None, *, timeout: float | None = None, buffer_size: int = BUFFER_SIZE, type: Any = Any
+    ) -> Channel[Any]:
         target = f"/{self._name}!channel"
         scope, caller = self._scope, caller_here()
         metadata = {WAITING: " ".join(caller.waiting)} if caller.waiting else {}
@@ -105,19 +105,20 @@ class RemoteRef(ActorRef):
                 target,
                 payload,
                 initiator=caller.sender or scope.name,
-                messages=options.get("messages", Any),
-                timeout=options.get("timeout", OPEN_TIMEOUT_S),
-                buffer_size=options.get("buffer_size", BUFFER_SIZE),
+                messages=type,
+                timeout=timeout,
+                buffer_size=buffer_size,
                 metadata=call.metadata,
             )
         adopt(channel)
         return channel
 
-    def subscribe(self, port: str, **options: Unpack[PortOptions]) -> Source[Any]:
-        size, overflow = options.get("buffer_size"), options.get("overflow")
-        check_subscription(size, overflow)
-        argument = MSGPACK.encode((port, size, overflow))
-        call_options = CallOptions(buffer_size=1 if overflow == "latest" else size or ON_THE_WAY_MAX)
+    def subscribe(
+        self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
+    ) -> Source[Any]:
+        check_subscription(buffer_size, overflow)
+        argument = MSGPACK.encode((port, buffer_size, overflow))
+        call_options = CallOptions(buffer_size=1 if overflow == "latest" else buffer_size or ON_THE_WAY_MAX)
         label = f"port {port} of {self._address}"
         return RemoteStream(
             self._scope,
@@ -126,10 +127,10 @@ class RemoteRef(ActorRef):
                 CallKind.SERVER_STREAMING,
                 MSGPACK,
                 argument,
-                _PUBLISHED,
+                decode_marked(MSGPACK, type, Dropped),
                 call_options,
                 label,
-                0 if size else 1,
+                0 if buffer_size else 1,
                 self._guard,
             ),
         )

@@ -19,8 +19,8 @@ from penstock.errors import Unimplemented
 from penstock.protocol import CallKind
 from penstock.service._arguments import Arguments, Parameter
 from penstock.service._hints import awaited_type, hints_of, open_in, origin_of, stream_of
-from penstock.service._members import LeftOut, Member, members_of, read_member
 from penstock.service._meaning import meanings
+from penstock.service._members import LeftOut, Member, members_of, read_member
 from penstock.service._options import window_of
 from penstock.service._suggest import suggest, unknown_method
 

@@ -19,7 +19,7 @@ from penstock.streams._abc import (
 from penstock.streams._backlog import OVERFLOWS, Dropped, Overflow
 from penstock.streams._fed import Fed, stop
 from penstock.streams._finalize import check_thread, finalize_on
-from penstock.streams._iterated import source_of
+from penstock.streams._iterated import Converted, source_of
 from penstock.streams._iteration import READY, InLoop, Iteration
 from penstock.streams._options import checked_seconds, checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSink, PipeSource, PipeState, pipe
@@ -34,6 +34,7 @@ __all__ = [
     "SECOND_RECEIVER",
     "SOURCE_CLOSED",
     "Bell",
+    "Converted",
     "Dropped",
     "Fed",
     "InLoop",

@@ -1,6 +1,7 @@
-"""Any async iterable as a `Source`, which pulls one item at a time, and only while the consumer waits for it.
+"""Sources of other sources: `source_of` makes one of any async iterable, `Converted` converts the items of one.
 
-Each pull is a task of its own, so that cancelling a consumer that waits does not throw its cancellation into the iterator.
+A source of an iterable pulls one item at a time, and only while the consumer waits for it. Each pull is a task of its own, so
+that cancelling a consumer that waits does not throw its cancellation into the iterator.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from penstock.streams._abc import (
     reraisable,
     stops_the_program,
 )
+from penstock.streams._backlog import Dropped
 from penstock.streams._watch import Pressure
 
 T = TypeVar("T")
@@ -137,3 +139,50 @@ async def _next(iterator: AsyncIterator[Any]) -> Any:
         return await anext(iterator)
     except StopAsyncIteration:
         raise _IteratorEnded from None
+
+
+class Converted(Source[T]):
+    """The items of `source`, each as `convert` returns it; the marks of a port stay as they are.
+
+    The error of `convert` fails this source behind the items before it, and is given to `on_bad_item`, which ends the stream.
+    """
+
+    __slots__ = ("__weakref__", "_bad", "_convert", "_on_bad_item", "_source")
+
+    def __init__(self, source: Source[Any], convert: Callable[[Any], T], on_bad_item: Callable[[Exception], object]) -> None:
+        self._source = source
+        self._convert = convert
+        self._on_bad_item = on_bad_item
+        self._bad: Exception | None = None
+
+    def _take(self, max_items: int) -> list[T]:
+        converted: list[Any] = []
+        if self._bad is None:
+            for item in self._source._take(max_items):
+                try:
+                    converted.append(item if type(item) is Dropped else self._convert(item))
+                except Exception as error:  # noqa: BLE001 - any error of a type is the outcome of the stream
+                    self._bad = error.with_traceback(None)
+                    self._on_bad_item(self._bad)
+                    break
+        if self._bad is not None and not converted:
+            raise reraisable(self._bad, None)
+        return converted
+
+    async def _readable(self) -> None:
+        await self._source._readable()
+
+    async def aclose(self) -> None:
+        await self._source.aclose()
+
+    def statistics(self) -> Statistics:
+        return self._source.statistics()
+
+    def _watch(self, on_change: Callable[[bool], None]) -> None:
+        self._source._watch(on_change)
+
+    def _on_loop_left(self) -> None:
+        self._source._on_loop_left()
+
+    def __repr__(self) -> str:
+        return repr(self._source)

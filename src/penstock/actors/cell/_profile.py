@@ -33,7 +33,7 @@ class Profile(NamedTuple):
     """A class of actors as the run-time sees it.
 
     hooks: the names of the hooks that it defines. inline_methods: the names of the methods without an ``await``, which are
-    handled where they are sent when the actor is idle. channel_type: the type of messages on its channels from other processes.
+    handled where they are sent when the actor is idle. channel_type: the type of messages on its channels.
     """
 
     service: Service

@@ -160,7 +160,7 @@ async def _open(node: NodeConnection, actor: str, subscription: SubscribeOptions
     ref = node.peer.ref(prepared.address)
     if prepared.is_port:
         return _Followed(prepared.address, ref.subscribe(subscription.port, buffer_size=subscription.buffer_size))
-    stream = ref.stream(subscription.port, prepared.payload, buffer_size=subscription.buffer_size, timeout=None)
+    stream = ref.stream(subscription.port, prepared.payload, buffer_size=subscription.buffer_size)
     return _Followed(prepared.address, stream)
 
 
