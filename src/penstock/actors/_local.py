@@ -120,6 +120,7 @@ class LocalRef(ActorRef):
             forget()
 
     def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
+        self.cell.queue.check()
         method = self.cell.service.methods.get(name)
         if method is None or not method.streams_responses:
             streams = [each.name for each in self.cell.service.methods.values() if each.streams_responses]
@@ -300,6 +301,9 @@ class LocalStream(PipeSource[T], Stream[T]):
         """As `cancel`. The producer's clean-up has begun when it returns; a long one goes on, as in another process."""
         self.cancel()
         await asyncio.sleep(0)
+
+    def _keep_ahead(self, items: int | None) -> None:
+        self._pipe.keep_ahead(items)
 
     async def single_result(self) -> T:
         """Return the only item of this stream. Cancelling it cancels the call."""

@@ -14,6 +14,8 @@ from penstock.session._endpoint import Carrier
 from penstock.session._source import state_of
 from penstock.session._status import status_of
 from penstock.streams import (
+    Demand,
+    Paced,
     Sink,
     Statistics,
     Waiters,
@@ -37,7 +39,7 @@ class RemoteSink(Sink[T]):
     outcome: how the stream ended, None while it is open.
     """
 
-    __slots__ = ("_encode_into", "_half", "_owes_turn", "_waiters", "outcome", "session", "wire")
+    __slots__ = ("_demand", "_encode_into", "_half", "_owes_turn", "_waiters", "outcome", "session", "wire")
 
     def __init__(self, session: Carrier, wire: WireStream, half: SendHalf, codec: Codec) -> None:
         self.session = session
@@ -45,6 +47,7 @@ class RemoteSink(Sink[T]):
         self.outcome: Exception | None = None
         self._half = half
         self._owes_turn = False
+        self._demand: Demand | None = None  # of the source that is fed into this sink
         self._encode_into = codec.encode_into
         self._waiters = Waiters()
 
@@ -108,6 +111,9 @@ class RemoteSink(Sink[T]):
         check_thread(self.session.thread, self)
         half, wire, encode_into = self._half, self.wire, self._encode_into
         feeding.set(self)
+        if isinstance(items, Paced):
+            self._demand = items._follow()
+            self.on_room()
         iterator: AsyncIterator[Any] = aiter(items)
         try:
             if self.outcome is not None or not half.has_room():
@@ -130,6 +136,7 @@ class RemoteSink(Sink[T]):
                     await self._wait_for_room()
                     self.on_room()
         finally:
+            self._demand = None
             await close_iterator(iterator)
             if items is not iterator:  # closing an iterator over a pipe keeps the pipe open
                 await close_iterator(items)
@@ -166,7 +173,9 @@ class RemoteSink(Sink[T]):
     # ── for the endpoint ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def on_room(self) -> None:
-        """Wake the first waiting sender if there is room."""
+        """Wake the first waiting sender if there is room, and pass the demand of the peer on to the source that is fed."""
+        if self._demand is not None:
+            self._demand(self._half.limit.items, self._half.limit.consumed)
         waiters = self._waiters
         if not waiters.line or waiters.reserved:
             return

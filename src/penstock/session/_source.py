@@ -58,6 +58,7 @@ class RemoteSource(Source[T]):
         "_bad",
         "_burst",
         "_chunk",
+        "_count",
         "_decode",
         "_dropped",
         "_half",
@@ -85,6 +86,7 @@ class RemoteSource(Source[T]):
         self.bad_item: type[StatusError] = DataLoss
         self.waiter: asyncio.Future[None] | None = None
         self._half = half
+        self._count: Callable[[WireStream, int, int], bool] = session._connection.consume  # counts items as consumed
         self._decode = decode
         self._origin: TracebackType | None = None
         self._bad: StatusError | None = None
@@ -233,7 +235,7 @@ class RemoteSource(Source[T]):
         size = 0
         if not self._rest:
             size, self._pending_bytes = self._pending_bytes, 0
-        if self.wire is not None and self.session._connection.consume(self.wire, items, size):
+        if self.wire is not None and self._count(self.wire, items, size):
             self.session.flush_soon()
             if self._pressure is not None:
                 self._pressure.set(False)

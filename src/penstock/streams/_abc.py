@@ -160,6 +160,24 @@ async def close_iterator(items: object) -> None:
         await close()
 
 
+#: The demand of a reader that passes items on: how many items it may have got in all, and how many its own reader has consumed.
+#: Both numbers only grow. The producer is then no further ahead of the last reader than that reader allows.
+Demand = Callable[[int, int], None]
+
+
+class Paced:
+    """A source that keeps its producer to the demand of a reader which passes its items on. By default it does nothing."""
+
+    __slots__ = ()
+
+    def _keep_ahead(self, items: int | None) -> None:
+        """Let a producer of the program's own be `items` ahead of its reader: 0 until it has one, None for its own buffer."""
+
+    def _follow(self) -> Demand | None:
+        """Return the function that a reader calls which passes the items on, with its own demand; None for none."""
+        return None
+
+
 class Source(ABC, Generic[T_co]):
     """The receiving end of a stream: ``async for item in source``.
 

@@ -15,6 +15,8 @@ from penstock.errors import Busy, EndOfStream, StreamClosed
 from penstock.streams._abc import (
     SECOND_RECEIVER,
     SOURCE_CLOSED,
+    Demand,
+    Paced,
     Source,
     Statistics,
     StreamState,
@@ -141,7 +143,7 @@ async def _next(iterator: AsyncIterator[Any]) -> Any:
         raise _IteratorEnded from None
 
 
-class Converted(Source[T]):
+class Converted(Source[T], Paced):
     """The items of `source`, each as `convert` returns it; the marks of a port stay as they are.
 
     The error of `convert` fails this source behind the items before it, and is given to `on_bad_item`, which ends the stream.
@@ -183,6 +185,13 @@ class Converted(Source[T]):
 
     def _on_loop_left(self) -> None:
         self._source._on_loop_left()
+
+    def _keep_ahead(self, items: int | None) -> None:
+        if isinstance(self._source, Paced):
+            self._source._keep_ahead(items)
+
+    def _follow(self) -> Demand | None:
+        return self._source._follow() if isinstance(self._source, Paced) else None
 
     def __repr__(self) -> str:
         return repr(self._source)

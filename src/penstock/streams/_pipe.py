@@ -20,6 +20,8 @@ from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamC
 from penstock.streams._abc import (
     SECOND_RECEIVER,
     SOURCE_CLOSED,
+    Demand,
+    Paced,
     Sink,
     Source,
     Statistics,
@@ -57,8 +59,9 @@ class PipeState(Generic[T]):
 
     buffer: the items that were sent and not received. senders: the tasks that wait for room. consumer: the future of the task
     that waits for an item. home: the id of the thread of both ends; 0 until it is known. owner: the same while the stream is
-    open, then 0. state, outcome: how the stream ended; `outcome` is None while it is open. on_consumer_left: called
-    when the consumer cancels the stream.
+    open, then 0. state, outcome: how the stream ended; `outcome` is None while it is open. on_consumer_left: called when the
+    consumer cancels the stream. limit: how many items may be sent in all, for a consumer that passes them on; None for no limit.
+    size: how many items may be in the buffer now; most: how many may be without a limit.
     """
 
     __slots__ = (
@@ -66,6 +69,8 @@ class PipeState(Generic[T]):
         "consumer",
         "consumer_loop",
         "home",
+        "limit",
+        "most",
         "on_consumer_left",
         "origin",
         "outcome",
@@ -77,7 +82,8 @@ class PipeState(Generic[T]):
     )
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.size = self.most = size
+        self.limit: int | None = None
         self.buffer: deque[T] = deque()
         self.sent = 0
         self.senders = Waiters()
@@ -120,6 +126,18 @@ class PipeState(Generic[T]):
             self.consumer = None
             if not waiter.done():
                 waiter.set_result(None)
+
+    def allow(self, limit: int | None) -> None:
+        """Let `limit` items be sent in all; with None, as many as the buffer takes."""
+        self.limit = limit
+        self.size = self.most if limit is None else min(self.most, limit - self.sent + len(self.buffer))
+        if self.senders.line:
+            self.wake_senders()
+
+    def keep_ahead(self, items: int | None) -> None:
+        """Let the sender be `items` ahead: none with 0, as many as the buffer takes with None."""
+        self.most = items or self.most
+        self.allow(self.sent if items == 0 else None)
 
     def wake_senders(self) -> None:
         """Reserve the free room for the senders that have waited longest."""
@@ -220,7 +238,7 @@ class PipeSink(Sink[T]):
             return
         shared = self._pipe
         shared.check_home()
-        buffer, size = shared.buffer, shared.size
+        buffer = shared.buffer
         feeding.set(self)
         iterator: AsyncIterator[Any] = aiter(items)
         try:
@@ -233,7 +251,7 @@ class PipeSink(Sink[T]):
                 if shared.consumer is not None:
                     shared.wake_consumer()
                 del item  # the next one may be long in coming
-                if len(buffer) >= size:
+                if len(buffer) >= shared.size:
                     await shared.space()
         finally:
             await close_iterator(iterator)
@@ -274,7 +292,7 @@ class PipeSink(Sink[T]):
         return f"<Sink {describe(self.statistics())}>"
 
 
-class PipeSource(Source[T]):
+class PipeSource(Source[T], Paced):
     """The receiving end of a `pipe`; see `Source`."""
 
     __slots__ = ("_pipe",)
@@ -282,24 +300,8 @@ class PipeSource(Source[T]):
     def __init__(self, shared: PipeState[T]) -> None:
         self._pipe = shared
 
-    async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
-        """Iterate as `Source._iterate` does, without a call for each item."""
-        shared = self._pipe
-        shared.check_home()
-        buffer, line, take = shared.buffer, shared.senders.line, shared.buffer.popleft
-        item: Any = None
-        with turn:
-            yield READY
-            while True:
-                while buffer:
-                    item = take()
-                    if line:
-                        shared.wake_senders()
-                    yield item
-                if shared.outcome is not None:
-                    raise reraisable(shared.outcome, shared.origin)
-                item = None  # what was handed out belongs to the consumer alone
-                await self._readable()
+    def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
+        return _iterate(self, turn) if self._pipe.limit is None else super()._iterate(turn)
 
     def _take(self, max_items: int) -> list[T]:
         shared = self._pipe
@@ -308,7 +310,9 @@ class PipeSource(Source[T]):
             shared.check_home()
         if buffer:
             taken = [buffer.popleft() for _ in range(min(max_items, len(buffer)))]
-            if shared.senders.line:
+            if shared.limit is not None:
+                shared.allow(shared.limit)
+            elif shared.senders.line:
                 shared.wake_senders()
             return taken
         if shared.outcome is not None:
@@ -337,11 +341,36 @@ class PipeSource(Source[T]):
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         self._pipe.senders.watch(on_change)
 
+    def _follow(self) -> Demand | None:
+        shared = self._pipe
+        before = shared.sent - len(shared.buffer)
+        return lambda limit, _consumed: shared.allow(before + limit)
+
     def __del__(self) -> None:
         finalize_on(self._pipe.loop, self._pipe.cancel)
 
     def __repr__(self) -> str:
         return f"<Source {describe(self.statistics())}>"
+
+
+async def _iterate(source: PipeSource[T], turn: InLoop[Any]) -> AsyncGenerator[T, None]:
+    """Iterate as `Source._iterate` does, without a call for each item."""
+    shared = source._pipe
+    shared.check_home()
+    buffer, line, take = shared.buffer, shared.senders.line, shared.buffer.popleft
+    item: Any = None
+    with turn:
+        yield READY
+        while True:
+            while buffer:
+                item = take()
+                if line:
+                    shared.wake_senders()
+                yield item
+            if shared.outcome is not None:
+                raise reraisable(shared.outcome, shared.origin)
+            item = None  # what was handed out belongs to the consumer alone
+            await source._readable()
 
 
 def describe(now: Statistics) -> str:

@@ -332,5 +332,8 @@ class Subscription(PipeSource[T]):
     def _on_loop_left(self) -> None:
         self._subscriber.cancel()
 
+    def _follow(self) -> None:
+        """Return None: a port has its own rule for a subscriber that is slow."""
+
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         self._subscriber.hub.waiters.watch(on_change)
