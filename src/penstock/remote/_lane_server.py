@@ -178,7 +178,7 @@ class LaneServer(Endpoint):
             args, kwargs = entry.arguments(message)
         except StatusError as error:
             error.started = False
-            self._refuse(message, error)
+            self._refuse(message, to.refusal(error))
             return None
         if number and entry.runs_inline and info is entry.info and cell.is_idle():
             self._handle_now(cell, entry, number, args, kwargs)
@@ -238,7 +238,7 @@ class LaneServer(Endpoint):
             else:
                 await posting
         except StatusError as error:
-            self._refuse(message, error)
+            self._refuse(message, error, counted=isinstance(error, ActorStopped | MailboxFull))
         except asyncio.CancelledError:
             self._refuse(
                 message, Unavailable("this side was closed while the message waited for room in the mailbox", started=False)
@@ -247,15 +247,15 @@ class LaneServer(Endpoint):
 
     # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _refuse(self, message: LaneMessage, error: StatusError) -> None:
-        """Answer an ask with `error`; make a tell a dead letter, unless its actor did so when it refused it, and log it."""
+    def _refuse(self, message: LaneMessage, error: StatusError, *, counted: bool = False) -> None:
+        """Answer an ask with `error`; log a tell, and make it a dead letter unless its actor has done so (`counted`)."""
         if message.id > 0:
             self._asks.open.pop(message.id, None)
             self.answers.refuse(message.id, error)
         elif message.id == 0:
             text = repr(error)  # a record of the log that had the error itself would keep its frames
             log.warning("%s: the tell %.200r is a dead letter: %.500s", self._address, message.name, text)
-            if self._to.cell is not None and not isinstance(error, ActorStopped | MailboxFull):
+            if self._to.cell is not None and not counted:
                 letter = Envelope(self._to.cell, message.name, (), {}, "tell", sender=message.sender)
                 self._host.dead_letter(letter, error.message)
 

@@ -10,7 +10,15 @@ from penstock.actors import ActorHost, Message
 from penstock.actors.cell import LARGE_BYTES, Cell, Envelope, inline_context
 from penstock.calls import CallInfo, CallScope
 from penstock.codec import MSGPACK, UNDECODABLE
-from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, ReentrancyError, StatusError, Unimplemented
+from penstock.errors import (
+    ActorStopped,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    ReentrancyError,
+    StatusError,
+    Unimplemented,
+)
 from penstock.protocol import CallKind
 from penstock.remote._wire import ARGUMENTS, PAYLOAD, LaneMessage
 from penstock.service import NO_DEADLINE_S, Method, arguments_in
@@ -74,6 +82,12 @@ class Addressee:
         self._scope = scope
         self.cell: Cell | None = None
         self.entries: dict[str, MethodEntry] = {}
+
+    def refusal(self, error: StatusError) -> StatusError:
+        """Return the error of a message that is not handled: for an actor that has stopped, that it has."""
+        if self.cell is None or not self.cell.queue.closed:
+            return error
+        return ActorStopped(self.cell.queue.closed, started=False)
 
     def current(self) -> Cell:
         """Return the actor, looked up again after it has stopped. Without another one, a stopped actor stays.

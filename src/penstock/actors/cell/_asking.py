@@ -11,7 +11,7 @@ from penstock.actors.cell._cell import Cell, inline_context
 from penstock.actors.cell._cycles import Waiting, check_cycle, look_again, task_of, waiting_chain
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, Recipient, Via, handling, sender_here
 from penstock.calls import CallInfo
-from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable, Unimplemented
+from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, StatusError, Unavailable, Unimplemented
 from penstock.protocol import CallKind
 from penstock.service import arguments_of, suggest
 from penstock.streams import OVERFLOWS, Overflow, Port, Sink, Source, mark_retrieved
@@ -22,8 +22,17 @@ _UNARY: Final = CallKind.UNARY
 def envelope_for(cell: Cell, type: str, payload: Any, via: Via) -> Envelope:
     """Make a message from a type and a payload: for the method of that name, else for `receive`.
 
-    Raises `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit.
+    Raises `Unimplemented` for a type that the actor does not know, `InvalidArgument` for a payload that does not fit; for an
+    actor that has stopped, `ActorStopped` in their place.
     """
+    try:
+        return _envelope_for(cell, type, payload, via)
+    except StatusError:
+        cell.queue.check()
+        raise
+
+
+def _envelope_for(cell: Cell, type: str, payload: Any, via: Via) -> Envelope:
     method = cell.service.methods.get(type)
     if method is None and "receive" in cell.hooks:
         sender = sender_here()
