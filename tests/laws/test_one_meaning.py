@@ -13,6 +13,7 @@ import pytest
 import penstock
 from penstock import Actor, DataLoss, Dropped, InvalidArgument, Mailbox, MailboxFull, NotFound, Unimplemented
 from penstock.actors import Router
+from penstock.refs import offers
 from penstock.testing import run
 from tests.laws.ways import WAYS, Item, Place, Special, place, settle
 
@@ -285,6 +286,39 @@ def test_an_instance_of_a_subclass_is_accepted_by_every_verb(way):
         assert there.system.dead_letters.count == 0
 
     played(way, program, Keeper)
+
+
+class Parcel(penstock.Struct):
+    numbers: penstock.SourceRef[int]
+    sender: penstock.ActorRef
+
+
+class HeavyParcel(Parcel):
+    weight: int = 9
+
+
+class Depot(Actor):
+    async def take(self, parcel: Parcel) -> list[Any]:
+        assert type(parcel) is Parcel
+        return [parcel.sender.address, [number async for number in parcel.numbers]]
+
+
+@everywhere
+def test_refs_in_a_value_that_is_cut_stay_what_they_are(way):
+    """FAULTS D4: and in one process none of them is put on offer."""
+
+    async def program(there: Place) -> None:
+        sink, source = penstock.pipe()
+        await sink.send_many(range(3))
+        sink.close()
+        parcel = HeavyParcel(penstock.SourceRef(source), there.system.ref("depot"))
+        if way == "here":
+            assert await there.ref("depot").ask("take", parcel) == ["depot", [0, 1, 2]]
+            assert len(offers()) == 0
+        else:
+            assert await there.ref("depot").ask("take", parcel) == ["depot", [0, 1, 2]]
+
+    played(way, program, Depot)
 
 
 @everywhere

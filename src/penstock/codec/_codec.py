@@ -69,7 +69,26 @@ def as_travelled(value: Any, kind: Any) -> Any:
     """Return a value as one of the type `kind`, as if it had been encoded and decoded. Raises one of `UNDECODABLE`."""
     if kind is Any or type(value) is kind:
         return value
-    return msgspec.convert(value, kind, dec_hook=decode_other, from_attributes=True)
+    try:
+        return msgspec.convert(value, kind, dec_hook=decode_other)
+    except UNDECODABLE:  # it may have to be cut to its declared type, as it would be on the way
+        return _there_and_back(value, kind)
+
+
+def _there_and_back(value: Any, kind: Any) -> Any:
+    """Encode and decode a value. Refs and other values of an extension type stay the same objects: none is put on offer."""
+    carried: list[Any] = []
+
+    def carry(part: object) -> object:
+        if not any(map(is_extension, type(part).__mro__)):
+            return encode_other(part)
+        carried.append(part)
+        return msgspec.msgpack.Ext(0, str(len(carried) - 1).encode())
+
+    encoded = msgspec.msgpack.Encoder(enc_hook=carry).encode(value)
+    return msgspec.msgpack.Decoder(kind, dec_hook=decode_other, ext_hook=lambda _code, data: carried[int(bytes(data))]).decode(
+        encoded
+    )
 
 
 def reader(kind: Any, where: str, bad: type[StatusError]) -> Callable[[Any], Any]:
