@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
-from penstock.actors._local import watch
+from penstock.actors._local import LocalRef
 from penstock.actors._ref import ActorRef, Message
+from penstock.actors._stub import ref
 from penstock.actors.cell import DEFAULT_MAILBOX, HOOKS, Cell, Mailbox, Supervision, Timer
 from penstock.channel import Channel
 from penstock.errors import InvalidArgument
@@ -185,7 +186,7 @@ class Actor:
         `actor` is a stub or an `ActorRef`. Raises `InvalidArgument` for an actor of another process, `TypeError` for an object
         that is not an actor.
         """
-        watch(self._cell, actor)
+        _watch(self._cell, actor)
 
     # ── messages that each actor answers ──────────────────────────────────────────────────────────────────────────────
 
@@ -240,3 +241,18 @@ _COMMON: Final = frozenset({"ping", "accepts", "describe"})
 Actor._penstock_hidden = (frozenset(name for name in vars(Actor) if not name.startswith("_")) | HOOKS) - _COMMON
 #: Names that a subclass must not define.
 _NEEDED: Final = Actor._penstock_hidden - HOOKS - {"mailbox", "supervision"}
+
+
+def _watch(watcher: Cell, actor: object) -> None:
+    """Have `on_terminated` of `watcher` called when another actor of this process stops; at once when it has stopped.
+
+    Raises `InvalidArgument` for an actor of another process, `TypeError` for an object that is not an actor.
+    """
+    watched = ref(actor)
+    if not isinstance(watched, LocalRef):
+        raise InvalidArgument(f"{watched!r} is in another process; only actors of this process can be watched")
+    cell = watched.cell
+    if cell.state == "stopped":
+        watcher.post_call("on_terminated", watched, cell.queue.closed)
+    else:
+        cell.belongings.add_watcher(watcher)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from penstock.actors._channels import open_local
 from penstock.actors._ref import ActorRef, ask_timeout
-from penstock.actors._stub import ref
 from penstock.actors.cell import (
     NO_REPLY,
     Cell,
@@ -36,7 +35,7 @@ from penstock.actors.cell import (
 )
 from penstock.calls import CancelToken, ConvertedStream, Stream, current_call, inherited_deadline
 from penstock.codec import reader
-from penstock.errors import DataLoss, DeadlineExceeded, IdleTimeout, InvalidArgument, StatusError, Unimplemented
+from penstock.errors import DataLoss, DeadlineExceeded, IdleTimeout, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
 from penstock.streams import (
     BUFFER_SIZE,
@@ -216,21 +215,6 @@ def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., A
             envelope.reply = NO_REPLY
 
     return ask_it
-
-
-def watch(watcher: Cell, actor: object) -> None:
-    """Have `on_terminated` of `watcher` called when another actor of this process stops; at once when it has stopped.
-
-    Raises `InvalidArgument` for an actor of another process, `TypeError` for an object that is not an actor.
-    """
-    watched = ref(actor)
-    if not isinstance(watched, LocalRef):
-        raise InvalidArgument(f"{watched!r} is in another process; only actors of this process can be watched")
-    cell = watched.cell
-    if cell.state == "stopped":
-        watcher.post_call("on_terminated", watched, cell.queue.closed)
-    else:
-        cell.belongings.add_watcher(watcher)
 
 
 def _deadline(cell: Cell, timeout_s: float | None) -> float | None:

@@ -60,8 +60,8 @@ class PipeState(Generic[T]):
     buffer: the items that were sent and not received. senders: the tasks that wait for room. consumer: the future of the task
     that waits for an item. home: the id of the thread of both ends; 0 until it is known. owner: the same while the stream is
     open, then 0. state, outcome: how the stream ended; `outcome` is None while it is open. on_consumer_left: called when the
-    consumer cancels the stream. limit: how many items may be sent in all, for a consumer that passes them on; None for no limit.
-    size: how many items may be in the buffer now; most: how many may be without a limit.
+    consumer cancels the stream. limit: how many items may be sent in all, for a consumer that passes them on; None for no
+    limit. size: how many items may be in the buffer now; most: how many may be without a limit.
     """
 
     __slots__ = (
