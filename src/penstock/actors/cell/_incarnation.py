@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
+from contextlib import suppress
 from functools import partial
-from traceback import clear_frames
+from traceback import walk_tb
+from types import TracebackType
 from typing import Final, Literal
 
 from penstock.actors._supervision import Supervision, restarted_with
@@ -23,6 +26,9 @@ from penstock.errors import ActorStopped, Cancelled, StatusError, exit_as_error
 from penstock.streams import as_answer, as_failure, ends_the_loop, stopped_by
 
 log = logging.getLogger("penstock.actor")
+
+#: Flags of code that may wait for something, and go on later.
+_WAITS: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 #: Spreads the delays of restarts; not for secrets.
 _jitter: Final = random.Random()  # noqa: S311
@@ -175,7 +181,7 @@ async def crashed(cell: Lifecycle, error: BaseException, message: int | None) ->
     for sibling in _restarted_too(cell, rules):
         sibling.post_system(partial(_restart_or_crash, sibling, f"{cell.address} failed"))
     delay_s: float | None = _count_failure(cell, rules, error, message)
-    clear_frames(error.__traceback__)  # a kept log record must not keep what the message brought, such as the end of a stream
+    _clear_frames(error.__traceback__)  # a kept log record must not keep what the message brought
     while delay_s is not None and cell.stopping is None:
         try:
             await restart(cell, f"{cell.address} raised {_brief(error)}", delay_s)
@@ -320,3 +326,16 @@ async def _run_on_stop(cell: Lifecycle) -> None:
 
 def _brief(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _clear_frames(trace: TracebackType | None) -> None:
+    """Let go of what the frames of a handler hold, but leave a coroutine of its sender, which goes on, as it is.
+
+    A message that was handled where it was sent has the frames of its sender above those that ran the handler.
+    """
+    frames = [frame for frame, _line in walk_tb(trace)]
+    ours = [at for at, frame in enumerate(frames) if frame.f_globals.get("__name__", "").startswith(__package__)]
+    for at, frame in enumerate(frames):
+        if at > max(ours, default=-1) or not frame.f_code.co_flags & _WAITS:
+            with suppress(RuntimeError):  # it is running
+                frame.clear()
