@@ -42,7 +42,7 @@ ALIKE = dict.fromkeys(itertools.islice(itertools.product((-1, -2), repeat=12), 4
 
 
 def test_an_error_travels_with_its_details():
-    error = error_of(status_of(NotFound("gone", {"symbol": "ACME", "tried": [1, b"x", None]}, started=False)))
+    error = error_of(status_of(NotFound("gone", {"symbol": "ACME", "tried": [1, b"x", None]}, started=False)), "there")
     assert (type(error), error.message, error.started) == (NotFound, "gone", False)
     assert error.details == {"symbol": "ACME", "tried": [1, b"x", None]}
     assert error.details is error.details
@@ -50,7 +50,7 @@ def test_an_error_travels_with_its_details():
 
 
 def test_an_error_without_details_has_an_empty_map_of_its_own():
-    first, second = error_of(status_of(NotFound("gone"))), error_of(status_of(NotFound("gone")))
+    first, second = error_of(status_of(NotFound("gone")), "there"), error_of(status_of(NotFound("gone")), "there")
     first.details["more"] = 1
     assert second.details == {}
 
@@ -69,7 +69,7 @@ def test_details_stay_encoded_until_they_are_read_and_bad_ones_are_empty(encoded
     """FAULTS H4: a STATUS of 64 KB on a stream that was over took 300 ms, and needed no method."""
     looked = []
     monkeypatch.setattr(_values, "bad_key", looked.append)
-    error = error_of(Status(5, "not_found", "gone", msgspec.Raw(encoded)))
+    error = error_of(Status(5, "not_found", "gone", msgspec.Raw(encoded)), "there")
     assert looked == []
     assert str(error) == "gone"
     monkeypatch.undo()
@@ -78,6 +78,6 @@ def test_details_stay_encoded_until_they_are_read_and_bad_ones_are_empty(encoded
 
 def test_details_that_cannot_travel_become_texts():
     status = status_of(NotFound("gone", {"map": ALIKE}))
-    assert set(error_of(status).details) == {"map"}
-    assert error_of(status).details["map"] == ascii(ALIKE)
+    assert set(error_of(status, "there").details) == {"map"}
+    assert error_of(status, "there").details["map"] == ascii(ALIKE)
     assert status_of(NotFound("gone")).details == NO_DETAILS
