@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -282,3 +284,107 @@ async def test_what_a_replayed_actor_logs_is_marked(path, caplog):
         assert len(await history.events()) == events
     said = ["talker: made", "talker: said so"]
     assert [record.getMessage() for record in caplog.records] == [*said, *(f"(replay) {text}" for text in said)]
+
+
+# ── exactly what was sent ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Pair(penstock.Struct):
+    left: Any
+    right: bytes = b""
+
+
+class Base(penstock.Struct):
+    x: int
+
+
+class Wide(Base):
+    y: int = 0
+
+
+class Shows(penstock.Actor):
+    """Answers with the reprs of what it got."""
+
+    def __init__(self, first: Any = None) -> None:
+        self.first = first
+
+    async def show(self, value: Any, *, key: Any = None) -> str:
+        return repr((self.first, value, key))
+
+    async def boxed(self, box: Pair, more: dict[str, Any]) -> str:
+        return repr((box, more))
+
+    async def base(self, box: Base) -> str:
+        return repr(box)
+
+    async def receive(self, message: penstock.Message) -> str:
+        return repr(message)
+
+
+ODD = [
+    {1: "a", 2: "b"},
+    b"bytes",
+    dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
+    Pair({None: (1, 2)}, b"x"),
+    (1, [2]),
+    {3},
+    float("inf"),
+    {"$bytes": "YQ=="},
+    {"$repr": "no"},
+]
+
+
+@pytest.mark.parametrize("value", ODD, ids=repr)
+async def test_untyped_values_are_replayed_as_they_were(path, value):
+    """FAULTS F1: int keys, bytes, datetimes and Structs came as their JSON, which was a false difference."""
+    async with History(path) as history:
+        await recorded(
+            history,
+            lambda _system, shows: shows.show([value], key=value),
+            lambda _system, shows: shows.boxed(Pair(value), {"in": value}),
+            lambda system, _shows: system.ask("counter", "anything", value),
+            cls=Shows,
+            args=(value,),
+        )
+        found = await replay(history, "counter", Shows)
+    assert (found.divergence, found.stopped) == (None, None)
+    assert (found.recorded, found.compared) == (3, 3)
+
+
+async def test_untyped_values_from_elsewhere_are_replayed_as_they_were(path):
+    """FAULTS F1."""
+    async with History(path) as history:
+        async with penstock.ActorSystem(tap=history) as system:
+            await system.spawn(Shows, name="counter")
+            async with penstock.serve(system, listen="memory://f1"), penstock.connect("memory://f1") as peer:
+                await peer.ask("counter", "anything", {1: b"x", "at": dt.datetime(2026, 12, 1, tzinfo=dt.UTC)})
+                await peer.actor(Shows, "counter").show({1: b"x"})
+        found = await replay(history, "counter", Shows)
+    assert (found.divergence, found.stopped, found.compared) == (None, None, 2)
+
+
+async def test_a_value_that_cannot_be_made_again_ends_the_replay_with_a_word(path):
+    """FAULTS F1: it is no difference."""
+
+    class Local(penstock.Struct):
+        x: int
+
+    for value, why in ((Local(1), "only what JSON has of it"), (object(), "could not be encoded")):
+        for step in (
+            lambda _, shows, value=value: shows.show(value),
+            lambda system, _, value=value: system.ask("c", "x", value),
+        ):
+            async with History(path) as history:
+                await recorded(history, step, cls=Shows, args=(), name="c")
+                found = await replay(history, "c", Shows)
+            assert found.divergence is None
+            assert why in (found.stopped or "")
+
+
+async def test_an_instance_of_a_subclass_is_not_replayed_as_its_base(path):
+    """FAULTS F1: the declared type has fewer fields than the value had."""
+    async with History(path) as history:
+        await recorded(history, lambda _system, shows: shows.base(Wide(1, 2)), cls=Shows, args=())
+        found = await replay(history, "counter", Shows)
+    assert found.divergence is None
+    assert "it had a field 'y', which its declared type does not have" in (found.stopped or "")

@@ -13,6 +13,7 @@ from penstock.codec._codec import (
     decode_marked,
     reader,
 )
+from penstock.codec._exact import Inexact, exact, keeps, restored, typed
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
 from penstock.codec._models import with_references
 from penstock.codec._types import check_type, json_schemas
@@ -26,14 +27,19 @@ __all__ = [
     "Decode",
     "Extension",
     "ExtensionCode",
+    "Inexact",
     "MarkedBatch",
     "as_travelled",
     "by_number",
     "check_type",
     "decode_marked",
+    "exact",
     "is_extension",
     "json_schemas",
+    "keeps",
     "reader",
     "register_extension",
+    "restored",
+    "typed",
     "with_references",
 ]

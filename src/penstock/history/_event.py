@@ -43,7 +43,9 @@ class HistoryEvent(msgspec.Struct, frozen=True):
     time: seconds since 1970, never less than that of the event before it.
     actor: the address of the actor; "" for an event of the history itself.
     kind: one of `penstock.observe.KINDS`, or of `OWN_KINDS`.
-    data: a map that depends on the kind. A value that could not be encoded is ``{"$repr": text}``, and one that was too long is
+    data: a map that depends on the kind. Arguments whose declared type does not say what they hold have the parts marked that
+    JSON would change, so that a replay can make them again: ``{"$bytes": "YWI="}``, ``{"$map": [[1, "a"]]}``. A value that
+    could not be encoded is ``{"$repr": text}``, and one that was too long is
     ``{"$cut": {"bytes": length, "sha256": hash, "begin": text}}``.
     hash: 64 hexadecimal digits, over this event and the hash of the event before it.
     """

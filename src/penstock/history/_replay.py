@@ -21,7 +21,7 @@ import msgspec
 
 from penstock.actors import Actor, ActorHost, ActorRef, ActorSystem, Message, Router, Supervision
 from penstock.actors.cell import Cell, Envelope
-from penstock.codec import JSON, UNDECODABLE
+from penstock.codec import UNDECODABLE, Inexact, keeps, restored, typed
 from penstock.errors import FailedPrecondition, NotFound
 from penstock.history._event import AS_CUT, AS_REPR, HistoryEvent, encode_event, read_line
 from penstock.history._history import History
@@ -283,7 +283,7 @@ def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
     name, args, kwargs = data["type"], data["args"], data.get("kwargs", {})
     if data["via"] in {"tell", "ask"}:  # any peer chose this name: only public methods are called
         if name not in cell.service.methods and "receive" in cell.hooks:
-            name, args = "receive", [_message(args)]
+            return _to_receive(cell, event)
         exists = name in cell.service.methods or name == "receive"
     else:
         exists = inspect.iscoroutinefunction(getattr(cell.cls, name, None))
@@ -294,8 +294,17 @@ def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
     return Envelope(cell, name, args, kwargs, data["via"], reply=reply, sender=data.get("sender"))
 
 
-def _message(args: list[Any]) -> Message:
-    return Message(args[0]["type"], args[0]["payload"], args[0]["sender"])
+def _to_receive(cell: Cell, event: HistoryEvent) -> Envelope:
+    """Make a recorded message without a method again. Raises `_NotReplayable`."""
+    (recorded,) = event.data["args"]
+    if _is_marked(recorded):
+        raise _NotReplayable("its payload was too long for the history, or could not be encoded")
+    try:
+        message = Message(recorded["type"], restored(recorded["payload"]), recorded["sender"])
+    except Inexact as error:
+        raise _NotReplayable(f"its payload: {error}") from error
+    reply = asyncio.get_running_loop().create_future()
+    return Envelope(cell, "receive", (message,), {}, event.data["via"], reply=reply, sender=event.data.get("sender"))
 
 
 async def _handled(cell: Cell, envelope: Envelope) -> None:
@@ -318,10 +327,11 @@ def _converted_arguments(
     is_bound = isinstance(inspect.getattr_static(cls, name), staticmethod | classmethod)
     self_too = [] if is_bound else [None]
     try:
-        bound = inspect.signature(function).bind(*self_too, *args, **kwargs)
+        bind = inspect.signature(function).bind
+        bound, written = bind(*self_too, *restored(args), **restored(dict(kwargs))), bind(*self_too, *args, **kwargs).arguments
         for parameter, value in bound.arguments.items():
-            if parameter in hints and not isinstance(value, Message):
-                bound.arguments[parameter] = JSON.decode_for(hints[parameter]).value(JSON.encode(value))
+            if parameter in hints and (keeps(hints[parameter]) or value == written[parameter]):
+                bound.arguments[parameter] = typed(value, hints[parameter])
     except UNDECODABLE as error:
         raise _NotReplayable(f"{getattr(function, '__qualname__', function)}: {error}") from error
     return bound.args[len(self_too) :], bound.kwargs

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import Context, copy_context
 from threading import get_ident
 from typing import Any, Final
@@ -19,7 +19,7 @@ from penstock.actors._supervision import Supervision
 from penstock.actors.cell import _incarnation as incarnation
 from penstock.actors.cell._context import OWN_VARIABLES, handled
 from penstock.actors.cell._cycles import Waiting, check_room
-from penstock.actors.cell._envelope import Envelope, Host, Via, handling, sender_here
+from penstock.actors.cell._envelope import Envelope, Host, Via, exactly, handling, sender_here
 from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.actors.cell._mailbox import Mailbox, MailboxQueue, SystemMessage
 from penstock.calls import CallInfo, current_call
@@ -181,9 +181,13 @@ class Cell(Lifecycle):
         """Tell the tap, if there is one, of a message that begins to be handled."""
         tap = self.system.tap
         if tap is not None:
-            data: dict[str, Any] = {"n": self.handled, "via": envelope.via, "type": envelope.type, "args": envelope.args}
-            if envelope.kwargs:
-                data["kwargs"] = envelope.kwargs
+            args: Sequence[Any] = envelope.args
+            kwargs = envelope.kwargs
+            if (args or kwargs) and envelope.via != "system" and envelope.name not in self.kept_methods:
+                args, kwargs = exactly(args, kwargs, envelope.name)
+            data: dict[str, Any] = {"n": self.handled, "via": envelope.via, "type": envelope.type, "args": args}
+            if kwargs:
+                data["kwargs"] = kwargs
             if envelope.sender is not None:
                 data["sender"] = envelope.sender
             tap.record(self.address, "message", data)

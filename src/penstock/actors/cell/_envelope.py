@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import msgspec
 
 from penstock.calls import CallInfo
+from penstock.codec import exact
 from penstock.errors import StatusError
 
 if TYPE_CHECKING:
@@ -270,3 +271,11 @@ def sender_here() -> str | None:
     """Return the address of the actor that runs here; None outside of actors."""
     envelope = handling.get()
     return envelope.cell.address if envelope is not None else None
+
+
+def exactly(args: Sequence[Any], kwargs: Mapping[str, Any], name: str = "") -> tuple[list[Any], dict[str, Any]]:
+    """Return arguments as they are recorded, so that a replay can make them again: untyped ones are marked where JSON fails."""
+    if name == "receive":
+        (message,) = args
+        return [{"type": message.type, "payload": exact(message.payload), "sender": message.sender}], {}
+    return [exact(value) for value in args], {key: exact(value) for key, value in kwargs.items()} if kwargs else {}

@@ -19,7 +19,7 @@ from penstock.actors._supervision import Supervision, restarted_with
 from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._context import handled
 from penstock.actors.cell._cycles import Waiting
-from penstock.actors.cell._envelope import Envelope, handling
+from penstock.actors.cell._envelope import Envelope, exactly, handling
 from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.calls import is_cancelled
 from penstock.errors import ActorStopped, Cancelled, StatusError, exit_as_error
@@ -47,7 +47,8 @@ async def start(cell: Lifecycle) -> None:
     if cell.system.tap is not None:  # the texts cost more than the rest of a spawn
         parent = None if cell.parent is None else cell.parent.address
         name = f"{cell.cls.__module__}:{cell.cls.__qualname__}"
-        cell.record("spawned", actor=name, id=cell.id, parent=parent, args=cell.args, kwargs=cell.kwargs)
+        args, kwargs = exactly(cell.args, cell.kwargs)
+        cell.record("spawned", actor=name, id=cell.id, parent=parent, args=args, kwargs=kwargs)
     try:
         cell.make()
     except BaseException as error:

@@ -118,6 +118,7 @@ class Lifecycle(Runner):
         "failures",
         "hooks",
         "inline_methods",
+        "kept_methods",
         "kwargs",
         "parent",
         "restarts",
@@ -147,7 +148,7 @@ class Lifecycle(Runner):
         self.args = args
         self.kwargs = kwargs
         self.serial = system.next_number()
-        self.service, self.hooks, self.inline_methods, self.channel_type = profile_of(cls)
+        self.service, self.hooks, self.inline_methods, self.channel_type, self.kept_methods = profile_of(cls)
         self.parent = parent
         self.supervision = supervision
         self.belongings: Belongings[Lifecycle] = Belongings()

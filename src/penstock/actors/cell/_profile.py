@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast, get_args, get_origin
 
 from penstock.channel import Channel
-from penstock.codec import check_type
+from penstock.codec import check_type, keeps
 from penstock.service import Service, hints_of, service_of
 
 #: The methods that the run-time calls, if the class has them.
@@ -33,13 +33,15 @@ class Profile(NamedTuple):
     """A class of actors as the run-time sees it.
 
     hooks: the names of the hooks that it defines. inline_methods: the names of the methods without an ``await``, which are
-    handled where they are sent when the actor is idle. channel_type: the type of messages on its channels.
+    handled where they are sent when the actor is idle. channel_type: the type of messages on its channels. kept_methods: the
+    names of the methods whose arguments can be made again from JSON, by their types.
     """
 
     service: Service
     hooks: frozenset[str]
     inline_methods: frozenset[str]
     channel_type: Any
+    kept_methods: frozenset[str]
 
 
 def profile_of(cls: type[Any]) -> Profile:
@@ -68,7 +70,8 @@ def _read(cls: Any) -> Profile:
     hooks = frozenset(name for name in HOOKS if getattr(cls, name, None) is not getattr(base, name, None))
     methods = [name for name, method in service.methods.items() if not method.kind]
     inline = frozenset(name for name in [*methods, "receive"] if runs_inline(getattr(cls, name)))
-    return Profile(service, hooks, inline, _channel_type(cls))
+    kept = [name for name, method in service.methods.items() if all(keeps(p.type) for p in method.arguments.parameters)]
+    return Profile(service, hooks, inline, _channel_type(cls), frozenset(kept))
 
 
 def _channel_type(cls: type[Any]) -> Any:
