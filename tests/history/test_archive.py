@@ -234,6 +234,15 @@ async def test_a_file_that_was_renamed_and_replaced_is_not_written(path):
     assert path.read_text() == "another file"
 
 
+async def test_the_events_of_a_file_that_was_replaced_can_still_be_read(path):
+    """FAULTS A9: another file at its path is not taken for it, also by the first question."""
+    async with History(path) as history:
+        await blocks(history, 1, 2)
+        path.rename(path.with_suffix(".1"))
+        path.write_text("another file")
+        assert numbers(await history.events()) == [0, 1]
+
+
 async def test_a_file_that_is_put_back_is_written_again_without_a_gap(path):
     """FAULTS A9."""
     told: list[str | None] = []

@@ -2,7 +2,7 @@
 
 from penstock.actors._actor import Actor
 from penstock.actors._channels import adopt, channel_call, handle_channel
-from penstock.actors._host import ActorHost, actor_here
+from penstock.actors._host import ActorHost, actor_here, ended_here
 from penstock.actors._info import ActorInfo, StreamInfo
 from penstock.actors._reactive import StreamConsumer, StreamProducer
 from penstock.actors._ref import ActorRef, Message, Router, ask_timeout
@@ -34,6 +34,7 @@ __all__ = [
     "caller_here",
     "channel_call",
     "check_name",
+    "ended_here",
     "handle_channel",
     "ref",
     "tell",

@@ -198,6 +198,12 @@ def find_actor(host: ActorHost, address: str) -> ActorRef:
     return host.bridges.find(address) or host.registry.find(address).ref
 
 
+def ended_here(address: str) -> str | None:
+    """Return when and why an actor of this event loop with this name or id stopped; None when nothing is known."""
+    loop = asyncio.get_running_loop()
+    return next((text for host in tuple(_HOSTS) if host.runs_on(loop) and (text := host.registry.ended(address))), None)
+
+
 def actor_here(address: str) -> ActorRef | None:
     """Return the actor of this event loop that has this name or id, in any system: a ref that left has come back."""
     loop = asyncio.get_running_loop()

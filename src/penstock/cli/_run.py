@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import click
 
 from penstock._loop import loop_factory
-from penstock._texts import one_line
+from penstock._texts import one_line, peer_text
 from penstock.errors import (
     Cancelled,
     ConnectionLost,
@@ -148,7 +148,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, StatusError) and error.details.keys() == {"error_id"}:
         message += f" (the log of the server has the details, as error {one_line(str(error.details['error_id']))})"
     elif isinstance(error, StatusError) and (details := _details_of(error)):
-        message += f" {one_line(str(details))}"
+        message += f" {peer_text(str(details))}"
     return "; ".join([f"{name}: {message}", *getattr(error, "__notes__", [advice] if advice else [])])
 
 

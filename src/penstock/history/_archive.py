@@ -17,7 +17,7 @@ from penstock._files import open_regular
 from penstock._fork import hold, release
 from penstock.errors import DataLoss, FailedPrecondition, Unavailable
 from penstock.history._connect import UNREADABLE, check_file, check_regular_files, connect, is_damage
-from penstock.history._file import HistoryFile, Retention, move_aside
+from penstock.history._file import HistoryFile, Retention, chain_of, move_aside
 from penstock.history._read import Page, Query, read_last, read_page, read_unended
 
 if sys.platform != "win32":
@@ -127,9 +127,9 @@ class Archive:
         return await self._loop.run_in_executor(self._reading, self._answer, question)
 
     def _answer(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        if self._reader is None:
+            raise Unavailable(f"the history {self.path} is not open")
         try:
-            if self._reader is None:
-                self._reader = connect(self.path, "mode=ro")
             return question(self._reader)
         except UNREADABLE as error:
             if not is_damage(error):
@@ -142,7 +142,9 @@ class Archive:
             check_regular_files(self.path)
             self._life.callback(FileLock(self.path).release)
             check_file(self.path)
-            return self._begin()
+            opened = self._begin()
+            self._reader = connect(self.path, "mode=ro")
+            chain_of(self._reader)  # now: at its path there may be another file later
         except FileNotFoundError as error:
             folder = self.path.absolute().parent
             raise Unavailable(
@@ -150,6 +152,7 @@ class Archive:
             ) from error
         except (OSError, sqlite3.Error) as error:
             raise Unavailable(f"the history {self.path} cannot be opened: {error}") from error
+        return opened
 
     def _begin(self) -> OpenedFile:
         file = HistoryFile(self.path, self._retention)

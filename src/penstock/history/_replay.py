@@ -139,12 +139,12 @@ class _Outcomes:
 
     def __init__(self, actor: str) -> None:
         self._actor = actor
-        self.outcomes: deque[dict[str, Any]] = deque()
+        self.outcomes: deque[tuple[dict[str, Any], Any]] = deque()  # as recorded, and the data themselves
 
     def record(self, actor: str, kind: Kind, data: dict[str, Any]) -> None:
         if actor == self._actor and kind in _OUTCOMES:
             event = read_line(encode_event(0, 0.0, actor, kind, data)).event(b"")
-            self.outcomes.append(_outcome(event))
+            self.outcomes.append((_outcome(event), data))
 
     async def room(self) -> None:
         """There is always room."""
@@ -232,7 +232,7 @@ class _Replayer:
     async def _message(self, event: HistoryEvent) -> None:
         """Feed one recorded message and wait until it is handled, or note why that is not possible."""
         if self._outcomes.outcomes and not self.left_out[_NEWS]:
-            self.divergence = Divergence(event.offset, None, self._outcomes.outcomes[0])
+            self.divergence = Divergence(event.offset, None, self._outcomes.outcomes[0][0])
             return
         self._outcomes.outcomes.clear()
         cell = self._system._host.cell(self._actor)
@@ -262,10 +262,22 @@ class _Replayer:
         if self.left_out[_NEWS] and not self._outcomes.outcomes:
             return  # the outcome of news that was not fed
         expected = _outcome(event)
-        got = self._outcomes.outcomes.popleft() if self._outcomes.outcomes else None
+        got, live = self._outcomes.outcomes.popleft() if self._outcomes.outcomes else (None, None)
         self.compared += 1
-        if expected != got:
+        if expected != got and _ordered(expected, live) != _ordered(got, live):
             self.divergence = Divergence(event.offset, expected, got)
+
+
+def _ordered(recorded: Any, live: Any) -> Any:
+    """Return recorded data with the items of sets in one order: a set has none, and each process has another."""
+    if isinstance(live, set | frozenset) and isinstance(recorded, list):
+        return sorted(recorded, key=repr)
+    if isinstance(live, list | tuple) and isinstance(recorded, list) and len(live) == len(recorded):
+        return [_ordered(part, held) for part, held in zip(recorded, live, strict=True)]
+    if not isinstance(recorded, dict):
+        return recorded
+    inside = {str(key): held for key, held in live.items()} if isinstance(live, dict) else None
+    return {key: _ordered(part, inside.get(key) if inside else getattr(live, key, None)) for key, part in recorded.items()}
 
 
 def _outcome(event: HistoryEvent) -> dict[str, Any]:

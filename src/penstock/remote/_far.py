@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock._texts import peer_text
-from penstock.actors import ActorRef, actor_here
+from penstock.actors import ActorRef, actor_here, ended_here
 from penstock.calls import CancelToken, Stream
 from penstock.channel import Channel
 from penstock.codec import MSGPACK, UNDECODABLE, Extension, ExtensionCode, register_extension
@@ -112,7 +112,8 @@ class FarRef(ActorRef):
         if self._instance == offers().instance:
             local = actor_here(self._key)
             if local is None:
-                raise ActorStopped(f"{self._address} ({self._key}) has stopped", started=False)
+                why = ended_here(self._key) or "it has stopped"
+                raise ActorStopped(f"{self._address} ({self._key}) is not here any more: {why}", started=False)
             return local
         scope = find_route(self._instance)
         if scope is None:
