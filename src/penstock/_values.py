@@ -104,7 +104,13 @@ def _marks(payload: Encoded) -> int:
     return 1 + sum(map(payload.count, (b",", b":", b"[", b"{")))
 
 
-def _long(payload: Encoded, at: int, head: int) -> int:
+def own_size(payload: Encoded | memoryview, at: int) -> int:
+    """Return the bytes of the value that begins at `at`; of an array or a map, those before its parts."""
+    head = payload[at]
+    return _STEP[head] or _long(payload, at, head)
+
+
+def _long(payload: Encoded | memoryview, at: int, head: int) -> int:
     """Return the size of a value whose length follows its first byte; past the end for bytes that are no message."""
     width, rest = _LENGTHS.get(head, (0, len(payload)))
     return rest + width + int.from_bytes(payload[at + 1 : at + 1 + width], "big")

@@ -17,7 +17,7 @@ from penstock.actors._ref import ActorRef
 from penstock.actors._stub import ref
 from penstock.errors import EndOfStream, FailedPrecondition, IdleTimeout
 from penstock.refs import SinkRef, SourceRef
-from penstock.streams import Paced, Source, pipe, source_of
+from penstock.streams import Source, pipe, source_of
 
 
 class StreamProducer(Actor):
@@ -94,8 +94,7 @@ class StreamConsumer(Actor):
         self._taken = True
         stream = ref(self).stream("items", buffer_size=1)
         source: SourceRef[Any] = SourceRef(stream)
-        if isinstance(stream, Paced):
-            stream._keep_ahead(None)  # it asks its producer for items at once, and not when its own reader comes
+        stream._keep_ahead(None)  # it asks its producer for items at once, and not when its own reader comes
         return source
 
     async def items(self) -> AsyncIterator[Any]:

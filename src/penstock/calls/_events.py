@@ -11,7 +11,7 @@ import msgspec
 
 from penstock.calls._stream import Stream
 from penstock.errors import EndOfStream, StatusError
-from penstock.streams import Converted, Demand, Paced, Statistics
+from penstock.streams import Converted, Demand, Statistics
 
 
 class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class ConvertedStream(Converted[Any], Stream[Any]):
         self._stream._cancel_with(error)
 
 
-class EventStream(Stream[StreamEvent], Paced):
+class EventStream(Stream[StreamEvent]):
     """The events of `stream`. An error becomes the last event, and is not raised. Leaving the loop cancels the call."""
 
     __slots__ = ("_correlation_id", "_number", "_over", "_sender", "_stream", "target")
@@ -133,11 +133,10 @@ class EventStream(Stream[StreamEvent], Paced):
         self._stream.cancel()
 
     def _keep_ahead(self, items: int | None) -> None:
-        if isinstance(self._stream, Paced):
-            self._stream._keep_ahead(items)
+        self._stream._keep_ahead(items)
 
     def _follow(self) -> Demand | None:
-        return self._stream._follow() if isinstance(self._stream, Paced) else None
+        return self._stream._follow()
 
     def __repr__(self) -> str:
         return f"<events of {self._stream!r}>"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock._values import own_size
 from penstock.codec._types import type_parts
 
 #: Where large values begin: the size of a cache line, and of the widest registers.
@@ -22,27 +23,8 @@ SCANNED_MAX: Final = 256
 
 Encoded = bytes | bytearray | memoryview
 
-#: The types of msgpack whose first bytes are followed by a length: the number of its bytes, and of those behind it.
-_COUNTED: Final = {
-    **{0xC4 + n: (1 << n, 0) for n in range(3)},  # bin
-    **{0xC7 + n: (1 << n, 1) for n in range(3)},  # ext
-    **{0xD9 + n: (1 << n, 0) for n in range(3)},  # str
-}
-_BINARY: Final = frozenset({0xC4, 0xC5, 0xC6})
-#: The bytes of each other type, by the first byte; of an array or a map, those before its parts.
-_FIXED: Final = {
-    **dict.fromkeys(range(256), 1),
-    **{0xA0 + n: 1 + n for n in range(32)},  # fixstr
-    0xCA: 5,
-    0xCB: 9,  # float
-    **{0xCC + n: 1 + (1 << n) for n in range(4)},  # uint
-    **{0xD0 + n: 1 + (1 << n) for n in range(4)},  # int
-    **{0xD4 + n: 2 + (1 << n) for n in range(5)},  # fixext
-    0xDC: 3,
-    0xDD: 5,
-    0xDE: 3,
-    0xDF: 5,  # array, map
-}
+#: The first bytes of binary values in msgpack, and where their bytes begin behind them.
+_BINARY: Final = {0xC4: 2, 0xC5: 3, 0xC6: 5}
 
 
 def holds_views(kind: Any) -> bool:
@@ -70,16 +52,9 @@ def _first_large(encoded: Encoded) -> int | None:
     for _ in range(SCANNED_MAX):
         if at >= end:
             return None
-        first = encoded[at]
-        counted = _COUNTED.get(first)
-        if counted is None:
-            at += _FIXED[first]
-            continue
-        length, behind = counted
-        size = int.from_bytes(encoded[at + 1 : at + 1 + length], "big")
-        at += 1 + length + behind
-        if size >= LARGE_VIEW_BYTES and first in _BINARY:
-            return at
+        size, head = own_size(encoded, at), _BINARY.get(encoded[at])
+        if head is not None and size - head >= LARGE_VIEW_BYTES:
+            return at + head
         at += size
     return None
 

@@ -15,14 +15,14 @@ from penstock.refs._offers import RefLocation, offers
 from penstock.refs._routes import guarded, route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
-from penstock.streams import Demand, Dropped, Iteration, Paced, Source, Statistics, checked_size, source_of
+from penstock.streams import Demand, Dropped, Iteration, Source, Statistics, checked_size, source_of
 
 T = TypeVar("T")
 
 CLAIM: Final = "Penstock/claim_source"
 
 
-class SourceRef(Source[T], Paced):
+class SourceRef(Source[T]):
     """The receiving end of a stream as a value: put it into any message, argument or result, and use it where it arrives.
 
     source: a `Source` or any async iterable. Raises `TypeError` for any other object.
@@ -41,7 +41,7 @@ class SourceRef(Source[T], Paced):
     def __init__(self, source: AsyncIterable[T]) -> None:
         if not isinstance(source, AsyncIterable):
             raise TypeError(f"{type(source).__name__} is not a Source or an async iterable")
-        if isinstance(source, Paced):
+        if isinstance(source, Source):
             source._keep_ahead(0)  # until its reader is known, whose demand it follows
         self._state: RefState[AsyncIterable[T]] = RefState(source)
         self._source: Source[T] | None = None
@@ -61,8 +61,7 @@ class SourceRef(Source[T], Paced):
         if self._source is None:
             end = self._state.use("SourceRef")
             self._source = _claimed(self._state, end, buffer_size) if isinstance(end, RefLocation) else source_of(end)
-            if isinstance(self._source, Paced):
-                self._source._keep_ahead(buffer_size)
+            self._source._keep_ahead(buffer_size)
         return self._source
 
     def __aiter__(self) -> Iteration[T]:
@@ -107,8 +106,7 @@ class SourceRef(Source[T], Paced):
         source._watch(on_change)
 
     def _follow(self) -> Demand | None:
-        source = self.claim()
-        return source._follow() if isinstance(source, Paced) else None
+        return self.claim()._follow()
 
     # ── for the table of offers ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -138,7 +136,7 @@ def _claimed(
     return (RelayedStream if relays and buffer_size else RemoteStream)(scope, guarded(scope, request))
 
 
-class RelayedStream(RemoteStream[T], Paced):
+class RelayedStream(RemoteStream[T]):
     """A claimed source that is passed on with a window of the same size.
 
     Its items count as consumed when the last reader has them. So the process of the source is one window ahead of that reader,

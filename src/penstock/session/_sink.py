@@ -15,8 +15,8 @@ from penstock.session._source import state_of
 from penstock.session._status import status_of
 from penstock.streams import (
     Demand,
-    Paced,
     Sink,
+    Source,
     Statistics,
     Waiters,
     as_failure,
@@ -111,7 +111,7 @@ class RemoteSink(Sink[T]):
         check_thread(self.session.thread, self)
         half, wire, encode_into = self._half, self.wire, self._encode_into
         feeding.set(self)
-        if isinstance(items, Paced):
+        if isinstance(items, Source):
             self._demand = items._follow()
             self.on_room()
         iterator: AsyncIterator[Any] = aiter(items)

@@ -166,7 +166,7 @@ Demand = Callable[[int, int], None]
 
 
 class Paced:
-    """A source that keeps its producer to the demand of a reader which passes its items on. By default it does nothing."""
+    """What keeps the producer of a source to the demand of a reader that passes its items on. By default it does nothing."""
 
     __slots__ = ()
 
@@ -174,11 +174,11 @@ class Paced:
         """Let a producer of the program's own be `items` ahead of its reader: 0 until it has one, None for its own buffer."""
 
     def _follow(self) -> Demand | None:
-        """Return the function that a reader calls which passes the items on, with its own demand; None for none."""
+        """Return the function by which such a reader gives its own demand; None for none."""
         return None
 
 
-class Source(ABC, Generic[T_co]):
+class Source(Paced, ABC, Generic[T_co]):
     """The receiving end of a stream: ``async for item in source``.
 
     One task at a time may receive; a second one gets `Busy`. Leaving a loop over a `Source` keeps it open, and a second

@@ -16,7 +16,6 @@ from penstock.streams._abc import (
     SECOND_RECEIVER,
     SOURCE_CLOSED,
     Demand,
-    Paced,
     Source,
     Statistics,
     StreamState,
@@ -143,7 +142,7 @@ async def _next(iterator: AsyncIterator[Any]) -> Any:
         raise _IteratorEnded from None
 
 
-class Converted(Source[T], Paced):
+class Converted(Source[T]):
     """The items of `source`, each as `convert` returns it; the marks of a port stay as they are.
 
     The error of `convert` fails this source behind the items before it, and is given to `on_bad_item`, which ends the stream.
@@ -187,11 +186,10 @@ class Converted(Source[T], Paced):
         self._source._on_loop_left()
 
     def _keep_ahead(self, items: int | None) -> None:
-        if isinstance(self._source, Paced):
-            self._source._keep_ahead(items)
+        self._source._keep_ahead(items)
 
     def _follow(self) -> Demand | None:
-        return self._source._follow() if isinstance(self._source, Paced) else None
+        return self._source._follow()
 
     def __repr__(self) -> str:
         return repr(self._source)

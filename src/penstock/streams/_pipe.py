@@ -21,7 +21,6 @@ from penstock.streams._abc import (
     SECOND_RECEIVER,
     SOURCE_CLOSED,
     Demand,
-    Paced,
     Sink,
     Source,
     Statistics,
@@ -292,7 +291,7 @@ class PipeSink(Sink[T]):
         return f"<Sink {describe(self.statistics())}>"
 
 
-class PipeSource(Source[T], Paced):
+class PipeSource(Source[T]):
     """The receiving end of a `pipe`; see `Source`."""
 
     __slots__ = ("_pipe",)
