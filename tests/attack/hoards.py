@@ -59,16 +59,20 @@ async def answers_without_credit(line: Line) -> None:
     await line.settle(2)
 
 
+async def _fill(line: Line, streams: int, payload: bytes) -> None:
+    """Send four large items to the first streams, one to the others: a window lets one through when the wishes are spent."""
+    for offset in range(4):
+        for number in ids(streams if not offset else 4):
+            await line.write(items(number, offset, payload=payload, count=1, flags=COMPRESSED))
+            await asyncio.sleep(0)
+
+
 async def wished_windows(line: Line) -> None:
     """20 windows of 64 MiB, wished, and filled by bombs of 16 KB."""
     wish = {"wish_items": 16_384, "wish_bytes": 64 * MIB}
     await line.write(H + b"".join(open_(number, "Desk/ignore", CLIENT_STREAMING, **wish) for number in ids(20)))
     await line.settle()
-    bomb = deflated(batch(bytes(LARGE - 100)))
-    for offset in range(4):
-        for number in ids(20 if not offset else 4):  # the sum of the wishes is spent: a window lets one large item through
-            await line.write(items(number, offset, payload=bomb, count=1, flags=COMPRESSED))
-            await asyncio.sleep(0)
+    await _fill(line, 20, deflated(batch(bytes(LARGE - 100))))
     await line.settle(2)
 
 
@@ -77,11 +81,7 @@ async def lanes(line: Line) -> None:
     wish = {"wish_items": 16_384, "wish_bytes": 64 * MIB}
     await line.write(H + b"".join(open_(number, "/busy!lane", BIDIRECTIONAL, **wish) for number in ids(10)))
     await line.settle()
-    message = deflated(batch([0, "take", [bytes(LARGE - 100)]]))
-    for offset in range(4):
-        for number in ids(10 if not offset else 4):
-            await line.write(items(number, offset, payload=message, count=1, flags=COMPRESSED))
-            await asyncio.sleep(0)
+    await _fill(line, 10, deflated(batch([0, "take", [bytes(LARGE - 100)]])))
     await line.settle(2)
 
 

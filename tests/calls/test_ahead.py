@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from penstock.channel import open_channel
 from penstock.protocol import Grant, Open, ReceiveHalf
 from penstock.session import Endpoint
 from tests.calls.kit import linked, rest, started
+from tests.interop.kit import until
 
 
 def logged(handler):
@@ -63,6 +65,19 @@ class Feed:
         yield penstock.context().priority
 
 
+class Counted:
+    """The requests of a caller, and how many of them were taken."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.items = items
+        self.taken = 0
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for item in self.items:
+            self.taken += 1
+            yield item
+
+
 async def run_ahead(stub_call, feed) -> int:
     stream = stub_call
     await rest()
@@ -88,7 +103,8 @@ async def test_the_default_bounds_a_peer_that_asks_for_a_million():
     feed = Feed()
     async with linked(feed) as pair:
         stream = pair.stub(Feed, buffer_size=10**6).watch()
-        await asyncio.sleep(1)
+        await until(lambda: feed.produced >= 65_536, "the whole window")
+        await rest()
         assert feed.produced == Settings().max_ahead_items == 65_536
         await stream.aclose()
 
@@ -118,54 +134,33 @@ async def test_a_peer_that_grants_more_than_it_was_told_is_stopped_all_the_same(
 
 
 async def test_a_caller_runs_no_further_ahead_than_its_own_side_allows():
-    feed = Feed()
-    taken = 0
-
-    async def numbers():
-        nonlocal taken
-        for number in range(200):
-            taken += 1
-            yield number
+    feed, numbers = Feed(), Counted(range(200))
 
     async with linked(feed, client_settings=Settings(max_ahead_items=20)) as pair:
-        recording = await started(pair.stub(Feed, buffer_size=10_000).record(numbers()))
-        assert taken in {20, 21}
+        recording = await started(pair.stub(Feed, buffer_size=10_000).record(numbers))
+        assert numbers.taken in {20, 21}
         feed.go.set()
         assert await recording == sum(range(200))
 
 
 @pytest.mark.parametrize(("asked", "ahead"), [(None, 3), (100, 3), (2, 2)])
 async def test_a_handler_chooses_how_far_its_callers_may_be_ahead(asked, ahead):
-    feed = Feed()
-    taken = 0
-
-    async def numbers():
-        nonlocal taken
-        for number in range(50):
-            taken += 1
-            yield number
+    feed, numbers = Feed(), Counted(range(50))
 
     async with linked(feed) as pair:
-        recording = await started(penstock.options(pair.stub(Feed), buffer_size=asked).carefully(numbers()))
-        assert taken in {ahead, ahead + 1}  # the next one is in the caller's hand
+        recording = await started(penstock.options(pair.stub(Feed), buffer_size=asked).carefully(numbers))
+        assert numbers.taken in {ahead, ahead + 1}  # the next one is in the caller's hand
         feed.go.set()
         assert await recording == sum(range(50))
 
 
 async def test_a_handler_bounds_the_bytes_of_its_requests():
-    feed = Feed()
-    taken = 0
-
-    async def blocks():
-        nonlocal taken
-        for _ in range(30):
-            taken += 1
-            yield bytes(20)
+    feed, blocks = Feed(), Counted([bytes(20)] * 30)
 
     async with linked(feed) as pair:
-        stream = pair.stub(Feed).swap(blocks())
+        stream = pair.stub(Feed).swap(blocks)
         await rest()
-        assert taken in {3, 4}
+        assert blocks.taken in {3, 4}
         feed.go.set()
         assert len([item async for item in stream]) == 30
 

@@ -81,13 +81,7 @@ class Desk(Actor):
         self.out = self.port("out")
         self.told: list[int] = []
 
-    async def make(self) -> AsyncIterator[int]:
-        async for item in self.items():
-            yield item
-
-    async def take(self, items: AsyncIterator[int]) -> int:
-        await self.reads.read(items)
-        return 7
+    make, take = Shop.make, Shop.take
 
     async def note(self, item: int) -> None:
         await asyncio.sleep(0)
@@ -258,6 +252,21 @@ async def call_by_name(at: World) -> Any:
 
 async def ref_elsewhere(at: World) -> Any:
     return await at.use(await at.peer.service(Shop).outlet())
+
+
+@asynccontextmanager
+async def reached(where: str, kind: str, actor: type[Actor], service: type[Any]) -> AsyncIterator[tuple[Any, Any]]:
+    """Make an actor and a service, and return the stub of one of them and the router; `where` is "here" or a key of `URLS`."""
+    async with ActorSystem() as system:
+        here = await system.spawn(actor, name="actor")
+        if where == "here":
+            yield here, system
+            return
+        async with (
+            penstock.serve(service(), system, listen=URLS[where]) as server,
+            penstock.connect(server.urls[0]) as peer,
+        ):
+            yield (peer.actor(actor, "actor") if kind == "actor" else peer.service(service)), peer
 
 
 LOCAL = (pipe, port, iterable, ref_here, ref_of_a_pipe, local_channel_end)

@@ -16,7 +16,7 @@ import penstock
 from penstock import Actor, ActorSystem
 from penstock.errors import Aborted, Cancelled, EndOfStream, NotFound
 from penstock.streams import Port, source_of
-from tests.laws.places import READING, SENT, URLS, world
+from tests.laws.places import READING, SENT, URLS, reached, world
 from tests.refs.conftest import apart  # noqa: F401 - a fixture
 
 #: No end takes longer. It is real time, which nothing here needs: a test that hangs fails by it.
@@ -189,20 +189,6 @@ _AT_ONCE = {
 }
 
 
-@asynccontextmanager
-async def failing_world(where: str, kind: str, **options: Any) -> AsyncIterator[Any]:
-    async with ActorSystem() as system:
-        actor = await system.spawn(Fails, name="fails")
-        if where == "here":
-            yield actor, system
-            return
-        async with (
-            penstock.serve(FailsService(), system, listen=URLS[where]) as server,
-            penstock.connect(server.urls[0], **options) as peer,
-        ):
-            yield (peer.actor(Fails, "fails") if kind == "actor" else peer.service(FailsService)), peer
-
-
 async def two() -> AsyncIterator[int]:
     yield 1
     yield 2
@@ -220,7 +206,7 @@ HANDLERS = [
 @pytest.mark.parametrize(("where", "kind", "call"), HANDLERS)
 async def test_the_caller_is_told_how_a_handler_ended(where, kind, call, end):
     """FAULTS A1"""
-    async with asyncio.timeout(BOUND_S), failing_world(where, kind) as (stub, _router):
+    async with asyncio.timeout(BOUND_S), reached(where, kind, Fails, FailsService) as (stub, _router):
         if call in {"answer", "at_once"}:
             found = await outcome_of(getattr(stub, call)(end))
         elif call == "make":
@@ -238,8 +224,8 @@ async def test_the_caller_is_told_how_a_handler_ended(where, kind, call, end):
 @ANYWHERE
 async def test_the_other_side_is_told_how_the_handler_of_a_channel_ended(where, end):
     """FAULTS A1"""
-    async with asyncio.timeout(BOUND_S), failing_world(where, "actor") as (_stub, router):
-        channel = await router.open_channel("fails", end)
+    async with asyncio.timeout(BOUND_S), reached(where, "actor", Fails, FailsService) as (_stub, router):
+        channel = await router.open_channel("actor", end)
         found = await rest_of(channel)
         assert isinstance(found, Exception)
         await channel.wait_closed()

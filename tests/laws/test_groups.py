@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 import penstock
-from penstock import Actor, ActorSystem, NotFound, StatusError
+from penstock import Actor, NotFound, StatusError
 from penstock.errors import ChannelRejected, Internal
-from tests.laws.places import URLS
+from tests.laws.places import reached
 
 
 async def _find(error: Exception) -> None:
@@ -65,20 +64,6 @@ class FinderService:
     find, stream, take = Finder.find, Finder.stream, Finder.take
 
 
-@asynccontextmanager
-async def finder(where: str, kind: str) -> AsyncIterator[tuple[Any, Any]]:
-    async with ActorSystem() as system:
-        here = await system.spawn(Finder, name="finder")
-        if where == "here":
-            yield here, system
-            return
-        async with (
-            penstock.serve(FinderService(), system, listen=URLS[where]) as server,
-            penstock.connect(server.urls[0]) as peer,
-        ):
-            yield (peer.actor(Finder, "finder") if kind == "actor" else peer.service(FinderService)), peer
-
-
 async def failure_of(work: Awaitable[Any]) -> StatusError:
     with pytest.raises(StatusError) as caught:
         await work
@@ -106,7 +91,7 @@ PLACES = pytest.mark.parametrize(
 @PLACES
 async def test_a_handler_whose_task_group_holds_one_kind_answers_with_it(where, kind):
     """FAULTS A6"""
-    async with finder(where, kind) as (stub, _router):
+    async with reached(where, kind, Finder, FinderService) as (stub, _router):
         check(await failure_of(stub.find()))
         check(await failure_of(all_of(stub.stream())))
         if where == "here" or kind == "service":
@@ -119,7 +104,7 @@ async def test_a_handler_whose_task_group_holds_one_kind_answers_with_it(where, 
 @PLACES
 async def test_a_group_of_several_kinds_is_a_failure(where, kind):
     """FAULTS A6"""
-    async with finder(where, kind) as (stub, _router):
+    async with reached(where, kind, Finder, FinderService) as (stub, _router):
         if where == "here":
             with pytest.raises(ExceptionGroup):
                 await stub.find(2)
@@ -132,8 +117,8 @@ async def test_a_group_of_several_kinds_is_a_failure(where, kind):
 @pytest.mark.parametrize("where", ["here", "memory", "tcp"])
 async def test_a_channel_ends_with_the_one_kind_of_its_handlers_group(where):
     """FAULTS A6"""
-    async with finder(where, "actor") as (_stub, router):
-        rejected = await failure_of(router.open_channel("finder", "reject"))
+    async with reached(where, "actor", Finder, FinderService) as (_stub, router):
+        rejected = await failure_of(router.open_channel("actor", "reject"))
         assert (type(rejected), str(rejected)) == (ChannelRejected, "not today")
-        channel = await router.open_channel("finder")
+        channel = await router.open_channel("actor")
         check(await failure_of(all_of(channel)))

@@ -166,7 +166,7 @@ Demand = Callable[[int, int], None]
 
 
 class Paced:
-    """What keeps the producer of a source to the demand of a reader that passes its items on. By default it does nothing."""
+    """Two steps that keep the producer of a source to the demand of a reader that passes items on. They do nothing here."""
 
     __slots__ = ()
 

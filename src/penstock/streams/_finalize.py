@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import _get_running_loop
 from collections.abc import Callable
 from threading import get_ident
 
@@ -24,6 +25,11 @@ def finalize_on(loop: asyncio.AbstractEventLoop | None, action: Callable[[], Non
         loop.call_soon_threadsafe(action)
     elif not loop.is_closed():
         action()
+
+
+def home_here() -> int:
+    """Return the id of this thread, if an event loop runs here; else 0, for a home that is not known yet."""
+    return 0 if _get_running_loop() is None else get_ident()
 
 
 def check_thread(thread: int, name: object) -> None:

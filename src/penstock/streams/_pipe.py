@@ -9,7 +9,6 @@ senders fair: **room that opens while senders wait is reserved for the first of 
 from __future__ import annotations
 
 import asyncio
-from asyncio import _get_running_loop
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from threading import get_ident
@@ -29,7 +28,7 @@ from penstock.streams._abc import (
     close_iterator,
     reraisable,
 )
-from penstock.streams._finalize import check_thread, finalize_on
+from penstock.streams._finalize import check_thread, finalize_on, home_here
 from penstock.streams._iteration import READY, InLoop
 from penstock.streams._options import checked_size
 from penstock.streams._waiters import Waiters
@@ -93,7 +92,7 @@ class PipeState(Generic[T]):
         self.outcome: Exception | None = None
         self.origin: TracebackType | None = None
         self.on_consumer_left: Callable[[], None] | None = None
-        self.home = self.owner = 0 if _get_running_loop() is None else get_ident()
+        self.home = self.owner = home_here()
 
     def check_owner(self) -> None:
         """Raise `WrongThread` in another thread than `home`, and the error of a sender after the end; find out `home`."""
@@ -103,8 +102,8 @@ class PipeState(Generic[T]):
 
     def check_home(self) -> None:
         """Raise `WrongThread` in another thread than `home`; find out `home`, if an event loop runs here."""
-        if not self.home and _get_running_loop() is not None:
-            self.home = get_ident()
+        if not self.home:
+            self.home = home_here()
             self.owner = 0 if self.outcome is not None else self.home
         check_thread(self.home, "this stream")
 

@@ -9,15 +9,13 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import _get_running_loop
 from collections.abc import AsyncGenerator, Callable, Iterable
-from threading import get_ident
 from typing import Any, Final, Generic, TypeVar
 
 from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
 from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, reraisable
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
-from penstock.streams._finalize import check_thread, finalize_on
+from penstock.streams._finalize import check_thread, finalize_on, home_here
 from penstock.streams._iteration import InLoop
 from penstock.streams._options import checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSource, PipeState
@@ -209,8 +207,7 @@ class _Hub(Generic[T]):
 
     def check_home(self) -> None:
         """Raise `WrongThread` in another thread than that where a loop was first seen to run."""
-        if not self.home and _get_running_loop() is not None:
-            self.home = get_ident()
+        self.home = self.home or home_here()
         check_thread(self.home, self)
 
     def wake(self) -> None:
