@@ -173,6 +173,20 @@ async def test_abort_cuts_a_close_short(open_pair) -> None:
         assert pair.server.received_bytes < 8 * MEGABYTE
 
 
+async def test_what_was_sent_before_a_close_arrives_although_a_write_fails_first(open_pair, scheme) -> None:
+    if scheme not in ("tcp", "unix"):
+        pytest.skip("a close waits here until the other side has read up to it")
+    async with open_pair(buffer_bytes=1000) as pair:
+        pair.server.link.pause_reading()
+        pair.client.link.write([b"the last words" * 1000])
+        pair.client.link.close()
+        await pair.client.until_lost()
+        while not pair.server.lost:
+            pair.server.link.write([b"to a peer that has left"])
+            await asyncio.sleep(0)
+        assert pair.server.received == b"the last words" * 1000
+
+
 async def test_close_gives_up_on_a_peer_that_never_reads(open_pair, monkeypatch) -> None:
     for module in ("transports._memory", "transports._socket", "transports._tcp", "testing._line"):
         monkeypatch.setattr(f"penstock.{module}.CLOSE_TIMEOUT_S", 0.05)

@@ -50,6 +50,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         self._descriptor = -1
         self.made = False
         self._aborted = False
+        self._encrypted = False
         self.remote = "?"
 
     def __repr__(self) -> str:
@@ -124,6 +125,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         connection = _socket_of(transport)
         self.remote = self._remote_url(transport.get_extra_info("peername"))
         encryption: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        self._encrypted = encryption is not None
         self.certificate = _certificate_of(encryption)
         _tune(connection)
         receiver = self._receivers()
@@ -160,6 +162,8 @@ class SocketLink(Link, asyncio.BufferedProtocol):
             return
         if self._aborted and exc is None:
             exc = ConnectionAbortedError(errno.ECONNABORTED, "aborted by this side")
+        elif isinstance(exc, (BrokenPipeError, ConnectionResetError)) and not self._encrypted:
+            _read_the_rest(self._descriptor, receiver)
         refusal = refusal_of(exc)
         if refusal:  # with TLS 1.3 the handshake of a client is over before the server has looked at its certificate
             exc = Unavailable(refusal, cause=Cause.CERTIFICATE_REFUSED)
@@ -228,6 +232,17 @@ def _socket_of(transport: asyncio.BaseTransport) -> socket.socket | None:
         return connection if connection is not None and connection.fileno() >= 0 else None
     except (OSError, ValueError):  # uvloop makes the socket only now, from a descriptor that is gone
         return None
+
+
+def _read_the_rest(descriptor: int, receiver: Receiver) -> None:
+    """Hand on what the peer had sent before it left.
+
+    A write to a peer that has left fails at once, and the loop then reads no more. What the peer said before, as the end of a
+    channel with its reason, waits in the kernel; its buffer is the bound of what is read here.
+    """
+    with contextlib.suppress(OSError), socket.fromfd(descriptor, socket.AF_UNSPEC, socket.SOCK_STREAM) as connection:
+        while size := connection.recv_into(receiver.get_buffer(-1)):
+            receiver.buffer_updated(size)
 
 
 def _certificate_of(encryption: ssl.SSLObject | None) -> dict[str, object] | None:
