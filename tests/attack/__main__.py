@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tests.attack.hoards import ALL, hold
 from tests.attack.hostile import SCRIPTS, hostile
-from tests.attack.kit import commit, pour, send, victim
+from tests.attack.kit import commit, connect_and_reset, pour, send, victim
 from tests.attack.mutations import mutated
 from tests.attack.storms import STORMS
 from tests.attack.violations import BREAKING
@@ -119,6 +119,22 @@ async def dials(table: Table, count: int) -> None:
         )
 
 
+async def quick_resets(table: Table, count: int) -> None:
+    """Connect and reset at once, on either loop."""
+    for loop in ("asyncio", "uvloop"):
+        async with victim(ATTACK_LOOP=loop) as server:
+            await connect_and_reset(server, count)
+            before = await server.figures()
+            await connect_and_reset(server, count)
+            after = await server.figures()
+        grown = after.rss_mib - before.rss_mib
+        table.row(
+            f"{count:,} connects that are reset, {loop}",
+            f"memory {grown:+.1f} MiB, left {after.left or 0}",
+            good=grown < FLAT_MIB and not after.left,
+        )
+
+
 async def hoards(table: Table) -> None:
     """Let one connection hold as much as it can."""
     for hoard in ALL:
@@ -155,6 +171,7 @@ async def _main(share: float, seed: int, only: str) -> bool:
     table = Table()
     parts: dict[str, Callable[[], Awaitable[None]]] = {
         "violations": lambda: violations(table, int(20_000 * share)),
+        "resets": lambda: quick_resets(table, int(3000 * share)),
         "dials": lambda: dials(table, int(1000 * share)),
         "mutations": lambda: mutations(table, int(5000 * share), seed),
         "hoards": lambda: hoards(table),
@@ -170,6 +187,6 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
     options.add_argument("--quick", action="store_true")
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--only", default="", choices=["violations", "dials", "mutations", "hoards", "storms"])
+    options.add_argument("--only", default="", choices=["violations", "resets", "dials", "mutations", "hoards", "storms"])
     given = options.parse_args()
     sys.exit(0 if asyncio.run(_main(0.1 if given.quick else 1.0, given.seed, given.only)) else 1)

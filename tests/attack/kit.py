@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
+import struct
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -154,6 +156,16 @@ async def dialled(to: Victim) -> AsyncIterator[Line]:
         line.writer.close()
         with contextlib.suppress(ConnectionError):
             await line.writer.wait_closed()
+
+
+async def connect_and_reset(to: Victim, times: int) -> None:
+    """Connect, and reset before the victim has accepted, again and again."""
+    loop = asyncio.get_running_loop()
+    for _ in range(times):
+        with socket.socket() as connection:
+            connection.setblocking(False)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await loop.sock_connect(connection, (to.host, to.port))
 
 
 async def send(to: Victim, before: bytes, data: bytes, *, piece_bytes: int = 1 << 30, ends: bool = True) -> Reply:

@@ -64,6 +64,14 @@ class Desk:
     async def ignore(self, values: AsyncIterator[bytes]) -> None:
         await asyncio.Event().wait()
 
+    async def lend(self) -> penstock.SourceRef[int]:
+        sink, source = penstock.pipe(1)
+        sink.close()
+        return penstock.SourceRef(source)
+
+    async def use(self, source: penstock.SourceRef[int]) -> int:
+        return sum([item async for item in source])
+
     async def mirror(self, values: AsyncIterator[Any]) -> AsyncIterator[Any]:
         async for value in values:
             yield value

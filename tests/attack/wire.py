@@ -141,6 +141,11 @@ def cut_open(
     return b"".join(whole if ends else whole[:-1])
 
 
+def source_ref(instance: bytes, token: bytes) -> Literal:
+    """Write the end of a stream to receive from, as a value (rule 13.1)."""
+    return Literal(b"\xc7" + bytes([len(instance + token), 1]) + instance + token)
+
+
 def batch(*values: Any) -> bytes:
     """Write a batch: always an array with a count of four bytes."""
     return b"\xdd" + struct.pack(">I", len(values)) + b"".join(map(pack, values))
