@@ -53,13 +53,20 @@ def run(async_function: Callable[..., Awaitable[T]], *args: Any, loop: asyncio.A
 
 
 def run_sync(function: Callable[..., T], *args: Any, loop: asyncio.AbstractEventLoop | None = None) -> T:
-    """Call ``function(*args)`` on an event loop, from another thread, and return its result. As `run` in all else."""
+    """Call ``function(*args)`` on an event loop, from another thread, and return its result. As `run` in all else.
+
+    A call that the loop has not begun when the waiting thread is interrupted is left out.
+    """
 
     def begin(result: Future[T]) -> None:
+        if not result.set_running_or_notify_cancel():
+            return
         try:
             result.set_result(function(*args))
-        except Exception as error:  # noqa: BLE001 - the thread that waits raises it
+        except BaseException as error:
             result.set_exception(error)
+            if isinstance(error, SystemExit | KeyboardInterrupt):  # they end the loop, as they do in a task
+                raise
 
     return _wait(begin, loop)
 

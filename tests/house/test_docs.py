@@ -211,7 +211,8 @@ def test_a_file_named_on_a_page_is_there(page):
 def _names() -> set[str]:
     """Every public name, as the reference calls it."""
     own = {name for name in penstock.__all__ if not hasattr(errors, name)} - {"errors", "Struct"}
-    return {f"penstock.{name}" for name in own} | {f"penstock.testing.{name}" for name in testing.__all__} | {"penstock.errors"}
+    lab = {f"penstock.testing.{name}" for name in testing.__all__}
+    return {f"penstock.{name}" for name in own} | lab | {"penstock.errors", "penstock.from_thread"}
 
 
 ABOUT_THE_SOURCE = ["ARCHITECTURE.md", "CONTRIBUTING.md", *(page for page in SITE if page.startswith("docs/explanation/"))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -153,6 +154,23 @@ async def test_an_error_reaches_the_thread_and_a_loop_is_needed():
     assert isinstance(await elsewhere(lambda: from_thread.run(fails)), FailedPrecondition)
     with pytest.raises(WrongThread):
         from_thread.run(fails, loop=loop)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
+@pytest.mark.parametrize("way", ["run", "run_sync"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_each_way_to_end_reaches_the_thread_that_waits(error, way):
+    """FAULTS C7: what ends the loop ends the wait, too."""
+
+    def fails() -> None:
+        raise error
+
+    async def fails_later() -> None:
+        await asyncio.sleep(0)
+        raise error
+
+    with from_thread.start_loop() as loop, pytest.raises((error, CancelledError)):
+        getattr(from_thread, way)(fails_later if way == "run" else fails, loop=loop)
 
 
 def test_a_program_without_asyncio_has_a_loop_in_a_thread():
