@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import gc
+import weakref
 
 import pytest
 
@@ -81,10 +82,17 @@ async def client_stream(system, maker, counter):
     await collect(maker.doubled([1, 2]))
 
 
+async def ask_in_tasks(system, maker, counter):
+    await system.ask("slow", "gather", 5)
+
+
 class Fails(penstock.Actor):
     async def work(self, what: str, seconds: float = 0) -> str:
         await asyncio.sleep(seconds)
         return what
+
+    async def gather(self, count: int) -> None:
+        await asyncio.gather(*(self.system.ask("other", "work", "x") for _ in range(count)))
 
     async def answer_badly(self) -> None:
         await asyncio.sleep(0)
@@ -107,11 +115,13 @@ class Fails(penstock.Actor):
         stream_and_forget,
         stream_events,
         client_stream,
+        ask_in_tasks,
     ],
 )
 async def test_what_is_over_needs_no_collector(system, maker, use, path):
     counter = await system.spawn(Counter)
     await system.spawn(Fails, name="slow")
+    await system.spawn(Fails, name="other")
     for _ in range(3):
         await use(system, maker, counter)
     await rest()
@@ -130,6 +140,57 @@ async def test_what_is_over_needs_no_collector(system, maker, use, path):
 
 def _alive():
     return collections.Counter(type(found).__name__ for found in gc.get_objects() if type(found).__name__ in TYPES)
+
+
+async def test_asks_of_tasks_of_a_handler_leave_no_timer(system):
+    """One that looked at them once more would keep message and answer until then."""
+    actor, _other = await system.spawn(Fails, name="slow"), await system.spawn(Fails, name="other")
+    await actor.gather(50)
+    assert not [timer for timer in asyncio.get_running_loop()._scheduled if not timer.cancelled()]
+
+
+class Box:
+    """An argument that can be watched."""
+
+
+class Leaves(penstock.Actor):
+    """Its handlers leave a task behind, whose context is that of the message."""
+
+    async def take(self, box: object, *, fails: bool = False, waits: bool = False) -> None:
+        self.task = asyncio.ensure_future(asyncio.sleep(60))
+        if waits:
+            await asyncio.sleep(0)
+        if fails:
+            raise NotFound("on purpose")
+
+    async def end(self) -> None:
+        self.task.cancel()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("way", ["ask", "tell", "address"])
+async def test_a_task_that_a_handler_has_left_behind_keeps_no_argument(system, way, by_name, waits, fails, caplog):
+    """FAULTS B1: one that is a `SinkRef` would not end."""
+    caplog.set_level("CRITICAL", "penstock")  # pytest keeps the records
+    stub = await system.spawn(Leaves, name="leaves")
+    box = Box()
+    seen = weakref.ref(box)
+    if way == "address":
+        arguments = {"box": box, "fails": fails, "waits": waits} if by_name else [box]
+        await outcome(system.ask("leaves", "take", arguments))
+    else:
+        take = stub.take if way == "ask" else penstock.tell(stub).take
+        await outcome(take(box=box, fails=fails, waits=waits) if by_name else take(box, fails=fails, waits=waits))
+        del take
+    await rest()
+    box = arguments = None
+    gc.collect()
+    try:
+        assert seen() is None
+    finally:
+        await stub.end()
 
 
 async def test_refs_and_streams_show_how_they_stand(system, maker):

@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -25,8 +26,16 @@ from penstock.testing import run
 from tests.gates import COUNTED, _open_files
 from tests.remote.kit import Town, town
 
+
+@dataclass
+class Job:
+    """A payload that keeps the error of its own call, as a job does that notes why it failed."""
+
+    error: Exception | None = None
+
+
 #: What is counted: the types of the gate of every test, actors, and both ends of whatever carries items.
-KINDS = (*COUNTED, Cell, Channel, penstock.Port, penstock.Source, penstock.Sink)
+KINDS = (*COUNTED, Job, Cell, Channel, penstock.Port, penstock.Source, penstock.Sink)
 #: The longest time after which a thing that was left alone is taken back.
 LONGEST_S = RECLAIM_S + 40.0
 
@@ -42,7 +51,7 @@ class Everything(Actor):
     async def wait(self) -> None:
         await asyncio.Event().wait()
 
-    async def fail(self) -> None:
+    async def fail(self, job: Any = None) -> None:
         raise penstock.NotFound("on purpose")
 
     async def ticks(self) -> AsyncIterator[int]:
@@ -201,7 +210,20 @@ async def asks(case: Case, end: Callable[[Any], Any]) -> None:
         await penstock.tell(case.stub).add(1)
 
 
-BEGINNINGS = (stream, failing_stream, both_ways, subscription, source_ref, sink_ref, stream_of_actors, channel, asks)
+async def jobs(case: Case, _end: Callable[[Any], Any]) -> None:
+    """Fail with a payload that keeps the error, in each way to send it."""
+    limited, described = penstock.options(case.stub, timeout=5), penstock.options(case.stub, metadata={"a": "b"})
+    by_address = lambda job: case.router.ask("all", "fail", job)  # noqa: E731
+    by_ref = lambda job: penstock.ref(case.stub).ask("fail", [job])  # noqa: E731
+    for fail in (case.stub.fail, limited.fail, described.fail, by_address, by_ref):
+        job = Job()
+        try:
+            await fail(job)
+        except penstock.NotFound as error:
+            job.error = error
+
+
+BEGINNINGS = (stream, failing_stream, both_ways, subscription, source_ref, sink_ref, stream_of_actors, channel, asks, jobs)
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from penstock.calls import CancelToken
 from penstock.errors import DeadlineExceeded, StatusError
-from penstock.remote._wire import LaneMessage, LaneReply, PlainMessage
+from penstock.remote._wire import LaneReply, PlainMessage
 from penstock.session import RemoteSink
 
 
@@ -74,16 +74,14 @@ class AskingLane(Protocol):
 
     address: str
 
-    async def send(self, message: LaneMessage | PlainMessage) -> None:
+    async def send(self, message: PlainMessage) -> None:
         """Send a message; wait for room."""
 
     def cancel_ask(self, number: int) -> None:
         """Cancel the ask with id `number` at the callee."""
 
 
-async def ask_within(
-    lane: AskingLane, message: LaneMessage | PlainMessage, answer: asyncio.Future[Any], limits: AskLimits
-) -> Any:
+async def ask_within(lane: AskingLane, message: PlainMessage, answer: asyncio.Future[Any], limits: AskLimits) -> Any:
     """Send a message and wait for its answer, within limits.
 
     Raises `DeadlineExceeded` or `Cancelled` at a limit; their `started` is False when the message was not sent yet.

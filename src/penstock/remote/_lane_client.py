@@ -14,7 +14,7 @@ from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
 from penstock.protocol import Accept, CallKind, Cancel, ReceiveHalf, Status, grant_for
 from penstock.remote._asks import AskLimits, PendingAsks, ask_within
-from penstock.remote._wire import LaneMessage, LaneReply, PlainMessage
+from penstock.remote._wire import LaneReply, PlainMessage
 from penstock.service import CallOptions
 from penstock.session import Endpoint, RemoteSink, error_of
 from penstock.streams import mark_retrieved
@@ -64,7 +64,7 @@ class LaneClient(Endpoint):
         """Whether no ask waits for its answer and no message waits for room."""
         return not self.asks.waiting and not self.sink.statistics().waiting_senders
 
-    async def send(self, message: LaneMessage | PlainMessage) -> None:
+    async def send(self, message: PlainMessage) -> None:
         """Send a message; wait while the actor's mailbox and the lane to it are full. A cancelled `send` sends nothing.
 
         Raises `InvalidArgument` for a message that cannot be encoded, and the error with which the lane has ended.
@@ -77,9 +77,7 @@ class LaneClient(Endpoint):
         if not message.id:
             self.asks.last_id_at_tell = self.asks.last_id
 
-    async def ask(
-        self, message: LaneMessage | PlainMessage, decode: Callable[[Any], Any], limits: AskLimits | None = None
-    ) -> Any:
+    async def ask(self, message: PlainMessage, decode: Callable[[Any], Any], limits: AskLimits | None = None) -> Any:
         """Send a message, wait for its answer, and return it decoded. Cancelling it cancels the ask at the callee.
 
         Raises the actor's error, those of `send`, `DataLoss` for an answer that `decode` refuses, and the errors of `limits`.
@@ -194,7 +192,7 @@ class LaneClient(Endpoint):
         return f"<LaneClient {self.address} {'closing' if self.closing else 'open'}, {len(self.asks.waiting)} asks>"
 
 
-def _unfit(lane: LaneClient, message: LaneMessage | PlainMessage, error: InvalidArgument) -> InvalidArgument:
+def _unfit(lane: LaneClient, message: PlainMessage, error: InvalidArgument) -> InvalidArgument:
     """Return the error of a message that cannot travel, with the name of its method instead of the lane's target."""
     return InvalidArgument(f"{lane.address}/{message.name}: {error.__cause__ or error}", started=False)
 

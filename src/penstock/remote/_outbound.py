@@ -14,7 +14,7 @@ from penstock.errors import InvalidArgument
 from penstock.protocol import CallKind, check_texts
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import Lanes
-from penstock.remote._wire import ARGUMENTS, NAME_MAX, WAITING_MAX, LaneMessage, PlainMessage
+from penstock.remote._wire import ARGUMENTS, NAME_MAX, WAITING_MAX, DescribedMessage, PlainMessage
 
 Decoded = Callable[[Any], Any]
 
@@ -27,7 +27,7 @@ class OutboundMessage(NamedTuple):
     scope: CallScope
     address: str
     caller: Caller
-    message: LaneMessage
+    message: DescribedMessage
     metadata: Mapping[str, str]
 
     async def ask(self, decode: Decoded, limits: AskLimits) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -28,7 +28,7 @@ from penstock.protocol import CallKind
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import Lanes
 from penstock.remote._outbound import OutboundMessage
-from penstock.remote._wire import PAYLOAD, WAITING, LaneMessage, PlainMessage
+from penstock.remote._wire import PAYLOAD, WAITING, DescribedMessage, PlainMessage
 from penstock.service import DEFAULT, CallOptions, Method
 from penstock.streams import BUFFER_SIZE, Dropped, Source
 
@@ -64,7 +64,7 @@ class RemoteRef(ActorRef):
         return f"{self._name}@{self._scope.instance.hex()}"
 
     async def tell(self, name: str, payload: Any = None) -> None:
-        await OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, name, payload, PAYLOAD), {}).tell()
+        await OutboundMessage(self._scope, self._name, caller_here(), DescribedMessage(0, name, payload, PAYLOAD), {}).tell()
 
     async def ask(
         self,
@@ -78,7 +78,7 @@ class RemoteRef(ActorRef):
         if cancel is not None:
             cancel.check()
         decode = MSGPACK.decode_for(type).value
-        outbound = OutboundMessage(self._scope, self._name, caller_here(), LaneMessage(0, name, payload, PAYLOAD), {})
+        outbound = OutboundMessage(self._scope, self._name, caller_here(), DescribedMessage(0, name, payload, PAYLOAD), {})
         return await outbound.ask(decode, AskLimits(self._deadline(ask_timeout(timeout)), cancel))
 
     def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> RemoteStream[Any]:
@@ -162,7 +162,7 @@ class RemoteRef(ActorRef):
                 if lane is None or lane.closing:
                     lane = await lanes.to(address)
                 return await lane.ask(PlainMessage(0, name, body), decode)
-            outbound = OutboundMessage(scope, address, caller, LaneMessage(0, name, cast("Any", body)), metadata)
+            outbound = OutboundMessage(scope, address, caller, DescribedMessage(0, name, body), metadata)
             return await outbound.ask(decode, AskLimits(deadline))
 
         return ask
@@ -177,7 +177,7 @@ class RemoteRef(ActorRef):
             body = values(args, kwargs) if kwargs or len(args) not in takes else args
             caller = caller_here()
             if caller is not NO_CALLER or metadata or interceptors:
-                await OutboundMessage(scope, address, caller, LaneMessage(0, name, cast("Any", body)), metadata).tell()
+                await OutboundMessage(scope, address, caller, DescribedMessage(0, name, body), metadata).tell()
                 return
             lane = open_lanes.get(address)
             if lane is None or lane.closing:

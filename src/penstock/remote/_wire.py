@@ -27,7 +27,7 @@ WAITING_MAX: Final = 256
 
 
 class LaneMessage(msgspec.Struct, array_like=True, gc=False):
-    """A message to the actor of the lane.
+    """A message to the actor of the lane, as it arrives. A sender has a `PlainMessage` or a `DescribedMessage`.
 
     id: 0 for a tell, n for ask n, -n to cancel ask n.
     name: the method.
@@ -55,6 +55,16 @@ class PlainMessage(msgspec.Struct, array_like=True):
     id: int
     name: str
     body: Any
+
+
+class DescribedMessage(PlainMessage, array_like=True):
+    """A whole `LaneMessage` at its sender."""
+
+    form: int = ARGUMENTS
+    sender: str | None = None
+    waiting: tuple[str, ...] = ()
+    deadline_ms: int | None = None
+    metadata: dict[str, str] | None = None
 
 
 class LaneError(msgspec.Struct, array_like=True, gc=False):

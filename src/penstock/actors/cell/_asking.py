@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from penstock.actors._ref import Message
 from penstock.actors.cell._cell import Cell, inline_context
-from penstock.actors.cell._cycles import Waiting, check_cycle, look_again, task_of, waiting_chain
+from penstock.actors.cell._cycles import Waiting, WaitingTask, check_cycle, task_of, waiting_chain
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, Recipient, Via, handling, sender_here
 from penstock.calls import CallInfo
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, StatusError, Unavailable, Unimplemented
@@ -59,9 +59,8 @@ async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
     if envelope.cause is None:
         return await _answer(envelope, deadline)
     check_cycle(cell, envelope.cause, envelope.asker)
-    if task_of(envelope.cause) is not envelope.asker:
-        cell.system.loop.call_soon(look_again, envelope)
-    with Waiting(cell, envelope.asker):
+    in_another_task = task_of(envelope.cause) not in {None, envelope.asker}
+    with WaitingTask(envelope) if in_another_task else Waiting(cell, envelope.asker):
         return await _answer(envelope, deadline)
 
 

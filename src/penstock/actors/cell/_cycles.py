@@ -42,11 +42,48 @@ class Waiting(AbstractContextManager[None]):
 
     def __enter__(self) -> None:
         if self._here is not None:
-            self._here.add_wait(self._target, self._task)
+            self._here.add_wait(id(self), self._target, self._task)
 
     def __exit__(self, *_exception: object) -> None:
         if self._here is not None:
-            self._here.drop_wait(self._target, self._task)
+            self._here.drop_wait(id(self))
+
+
+class WaitingTask(Waiting):
+    """``with WaitingTask(envelope):`` a task of a handler waits for the answer to a message.
+
+    The ask is refused once the handler that started this task awaits it and closes a circle.
+    """
+
+    __slots__ = ("_envelope", "_timer")
+
+    def __init__(self, envelope: Envelope) -> None:
+        super().__init__(envelope.cell, envelope.asker)
+        self._envelope = envelope
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._look_later()
+
+    def __exit__(self, *exception: object) -> None:
+        if self._timer is not None:  # else it would hold the message and its answer until its time
+            self._timer.cancel()
+        super().__exit__(*exception)
+
+    def _look_later(self) -> None:
+        self._timer = self._envelope.cell.system.loop.call_later(LOOK_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        envelope, self._timer = self._envelope, None
+        if envelope.reply.done():
+            return
+        try:
+            check_cycle(envelope.cell, envelope.cause, envelope.asker)
+        except ReentrancyError as error:
+            envelope.reply.set_exception(error.with_traceback(None))
+        else:
+            self._look_later()
 
 
 def circle(target: Recipient | Envelope, here: Envelope | None, task: _Task | None) -> list[str]:
@@ -72,7 +109,7 @@ def circle(target: Recipient | Envelope, here: Envelope | None, task: _Task | No
 
 def _waited_for(envelope: Envelope) -> Iterator[Envelope]:
     """Iterate over the work for which the handler of a message waits."""
-    for target, task in envelope.waits:
+    for target, task in (envelope.waits or {}).values():
         work = _work_of(target)
         if work is not None and is_awaited(task, envelope):
             yield work
@@ -106,19 +143,6 @@ def check_cycle(cell: Recipient, cause: Envelope | None, task: _Task | None = No
     way = circle(cell, cause, task)
     if way:
         raise _reentrant(f"{way[-1]} asks {', which waits for '.join(way)}")
-
-
-def look_again(envelope: Envelope) -> None:
-    """Refuse an ask that was sent by a task, once the handler that started this task awaits it and closes a circle."""
-    cause, task = envelope.cause, envelope.asker
-    if cause is None or task is None or envelope.reply.done() or task_of(cause) in {None, task}:
-        return
-    try:
-        check_cycle(envelope.cell, cause, task)
-    except ReentrancyError as error:
-        envelope.reply.set_exception(error.with_traceback(None))
-    else:
-        envelope.cell.system.loop.call_later(LOOK_AGAIN_S, look_again, envelope)
 
 
 def check_read(work: Envelope) -> None:

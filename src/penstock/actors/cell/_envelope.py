@@ -180,11 +180,12 @@ class Recipient(Protocol):
 class Envelope(msgspec.Struct):
     """A message for the actor of `cell`: run its method `name`.
 
-    cause: the message in whose handler, or a task of it, this one was sent; asker: the task that waits for the answer.
-    waiting: ids of actors in other processes that wait for it. waits: the actors, or pieces of their side work, for which its
-    handler or tasks of it wait now, each with the task that waits. task: of side work; None for a message. size: the bytes
-    of a large message from another process; 0 for any other. context: the context of the interceptors around it; None without
-    any. deadline: of a message that is handled where it is sent; that of any other is in `info`.
+    cause: the message in whose handler, or a task of it, this one was sent; asker: the task that waits for the answer. waiting:
+    ids of actors in other processes that wait for it. waits: the actors, or pieces of their side work, for which its handler or
+    tasks of it wait now, each with the task that waits, by the id of its `Waiting`; None before the first. task: of side work;
+    None for a message. size: the bytes of a large message from another process; 0 for any other. context: the context of the
+    interceptors around it; None without any. deadline: of a message that is handled where it is sent; that of any other is in
+    `info`.
     """
 
     cell: Recipient
@@ -197,7 +198,7 @@ class Envelope(msgspec.Struct):
     info: CallInfo | None = None
     sender: str | None = None
     waiting: tuple[str, ...] = ()
-    waits: Sequence[tuple[Recipient | Envelope, asyncio.Task[Any] | None]] = ()
+    waits: dict[int, tuple[Recipient | Envelope, asyncio.Task[Any] | None]] | None = None
     size: int = 0
     context: Context | None = None
     deadline: float | None = None
@@ -236,19 +237,20 @@ class Envelope(msgspec.Struct):
         """Set the deadline of the message that is handled where it is sent."""
         self.deadline = deadline
 
-    def add_wait(self, target: Recipient | Envelope, task: asyncio.Task[Any] | None) -> None:
+    def add_wait(self, number: int, target: Recipient | Envelope, task: asyncio.Task[Any] | None) -> None:
         """Note that a task of the handler waits for an actor, or for the side task of an envelope."""
-        self.waits = [*self.waits, (target, task)]
+        if self.waits is None:
+            self.waits = {}
+        self.waits[number] = target, task
 
-    def drop_wait(self, target: Recipient | Envelope, task: asyncio.Task[Any] | None) -> None:
+    def drop_wait(self, number: int) -> None:
         """Note that one of these waits is over."""
-        waits = list(self.waits)
-        del waits[next(at for at, wait in enumerate(waits) if wait[0] is target and wait[1] is task)]
-        self.waits = waits
+        if self.waits is not None:
+            del self.waits[number]
 
     def release(self) -> None:
         """Let go of the arguments of a handled message: a task that its handler has left behind has it in its context."""
-        self.args = ()
+        self.args, self.kwargs = (), {}
 
     def give_up(self, error: StatusError) -> None:
         """Answer the asker with `error` if it has no answer yet; a message that has not begun is then skipped."""
