@@ -30,6 +30,7 @@ class SideTask(AbstractAsyncContextManager[None]):
     """
 
     __slots__ = (
+        "_starts",
         "_tell_end",
         "_told",
         "_why",
@@ -66,12 +67,14 @@ class SideTask(AbstractAsyncContextManager[None]):
         self.number = cell.system.next_number()
         self.statistics = statistics
         self.task: asyncio.Task[Any] | None = None
+        self._starts = False
         self.peer = peer
         self.is_lost = is_lost
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run `work` in a task that ends with the actor."""
         cell = self.cell
+        self._starts = True
         self.task = asyncio.get_running_loop().create_task(work, context=cell.system.context.copy())
         cell.belongings.add_side_task(self)
         self.task.add_done_callback(lambda _task: cell.belongings.discard_side_task(self))
@@ -102,7 +105,10 @@ class SideTask(AbstractAsyncContextManager[None]):
     async def __aenter__(self) -> None:
         cell = self.cell
         cell.queue.check()
-        if self.task is None:
+        if self._starts:
+            if self.task is None:  # an eager task begins inside `start`: its caller goes on first
+                await asyncio.sleep(0)
+        else:
             self.task = asyncio.current_task()
             cell.belongings.add_side_task(self)
         self.envelope.run_here()
