@@ -64,15 +64,17 @@ class WaitingTask(Waiting):
 
     def __enter__(self) -> None:
         super().__enter__()
-        self._look_later()
+        envelope = self._envelope
+        awaited = envelope.cause is not None and is_awaited(envelope.asker, envelope.cause)
+        self._look_later(LOOK_AGAIN_S if awaited else 0.0)  # an eager task asks before its handler can await it
 
     def __exit__(self, *exception: object) -> None:
         if self._timer is not None:  # else it would hold the message and its answer until its time
             self._timer.cancel()
         super().__exit__(*exception)
 
-    def _look_later(self) -> None:
-        self._timer = self._envelope.cell.system.loop.call_later(LOOK_AGAIN_S, self._look_again)
+    def _look_later(self, delay_s: float) -> None:
+        self._timer = self._envelope.cell.system.loop.call_later(delay_s, self._look_again)
 
     def _look_again(self) -> None:
         envelope, self._timer = self._envelope, None
@@ -82,8 +84,10 @@ class WaitingTask(Waiting):
             check_cycle(envelope.cell, envelope.cause, envelope.asker)
         except ReentrancyError as error:
             envelope.reply.set_exception(error.with_traceback(None))
+            super().__exit__()  # this wait is over: of two that close a circle, one goes on
+            self._here = None
         else:
-            self._look_later()
+            self._look_later(LOOK_AGAIN_S)
 
 
 def circle(target: Recipient | Envelope, here: Envelope | None, task: _Task | None) -> list[str]:
