@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from penstock._outcomes import as_answer, sole_kind
 from penstock.errors import (
     Cause,
     ConnectionLost,
@@ -16,7 +17,6 @@ from penstock.errors import (
     Unknown,
     status_error,
 )
-from penstock.streams import as_answer, sole_kind
 
 
 def test_a_cause_is_read_from_the_details_and_travels_as_a_string():

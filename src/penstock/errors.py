@@ -385,10 +385,3 @@ def status_error(
     error = kind(peer_text(message), started=started)
     error._decode_details = details
     return error
-
-
-def exit_as_error(error: SystemExit) -> RuntimeError:
-    """Return a ``sys.exit`` of a handler or hook as the error of its call: it does not end the program."""
-    failure = RuntimeError(f"SystemExit: {error.code}; sys.exit() ends its call only, not the program")
-    failure.__cause__ = error
-    return failure

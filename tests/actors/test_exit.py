@@ -101,6 +101,21 @@ async def test_an_exit_in_a_stream_is_its_outcome(system):
         await actor.record([1])
 
 
+async def test_an_exit_in_the_requests_of_a_stream_ends_that_stream(system):
+    class Sums(Actor):
+        async def total(self, items: AsyncIterator[int]) -> int:
+            return sum([item async for item in items])
+
+    async def items() -> AsyncIterator[int]:
+        yield 1
+        sys.exit(3)
+
+    actor = await system.spawn(Sums)
+    with pytest.raises(RuntimeError, match="SystemExit: 3"):
+        await actor.total(items())
+    assert await actor.total([1, 2]) == 3
+
+
 @pytest.mark.parametrize("payload", ["accept", "neither"])
 async def test_an_exit_in_a_channel_ends_that_channel(system, payload):
     """FAULTS H11."""

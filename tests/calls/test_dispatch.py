@@ -155,8 +155,38 @@ async def test_an_unexpected_exception_is_internal_with_an_id_that_finds_it_in_t
         (record,) = caplog.records
         assert error.details["error_id"] in record.getMessage()
         assert error.details["error_id"] in error.message
-        assert repr(record.exc_info[1]) == repr(error_of("value"))
+        assert record.exc_text.endswith("ValueError: the secret text")
         assert await pair.stub(Handlers).echo(1) == 1
+
+
+async def test_an_unexpected_error_leaves_the_task_that_it_came_from_as_it_is():
+    """The error of a future holds the frames of the task that made it."""
+
+    class Batcher:
+        def __init__(self) -> None:
+            self.jobs: asyncio.Queue[tuple[int, asyncio.Future[float]]] = asyncio.Queue()
+
+        async def work(self) -> None:
+            while True:
+                number, done = await self.jobs.get()
+                try:
+                    done.set_result(1 / number)
+                except ZeroDivisionError as error:
+                    done.set_exception(error)
+
+        async def invert(self, number: int) -> float:
+            done = asyncio.get_running_loop().create_future()
+            self.jobs.put_nowait((number, done))
+            return await done
+
+    batcher = Batcher()
+    working = asyncio.ensure_future(batcher.work())
+    async with linked(batcher) as pair:
+        with pytest.raises(Internal):
+            await pair.stub(Batcher).invert(0)
+        assert await pair.stub(Batcher).invert(2) == 0.5
+    assert not working.done()
+    working.cancel()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,7 +14,7 @@ import pytest
 
 import penstock
 from penstock import Actor, ActorSystem
-from penstock.errors import Aborted, Cancelled, EndOfStream, NotFound
+from penstock.errors import Aborted, Cancelled, EndOfStream, NotFound, StreamCancelled, StreamClosed
 from penstock.streams import Port, source_of
 from tests.laws.places import READING, SENT, URLS, reached, world
 from tests.refs.conftest import apart  # noqa: F401 - a fixture
@@ -25,6 +25,15 @@ BOUND_S = 20.0
 
 class Odd(BaseException):
     """As a `KeyboardInterrupt`, but for the event loop, which stops at one."""
+
+
+class Mute(Exception):
+    """An exception whose text raises, as that of a class that forgets to call ``super().__init__``."""
+
+    def __str__(self) -> str:
+        raise AttributeError("text")
+
+    __repr__ = __str__
 
 
 async def _cancelled_inside() -> None:
@@ -46,6 +55,10 @@ ENDS: dict[str, tuple[Callable[[], Awaitable[None]], type[Exception]]] = {
     "Exception": (_raises(lambda: ValueError("bad")), Exception),
     "StatusError": (_raises(lambda: NotFound("gone")), NotFound),
     "EndOfStream": (_raises(EndOfStream), Exception),
+    "StreamCancelled": (_raises(lambda: StreamCancelled("another stream")), Cancelled),
+    "StreamClosed": (_raises(lambda: StreamClosed("another stream")), Exception),
+    "no text": (_raises(Mute), Exception),
+    "SystemExit": (_raises(lambda: SystemExit(3)), Exception),
     "TimeoutError": (_raises(TimeoutError), Exception),
     "CancelledError": (_raises(asyncio.CancelledError), Cancelled),
     "cancelled task": (_cancelled_inside, Cancelled),
@@ -79,7 +92,7 @@ async def outcome_of(work: Awaitable[Any]) -> Any:
 
 
 def check(found: object, end: str) -> None:
-    assert isinstance(found, ENDS[end][1]), f"{end} was told as {found!r}"
+    assert isinstance(found, ENDS[end][1]), f"{end} was told as {type(found)}"
     assert not isinstance(found, EndOfStream)
 
 
@@ -179,6 +192,10 @@ _AT_ONCE = {
     "Exception": lambda: ValueError("bad"),
     "StatusError": lambda: NotFound("gone"),
     "EndOfStream": EndOfStream,
+    "StreamCancelled": lambda: StreamCancelled("another stream"),
+    "StreamClosed": lambda: StreamClosed("another stream"),
+    "no text": Mute,
+    "SystemExit": lambda: SystemExit(3),
     "TimeoutError": TimeoutError,
     "CancelledError": asyncio.CancelledError,
     "cancelled task": asyncio.CancelledError,
@@ -231,16 +248,29 @@ async def test_the_other_side_is_told_how_the_handler_of_a_channel_ended(where, 
         await channel.wait_closed()
 
 
+class Starts(Actor):
+    async def on_start(self) -> None:
+        await ENDS[_starting][0]()
+
+
+class Made(Actor):
+    def __init__(self) -> None:
+        error = _AT_ONCE[_starting]()
+        raise error
+
+
+_starting = ""
+
+
 @EACH_END
-async def test_the_task_that_spawns_is_told_how_on_start_ended(end):
+@pytest.mark.parametrize("cls", [Starts, Made])
+async def test_the_task_that_spawns_is_told_how_the_start_ended(cls, end, monkeypatch):
     """FAULTS A1"""
-
-    class Starts(Actor):
-        async def on_start(self) -> None:
-            await ENDS[end][0]()
-
+    monkeypatch.setitem(globals(), "_starting", end)
     async with asyncio.timeout(BOUND_S), ActorSystem() as system:
-        assert isinstance(await outcome_of(system.spawn(Starts)), Exception)
+        found = await outcome_of(system.spawn(cls))
+        assert isinstance(found, Exception)
+        assert not system.list()
 
 
 #: What interceptors stand around; the first three at the caller, too.

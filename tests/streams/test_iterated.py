@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 
 import pytest
 
 from penstock import Busy, EndOfStream, NotFound, WouldBlock, pipe, watch_backpressure
-from penstock.errors import Aborted, StreamClosed
+from penstock.errors import Aborted, Cancelled, StreamClosed
 from penstock.streams import source_of
 from penstock.testing import verify_source
 from tests.streams.kit import ended, rest, started, stopped
@@ -111,3 +113,65 @@ async def test_what_is_not_iterable_is_refused():
 async def test_it_keeps_every_rule_of_a_source():
     print(await verify_source(lambda: (source_of(Producer(20)), range(20))))
     print(await verify_source(lambda: (source_of(Producer(20, pause_s=0.1)), range(20))))
+
+
+async def test_a_time_out_and_a_variable_inside_a_generator_hold_from_its_first_item_to_its_last():
+    variable: ContextVar[str] = ContextVar("variable", default="unset")
+
+    async def timed() -> AsyncIterator[str]:
+        token = variable.set("set")
+        try:
+            async with asyncio.timeout(1):
+                yield variable.get()
+                yield variable.get()
+                await asyncio.sleep(3600)
+        finally:
+            variable.reset(token)
+
+    source = source_of(timed())
+    assert [await source.receive(), await source.receive()] == ["set", "set"]
+    with pytest.raises(TimeoutError):
+        await source.receive()
+
+
+async def test_a_task_group_inside_a_generator_ends_its_source_with_its_error():
+    async def fails() -> None:
+        await asyncio.sleep(1)
+        raise NotFound("unplugged")
+
+    async def grouped() -> AsyncIterator[int]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails())
+            yield 1
+            await asyncio.sleep(3600)
+
+    source = source_of(grouped())
+    assert await source.receive() == 1
+    with pytest.raises(ExceptionGroup, match="unhandled"):
+        await source.receive()
+
+
+async def test_a_time_out_of_a_generator_that_waits_for_its_reader_ends_its_source():
+    async def timed() -> AsyncIterator[int]:
+        async with asyncio.timeout(1):
+            yield 1
+            yield 2
+
+    source = source_of(timed())
+    assert await source.receive() == 1
+    await asyncio.sleep(2)
+    with pytest.raises(Cancelled):
+        await source.receive()
+
+
+async def test_an_error_of_the_end_of_an_iterator_is_raised_by_aclose_and_an_exit_ends_nothing_else():
+    async def exits() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            sys.exit(3)
+
+    source = source_of(exits())
+    assert await source.receive() == 1
+    with pytest.raises(RuntimeError, match="SystemExit: 3"):
+        await source.aclose()

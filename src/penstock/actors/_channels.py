@@ -12,12 +12,13 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final
 
+from penstock._outcomes import as_failure, ends_the_loop, log_error, sole_kind, text_of
 from penstock.actors.cell import Cell, Envelope, SideTask, Waiting, ask, check_cycle, handling, sender_here
 from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
 from penstock.channel import Channel, is_in_use, local_channel, when_left
 from penstock.errors import ActorStopped, ChannelClosed, ChannelRejected, ConnectionLost, StatusError
 from penstock.protocol import CallKind
-from penstock.streams import as_failure, check_thread, ends_the_loop, sole_kind, stopped_by
+from penstock.streams import check_thread
 
 log = logging.getLogger("penstock.actor")
 
@@ -140,12 +141,10 @@ async def _fail(cell: Cell, channel: Channel[Any], error: BaseException) -> None
         await channel.reject(error.message)
     elif isinstance(error, ChannelClosed | ConnectionLost):  # the other side is gone, and a handler need not expect it
         channel.fail(ActorStopped(f"{cell.address} does not handle this channel any more"))
-    elif not isinstance(error, Exception | SystemExit):
-        channel.fail(stopped_by(error, f"{cell.address}: the handler of this channel"))
     else:
-        if not isinstance(error, StatusError):
-            log.error("%s: on_channel failed; its channel is over, the actor goes on", cell.address, exc_info=error)
-        channel.fail(as_failure(error))
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, StatusError):
+            log_error(log, error, "%s: on_channel failed; its channel is over, the actor goes on", cell.address)
+        channel.fail(as_failure(error, f"{cell.address}: the handler of this channel"))
 
 
 async def _answer_inside(work: SideTask, channel: Channel[Any], call: CallInfo, interceptors: Sequence[Interceptor]) -> None:
@@ -177,7 +176,7 @@ async def _by_callbacks(cell: Cell, channel: Channel[Any]) -> None:
             await _callback(cell, "on_channel_message", channel, message)
         outcome = channel.reason
     except (ChannelClosed, StatusError) as error:
-        outcome = str(error)
+        outcome = text_of(error)
         raise
     finally:
         if cell.state == "running":

@@ -14,6 +14,7 @@ from contextvars import Context, copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from penstock._outcomes import as_answer, as_failure, ends_the_loop
 from penstock.actors._channels import open_local
 from penstock.actors._ref import ActorRef, ask_timeout
 from penstock.actors.cell import (
@@ -46,10 +47,7 @@ from penstock.streams import (
     PipeSource,
     PipeState,
     Source,
-    as_answer,
-    as_failure,
     check_thread,
-    ends_the_loop,
     finalize_on,
 )
 
@@ -350,7 +348,7 @@ async def _produce(
         await _run(work, sink, method, args, kwargs)
         return
     requests, rest, keywords = method.arguments.split_requests(args, kwargs)
-    fed = Fed(requests, sink.statistics().buffer_size, context)
+    fed = Fed(requests, sink.statistics().buffer_size, context, f"{work.cell.address}/{method.name}: the stream of requests")
     try:
         await _run(work, sink, method, *method.arguments.with_requests(rest, dict(keywords), fed.source))
     finally:

@@ -6,9 +6,9 @@ import logging
 import secrets
 from collections.abc import Sequence
 from functools import partial
-from traceback import clear_frames
 from typing import Any, Final, Protocol
 
+from penstock._outcomes import ends_the_loop, log_error, named
 from penstock._texts import peer_text
 from penstock.calls._context import Interceptor
 from penstock.calls._scope import CallScope
@@ -78,9 +78,11 @@ class Dispatcher:
         except StatusError as error:
             error.started = False
             refusal: StatusError = error.fresh_copy()  # `error` holds this frame, which must not hold it
-        except Exception:  # this runs where the connection is read: an error here must not end the connection
-            log.exception("a call of %.200r could not be begun", handle.opened.target)
+        except BaseException as error:  # this runs where the connection is read: an error here must not end the connection
+            log_error(log, error, "a call of %.200r could not be begun", handle.opened.target)
             handle.fail(Internal("the call could not be begun", started=False))
+            if ends_the_loop(error):
+                raise
             return
         else:
             return
@@ -155,17 +157,11 @@ class Dispatcher:
         logged: whether the log has the traceback already.
         """
         error_id = secrets.token_hex(4)
-        text = peer_text(_text_of(raised))  # it may quote an argument
-        log.error("error %s in %s: %s", error_id, where, text, exc_info=None if logged else raised)
-        clear_frames(raised.__traceback__)  # a kept log record must not keep the arguments, such as the end of a stream
+        text = peer_text(named(raised))  # it may quote an argument
+        if logged:
+            log.error("error %s in %s: %s", error_id, where, text)
+        else:
+            log_error(log, raised, "error %s in %s: %s", error_id, where, text)
         if self.expose_errors:
             return Internal(text[:EXPOSED_MAX], {"error_id": error_id})
         return Internal(f"{where} raised; its log has the text under {error_id}", {"error_id": error_id})
-
-
-def _text_of(error: BaseException) -> str:
-    """Return the text of an error; its class alone when its `__str__` raises."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - the caller gets an answer even when __str__ is broken
-        return type(error).__name__

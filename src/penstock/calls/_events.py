@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from penstock._outcomes import named
 from penstock.calls._stream import Stream
 from penstock.errors import EndOfStream, StatusError
 from penstock.streams import Converted, Demand, Statistics
@@ -100,7 +101,7 @@ class EventStream(Stream[StreamEvent]):
             return [self._event("end")]
         except Exception as error:  # noqa: BLE001 - any outcome of the stream becomes its last event
             self._over = True
-            return [self._event("error", error=f"{type(error).__name__}: {error}")]
+            return [self._event("error", error=named(error))]
 
     async def _readable(self) -> None:
         await self._stream._readable()

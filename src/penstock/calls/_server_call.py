@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from penstock._outcomes import as_answer, as_exception, ends_the_loop
 from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted, outcome_of
 from penstock.calls._scope import CallScope
 from penstock.codec import UNENCODABLE, by_number
@@ -25,7 +26,7 @@ from penstock.errors import (
 from penstock.protocol import Cancel, Grant, Status, grant_wished
 from penstock.service import PRIORITIES, Method
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle
-from penstock.streams import Source, as_answer, ends_the_loop, stopped_by
+from penstock.streams import Source
 
 
 class ServerCall(Endpoint):
@@ -175,10 +176,10 @@ class ServerCall(Endpoint):
             error = self._cancelled()
             if error is None:
                 raise
-        except (Exception, SystemExit) as raised:  # noqa: BLE001 - any error of a handler is answered, and logged if unexpected
-            error = as_answer(raised, self._name) or self._internal(self._name, raised)
         except BaseException as raised:
-            error = stopped_by(raised, f"{self._name}: the handler")
+            failure = as_exception(raised, f"{self._name}: the handler")
+            error = as_answer(failure, self._name) or self._internal(self._name, failure)
+            del failure  # it holds this frame
             if ends_the_loop(raised):
                 raise
         finally:

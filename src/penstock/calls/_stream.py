@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
 from typing import Any, Self, TypeVar, cast
 
+from penstock._outcomes import as_failure, ends_the_loop
 from penstock.calls._context import CallInfo, Interceptor, inherited_deadline, intercepted, is_cancelled, outcome_of
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
@@ -25,7 +26,7 @@ from penstock.errors import (
 )
 from penstock.protocol import Accept, Cancel, ReceiveHalf, Status, grant_for
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle, WeakEndpoint, error_of
-from penstock.streams import Source, as_failure, finalize_on, stop, stops_the_program
+from penstock.streams import Source, finalize_on, stop
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -253,7 +254,7 @@ async def _feed(forgettable: weakref.ref[RemoteStream[Any]], sink: RemoteSink[An
     except BaseException as error:
         if sink.outcome is None or not isinstance(error, PenstockError | asyncio.CancelledError):
             _end_with(forgettable, error)
-        if stops_the_program(error):
+        if ends_the_loop(error):
             raise
     else:
         sink.close()
@@ -294,7 +295,7 @@ async def _go_inside(
             outcome = outcome_of_callee.result()
         else:
             outcome = Cancelled("this side was closed before the call was over")
-        if stops_the_program(error):
+        if ends_the_loop(error):
             raise
     finally:
         stream = forgettable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from penstock._outcomes import stopped_by
 from penstock.calls._context import CallInfo, inherited_deadline, intercepted, is_cancelled
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
@@ -12,7 +13,6 @@ from penstock.codec import UNDECODABLE
 from penstock.errors import DataLoss, DeadlineExceeded, StatusError
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
 from penstock.session import Endpoint, Session, error_of
-from penstock.streams import stopped_by
 
 #: The grant of every unary call: one item of any size. It never changes, so all calls share it.
 _ONE: Final = Grant(1, MAX_NUMBER)

@@ -6,11 +6,12 @@ import secrets
 from functools import partial
 from typing import Any
 
+from penstock._outcomes import as_failure
 from penstock.channel._channel import Channel
 from penstock.channel._wire import ChannelEvents, Opening, Wire
 from penstock.codec import reader
 from penstock.errors import DataLoss, EndOfStream, InvalidArgument
-from penstock.streams import BUFFER_SIZE, Converted, PipeSink, PipeSource, PipeState, Source, as_failure, checked_size
+from penstock.streams import BUFFER_SIZE, Converted, PipeSink, PipeSource, PipeState, Source, checked_size
 
 
 def local_channel(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar, cast
 
+from penstock._outcomes import sole_kind
 from penstock.channel._wire import ChannelEvents, Wire
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Decode
 from penstock.errors import (
@@ -22,7 +23,6 @@ from penstock.errors import (
 )
 from penstock.protocol import Accept, Cancel, ReceiveHalf, Status
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle, WeakEndpoint, error_of, error_of_cancel
-from penstock.streams import sole_kind
 
 T = TypeVar("T")
 

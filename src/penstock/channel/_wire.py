@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
+from penstock._outcomes import text_of
 from penstock.channel._life import Ending, Life
 from penstock.errors import Aborted, ChannelClosed, ChannelRejected
 from penstock.observe import Kind
@@ -66,7 +67,7 @@ class ChannelEvents:
 
     def failed(self, error: Exception) -> None:
         """Note that the other side has failed or rejected the channel, or that the connection was lost."""
-        reason = str(error)
+        reason = text_of(error)
         if self.life.opened:
             self.ended("lost", reason, error)
         elif isinstance(error, ChannelRejected):
@@ -154,8 +155,9 @@ class Wire(ABC):
         """End the channel from this side with `error`, unless it had ended already."""
         events = self.events
         opening = events.opener and not events.life.opened  # then `error` is for the task that waits for the acceptance
-        outcome = error if opening else ChannelClosed(f"this side has ended the channel: {error}")
-        if events.ended(ending, str(error), outcome):
+        reason = text_of(error)
+        outcome = error if opening else ChannelClosed(f"this side has ended the channel: {reason}")
+        if events.ended(ending, reason, outcome):
             self.fail(error)
 
     def forget(self) -> None:

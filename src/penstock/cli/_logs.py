@@ -20,8 +20,9 @@ class _LogFormatter(logging.Formatter):
         level = click.style(f"{record.levelname:7}", fg=_LEVELS.get(record.levelname))
         logger = "" if hasattr(record, "actor") or record.name == "penstock.actor" else f"{record.name}: "
         text = f"{self.formatTime(record, '%H:%M:%S')} {level} {logger}{one_line(record.getMessage())}"
-        if record.exc_info:
-            text += "".join(f"\n    {one_line(line)}" for line in self.formatException(record.exc_info).split("\n"))
+        trace = record.exc_text or (self.formatException(record.exc_info) if record.exc_info else "")
+        if trace:
+            text += "".join(f"\n    {one_line(line)}" for line in trace.split("\n"))
         return text if sys.stderr.isatty() else click.unstyle(text)
 
 

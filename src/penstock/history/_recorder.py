@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
+from penstock._outcomes import ends_the_loop, log_error
 from penstock.errors import PenstockError, Unavailable
 from penstock.history._file import Block
 from penstock.history._queue import EventQueue, OnFull
@@ -155,5 +156,7 @@ class Recorder:
             return
         try:
             self._on_problem(problem)
-        except Exception:  # noqa: BLE001 - it is code of the user, without a caller to raise to
-            _log.exception("the on_problem function of the history raised")
+        except BaseException as error:  # it is code of the user, without a caller to raise to
+            log_error(_log, error, "the on_problem function of the history raised")
+            if ends_the_loop(error):
+                raise

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
+from penstock._outcomes import log_error
 from penstock.calls import CallScope, current_call
 from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, StatusError
 from penstock.refs._proof import new_identity
@@ -158,8 +159,9 @@ class Offers:
 
     def _on_clean_up_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("an end of a stream could not be closed", exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log_error(log, error, "an end of a stream could not be closed")
 
     def _share(self) -> dict[bytes, None]:
         """Return the share of the peer whose call is handled here; that of no peer outside a call."""

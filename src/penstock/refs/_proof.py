@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
+from penstock._outcomes import named
 from penstock.calls import CallInfo, CallScope, Interceptor, call_unary, untyped_request
 from penstock.errors import StatusError, Unavailable
 from penstock.protocol import CallKind
@@ -144,7 +145,7 @@ async def _ask(scope: CallScope) -> None:
         request = untyped_request(PROVE, CallKind.UNARY, (challenge,), CallOptions(timeout=ANSWER_S))
         proven = check_answer(await call_unary(scope, request), secret, challenge, scope)
     except (StatusError, ValueError, TypeError) as error:
-        why = repr(error)
+        why = named(error)
     finally:
         _PROOFS[scope] = proven
     if not proven:

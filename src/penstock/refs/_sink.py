@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from penstock._outcomes import as_failure, sole_kind
 from penstock.calls import Call, CallScope, Request
 from penstock.codec import MSGPACK, Extension, ExtensionCode, register_extension
 from penstock.errors import Aborted, PenstockError, StatusError, StreamClosed, WouldBlock, status_error
@@ -19,7 +20,7 @@ from penstock.refs._routes import guarded, route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.session import details_in, status_of
-from penstock.streams import Sink, Statistics, as_failure, checked_size, finalize_on, reraisable, sole_kind
+from penstock.streams import Sink, Statistics, checked_size, finalize_on, reraisable
 
 T = TypeVar("T")
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
+from penstock._outcomes import as_answer
 from penstock.codec import MSGPACK, UNENCODABLE
 from penstock.errors import Cancelled, DeadlineExceeded, StatusError
 from penstock.protocol import NO_DETAILS, SendHalf
 from penstock.remote._wire import LaneError, LaneReply, PlainReply
 from penstock.session import RemoteSink, StreamHandle, status_of
-from penstock.streams import Bell, as_answer
+from penstock.streams import Bell
 
 if TYPE_CHECKING:
     from penstock.calls import CallInfo

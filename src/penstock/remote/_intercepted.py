@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from penstock._outcomes import ends_the_loop, stopped_by
 from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted, is_cancelled
 from penstock.errors import StatusError, Unavailable
-from penstock.streams import ends_the_loop, stopped_by
 
 if TYPE_CHECKING:
     from penstock.actors.cell import Envelope

@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Any, Final, cast
 
+from penstock._outcomes import named
 from penstock.actors import ActorHost
 from penstock.actors.cell import Cell, Envelope
 from penstock.calls import CallInfo, CallScope, Dispatcher, current_call
@@ -253,7 +254,7 @@ class LaneServer(Endpoint):
             self._asks.open.pop(message.id, None)
             self.answers.refuse(message.id, error)
         elif message.id == 0:
-            text = repr(error)  # a record of the log that had the error itself would keep its frames
+            text = named(error)  # a record of the log that had the error itself would keep its frames
             log.warning("%s: the tell %.200r is a dead letter: %.500s", self._address, message.name, text)
             if self._to.cell is not None and not counted:
                 letter = Envelope(self._to.cell, message.name, (), {}, "tell", sender=message.sender)

@@ -15,6 +15,7 @@ from functools import cache, partial
 from threading import get_ident
 from typing import Any, Final
 
+from penstock._outcomes import ends_the_loop, log_error
 from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable, Unimplemented
 from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
@@ -269,8 +270,8 @@ class Session:
         """Report the loss to one endpoint; an error that it raises is logged, so that the others still get theirs."""
         try:
             stream.endpoint.on_lost(error)
-        except Exception:
-            log.exception("%r failed to handle the loss of its connection", stream)
+        except Exception as failure:  # noqa: BLE001 - the others are told, too
+            log_error(log, failure, "%r failed to handle the loss of its connection", stream)
 
     def close(self) -> None:
         """Write the queued frames, then close the link. Await `closed` next."""
@@ -353,8 +354,10 @@ def _handle(session: Session, events: Sequence[ev.Event]) -> None:
     for event in events:
         try:
             _DISPATCH[type(event)](session, event)
-        except Exception:  # an error in one endpoint must not end the connection and all its other calls
-            log.exception("%.500r could not be handled", event)
+        except BaseException as error:  # an error in one endpoint must not end the connection and all its other calls
+            log_error(log, error, "%.500r could not be handled", event)
+            if ends_the_loop(error):
+                raise
     if session._connection.has_data():
         session.flush_soon()
 

@@ -7,25 +7,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from threading import get_ident
 from typing import Any, Final, TypeVar
 
+from penstock._outcomes import as_failure, sole_kind
 from penstock.codec import UNENCODABLE, Codec
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf, WireStream
 from penstock.session._endpoint import Carrier
 from penstock.session._source import state_of
 from penstock.session._status import status_of
-from penstock.streams import (
-    Demand,
-    Sink,
-    Source,
-    Statistics,
-    Waiters,
-    as_failure,
-    check_thread,
-    close_iterator,
-    feeding,
-    reraisable,
-    sole_kind,
-)
+from penstock.streams import Demand, Sink, Source, Statistics, Waiters, check_thread, close_iterator, feeding, reraisable
 
 T = TypeVar("T")
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock._outcomes import sole_kind
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import CODES, EndOfStream, StatusError, Unknown, status_error
 from penstock.protocol import LONG_MESSAGE, NO_DETAILS, Cancel, Status, readable
-from penstock.streams import sole_kind
 
 #: Characters of an error's message that travel.
 MESSAGE_MAX: Final = 4096

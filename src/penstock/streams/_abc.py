@@ -17,24 +17,18 @@ All decisions are made without waiting (`_take`, `send_nowait`); the coroutines 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
 
+from penstock._outcomes import as_failure
 from penstock.errors import (
-    Aborted,
-    Cancelled,
     ChannelClosed,
-    ConnectionLost,
     EndOfStream,
-    PenstockError,
     StatusError,
     StreamClosed,
-    Unavailable,
     WouldBlock,
-    exit_as_error,
 )
 from penstock.streams._iteration import READY, InLoop, Iteration
 
@@ -71,74 +65,6 @@ class Statistics(NamedTuple):
     credit: int
     waiting_senders: int
     dropped: int = 0
-
-
-def as_answer(error: BaseException, by: str = "the handler") -> StatusError | None:
-    """Return the error with which the handler `by` answers its caller when it raised `error`; None for another one.
-
-    A `StatusError` is an answer, and so is a group that holds one kind of them (`sole_kind`). One that came from another side
-    is about that side and its own caller: ``details["upstream"]`` names it. `ConnectionLost` becomes `Unavailable`, because the
-    caller's connection is alive.
-    """
-    answer = sole_kind(error)
-    if not isinstance(answer, StatusError):
-        return None
-    if not answer.origin:
-        return Unavailable(answer.message, answer.details) if isinstance(answer, ConnectionLost) else answer
-    details = {**answer.details, "upstream": answer.origin}
-    if isinstance(answer, Unavailable):
-        return Unavailable(f"{by} called {answer.origin}, which is not available: {answer.message}", details)
-    passed = answer.fresh_copy()
-    passed.details, passed.started, passed.origin = details, True, ""
-    return passed
-
-
-def sole_kind(error: BaseException) -> BaseException:
-    """Return the first error of a group that holds Penstock's errors of one class, also in groups inside; else `error` itself.
-
-    A task group raises a group even for the one error of its one task.
-    """
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    first, *others = map(sole_kind, error.exceptions)
-    alike = isinstance(first, PenstockError) and all(type(other) is type(first) for other in others)
-    return first if alike else error
-
-
-def as_failure(error: BaseException, of: str = "the producer") -> Exception:
-    """Return the error with which a stream fails when its producer ended with `error`. No producer ends in silence.
-
-    `of` names the producer. An `Exception` is the failure itself, but for the `EndOfStream` of another stream: a producer that
-    stops because a stream that it reads has ended did not end its own stream normally. For any other one see `stopped_by`.
-    """
-    if isinstance(error, SystemExit):
-        return exit_as_error(error)
-    if not isinstance(error, Exception):
-        return stopped_by(error, of)
-    if not isinstance(error, EndOfStream):
-        return error
-    failure = Aborted(f"{of} stopped because another stream, which it reads, had ended")
-    failure.__cause__ = error
-    return failure
-
-
-def stopped_by(error: BaseException, of: str) -> StatusError:
-    """Return how the work `of` has ended that was stopped by an `error` that is not an `Exception`.
-
-    A cancellation in its own work, or a `GeneratorExit`, is `Cancelled`; anything else is `Aborted`.
-    """
-    kind = Cancelled if isinstance(error, CancelledError | GeneratorExit) else Aborted
-    return kind(f"{of} was stopped by {type(error).__name__} before its end")
-
-
-def stops_the_program(error: BaseException) -> bool:
-    """Whether `error` is to go on to the event loop, once every waiter was told of it: it asks the program to stop."""
-    return isinstance(error, KeyboardInterrupt | SystemExit)
-
-
-def ends_the_loop(error: BaseException) -> bool:
-    """Whether an error of a handler is to go on to the event loop: an interrupt from the keyboard, and not a ``sys.exit``."""
-    return isinstance(error, KeyboardInterrupt)
 
 
 def reraisable(outcome: Exception, origin: TracebackType | None) -> Exception:

@@ -8,8 +8,8 @@ from contextvars import Context
 from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, Generic, TypeVar, cast
 
-from penstock.errors import StreamCancelled
-from penstock.streams._abc import Source, as_failure, stops_the_program
+from penstock._outcomes import as_failure, ends_the_loop
+from penstock.streams._abc import Source
 from penstock.streams._pipe import PipeSink, PipeSource, PipeState
 
 T = TypeVar("T")
@@ -18,17 +18,17 @@ T = TypeVar("T")
 class Fed(Generic[T]):
     """A pipe, and the task that sends it the items of an iterable. Await `aclose` at the end.
 
-    `context` is that of the code of the iterable: of its owner, and not of its reader.
+    `context` is that of the code of the iterable: of its owner, and not of its reader. `of` names the iterable in errors.
 
     source: brings the items, at most `buffer_size` of which are pulled ahead, and then the end or the error of the iterable.
     """
 
     __slots__ = ("_task", "source")
 
-    def __init__(self, items: AsyncIterable[T] | Iterable[T], buffer_size: int, context: Context) -> None:
+    def __init__(self, items: AsyncIterable[T] | Iterable[T], buffer_size: int, context: Context, of: str) -> None:
         shared: PipeState[T] = PipeState(buffer_size)
         self.source: Source[T] = PipeSource(shared)
-        self._task = asyncio.get_running_loop().create_task(_feed(PipeSink(shared), items), context=context)
+        self._task = asyncio.get_running_loop().create_task(_feed(PipeSink(shared), items, of), context=context)
 
     async def aclose(self) -> None:
         """Close the source, and wait until the iterable is closed. Cancelling it leaves the iterable to close by itself."""
@@ -48,14 +48,12 @@ def stop(feeding: asyncio.Task[None]) -> None:
         feeding.cancel()
 
 
-async def _feed(sink: PipeSink[T], items: AsyncIterable[T] | Iterable[T]) -> None:
+async def _feed(sink: PipeSink[T], items: AsyncIterable[T] | Iterable[T], of: str) -> None:
     try:
         await sink.feed(items)
-    except StreamCancelled:  # the reader has left
-        sink.close()
     except BaseException as error:
-        sink.fail(as_failure(error))
-        if stops_the_program(error):
+        sink.fail(as_failure(error, of))  # it changes nothing when the reader has left
+        if ends_the_loop(error):
             raise
     else:
         sink.close()

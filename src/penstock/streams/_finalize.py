@@ -10,7 +10,7 @@ from threading import get_ident
 from penstock.errors import WrongThread
 
 
-def finalize_on(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
+def finalize_on(loop: asyncio.AbstractEventLoop | None, action: Callable[[], object]) -> None:
     """Run the `action` of a finaliser on the event loop of its object: the garbage collector may run in any thread.
 
     It runs at once when this is that loop, or when no loop is known or running; not at all when the loop is closed.

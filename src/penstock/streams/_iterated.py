@@ -1,16 +1,18 @@
 """Sources of other sources: `source_of` makes one of any async iterable, `Converted` converts the items of one.
 
-A source of an iterable pulls one item at a time, and only while the consumer waits for it. Each pull is a task of its own, so
-that cancelling a consumer that waits does not throw its cancellation into the iterator.
+A source of an iterable pulls one item at a time, and only while the consumer waits for it. One task pulls all of them, so that
+cancelling a consumer that waits does not throw its cancellation into the iterator, and a time-out, a task group or a context
+variable inside a generator has the same task from its first item to its last.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, Callable
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+from penstock._outcomes import as_exception, as_failure, ends_the_loop
 from penstock.errors import Busy, EndOfStream, StreamClosed
 from penstock.streams._abc import (
     SECOND_RECEIVER,
@@ -19,11 +21,11 @@ from penstock.streams._abc import (
     Source,
     Statistics,
     StreamState,
-    as_failure,
+    close_iterator,
     reraisable,
-    stops_the_program,
 )
 from penstock.streams._backlog import Dropped
+from penstock.streams._finalize import finalize_on
 from penstock.streams._watch import Pressure
 
 T = TypeVar("T")
@@ -38,108 +40,141 @@ def source_of(items: AsyncIterable[T]) -> Source[T]:
     return items if isinstance(items, Source) else _Iterated(items)
 
 
-class _Iterated(Source[T]):
-    __slots__ = ("_busy", "_item", "_items", "_iterator", "_origin", "_outcome", "_pressure", "_pull", "_received")
+class _Pulls(Generic[T]):
+    """The items of an iterable, pulled by one task when they are asked for. The task does not hold the source.
+
+    item: the item that waits for the consumer, or nothing. outcome: how the items have ended; None before.
+    consumer: the future of the consumer that waits. task: None before the first pull.
+    """
+
+    __slots__ = ("_iterator", "_wanted", "consumer", "item", "items", "origin", "outcome", "pressure", "task")
 
     def __init__(self, items: AsyncIterable[T]) -> None:
-        self._pull: asyncio.Task[T] | None = None
-        self._items = items
         self._iterator = aiter(items)
-        self._item: list[T] = []
-        self._busy = False
+        self._wanted: asyncio.Future[None] | None = None
+        self.items = items
+        self.item: list[T] = []
+        self.outcome: Exception | None = None
+        self.origin: TracebackType | None = None
+        self.consumer: asyncio.Future[None] | None = None
+        self.pressure = Pressure()
+        self.task: asyncio.Task[None] | None = None
+
+    def ask(self) -> None:
+        """Have the next item pulled, unless a pull is under way."""
+        self.pressure.set(False)
+        wanted, self._wanted = self._wanted, None
+        if self.task is None:
+            self.task = asyncio.get_running_loop().create_task(self._run())
+        elif wanted is not None and not wanted.done():
+            wanted.set_result(None)
+
+    def finish(self, outcome: Exception) -> None:
+        """End the items with `outcome`, unless they have ended."""
+        if self.outcome is None:
+            self.outcome, self.origin = outcome, outcome.__traceback__
+        self.tell()
+
+    def tell(self) -> None:
+        """Wake the consumer: an item or the outcome is here."""
+        self.pressure.set(True)
+        if self.consumer is not None and not self.consumer.done():
+            self.consumer.set_result(None)
+
+    async def close(self) -> None:
+        """Close the iterator and its iterable."""
+        await close_iterator(self._iterator)
+        if self.items is not self._iterator:
+            await close_iterator(self.items)
+
+    async def _run(self) -> None:
+        """Pull item after item, each when it is asked for; close the iterator at the end."""
+        try:
+            while True:
+                self.item = [await anext(self._iterator)]
+                self._wanted = wanted = asyncio.get_running_loop().create_future()
+                self.tell()
+                await wanted
+        except StopAsyncIteration:
+            self.finish(EndOfStream())
+        except BaseException as error:
+            self.finish(as_failure(error, "the iterator of this source"))
+            if ends_the_loop(error):
+                raise
+        finally:
+            try:
+                await self.close()
+            except BaseException as error:  # `aclose` of the source raises it
+                raise error if ends_the_loop(error) else as_exception(error, "the end of an iterator") from error
+
+
+class _Iterated(Source[T]):
+    __slots__ = ("_pulls", "_received")
+
+    def __init__(self, items: AsyncIterable[T]) -> None:
+        self._pulls = _Pulls(items)
         self._received = 0
-        self._outcome: Exception | None = None
-        self._origin: TracebackType | None = None
-        self._pressure = Pressure()
 
     def _take(self, max_items: int) -> list[T]:
-        if self._item:
-            taken, self._item = self._item, []
+        pulls = self._pulls
+        if pulls.item:
+            taken, pulls.item = pulls.item, []
             self._received += 1
             return taken
-        if self._outcome is not None:
-            raise reraisable(self._outcome, self._origin)
+        if pulls.outcome is not None:
+            raise reraisable(pulls.outcome, pulls.origin)
         return []
 
     async def _readable(self) -> None:
         """Pull one item, or wait for the pull that is under way. A cancelled wait leaves the pull running for the next one."""
-        if self._busy:
+        pulls = self._pulls
+        if pulls.consumer is not None:
             raise Busy(SECOND_RECEIVER)
-        self._busy = True
-        pull = self._pull = self._pull or asyncio.ensure_future(_next(self._iterator))
-        self._pressure.set(False)
+        pulls.ask()
+        if pulls.item or pulls.outcome is not None:  # the task was eager
+            return
+        pulls.consumer = asyncio.get_running_loop().create_future()
         try:
-            if (
-                not pull.done()
-            ):  # `wait` would take a turn of the loop, and a reader with very short time-outs would get no item
-                await asyncio.wait([pull])
+            await pulls.consumer
         finally:
-            self._busy = False
-        if self._pull is pull:
-            self._pull = None
-            self._pressure.set(True)
-            self._pulled(pull)
-
-    def _pulled(self, pull: asyncio.Task[T]) -> None:
-        """Store the item or the outcome that a finished pull brought."""
-        try:
-            self._item = [pull.result()]
-        except _IteratorEnded:
-            self._finish(EndOfStream())
-        except BaseException as error:
-            self._finish(as_failure(error, "the iterator of this source"))
-            if stops_the_program(error):
-                raise
-
-    def _finish(self, outcome: Exception) -> None:
-        if self._outcome is None:
-            self._outcome, self._origin = outcome, outcome.__traceback__
+            pulls.consumer = None
 
     async def aclose(self) -> None:
         """Cancel the pull that is under way, wait for it, and close the iterator and its iterable. Idempotent."""
-        pull, self._pull = self._pull, None
-        if self._outcome is None or self._item:
-            self._item = []
-            self._outcome = StreamClosed(SOURCE_CLOSED)
-        if pull is not None:
-            pull.cancel()
-            await asyncio.wait([pull])
-        for part in (self._iterator, self._items):
-            close = getattr(part, "aclose", None)
-            if close is not None:
-                await close()
+        pulls = self._pulls
+        if pulls.outcome is None or pulls.item:
+            pulls.item, pulls.outcome = [], None
+            pulls.finish(StreamClosed(SOURCE_CLOSED))
+        if pulls.task is None:
+            await pulls.close()
+            return
+        if not pulls.task.cancelling():
+            pulls.task.cancel()
+        await asyncio.wait([pulls.task])
+        if not pulls.task.cancelled() and (error := pulls.task.exception()) is not None:
+            raise error
 
     def statistics(self) -> Statistics:
-        buffered = len(self._item)
+        buffered = len(self._pulls.item)
         return Statistics(self._state, 1, buffered, self._received + buffered, self._received, 1 - buffered, 0)
 
     @property
     def _state(self) -> StreamState:
-        outcome = self._outcome
+        outcome = self._pulls.outcome
         if outcome is None:
             return "open"
         return "ended" if isinstance(outcome, EndOfStream) else "cancelled" if isinstance(outcome, StreamClosed) else "failed"
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
-        self._pressure.watch(on_change)
+        self._pulls.pressure.watch(on_change)
 
     def __del__(self) -> None:
-        if self._pull is not None:
-            self._pull.cancel()
+        task = self._pulls.task if hasattr(self, "_pulls") else None
+        if task is not None and not task.done():
+            finalize_on(task.get_loop(), task.cancel)
 
     def __repr__(self) -> str:
-        return f"<Source {self._state}, of {self._items!r}, {self._received} received>"
-
-
-class _IteratorEnded(EndOfStream):
-    """The end of the iterator itself. An `EndOfStream` that the iterator raises is a failure instead."""
-
-
-async def _next(iterator: AsyncIterator[Any]) -> Any:
-    try:
-        return await anext(iterator)
-    except StopAsyncIteration:
-        raise _IteratorEnded from None
+        return f"<Source {self._state}, of {self._pulls.items!r}, {self._received} received>"
 
 
 class Converted(Source[T]):

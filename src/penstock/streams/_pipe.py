@@ -15,6 +15,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
+from penstock._outcomes import as_failure
 from penstock.errors import Aborted, Busy, EndOfStream, StreamCancelled, StreamClosed, WouldBlock
 from penstock.streams._abc import (
     SECOND_RECEIVER,
@@ -24,7 +25,6 @@ from penstock.streams._abc import (
     Source,
     Statistics,
     StreamState,
-    as_failure,
     close_iterator,
     reraisable,
 )

@@ -12,8 +12,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
+from penstock._outcomes import as_failure
 from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
-from penstock.streams._abc import Sink, Source, Statistics, StreamState, as_failure, reraisable
+from penstock.streams._abc import Sink, Source, Statistics, StreamState, reraisable
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
 from penstock.streams._finalize import check_thread, finalize_on, home_here
 from penstock.streams._iteration import InLoop

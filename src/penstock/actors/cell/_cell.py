@@ -15,6 +15,7 @@ from contextvars import Context, copy_context
 from threading import get_ident
 from typing import Any, Final
 
+from penstock._outcomes import log_error
 from penstock.actors._supervision import Supervision
 from penstock.actors.cell import _incarnation as incarnation
 from penstock.actors.cell._context import OWN_VARIABLES, handled
@@ -168,11 +169,14 @@ class Cell(Lifecycle):
             if tap is not None:
                 tap.record(self.address, "reply", {"n": self.handled, "result": done.value})
             return done.value
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised again, or its answer is
             answer = incarnation.judge_inline(self, name, error)
-            if answer is error:
-                raise
-            raise answer from error
+            try:
+                if answer is error:
+                    raise
+                raise answer from error
+            finally:
+                del answer  # it holds this frame, and the frame the arguments
         finally:
             self.current = None
         raise RuntimeError(f"{self.address}: {name} waited, though its code has no await")
@@ -225,7 +229,7 @@ class Cell(Lifecycle):
             return False
         envelope = self.take_current()
         if envelope is not None and isinstance(error, Exception):
-            log.error("%s could not handle %.200r; it goes on", self.address, envelope.type, exc_info=error)
+            log_error(log, error, "%s could not handle %.200r; it goes on", self.address, envelope.type)
             envelope.give_up(Internal(f"{self.address} could not handle {envelope.type!r}"))
             return True
         if self.stopping is not None and self.stopping.interrupts and isinstance(error, asyncio.CancelledError):

@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import random
-from contextlib import suppress
 from functools import partial
-from traceback import walk_tb
-from types import TracebackType
 from typing import Final, Literal
 
+from penstock._outcomes import as_answer, as_exception, as_failure, ends_the_loop, log_error, named, text_of
 from penstock.actors._supervision import Supervision, restarted_with
 from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._context import handled
@@ -22,13 +19,9 @@ from penstock.actors.cell._cycles import Waiting
 from penstock.actors.cell._envelope import Envelope, exactly, handling
 from penstock.actors.cell._lifecycle import Lifecycle
 from penstock.calls import is_cancelled
-from penstock.errors import ActorStopped, Cancelled, StatusError, exit_as_error
-from penstock.streams import as_answer, as_failure, ends_the_loop, stopped_by
+from penstock.errors import ActorStopped, Cancelled, StatusError
 
 log = logging.getLogger("penstock.actor")
-
-#: Flags of code that may wait for something, and go on later.
-_WAITS: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 #: Spreads the delays of restarts; not for secrets.
 _jitter: Final = random.Random()  # noqa: S311
@@ -52,7 +45,7 @@ async def start(cell: Lifecycle) -> None:
     try:
         cell.make()
     except BaseException as error:
-        reason = f"its __init__ raised {_brief(error)}"
+        reason = f"its __init__ raised {named(error)}"
         cell.step("stop")
         await _clear(cell, reason)
         await _over(cell, reason)
@@ -80,7 +73,7 @@ async def _first_start(envelope: Envelope, cell: Lifecycle, started: asyncio.Fut
         started.set_exception(ActorStopped(f"{cell.address} was stopped while it started"))
         raise
     except BaseException as error:
-        await finish(cell, f"on_start raised {_brief(error)}")
+        await finish(cell, f"on_start raised {named(error)}")
         started.set_exception(as_failure(error, f"{cell.address}: on_start"))
         if ends_the_loop(error):
             raise
@@ -117,7 +110,8 @@ def judge(cell: Lifecycle, envelope: Envelope, error: BaseException, *, interrup
     answer = as_answer(error, f"{cell.address}/{envelope.type}")
     if answer is not None:
         if envelope.reply is None:
-            log.warning("%s: %.200r, to which no answer is awaited, ended with %.500r", cell.address, envelope.type, answer)
+            text = named(answer)
+            log.warning("%s: %.200r, to which no answer is awaited, ended with %.500s", cell.address, envelope.type, text)
         _record_answer(cell, answer)
         return answer, "answer"
     if isinstance(error, asyncio.CancelledError):
@@ -148,9 +142,7 @@ def judge_inline(cell: Lifecycle, name: str, error: BaseException) -> BaseExcept
 
 def _crash(cell: Lifecycle, name: str, error: BaseException) -> Exception:
     """Return a failure as the asker gets it: in this process it is the very exception, unless that would end the program."""
-    if isinstance(error, SystemExit):
-        return exit_as_error(error)
-    return error if isinstance(error, Exception) else stopped_by(error, f"{cell.address}: the handler of {name!r}")
+    return as_exception(error, f"{cell.address}: the handler of {name!r}")
 
 
 def _record_answer(cell: Lifecycle, answer: StatusError) -> None:
@@ -182,10 +174,9 @@ async def crashed(cell: Lifecycle, error: BaseException, message: int | None) ->
     for sibling in _restarted_too(cell, rules):
         sibling.post_system(partial(_restart_or_crash, sibling, f"{cell.address} failed"))
     delay_s: float | None = _count_failure(cell, rules, error, message)
-    _clear_frames(error.__traceback__)  # a kept log record must not keep what the message brought
     while delay_s is not None and cell.stopping is None:
         try:
-            await restart(cell, f"{cell.address} raised {_brief(error)}", delay_s)
+            await restart(cell, f"{cell.address} raised {named(error)}", delay_s)
             return
         except BaseException as again:
             if not is_failure(again):
@@ -227,10 +218,10 @@ async def restart_asked(cell: Lifecycle, done: asyncio.Future[None]) -> None:
 
 def _count_failure(cell: Lifecycle, rules: Supervision, error: BaseException, message: int | None) -> float | None:
     """Count, log and record a failure, and tell the parent; return the delay before the restart, None to stop."""
-    delay_s = cell.failures.count(rules, cell.system.loop.time(), _jitter.random(), _brief(error))
+    delay_s = cell.failures.count(rules, cell.system.loop.time(), _jitter.random(), named(error))
     fate = "it is stopped" if delay_s is None else f"it is restarted in {delay_s:.3g} s"
-    log.error("%s crashed; %s", cell.address, fate, exc_info=error)
-    cell.record("crashed", n=message, error=type(error).__name__, text=str(error))
+    log_error(log, error, "%s crashed; %s", cell.address, fate)
+    cell.record("crashed", n=message, error=type(error).__name__, text=text_of(error))
     parent = cell.parent
     if parent is not None and "on_child_failed" in parent.hooks:
         parent.post_call("on_child_failed", cell.ref, error)
@@ -320,23 +311,6 @@ async def _run_on_stop(cell: Lifecycle) -> None:
     except asyncio.CancelledError:
         log.warning("%s: on_stop was cancelled; the actor is stopped all the same", cell.address)
     except BaseException as error:
-        log.exception("%s: on_stop failed; the actor is stopped all the same", cell.address)
+        log_error(log, error, "%s: on_stop failed; the actor is stopped all the same", cell.address)
         if ends_the_loop(error):
             raise
-
-
-def _brief(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _clear_frames(trace: TracebackType | None) -> None:
-    """Let go of what the frames of a handler hold, but leave a coroutine of its sender, which goes on, as it is.
-
-    A message that was handled where it was sent has the frames of its sender above those that ran the handler.
-    """
-    frames = [frame for frame, _line in walk_tb(trace)]
-    ours = [at for at, frame in enumerate(frames) if frame.f_globals.get("__name__", "").startswith(__package__)]
-    for at, frame in enumerate(frames):
-        if at > max(ours, default=-1) or not frame.f_code.co_flags & _WAITS:
-            with suppress(RuntimeError):  # it is running
-                frame.clear()

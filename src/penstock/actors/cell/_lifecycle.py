@@ -20,13 +20,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock._outcomes import as_exception, ends_the_loop
 from penstock.actors._supervision import Failures, Supervision
 from penstock.actors.cell._belongings import Belongings
 from penstock.actors.cell._cycles import Waiting, is_waited_for
 from penstock.actors.cell._envelope import Envelope, Host, Via
 from penstock.actors.cell._mailbox import MailboxQueue, SystemMessage
 from penstock.actors.cell._profile import profile_of
-from penstock.errors import ActorStopped, exit_as_error
+from penstock.errors import ActorStopped
 from penstock.observe import Kind
 from penstock.streams import Bell, check_thread
 
@@ -181,8 +182,10 @@ class Lifecycle(Runner):
         actor._cell = self
         try:
             self.system.context.copy().run(actor.__init__, *self.args, **self.kwargs)
-        except SystemExit as error:
-            raise exit_as_error(error) from error
+        except BaseException as error:
+            if isinstance(error, Exception) or ends_the_loop(error):
+                raise
+            raise as_exception(error, f"{self.address}: its __init__") from error
 
     def make_again(self, reason: str, delay_s: float) -> None:
         """Make the object of the next incarnation. Raises what its ``__init__`` raises."""

@@ -12,6 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from penstock._outcomes import named
 from penstock.actors.cell._cell import Cell
 from penstock.actors.cell._envelope import Envelope, handling
 from penstock.calls import CallInfo
@@ -159,7 +160,7 @@ def outcome_of(error: BaseException | None) -> tuple[str, str]:
         return "ended", ""
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return "cancelled", ""
-    return ("cancelled" if getattr(error, "code", 0) == 1 else "failed"), f"{type(error).__name__}: {error}"
+    return ("cancelled" if getattr(error, "code", 0) == 1 else "failed"), named(error)
 
 
 # ── timers ────────────────────────────────────────────────────────────────────────────────────────────────────────────

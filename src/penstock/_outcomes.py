@@ -1,0 +1,118 @@
+"""The meaning of an exception of the program: the answer, the failure, the text or the log record that stands for it.
+
+Penstock runs code of the program in many places: handlers, hooks, interceptors, iterables, converters of types. Any exception
+of that code ends one call, and every waiter is told. A `KeyboardInterrupt` alone goes on to the event loop (`ends_the_loop`).
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import CancelledError
+from traceback import format_exception
+
+from penstock.errors import Aborted, Cancelled, ConnectionLost, EndOfStream, PenstockError, StatusError, Unavailable
+
+
+def as_answer(error: BaseException, by: str = "the handler") -> StatusError | None:
+    """Return the error with which the handler `by` answers its caller when it raised `error`; None for another one.
+
+    A `StatusError` is an answer, and so is a group that holds one kind of them (`sole_kind`). One that came from another side
+    is about that side and its own caller: ``details["upstream"]`` names it. `ConnectionLost` becomes `Unavailable`, because the
+    caller's connection is alive.
+    """
+    answer = sole_kind(error)
+    if not isinstance(answer, StatusError):
+        return None
+    if not answer.origin:
+        return Unavailable(answer.message, answer.details) if isinstance(answer, ConnectionLost) else answer
+    details = {**answer.details, "upstream": answer.origin}
+    if isinstance(answer, Unavailable):
+        return Unavailable(f"{by} called {answer.origin}, which is not available: {answer.message}", details)
+    passed = answer.fresh_copy()
+    passed.details, passed.started, passed.origin = details, True, ""
+    return passed
+
+
+def sole_kind(error: BaseException) -> BaseException:
+    """Return the first error of a group that holds Penstock's errors of one class, also in groups inside; else `error` itself.
+
+    A task group raises a group even for the one error of its one task.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    first, *others = map(sole_kind, error.exceptions)
+    alike = isinstance(first, PenstockError) and all(type(other) is type(first) for other in others)
+    return first if alike else error
+
+
+def as_failure(error: BaseException, of: str = "the producer") -> Exception:
+    """Return the error with which a stream fails when its producer ended with `error`. No producer ends in silence.
+
+    `of` names the producer. An `Exception` is the failure itself, but for the `EndOfStream` of another stream: a producer that
+    stops because a stream that it reads has ended did not end its own stream normally. For any other one see `as_exception`.
+    """
+    if not isinstance(error, EndOfStream):
+        return as_exception(error, of)
+    failure = Aborted(f"{of} stopped because another stream, which it reads, had ended")
+    failure.__cause__ = error
+    return failure
+
+
+def as_exception(error: BaseException, of: str) -> Exception:
+    """Return `error` itself when it is an `Exception`, else how the work `of` has ended that was stopped by it.
+
+    A ``sys.exit`` ends one call, and not the program: it is a `RuntimeError`. For any other one see `stopped_by`.
+    """
+    if isinstance(error, Exception):
+        return error
+    if not isinstance(error, SystemExit):
+        return stopped_by(error, of)
+    failure = RuntimeError(f"SystemExit: {error.code}; sys.exit() ends its call only, not the program")
+    failure.__cause__ = error
+    return failure
+
+
+def stopped_by(error: BaseException, of: str) -> StatusError:
+    """Return how the work `of` has ended that was stopped by an `error` that is not an `Exception`.
+
+    A cancellation in its own work, or a `GeneratorExit`, is `Cancelled`; anything else is `Aborted`.
+    """
+    kind = Cancelled if isinstance(error, CancelledError | GeneratorExit) else Aborted
+    return kind(f"{of} was stopped by {type(error).__name__} before its end")
+
+
+def ends_the_loop(error: BaseException) -> bool:
+    """Whether `error` is to go on to the event loop, once every waiter was told of it: an interrupt from the keyboard."""
+    return isinstance(error, KeyboardInterrupt)
+
+
+# ── texts and the log ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception; the name of its class when it has none, or when its `__str__` raises."""
+    try:
+        text = str(error)
+    except BaseException as raised:
+        if ends_the_loop(raised):
+            raise
+        text = ""
+    return text or type(error).__name__
+
+
+def named(error: BaseException) -> str:
+    """Return the class and the text of an exception: "ValueError: bad"."""
+    name, text = type(error).__name__, text_of(error)
+    return f"{name}: {text}" if text != name else name
+
+
+def log_error(log: logging.Logger, error: BaseException, message: str, *args: object) -> None:
+    """Log `message` with the traceback of `error`, as ``log.error(message, *args, exc_info=error)`` does, but as a text.
+
+    A record that had the exception itself would keep its frames for as long as the record is kept, and all that they hold.
+    """
+    if log.isEnabledFor(logging.ERROR):
+        file, line, function, _stack = log.findCaller(stacklevel=2)
+        record = log.makeRecord(log.name, logging.ERROR, file, line, message, args, None, function)
+        record.exc_text = "".join(format_exception(error)).rstrip()
+        log.handle(record)
