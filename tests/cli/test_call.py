@@ -65,6 +65,7 @@ def test_a_call_without_result_prints_null(run, url):
         ("Prices/quote", '["A", 2]', {"symbol": "A", "value": 84.0}),
         ("Prices/quote", '{"factor": 0.5, "symbol": "A"}', {"symbol": "A", "value": 21.0}),
         ("Oddities/listed", '["a", "b", "c"]', 3),
+        ("Oddities/wait", "-1", "waited"),
         ("Oddities/stored", '{"symbol": "single"}', "single"),
         ("Oddities/stored", '{"price": {"symbol": "by name"}}', "by name"),
         ("Oddities/bytes_and_time", '["AAEC", "2026-01-02T03:04:05Z"]', ["AgEA", "2026-01-03T03:04:05Z"]),
@@ -118,6 +119,7 @@ def test_pretty_indents(run, url):
         (["Prices/watch", '{"symbol": "idle", "count": 9, "pause_s": 60}', "--idle-timeout", "0.2"], 68, "--idle-timeout"),
         (["Oddities/fail", '"PermissionDenied"'], 71, "penstock: PermissionDenied: as you\\x1b[31m\\nwished\n"),
         (["Oddities/nothing", "--dev-tls"], 2, "tls://"),
+        (["Oddities/nothing", "-x"], 2, "No such option '-x'"),
         (["Oddities/nothing", "-m", "token"], 2, "key=value"),
     ],
 )

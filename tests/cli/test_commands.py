@@ -7,14 +7,17 @@ import os
 import resource
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
+import penstock_command
 from penstock.cli import main
 from penstock.cli._commands import SECTIONS, commands
+from tests.house._source import ROOT
 
 pytestmark = pytest.mark.processes
 
@@ -152,3 +155,33 @@ def test_a_character_that_the_output_does_not_have_is_replaced(encoding, monkeyp
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding, write_through=True))
     assert main(["events", "x", "--from", "→ \udcff"]) == 2
     assert written.getvalue().startswith(b"penstock: --from ? ?: write a span back from now")
+
+
+@pytest.mark.parametrize("words", ["--version", "call --help", "completion bash"])
+def test_an_output_that_the_shell_closed_is_told(words):
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m penstock {words} >&-"], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "penstock: standard output is closed; >/dev/null throws the output away\n")
+
+
+def test_ctrl_c_while_the_command_is_being_imported_prints_no_traceback():
+    program = """
+import sys, penstock_command
+class Interrupted:
+    def find_spec(self, name, *rest):
+        if name == "penstock.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+sys.exit(penstock_command.main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_the_command_is_started_by_a_module_that_imports_nothing_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["scripts"] == {"penstock": "penstock_command:main"}
+    assert project["tool"]["setuptools"]["py-modules"] == ["penstock_command"]
+    lines = Path(penstock_command.__file__).read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith(("import ", "from "))] == ["from __future__ import annotations"]

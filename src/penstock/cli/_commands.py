@@ -7,7 +7,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -17,6 +16,7 @@ from penstock.cli._node import NODE_COMMANDS
 from penstock.cli._options import (
     EXIT_CODES,
     SECONDS,
+    JsonCommand,
     metadata_option,
     options_of,
     pairs,
@@ -24,7 +24,7 @@ from penstock.cli._options import (
     tls_of,
     tls_options,
 )
-from penstock.cli._run import BROKEN_PIPE, INTERRUPTED, print_notice, run
+from penstock.cli._run import INTERRUPTED, fill_standard_descriptors, output_error, print_notice, run
 
 #: The commands in the order of the help.
 SECTIONS: Final = {
@@ -51,16 +51,20 @@ DEFAULT_URL: Final = "tcp://127.0.0.1:7700"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    if sys.stdout is None:  # closed by the shell (`>&-`)
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - it is open as long as the program
+    fill_standard_descriptors()
+    if sys.stdout is None:  # closed by the shell (`>&-`): writing to it is an error, as for a full disk
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, open to the end
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open as long as the program
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # no terminal and no file is too old for the text of an actor
             stream.reconfigure(errors="replace")
     code = _run(arguments)
     try:
         sys.stdout.flush()
-    except OSError:  # reported already, or a broken pipe: Python must not complain once more about its buffer
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python must not complain once more about its buffer
+        return code or output_error(error)
     return code
 
 
@@ -76,8 +80,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except BrokenPipeError:
-        return BROKEN_PIPE
+    except OSError as error:
+        return output_error(error)
     return result if isinstance(result, int) else 0
 
 
@@ -124,7 +128,7 @@ def commands() -> None:
 # ── the commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@commands.command(epilog=EXIT_CODES)
+@commands.command(cls=JsonCommand, epilog=EXIT_CODES)
 @click.argument("url")
 @click.argument("method", metavar="SERVICE/METHOD")
 @click.argument("argument", metavar="[JSON]", required=False)
@@ -142,6 +146,8 @@ def commands() -> None:
 @tls_options
 def call(url: str, method: str, argument: str | None, **values: Any) -> int:
     """Call a method of a service, with JSON in and out. /ACTOR/METHOD calls a method of an actor of a node.
+
+    The types of an actor's method are asked for first, by a message `accepts` that stands in its history, too.
 
     JSON gives the arguments: an object by name, an array by place. For a method with one parameter, any other JSON is its
     argument, and so is an object or an array that its type can take. A JSON of - reads it from standard input. Write bytes as
@@ -214,6 +220,8 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
 @tls_options
 def describe(url: str, service: str | None, as_json: bool, **values: Any) -> int:  # noqa: FBT001 - click passes it by name
     """Show the services of a server: an outline on a terminal, else JSON with JSON Schema.
+
+    The actors of a node are not services: `penstock call URL /ACTOR/accepts` shows the methods of one.
 
     SERVICE is one service, or one method as Service/method; the default is all services.
     """

@@ -13,7 +13,7 @@ import msgspec
 
 from penstock import TLS, connect
 from penstock.calls import Request, call_unary
-from penstock.cli._run import OK, Unusable, harmless_json
+from penstock.cli._run import OK, Unusable, harmless_json, print_notice
 from penstock.codec import MSGPACK, with_references
 from penstock.errors import Cause, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from penstock.peer import Peer
@@ -40,6 +40,11 @@ async def show(url: str, name: str | None, tls: TLS | None, metadata: dict[str, 
     async with connecting(url, tls) as peer:
         services = await services_of(peer, metadata)
     services = [find_service(services, name)] if name else without_built_in(services)
+    if not services:
+        print_notice(
+            f"no service at {url}. The actors of a node are called by name: `penstock call {url} /ACTOR/accepts` shows the "
+            f"methods of one, and `penstock call {url} /ACTOR/METHOD` calls one"
+        )
     if as_json or not sys.stdout.isatty():
         print(harmless_json(document(services)), flush=True)
     else:

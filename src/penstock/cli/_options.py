@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -48,6 +49,7 @@ def together(*decorators: Callable[[C], C]) -> Callable[[C], C]:
 
 
 EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False)
+_NEGATIVE: Final = re.compile(r"-\d")
 SECONDS: Final = click.FloatRange(min=0, min_open=True)
 
 tls_options = together(
@@ -67,6 +69,14 @@ tls_options = together(
 metadata_option = click.option(
     "-m", "--metadata", multiple=True, metavar="KEY=VALUE", help="Send this pair of strings with the call; may be repeated."
 )
+
+
+class JsonCommand(click.Command):
+    """A command with an argument in JSON: a word that begins as a negative number is one, and not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put a space, which JSON allows, before each such word: click takes a word that begins with "-" for an option."""
+        return super().parse_args(ctx, [f" {word}" if _NEGATIVE.match(word) else word for word in args])
 
 
 class NodeOptions(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -47,6 +48,8 @@ BROKEN_PIPE: Final = SIGNAL + 13
 
 #: How long a program may stop without a word.
 SLOW_STOP_S: Final = 1.0
+#: Writing to an output that the shell closed (`>&-`).
+CLOSED_OUTPUT: Final = "standard output is closed; >/dev/null throws the output away"
 STILL_STOPPING: Final = "still stopping; a second signal stops at once"
 
 #: Advice for errors whose message does not give any. The first entry that fits counts.
@@ -94,27 +97,34 @@ def run(work: Coroutine[Any, Any, int], *, on_signal: Callable[[], object] | Non
 
     An error is printed to stderr. `on_signal` is called at the first signal; the default cancels `work`.
     """
-    _fill_standard_descriptors()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_until_signal(work, on_signal))
-    except BrokenPipeError:
-        return BROKEN_PIPE
     except PenstockError as error:
         print_notice(explain(error))
         return exit_code(error)
-    except OSError as error:  # such as a full disk under the output
-        print_notice(one_line(str(error)))
-        return FAILED
+    except OSError as error:
+        return output_error(error)
 
 
-def _fill_standard_descriptors() -> None:
-    """Open the descriptors that the shell closed (`<&-`); otherwise the first socket would become standard input."""
+def output_error(error: OSError) -> int:
+    """Return the exit code of an `OSError`, and print it: a broken pipe needs no word, a full disk and a closed output do."""
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    print_notice(CLOSED_OUTPUT if error.errno == errno.EBADF else one_line(str(error)))
+    return FAILED
+
+
+def fill_standard_descriptors() -> None:
+    """Open the descriptors that the shell closed (`<&-`); otherwise the first socket would become standard input.
+
+    An input is empty then. Writing to an output fails, because what a command prints must not be lost in silence.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            os.open(os.devnull, os.O_RDONLY)  # takes the lowest free number
 
 
 async def _until_signal(work: Coroutine[Any, Any, int], on_signal: Callable[[], object] | None) -> int:

@@ -161,11 +161,8 @@ def test_what_is_meant_is_proposed(cli):
         ["start", "counter.toml"],
         ["message", "x", "1"],
         ["request", "x", "1"],
-        ["logs", "x"],
-        ["events", "x"],
         ["inspect", "x"],
         ["top", "--once"],
-        ["replay", "x"],
         ["subscribe", "x"],
         ["channel", "open", "x"],
         ["restart", "x"],
@@ -175,6 +172,14 @@ def test_without_a_node_a_verb_says_how_to_start_one(lone, tmp_path, words):
     done = lone(*words, "--socket", tmp_path / "none.sock")
     assert (done.code, done.out) == (78, "")
     assert done.err == f"penstock: Unavailable: no server at {tmp_path}/none.sock; start one with `penstock server`\n"
+
+
+@pytest.mark.parametrize("verb", ["logs", "events", "replay"])
+def test_without_a_node_a_verb_of_a_history_says_how_to_read_its_file(lone, tmp_path, verb):
+    done = lone(verb, "x", "--socket", tmp_path / "none.sock")
+    assert (done.code, done.out) == (78, "")
+    assert "start one with `penstock server`; without a manifest it runs no actor, and shows its history" in done.err
+    assert "penstock verify FILE" in done.err
 
 
 def test_a_socket_that_a_dead_node_left_is_no_server(lone, tmp_path):

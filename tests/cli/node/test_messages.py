@@ -102,6 +102,29 @@ def test_what_cannot_be_said_is_told_before_it_is_sent(cli, verb, said, code, te
     assert text in done.err
 
 
+@pytest.mark.parametrize("verb", ["request", "message"])
+def test_a_negative_number_is_a_message_and_no_option(cli, verb):
+    assert "has no `receive`" in cli(verb, "rooms/silent", "-5").err
+
+
+@pytest.mark.parametrize("words", ["call {url} /counter/add 1", "request counter 1", "list --json"])
+def test_an_output_that_the_shell_closed_is_told_of_an_actor_too(places, server, words):
+    command = f"{sys.executable} -m penstock {words.format(url=server['urls'][0])} >&-"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, timeout=20, check=False, env={**os.environ, **places}
+    )
+    assert (done.returncode, done.stderr) == (1, "penstock: standard output is closed; >/dev/null throws the output away\n")
+
+
+def test_describing_a_node_says_how_its_actors_are_described(cli, server):
+    url = server["urls"][0]
+    done = cli("describe", url)
+    assert (done.code, done.json["services"]) == (0, [])
+    assert f"no service at {url}" in done.err
+    assert f"`penstock call {url} /ACTOR/accepts`" in done.err
+    assert "add" in {method["name"] for method in cli("call", url, "/counter/accepts").json}
+
+
 def test_an_actor_without_receive_says_what_it_takes(cli):
     assert "has no `receive`" in cli("request", "rooms/silent", '"hello"').err
     done = cli("message", "rooms/silent", '{"action": "olny"}')

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: How long a node may take for an answer that does not depend on an actor.
 ANSWER_TIMEOUT_S: Final = 30.0
+#: How the history of a node that is down is read.
+READING_A_HISTORY: Final = "without a manifest it runs no actor, and shows its history; `penstock verify FILE` needs no server"
 
 
 class NodeConnection:
@@ -56,7 +58,7 @@ async def connected_node(options: NodeOptions, service: type = ActorControl) -> 
         try:
             peer = await stack.enter_async_context(connecting(url_of(path), None))
         except Unavailable as error:
-            raise no_server_at(path) if error.cause is Cause.NOTHING_LISTENS else error from None
+            raise no_server_at(path, service) if error.cause is Cause.NOTHING_LISTENS else error from None
         yield NodeConnection(peer)
 
 
@@ -65,9 +67,12 @@ def url_of(path: Path) -> str:
     return f"unix://{quote(str(path))}"
 
 
-def no_server_at(path: Path) -> Unavailable:
-    """Return the error that says how to start a node."""
-    return Unavailable(f"no server at {path}; start one with `penstock server`")
+def no_server_at(path: Path, service: type = ActorControl) -> Unavailable:
+    """Return the error that says how to start a node, and how to look at a history without its actors."""
+    error = Unavailable(f"no server at {path}; start one with `penstock server`")
+    if service is not ActorControl:
+        error.add_note(READING_A_HISTORY)
+    return error
 
 
 def show(value: Any, options: NodeOptions) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from penstock.cli._node._completion import actor_names
-from penstock.cli._options import SECONDS, node_options, refuse_memory_urls, take_node_options, tls_of, tls_options
+from penstock.cli._options import SECONDS, JsonCommand, node_options, refuse_memory_urls, take_node_options, tls_of, tls_options
 from penstock.cli._run import run
 
 #: How long calls, channels and actors may go on when a node is told to stop.
@@ -193,6 +193,7 @@ _MESSAGE: Final = """JSON {"action": NAME, "params": …} calls the method NAME;
 
 
 @click.command(
+    cls=JsonCommand,
     short_help="Send a message to an actor.",
     help=f"""Send a message to an actor without waiting for it to be handled.
 
@@ -215,6 +216,7 @@ def message(actor: str, message: str, **values: Any) -> int:
 
 
 @click.command(
+    cls=JsonCommand,
     short_help="Ask an actor and print its answer.",
     help=f"""Ask an actor and print its answer as JSON.
 

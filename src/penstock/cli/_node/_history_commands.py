@@ -11,6 +11,11 @@ from penstock.cli._options import json_option, node_options, socket_option, take
 from penstock.cli._run import run
 from penstock.observe import KINDS
 
+#: Where `logs`, `events` and `replay` find a history.
+_LIVE: Final = (
+    "The history is that of a running node. For the file of a node that is down, run `penstock server --history FILE`."
+)
+
 #: The kinds of events of an actor, and of the history itself.
 _KINDS: Final = (*KINDS, "unrecorded", "torn")
 _TIME: Final = (
@@ -24,7 +29,7 @@ range_options = together(
 )
 
 
-@click.command(short_help="Show the log of an actor, its starts and crashes.", epilog=ID_HELP)
+@click.command(short_help="Show the log of an actor, its starts and crashes.", epilog=f"{ID_HELP}\n\n{_LIVE}")
 @ID
 @click.option("-f", "--follow", is_flag=True, help="Go on with new events as they happen.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), metavar="COUNT", help="Only the last COUNT events.")
@@ -43,7 +48,7 @@ def logs(actor: str, **values: Any) -> int:
     return run(_history.logs(node, _history.query_of(actor, **values)))
 
 
-@click.command(short_help="Show every event of an actor.", epilog=f"{ID_HELP}\n\nKinds: {', '.join(_KINDS)}.")
+@click.command(short_help="Show every event of an actor.", epilog=f"{ID_HELP}\n\n{_LIVE}\n\nKinds: {', '.join(_KINDS)}.")
 @ID
 @click.option(
     "--type",
@@ -83,7 +88,7 @@ def events(actor: str, form: str | None, export: str | None, **values: Any) -> i
     return run(_history.events(node, _history.query_of(actor, **values), form, export))
 
 
-@click.command(short_help="Send the recorded messages to a fresh actor and compare.", epilog=ID_HELP)
+@click.command(short_help="Send the recorded messages to a fresh actor and compare.", epilog=f"{ID_HELP}\n\n{_LIVE}")
 @ID
 @node_options
 def replay(actor: str, **values: Any) -> int:
