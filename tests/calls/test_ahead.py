@@ -42,6 +42,9 @@ class Feed:
             self.produced += 1
             yield bytes(size)
 
+    async def begin(self) -> None:
+        self.go.set()
+
     async def record(self, items: AsyncIterator[int]) -> int:
         await self.go.wait()
         return sum([item async for item in items])
@@ -63,6 +66,10 @@ class Feed:
 
     async def urgencies(self) -> AsyncIterator[str]:
         yield penstock.context().priority
+
+
+class FeedActor(Feed, penstock.Actor):
+    pass
 
 
 class Counted:
@@ -143,14 +150,18 @@ async def test_a_caller_runs_no_further_ahead_than_its_own_side_allows():
         assert await recording == sum(range(200))
 
 
+@pytest.mark.parametrize("of", ["a service", "an actor elsewhere", "an actor here"])
 @pytest.mark.parametrize(("asked", "ahead"), [(None, 3), (100, 3), (2, 2)])
-async def test_a_handler_chooses_how_far_its_callers_may_be_ahead(asked, ahead):
-    feed, numbers = Feed(), Counted(range(50))
+async def test_a_handler_chooses_how_far_its_callers_may_be_ahead(asked, ahead, of):
+    numbers = Counted(range(50))
 
-    async with linked(feed) as pair:
-        recording = await started(penstock.options(pair.stub(Feed), buffer_size=asked).carefully(numbers))
+    async with penstock.ActorSystem() as system, linked(Feed(), system, gate=False) as pair:
+        actor = await system.spawn(FeedActor, name="feed")
+        stub = {"a service": pair.stub(Feed), "an actor elsewhere": pair.peer.actor(FeedActor, "feed"), "an actor here": actor}
+        feed = penstock.options(stub[of], buffer_size=asked)
+        recording = await started(feed.carefully(numbers))
         assert numbers.taken in {ahead, ahead + 1}  # the next one is in the caller's hand
-        feed.go.set()
+        await feed.begin()
         assert await recording == sum(range(50))
 
 

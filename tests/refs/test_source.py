@@ -375,6 +375,10 @@ class Feed(penstock.Actor):
         finally:
             self.over = True
 
+    async def same(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for item in items:
+            yield item
+
     async def made_so_far(self) -> int:
         return self.made
 
@@ -449,6 +453,53 @@ async def test_here_too_the_first_reader_says_how_far_the_stream_of_an_actor_may
                 await reader.receive()
                 await rest()
                 assert await feed.made_so_far() == made + 1 + ahead
+
+
+@pytest.mark.parametrize("ref_is", ["kept", "dropped"])
+@pytest.mark.parametrize("how", ["loop", "begun loop", "batches", "receive", "receive_nowait"])
+@pytest.mark.parametrize("kind", ["stub", "typed", "both ways"])
+async def test_a_stream_whose_ref_is_not_used_is_read_as_before(kind, how, ref_is):
+    """Its producer waits for a reader, and the reader of the stream itself is one."""
+    async with penstock.ActorSystem() as system:
+        feed = await system.spawn(Feed, name="feed")
+        stream: Any = {
+            "stub": lambda: feed.numbers(40),
+            "typed": lambda: penstock.ref(feed).stream("numbers", [40], type=int),
+            "both ways": lambda: feed.same(range(40)),
+        }[kind]()
+        reader = aiter(stream.batches() if how == "batches" else stream)
+        first = [await anext(reader)] if how == "begun loop" else []
+        refs = [SourceRef(stream)]
+        if ref_is == "dropped":
+            refs.clear()
+        await rest()
+        async with asyncio.timeout(60):
+            if how in {"loop", "begun loop"}:
+                found = first + [number async for number in reader]
+            elif how == "batches":
+                found = [number async for batch in reader for number in batch]
+            else:
+                found = [await received(stream, how) for _ in range(40)]
+        assert found == list(range(40))
+
+
+async def received(stream: Any, how: str) -> int:
+    while how == "receive_nowait":
+        try:
+            return stream.receive_nowait()
+        except penstock.WouldBlock:
+            await asyncio.sleep(0)
+    return await stream.receive()
+
+
+@pytest.mark.parametrize("size", [1, None])
+async def test_a_stream_with_requests_is_read_by_a_ref(size):
+    async with penstock.ActorSystem() as system:
+        feed = await system.spawn(Feed, name="feed")
+        ref: SourceRef[int] = SourceRef(feed.same(range(40)))
+        await rest()
+        async with asyncio.timeout(60):
+            assert [number async for number in ref.claim(buffer_size=size)] == list(range(40))
 
 
 async def test_what_a_pipe_had_before_its_reader_came_is_not_held_back(apart):

@@ -252,7 +252,8 @@ class LocalStream(PipeSource[T], Stream[T]):
         cell.queue.check()
         if cell.state != "running":
             check_cycle(cell, handling.get())
-        shared: PipeState[T] = PipeState(options.buffer_size or BUFFER_SIZE)
+        ahead = options.buffer_size or BUFFER_SIZE
+        shared: PipeState[T] = PipeState(ahead)
         super().__init__(shared)
         self.target = f"{cell.address}/{method.name}"
         self._idle_s = options.idle_timeout_s
@@ -260,7 +261,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         deadline = _deadline(cell, options.timeout)
         call = call_of(cell, method.name, options.metadata, deadline, sink=sink if method.streams_responses else None)
         self._work = SideTask(cell, method.name, sink.fail, statistics=sink.statistics, call=call)
-        self._work.start(_produce(self._work, sink, method, args, kwargs, context=copy_context()))
+        self._work.start(_produce(self._work, sink, method, args, kwargs, ahead=ahead, context=copy_context()))
         loop = cell.system.loop
         self._deadline = None if deadline is None else loop.call_at(deadline, _expire, weakref.ref(self))
 
@@ -341,14 +342,19 @@ async def _produce(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     *,
+    ahead: int,
     context: Context,
 ) -> None:
-    """Run a streaming method into a pipe, with the items of the caller's requests, in whose context they run, from another."""
+    """Run a streaming method into a pipe. The caller's requests, if it takes some, come from another pipe.
+
+    The caller lets `ahead` of them wait there, `receives` perhaps fewer; its iterable runs in `context`.
+    """
     if not method.streams_requests:
         await _run(work, sink, method, args, kwargs)
         return
     requests, rest, keywords = method.arguments.split_requests(args, kwargs)
-    fed = Fed(requests, sink.statistics().buffer_size, context, f"{work.cell.address}/{method.name}: the stream of requests")
+    window = min(ahead, method.window[0] or ahead)
+    fed = Fed(requests, window, context, f"{work.cell.address}/{method.name}: the stream of requests")
     try:
         await _run(work, sink, method, *method.arguments.with_requests(rest, dict(keywords), fed.source))
     finally:

@@ -105,8 +105,8 @@ def receives(*, buffer_size: int | None = None, buffer_bytes: int | None = None)
     buffer_size: items; kept exactly, also when a caller asks for more. None, the default, leaves it to the caller.
     buffer_bytes: the same in bytes; one item always passes.
 
-    A caller that asks for less gets less. In one process the handler takes each item from the caller's iterable itself, so that
-    nothing is ahead. Raises `ValueError` for a number out of range or of a wrong type. `serve` and `spawn` raise `TypeError`
+    A caller that asks for less gets less. An actor's caller in the same process is as far ahead of it, by items: nothing has
+    bytes there. Raises `ValueError` for a number out of range or of a wrong type. `serve` and `spawn` raise `TypeError`
     when the method has no stream of requests.
     """
     sizes = {"buffer_size": buffer_size, "buffer_bytes": buffer_bytes}

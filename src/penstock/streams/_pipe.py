@@ -137,6 +137,11 @@ class PipeState(Generic[T]):
         self.most = items or self.most
         self.allow(self.sent if items == 0 else None)
 
+    def let_go(self) -> None:
+        """Let the sender of an empty buffer go on, if it may send nothing: it was held for a reader, and one is here now."""
+        if self.limit == self.sent:
+            self.allow(None)
+
     def wake_senders(self) -> None:
         """Reserve the free room for the senders that have waited longest."""
         self.senders.wake(self.size - len(self.buffer) - self.senders.reserved)
@@ -315,12 +320,16 @@ class PipeSource(Source[T]):
             return taken
         if shared.outcome is not None:
             raise reraisable(shared.outcome, shared.origin)
+        if shared.limit is not None:
+            shared.let_go()
         return []
 
     async def _readable(self) -> None:
         shared = self._pipe
         if shared.consumer is not None:
             raise Busy(SECOND_RECEIVER)
+        if shared.limit is not None:
+            shared.let_go()
         shared.consumer_loop = asyncio.get_running_loop()
         shared.consumer = waiter = shared.consumer_loop.create_future()
         try:
