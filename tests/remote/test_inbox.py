@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from penstock.errors import InvalidArgument
-from tests.remote.kit import town
+import penstock
+from penstock.errors import DeadlineExceeded, InvalidArgument
+from tests.calls.kit import rest
+from tests.remote.kit import SMALL, outcome, town
 
 ALONE: dict[str, Any] = {
     "told": [0, "note", ["x"]],
@@ -63,3 +67,45 @@ async def test_lone_asks_give_others_a_turn():
         for _ in range(1000):
             await stub.add()
         assert desk.total == 1000
+
+
+# ── the time that a message has waited ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Busy(penstock.Actor):
+    mailbox = penstock.Mailbox(size=1)
+
+    def __init__(self) -> None:
+        self.begun: list[float | None] = []
+
+    async def work(self, seconds: float) -> None:
+        self.begun.append(penstock.context().time_remaining())
+        await asyncio.sleep(seconds)
+
+    async def work_here(self) -> None:
+        self.begun.append(penstock.context().time_remaining())
+
+
+@asynccontextmanager
+async def untouched(_call: penstock.CallInfo) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 3, 5, 8, 40])
+@pytest.mark.parametrize("interceptors", [[], [untouched]], ids=["plain", "intercepted"])
+@pytest.mark.parametrize("method", ["work", "work_here"])
+async def test_the_time_that_a_message_waits_is_taken_from_its_deadline(before, interceptors, method):
+    """Rule 6.8: in the mailbox, in the inbox of its lane, or at the caller without credit, by the number of those `before`."""
+    async with town(settings=SMALL, client_settings=SMALL, interceptors=interceptors) as place:
+        await place.system.spawn(Busy, name="busy")
+        busy = place.object("busy", Busy)
+        stub = place.peer.actor(Busy, "busy")
+        told = [asyncio.ensure_future(penstock.tell(stub).work(3.0 if number == 0 else 0)) for number in range(before + 1)]
+        await rest()
+        limited = penstock.options(stub, timeout=10)
+        asked = [asyncio.ensure_future(limited.work(0) if method == "work" else limited.work_here()) for _ in range(2)]
+        asked.append(asyncio.ensure_future(place.peer.ask("busy", method, [0] if method == "work" else None, timeout=10)))
+        late = asyncio.ensure_future(outcome(penstock.options(stub, timeout=2).work_here()))
+        await asyncio.gather(*told, *asked)
+        assert type(await late) is DeadlineExceeded
+        assert busy.begun[-3:] == [pytest.approx(7, abs=0.1)] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
@@ -63,10 +64,12 @@ class AskLimits(NamedTuple):
 
     deadline: a time of the loop's clock in seconds; None for no limit.
     cancel: a token that ends the ask when it is cancelled.
+    before: called when the ask had to wait for room, just before it is encoded: it notes what is left of the deadline.
     """
 
     deadline: float | None = None
     cancel: CancelToken | None = None
+    before: Callable[[], None] | None = None
 
 
 class AskingLane(Protocol):
@@ -74,8 +77,8 @@ class AskingLane(Protocol):
 
     address: str
 
-    async def send(self, message: PlainMessage) -> None:
-        """Send a message; wait for room."""
+    async def send(self, message: PlainMessage, before: Callable[[], None] | None = None) -> None:
+        """Send a message; wait for room, and call `before` after that wait."""
 
     def cancel_ask(self, number: int) -> None:
         """Cancel the ask with id `number` at the callee."""
@@ -86,7 +89,7 @@ async def ask_within(lane: AskingLane, message: PlainMessage, answer: asyncio.Fu
 
     Raises `DeadlineExceeded` or `Cancelled` at a limit; their `started` is False when the message was not sent yet.
     """
-    deadline, cancel = limits
+    deadline, cancel, before = limits
     sending = _Sending()
 
     def end(error: StatusError) -> None:
@@ -108,7 +111,7 @@ async def ask_within(lane: AskingLane, message: PlainMessage, answer: asyncio.Fu
     unregister = None if cancel is None else cancel._add(lambda error: end(error.fresh_copy()))
     try:
         with sending:  # in this task, because messages of other tasks would overtake one that a new task sends
-            await lane.send(message)
+            await lane.send(message, before)
         return await answer
     except asyncio.CancelledError:
         if sending.done:

@@ -64,14 +64,16 @@ class LaneClient(Endpoint):
         """Whether no ask waits for its answer and no message waits for room."""
         return not self.asks.waiting and not self.sink.statistics().waiting_senders
 
-    async def send(self, message: PlainMessage) -> None:
+    async def send(self, message: PlainMessage, before: Callable[[], None] | None = None) -> None:
         """Send a message; wait while the actor's mailbox and the lane to it are full. A cancelled `send` sends nothing.
+
+        `before` is called when the message had to wait, just before it is encoded: it may change the message.
 
         Raises `InvalidArgument` for a message that cannot be encoded, and the error with which the lane has ended.
         """
         try:
             if not self.sink.try_send(message):
-                await self.sink.send(message)
+                await self.sink.send(message, before)
         except InvalidArgument as error:
             raise _unfit(self, message, error) from error.__cause__
         if not message.id:

@@ -89,6 +89,7 @@ class LaneServer(Endpoint):
             finally:
                 current_call.reset(token)
             self._messages.push_front(message)
+        self._messages.note_arrival(self._host.loop)
         self._messages.wake()
 
     def on_room(self) -> None:
@@ -146,7 +147,7 @@ class LaneServer(Endpoint):
             elif self._lost and message.id:
                 pass  # the asker is gone
             elif self._interceptors:
-                info = to.announced(message)
+                info = to.announced(message, self._messages.arrived_s)
                 reply = asks.expect(message.id, info) if message.id else None
                 unwrap = partial(to.unwrap, message, info)
                 posting = InterceptedMessage(self.scope, self._dispatcher, info, unwrap, reply)
@@ -174,7 +175,7 @@ class LaneServer(Endpoint):
             entry = to.entries.get(message.name) or to.resolve(cell, message.name)
             info = entry.info
             if message.sender is not None or message.deadline_ms is not None or message.metadata:
-                info = to.described(message)
+                info = to.described(message, self._messages.arrived_s)
                 to.check(cell, message)
             args, kwargs = entry.arguments(message)
         except StatusError as error:
@@ -287,14 +288,29 @@ class LaneServer(Endpoint):
 
 
 class LaneInbox(RemoteSource[LaneMessage]):
-    """The messages of a lane, for its reader."""
+    """The messages of a lane, for its reader.
 
-    __slots__ = ()
+    arrived_s: when the message arrived that the reader has taken, a time of the loop's clock; None for just now.
+    """
+
+    __slots__ = ("_times", "arrived_s")
 
     def __init__(self, handle: StreamHandle, half: ReceiveHalf) -> None:
         super().__init__(handle.session, handle.opened.target, half, _MESSAGES)
+        self.arrived_s: float | None = None
+        self._times: dict[int, float] = {}
         handle.feed_into(self)
         self.bad_item = InvalidArgument
+
+    def note_arrival(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Note when the last batch arrived, unless its one message is taken in this turn."""
+        queue = self._half.queue
+        if queue and (self.waiter is None or queue[-1].items > 1):
+            self._times[queue[-1].first] = loop.time()
+
+    def _next_batch(self) -> list[LaneMessage]:
+        self.arrived_s = self._times.pop(self._half.queue[0].first, None)
+        return super()._next_batch()
 
     def pop_single(self) -> LaneMessage | None:
         """Return the only message in the queue; None when there are more, or when the reader does not wait for one."""

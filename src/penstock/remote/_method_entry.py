@@ -113,14 +113,14 @@ class Addressee:
             self.entries[name] = entry
         return entry
 
-    def announced(self, message: LaneMessage) -> CallInfo:
+    def announced(self, message: LaneMessage, arrived_s: float | None) -> CallInfo:
         """As `described`, for a message whose sender the interceptors may refuse: it does not fail without an actor.
 
         They see an actor by its name, however the sender has addressed it.
         """
         with suppress(NotFound):
             self.current()
-        return self.described(message)
+        return self.described(message, arrived_s)
 
     def unwrap(self, message: LaneMessage, info: CallInfo) -> Envelope:
         """Return a message as its actor gets it. Raises the `StatusError` of one that cannot be handled, as not started."""
@@ -134,12 +134,15 @@ class Addressee:
             raise
         return envelope_of(cell, entry, args, kwargs, (info, message))
 
-    def described(self, message: LaneMessage) -> CallInfo:
-        """Return the call of a message with a sender, deadline or metadata, as the handler and the interceptors see it."""
+    def described(self, message: LaneMessage, arrived_s: float | None) -> CallInfo:
+        """Return the call of a message with a sender, deadline or metadata, as the handler and the interceptors see it.
+
+        Its deadline counts from the time `arrived_s` of the loop's clock; None stands for now.
+        """
         if message.sender is not None:
             message.sender = self._host.seen_from_here(self._scope.peer, peer_text(message.sender))
         left_s = None if message.deadline_ms is None else message.deadline_ms / 1000
-        deadline = None if left_s is None or left_s > NO_DEADLINE_S else self._host.loop.time() + left_s
+        deadline = None if left_s is None or left_s > NO_DEADLINE_S else (arrived_s or self._host.loop.time()) + left_s
         target = f"/{self._address if self.cell is None else self.cell.address}/{message.name}"
         return CallInfo(target, _UNARY, "callee", metadata=message.metadata or {}, deadline=deadline, scope=self._scope)
 

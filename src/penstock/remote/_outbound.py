@@ -51,12 +51,17 @@ class OutboundMessage(NamedTuple):
             await self._tell(call.metadata)
 
     async def _ask(self, decode: Decoded, limits: AskLimits, metadata: Mapping[str, str]) -> Any:
-        message = self.message
-        if limits.deadline is not None:
-            message.deadline_ms = milliseconds_until(limits.deadline, self.scope.session.loop.time())
+        message, deadline, loop = self.message, limits.deadline, self.scope.session.loop
+
+        def note_time_left() -> None:
+            message.deadline_ms = None if deadline is None else milliseconds_until(deadline, loop.time())
+
         self._check(metadata)
-        lane = await self.scope.attached(Lanes).to(self.address, limits.deadline)
-        return await lane.ask(message, decode, None if limits == (None, None) else limits)
+        lane = await self.scope.attached(Lanes).to(self.address, deadline)
+        if deadline is None:
+            return await lane.ask(message, decode, None if limits.cancel is None else limits)
+        note_time_left()
+        return await lane.ask(message, decode, AskLimits(deadline, limits.cancel, note_time_left))
 
     async def _tell(self, metadata: Mapping[str, str]) -> None:
         message = self.message

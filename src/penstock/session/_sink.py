@@ -42,7 +42,8 @@ class RemoteSink(Sink[T]):
 
     # ── for the producer ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def send(self, item: T) -> None:
+    async def send(self, item: T, before: Callable[[], None] | None = None) -> None:
+        """As `Sink.send`. `before` is called when the item had to wait, just before it is encoded: it may change the item."""
         if self._owes_turn:  # before the item is pushed, so that a cancelled send delivers nothing
             self._owes_turn = False
             await asyncio.sleep(0)
@@ -50,6 +51,8 @@ class RemoteSink(Sink[T]):
         if waiters.line or waiters.reserved or not self._half.has_room():
             await self._wait_for_room()
             self._check()
+            if before is not None:
+                before()
             self._push(item)
             self.on_room()  # there may be room for the next task, too
         else:
