@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 import penstock
+from penstock import CancelToken
 from penstock.errors import ActorStopped, Cancelled, ConnectionLost, DeadlineExceeded, NotFound
 from tests.remote.kit import SMALL, Desk, outcome, town
 
@@ -52,3 +55,45 @@ async def test_asks_whose_deadline_passes_in_the_turn_in_which_they_are_cancelle
         loop.call_at(loop.time() + 1, lambda: [one.cancel() for one in asks])
         await asyncio.wait(asks)
         assert all(one.cancelled() or type(one.exception()) is DeadlineExceeded for one in asks)
+
+
+@asynccontextmanager
+async def _open_door(_call: penstock.CallInfo) -> AsyncIterator[None]:
+    yield
+
+
+async def _give_up(place, stub, how):
+    """Ask three times, and give up each ask before its turn."""
+    token, timeout = CancelToken(), 0.5 if how == "deadline" else None
+    asks = [asyncio.ensure_future(place.peer.ask("desk", "note", "never", timeout=timeout, cancel=token)) for _ in range(2)]
+    asks.append(asyncio.ensure_future(penstock.options(stub, timeout=timeout).note("never")))
+    await asyncio.sleep(0.2)
+    assert place.system.info("desk").mailbox == 3
+    if how == "lost":
+        place.peer._scope.session.abort()
+    elif how == "token":
+        token.cancel("changed my mind")
+        asks[-1].cancel()
+    elif how == "cancel":
+        [ask.cancel() for ask in asks]
+    await asyncio.gather(*asks, return_exceptions=True)
+    await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("interceptors", [[], [_open_door]])
+@pytest.mark.parametrize("how", ["cancel", "deadline", "token", "lost"])
+async def test_asks_that_are_given_up_elsewhere_leave_the_mailbox_at_once(how, interceptors):
+    async with town(interceptors=interceptors) as place:
+        desk, stub = await place.desk(mailbox=penstock.Mailbox(3, "reject"))
+        first = asyncio.ensure_future(place.system.ask("desk", "wait", timeout=100))
+        await asyncio.sleep(0.1)
+        for _ in range(1 if how == "lost" else 3):
+            await _give_up(place, stub, how)
+            assert place.system.info("desk").mailbox == 0
+        for number in range(3):
+            await place.system.tell("desk", "note", number)
+        desk.gate.set()
+        await first
+        await asyncio.sleep(0.1)
+        assert desk.notes == ["begun None", "done None", 0, 1, 2]
+        assert place.system.dead_letters.count == 0

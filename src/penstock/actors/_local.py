@@ -173,8 +173,7 @@ class LocalRef(ActorRef):
 
     def __repr__(self) -> str:
         cell = self.cell
-        waiting = len(cell.queue.envelopes)
-        return f"<ActorRef {cell.address} {cell.state}, {waiting} of {cell.queue.rules.size} waiting>"
+        return f"<ActorRef {cell.address} {cell.state}, {len(cell.queue)} of {cell.queue.rules.size} waiting>"
 
 
 def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., Any]:
@@ -184,8 +183,7 @@ def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., A
     future and for nothing else; all others go through `ask`, which sees deadlines and circles of waits.
     """
     name, check, takes = method.name, method.arguments.check, method.arguments.takes
-    system, timeout_s, metadata = cell.system, options.timeout, options.metadata
-    turns = system.turns
+    turns, timeout_s, metadata = cell.system.turns, options.timeout, options.metadata
     runs_inline, is_described = name in cell.inline_methods, timeout_s is not None or bool(metadata)
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
@@ -204,13 +202,15 @@ def _asking(cell: Cell, method: Method, options: CallOptions) -> Callable[..., A
             if metadata:
                 envelope.info = call_of(cell, name, metadata, deadline)
             return await ask(envelope, deadline)
-        envelope = Envelope(cell, name, args, kwargs, "ask", system.loop.create_future())  # no deadline, and no cycle
+        envelope = Envelope(cell, name, args, kwargs, "ask", cell.system.loop.create_future())  # no deadline, and no cycle
+        if not cell.post(envelope):
+            await cell.post_when_room(envelope)
         try:
-            if not cell.post(envelope):
-                await cell.post_when_room(envelope)
             return await envelope.reply
         finally:
             envelope.reply = NO_REPLY
+            if not envelope.is_over:
+                envelope.withdraw()
 
     return ask_it
 

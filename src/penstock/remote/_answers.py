@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgspec
 
@@ -121,21 +121,28 @@ class Answers(RemoteSink[Any]):
             self.session.waiting_sinks[self] = None
 
 
+class AskedMessage(Protocol):
+    """A message whose asker may cancel its ask."""
+
+    def withdraw(self, error: StatusError, /) -> None:
+        """End the message because of `error`, unless its handler has begun."""
+
+
 class RemoteReply:
     """The reply of one ask, with as much of a future's interface as an actor needs.
 
     It needs no timer: the deadline is compared with the clock when the actor begins or answers the message.
-    on_cancel: called with the error when the asker cancels its ask.
+    message: withdrawn when the asker cancels its ask; None before it is in the mailbox, and after its answer.
     """
 
-    __slots__ = ("_asks", "_deadline", "_info", "_number", "on_cancel")
+    __slots__ = ("_asks", "_deadline", "_info", "_number", "message")
 
     def __init__(self, asks: OpenAsks, number: int, info: CallInfo) -> None:
         self._asks: OpenAsks | None = asks
         self._number = number
         self._info = info
         self._deadline = info.deadline
-        self.on_cancel: Callable[[StatusError], None] | None = None
+        self.message: AskedMessage | None = None
 
     def done(self) -> bool:
         """Whether the ask was answered or cancelled, or its deadline has passed."""
@@ -149,8 +156,9 @@ class RemoteReply:
 
     def cancel(self, error: StatusError) -> None:
         """End the ask without an answer: the asker has cancelled it, for the reason `error`."""
-        if self._remove() is not None and self.on_cancel is not None:
-            self.on_cancel(error)
+        message = self.message
+        if self._remove() is not None and message is not None:
+            message.withdraw(error)
 
     def set_result(self, result: Any) -> None:
         """Answer with `result`."""
@@ -166,7 +174,7 @@ class RemoteReply:
 
     def _remove(self) -> OpenAsks | None:
         """Take the reply out of the open asks; return them, None when it was taken out before."""
-        asks, self._asks = self._asks, None
+        asks, self._asks, self.message = self._asks, None, None
         if asks is not None:
             asks.open.pop(self._number, None)
             if self._deadline is not None:

@@ -43,7 +43,7 @@ class InterceptedMessage:
         self._answer: asyncio.Future[Any] | None = None
         self._reply = reply
         if reply is not None:
-            reply.on_cancel = self._cancel_answer
+            reply.message = self
             self._answer = loop.create_future()
         self._task = scope.own(self._run(call))
 
@@ -84,7 +84,12 @@ class InterceptedMessage:
         if not envelope.cell.post(envelope):
             await envelope.cell.post_when_room(envelope)
         self._posted.set_result(None)
-        return None if self._answer is None else await self._answer
+        if self._answer is None:
+            return None
+        try:
+            return await self._answer
+        finally:
+            envelope.withdraw()
 
     def _end(self, call: CallInfo, result: Any, error: BaseException | None) -> None:
         """Answer an ask, or refuse a tell that is not in the mailbox; an error without a recipient is logged."""
@@ -106,7 +111,7 @@ class InterceptedMessage:
         else:
             self._posted.set_result(None)
 
-    def _cancel_answer(self, error: StatusError) -> None:
+    def withdraw(self, error: StatusError) -> None:
         """End the wait for the answer: the asker has cancelled its ask."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)

@@ -237,6 +237,8 @@ class LaneServer(Endpoint):
             if isinstance(posting, Envelope):
                 if not posting.cell.post(posting):
                     await posting.cell.post_when_room(posting)
+                if posting.reply is not None:
+                    posting.reply.message = posting
             else:
                 await posting
         except StatusError as error:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock import Actor, ActorStopped, ActorSystem, Cancelled, CancelToken, DeadlineExceeded, Mailbox, MailboxFull, ref, tell
+from penstock import (
+    Actor,
+    ActorStopped,
+    ActorSystem,
+    Cancelled,
+    CancelToken,
+    Channel,
+    DeadlineExceeded,
+    Mailbox,
+    MailboxFull,
+    ref,
+    tell,
+)
 from penstock.actors.cell._envelope import Envelope
 from penstock.actors.cell._mailbox import MailboxQueue
 from penstock.testing import run
@@ -99,7 +112,8 @@ async def test_a_sender_that_leaves_with_room_in_its_hand_gives_it_to_the_next(h
     queue.envelopes.append(envelope)
     reply = asyncio.get_running_loop().create_future()
     waiting = [await started(queue.room(reply)), await started(queue.room())]
-    assert queue.take() is envelope
+    assert queue.envelopes.popleft() is envelope
+    queue.wake()
     assert queue.senders.reserved == 1
     if how == "cancelled":
         waiting[0].cancel()
@@ -252,6 +266,194 @@ async def test_many_senders_that_wait_and_leave_cost_no_more_than_their_number(s
     await first
     await rest()
     assert seen(system) == ["first", 0]
+
+
+async def cancelled(asks):
+    for ask in asks:
+        ask.cancel()
+    await asyncio.wait(asks)
+
+
+class Asker(Actor):
+    async def ask(self, address: str) -> None:
+        await self.system.ask(address, "note", "never", timeout=0.5)
+
+
+WAYS_TO_GIVE_UP = ["cancel", "deadline", "token", "inside an actor"]
+
+
+async def given_up(system, actor, how, count):
+    """Ask `count` times, and give up each ask before its turn."""
+    token = CancelToken()
+    if how == "inside an actor":
+        asker = await system.spawn(Asker)
+        for _ in range(count):
+            with pytest.raises(DeadlineExceeded):
+                await asker.ask("slow")
+    elif how == "cancel":
+        await cancelled([await started(actor.note("never")) for _ in range(count)])
+    else:
+        limits = {"timeout": 0.5} if how == "deadline" else {"cancel": token}
+        asks = [await started(system.ask("slow", "note", "never", **limits)) for _ in range(count)]
+        await asyncio.sleep(0.25)
+        token.cancel("changed my mind")
+        await asyncio.gather(*asks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("how", WAYS_TO_GIVE_UP)
+@pytest.mark.parametrize("overflow", ["wait", "reject", "drop_oldest"])
+async def test_an_ask_that_is_given_up_leaves_its_place_at_once(system, overflow, how):
+    actor = await system.spawn(Slow, name="slow", mailbox=Mailbox(4, overflow))
+    first = await started(actor.work("first", 100))
+    live = await started(actor.note("live"))
+    for _ in range(3):
+        await given_up(system, actor, how, 3)
+        assert system.info("slow").mailbox == 1
+    async with asyncio.timeout(1):
+        for number in range(3):
+            await tell(actor).note(number)
+    assert system.info("slow").mailbox == 4
+    await first
+    assert await live == "live"
+    await rest()
+    assert seen(system) == ["first", "live", 0, 1, 2]
+    assert system.dead_letters.count == 0
+
+
+async def test_a_sender_that_waits_gets_the_room_of_an_ask_that_is_given_up(system):
+    actor = await system.spawn(Slow, name="slow", mailbox=Mailbox(1))
+    first = await started(actor.work("first", 10))
+    asked = await started(actor.note("never"))
+    waiting = [await started(tell(actor).note(number)) for number in range(3)]
+    await cancelled([asked])
+    await rest()
+    assert [task.done() for task in waiting] == [True, False, False]
+    await asyncio.gather(first, *waiting)
+    await rest()
+    assert seen(system) == ["first", 0, 1, 2]
+
+
+async def test_an_ask_that_is_given_up_with_room_in_its_hand_takes_no_place(system):
+    actor = await system.spawn(Slow, name="slow", mailbox=Mailbox(1))
+    first = await started(actor.work("first", 10))
+    token = CancelToken()
+    asked = await started(actor.note("never"))
+    waiting = await started(system.ask("slow", "note", "never", cancel=token))
+    asked.cancel()
+    asyncio.get_running_loop().call_soon(token.cancel)  # in the turn in which the other ask has made room
+    await asyncio.wait([asked])
+    assert isinstance(await ended(waiting), Cancelled)
+    await rest()
+    assert system.info("slow").mailbox == 0
+    assert system._host.cell("slow").queue.bound == 1
+    await tell(actor).note(0)
+    assert system.info("slow").mailbox == 1
+    await first
+    await rest()
+    assert seen(system) == ["first", 0]
+
+
+class Load:
+    """A large argument."""
+
+
+async def test_the_arguments_of_an_ask_that_is_given_up_are_freed_at_once(system):
+    actor, first = await busy(system, size=3)
+    load = Load()
+    freed = weakref.ref(load)
+    asked = await started(actor.note(load))
+    await cancelled([asked])
+    del load, asked
+    gc.collect()
+    assert freed() is None
+    await first
+
+
+async def test_an_ask_that_is_given_up_while_it_is_handled_frees_no_place_twice(system):
+    actor = await system.spawn(Slow, name="slow", mailbox=Mailbox(2, "reject"))
+    first = await started(actor.work("first", 10))
+    await cancelled([first])
+    await tell(actor).note(0)
+    await tell(actor).note(1)
+    with pytest.raises(MailboxFull):
+        await tell(actor).note(2)
+
+
+async def test_what_was_withdrawn_is_no_dead_letter_when_the_actor_stops(system):
+    actor = await system.spawn(Slow, name="slow")
+    first = await started(actor.work("first", 10))
+    asks = [await started(actor.note(number)) for number in range(10)]
+    await cancelled(asks[1:5])
+    await system.stop("slow")
+    assert system.dead_letters.count == 6
+    assert {type(await ended(ask)) for ask in (first, asks[0], *asks[5:])} == {ActorStopped}
+
+
+async def test_openings_that_are_withdrawn_leave_the_mailbox(system):
+    class Host(Actor):
+        mailbox = Mailbox(5, "reject")
+
+        async def busy(self) -> None:
+            await asyncio.sleep(10)
+
+        async def on_channel_open(self, channel: Channel[int]) -> None: ...
+
+        async def on_channel_message(self, channel: Channel[int], message: int) -> None: ...
+
+    actor = await system.spawn(Host, name="host")
+    first = await started(actor.busy())
+    for _ in range(3):
+        await cancelled([await started(system.open_channel("host")) for _ in range(5)])
+        await rest()
+        assert system.info("host").mailbox == 0
+    await first
+
+
+def put(queue, waiting):
+    waiting.append(Envelope(None, "x", (), {}, "ask"))
+    queue.envelopes.append(waiting[-1])
+
+
+def pop(queue):
+    while queue.skip(envelope := queue.envelopes.popleft()):
+        pass
+    return envelope
+
+
+async def one_step(step, which, queue, waiting, senders):
+    if step == "post" and queue.has_room():
+        put(queue, waiting)
+    elif step == "withdraw" and waiting:
+        queue.withdraw(waiting.pop(which % len(waiting)))
+    elif step == "pop" and waiting:
+        assert pop(queue) is waiting.pop(0)
+    elif step == "wait" and not queue.has_room():
+        senders.append(await started(queue.room()))
+
+
+queue_steps = st.lists(st.tuples(st.sampled_from(["post", "post", "withdraw", "pop", "wait"]), st.integers(0, 9)), max_size=60)
+
+
+@given(queue_steps, st.integers(1, 6))
+def test_a_mailbox_counts_the_messages_that_wait_and_none_that_was_withdrawn(todo, size):
+    """A model: the waiting messages in their order. After each step there are as many places as the model has."""
+
+    async def main():
+        queue, waiting, senders = MailboxQueue(Mailbox(size)), [], []
+        for step, which in todo:
+            await one_step(step, which, queue, waiting, senders)
+            assert len(queue) == len(waiting)
+            assert len(queue.envelopes) <= 2 * len(waiting)
+            woken = queue.senders.reserved
+            assert woken == min(queue.senders.waiting, size - len(waiting))
+            assert queue.has_room() == (len(waiting) + woken < size)
+            await rest()
+            for _ in range(woken):
+                put(queue, waiting)
+        for sender in senders:
+            await stopped(sender)
+
+    run(main())
 
 
 steps = st.lists(st.tuples(st.sampled_from(["tell", "ask", "cancel", "pass", "deadline"]), st.integers(0, 7)), max_size=40)

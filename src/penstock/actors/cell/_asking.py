@@ -49,7 +49,7 @@ async def ask(envelope: Envelope, deadline: float | None = None) -> Any:
     """Post a message, wait for its answer and return it. `deadline` is a time of the loop's clock, None for no limit.
 
     Raises what the handler raised, what `Cell.post` raises, `DeadlineExceeded`, and `ReentrancyError` for an ask that would
-    wait for itself. Cancelling it gives up a message that has not begun; a handler that has begun goes on.
+    wait for itself. Cancelling it withdraws a message that has not begun; a handler that has begun goes on.
     """
     cell = envelope.cell
     envelope.sent_by(handling.get())
@@ -157,7 +157,11 @@ async def _answer(envelope: Envelope, deadline: float | None) -> Any:
     try:
         if not cell.post(envelope):
             await cell.post_when_room(envelope)
-        return await reply
+        try:
+            return await reply
+        finally:
+            if not envelope.is_over:
+                envelope.withdraw()
     finally:
         envelope.reply = NO_REPLY
         if timer is not None:

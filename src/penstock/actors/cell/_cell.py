@@ -83,7 +83,7 @@ class Cell(Lifecycle):
             check_thread(self.system.thread, self.system.face)
         queue = self.queue
         envelopes = queue.envelopes
-        if len(envelopes) + queue.senders.reserved < queue.rules.size and not queue.closed and not queue.over_bytes:
+        if len(envelopes) + queue.senders.reserved < queue.bound and not queue.closed and not queue.over_bytes:
             envelopes.append(envelope)
             if envelope.size:
                 queue.hold(envelope.size)
@@ -116,8 +116,13 @@ class Cell(Lifecycle):
         except ActorStopped as error:
             self.system.dead_letter(envelope, error.message)
             raise
+        if envelope.reply is not None and envelope.reply.done():  # its asker has given up meanwhile
+            envelope.leave()
+            self.queue.wake()
+            return
         self.queue.envelopes.append(envelope)
-        self.queue.hold(envelope.size)
+        if envelope.size:
+            self.queue.hold(envelope.size)
         if self.task is None:
             self.wake()
 
@@ -231,6 +236,7 @@ class Cell(Lifecycle):
         if envelope is not None and isinstance(error, Exception):
             log_error(log, error, "%s could not handle %.200r; it goes on", self.address, envelope.type)
             envelope.give_up(Internal(f"{self.address} could not handle {envelope.type!r}"))
+            envelope.release()
             return True
         if self.stopping is not None and self.stopping.interrupts and isinstance(error, asyncio.CancelledError):
             return True
@@ -252,13 +258,12 @@ class Cell(Lifecycle):
                     return
             else:
                 envelope = envelopes.popleft()
-                if envelope.size:
-                    queue.hold(-envelope.size)
-                if queue.senders.line:
-                    queue.wake()
             reply = envelope.reply
-            if reply is not None and reply.done():  # its asker gave it up before it began
+            if reply is not None and reply.done():  # its asker has given it up
+                queue.skip(envelope)
                 continue
+            if envelope.size or queue.senders.line:
+                queue.hold(-envelope.size)
             self.current = envelope
             is_apart = envelope.context is not None or len(copy_context()) > OWN_VARIABLES  # a handler has set one in this task
             if not is_apart:
@@ -305,7 +310,7 @@ class Cell(Lifecycle):
             elif tap is not None and tap.full:
                 await tap.room()
             else:
-                return queue.take()
+                return queue.envelopes.popleft()
         return None
 
     async def _failed(self, envelope: Envelope, error: BaseException) -> None:

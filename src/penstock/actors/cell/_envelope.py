@@ -111,6 +111,14 @@ class Host(Protocol):
         """Keep a message that will not be handled as a dead letter, and answer its asker with `error`, if given."""
 
 
+class WaitingMessages(Sized, Protocol):
+    """The messages that wait for an actor. `MailboxQueue` is one."""
+
+    @abstractmethod
+    def withdraw(self, envelope: Envelope) -> None:
+        """Free the place and the values of a waiting message, because its asker has given it up."""
+
+
 class Recipient(Protocol):
     """The actor of an envelope, as far as the envelope's holders need it. `Cell` is one."""
 
@@ -141,7 +149,7 @@ class Recipient(Protocol):
 
     @property
     @abstractmethod
-    def queue(self) -> Sized:
+    def queue(self) -> WaitingMessages:
         """The messages that wait in its mailbox."""
 
     @property
@@ -185,7 +193,7 @@ class Envelope(msgspec.Struct):
     tasks of it wait now, each with the task that waits, by the id of its `Waiting`; None before the first. task: of side work;
     None for a message. size: the bytes of a large message from another process; 0 for any other. context: the context of the
     interceptors around it; None without any. deadline: of a message that is handled where it is sent; that of any other is in
-    `info`.
+    `info`. is_over: whether it was handled, withdrawn, or refused after it had waited.
     """
 
     cell: Recipient
@@ -204,6 +212,7 @@ class Envelope(msgspec.Struct):
     deadline: float | None = None
     asker: asyncio.Task[Any] | None = None
     task: asyncio.Task[Any] | None = None
+    is_over: bool = False
 
     @property
     def type(self) -> str:
@@ -250,10 +259,25 @@ class Envelope(msgspec.Struct):
 
     def release(self) -> None:
         """Let go of the arguments of a handled message: a task that its handler has left behind has it in its context."""
-        self.args, self.kwargs = (), {}
+        self.args, self.kwargs, self.is_over = (), {}, True
+
+    def leave(self) -> None:
+        """Note that the message has left the mailbox and will not be handled."""
+        self.is_over = True
+
+    def empty(self) -> None:
+        """Let go of all that the message holds: it is withdrawn."""
+        self.release()
+        self.reply, self.size = NO_REPLY, 0
+        self.info = self.context = self.cause = self.asker = None
+
+    def withdraw(self, _error: StatusError | None = None) -> None:
+        """Take a message that was posted out of the mailbox, because its asker has given it up. One that has begun goes on."""
+        if not self.is_over and self.cell.current is not self:
+            self.cell.queue.withdraw(self)
 
     def give_up(self, error: StatusError) -> None:
-        """Answer the asker with `error` if it has no answer yet; a message that has not begun is then skipped."""
+        """Answer the asker with `error` if it has no answer yet; it withdraws a message that has not begun."""
         if self.reply is not None and not self.reply.done():
             self.reply.set_exception(error)
 

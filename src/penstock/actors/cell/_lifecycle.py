@@ -311,6 +311,7 @@ class StopRequest:
         log.error("%s: %s goes on though it was cancelled %d times; it is left behind", cell.address, busy, self.interrupts)
         if envelope is not None:
             envelope.give_up(ActorStopped(f"{cell.address} was stopped while it handled {envelope.type!r}"))
+            envelope.release()
         self.interrupts = 0
         cell.wake()
 

@@ -55,15 +55,17 @@ SystemMessage = Envelope | Callable[[], Coroutine[Any, Any, None]]
 class MailboxQueue:
     """The messages that wait for one actor.
 
-    rules: its bounds. envelopes: the waiting messages. system_messages: handled before these, and not bounded; None before the
-    first. closed: why the mailbox takes no message any more; empty while it does. senders: the line of tasks that wait for
+    rules: its bounds. envelopes: the waiting messages, and empty envelopes of those that were withdrawn. bound: how many
+    envelopes it may hold: `rules.size`, and the empty ones. system_messages: handled before these, and not bounded; None before
+    the first. closed: why the mailbox takes no message any more; empty while it does. senders: the line of tasks that wait for
     room. held_bytes: the bytes of the large messages; over_bytes: whether these are too many.
     """
 
-    __slots__ = ("closed", "envelopes", "held_bytes", "over_bytes", "rules", "senders", "system_messages")
+    __slots__ = ("bound", "closed", "envelopes", "held_bytes", "over_bytes", "rules", "senders", "system_messages")
 
     def __init__(self, rules: Mailbox) -> None:
         self.rules = rules
+        self.bound = rules.size
         self.envelopes: deque[Envelope] = deque()
         self.system_messages: deque[SystemMessage] | None = None
         self.held_bytes = 0
@@ -72,13 +74,14 @@ class MailboxQueue:
         self.senders = Waiters()
 
     def __len__(self) -> int:
-        return len(self.envelopes)
+        """How many messages wait."""
+        return len(self.envelopes) - (self.bound - self.rules.size)
 
     # ── room ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def has_room(self) -> bool:
         """Whether an open mailbox takes one more message at once."""
-        return len(self.envelopes) + self.senders.reserved < self.rules.size and not self.over_bytes
+        return len(self.envelopes) + self.senders.reserved < self.bound and not self.over_bytes
 
     def load(self) -> str:
         """Describe the contents of a full mailbox, for an error."""
@@ -103,15 +106,18 @@ class MailboxQueue:
         self.check_accepts(address)
         dropped: list[Envelope] = []
         while self.rules.overflow == "drop_oldest" and self.envelopes and not self.has_room():
-            dropped.append(self.envelopes.popleft())
-            self.hold(-dropped[-1].size)
+            oldest = self.envelopes.popleft()
+            if not self.skip(oldest):
+                dropped.append(oldest)
         return dropped
 
     def hold(self, size: int) -> None:
-        """Count the bytes of a large message that came, or, below zero, of one that went."""
+        """Count the bytes of a large message that came, or, below zero, of one that went; reserve the room there is."""
         if size:
             self.held_bytes += size
             self.over_bytes = self.held_bytes >= HELD_BYTES_MAX
+        if self.senders.line:
+            self.wake()
 
     def room(self, reply: asyncio.Future[Any] | None = None) -> Coroutine[Any, Any, None]:
         """Wait for room. Then the caller calls `check`, and fills the room before it awaits again.
@@ -130,15 +136,34 @@ class MailboxQueue:
         if self.closed:
             senders.wake_all()
         elif not self.over_bytes:
-            senders.wake(self.rules.size - len(self.envelopes) - senders.reserved)
+            senders.wake(self.bound - len(self.envelopes) - senders.reserved)
 
-    def take(self) -> Envelope:
-        """Return the next message."""
-        envelope = self.envelopes.popleft()
+    # ── messages that were given up ───────────────────────────────────────────────────────────────────────────────────
+
+    def withdraw(self, envelope: Envelope) -> None:
+        """Free the place and the values of a waiting message at once, because its asker has given it up.
+
+        The empty envelope stays in line, and counts for nothing. When most envelopes are empty, all empty ones leave, so a
+        withdrawal takes the same time in a mailbox of any length.
+        """
+        size = envelope.size
+        envelope.empty()
+        self.bound += 1
+        if (self.bound - self.rules.size) * 2 > len(self.envelopes):
+            waiting = [each for each in self.envelopes if not each.is_over]
+            self.envelopes.clear()  # the task of the actor holds this deque
+            self.envelopes.extend(waiting)
+            self.bound = self.rules.size
+        self.hold(-size)
+
+    def skip(self, envelope: Envelope) -> bool:
+        """Note that an envelope has left the mailbox and will not be handled; return whether it was withdrawn before."""
+        if envelope.is_over:
+            self.bound -= 1
+            return True
+        envelope.leave()
         self.hold(-envelope.size)
-        if self.senders.line:
-            self.wake()
-        return envelope
+        return False
 
     # ── system messages ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,7 +184,8 @@ class MailboxQueue:
     def close(self, why: str) -> tuple[list[Envelope], list[SystemMessage]]:
         """Take no message any more; return the messages that waited, and those of the system."""
         self.closed = why
-        envelopes, system = list(self.envelopes), list(self.system_messages or ())
+        envelopes = [each for each in self.envelopes if not self.skip(each)]
+        system = list(self.system_messages or ())
         self.envelopes.clear()
         self.system_messages = None
         self.wake()
