@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import CancelledError
+from collections.abc import Callable
 from traceback import format_exception
 
 from penstock.errors import Aborted, Cancelled, ConnectionLost, EndOfStream, PenstockError, StatusError, Unavailable
@@ -91,19 +92,23 @@ def ends_the_loop(error: BaseException) -> bool:
 
 def text_of(error: BaseException) -> str:
     """Return the text of an exception; the name of its class when it has none, or when its `__str__` raises."""
-    try:
-        text = str(error)
-    except BaseException as raised:
-        if ends_the_loop(raised):
-            raise
-        text = ""
-    return text or type(error).__name__
+    return shown(error, str) or type(error).__name__
 
 
 def named(error: BaseException) -> str:
     """Return the class and the text of an exception: "ValueError: bad"."""
     name, text = type(error).__name__, text_of(error)
     return f"{name}: {text}" if text != name else name
+
+
+def shown(value: object, by: Callable[[object], str]) -> str:
+    """Return the text that `by` makes of a value of the program; the name of its class when that raises."""
+    try:
+        return by(value)
+    except BaseException as raised:
+        if ends_the_loop(raised):
+            raise
+        return type(value).__name__
 
 
 def log_error(log: logging.Logger, error: BaseException, message: str, *args: object) -> None:

@@ -158,7 +158,7 @@ class Fails(Actor):
         return 1
 
     async def at_once(self, end: str) -> int:
-        error = _AT_ONCE[end]()
+        error = AT_ONCE[end]()
         raise error
 
     async def make(self, end: str) -> AsyncIterator[int]:
@@ -188,7 +188,7 @@ class FailsService:
     answer, at_once, make, take, trade = Fails.answer, Fails.at_once, Fails.make, Fails.take, Fails.trade
 
 
-_AT_ONCE = {
+AT_ONCE = {
     "Exception": lambda: ValueError("bad"),
     "StatusError": lambda: NotFound("gone"),
     "EndOfStream": EndOfStream,
@@ -255,7 +255,7 @@ class Starts(Actor):
 
 class Made(Actor):
     def __init__(self) -> None:
-        error = _AT_ONCE[_starting]()
+        error = AT_ONCE[_starting]()
         raise error
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.calls._context import Interceptor
 from penstock.calls._scope import Around, CallScope
-from penstock.codec import MSGPACK, UNENCODABLE, Codec, Decode, decode_marked
+from penstock.codec import MSGPACK, UNENCODABLE, Codec, Decode, decode_marked, refuse_value
 from penstock.errors import DeadlineExceeded, InvalidArgument
 from penstock.protocol import CallKind, Grant, Open
 from penstock.service import DEFAULT, NO_DEADLINE_S, CallOptions
@@ -65,7 +65,7 @@ def untyped_request(
     try:
         argument = codec.encode(args) if args else None
     except UNENCODABLE as error:
-        raise InvalidArgument(f"{target}: {error}") from error
+        refuse_value(error, target, InvalidArgument)
     decode = decode_marked(codec, type, Dropped) if kind & CallKind.SERVER_STREAMING else codec.decode_for(type)
     return Request(target, kind, codec, argument, decode, options)
 

@@ -11,7 +11,7 @@ import msgspec
 from penstock._outcomes import as_answer, as_exception, ends_the_loop
 from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted, outcome_of
 from penstock.calls._scope import CallScope
-from penstock.codec import UNENCODABLE, by_number
+from penstock.codec import UNENCODABLE, by_number, refuse_value
 from penstock.errors import (
     Aborted,
     Cancelled,
@@ -279,7 +279,7 @@ def _encoded(handle: StreamHandle, result: Any) -> bytes:
     try:
         return by_number(handle.opened.codec).encode(result)
     except UNENCODABLE as error:
-        raise TypeError(f"{handle.opened.target} returned a value that cannot travel: {error}") from error
+        refuse_value(error, f"{handle.opened.target} returned a value that cannot travel", TypeError)
 
 
 async def _send(scope: CallScope, sink: RemoteSink[Any], responses: Any, *, awaited: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from penstock._outcomes import stopped_by
+from penstock._outcomes import stopped_by, text_of
 from penstock.calls._context import CallInfo, inherited_deadline, intercepted, is_cancelled
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
@@ -73,7 +73,7 @@ class Unary(Endpoint):
         try:
             (self._result,) = self._decode.batch(arrived.encoded())
         except UNDECODABLE as error:
-            self._bad = DataLoss(f"{self._target}: its result does not fit its type: {error}")
+            self._bad = DataLoss(f"{self._target}: its result does not fit its type: {text_of(error)}")
 
     def on_ended(self, status: Status | None) -> None:
         if self.future.done():

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
+from penstock._outcomes import text_of
 from penstock._texts import one_line
 from penstock.channel._channel import OPEN_TIMEOUT_S, Channel
 from penstock.channel._remote import RemoteWire
 from penstock.channel._wire import ChannelEvents, Observer, Opening
-from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE
+from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, refuse_value
 from penstock.errors import InvalidArgument, Unimplemented
 from penstock.protocol import CallKind, Open, ReceiveHalf, grant_for
 from penstock.session import Carrier, Endpoint, Session, StreamHandle
@@ -99,7 +101,9 @@ def _payload_of(opened: Open) -> Any:
     try:
         arguments = _ARGUMENTS.value(opened.argument) if opened.argument else []
     except UNDECODABLE as error:
-        raise InvalidArgument(f"{opened.target}: the payload of the opening cannot be read: {error}", started=False) from error
+        raise InvalidArgument(
+            f"{opened.target}: the payload of the opening cannot be read: {text_of(error)}", started=False
+        ) from error
     if len(arguments) > 1:
         raise InvalidArgument(f"{opened.target}: a channel is opened with one payload, not {len(arguments)}", started=False)
     return arguments[0] if arguments else None
@@ -110,4 +114,4 @@ def _argument_of(target: str, payload: Any) -> bytes | None:
     try:
         return None if payload is None else MSGPACK.encode([payload])
     except UNENCODABLE as error:
-        raise InvalidArgument(f"{target}: the payload of the opening cannot be encoded: {error}", started=False) from error
+        refuse_value(error, f"{target}: the payload of the opening cannot be encoded", partial(InvalidArgument, started=False))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar, cast
 
-from penstock._outcomes import sole_kind
+from penstock._outcomes import sole_kind, text_of
 from penstock.channel._wire import ChannelEvents, Wire
-from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Decode
+from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Decode, refuse_value
 from penstock.errors import (
     Cancelled,
     ChannelRejected,
@@ -56,7 +56,7 @@ class RemoteWire(RemoteSource[T], Wire, Endpoint):
         try:
             encoded = None if payload is None else MSGPACK.encode(payload)
         except UNENCODABLE as error:
-            raise InvalidArgument(f"{self.target}: the payload of accept() cannot travel: {error}") from error
+            refuse_value(error, f"{self.target}: the payload of accept() cannot travel", InvalidArgument)
         self._handle.accept(self._half.grant, encoded)
         self._half = cast("ReceiveHalf", self._handle.receiving)
         self._handle.feed_into(self)
@@ -105,7 +105,7 @@ class RemoteWire(RemoteSource[T], Wire, Endpoint):
         try:
             payload = None if accept.payload is None else _PAYLOAD.value(accept.payload)
         except UNDECODABLE as error:
-            self.end_with("lost", DataLoss(f"{self.target}: the payload of accept() cannot be read: {error}"))
+            self.end_with("lost", DataLoss(f"{self.target}: the payload of accept() cannot be read: {text_of(error)}"))
         else:
             self._handle.feed_into(self)
             self.events.opened(payload)

@@ -12,6 +12,7 @@ from penstock.codec._codec import (
     by_number,
     decode_marked,
     reader,
+    refuse_value,
 )
 from penstock.codec._exact import Inexact, exact, keeps, restored, typed
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
@@ -38,6 +39,7 @@ __all__ = [
     "json_schemas",
     "keeps",
     "reader",
+    "refuse_value",
     "register_extension",
     "restored",
     "typed",

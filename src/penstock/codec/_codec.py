@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NoReturn
 
 import msgspec
 
+from penstock._outcomes import ends_the_loop, named, text_of
+from penstock.codec._converters import contained, runs_code
 from penstock.codec._extensions import fitted, from_extension, is_extension, to_extension
 from penstock.codec._keys import guarded_batch, guarded_value, leaves_keys_open
 from penstock.codec._models import dump_model, is_model, load_model
 from penstock.codec._small_views import owned
 from penstock.codec._views import LARGE_VIEW_BYTES, aligned, holds_views, placed
-from penstock.errors import StatusError
+from penstock.errors import PenstockError, StatusError
 
 _MSGPACK: Final = 0
 #: The number of item types that keep a decoder; beyond it the least recently used decoder is dropped.
@@ -34,7 +36,16 @@ _SUBCLASSED: Final[dict[type[Any], Callable[[Any], object]]] = {
 
 
 def encode_other(value: object) -> object:
-    """Return an encodable form of a value that msgspec does not know; `TypeError` when it has none."""
+    """Return an encodable form of a value that msgspec does not know; `TypeError` when it has none, or its code raises."""
+    try:
+        return _encodable(value)
+    except BaseException as error:
+        if ends_the_loop(error) or isinstance(error, TypeError):
+            raise
+        raise TypeError(f"a {type(value).__qualname__} cannot travel: {named(error)}") from error
+
+
+def _encodable(value: object) -> object:
     if is_model(type(value)):
         return dump_model(value)
     for kind, base in _SUBCLASSED.items():
@@ -54,6 +65,7 @@ def _for_msgpack(value: object) -> object:
     return encode_other(value) if extension is None else extension
 
 
+@contained
 def decode_other(kind: type, value: object) -> object:
     """Make a value of a type that msgspec does not know from builtin types; `NotImplementedError` when that is impossible."""
     if kind is object:  # the hint `object` means any value
@@ -67,8 +79,11 @@ def decode_other(kind: type, value: object) -> object:
 
 def as_travelled(value: Any, kind: Any) -> Any:
     """Return a value as one of the type `kind`, as if it had been encoded and decoded. Raises one of `UNDECODABLE`."""
-    if kind is Any or type(value) is kind:
-        return value
+    return value if kind is Any or type(value) is kind else _as_travelled(value, kind)
+
+
+@contained
+def _as_travelled(value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind, dec_hook=decode_other)
     except UNDECODABLE:  # it may have to be cut to its declared type, as it would be on the way
@@ -98,14 +113,24 @@ def reader(kind: Any, where: str, bad: type[StatusError]) -> Callable[[Any], Any
         try:
             return as_travelled(value, kind)
         except UNDECODABLE as error:
-            raise bad(f"{where} does not fit its type: {error}") from None
+            raise bad(f"{where} does not fit its type: {text_of(error)}") from None
 
     MSGPACK.decode_for(kind)  # a type that no value can have is refused at once
     return read
 
 
-#: The exceptions of encoding a value that cannot travel.
-UNENCODABLE: Final = (TypeError, ValueError, OverflowError, RecursionError)
+#: The exceptions of encoding a value that cannot travel: any, because values of the program run code of their own. An end of a
+#: stream that cannot be sent raises a `PenstockError`, which goes on as it is.
+UNENCODABLE: Final = (Exception,)
+
+
+def refuse_value(error: Exception, where: str, bad: Callable[[str], Exception]) -> NoReturn:
+    """Raise `bad` for a value that could not be encoded because of `error`, one of `UNENCODABLE`; pass on a `PenstockError`."""
+    if isinstance(error, PenstockError):
+        raise error
+    raise bad(f"{where}: {text_of(error)}") from error
+
+
 #: The exceptions of decoding bytes that do not fit their type: any, because types of the program run checks of their own.
 UNDECODABLE: Final = (Exception,)
 
@@ -154,6 +179,8 @@ class Codec:
             batch = decoder(list[kind], dec_hook=decode_other).decode
             if number == _MSGPACK and leaves_keys_open(kind):  # the keys of JSON are texts
                 value, batch = guarded_value(value), guarded_batch(batch, raws)
+            if runs_code(kind):
+                value, batch = contained(value), contained(batch)
             plain = Decode(value, batch, raws, bytes if kind is bytes or kind is Any or kind is object else None)
             return _with_views(kind, plain) if number == _MSGPACK and holds_views(kind) else plain
 

@@ -25,6 +25,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect as shape
 
+from penstock._outcomes import text_of
 from penstock.codec._codec import JSON
 from penstock.codec._types import parts_of
 
@@ -166,7 +167,7 @@ def restored(value: Any) -> Any:
     except Inexact:
         raise
     except Exception as error:
-        raise Inexact(f"{mark} cannot be made again: {error}") from error
+        raise Inexact(f"{mark} cannot be made again: {text_of(error)}") from error
 
 
 def _restored(mark: str, held: Any) -> Any:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 import msgspec
 
+from penstock._outcomes import text_of
+
 #: The methods of a model.
 _METHODS: Final = ("model_dump", "model_validate_json", "model_json_schema")
 #: Annotations by which a field says itself how it is written.
@@ -56,7 +58,7 @@ def _as_json(value: object) -> Any:
 def _brief(kind: type, error: Any) -> str:
     """Return the text of a validation error in one line, without the values."""
     if not hasattr(error, "errors"):
-        return str(error)
+        return text_of(error)
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return f"{kind.__name__}: " + "; ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in found)
 
@@ -71,7 +73,7 @@ def check_model(kind: Any) -> None:
     try:
         kind.model_json_schema()
     except Exception as error:
-        raise TypeError(f"{kind.__name__} has no JSON form: {str(error).partition(chr(10))[0]}") from error
+        raise TypeError(f"{kind.__name__} has no JSON form: {text_of(error).partition(chr(10))[0]}") from error
     for model in _models_in(kind, set()):
         for name, field in getattr(model, "model_fields", {}).items():
             reason = None if _has_serializer(model, name, field) else _lossy(model, name, field)

@@ -9,6 +9,7 @@ from typing import Any, Final, get_origin
 import msgspec
 from msgspec import inspect as shape
 
+from penstock._outcomes import text_of
 from penstock.codec._extensions import is_extension
 from penstock.codec._models import check_model, is_model, model_schema
 
@@ -24,10 +25,10 @@ def check_type(kind: Any, where: str) -> None:
         info = shape.type_info(kind)
         msgspec.msgpack.Decoder(kind, dec_hook=lambda _kind, value: value)
     except Exception as error:  # types of the program run code of their own
-        advice = _UNION_ADVICE if "unions may not" in str(error) else ""
+        advice = _UNION_ADVICE if "unions may not" in text_of(error) else ""
         if isinstance(error, RecursionError):
             advice = ". A type alias that contains itself has no end here; make it a Struct, or write Any"
-        raise TypeError(f"{where}: {_name(kind)} cannot travel: {error}{advice}") from error
+        raise TypeError(f"{where}: {_name(kind)} cannot travel: {text_of(error)}{advice}") from error
     for part in parts_of(info, set()):
         try:
             _check_part(part)

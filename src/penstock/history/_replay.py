@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from penstock._outcomes import text_of
 from penstock.actors import Actor, ActorHost, ActorRef, ActorSystem, Message, Router, Supervision
 from penstock.actors.cell import Cell, Envelope
 from penstock.codec import UNDECODABLE, Inexact, keeps, restored, typed
@@ -92,7 +93,7 @@ async def replay(history: History, actor: str, cls: type[Actor] | None = None) -
         actor_class = cls or _import_class(begin.data["actor"])
         args, kwargs = _converted_arguments(actor_class, "__init__", begin.data["args"], begin.data["kwargs"])
     except _NotReplayable as error:
-        raise FailedPrecondition(f"{actor!r} cannot be spawned again from event {begin.offset}: {error}") from error
+        raise FailedPrecondition(f"{actor!r} cannot be spawned again from event {begin.offset}: {text_of(error)}") from error
     outcomes = _Outcomes(actor)
     async with _ReplaySystem(tap=outcomes) as system:
         run = _Replayer(system, outcomes, actor)
@@ -242,7 +243,7 @@ class _Replayer:
         try:
             envelope = _envelope(cell, event)
         except _NotReplayable as error:
-            self.stopped = f"event {event.offset} cannot be fed: {error}"
+            self.stopped = f"event {event.offset} cannot be fed: {text_of(error)}"
             return
         self.fed += 1
         try:
@@ -286,7 +287,7 @@ def _outcome(event: HistoryEvent) -> dict[str, Any]:
 
 
 def _crash(error: Exception) -> dict[str, Any]:
-    return {"kind": "crashed", "error": type(error).__name__, "text": str(error)}
+    return {"kind": "crashed", "error": type(error).__name__, "text": text_of(error)}
 
 
 def _envelope(cell: Cell, event: HistoryEvent) -> Envelope:
@@ -314,7 +315,7 @@ def _to_receive(cell: Cell, event: HistoryEvent) -> Envelope:
     try:
         message = Message(recorded["type"], restored(recorded["payload"]), recorded["sender"])
     except Inexact as error:
-        raise _NotReplayable(f"its payload: {error}") from error
+        raise _NotReplayable(f"its payload: {text_of(error)}") from error
     reply = asyncio.get_running_loop().create_future()
     return Envelope(cell, "receive", (message,), {}, event.data["via"], reply=reply, sender=event.data.get("sender"))
 
@@ -345,7 +346,7 @@ def _converted_arguments(
             if parameter in hints and (keeps(hints[parameter]) or value == written[parameter]):
                 bound.arguments[parameter] = typed(value, hints[parameter])
     except UNDECODABLE as error:
-        raise _NotReplayable(f"{getattr(function, '__qualname__', function)}: {error}") from error
+        raise _NotReplayable(f"{getattr(function, '__qualname__', function)}: {text_of(error)}") from error
     return bound.args[len(self_too) :], bound.kwargs
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from penstock._outcomes import as_failure, sole_kind
+from penstock._outcomes import as_failure, sole_kind, text_of
 from penstock.calls import Call, CallScope, Request
 from penstock.codec import MSGPACK, Extension, ExtensionCode, register_extension
 from penstock.errors import Aborted, PenstockError, StatusError, StreamClosed, WouldBlock, status_error
@@ -130,7 +130,7 @@ class Failure:
 
     def __init__(self, error: Exception) -> None:
         failure = sole_kind(as_failure(error))
-        self.error = failure if isinstance(failure, StatusError) else StatusError(str(failure))
+        self.error = failure if isinstance(failure, StatusError) else StatusError(text_of(failure))
 
 
 def _pack_failure(failure: Failure) -> bytes:

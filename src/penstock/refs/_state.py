@@ -20,7 +20,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 
 from penstock.calls import call_unary, untyped_request
-from penstock.codec import MSGPACK, Extension
+from penstock.codec import MSGPACK, UNENCODABLE, Extension, refuse_value
 from penstock.errors import FailedPrecondition, StatusError
 from penstock.protocol import CallKind
 from penstock.refs._offers import TOKEN_BYTES, Offered, RefLocation, offers
@@ -182,10 +182,15 @@ async def _report_unused(location: RefLocation) -> None:
 
 
 def encode_for_many(item: Any) -> msgspec.Raw:
-    """Encode an item once for any number of receivers. The drop of one copy of a ref in it says nothing about the others."""
+    """Encode an item once for any number of receivers. The drop of one copy of a ref in it says nothing about the others.
+
+    Raises `TypeError` for an item that cannot travel.
+    """
     before = _encoded_for_many.set(True)
     try:
         return MSGPACK.encode_raw(item)
+    except UNENCODABLE as error:
+        refuse_value(error, "an item of a port cannot travel", TypeError)
     finally:
         _encoded_for_many.reset(before)
 

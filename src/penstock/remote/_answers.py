@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgspec
 
-from penstock._outcomes import as_answer
-from penstock.codec import MSGPACK, UNENCODABLE
-from penstock.errors import Cancelled, DeadlineExceeded, StatusError
+from penstock._outcomes import as_answer, ends_the_loop, text_of
+from penstock.codec import MSGPACK
+from penstock.errors import Cancelled, DeadlineExceeded, PenstockError, StatusError
 from penstock.protocol import NO_DETAILS, SendHalf
 from penstock.remote._wire import LaneError, LaneReply, PlainReply
 from penstock.session import RemoteSink, StreamHandle, status_of
@@ -54,10 +54,12 @@ class Answers(RemoteSink[Any]):
         """Encode and send an answer; later changes by the actor do not reach the asker. With `flush` it is written at once."""
         try:
             self._send(PlainReply(number, result), flush=flush)
-        except UNENCODABLE as error:
-            self.refuse(number, TypeError(f"{self.address} returned a value that cannot travel: {error}"))
-        except StatusError as error:  # too large, or it contains a ref that cannot be sent
+        except PenstockError as error:  # too large, or it contains a ref that cannot be sent
             self.refuse(number, error)
+        except BaseException as error:
+            self.refuse(number, TypeError(f"{self.address} returned a value that cannot travel: {text_of(error)}"))
+            if ends_the_loop(error):
+                raise
 
     def refuse(self, number: int, error: BaseException) -> None:
         """Send an error as an answer. A `StatusError` travels whole; any other error is logged, and its log id travels."""

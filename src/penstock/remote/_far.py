@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock._outcomes import text_of
 from penstock._texts import peer_text
 from penstock.actors import ActorRef, actor_here, ended_here
 from penstock.calls import CancelToken, Stream
@@ -148,7 +149,7 @@ def _unpack(data: bytes) -> ActorRef:
     try:
         location: ActorLocation = _LOCATION(data)
     except UNDECODABLE as error:
-        raise ValueError(f"the ref of an actor cannot be read: {error}") from None
+        raise ValueError(f"the ref of an actor cannot be read: {text_of(error)}") from None
     home = actor_here(location.key) if location.instance == offers().instance else None
     return home if home is not None else FarRef(location.instance, peer_text(location.key), peer_text(location.address))
 

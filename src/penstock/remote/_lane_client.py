@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from penstock._outcomes import text_of
 from penstock.calls import CallScope, Request, open_of
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
@@ -109,7 +110,7 @@ class LaneClient(Endpoint):
         try:
             return decode(result)
         except UNDECODABLE as error:
-            raise DataLoss(f"{self.address}/{message.name}: its result does not fit its type: {error}") from error
+            raise DataLoss(f"{self.address}/{message.name}: its result does not fit its type: {text_of(error)}") from error
 
     def close(self) -> None:
         """Take no more messages. Messages that were sent are still delivered, and open asks are answered."""
@@ -155,7 +156,7 @@ class LaneClient(Endpoint):
                 if len(replies) != arrived.items:
                     raise ValueError(f"{len(replies)} answers in a batch of {arrived.items}")
             except UNDECODABLE as error:
-                self._fail(DataLoss(f"{self.address}: an answer cannot be decoded: {error}"))
+                self._fail(DataLoss(f"{self.address}: an answer cannot be decoded: {text_of(error)}"))
                 return
             self.asks.resolve(replies, self.session.remote)
             self._handle.consume(arrived.items, arrived.size)

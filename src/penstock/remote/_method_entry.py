@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from penstock._outcomes import text_of
 from penstock._texts import peer_text
 from penstock.actors import ActorHost, Message
 from penstock.actors.cell import LARGE_BYTES, Cell, Envelope, inline_context
@@ -187,4 +188,4 @@ def _read(name: str, body: bytes) -> Any:
     try:
         return _PAYLOAD(body)
     except UNDECODABLE as error:
-        raise InvalidArgument(f"{name}: its payload cannot be decoded: {error}", started=False) from None
+        raise InvalidArgument(f"{name}: its payload cannot be decoded: {text_of(error)}", started=False) from None

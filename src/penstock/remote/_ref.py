@@ -22,7 +22,7 @@ from penstock.calls import (
     intercepted,
 )
 from penstock.channel import Channel, open_channel
-from penstock.codec import MSGPACK, UNENCODABLE, decode_marked
+from penstock.codec import MSGPACK, UNENCODABLE, decode_marked, refuse_value
 from penstock.errors import InvalidArgument
 from penstock.protocol import CallKind
 from penstock.remote._asks import AskLimits
@@ -195,7 +195,7 @@ class RemoteRef(ActorRef):
         try:
             return MSGPACK.encode(payload)
         except UNENCODABLE as error:
-            raise InvalidArgument(f"{self._address}/{type}: {error}") from error
+            refuse_value(error, f"{self._address}/{type}", InvalidArgument)
 
     def __repr__(self) -> str:
         return f"<ActorRef {self._address} at {self._scope.remote}>"

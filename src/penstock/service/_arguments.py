@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from penstock.codec import UNDECODABLE, UNENCODABLE, Codec, as_travelled
+from penstock._outcomes import text_of
+from penstock.codec import UNDECODABLE, UNENCODABLE, Codec, as_travelled, refuse_value
 from penstock.errors import InvalidArgument
 from penstock.service._meaning import ListMeaning, MapMeaning
 
@@ -91,7 +92,7 @@ class Arguments:
         try:
             return codec.encode(values), requests
         except UNENCODABLE as error:
-            raise InvalidArgument(f"{self.target}: {error}") from error
+            refuse_value(error, self.target, InvalidArgument)
 
     def values(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Return the value to encode: arguments by place, or by name. Raises `TypeError` as a call in one process would."""
@@ -120,7 +121,7 @@ class Arguments:
         try:
             return as_travelled(value, parameter.type)
         except UNDECODABLE as error:
-            raise InvalidArgument(f"{self.target}: argument `{parameter.name}`: {error}", started=False) from None
+            raise InvalidArgument(f"{self.target}: argument `{parameter.name}`: {text_of(error)}", started=False) from None
 
     def split_requests(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -158,7 +159,7 @@ class Arguments:
         try:
             values = codec.decode_for(self._array if by_place else self._map).value(encoded)
         except UNDECODABLE as error:
-            raise InvalidArgument(f"{self.target}: {self._explain(str(error), codec, encoded)}") from None
+            raise InvalidArgument(f"{self.target}: {self._explain(text_of(error), codec, encoded)}") from None
         if not by_place:
             keywords = {p.name: getattr(values, p.name) for p in self.parameters if p.keyword}
             return tuple(getattr(values, p.name) for p in self._positional), keywords

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from threading import get_ident
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
-from penstock._outcomes import as_failure, sole_kind
-from penstock.codec import UNENCODABLE, Codec
+from penstock._outcomes import as_failure, sole_kind, text_of
+from penstock.codec import UNENCODABLE, Codec, refuse_value
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf, WireStream
 from penstock.session._endpoint import Carrier
@@ -116,7 +116,7 @@ class RemoteSink(Sink[T]):
                 try:
                     has_room = self._push(item) if large else half.push(encode_into, item)
                 except UNENCODABLE as error:
-                    raise _unfit(self.wire, error) from error
+                    _refuse(self.wire, error)
                 if not wire.ready:
                     self.session.touch(wire)
                 if half.count == 0 and (not large or half.pushed_bytes - half.sent_bytes >= LARGE_TURN_BYTES):
@@ -150,7 +150,7 @@ class RemoteSink(Sink[T]):
         if self.outcome is None:
             self.finish(StreamClosed("this side has failed the stream; nothing more can be sent"))
             failure = sole_kind(as_failure(error))
-            status = failure if isinstance(failure, StatusError) else StatusError(str(failure))
+            status = failure if isinstance(failure, StatusError) else StatusError(text_of(failure))
             self.session._connection.fail(self.wire, status_of(status))
             self.session.flush_soon()
 
@@ -200,7 +200,7 @@ class RemoteSink(Sink[T]):
             else:
                 has_room = half.push(self._encode_into, item)
         except UNENCODABLE as error:
-            raise _unfit(self.wire, error) from error
+            _refuse(self.wire, error)
         if not self.wire.ready:
             self.session.touch(self.wire)
         return has_room
@@ -226,8 +226,8 @@ class RemoteSink(Sink[T]):
         return f"<Sink {self.wire.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"
 
 
-def _unfit(wire: WireStream, error: Exception) -> Exception:
-    """Return the error of an item that cannot be encoded: `InvalidArgument` at a caller, `TypeError` at a callee."""
+def _refuse(wire: WireStream, error: Exception) -> NoReturn:
+    """Raise the error of an item that cannot be encoded: `InvalidArgument` at a caller, `TypeError` at a callee."""
     if wire.callee:
-        return TypeError(f"{wire.opened.target} yielded or returned a value that cannot travel: {error}")
-    return InvalidArgument(f"{wire.opened.target}: {error}")
+        refuse_value(error, f"{wire.opened.target} yielded or returned a value that cannot travel", TypeError)
+    refuse_value(error, wire.opened.target, InvalidArgument)

@@ -14,6 +14,7 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
+from penstock._outcomes import text_of
 from penstock.codec import UNDECODABLE, Decode, MarkedBatch
 from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
 from penstock.protocol import Cancel, ReceiveHalf, WireStream
@@ -288,7 +289,9 @@ class RemoteSource(Source[T]):
             raise ValueError(f"{len(items)} items in a batch of {count}")
         except UNDECODABLE as error:
             items, why = self._decode.one_by_one(payload)
-            self._bad = self.bad_item(f"{self.target}: item {first + len(items)} does not fit its type: {why or error}")
+            self._bad = self.bad_item(
+                f"{self.target}: item {first + len(items)} does not fit its type: {text_of(why or error)}"
+            )
             if self.wire is not None:
                 self.session._connection.discard(self.wire)
             self._pending_bytes = 0  # `discard` has counted the batch

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock._outcomes import sole_kind
+from penstock._outcomes import shown, sole_kind
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import CODES, EndOfStream, StatusError, Unknown, status_error
 from penstock.protocol import LONG_MESSAGE, NO_DETAILS, Cancel, Status, readable
@@ -22,7 +22,7 @@ _EMPTY: Final = bytes(NO_DETAILS)
 
 def status_of(error: StatusError) -> Status:
     """Return `error` as it travels. Details that cannot be encoded become texts, so that the caller still gets the error."""
-    message = readable(str(error.message), MESSAGE_MAX)
+    message = readable(shown(error.message, str), MESSAGE_MAX)
     details: object = error.details
     if details == {}:
         return Status(*_code_of(error), message, NO_DETAILS, bool(error.started))
@@ -31,7 +31,7 @@ def status_of(error: StatusError) -> Status:
         _DETAILS(encoded)
     except UNDECODABLE:  # this also covers details that cannot be encoded
         pairs = details.items() if isinstance(details, Mapping) else [("details", details)]
-        encoded = MSGPACK.encode({readable(str(key), MESSAGE_MAX): ascii(value) for key, value in pairs})
+        encoded = MSGPACK.encode({readable(shown(key, str), MESSAGE_MAX): shown(value, ascii) for key, value in pairs})
     return Status(*_code_of(error), message, msgspec.Raw(encoded), bool(error.started))
 
 
@@ -39,14 +39,14 @@ def cancel_of(error: BaseException) -> Cancel:
     """Return the reason of a cancellation, as it travels to the callee."""
     cause = sole_kind(error)
     if isinstance(cause, StatusError):
-        return Cancel(*_code_of(cause), readable(str(cause.message), LONG_MESSAGE))
+        return Cancel(*_code_of(cause), readable(shown(cause.message, str), LONG_MESSAGE))
     return Cancel()
 
 
 def _code_of(error: StatusError) -> tuple[int, str]:
     """Return the code and the reason of an error. A program may have set either to a value that cannot travel."""
     code: object = error.code
-    return (code if type(code) is int and code in CODES else Unknown.code), readable(str(error.reason), LONG_MESSAGE)
+    return (code if type(code) is int and code in CODES else Unknown.code), readable(shown(error.reason, str), LONG_MESSAGE)
 
 
 def error_of(status: Status, side: str) -> Exception:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
+from penstock._outcomes import named
 from penstock.errors import InvalidArgument
 from penstock.node.loading._folder import folder_at
 from penstock.service import suggest
@@ -123,7 +124,7 @@ def error_text(error: BaseException) -> str:
     """Return the type and message of an error."""
     if isinstance(error, SystemExit):
         return "it ended the program; put the code that runs the program under `if __name__ == '__main__':`"
-    return f"{type(error).__name__}: {error}"
+    return named(error)
 
 
 def user_traceback(error: BaseException, own_files: tuple[str, ...]) -> str:
