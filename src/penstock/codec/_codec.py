@@ -126,9 +126,12 @@ UNENCODABLE: Final = (Exception,)
 
 def refuse_value(error: Exception, where: str, bad: Callable[[str], Exception]) -> NoReturn:
     """Raise `bad` for a value that could not be encoded because of `error`, one of `UNENCODABLE`; pass on a `PenstockError`."""
-    if isinstance(error, PenstockError):
-        raise error
-    raise bad(f"{where}: {text_of(error)}") from error
+    try:
+        if isinstance(error, PenstockError):
+            raise error
+        raise bad(f"{where}: {text_of(error)}") from error
+    finally:
+        del error  # it holds this frame
 
 
 #: The exceptions of decoding bytes that do not fit their type: any, because types of the program run checks of their own.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
-from penstock._outcomes import ends_the_loop, log_error
+from penstock._outcomes import ends_the_loop, log_error, named
 from penstock.errors import PenstockError, Unavailable
 from penstock.history._file import Block
 from penstock.history._queue import EventQueue, OnFull
@@ -124,7 +124,7 @@ class Recorder:
             return
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
-            self._failed(str(error) if isinstance(error, PenstockError) else f"{type(error).__name__}: {error}")
+            self._failed(str(error) if isinstance(error, PenstockError) else named(error))
         else:
             self._committed()
         self.bell.notify()

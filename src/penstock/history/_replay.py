@@ -378,7 +378,7 @@ def _import_class(spec: str) -> type[Actor]:
         for part in name.split("."):
             target = getattr(target, part)
     except (ImportError, AttributeError) as error:
-        raise _NotReplayable(f"{spec} cannot be imported ({error}); give the class") from error
+        raise _NotReplayable(f"{spec} cannot be imported ({text_of(error)}); give the class") from error
     return cast("type[Actor]", target)
 
 

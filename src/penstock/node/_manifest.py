@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from penstock._files import open_regular
+from penstock._outcomes import text_of
 from penstock.actors import Actor, check_name
 from penstock.actors.cell import OVERFLOWS, Overflow
 from penstock.errors import InvalidArgument
@@ -86,7 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         try:
             return msgspec.convert(value, hint)
         except msgspec.ValidationError as error:
-            raise self._wrong(*_placed(f"init.{key}", str(error))) from None
+            raise self._wrong(*_placed(f"init.{key}", text_of(error))) from None
         except TypeError:  # a type that msgspec does not know: the class checks it
             return value
 
@@ -106,7 +107,7 @@ def read_manifest(path: str | Path) -> Manifest:
     try:
         manifest = msgspec.convert({**data, "path": str(where)}, Manifest)
     except msgspec.ValidationError as error:
-        key, reason = _placed("", str(error))
+        key, reason = _placed("", text_of(error))
         choices = f"; it is one of {', '.join(OVERFLOWS)}" if key == "limits.overflow" else ""
         raise wrong(where, key, reason + choices) from None
     try:

@@ -57,7 +57,10 @@ class Answers(RemoteSink[Any]):
         except PenstockError as error:  # too large, or it contains a ref that cannot be sent
             self.refuse(number, error)
         except BaseException as error:
-            self.refuse(number, TypeError(f"{self.address} returned a value that cannot travel: {text_of(error)}"))
+            failure = TypeError(f"{self.address} returned a value that cannot travel: {text_of(error)}")
+            failure.__cause__ = error  # for the log
+            self.refuse(number, failure)
+            del failure  # it holds this frame, by its cause
             if ends_the_loop(error):
                 raise
 

@@ -77,6 +77,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from penstock._outcomes import shown
 from penstock.codec import JSON, MSGPACK
 from penstock.errors import InvalidArgument
 from penstock.service._arguments import Arguments
@@ -180,7 +181,7 @@ def arguments_of(method: Method, payload: Any) -> tuple[tuple[Any, ...], dict[st
     try:
         method.arguments.check(args, kwargs)
     except TypeError as error:
-        raise InvalidArgument(f"{error}; the payload was {payload!r:.200}", started=False) from None
+        raise InvalidArgument(f"{error}; the payload was {shown(payload, repr):.200}", started=False) from None
     return args, kwargs
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from threading import get_ident
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from penstock._outcomes import as_failure, sole_kind, text_of
 from penstock.codec import UNENCODABLE, Codec, refuse_value
@@ -116,7 +116,7 @@ class RemoteSink(Sink[T]):
                 try:
                     has_room = self._push(item) if large else half.push(encode_into, item)
                 except UNENCODABLE as error:
-                    _refuse(self.wire, error)
+                    refuse_value(error, *_unfit(self.wire))
                 if not wire.ready:
                     self.session.touch(wire)
                 if half.count == 0 and (not large or half.pushed_bytes - half.sent_bytes >= LARGE_TURN_BYTES):
@@ -200,7 +200,7 @@ class RemoteSink(Sink[T]):
             else:
                 has_room = half.push(self._encode_into, item)
         except UNENCODABLE as error:
-            _refuse(self.wire, error)
+            refuse_value(error, *_unfit(self.wire))
         if not self.wire.ready:
             self.session.touch(self.wire)
         return has_room
@@ -226,8 +226,8 @@ class RemoteSink(Sink[T]):
         return f"<Sink {self.wire.opened.target} {now.state}, {now.sent} sent, {now.received} consumed, credit {now.credit}>"
 
 
-def _refuse(wire: WireStream, error: Exception) -> NoReturn:
-    """Raise the error of an item that cannot be encoded: `InvalidArgument` at a caller, `TypeError` at a callee."""
+def _unfit(wire: WireStream) -> tuple[str, type[Exception]]:
+    """Return the text and the class of the error of an item that cannot be encoded, at a caller and at a callee."""
     if wire.callee:
-        refuse_value(error, f"{wire.opened.target} yielded or returned a value that cannot travel", TypeError)
-    refuse_value(error, wire.opened.target, InvalidArgument)
+        return f"{wire.opened.target} yielded or returned a value that cannot travel", TypeError
+    return wire.opened.target, InvalidArgument
