@@ -112,12 +112,17 @@ def shown(value: object, by: Callable[[object], str]) -> str:
 
 
 def log_error(log: logging.Logger, error: BaseException, message: str, *args: object) -> None:
-    """Log `message` with the traceback of `error`, as ``log.error(message, *args, exc_info=error)`` does, but as a text.
+    """Log `message` with the traceback of `error`, as ``log.error(message, *args, exc_info=error)`` does.
 
-    A record that had the exception itself would keep its frames for as long as the record is kept, and all that they hold.
+    The handlers see ``exc_info``. A record that is kept has the traceback as a text alone: the exception itself would keep its
+    frames for as long as the record is kept, and all that they hold.
     """
     if log.isEnabledFor(logging.ERROR):
         file, line, function, _stack = log.findCaller(stacklevel=2)
-        record = log.makeRecord(log.name, logging.ERROR, file, line, message, args, None, function)
+        raised = (type(error), error, error.__traceback__)
+        record = log.makeRecord(log.name, logging.ERROR, file, line, message, args, raised, function)
         record.exc_text = "".join(format_exception(error)).rstrip()
-        log.handle(record)
+        try:
+            log.handle(record)
+        finally:
+            record.exc_info = None
