@@ -76,10 +76,14 @@ check-lint: $(VENV)/.stamp-test
 check-layers: $(VENV)/.stamp-test
 	$(BIN)/lint-imports --no-cache
 
-# mypy reads the whole source; pyright reads it as a user's editor does; both read tests/typing, a user's program.
+# mypy reads the whole source; pyright reads it as a user's editor does; both read tests/typing, a user's program, and the
+# programs of the pages.
 check-types: $(VENV)/.stamp-test
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/python -m tests.house.programs build/pages
+	MYPYPATH=build/pages $(BIN)/mypy build/pages
+	$(BIN)/pyright --project build/pages
 
 # `make test` also runs what takes a process each: the programs of the pages.
 check-house: $(VENV)/.stamp-test

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, assert_type
+from typing import Any, Protocol, assert_type
 
 import penstock
 
@@ -16,6 +16,10 @@ class Price(penstock.Struct):
 
 class Summary(penstock.Struct):
     count: int
+
+
+class Quotes(Protocol):
+    async def quote(self, symbol: str) -> Price: ...
 
 
 class Prices:
@@ -62,6 +66,8 @@ async def a_server() -> None:
 
 
 async def a_stub_has_the_type_of_its_service(peer: penstock.Peer) -> None:
+    assert_type(peer.service(Quotes), Quotes)
+    assert_type(peer.actor(Quotes, "quotes"), Quotes)
     prices = peer.service(Prices)
     assert_type(prices, Prices)
     assert_type(await prices.quote("A"), Price)

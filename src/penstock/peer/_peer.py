@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -39,10 +39,10 @@ class Peer(Router):
 
     # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def service(self, cls: type[T]) -> T:
+    def service(self, cls: Callable[..., T]) -> T:  # mypy takes no protocol and no abstract class for `type[T]`
         """Return a stub of a service at the other side: an object with the methods of `cls`, typed as `cls`. It sends nothing.
 
-        cls: the class of the service, or one with the same name and the same methods.
+        cls: the class of the service, or one with the same name and the same methods: a protocol, an abstract or a plain class.
 
         Raises `TypeError`, naming method and parameter, when a type of `cls` cannot travel. Set time-outs and buffers with
         `penstock.options`.
@@ -107,10 +107,10 @@ class Peer(Router):
     def _is_gone(self) -> bool:
         return self._scope.session.closed.done()
 
-    def actor(self, cls: type[T], actor: str | ActorRef) -> T:
+    def actor(self, cls: Callable[..., T], actor: str | ActorRef) -> T:
         """Return a stub of an actor at the other side, typed as `cls`. It sends nothing.
 
-        cls: the class of the actor.
+        cls: the class of the actor, or one with the same methods.
         actor: its name or id at the other side, or an `ActorRef` that has arrived from there.
 
         The first call of the stub raises `NotFound` for an unknown actor.
