@@ -1,7 +1,7 @@
 """The number of values in an encoded message, and the keys of its maps: both can be misused by a peer. It decodes nothing.
 
 A byte of msgpack can be a value of 72 bytes, and a map whose keys all hash alike takes quadratic time. Both are seen in the
-encoded bytes, before anything is made of them. Bytes that are no message are left to the decoder, which says why.
+encoded bytes, before anything is made of them. Bytes that are not a message are left to the decoder, which says why.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _is_over_msgpack(payload: Encoded, limit: int) -> bool:
 def _is_over_json(payload: Encoded, limit: int) -> bool:
     if _marks(payload) <= limit:
         return False
-    return _marks(_TEXTS_IN_JSON.sub(b"", payload)) > limit  # commas in texts are no values
+    return _marks(_TEXTS_IN_JSON.sub(b"", payload)) > limit  # a comma in a text does not part two values
 
 
 def _marks(payload: Encoded) -> int:
@@ -111,7 +111,7 @@ def own_size(payload: Encoded | memoryview, at: int) -> int:
 
 
 def _long(payload: Encoded | memoryview, at: int, head: int) -> int:
-    """Return the size of a value whose length follows its first byte; past the end for bytes that are no message."""
+    """Return the size of a value whose length follows its first byte; past the end for bytes that are not a message."""
     width, rest = _LENGTHS.get(head, (0, len(payload)))
     return rest + width + int.from_bytes(payload[at + 1 : at + 1 + width], "big")
 

@@ -107,7 +107,7 @@ class StatusError(PenstockError):
         return twin
 
     def came_from(self, side: str) -> StatusError:
-        """Note the address of the side that this error has come from, and return the error itself."""
+        """Note the address of the side that this error has come from, and return the error itself. Penstock calls it."""
         self.origin = side
         return self
 

@@ -146,7 +146,7 @@ class ActorHost:
         return self.registry.family(cell)
 
     def remove(self, cell: Cell, reason: str) -> None:
-        """Forget an actor that has stopped, or was never started, but for the reason."""
+        """Forget an actor that has stopped, or was never started, and keep the reason."""
         self.registry.remove(cell, reason)
 
     def dead_letter(self, envelope: Envelope, reason: str, error: StatusError | None = None) -> None:

@@ -345,9 +345,9 @@ async def _produce(
     ahead: int,
     context: Context,
 ) -> None:
-    """Run a streaming method into a pipe. The caller's requests, if it takes some, come from another pipe.
+    """Run a streaming method into a pipe. The requests of the caller, if the method takes some, come from another pipe.
 
-    The caller lets `ahead` of them wait there, `receives` perhaps fewer; its iterable runs in `context`.
+    ahead: requests that may wait in that pipe, unless `receives` sets fewer. context: that of the caller, for its iterable.
     """
     if not method.streams_requests:
         await _run(work, sink, method, args, kwargs)

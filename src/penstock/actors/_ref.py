@@ -217,9 +217,9 @@ class ActorRef(ABC):
 class Router(ABC):
     """The verbs of `ActorRef` by address. `ActorSystem`, `Peer` and `Node` are routers.
 
-    Each verb first finds the actor, as `ref` does, and raises `NotFound` when there is none. By address, and only so, there are
-    time limits that nobody has set: 30 seconds for `ask` and `open_channel`, 60 for a whole `stream` or `stream_ask`. A stub
-    and an `ActorRef` have none.
+    Each verb first finds the actor, as `ref` does, and raises `NotFound` when there is none. Only by address,
+    the verbs have time limits of their own: 30 seconds for `ask` and `open_channel`, 60 for a whole `stream` or `stream_ask`. A
+    stub and an `ActorRef` have none.
     """
 
     @abstractmethod

@@ -146,7 +146,7 @@ class Registry:
             cell.parent.belongings.add_child(cell)
 
     def remove(self, cell: Cell, reason: str) -> None:
-        """Remove an actor that has stopped, or was never started, but for the time and the reason."""
+        """Remove an actor that has stopped, or was never started, and keep the time and the reason."""
         if self._by_address.get(cell.address) is cell:
             del self._by_address[cell.address]
         self._by_serial.pop(cell.serial, None)

@@ -143,7 +143,7 @@ class CallInfo(Generic[P]):
         return self
 
     def _end(self) -> None:
-        """The call is over: work that its handler has started, and that goes on, has no deadline."""
+        """Take the deadline away at the end of the call: work that its handler has started, and that goes on, has none."""
         self.deadline = None
 
     def __repr__(self) -> str:

@@ -89,7 +89,7 @@ class Dispatcher:
         self.refuse(scope, handle, refusal)
 
     def refuse(self, scope: CallScope, handle: StreamHandle, error: StatusError) -> None:
-        """Answer a call with `error`, inside the interceptors: a caller whom they refuse does not get it."""
+        """Answer a call with `error`, inside the interceptors: the error of one that refuses the caller comes first."""
         if not self.interceptors:
             handle.fail(error)
             return

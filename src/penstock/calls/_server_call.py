@@ -199,7 +199,7 @@ class ServerCall(Endpoint):
             if self._departure is not None:
                 await asyncio.sleep(0)  # this task is cancelled: the caller has left meanwhile
             if self._method.kind:
-                _accept(self, self._handle.accept)  # not before: who is refused does not learn what there is
+                _accept(self, self._handle.accept)  # not before: a refused caller does not learn what there is
             responses = _begin(self, handler, args, kwargs)
             if self.sink is None:
                 answer = _encoded(self._handle, await responses)

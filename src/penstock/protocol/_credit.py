@@ -32,9 +32,10 @@ EPOCH_S: Final = 0.005
 
 
 class Limit:
-    """How far this side may send, as absolute numbers that only grow. `consumed`: the items that the peer has consumed.
+    """How far this side may send, as absolute numbers that only grow.
 
-    `ahead`: items that this side sends ahead of those at most, whatever the peer grants (rule 5.9).
+    consumed: how many items the peer has consumed. ahead: how many more this side sends at most, whatever the peer grants
+    (rule 5.9).
     """
 
     __slots__ = ("ahead", "bytes", "consumed", "items")

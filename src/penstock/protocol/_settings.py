@@ -43,8 +43,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: enough that a peer which opens them all, at a few kilobytes each, does no harm.
     max_streams: Positive = 16_384
     #: Calls of this side that may wait while the peer has as many open as it takes (its `max_streams`): they begin in their
-    #: order, within their deadlines. Four full connections of calls, at a few kilobytes each: a program with more in flight
-    #: makes them faster than they can be answered, and had better know. Calls that wait for each other end at their deadlines.
+    #: order, within their deadlines. Four full connections of calls, each with a few kilobytes and its argument: a program
+    #: with more makes them faster than they can be answered, and had better know. Calls that wait for each other end at
+    #: their deadlines.
     max_waiting_calls: Positive = 65_536
     #: Bytes that wait on one connection: items, arguments, metadata and answers together. The default lets 16 of the largest
     #: messages wait. Above it new streams are refused and answers become `ResourceExhausted`; open streams go on, because their

@@ -42,7 +42,7 @@ def _forget_route(instance: bytes, routes: WeakSet[CallScope], scope: CallScope 
 def find_route(instance: bytes) -> CallScope | None:
     """Return a live connection to the event loop with this id, a proven one if there is one; None when there is none.
 
-    A connection that failed to prove its instance is none.
+    A connection that failed to prove its instance does not count.
     """
     loop, unproven = asyncio.get_running_loop(), None
     for scope in _ROUTES.get(instance, ()):

@@ -140,7 +140,7 @@ class RelayedStream(RemoteStream[T]):
     """A claimed source that is passed on with a window of the same size.
 
     Its items count as consumed when the last reader has them. So the process of the source is one window ahead of that reader,
-    and not one for each connection on the way. Windows that tune themselves may differ; there, each connection has its own.
+    and not one for each connection on the way. Windows that tune themselves are one for each connection.
     """
 
     __slots__ = ("_passed_on",)

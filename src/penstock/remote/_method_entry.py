@@ -115,9 +115,9 @@ class Addressee:
         return entry
 
     def announced(self, message: LaneMessage, arrived_s: float | None) -> CallInfo:
-        """As `described`, for a message whose sender the interceptors may refuse: it does not fail without an actor.
+        """As `described`, for a message whose sender the interceptors may refuse. It does not fail without an actor.
 
-        They see an actor by its name, however the sender has addressed it.
+        Interceptors see an actor by its name, also when the sender has used its id.
         """
         with suppress(NotFound):
             self.current()

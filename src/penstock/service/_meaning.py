@@ -67,7 +67,7 @@ def _keys(info: shape.Type) -> set[str] | None:
 
 
 def _is_open(info: shape.Type) -> bool:
-    """Say whether a type may take any map and any list."""
+    """Whether a type may take any map and any list."""
     if isinstance(info, shape.CustomType):
         return not is_extension(info.cls) and _keys(info) is None
     return isinstance(info, _ANYTHING)

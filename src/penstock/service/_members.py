@@ -83,7 +83,7 @@ def _links(function: Any) -> Iterator[Any]:
 
 
 def _how_called(function: Any) -> bool | None:
-    """Say whether a call returns something to await (True) or a stream (False); None when the function alone does not tell."""
+    """Whether a call returns something to await (True) or a stream (False); None when the function alone does not tell."""
     if inspect.iscoroutinefunction(function):
         return True
     return False if inspect.isasyncgenfunction(function) else None

@@ -155,7 +155,7 @@ def _doc(cls: type) -> str:
 
 
 def streams_responses(cls: Any, member: Member) -> bool | None:
-    """Say whether a method gives a stream rather than one result; None when neither its code nor its hints tell."""
+    """Whether a method gives a stream rather than one result; None when neither its code nor its hints tell."""
     if inspect.isasyncgenfunction(inspect.unwrap(member.function)):
         return True
     try:

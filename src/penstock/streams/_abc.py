@@ -100,7 +100,7 @@ class Paced:
         """Let a producer of the program's own be `items` ahead of its reader: 0 until it has one, None for its own buffer."""
 
     def _follow(self) -> Demand | None:
-        """Return the function by which such a reader gives its own demand; None for none."""
+        """Return the function by which a reader that passes items on gives its own demand; None where there is none."""
         return None
 
 

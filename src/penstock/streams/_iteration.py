@@ -96,8 +96,8 @@ class Iteration(_Next[T_co], AsyncIterator[T_co]):
     `anext` returns the next item. It raises `StopAsyncIteration` at the normal end, and what ``receive`` of the source raises
     otherwise. An `anext` that was cancelled, or whose time-out has passed, takes no item: the next one returns it.
 
-    make: returns a new generator of the items. Its body is ``with turn:``, and it yields `READY` before the first item.
-    left: called when the loop is over.
+    A source makes it, with these two. make: returns a new generator of the items. Its body is ``with turn:``, and it yields
+    `READY` before the first item. left: called when the loop is over.
     """
 
     __slots__ = ("__weakref__", "_items", "_turn")

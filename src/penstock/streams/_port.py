@@ -43,7 +43,8 @@ class Port(Sink[T]):
     * ``"error"``: the subscriber gets the items in its buffer and then fails with `ResourceExhausted`.
 
     Dropped items are counted in ``statistics().dropped``, and the subscriber gets a `Dropped` in their place. Dropping the last
-    reference to a port that was not closed fails its subscribers with `Aborted`.
+    reference to a port that was not closed fails its subscribers with `Aborted`. After `close` or `fail`, a subscriber first
+    gets the items in its buffer, also in another process; neither `close` nor `aclose` waits for that.
 
     Raises `ValueError` for an option out of range.
     """

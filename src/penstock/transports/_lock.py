@@ -14,8 +14,8 @@ from typing import Final
 if sys.platform != "win32":
     import fcntl
 
-#: How often a held directory is tried again, and how many times: a second. An honest process holds it for milliseconds; any
-#: user who can read a directory can hold it for ever.
+#: How often a held directory is tried again, and how many times: a second. An honest process holds it for milliseconds; every
+#: user with the right to read a directory can hold it for ever.
 HELD_RETRY_S: Final = 0.01
 HELD_TRIES_MAX: Final = 100
 

@@ -206,7 +206,7 @@ class ListeningSocket(socket.socket):
     """A listening socket of which asyncio hears once in each attempt that descriptors have run out.
 
     asyncio logs the error, and accepts again after a second. But first it tries, logs and arms a timer as often as `backlog`
-    says: with 1,024 it filled the log with 3,000 lines a second.
+    says: a backlog of 1,024 would write 3,000 lines a second to the log.
     """
 
     _said = False

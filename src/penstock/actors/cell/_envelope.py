@@ -65,11 +65,9 @@ class Host(Protocol):
     """The actor system as one of its actors sees it.
 
     id: the suffix of the ids of its actors. context: the context variables with which their tasks begin: those of Penstock,
-    and no others. tap: the receiver of
-    their events, if there is one. supervision: the rules for actors without a parent. stop_grace_s: how long a message that is
-    being handled may go on when its actor is to stop. thread: the id of the thread of
-    `loop`. turns: yields True when a message that was handled where it was sent has
-    to give other tasks a turn of the loop.
+    and no others. tap: the receiver of their events, if there is one. supervision: the rules for actors without a parent.
+    stop_grace_s: how long a message that is being handled may go on when its actor is to stop. thread: the id of the thread of
+    `loop`. turns: yields True when a message that was handled where it was sent has to give other tasks a turn of the loop.
     """
 
     id: str
@@ -104,7 +102,7 @@ class Host(Protocol):
 
     @abstractmethod
     def remove(self, cell: Any, reason: str) -> None:
-        """Forget an actor that has stopped, or was never started, but for the reason."""
+        """Forget an actor that has stopped, or was never started, and keep the reason."""
 
     @abstractmethod
     def dead_letter(self, envelope: Envelope, reason: str, error: StatusError | None = None) -> None:

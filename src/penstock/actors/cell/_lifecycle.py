@@ -202,7 +202,7 @@ class Lifecycle(Runner):
             self.record("started", restarts=self.restarts)
 
     def end(self, step: str, reason: str) -> None:
-        """Take the last step, "end" or "abandon", and leave the system, which keeps the reason for those who ask."""
+        """Take the last step, "end" or "abandon", and leave the system, which keeps the reason for later callers."""
         self.step(step)
         self.system.remove(self, reason)
 
