@@ -220,6 +220,68 @@ async def test_an_item_that_is_no_message_ends_the_lane_after_what_came_before(i
         assert await stub.add(0) == 1
 
 
+# ── what is over a limit of the callee ────────────────────────────────────────────────────────────────────────────────
+
+FEW = penstock.Settings(max_item_values=3000)
+MANY = list(range(4000))
+
+
+@pytest.mark.parametrize("way", ["ask", "tell"])
+@pytest.mark.parametrize("interceptors", [[], [transparent]])
+async def test_a_message_of_too_many_values_is_refused_alone(way, interceptors, caplog):
+    async with town(settings=FEW, interceptors=interceptors) as place:
+        desk, stub = await place.desk()
+        begun = [asyncio.ensure_future(stub.wait(number)) for number in range(2)]
+        await asyncio.sleep(0.1)
+        for number in range(5):
+            await penstock.tell(stub).note(number)
+        bad = asyncio.ensure_future(outcome((stub if way == "ask" else penstock.tell(stub)).note(MANY)))
+        await asyncio.sleep(0)
+        for number in range(5, 10):
+            await penstock.tell(stub).note(number)
+        desk.gate.set()
+        assert await asyncio.gather(*begun) == [0, 1]
+        await asyncio.sleep(0.1)
+        assert [note for note in desk.notes if isinstance(note, int)] == list(range(10))
+        error = await bad
+        if way == "ask":
+            assert isinstance(error, ResourceExhausted)
+            assert not error.started
+        else:
+            assert [letter.type for letter in place.system.dead_letters] == ["note"]
+            assert "more values than Settings.max_item_values" in caplog.text
+
+
+async def test_an_answer_of_too_many_values_fails_its_ask_alone():
+    async with town(client_settings=FEW) as place:
+        desk, stub = await place.desk()
+        begun = asyncio.ensure_future(stub.wait(1))
+        desk.notes = MANY.copy()
+        assert isinstance(await outcome(stub.noted()), ResourceExhausted)
+        desk.gate.set()
+        assert await begun == 1
+
+
+async def test_metadata_of_too_many_entries_never_reach_the_lane():
+    async with town() as place:
+        desk, stub = await place.desk()
+        begun = asyncio.ensure_future(stub.wait(1))
+        many = {str(number): "" for number in range(5000)}
+        with pytest.raises(InvalidArgument, match="metadata of 5000 entries, of 4096 at most"):
+            await penstock.options(stub, metadata=many).add()
+        desk.gate.set()
+        assert await begun == 1
+
+
+async def test_a_lane_that_ends_for_what_it_read_is_logged(caplog):
+    async with town() as place:
+        await place.desk()
+        call = lane(place)
+        await call.send([1, "add", [], 0, "x" * 2000])
+        assert isinstance(await end_of(call), InvalidArgument)
+        assert "a lane from" in caplog.text
+
+
 async def test_two_asks_of_one_number_end_the_lane():
     async with town() as place:
         await place.desk()

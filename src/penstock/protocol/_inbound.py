@@ -320,7 +320,9 @@ def _arrived(
     if codec == MSGPACK and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
         raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
     if len(payload) > settings.max_item_values and is_over(payload, settings.max_item_values, json=codec == JSON):
-        raise _OverLimit(f"a batch of more than {settings.max_item_values} values (Settings.max_item_values)")
+        if stream.receive is None or not stream.receive.refuses_items:
+            raise _OverLimit(f"a batch of more than {settings.max_item_values} values (Settings.max_item_values)")
+        return Arrived(offset, count, payload, is_over_values=True)
     return Arrived(offset, count, payload)
 
 

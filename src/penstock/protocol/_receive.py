@@ -16,13 +16,14 @@ class Arrived(NamedTuple):
     """A batch that waits for its consumer: the offset of its first item, the number of its items, their encoded array.
 
     `is_single_bytes`: the batch is one large `bytes` item in msgpack, and `payload` is the item itself, copied once, out of
-    the read buffer.
+    the read buffer. `is_over_values`: it has more than `max_item_values` values, and its items are refused one by one.
     """
 
     first: int
     items: int
     payload: bytes | bytearray
     is_single_bytes: bool = False
+    is_over_values: bool = False
 
     @property
     def size(self) -> int:
@@ -38,18 +39,20 @@ class ReceiveHalf:
     """One direction of a stream, seen by its receiver.
 
     `arrived` and `arrived_bytes` count all items so far; `final` is their number once the direction has ended. `discarded`: the
-    consumer has left, and items that still arrive are dropped.
+    consumer has left, and items that still arrive are dropped. `refuses_items`: a batch of too many values does not end the
+    stream, because its receiver decodes no item before it has counted the values of that item.
     """
 
-    __slots__ = ("arrived", "arrived_bytes", "discarded", "final", "grant", "queue")
+    __slots__ = ("arrived", "arrived_bytes", "discarded", "final", "grant", "queue", "refuses_items")
 
-    def __init__(self, grant: Grant) -> None:
+    def __init__(self, grant: Grant, *, refuses_items: bool = False) -> None:
         self.grant = grant
         self.arrived = 0
         self.arrived_bytes = 0
         self.queue: list[Arrived] = []
         self.discarded = False
         self.final: int | None = None
+        self.refuses_items = refuses_items
 
     def check_start(self, offset: int, count: int) -> bool:
         """Check a batch that begins to arrive; return False for a duplicate (sent again after a cut)."""

@@ -55,7 +55,7 @@ class LaneClient(Endpoint):
         self.over: asyncio.Future[None] = session.loop.create_future()
         self._lanes = lanes
         self.asks = PendingAsks()
-        self._half = ReceiveHalf(grant_for(session.settings, session.hello, None, None))
+        self._half = ReceiveHalf(grant_for(session.settings, session.hello, None, None), refuses_items=True)
         request = Request(f"/{address}!lane", CallKind.BIDIRECTIONAL, MSGPACK, None, _REPLIES, _OPTIONS)
         self._handle = session.open(open_of(session, request, {}, None, self._half.grant), self._half, self)
         self.sink: RemoteSink[Any] = self._handle.sink(MSGPACK)
@@ -158,6 +158,9 @@ class LaneClient(Endpoint):
             except UNDECODABLE as error:
                 self._fail(DataLoss(f"{self.address}: an answer cannot be decoded: {text_of(error)}"))
                 return
+            if arrived.is_over_values:
+                for reply in replies:
+                    reply.bound(self.session.settings.max_item_values)
             self.asks.resolve(replies, self.session.remote)
             self._handle.consume(arrived.items, arrived.size)
         half.queue.clear()

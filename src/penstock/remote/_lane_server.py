@@ -123,6 +123,10 @@ class LaneServer(Endpoint):
             await self._asks.wait_while(self._asks.is_busy)
         except StatusError as raised:  # a message cannot be decoded, or the caller is gone
             error = raised
+            if not self._lost:
+                log.warning(
+                    "%s: a lane from %s ends, and messages on it are lost: %.500s", self._address, self.scope.remote, error
+                )
         else:
             error = None
         finally:
@@ -295,14 +299,16 @@ class LaneInbox(RemoteSource[LaneMessage]):
     arrived_s: when the message arrived that the reader has taken, a time of the loop's clock; None for just now.
     """
 
-    __slots__ = ("_times", "arrived_s")
+    __slots__ = ("_times", "_values_max", "arrived_s")
 
     def __init__(self, handle: StreamHandle, half: ReceiveHalf) -> None:
+        self._values_max = handle.session.settings.max_item_values
         super().__init__(handle.session, handle.opened.target, half, _MESSAGES)
         self.arrived_s: float | None = None
         self._times: dict[int, float] = {}
         handle.feed_into(self)
         self.bad_item = InvalidArgument
+        half.refuses_items = True
 
     def note_arrival(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note when the last batch arrived, unless its one message is taken in this turn."""
@@ -311,8 +317,13 @@ class LaneInbox(RemoteSource[LaneMessage]):
             self._times[queue[-1].first] = loop.time()
 
     def _next_batch(self) -> list[LaneMessage]:
-        self.arrived_s = self._times.pop(self._half.queue[0].first, None)
-        return super()._next_batch()
+        arrived = self._half.queue[0]
+        self.arrived_s = self._times.pop(arrived.first, None)
+        messages = super()._next_batch()
+        if arrived.is_over_values:
+            for message in messages:
+                message.bound(self._values_max)
+        return messages
 
     def pop_single(self) -> LaneMessage | None:
         """Return the only message in the queue; None when there are more, or when the reader does not wait for one."""

@@ -17,11 +17,12 @@ from penstock.errors import (
     InvalidArgument,
     NotFound,
     ReentrancyError,
+    ResourceExhausted,
     StatusError,
     Unimplemented,
 )
 from penstock.protocol import CallKind
-from penstock.remote._wire import ARGUMENTS, PAYLOAD, LaneMessage
+from penstock.remote._wire import ARGUMENTS, EMPTIED, PAYLOAD, LaneMessage
 from penstock.service import NO_DEADLINE_S, Method, arguments_in
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class MethodEntry(NamedTuple):
                 return self.decode(message.body), _NO_NAMES
             except UNDECODABLE:
                 pass  # decoded again below, where the error names the argument
+        if message.form == EMPTIED:
+            limit = "more values than Settings.max_item_values of its process allows"
+            raise ResourceExhausted(f"{message.name}: its arguments have {limit}", started=False)
         if message.form not in {ARGUMENTS, PAYLOAD}:
             raise InvalidArgument(f"unknown form {message.form} of a message (PROTOCOL.md 12.4)", started=False)
         body = bytes(message.body)

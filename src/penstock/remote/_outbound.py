@@ -14,7 +14,7 @@ from penstock.errors import InvalidArgument
 from penstock.protocol import CallKind, check_texts
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import Lanes
-from penstock.remote._wire import ARGUMENTS, NAME_MAX, WAITING_MAX, DescribedMessage, PlainMessage
+from penstock.remote._wire import ARGUMENTS, METADATA_MAX, NAME_MAX, WAITING_MAX, DescribedMessage, PlainMessage
 
 Decoded = Callable[[Any], Any]
 
@@ -78,6 +78,10 @@ class OutboundMessage(NamedTuple):
         if len(message.name) > NAME_MAX:
             raise InvalidArgument(
                 f"{self.address}: a type of {len(message.name)} characters, of {NAME_MAX} at most", started=False
+            )
+        if metadata and len(metadata) > METADATA_MAX:
+            raise InvalidArgument(
+                f"{self.address}/{message.name}: metadata of {len(metadata)} entries, of {METADATA_MAX} at most", started=False
             )
         message.metadata = dict(metadata) if metadata else None
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from penstock._values import is_over
 from penstock.protocol import NO_DETAILS, Status
 from penstock.session import error_of
 
@@ -18,12 +19,15 @@ WAITING: Final = "waiting"
 #: The form of `LaneMessage.body`: arguments (an array by place, a map by name), or one payload.
 ARGUMENTS: Final = 0
 PAYLOAD: Final = 1
+#: … and that of a message whose body had too many values: it has no body any more.
+EMPTIED: Final = -1
 _NIL: Final = b"\xc0"
-#: Limits of a message, because the callee keeps these: characters of its name and of its sender, and the number of waiting
-#: actors.
+#: Limits of a message, because the callee keeps these: characters of its name and of its sender, the number of waiting
+#: actors, and entries of its metadata.
 NAME_MAX: Final = 256
 SENDER_MAX: Final = 1024
 WAITING_MAX: Final = 256
+METADATA_MAX: Final = 4096
 
 
 class LaneMessage(msgspec.Struct, array_like=True, gc=False):
@@ -46,7 +50,12 @@ class LaneMessage(msgspec.Struct, array_like=True, gc=False):
     sender: Annotated[str, msgspec.Meta(max_length=SENDER_MAX)] | None = None
     waiting: Annotated[tuple[str, ...], msgspec.Meta(max_length=WAITING_MAX)] = ()
     deadline_ms: int | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], msgspec.Meta(max_length=METADATA_MAX)] | None = None
+
+    def bound(self, values_max: int) -> None:
+        """Drop a body of more values."""
+        if is_over(bytes(self.body), values_max, json=False):
+            self.form, self.body = EMPTIED, msgspec.Raw()
 
 
 class PlainMessage(msgspec.Struct, array_like=True):
@@ -92,6 +101,12 @@ class LaneReply(msgspec.Struct, array_like=True, gc=False):
     id: int
     result: msgspec.Raw = msgspec.Raw(_NIL)
     error: LaneError | None = None
+
+    def bound(self, values_max: int) -> None:
+        """Put an error in the place of a result of more values."""
+        if is_over(bytes(self.result), values_max, json=False):
+            text = f"an answer of more than {values_max} values (Settings.max_item_values)"
+            self.result, self.error = msgspec.Raw(_NIL), LaneError(8, "resource_exhausted", text)
 
 
 class PlainReply(msgspec.Struct, array_like=True):
