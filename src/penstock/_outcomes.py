@@ -92,7 +92,7 @@ def ends_the_loop(error: BaseException) -> bool:
 
 def text_of(error: BaseException) -> str:
     """Return the text of an exception; the name of its class when it has none, or when its `__str__` raises."""
-    return shown(error, str) or type(error).__name__
+    return _made(str, error) or type(error).__name__
 
 
 def named(error: BaseException) -> str:
@@ -101,14 +101,20 @@ def named(error: BaseException) -> str:
     return f"{name}: {text}" if text != name else name
 
 
-def shown(value: object, by: Callable[[object], str]) -> str:
-    """Return the text that `by` makes of a value of the program; the name of its class when that raises."""
+def shown(value: object, by: Callable[[object], str] = repr) -> str:
+    """Return the text that `by` makes of a value of the program, or its class where that raises."""
+    text = _made(by, value)
+    return f"<{type(value).__name__} without a {by.__name__}>" if text is None else text
+
+
+def _made(by: Callable[[object], str], value: object) -> str | None:
+    """Return ``by(value)``, which runs code of the program; None where that raises."""
     try:
         return by(value)
     except BaseException as raised:
         if ends_the_loop(raised):
             raise
-        return type(value).__name__
+        return None
 
 
 def log_error(log: logging.Logger, error: BaseException, message: str, *args: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 
@@ -51,6 +52,24 @@ def test_a_value_that_cannot_be_encoded_becomes_its_repr_and_the_others_stay():
 def test_a_value_without_a_repr_and_one_whose_dump_raises_are_recorded_too():
     assert "Broken" in data_of(Broken())["$repr"]
     assert "Liar" in data_of(Liar())["$repr"]
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), asyncio.CancelledError(), KeyError("no dump")])
+def test_a_value_whose_code_raises_anything_is_recorded_too(raised):
+    """The actor that handles the message goes on."""
+
+    class Exits(Liar):
+        def model_dump(self, **_how):
+            raise raised
+
+        def __repr__(self):
+            raise raised
+
+        __str__ = __repr__
+
+    line = encode_event(1, 0.0, "a", "message", {"args": [Exits()], Exits(): 1})
+    assert b"<Exits without a repr>" in line
+    assert b"<Exits without a str>" in line
 
 
 def test_text_that_is_no_utf8_is_recorded_escaped():

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from penstock._outcomes import shown
 from penstock.codec import JSON
 
 #: Bytes of a hash.
@@ -126,14 +127,11 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _short_repr(value: object) -> str:
-    try:
-        return _text(repr(value))[:VALUE_CHARACTERS_MAX]
-    except Exception:  # noqa: BLE001 - `__repr__` is the user's code
-        return f"<{type(value).__qualname__} without a repr>"
+    return _text(shown(value))[:VALUE_CHARACTERS_MAX]
 
 
 def _text(value: object) -> str:
-    return str(value).encode("utf-8", "backslashreplace").decode()
+    return shown(value, str).encode("utf-8", "backslashreplace").decode()
 
 
 def _shortened(data: Any) -> Any:

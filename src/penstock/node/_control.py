@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from penstock._outcomes import shown
 from penstock.actors import ActorInfo
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, PenstockError, Unavailable, Unimplemented
@@ -241,10 +242,7 @@ def _inside(part: Any) -> Iterable[Any]:
 
 def _shown(value: Any) -> str:
     """Return the beginning of the repr of a value, or its class where that raises."""
-    try:
-        return f"{value!r:.{_REPR_CHARACTERS}}"
-    except Exception:  # noqa: BLE001 - it may run code of the user
-        return f"<{type(value).__qualname__} without a repr>"
+    return f"{shown(value):.{_REPR_CHARACTERS}}"
 
 
 def _history_view(history: History | None) -> HistoryView | None:

@@ -181,7 +181,7 @@ def arguments_of(method: Method, payload: Any) -> tuple[tuple[Any, ...], dict[st
     try:
         method.arguments.check(args, kwargs)
     except TypeError as error:
-        raise InvalidArgument(f"{error}; the payload was {shown(payload, repr):.200}", started=False) from None
+        raise InvalidArgument(f"{error}; the payload was {shown(payload):.200}", started=False) from None
     return args, kwargs
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from penstock._outcomes import shown
 from penstock._texts import one_line
 from penstock.cli._run import harmless_json
 from penstock.codec import UNENCODABLE
@@ -65,7 +66,7 @@ def _shown(value: Any, depth: int) -> Any:
     try:
         return msgspec.Raw(msgspec.json.encode(value))
     except UNENCODABLE:
-        return _repr(value)
+        return shown(value)
 
 
 def _with_texts_as_keys(value: dict[Any, Any], depth: int) -> dict[str, Any]:
@@ -76,13 +77,6 @@ def _with_texts_as_keys(value: dict[Any, Any], depth: int) -> dict[str, Any]:
             text = f"{text} ({type(key).__name__})"
         made[text] = _shown(part, depth)
     return made
-
-
-def _repr(value: object) -> str:
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001 - it may run code of the user
-        return f"<{type(value).__name__} without a repr>"
 
 
 def table(
