@@ -150,8 +150,8 @@ def call(url: str, method: str, argument: str | None, **values: Any) -> int:
     The types of an actor's method are asked for first, by a message `accepts` that stands in its history, too.
 
     JSON gives the arguments: an object by name, an array by place. For a method with one parameter, any other JSON is its
-    argument, and so is an object or an array that its type can take. A JSON of - reads it from standard input. Write bytes as
-    base64.
+    argument, and so is an object or an array when its type is made of one. A JSON of - reads it from standard input. Write
+    bytes as base64.
 
     A method that takes a stream reads its items from standard input, one JSON value a line, as fast as the server takes
     them. A stream of results is printed one JSON value a line. Ctrl-C cancels the call.

@@ -5,7 +5,8 @@ read it, and so do `penstock call`, `message`, `request` and `subscribe --params
 
 1. Nil, for a method that needs no argument, stands for none. So does an empty map or list, for a method without parameters.
 2. A map gives the arguments by name, a list gives them by place.
-3. Any other payload is the one argument. For a method with one parameter, so is a map or a list that its type can take.
+3. Any other payload is the one argument. For a method with one parameter, so is a map or a list that its type can take: the
+   type decides, whatever the map or the list holds.
 4. A map that names the one parameter, and nothing else, gives it by name, if its type has other fields than that one.
 
 A parameter without a type can take any map or list. `arguments_of` reads values, for the verbs of an `ActorSystem`;

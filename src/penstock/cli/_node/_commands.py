@@ -187,9 +187,9 @@ def inspect(actor: str, **values: Any) -> int:
 # ── talking to actors ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 _MESSAGE: Final = """JSON {"action": NAME, "params": …} calls the method NAME; params gives the arguments: an object by
-    name, a list by place. For a method with one parameter, any other value is its argument, and so is an object or a list that
-    its type can take. Any other JSON goes to the actor's `receive` as a message of type "message". A JSON of - reads it from
-    standard input."""
+    name, a list by place. For a method with one parameter, any other value is its argument, and so is an object or a list when
+    its type is made of one. Any other JSON goes to the actor's `receive` as a message of type "message". A JSON of - reads it
+    from standard input."""
 
 
 @click.command(
