@@ -265,6 +265,30 @@ async def test_closing_twice_is_closing_once(at):
     assert node.drained
 
 
+@pytest.mark.parametrize("how", ["closing", "the block"])
+@pytest.mark.parametrize("turns", [0, 1, 5])
+async def test_an_actor_that_is_busy_has_no_more_time_when_the_closing_is_cancelled(turns, how):
+    class Busy(penstock.Actor):
+        async def work(self) -> None:
+            await asyncio.sleep(60)
+
+    node = penstock.Node(listen="tcp://127.0.0.1:0", grace=60)
+    await node.__aenter__()
+    working = asyncio.ensure_future((await node.spawn(Busy)).work())
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(node.aclose() if how == "closing" else node.__aexit__(None, None, None))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05 if turns else 0)
+    closing.cancel()
+    async with asyncio.timeout(3):
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+    with pytest.raises(ActorStopped):
+        await working
+    assert not node.drained
+
+
 async def test_closing_that_is_cancelled_cuts_the_grace_short(at):
     async with penstock.Node(listen="tcp://127.0.0.1:0", socket=at, grace=60) as node:
         await node.spawn(Counter, 5, name="counter")

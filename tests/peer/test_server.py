@@ -299,3 +299,69 @@ async def test_a_drain_is_announced_once():
         pair.served._scope.begin_drain()
         await rest()
         assert told == [1]
+
+
+class Board(penstock.Actor):
+    def __init__(self) -> None:
+        self.news = self.port("news", overflow="drop_oldest", buffer_size=8)
+
+    async def publish(self, end: str) -> None:
+        for number in range(8):
+            await self.news.send(number)
+        if end == "closed":
+            self.news.close()
+        elif end == "failed":
+            self.news.fail(penstock.NotFound("no more news"))
+
+    async def fill(self, sink: penstock.SinkRef[int], *, end: bool) -> None:
+        self.sink = sink
+        await sink.send_many(range(3))
+        if end:
+            sink.close()
+
+
+@pytest.mark.parametrize("end", ["open", "closed", "failed"])
+@pytest.mark.parametrize(("grace_s", "drained"), [(0, False), (3, False), (40, True)])
+async def test_a_slow_subscriber_has_the_grace_and_no_more_however_its_port_has_ended(grace_s, drained, end):
+    async with penstock.ActorSystem() as system, linked(system, gate=False) as pair:
+        board = await system.spawn(Board, name="board")
+        news = pair.peer.subscribe("board", "news")
+        first = asyncio.ensure_future(news.receive())
+        await rest()
+        await board.publish(end)
+        await first
+
+        async def read() -> list[object]:
+            return [number async for number in slowly(news)]
+
+        reading, began = asyncio.ensure_future(read()), now()
+        assert await pair.server.aclose(grace_s=grace_s) is (drained and end != "open")
+        if end == "open" or not drained:
+            assert now() - began == pytest.approx(grace_s, abs=0.1)
+        if end == "closed" and drained:
+            assert await reading == list(range(1, 8))
+        else:
+            with pytest.raises(penstock.NotFound if end == "failed" and drained else Unavailable):
+                await reading
+
+
+async def slowly(source: penstock.Source[int]) -> AsyncIterator[int]:
+    async for number in source:
+        yield number
+        await asyncio.sleep(2)
+
+
+@pytest.mark.parametrize("end", [False, True])
+async def test_a_sink_of_a_slow_reader_does_not_hold_up_the_end_of_a_server(end):
+    """An open one has a second more to say that it ends."""
+    async with penstock.ActorSystem() as system, linked(system, gate=False) as pair:
+        await system.spawn(Board, name="board")
+        sink, source = penstock.pipe(1)
+        asking = asyncio.ensure_future(pair.peer.ask("board", "fill", {"sink": penstock.SinkRef(sink), "end": end}))
+        assert await source.receive() == 0
+        await rest()
+        began = now()
+        await pair.server.aclose(grace_s=1)
+        assert now() - began <= 2.1
+        await asyncio.gather(asking, return_exceptions=True)
+        await source.aclose()

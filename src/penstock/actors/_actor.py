@@ -72,6 +72,10 @@ class Actor:
     ``on_channel_close(channel, reason)`` (not for a channel that ``on_channel_open`` rejected), and ``receive(message)`` for
     messages whose type is not a method.
 
+    A stop ends, in this order, the message that is handled, the timers, the children, and the streams and channels that the
+    actor serves. Then `on_stop` runs, which may send a last item through a port and close it. Ports and opened channels that
+    are still open fail with `ActorStopped`, and so do the messages that wait. A restart runs no `on_stop`.
+
     mailbox: how many messages may wait (1,000), and what happens to more. supervision: the rules for its children.
     """
 
@@ -171,7 +175,8 @@ class Actor:
         Make it in ``__init__``: a subscriber that comes before gets `NotFound`.
 
         Each subscriber has its own buffer of `buffer_size` items; `overflow` says what happens when it is full ("wait": the
-        actor waits). The subscribers of an actor that ends or restarts get `ActorStopped`.
+        actor waits). The subscribers of an actor that ends or restarts get `ActorStopped`, after an `on_stop` that has not
+        closed the port.
         """
         belongings = self._cell.belongings
         port = belongings.ports.get(name)

@@ -21,6 +21,8 @@ log = logging.getLogger("penstock.calls")
 
 #: Seconds that a closing side waits for the clean-up of its handlers, before it leaves them behind.
 CLEANUP_S: Final = 5.0
+#: Seconds that the last word of an open end, which says that it ends here, may take to arrive.
+LAST_WORD_S: Final = 1.0
 #: An `Interceptor`, whose argument is a `CallInfo`. This module cannot name that class, because `CallInfo` has a scope.
 Around = Callable[[Any], AbstractAsyncContextManager[None]]
 
@@ -113,12 +115,18 @@ class Deliveries:
             task.add_done_callback(self._sources.pop)
 
     async def finish(self, patience_s: float) -> None:
-        """Let the open ends leave, and wait until everything has arrived that was sent into streams that have ended."""
+        """Wait `patience_s` until everything has arrived that was sent into streams that have ended. The open ends leave.
+
+        What they say has `LAST_WORD_S` to arrive, or as long as the rest when that is longer.
+        """
+        sent = self._tasks | {task for task, source in self._sources.items() if source.statistics().state != "open"}
         for end in tuple(self.ends):
             end.leave()
-        ended = {task for task, source in self._sources.items() if source.statistics().state != "open"}
-        if self._tasks or ended:
-            _done, late = await asyncio.wait(self._tasks | ended, timeout=patience_s)
+        await asyncio.gather(self._arrive(sent, patience_s), self._arrive(self._tasks - sent, max(LAST_WORD_S, patience_s)))
+
+    async def _arrive(self, tasks: set[asyncio.Task[Any]], patience_s: float) -> None:
+        if tasks:
+            _done, late = await asyncio.wait(tasks, timeout=patience_s)
             if late:
                 log.warning("%s: the items of %d streams had not arrived after %g s", self._scope.remote, len(late), patience_s)
 
@@ -245,10 +253,14 @@ class CallScope:
         for attachment in tuple(self._attachments.values()):
             attachment.drain()
 
-    async def aclose(self) -> None:
+    async def aclose(self, deliver_s: float = CLEANUP_S) -> None:
         """Deliver, cancel the tasks, await their clean-up, end the attachments, close the link. Cancelling it aborts the link.
 
-        Each of the four waits takes at most `CLEANUP_S` (5 s). A task that has not ended by then is logged and left behind.
+        deliver_s: how long to wait until what was sent has arrived; 0 for a side that has waited for its calls, and with them
+            for that.
+
+        Each of the other three waits takes at most `CLEANUP_S` (5 s). A task that has not ended by then is logged and left
+        behind.
         """
         self.closing = True
         self.turns.refuse(Unavailable("this side is shutting down", started=False))
@@ -256,7 +268,7 @@ class CallScope:
         try:
             await asyncio.sleep(0)  # a task that has not begun yet begins, so that it can report its outcome
             if self.session.lost is None:
-                await self.deliveries.finish(CLEANUP_S)
+                await self.deliveries.finish(deliver_s)
             for task in self.tasks:
                 if not task.cancelling():  # a second cancellation would interrupt its clean-up
                     task.cancel()

@@ -116,12 +116,15 @@ class Node(NodeBase):
     async def _drain(self, server: Server) -> None:
         """Let running work go on for the grace time, then stop the actors while their callers are still connected."""
         left_s = 0.0
+        self.drained = False
         try:
-            await server.begin_drain()
-            deadline = self._host.loop.time() + self.grace_s
-            self.drained = await self._quiet(deadline)
-            if not self.drained:
-                self._host.end_grace()  # the actors had the grace time of the node
+            try:
+                await server.begin_drain()
+                deadline = self._host.loop.time() + self.grace_s
+                self.drained = await self._quiet(deadline)
+            finally:
+                if not self.drained:
+                    self._host.end_grace()  # the actors had the grace time of the node, or it was cut short
             await super().aclose()
             left_s = max(FAREWELL_S, deadline - self._host.loop.time())
         finally:

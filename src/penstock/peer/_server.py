@@ -79,6 +79,7 @@ class Server:
         """Drain and close the server: accept nothing new, let open calls end, cancel the rest. Idempotent.
 
         grace_s: seconds for the open calls to end by themselves, 1.0 by default. Handlers see `CallInfo.draining` at once.
+            What was sent into a stream that has ended is a part of its call: it arrives within this time, or not at all.
             Calls that are cancelled have 5 s for their clean-up.
 
         Return True when every call ended by itself. Cancelling it ends the grace, and the server still closes.
@@ -93,7 +94,7 @@ class Server:
                     waiting.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
         finally:
-            await asyncio.gather(*(peer.aclose() for peer in set(self.peers)))
+            await asyncio.gather(*(peer._scope.aclose(deliver_s=0.0) for peer in set(self.peers)))
             self._listeners.clear()
             self._closed.set()
         return not late

@@ -351,3 +351,71 @@ async def test_an_on_start_that_is_left_behind_does_not_bring_its_actor_back(sys
     assert cell.state == "stopped"
     assert "left behind" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+# ── the order of a stop ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Reporter(Actor):
+    """Says how much it did, when it stops."""
+
+    def __init__(self, last: str, tape: list[str]) -> None:
+        self.last, self.tape = last, tape
+        self.total = 0
+        self.reports = self.port("reports")
+
+    async def on_start(self) -> None:
+        if self.last == "with a child":
+            await self.spawn(Reporter, "nothing", self.tape, name="child")
+
+    async def add(self, number: int) -> None:
+        self.total += number
+
+    async def fail(self) -> None:
+        raise LookupError
+
+    async def numbers(self) -> AsyncIterator[int]:
+        try:
+            while True:
+                yield self.total
+                await asyncio.sleep(60)
+        finally:
+            self.tape.append("stream")
+
+    async def on_stop(self) -> None:
+        self.tape.append(self.address)
+        if self.last != "nothing":
+            await self.reports.send(self.total)
+        if self.last == "and close":
+            self.reports.close()
+
+
+@pytest.mark.parametrize("how", ["stop", "crash", "close"])
+@pytest.mark.parametrize("last", ["and close", "send", "nothing", "with a child"])
+async def test_on_stop_can_send_a_last_item_and_close_a_port(last, how):
+    """Its work has ended by then; a port that it leaves open fails."""
+    tape: list[str] = []
+    async with ActorSystem(supervision=Supervision(max_restarts=0)) as system:
+        reporter = await system.spawn(Reporter, last, tape, name="reporter")
+        await reporter.add(3)
+        numbers = reporter.numbers()
+        assert await numbers.receive() == 3
+        reports = system.subscribe("reporter", "reports")
+        seen: list[int] = []
+
+        async def read() -> None:
+            async for item in reports:
+                seen.append(item)  # noqa: PERF401 - those before an error count
+
+        reading = asyncio.ensure_future(outcome(read()))
+        await asyncio.sleep(0)
+        if how == "stop":
+            await system.stop("reporter")
+        elif how == "close":
+            await system.aclose()
+        else:
+            await outcome(reporter.fail())
+        result = await reading
+        assert tape == (["reporter/child"] if last == "with a child" else []) + ["stream", "reporter"]
+        assert seen == ([] if last == "nothing" else [3])
+        assert result is None if last == "and close" else isinstance(result, ActorStopped)

@@ -134,30 +134,20 @@ class Belongings(Generic[C]):
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def end(self, owner: C, reason: str) -> None:
-        """End all belongings of an incarnation and wait for them: children in reverse order, then streams and channels.
+    async def end_work(self, owner: C, reason: str) -> None:
+        """End the timers, the children in reverse order, and the side tasks of an incarnation, and wait for their clean-up.
 
-        The watchers stay.
+        A side task that goes on is logged and left behind.
         """
         for timer in tuple(self._timers or ()):
             timer.cancel()
         for child in reversed(list(self.children.values())):
             child.belongings.discard_watcher(owner)  # the next incarnation is told of its own children only
             await child.stop(f"its parent {owner.address} ended")
-        why = ActorStopped(f"{owner.address} ended: {reason}")
-        for port in self.ports.values():
-            port.fail(why)
-        for channel in tuple(self._channels or ()):
-            channel.fail(why)
-        self.children, self.ports = {}, {}
-        self._timers = self._channels = None
-        await self._end_side_tasks(why)
-
-    async def _end_side_tasks(self, why: StatusError) -> None:
-        """End all side tasks and wait for their clean-up; a task that goes on is logged and left behind."""
+        self.children, self._timers = {}, None
         own = asyncio.current_task()
         for work in tuple(self.side_tasks):
-            work.end(why)
+            work.end(_why(owner, reason))
         tasks = [work.task for work in self.side_tasks if work.task is not None and work.task is not own]
         running = [task for task in tasks if not task.done()]
         if not running:
@@ -167,3 +157,17 @@ class Belongings(Generic[C]):
             log.error("%r has not ended %g s after it was cancelled; it is left behind", task, STOP_GRACE_S)
             for work in [work for work in self.side_tasks if work.task is task]:
                 self.discard_side_task(work)
+
+    async def end(self, owner: C, reason: str) -> None:
+        """End all belongings of an incarnation, its work and then its ports and channels. The watchers stay."""
+        await self.end_work(owner, reason)
+        why = _why(owner, reason)
+        for port in self.ports.values():
+            port.fail(why)
+        for channel in tuple(self._channels or ()):
+            channel.fail(why)
+        self.ports, self._channels = {}, None
+
+
+def _why(owner: Owner, reason: str) -> ActorStopped:
+    return ActorStopped(f"{owner.address} ended: {reason}")

@@ -259,12 +259,14 @@ async def _clear(cell: Lifecycle, reason: str) -> None:
 
 
 async def finish(cell: Lifecycle, reason: str) -> None:
-    """End an actor, in its own task: its belongings, `on_stop`, its mailbox. Idempotent."""
+    """End an actor, in its own task: its work, `on_stop`, its ports and channels, its mailbox. Idempotent."""
     if cell.state == "stopped":
         return
     cell.step("stop")
-    await _clear(cell, reason)
+    cell.queue.drop_ticks()
+    await cell.belongings.end_work(cell, reason)
     await _on_stop(cell)
+    await _clear(cell, reason)
     await _over(cell, reason)
 
 
