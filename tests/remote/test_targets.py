@@ -144,6 +144,8 @@ async def test_a_subscription_names_its_port_and_what_it_may_choose():
         with pytest.raises(ValueError, match="overflow is 'newest'; it is one of wait, drop_oldest"):
             place.peer.subscribe("desk", "news", overflow="newest")
         news = place.peer._stream("/desk!port", ("news", 0, None))
-        with pytest.raises(InvalidArgument, match="buffer_size is 0; a subscriber takes 1 to 16384 items"):
+        with pytest.raises(
+            InvalidArgument, match="buffer_size is 0; it takes a whole number from 1 to 16384, or None for that of the port"
+        ):
             await news.receive()
         assert repr(news).startswith("<Stream /desk!port failed")

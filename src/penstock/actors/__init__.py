@@ -5,7 +5,7 @@ from penstock.actors._channels import adopt, channel_call, handle_channel
 from penstock.actors._host import ActorHost, actor_here, ended_here
 from penstock.actors._info import ActorInfo, StreamInfo
 from penstock.actors._reactive import StreamConsumer, StreamProducer
-from penstock.actors._ref import ActorRef, Message, Router, ask_timeout
+from penstock.actors._ref import ActorRef, Message, Router, ask_timeout, checked_address
 from penstock.actors._registry import check_name
 from penstock.actors._stub import ActorStub, ref, tell
 from penstock.actors._supervision import Supervision
@@ -34,6 +34,7 @@ __all__ = [
     "caller_here",
     "channel_call",
     "check_name",
+    "checked_address",
     "ended_here",
     "handle_channel",
     "ref",

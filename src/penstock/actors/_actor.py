@@ -43,6 +43,18 @@ class ActorLog(logging.LoggerAdapter[logging.Logger]):
         return f"{self._cell.address}: {msg}", kwargs
 
 
+class _Unspawned:
+    """Stands for the cell of an actor's object that a program has made itself."""
+
+    def __get__(self, actor: object, cls: type[Any]) -> Any:
+        if actor is None:
+            return self
+        raise TypeError(
+            f"{cls.__name__}() makes no actor: give the class to `spawn`, as in `await system.spawn({cls.__name__}, ...)`, "
+            "which makes the object and returns a stub of it"
+        )
+
+
 class Actor:
     """A service with identity, private state, a bounded mailbox, a life and a supervisor.
 
@@ -83,7 +95,7 @@ class Actor:
     supervision: ClassVar[Supervision] = Supervision()
 
     _penstock_hidden: ClassVar[frozenset[str]] = frozenset()  # the names that are not messages; set below
-    _cell: Cell
+    _cell: Cell = cast("Cell", _Unspawned())  # hidden by the cell of each object that is spawned
 
     def __init_subclass__(cls) -> None:
         """Raise `TypeError` for a name that hides one of `Actor`, and for a hook that is not an ``async def``."""

@@ -27,12 +27,12 @@ from penstock.actors.cell import (
     call_of,
     check_cycle,
     check_read,
-    check_subscription,
     envelope_for,
     handle_now,
     handling,
     sender_here,
     subscribe,
+    subscriber_size,
 )
 from penstock.calls import CancelToken, ConvertedStream, Stream, current_call, inherited_deadline
 from penstock.codec import reader
@@ -135,7 +135,7 @@ class LocalRef(ActorRef):
     def subscribe(
         self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
     ) -> Source[Any]:
-        check_subscription(buffer_size, overflow)
+        buffer_size = subscriber_size(buffer_size, overflow)
         read = None if type is Any else reader(type, f"port {port} of {self.address}: an item", DataLoss)
         source = subscribe(self.cell, port, buffer_size, cast("Overflow | None", overflow))
         return source if read is None else Converted(source, read, lambda _error: source._on_loop_left())

@@ -34,6 +34,16 @@ def ask_timeout(timeout: float | None) -> float | None:
     return checked_seconds("timeout", timeout, above=-inf)
 
 
+def checked_address(address: Any) -> str:
+    """Return an address. Raises `TypeError` for an object that is not a text, as a stub or an `ActorRef`."""
+    if not isinstance(address, str):
+        raise TypeError(
+            f"{address!r} is not an address: give a name or id, a text. penstock.ref(stub) has the `address` of an actor, and "
+            "the same verbs without one"
+        )
+    return address
+
+
 class Message(msgspec.Struct, frozen=True):
     """A message whose type is not a method, as `Actor.receive` gets it.
 

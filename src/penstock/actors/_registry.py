@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
-from penstock.actors._ref import ActorRef, Router
+from penstock.actors._ref import ActorRef, Router, checked_address
 from penstock.actors.cell import Cell, Lifecycle
 from penstock.errors import AlreadyExists, InvalidArgument, NotFound
 from penstock.service import suggest
@@ -94,7 +94,7 @@ class _Pattern:
 
 @lru_cache(maxsize=16)
 def _compiled(pattern: str) -> _Pattern:
-    if len(pattern) > PATTERN_MAX:
+    if len(checked_address(pattern)) > PATTERN_MAX:
         raise InvalidArgument(f"a pattern has up to {PATTERN_MAX} characters; this one has {len(pattern)}")
     return _Pattern(pattern)
 
@@ -177,7 +177,7 @@ class Registry:
     def get(self, address: str) -> Cell | None:
         """Return the actor with this name or id, None when there is none."""
         cell = self._by_address.get(address)
-        if cell is None and address.endswith(self._suffix):
+        if cell is None and checked_address(address).endswith(self._suffix):
             cell = self._by_serial.get(_serial(address))
         return cell
 

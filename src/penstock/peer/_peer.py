@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-from penstock.actors import ActorRef, ActorStub, Router, ref
+from penstock.actors import ActorRef, ActorStub, Router, checked_address, ref
+from penstock.actors.cell import is_actor_class
 from penstock.calls import Call, CallScope, Dispatcher, Interceptor, RemoteStream, Stream, Stub, call_unary, untyped_request
 from penstock.codec import MSGPACK, Codec
 from penstock.protocol import CallKind, Settings
@@ -44,9 +45,11 @@ class Peer(Router):
 
         cls: the class of the service, or one with the same name and the same methods: a protocol, an abstract or a plain class.
 
-        Raises `TypeError`, naming method and parameter, when a type of `cls` cannot travel. Set time-outs and buffers with
-        `penstock.options`.
+        Raises `TypeError`, naming method and parameter, when a type of `cls` cannot travel, and for a class of actors, of which
+        `actor` returns stubs. Set time-outs and buffers with `penstock.options`.
         """
+        if is_actor_class(cls):
+            raise TypeError(f"{cls.__name__} is a class of actors: peer.actor({cls.__name__}, address) returns a stub of one")
         return cast("T", Stub(self._scope, service_of(cls)))
 
     async def call(
@@ -83,7 +86,7 @@ class Peer(Router):
         Raises `Unavailable` or `ResourceExhausted` when no call can begin, `InvalidArgument` for arguments that cannot travel;
         the stream raises the outcome. Iterate over the stream next; `Stream.cancel` or leaving the loop cancels the call.
         """
-        if target.startswith("/") or ("/" not in target and args):
+        if checked_address(target).startswith("/") or ("/" not in target and args):
             return super().stream(target, *args, **options)
         return self._stream(target, args, **options)
 
@@ -99,7 +102,7 @@ class Peer(Router):
 
         The first use of the ref raises `NotFound` for an unknown actor.
         """
-        return RemoteRef(self._scope, address.removeprefix("/"))
+        return RemoteRef(self._scope, checked_address(address).removeprefix("/"))
 
     def _ref_shown_as(self, address: str, shown: str) -> ActorRef:
         return RemoteRef(self._scope, address, shown)

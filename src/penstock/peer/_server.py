@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from penstock.actors import ActorSystem
 from penstock.calls import Dispatcher, Interceptor
@@ -197,14 +197,14 @@ async def connect(
     """
     if not urls:
         raise TypeError("connect() takes at least one URL")
-    checked_seconds("timeout", timeout)
+    timeout_s = cast("float", checked_seconds("timeout", timeout))
     dispatcher = _dispatcher(services, (), expose_errors=False)
     tls_of = tls_of_each(urls, tls)
 
     async def reach(url: str) -> Peer:
         peer = Peer("client", settings or Settings(), dispatcher, interceptors)
         try:
-            await _shake_hands(peer, url, tls_of[url], timeout)
+            await _shake_hands(peer, url, tls_of[url], timeout_s)
         except BaseException as error:
             if isinstance(error, Unavailable):
                 error.came_from(url)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.actors import NO_CALLER, ActorRef, adopt, ask_timeout, caller_here
-from penstock.actors.cell import check_subscription
+from penstock.actors.cell import subscriber_size
 from penstock.calls import (
     CallInfo,
     CallScope,
@@ -116,7 +116,7 @@ class RemoteRef(ActorRef):
     def subscribe(
         self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
     ) -> Source[Any]:
-        check_subscription(buffer_size, overflow)
+        buffer_size = subscriber_size(buffer_size, overflow)
         argument = MSGPACK.encode((port, buffer_size, overflow))
         call_options = CallOptions(buffer_size=1 if overflow == "latest" else buffer_size or ON_THE_WAY_MAX)
         label = f"port {port} of {self._address}"

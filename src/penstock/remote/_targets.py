@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.actors import ActorHost, channel_call, handle_channel
-from penstock.actors.cell import Cell, Envelope, SideTask, ask, check_subscription, subscribe
+from penstock.actors.cell import Cell, Envelope, SideTask, ask, subscribe, subscriber_size
 from penstock.calls import CallScope, Dispatcher, context
 from penstock.channel import accept_channel
 from penstock.codec import by_number
@@ -125,7 +125,7 @@ def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHa
 
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
         try:
-            check_subscription(buffer_size, overflow)
+            subscriber_size(buffer_size, overflow)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
         items: AsyncIterator[Any] = subscribe(cell, name, buffer_size, overflow, encode_for_many)

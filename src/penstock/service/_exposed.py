@@ -36,10 +36,13 @@ def exposed(service: object, *names: str, as_: type[Any] | None = None) -> Expos
     """
     if isinstance(service, Exposed):
         service = service.service
-    if isinstance(service, type):
-        raise TypeError(f"{service.__name__} is a class; serve an object of it: {service.__name__}()")
-    if hasattr(type(service), "_penstock_hidden"):
-        raise TypeError(f"{service!r} is an actor; spawn it in an ActorSystem, and serve the system")
+    cls = service if isinstance(service, type) else type(service)
+    if hasattr(cls, "_penstock_hidden"):
+        raise TypeError(f"{cls.__name__} is a class of actors; spawn one in an ActorSystem, and serve the system")
+    if cls is service:
+        raise TypeError(f"{cls.__name__} is a class; serve an object of it: {cls.__name__}()")
+    if hasattr(type(service), "_penstock_with_options"):
+        raise TypeError(f"{service!r} is a stub; serve the object itself, or the ActorSystem of an actor")
     own = class_of(service)
     schema = service_of(own if as_ is None else as_, names or None)
     if as_ is not None:

@@ -49,8 +49,10 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        checked_seconds("timeout", self.timeout)
-        checked_seconds("idle_timeout", self.idle_timeout)
+        for name in ("timeout", "idle_timeout"):
+            value = getattr(self, name)
+            if value is not None:
+                msgspec.structs.force_setattr(self, name, checked_seconds(name, value))
         for name in ("buffer_size", "buffer_bytes"):
             value = getattr(self, name)
             if value is not None:

@@ -12,20 +12,21 @@ from typing import Any, Final
 SIZE_MAX: Final = 2**53 - 1
 
 
-def checked_size(name: str, value: Any, *, or_none: str = "") -> int:
-    """Return `value`, an option that counts items or bytes. Raises `ValueError` unless it is a whole number of at least one.
+def checked_size(name: str, value: Any, *, or_none: str = "", most: int = SIZE_MAX) -> int:
+    """Return `value`, an option that counts items or bytes. Raises `ValueError` unless it is a whole number from 1 to `most`.
 
     or_none: what None would mean, for the message of an option that takes it; `value` itself must not be None.
     """
-    if type(value) is int and 1 <= value <= SIZE_MAX:
+    if type(value) is int and 1 <= value <= most:
         return value
     try:
         number = int(value.__index__())  # an IntEnum, or the integer of another package
-    except AttributeError:
+    except (AttributeError, TypeError):  # a class has the method, too
         number = 0
-    if isinstance(value, bool) or not 1 <= number <= SIZE_MAX:
+    if isinstance(value, bool) or not 1 <= number <= most:
+        kind = "of at least one" if most == SIZE_MAX else f"from 1 to {most}"
         choice = f", or None {or_none}" if or_none else ""
-        raise ValueError(f"{name} is {value!r}; it takes a whole number of at least one{choice}")
+        raise ValueError(f"{name} is {value!r}; it takes a whole number {kind}{choice}")
     return number
 
 
@@ -36,7 +37,11 @@ def checked_seconds(name: str, value: Any, *, above: float = 0.0) -> float | Non
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not value > above:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > above:
         kind = "seconds above zero" if above == 0.0 else "seconds"
         raise ValueError(f"{name} is {value!r}; it takes {kind}, or None for no limit")
+    try:
+        float(value)
+    except OverflowError:  # no clock can count with it
+        return math.copysign(math.inf, value > 0 or -1)
     return value

@@ -52,10 +52,9 @@ class Port(Sink[T]):
     __slots__ = ("_hub", "buffer_size", "name", "overflow")
 
     def __init__(self, name: str = "", *, overflow: Overflow = "wait", buffer_size: int = BUFFER_SIZE) -> None:
-        _check(buffer_size, overflow)
         self.name = name
         self.overflow: Overflow = overflow
-        self.buffer_size = buffer_size
+        self.buffer_size = _checked(buffer_size, overflow)
         self._hub: _Hub[T] = _Hub(name)
 
     def subscribe(
@@ -69,8 +68,7 @@ class Port(Sink[T]):
         its end. Raises `ResourceExhausted` beyond `SUBSCRIBERS_MAX` subscribers, and `ValueError` for an option out of range.
         """
         policy = overflow or self.overflow
-        size = self.buffer_size if buffer_size is None else buffer_size
-        _check(size, policy)
+        size = _checked(self.buffer_size if buffer_size is None else buffer_size, policy)
         subscriber: _Subscriber[Any] = _Subscriber(self._hub, 1 if policy == "latest" else size, policy, encode)
         self._hub.add(subscriber)
         return Subscription(subscriber)
@@ -136,10 +134,11 @@ class Port(Sink[T]):
         return f"<Port {self.name} {now.state}, {self.subscribers} subscribers, {now.sent} sent, {now.dropped} dropped>"
 
 
-def _check(buffer_size: int, overflow: str) -> None:
-    checked_size("buffer_size", buffer_size)
+def _checked(buffer_size: int, overflow: str) -> int:
+    """Return the size of a buffer. Raises `ValueError` for one that is not a size, and for an unknown policy."""
     if overflow not in OVERFLOWS:
         raise ValueError(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
+    return checked_size("buffer_size", buffer_size)
 
 
 class _Hub(Generic[T]):

@@ -8,11 +8,11 @@ from penstock.actors.cell._asking import (
     call_here,
     call_of,
     caller_here,
-    check_subscription,
     deadline_here,
     envelope_for,
     handle_now,
     subscribe,
+    subscriber_size,
 )
 from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._cell import Cell, inline_context
@@ -49,7 +49,6 @@ __all__ = [
     "caller_here",
     "check_cycle",
     "check_read",
-    "check_subscription",
     "deadline_here",
     "envelope_for",
     "handle_now",
@@ -63,4 +62,5 @@ __all__ = [
     "sender_here",
     "start",
     "subscribe",
+    "subscriber_size",
 ]

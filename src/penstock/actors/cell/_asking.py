@@ -14,7 +14,7 @@ from penstock.calls import CallInfo
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, StatusError, Unavailable, Unimplemented
 from penstock.protocol import CallKind
 from penstock.service import arguments_of, suggest
-from penstock.streams import OVERFLOWS, Overflow, Port, Sink, Source, mark_retrieved
+from penstock.streams import OVERFLOWS, Overflow, Port, Sink, Source, checked_size, mark_retrieved
 
 _UNARY: Final = CallKind.UNARY
 
@@ -189,13 +189,16 @@ def _too_late(envelope: Envelope) -> DeadlineExceeded:
 SUBSCRIBER_BUFFER_MAX: Final = 16_384
 
 
-def check_subscription(buffer_size: int | None, overflow: str | None) -> None:
-    """Raise `ValueError` for options that no port of an actor takes. None stands for those of the port."""
-    is_size = buffer_size is None or (type(buffer_size) is int and 1 <= buffer_size <= SUBSCRIBER_BUFFER_MAX)
-    if not is_size:
-        raise ValueError(f"buffer_size is {buffer_size!r}; a subscriber takes 1 to {SUBSCRIBER_BUFFER_MAX} items")
-    if overflow not in {None, *OVERFLOWS}:
+def subscriber_size(buffer_size: int | None, overflow: str | None) -> int | None:
+    """Return the size of a subscriber's buffer. None stands for that of the port, and for its policy.
+
+    Raises `ValueError` for options that no port of an actor takes.
+    """
+    if overflow not in (None, *OVERFLOWS):  # a tuple, because a value of a wrong type may have no hash
         raise ValueError(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
+    if buffer_size is None:
+        return None
+    return checked_size("buffer_size", buffer_size, most=SUBSCRIBER_BUFFER_MAX, or_none="for that of the port")
 
 
 def subscribe(

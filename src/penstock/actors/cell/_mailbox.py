@@ -37,7 +37,7 @@ class Mailbox(msgspec.Struct, frozen=True):
     overflow: Overflow = "wait"
 
     def __post_init__(self) -> None:
-        checked_size("size", self.size)
+        msgspec.structs.force_setattr(self, "size", checked_size("size", self.size))
         if self.overflow not in OVERFLOWS:
             raise ValueError(f"overflow is {self.overflow!r}; it is one of {', '.join(OVERFLOWS)}")
 
