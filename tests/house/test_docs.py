@@ -236,6 +236,12 @@ def test_a_class_or_constant_of_the_source_that_a_page_names_is_there(page):
     assert not [name for name in named if not re.search(rf"\b{name}\b", _source()) and name not in _text("PROTOCOL.md")]
 
 
+def test_the_architecture_names_every_file_that_is_in_no_room():
+    rooms = _text("ARCHITECTURE.md").partition("## The rooms")[2].partition("\n## ")[0]
+    files = [path.name for path in (ROOT / "src" / "penstock").glob("*.py") if not path.name.startswith("__")]
+    assert not [name for name in files if f"`{name}`" not in rooms]
+
+
 def test_the_figures_name_machine_python_and_load_and_have_cpu_times_beside_rates():
     """FAULTS I2: in the README, and in the results that it is made from."""
     figures = _text("README.md").partition("## Figures")[2].partition("\n## ")[0]
