@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, Protocol, get_args
 #: stopped           reason
 #: timer             type: a tick that was left out because the last one still waited in the mailbox
 #: stream_started    stream (a number), type, args, kwargs
-#: stream_ended      stream, items, outcome (ended, failed, cancelled, lost), text
+#: stream_ended      stream, items, outcome (ended, failed, cancelled, deadline, lost), text
 #: channel_opened    channel (an id), initiator, payload
 #: channel_accepted  channel, payload
 #: channel_rejected  channel, reason

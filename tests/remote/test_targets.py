@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from typing import Any
@@ -9,7 +10,18 @@ from typing import Any
 import pytest
 
 import penstock
-from penstock.errors import ActorStopped, Internal, InvalidArgument, NotFound, Unimplemented
+from penstock.errors import (
+    ActorStopped,
+    Cancelled,
+    DeadlineExceeded,
+    IdleTimeout,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    Unimplemented,
+)
+from tests.actors.kit import Tape
 from tests.remote.kit import outcome, town
 
 
@@ -149,3 +161,63 @@ async def test_a_subscription_names_its_port_and_what_it_may_choose():
         ):
             await news.receive()
         assert repr(news).startswith("<Stream /desk!port failed")
+
+
+class Told(penstock.Actor):
+    """Notes how its stream has ended, as its handler sees it."""
+
+    def __init__(self) -> None:
+        self.words: list[str | None] = []
+
+    async def items(self) -> AsyncIterator[int]:
+        try:
+            yield 1
+            await asyncio.sleep(1000)
+        finally:
+            self.words.append(penstock.context().outcome)
+
+
+ENDS = {
+    "deadline": ("deadline", DeadlineExceeded),
+    "idle": ("deadline", IdleTimeout),
+    "cancel": ("cancelled", Cancelled),
+    "stop the actor": ("failed", ActorStopped),
+    "close the server": ("cancelled", Unavailable),
+    "close the connection": ("lost", Cancelled),
+}
+
+
+async def _end(end, place, stream):
+    if end == "cancel":
+        stream.cancel()
+    elif end == "stop the actor":
+        await place.system.stop("told")
+    elif end == "close the server":
+        await place.server.aclose(grace_s=0)
+    elif end == "close the connection":
+        place.peer._scope.session.abort()
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+@pytest.mark.parametrize(("end", "word", "error"), [(end, *told) for end, told in ENDS.items()], ids=list(ENDS))
+async def test_the_handler_the_history_and_the_consumer_name_one_outcome(where, end, word, error):
+    """The table of docs/explanation/outcomes.md."""
+    if where == "here" and end in {"close the server", "close the connection"}:
+        return
+    tape = Tape()
+    async with town() as place:
+        place.system._host.tap = tape
+        local = await place.system.spawn(Told, name="told")
+        told = place.object("told", Told)
+        stub = local if where == "here" else place.peer.actor(Told, "told")
+        stream = penstock.options(
+            stub, timeout=5 if end == "deadline" else None, idle_timeout=5 if end == "idle" else None
+        ).items()
+        assert await anext(stream) == 1
+        await asyncio.sleep(1)
+        await _end(end, place, stream)
+        with pytest.raises(error):
+            await anext(stream)
+        await asyncio.sleep(1)
+        assert told.words == [word]
+        assert [data["outcome"] for data in tape.data("stream_ended")] == [word]

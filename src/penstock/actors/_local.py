@@ -270,7 +270,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         shared.cancel()
         if shared.state == "cancelled":
             shared.outcome = error
-        self._work.cancel()
+        self._work.cancel(error)
         if self._deadline is not None:
             self._deadline.cancel()
 
@@ -278,7 +278,7 @@ class LocalStream(PipeSource[T], Stream[T]):
         """End the stream with `error`, after the items that are here; an end that is here stays the end."""
         if self._pipe.state == "open":
             self._pipe.finish("failed", error)
-            self._work.cancel()
+            self._work.cancel(error)
 
     async def aclose(self) -> None:
         """As `cancel`. The producer's clean-up has begun when it returns; a long one goes on, as in another process."""

@@ -50,11 +50,11 @@ class CallInfo(Generic[P]):
     __slots__ = (
         "_departed",
         "_loop",
+        "_outcome",
         "_scope",
         "deadline",
         "kind",
         "metadata",
-        "outcome",
         "principal",
         "priority",
         "side",
@@ -84,7 +84,7 @@ class CallInfo(Generic[P]):
         # kept, because a thread that a handler has started has no running loop
         self._loop = scope.session.loop if scope is not None else loop or asyncio.get_running_loop()
         self.sink: Sink[Any] | None = None
-        self.outcome: Outcome | None = None
+        self._outcome: Outcome | None = None
         self._departed = False
         self.principal: Any = None if scope is None else scope.principal
 
@@ -93,27 +93,39 @@ class CallInfo(Generic[P]):
         """The other side of the connection, a `Peer`, which a handler can call back; None for a call in one process."""
         return None if self._scope is None else self._scope.peer
 
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the call has ended; None while it runs. A handler that is cancelled because its side closes is "cancelled"."""
+        if self._outcome is None and self.side == "callee" and self._scope is not None and self._scope.closing:
+            return "cancelled"
+        return self._outcome
+
     def _depart(self, outcome: Outcome) -> None:
-        """Note the end of the call at its caller, or its deadline. Whatever the handler does now changes nothing."""
-        self.outcome = outcome
+        """Note the end of the call at its caller, its deadline, or that of its actor. What the handler does changes nothing."""
+        self._outcome = outcome
         self._departed = True
+
+    def _leave(self, error: Exception) -> None:
+        """Note that the call ends with `error` for its other side, unless it has ended."""
+        if self._outcome is None:
+            self._depart(outcome_of(error))
 
     def _note(self, error: BaseException | None) -> None:
         """Note that the call, or an interceptor inside, has ended with `error`; None for a normal end or a swallowed error."""
         if self._departed:
             return
         if error is None:
-            self.outcome = self.outcome or "ended"
+            self._outcome = self._outcome or "ended"
             return
         lost = self._scope is not None and isinstance(self._scope.session.lost, ConnectionLost)
         if self.side == "caller":
-            self.outcome = outcome_of(error)
+            self._outcome = outcome_of(error)
         elif lost and isinstance(error, asyncio.CancelledError | ConnectionLost):
-            self.outcome = "lost"
+            self._outcome = "lost"
         elif isinstance(error, DeadlineExceeded) and self._is_late():
-            self.outcome = "deadline"
+            self._outcome = "deadline"
         else:  # a handler whose own connection was lost, or whose own time-out has passed, has failed
-            self.outcome = "failed" if isinstance(error, ConnectionLost | DeadlineExceeded) else outcome_of(error)
+            self._outcome = "failed" if isinstance(error, ConnectionLost | DeadlineExceeded) else outcome_of(error)
 
     def _is_late(self) -> bool:
         remaining = self.time_remaining()

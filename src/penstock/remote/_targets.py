@@ -101,8 +101,7 @@ def _begin_streaming(
     arguments: BoundArguments | None = None,
 ) -> None:
     """Begin a streaming method in a side task, which ends with the actor."""
-    session = scope.session
-    work = SideTask(cell, method.name, peer=scope.remote, is_lost=lambda: session.lost is not None)
+    work = SideTask(cell, method.name, peer=scope.remote)
     dispatcher.begin(scope, handle, method, work.call_method, (work.around,), arguments=arguments)
 
 

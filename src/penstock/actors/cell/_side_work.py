@@ -27,10 +27,11 @@ class SideTask(AbstractAsyncContextManager[None]):
     `tell_end` is called with the reason when the actor ends the work: its consumer is told at once, even if the work goes on.
 
     statistics: returns how its stream or channel stands; None when there is nothing to return. peer: where the other side is;
-    empty for this process. is_lost: whether the connection there is lost. call: describes the work, when it has no other call.
+    empty for this process. call: describes the work to its handler, and says how it has ended.
     """
 
     __slots__ = (
+        "_call",
         "_starts",
         "_tell_end",
         "_told",
@@ -38,7 +39,6 @@ class SideTask(AbstractAsyncContextManager[None]):
         "cell",
         "envelope",
         "is_channel",
-        "is_lost",
         "name",
         "number",
         "peer",
@@ -55,7 +55,6 @@ class SideTask(AbstractAsyncContextManager[None]):
         is_channel: bool = False,
         statistics: Callable[[], Statistics | ChannelStatistics] | None = None,
         peer: str = "",
-        is_lost: Callable[[], bool] | None = None,
         call: CallInfo | None = None,
     ) -> None:
         self.cell = cell
@@ -70,7 +69,7 @@ class SideTask(AbstractAsyncContextManager[None]):
         self.task: asyncio.Task[Any] | None = None
         self._starts = False
         self.peer = peer
-        self.is_lost = is_lost
+        self._call = call
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run `work` in a task that ends with the actor."""
@@ -82,6 +81,7 @@ class SideTask(AbstractAsyncContextManager[None]):
 
     def around(self, call: CallInfo) -> SideTask:
         """Return itself, as the innermost interceptor of a call whose sink its statistics show."""
+        self._call = call
         self.statistics = None if call.sink is None else call.sink.statistics
         return self
 
@@ -90,15 +90,19 @@ class SideTask(AbstractAsyncContextManager[None]):
         self.begins(args, kwargs)
         return getattr(self.cell.actor, self.name)(*args, **kwargs)
 
-    def cancel(self) -> None:
+    def cancel(self, why: StatusError | None = None) -> None:
         """Cancel the work, because the other side has left: once, so that its clean-up is not interrupted."""
         task = self.task
         if task is not None and not task.done() and not task.cancelling():
+            if why is not None and self._call is not None:
+                self._call._leave(why)
             task.cancel()
 
     def end(self, why: StatusError) -> None:
         """End the work, because its actor ends."""
         self._why = why
+        if self._call is not None:
+            self._call._leave(why)
         if self._tell_end is not None:
             self._tell_end(why)
         self.cancel()
@@ -141,7 +145,9 @@ class SideTask(AbstractAsyncContextManager[None]):
 
     def _record_end(self, error: BaseException | None) -> None:
         if self._told:
-            outcome, text = ("lost", "") if self.is_lost is not None and self.is_lost() else outcome_of(error)
+            outcome, text = outcome_of(error)
+            if outcome == "cancelled" and self._call is not None and self._call.outcome is not None:
+                outcome = self._call.outcome
             items = self.statistics().sent if self.statistics is not None else 0
             self.cell.record("stream_ended", stream=self.number, items=items, outcome=outcome, text=text)
 
