@@ -61,6 +61,42 @@ async def test_its_log_names_it_and_is_part_of_its_history(system, tape, caplog)
     assert [(data["level"], data["text"]) for data in tape.data("log")] == [("INFO", "it says hello"), ("DEBUG", "5%")]
 
 
+class Logs(Actor):
+    def __init__(self) -> None:
+        self.n = 0
+
+    async def write(self, name: str) -> int:
+        text, args, _recorded = LOGGED[name]
+        self.n += 1
+        self.log.info(text, *args)
+        return self.n
+
+
+class Textless:
+    def __str__(self) -> str:
+        raise OSError("no text")
+
+
+LOGGED: dict[str, tuple[object, tuple[object, ...], str]] = {
+    "a map": ("%(what)s at %(place)s", ({"what": "rain", "place": "dam"},), "rain at dam"),
+    "a wrong type": ("%d items", ("three",), "%d items (not formatted: TypeError)"),
+    "too few": ("%s %s", ("one",), "%s %s (not formatted: TypeError)"),
+    "no text": (Textless(), (), "Textless (not formatted: OSError)"),
+    "an argument without a text": ("it is %s", (Textless(),), "it is %s (not formatted: OSError)"),
+}
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["with a tap", "without"])
+@pytest.mark.parametrize("name", LOGGED)
+async def test_no_text_of_a_log_message_crashes_the_actor(system, tape, monkeypatch, is_told, name):
+    """The module `logging` prints the error of a bad format, and goes on."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    system._host.tap = tape if is_told else None
+    logs = await system.spawn(Logs, name="logs")
+    assert [await logs.write(name), await logs.write(name)] == [1, 2]
+    assert [data["text"] for data in tape.data("log")] == [LOGGED[name][2]] * 2 * is_told
+
+
 async def test_hooks_of_a_base_class_count(system):
     class Base(Actor):
         started = False

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +129,54 @@ def test_json_values_survive(value):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), b"\x00\xff", {1, 2}, (1, 2)])
 def test_other_values_have_a_form(value):
     assert encode_event(7, 1.5, "a", "message", {"value": value})
+
+
+VERBATIM = {
+    "msgpack": b"\x81\xa1a\x01",
+    "a line break": b'{"a":\n1}',
+    "no UTF-8": b'"\xff"',
+    "the end of the line": b'1]]\n[8,1.5,"b","stopped",[',
+    "cut": b'"abc',
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("raw", VERBATIM.values(), ids=VERBATIM)
+@pytest.mark.parametrize("place", [lambda raw: raw, lambda raw: [1, {"k": raw}]], ids=["alone", "inside"])
+def test_bytes_that_go_into_json_as_they_are_do_not_break_it(raw, place):
+    """A `msgspec.Raw` is copied by the encoder, whatever it holds: one of a peer stopped the recording of all actors."""
+    line = encode_event(7, 1.5, "a", "message", {"n": 1, "value": place(msgspec.Raw(raw))})
+    assert json.loads(line)[4]["n"] == 1
+    assert b"\n" not in line
+    assert "$repr" in line.decode()
+    assert read_line(line).event(b"").data["n"] == 1
+
+
+def test_a_raw_that_is_json_is_kept():
+    assert data_of(msgspec.Raw(b'{"a":1}')) == {"a": 1}
+
+
+def test_a_value_that_is_json_and_cannot_be_decoded_is_marked_when_it_is_read():
+    event = read_line(encode_event(7, 1.5, "a", "message", {"n": 1, "value": msgspec.Raw(b"1e999")})).event(b"")
+    assert event.data == {"n": 1, "value": {"$repr": "b'1e999'"}}
+
+
+def test_a_key_without_a_text_is_recorded_too():
+    class Textless:
+        def __str__(self):
+            raise OSError("no text")
+
+    assert "Textless" in encode_event(7, 1.5, "a", "reply", {"n": 1, "result": {Textless(): 1}}).decode()
+
+
+class Box(msgspec.Struct):
+    held: float | None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")], ids=str)
+def test_a_float_that_json_does_not_have_is_not_taken_for_none(value):
+    marked = {"$float": str(value)}
+    assert data_of(value) == marked
+    assert data_of([None, {"k": Box(value)}, Box(None)]) == [None, {"k": {"held": marked}}, {"held": None}]
+    assert json.loads(encode_event(7, 1.5, "a", "reply", {"n": 1, "result": value}))[4] == {"n": 1, "result": marked}
+    assert json.loads(encode_event(7, 1.5, "a", "reply", {"n": 1, "result": None}))[4] == {"n": 1, "result": None}

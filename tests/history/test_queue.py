@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from math import inf
 
+import msgspec
 import pytest
 
 from penstock.history import _queue
@@ -169,3 +170,16 @@ def test_before_its_begin_and_after_its_end_events_are_counted(prepare):
     put(q, 3)
     assert (q.next, q.unrecorded) == (0, 3)
     assert not is_full(q)
+
+
+@pytest.mark.parametrize("raw", [b"\x81\xa1a\x01", b"1\n2"], ids=["no JSON", "two lines"])
+def test_each_line_of_a_block_can_be_read_whatever_its_event_holds(raw):
+    q = queue()
+    put(q, 1)
+    q.record("b", "message", {"args": [msgspec.Raw(raw)]})
+    put(q, 1)
+    assert [(offset, kind) for offset, _time, _actor, kind, _data in drain(q)] == [
+        (0, "message"),
+        (1, "message"),
+        (2, "message"),
+    ]

@@ -317,6 +317,18 @@ class Shows(penstock.Actor):
     async def base(self, box: Base) -> str:
         return repr(box)
 
+    async def number(self, x: float) -> str:
+        return repr(x)
+
+    async def maybe(self, x: float | None, more: list[float]) -> str:
+        return repr((x, more))
+
+    async def grid(self, cells: dict[tuple[int, int], float]) -> str:
+        return repr(cells)
+
+    async def marked(self, texts: dict[str, str]) -> str:
+        return repr(texts)
+
     async def receive(self, message: penstock.Message) -> str:
         return repr(message)
 
@@ -349,6 +361,51 @@ async def test_untyped_values_are_replayed_as_they_were(path, value):
         found = await replay(history, "counter", Shows)
     assert (found.divergence, found.stopped) == (None, None)
     assert (found.recorded, found.compared) == (3, 3)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -0.0, None], ids=str)
+async def test_typed_values_that_json_does_not_have_are_replayed_as_they_were(path, number):
+    """FAULTS F1: a float that JSON does not have came as None, and a map with tuples as keys not at all."""
+    async with History(path) as history:
+        await recorded(
+            history,
+            lambda _system, shows: shows.number(number or 0.0),
+            lambda _system, shows: shows.maybe(number, [1.0, number or 2.0]),
+            lambda _system, shows: shows.grid({(1, 2): number or 0.5}),
+            lambda _system, shows: shows.marked({"$bytes": "YQ=="}),
+            cls=Shows,
+            args=(),
+        )
+        found = await replay(history, "counter", Shows)
+    assert (found.divergence, found.stopped, found.compared) == (None, None, 4)
+
+
+class Answers(penstock.Actor):
+    result: float | None = float("inf")
+
+    async def get(self) -> float | None:
+        return self.result
+
+
+@pytest.mark.parametrize("result", [None, float("nan"), float("-inf"), 1.0], ids=str)
+async def test_another_float_that_json_does_not_have_is_a_difference(path, monkeypatch, result):
+    async with History(path) as history:
+        await recorded(history, lambda _system, one: one.get(), cls=Answers, args=())
+        assert (await replay(history, "counter", Answers)).divergence is None
+        monkeypatch.setattr(Answers, "result", result)
+        assert (await replay(history, "counter", Answers)).divergence is not None
+
+
+@pytest.mark.parametrize("method", ["show", "anything"])
+async def test_a_value_nested_too_deeply_ends_the_replay_with_a_word(path, method):
+    deep: list[Any] = []
+    for _ in range(700):
+        deep = [deep]
+    async with History(path) as history:
+        await recorded(history, lambda system, _: system.ask("counter", method, [deep]), cls=Shows, args=())
+        found = await replay(history, "counter", Shows)
+    assert found.divergence is None
+    assert "event 2" in (found.stopped or "")
 
 
 async def test_untyped_values_from_elsewhere_are_replayed_as_they_were(path):

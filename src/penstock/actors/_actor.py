@@ -34,13 +34,21 @@ class ActorLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log, and tell the tap: also below the level of the logger."""
         if self._cell.system.tap is not None:
-            text = str(msg) % args if args else str(msg)
-            self._cell.record("log", level=logging.getLevelName(level), text=text)
+            self._cell.record("log", level=logging.getLevelName(level), text=_formatted(msg, args))
         super().log(level, msg, *args, **kwargs)
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Put the actor's address before the text."""
-        return f"{self._cell.address}: {msg}", kwargs
+        return f"{self._cell.address}: {_formatted(msg, ())}", kwargs
+
+
+def _formatted(msg: object, args: tuple[object, ...]) -> str:
+    """Return the text of a log message as `logging` makes it. A bad format does not crash the actor."""
+    try:
+        return logging.LogRecord("", 0, "", 0, msg, args, None).getMessage()
+    except Exception as error:  # noqa: BLE001 - `__str__` of a value is the user's code
+        text = msg if type(msg) is str else type(msg).__qualname__
+        return f"{text} (not formatted: {type(error).__name__})"
 
 
 class _Unspawned:

@@ -14,7 +14,7 @@ from penstock.codec._codec import (
     reader,
     refuse_value,
 )
-from penstock.codec._exact import Inexact, exact, keeps, restored, typed
+from penstock.codec._exact import Inexact, exact, finite, keeps, restored, typed
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
 from penstock.codec._models import with_references
 from penstock.codec._types import check_type, json_schemas
@@ -35,6 +35,7 @@ __all__ = [
     "check_type",
     "decode_marked",
     "exact",
+    "finite",
     "is_extension",
     "json_schemas",
     "keeps",

@@ -26,7 +26,7 @@ import msgspec
 from msgspec import inspect as shape
 
 from penstock._outcomes import text_of
-from penstock.codec._codec import JSON
+from penstock.codec._codec import JSON, decode_other, encode_other
 from penstock.codec._types import parts_of
 
 _KEPT: Final = frozenset({str, bool, type(None)})
@@ -35,6 +35,19 @@ _OBJECT: Final = "$object"
 _MAP: Final = "$map"
 _SERIES: Final[dict[type, str]] = {tuple: "$tuple", set: "$set", frozenset: "$frozenset"}
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
+#: Types of keys that JSON writes as a text, and reads back.
+_JSON_KEYS: Final = (
+    shape.StrType,
+    shape.IntType,
+    shape.EnumType,
+    shape.LiteralType,
+    shape.UUIDType,
+    shape.DecimalType,
+    shape.DateTimeType,
+    shape.DateType,
+    shape.TimeType,
+    shape.TimeDeltaType,
+)
 #: Types that are written as a text, and the way back.
 _TEXTS: Final[dict[type, tuple[str, Callable[[Any], str], Callable[[str], Any]]]] = {
     bytes: ("$bytes", lambda value: base64.b64encode(value).decode(), base64.b64decode),
@@ -59,7 +72,10 @@ class Inexact(ValueError):
 
 
 def keeps(kind: Any) -> bool:
-    """Whether JSON, read as this type, gives the value that was written: not where the type leaves open what it holds."""
+    """Whether JSON, read as this type, gives the value that was written.
+
+    It does not where the type leaves open what it holds, and where it has keys that JSON does not have.
+    """
     try:
         return not any(_leaves_open(part) for part in parts_of(shape.type_info(kind), set()))
     except Exception:  # noqa: BLE001 - a type of the program that msgspec cannot read
@@ -67,7 +83,23 @@ def keeps(kind: Any) -> bool:
 
 
 def _leaves_open(part: Any) -> bool:
+    if isinstance(part, shape.DictType):
+        return not isinstance(part.key_type, _JSON_KEYS)
     return isinstance(part, shape.AnyType | shape.CustomType | shape.RawType)
+
+
+def finite(value: Any) -> Any:
+    """Return a value with the floats marked that JSON writes as null: ``{"$float": "nan"}``. Raises what encoding raises."""
+    return _finite(msgspec.to_builtins(value, str_keys=True, enc_hook=encode_other))
+
+
+def _finite(value: Any) -> Any:
+    kind = type(value)
+    if kind is float:
+        return _exact(value)
+    if kind is dict:
+        return {key: _finite(part) for key, part in value.items()}
+    return list(map(_finite, value)) if kind is list or kind is tuple else value
 
 
 def exact(value: Any) -> Any:
@@ -181,14 +213,29 @@ def _restored(mark: str, held: Any) -> Any:
 
 
 def typed(value: Any, kind: Any) -> Any:
-    """Return a value from JSON as a declared type. Raises `Inexact` when that loses a field, and what decoding raises."""
-    written = JSON.encode(value)
-    made = JSON.decode_for(kind).value(written)
+    """Return a value from JSON, in which `finite` may have marked floats, as a declared type.
+
+    Raises `Inexact` when that loses a field, and what decoding raises.
+    """
+    value = _with_floats(value)
+    made = msgspec.convert(value, kind, str_keys=True, dec_hook=decode_other)
     read = JSON.decode_for(Any).value
-    lost = next(_lost(read(written), read(JSON.encode(made))), None)
+    lost = next(_lost(read(JSON.encode(value)), read(JSON.encode(made))), None)
     if lost is not None:
         raise Inexact(f"it had a field {lost!r}, which its declared type does not have")
     return made
+
+
+def _with_floats(value: Any) -> Any:
+    """Return a value from JSON with the floats that `finite` has marked."""
+    if type(value) is list:
+        return list(map(_with_floats, value))
+    if type(value) is not dict:
+        return value
+    return _floats_by_mark.get(repr(value)) or {key: _with_floats(part) for key, part in value.items()}
+
+
+_floats_by_mark: Final = {repr(_exact(number)): number for number in (math.nan, math.inf, -math.inf)}
 
 
 def _lost(before: Any, after: Any) -> Iterator[str]:

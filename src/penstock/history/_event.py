@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock._outcomes import shown
-from penstock.codec import JSON
+from penstock.codec import JSON, UNDECODABLE, finite
 
 #: Bytes of a hash.
 HASH_BYTES: Final = 32
@@ -45,9 +45,9 @@ class HistoryEvent(msgspec.Struct, frozen=True):
     actor: the address of the actor; "" for an event of the history itself.
     kind: one of `penstock.observe.KINDS`, or of `OWN_KINDS`.
     data: a map that depends on the kind. Arguments whose declared type does not say what they hold have the parts marked that
-    JSON would change, so that a replay can make them again: ``{"$bytes": "YWI="}``, ``{"$map": [[1, "a"]]}``. A value that
-    could not be encoded is ``{"$repr": text}``, and one that was too long is
-    ``{"$cut": {"bytes": length, "sha256": hash, "begin": text}}``.
+    JSON would change, so that a replay can make them again: ``{"$bytes": "YWI="}``, ``{"$map": [[1, "a"]]}``. A float that
+    JSON does not have is ``{"$float": "nan"}`` everywhere. A value that could not be encoded is
+    ``{"$repr": text}``, and one that was too long is ``{"$cut": {"bytes": length, "sha256": hash, "begin": text}}``.
     hash: 64 hexadecimal digits, over this event and the hash of the event before it.
     """
 
@@ -78,19 +78,53 @@ class EventLine(msgspec.Struct, array_like=True, frozen=True, gc=False):
     data: msgspec.Raw
 
     def event(self, digest: bytes) -> HistoryEvent:
-        """Decode the data and return the event, whose hash is `digest`."""
-        return HistoryEvent(self.offset, self.time, self.actor, self.kind, _read(self.data), digest.hex())
+        """Decode the data and return the event, whose hash is `digest`. A value that cannot be decoded is marked."""
+        try:
+            data = _read(self.data)
+        except UNDECODABLE:
+            data = {key: _readable(part) for key, part in _parts(self.data).items()}
+        return HistoryEvent(self.offset, self.time, self.actor, self.kind, data, digest.hex())
 
 
 _lines = msgspec.json.Decoder(EventLine)
 _read = JSON.decode_for(Any).value
+_parts = JSON.decode_for(dict[str, msgspec.Raw]).value
 _encode = JSON.encode
+
+
+def line_of(offset: int, time: float, actor: str, kind: str, data: dict[str, Any]) -> bytes:
+    """Return the canonical form of an event whose values JSON has. Raises any error for another one.
+
+    The line is read back: a `msgspec.Raw` goes into it as it is, whatever it holds.
+    """
+    line = _encode((offset, time, actor, kind, data))
+    nulls = line.count(b"null")
+    if nulls and (nulls > 1 or data.get("result", 0) is not None):  # it may stand for a float that JSON does not have
+        line = _encode((offset, time, actor, kind, finite(data)))
+    _check(line)
+    return line
+
+
+def _check(line: bytes) -> None:
+    """Raise an error for a line that is not one line, or that cannot be read."""
+    if b"\n" in line:
+        raise ValueError("a value brings a line break")
+    if not line.isascii():
+        line.decode()
+    _lines.decode(line)
+
+
+def _readable(part: msgspec.Raw) -> Any:
+    try:
+        return _read(part)
+    except UNDECODABLE:
+        return {AS_REPR: _short_repr(part)}
 
 
 def encode_event(offset: int, time: float, actor: str, kind: str, data: Any) -> bytes:
     """Return the canonical form of an event. Values that cannot be encoded or are too long are replaced. Never raises."""
     try:
-        line = _encode((offset, time, actor, kind, data))
+        line = line_of(offset, time, actor, kind, data)
     except Exception:  # noqa: BLE001 - `model_dump` of a value is the user's code
         line = _encode((offset, time, _text(actor), kind, _plain(data, DEPTH_MAX)))
     if len(line) > EVENT_BYTES_MAX:
@@ -117,7 +151,9 @@ def chain_hashes(previous: bytes, lines: Iterable[bytes]) -> list[bytes]:
 def _plain(value: Any, depth: int) -> Any:
     """Return `value` with each part that cannot be encoded replaced by its marked repr."""
     try:
-        return msgspec.Raw(_encode(value))
+        encoded = _encode(finite(value))
+        _check(b'[0,0,"","",%b]' % encoded)
+        return msgspec.Raw(encoded)
     except Exception:  # noqa: BLE001 - as above
         if depth and isinstance(value, dict):
             return {_text(key): _plain(part, depth - 1) for key, part in value.items()}
@@ -127,7 +163,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _short_repr(value: object) -> str:
-    return _text(shown(value))[:VALUE_CHARACTERS_MAX]
+    return _text(shown(bytes(value) if isinstance(value, msgspec.Raw) else value))[:VALUE_CHARACTERS_MAX]
 
 
 def _text(value: object) -> str:
@@ -136,7 +172,7 @@ def _text(value: object) -> str:
 
 def _shortened(data: Any) -> Any:
     """Return shorter data: the small values, and the begin, length and hash of each large one."""
-    parts = {str(key): _encode(_plain(value, DEPTH_MAX)) for key, value in data.items()} if isinstance(data, dict) else {}
+    parts = {_text(key): _encode(_plain(value, DEPTH_MAX)) for key, value in data.items()} if isinstance(data, dict) else {}
     kept = {key: msgspec.Raw(part) if len(part) <= VALUE_BYTES_MAX else _cut(part) for key, part in parts.items()}
     whole = _encode(kept)
     return msgspec.Raw(whole) if parts and len(whole) <= EVENT_BYTES_MAX else _cut(_encode(_plain(data, DEPTH_MAX)))

@@ -17,8 +17,7 @@ from math import inf
 from time import time
 from typing import Any, Final, Literal
 
-from penstock.codec import JSON
-from penstock.history._event import EVENT_BYTES_MAX, encode_event
+from penstock.history._event import EVENT_BYTES_MAX, encode_event, line_of
 from penstock.history._file import Block
 
 OnFull = Literal["wait", "drop"]
@@ -31,8 +30,6 @@ SMALL_BYTES: Final = BLOCK_BYTES // BLOCK_EVENTS
 #: The bound of the queue in bytes; `queue_events` is its bound in events.
 QUEUE_BYTES: Final = 32 * 1024 * 1024
 OVERSHOOT: Final = 2
-
-_encode = JSON.encode
 
 
 class EventQueue:
@@ -92,7 +89,7 @@ class EventQueue:
             now = self._now
         self._now = now
         try:
-            line = _encode((offset, now, actor, kind, data))
+            line = line_of(offset, now, actor, kind, data)
         except Exception:  # noqa: BLE001 - encoding a value may run code of the user
             line = encode_event(offset, now, actor, kind, data)
         if len(line) > SMALL_BYTES:

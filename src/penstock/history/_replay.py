@@ -214,7 +214,10 @@ class _Replayer:
             async for event in events:
                 self.recorded += event.kind == "message" and event.data["via"] != "system"
                 if self.divergence is None and self.stopped is None:
-                    await self._event(event)
+                    try:
+                        await self._event(event)
+                    except RecursionError:
+                        self.stopped = f"event {event.offset} has a value that is nested too deeply"
                 if event.kind == "stopped":
                     return
 
@@ -344,7 +347,7 @@ def _converted_arguments(
         bound, written = bind(*self_too, *restored(args), **restored(dict(kwargs))), bind(*self_too, *args, **kwargs).arguments
         for parameter, value in bound.arguments.items():
             if parameter in hints and (keeps(hints[parameter]) or value == written[parameter]):
-                bound.arguments[parameter] = typed(value, hints[parameter])
+                bound.arguments[parameter] = typed(written[parameter], hints[parameter])
     except UNDECODABLE as error:
         raise _NotReplayable(f"{getattr(function, '__qualname__', function)}: {text_of(error)}") from error
     return bound.args[len(self_too) :], bound.kwargs
