@@ -7,10 +7,12 @@ import logging
 import signal
 import socket
 import threading
+from typing import Any
 
 import pytest
 
-from penstock.testing import Deadlock, VirtualClockLoop, run
+import penstock
+from penstock.testing import Deadlock, SimulatedNetwork, VirtualClockLoop, run
 
 
 def now() -> float:
@@ -192,3 +194,77 @@ async def test_debug_mode_works(caplog) -> None:
     with caplog.at_level(logging.WARNING, logger="asyncio"):
         await asyncio.sleep(1)
     assert not caplog.records
+
+
+class Silent(penstock.Actor):
+    async def never(self) -> int:
+        await asyncio.Event().wait()
+        return 1
+
+    async def ask_in_a_task(self, other: penstock.ActorRef) -> int:
+        return await asyncio.create_task(self.system.actor(Silent, other).never())
+
+    async def on_channel(self, channel: penstock.Channel) -> None:
+        await channel.accept()
+        async for _message in channel:
+            """It says nothing."""
+
+
+class Quiet:
+    async def never(self) -> int:
+        await asyncio.Event().wait()
+        return 1
+
+
+async def one_process(url: str) -> None:
+    async with penstock.ActorSystem() as system:
+        first, second = await system.spawn(Silent), await system.spawn(Silent)
+        await first.ask_in_a_task(penstock.ref(second))
+
+
+async def a_call(url: str) -> None:
+    async with penstock.serve(Quiet(), listen=url), penstock.connect(url) as peer:
+        await peer.service(Quiet).never()
+
+
+async def a_channel(url: str) -> None:
+    async with penstock.ActorSystem() as system:
+        await system.spawn(Silent, name="a")
+        async with penstock.serve(system, listen=url), penstock.connect(url) as peer:
+            await (await peer.open_channel("a")).receive()
+
+
+async def over_a_network(url: str) -> None:
+    with SimulatedNetwork(1):
+        await a_call("sim://far:1")
+
+
+@pytest.mark.parametrize("program", [one_process, a_call, a_channel, over_a_network], ids=lambda one: one.__name__)
+def test_what_the_library_does_for_ever_by_itself_is_not_a_deadline(program: Any) -> None:
+    """The keep-alive of a connection answers itself: a test that would wait for ever did."""
+    with pytest.raises(Deadlock, match="these tasks wait"):
+        run(program("memory://deadlock"))
+
+
+def test_a_program_that_waits_longer_than_any_keep_alive_goes_on() -> None:
+    async def main() -> float:
+        async with penstock.serve(Quiet(), listen="memory://patient"), penstock.connect("memory://patient"):
+            asyncio.get_running_loop().call_later(100_000, (done := asyncio.Event()).set)
+            await done.wait()
+            await asyncio.sleep(100_000)
+        return now()
+
+    assert run(main()) >= 200_000
+
+
+def test_a_peer_that_is_silent_is_lost_before_the_program_counts_as_one_that_waits_for_ever() -> None:
+    async def main() -> None:
+        with SimulatedNetwork(1) as network:
+            async with penstock.serve(Quiet(), listen="sim://far:1"), penstock.connect("sim://far:1") as peer:
+                call = asyncio.ensure_future(peer.service(Quiet).never())
+                await asyncio.sleep(1)
+                network.silence()
+                await call
+
+    with pytest.raises(penstock.ConnectionLost):
+        run(main())

@@ -16,6 +16,7 @@ from threading import get_ident
 from typing import Any, Final
 
 from penstock._outcomes import ends_the_loop, log_error
+from penstock._upkeep import upkeep
 from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable, Unimplemented
 from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
@@ -341,6 +342,7 @@ class Session:
         due = self._connection.next_timeout()
         self._timer = self.loop.call_at(due, self._on_time) if due is not None else None
 
+    @upkeep
     def _on_time(self) -> None:
         for event in self._connection.handle_timeout(self._now()):
             _DISPATCH[type(event)](self, event)

@@ -22,6 +22,8 @@ from pathlib import PurePath
 from types import FrameType
 from typing import Any, TypeVar
 
+from penstock._upkeep import is_upkeep
+
 T = TypeVar("T")
 
 #: Deadlines that are closer than this count as one. asyncio's own resolution, a nanosecond, is below the precision of a float
@@ -32,8 +34,17 @@ CLOCK_RESOLUTION_S = 1e-6
 TASKS_SHOWN_MAX = 20
 
 
+#: How often each timer of a keep-alive may be due, while no task goes on, before the program counts as one that waits for ever:
+#: a peer that is silent is lost after two.
+UPKEEP_ROUNDS = 4
+
+
 class Deadlock(Exception):
-    """The program would wait for ever: nothing is ready, no deadline is set and no I/O is awaited. Lists the waiting tasks."""
+    """The program would wait for ever: nothing is ready, no deadline is set and no I/O is awaited. Lists the waiting tasks.
+
+    The keep-alive of a connection is no deadline of the program: when tasks go on waiting while all peers answer, it counts as
+    none. So the clock may have moved on by some intervals of it.
+    """
 
 
 class VirtualClockLoop(asyncio.SelectorEventLoop):
@@ -43,13 +54,14 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     """
 
     # Attributes of asyncio's loop that it does not declare.
-    _scheduled: list[asyncio.TimerHandle]
+    _scheduled: list[Any]
     _selector: _JumpingSelector
     _signal_handlers: dict[int, Any]
 
     def __init__(self, start: float = 0.0) -> None:
         self._now = start
         self._working_threads = 0
+        self._quiet_until: float | None = None  # no task has gone on since the timers began to be those of upkeep alone
         super().__init__(_JumpingSelector(self._jump))
         self._clock_resolution = CLOCK_RESOLUTION_S
         # Files that the loop registers for itself, to be woken from threads.
@@ -70,6 +82,12 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         if seconds < 0:
             raise ValueError(f"time cannot go back by {-seconds} s")
         self._now += seconds
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:  # type: ignore[override]
+        """Arrange for a callback to be called, and note that a task goes on when it is a step of one."""
+        if isinstance(getattr(callback, "__self__", None), asyncio.Task):
+            self._quiet_until = None
+        return super().call_soon(callback, *args, context=context)
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """Run `func` in a thread; the clock stands still until it is done."""
@@ -94,12 +112,22 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         if self._working_threads:
             return True
         deadline = self._scheduled[0].when() if self._scheduled else math.inf
-        if deadline < math.inf:
+        if deadline < math.inf and not self._is_quiet():
             self._now = max(self._now, deadline)
             return False
         if len(self._selector.get_map()) > self._own_files or self._signal_handlers:
             return True
+        self._quiet_until = None
         raise Deadlock(self._describe())
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing but timers of upkeep is left, and no task has gone on while each of them was due a few times."""
+        if not all(timer.cancelled() or is_upkeep(timer._callback) for timer in self._scheduled):
+            self._quiet_until = None
+        elif self._quiet_until is None:
+            latest = max(timer.when() for timer in self._scheduled)
+            self._quiet_until = self._now + UPKEEP_ROUNDS * (latest - self._now)
+        return self._quiet_until is not None and self._now > self._quiet_until
 
     def _describe(self) -> str:
         waiting = sorted(asyncio.all_tasks(self), key=lambda task: task.get_name())

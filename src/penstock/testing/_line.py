@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from penstock._upkeep import upkeep
 from penstock.testing._faults import Faults, Packet
 from penstock.transports import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Receiver, Segment
 
@@ -64,6 +65,7 @@ class SimulatedLine:
         heard = not target.lost and (target.reading or source.lost)
         return heard and not self._faults.is_partitioned(source.host, target.host)
 
+    @upkeep
     def _arrive(self) -> None:
         """Deliver every packet whose time has come; packets of the same time arrive in one piece."""
         self._timer = None

@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any, Final
 
+from penstock._upkeep import upkeep
 from penstock.actors.cell._envelope import Envelope, Recipient, chain, handling
 from penstock.errors import MailboxFull, ReentrancyError
 
@@ -76,6 +77,7 @@ class WaitingTask(Waiting):
     def _look_later(self, delay_s: float) -> None:
         self._timer = self._envelope.cell.system.loop.call_later(delay_s, self._look_again)
 
+    @upkeep
     def _look_again(self) -> None:
         envelope, self._timer = self._envelope, None
         if envelope.reply.done():
