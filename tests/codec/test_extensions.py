@@ -81,6 +81,6 @@ def test_a_code_and_a_class_are_registered_once():
 
 
 def test_each_class_of_penstock_has_a_code_of_its_own():
-    owners = {"SourceRef": ExtensionCode.SOURCE_REF, "SinkRef": ExtensionCode.SINK_REF, "Failure": ExtensionCode.FAILURE}
+    owners = {"SourceRef": ExtensionCode.SOURCE_REF, "SinkRef": ExtensionCode.SINK_REF}
     registered = {cls.__name__: extension.code for cls, extension in module._BY_CLASS.items() if cls is not Token}
     assert registered == {**owners, "ActorRef": ExtensionCode.ACTOR}

@@ -7,6 +7,7 @@ import contextlib
 import gc
 from typing import Any
 
+import msgspec
 import pytest
 
 import penstock
@@ -176,3 +177,35 @@ async def test_one_that_is_sent_on_is_relayed(apart):
         items, outcome = await collected(exchange.source)
         assert (items, type(outcome), str(outcome)) == ([1], Aborted, "half-way")
     assert len(offers()) == 0
+
+
+def failure(*parts: Any) -> msgspec.msgpack.Ext:
+    return msgspec.msgpack.Ext(3, msgspec.msgpack.encode(parts))
+
+
+class Taker:
+    async def kind(self, value: Any) -> str:
+        return type(value).__name__
+
+
+async def test_the_failure_of_a_stream_is_an_unknown_value_anywhere_else():
+    """A peer could hand an object of the library to a handler."""
+    async with penstock.serve(Taker(), listen="memory://taker"), penstock.connect("memory://taker") as peer:
+        assert await peer.service(Taker).kind(failure(5, "not_found", "x", {})) == "Ext"
+
+
+@pytest.mark.parametrize("parts", [(), (5, "not_found"), ("5", "not_found", "x", {})], ids=repr)
+async def test_a_failure_that_cannot_be_read_fails_the_stream_and_its_sender(apart, parts):
+    sink, source = penstock.pipe(2)
+    exchange = Exchange()
+    async with linked(exchange) as pair:
+        exchange.given = SinkRef(sink)
+        there = await pair.peer.call("Exchange/give")
+        claimed = there.claim()
+        await claimed.send(1)
+        await claimed.send(failure(*parts))
+        with pytest.raises(penstock.InvalidArgument, match="the failure of a stream that cannot be read"):
+            await claimed.aclose()
+        assert await source.receive() == 1
+        with pytest.raises(penstock.StatusError):
+            await source.receive()

@@ -7,6 +7,7 @@ kept. A type that msgspec does not know can travel when it is a model of pydanti
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -226,6 +227,10 @@ def by_number(number: int) -> Codec:
     return _BY_NUMBER[number]
 
 
+#: The bytes before the first key of a map, in whatever size the heads of the map and of the key are written.
+_HEADS_BYTES: Final = 10
+
+
 class MarkedBatch(list[Any]):
     """A batch in which marks may stand between the items."""
 
@@ -238,11 +243,14 @@ def decode_marked(codec: Codec, kind: Any, mark: type[msgspec.Struct]) -> Decode
     A union type would need items that are tagged as well. A batch without marks costs one search for the tag, and no more.
     """
     plain, marks = codec.decode_for(kind), codec.decode_for(mark)
-    head = _head(codec, mark)
-    size, tag = len(head), head[1:]
+    tag = str(mark.__struct_config__.tag_field).encode()
+    begin = len(tag) + _HEADS_BYTES
 
     def value(raw: bytes | bytearray | memoryview | msgspec.Raw) -> Any:
-        return (marks if bytes(memoryview(raw)[:size]) == head else plain).value(raw)
+        if tag in bytes(memoryview(raw)[:begin]):
+            with suppress(*UNDECODABLE):  # an item of the program has the same name in it
+                return marks.value(raw)
+        return plain.value(raw)
 
     def batch(payload: bytes | bytearray | memoryview) -> list[Any]:
         if tag not in (bytes(payload) if type(payload) is memoryview else payload):
@@ -250,12 +258,3 @@ def decode_marked(codec: Codec, kind: Any, mark: type[msgspec.Struct]) -> Decode
         return MarkedBatch([value(raw) for raw in plain.raws(payload)])
 
     return Decode(value, batch, plain.raws, plain.of_bytes)
-
-
-def _head(codec: Codec, mark: type[msgspec.Struct]) -> bytes:
-    """Return the first bytes of every encoded mark: the head of a map (in msgpack with its size), the tag field, the tag."""
-    config = mark.__struct_config__
-    encoded = codec.encode({config.tag_field: config.tag})
-    if codec is MSGPACK:
-        return bytes([encoded[0] + len(mark.__struct_fields__)]) + encoded[1:]
-    return encoded[:-1]

@@ -20,7 +20,7 @@ class ExtensionCode(IntEnum):
 
     SOURCE_REF = 1  # the receiving end of a stream (13.1)
     SINK_REF = 2  # the sending end of a stream (13.1)
-    FAILURE = 3  # the last item of a stream that failed (13.4)
+    FAILURE = 3  # the last item of a stream that failed (13.4); nowhere else, so no class is registered for it
     ACTOR = 4  # an actor (12.9)
 
 

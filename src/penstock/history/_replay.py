@@ -214,14 +214,18 @@ class _Replayer:
             async for event in events:
                 self.recorded += event.kind == "message" and event.data["via"] != "system"
                 if self.divergence is None and self.stopped is None:
-                    try:
-                        await self._event(event)
-                    except RecursionError:
-                        self.stopped = f"event {event.offset} has a value that is nested too deeply"
+                    await self._event(event)
                 if event.kind == "stopped":
                     return
 
     async def _event(self, event: HistoryEvent) -> None:
+        """Feed or compare an event, or note why that is not possible."""
+        try:
+            await self._take(event)
+        except RecursionError:
+            self.stopped = f"event {event.offset} has a value that is nested too deeply"
+
+    async def _take(self, event: HistoryEvent) -> None:
         if event.kind in _NOT_FED:
             self.left_out[_NOT_FED[event.kind]] += 1
         elif event.kind == "message":

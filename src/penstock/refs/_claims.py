@@ -7,10 +7,12 @@ from functools import partial
 from typing import Any, Final
 from weakref import WeakSet
 
+from msgspec.msgpack import Ext
+
 from penstock.calls import CallScope, context
 from penstock.errors import Aborted, FailedPrecondition, InvalidArgument, StatusError, StreamCancelled
 from penstock.refs._offers import offers
-from penstock.refs._sink import Failure, SinkRef
+from penstock.refs._sink import SinkRef, failure_in
 from penstock.refs._source import SourceRef
 from penstock.session import RemoteSource
 
@@ -37,8 +39,8 @@ class Claims:
             scope.deliveries.pass_on(items)
         try:
             async for item in items:
-                if type(item) is Failure:
-                    sink.fail(item.error)
+                if type(item) is Ext and (failure := failure_in(item)) is not None:
+                    sink.fail(failure)
                     return
                 await sink.send(item)
                 del item  # the next one may be long in coming

@@ -12,8 +12,8 @@ import msgspec
 
 from penstock._outcomes import as_failure, sole_kind, text_of
 from penstock.calls import Call, CallScope, Request
-from penstock.codec import MSGPACK, Extension, ExtensionCode, register_extension
-from penstock.errors import Aborted, PenstockError, StatusError, StreamClosed, WouldBlock, status_error
+from penstock.codec import MSGPACK, UNDECODABLE, ExtensionCode, register_extension
+from penstock.errors import Aborted, InvalidArgument, PenstockError, StatusError, StreamClosed, WouldBlock, status_error
 from penstock.protocol import CallKind
 from penstock.refs._offers import RefLocation
 from penstock.refs._routes import guarded, route_to
@@ -123,24 +123,27 @@ class SinkRef(Sink[T]):
         return f"<SinkRef {self._state.describe()}>"
 
 
-class Failure:
-    """The error of a failed stream, as the last item of its claimed sink."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: Exception) -> None:
-        failure = sole_kind(as_failure(error))
-        self.error = failure if isinstance(failure, StatusError) else StatusError(text_of(failure))
+def _as_item(error: Exception) -> msgspec.msgpack.Ext:
+    """Return the error of a failed stream as the last item of its claimed sink (PROTOCOL.md 13.4)."""
+    failure = sole_kind(as_failure(error))
+    status = status_of(failure if isinstance(failure, StatusError) else StatusError(text_of(failure)))
+    data = MSGPACK.encode((status.code, status.reason, status.message, status.details))
+    return msgspec.msgpack.Ext(ExtensionCode.FAILURE.value, data)
 
 
-def _pack_failure(failure: Failure) -> bytes:
-    status = status_of(failure.error)
-    return MSGPACK.encode((status.code, status.reason, status.message, status.details))
+def failure_in(item: msgspec.msgpack.Ext) -> StatusError | None:
+    """Return the error of a failed stream from an item of a claimed sink; None for an item of the program.
 
-
-def _unpack_failure(data: bytes) -> Failure:
-    code, reason, message, details = _FAILURE(data)
-    return Failure(status_error(code, reason, message, details_in(details)))
+    Only the service that is claimed asks: anywhere else the value is one of an unknown extension type. Raises
+    `InvalidArgument` for a value that cannot be read.
+    """
+    if item.code != ExtensionCode.FAILURE:
+        return None
+    try:
+        code, reason, message, details = _FAILURE(memoryview(item.data))
+    except UNDECODABLE as error:
+        raise InvalidArgument(f"the failure of a stream that cannot be read: {error}") from None
+    return status_error(code, reason, message, details_in(details))
 
 
 class ClaimedSink(Sink[T]):
@@ -226,7 +229,7 @@ async def _end_of(call: Call[Any]) -> Exception | None:
 async def _send_failure(call: Call[Any], error: Exception) -> None:
     """Send `error` as the last item, and wait until it has arrived, or the call has failed."""
     with suppress(PenstockError):
-        await call.send(Failure(error))
+        await call.send(_as_item(error))
         call.close_send()
         await call.receive()
 
@@ -238,4 +241,3 @@ def _make(state: RefState[Any]) -> SinkRef[Any]:
 
 
 register_extension(SinkRef, ref_extension(ExtensionCode.SINK_REF, lambda ref: ref._state, _make))
-register_extension(Failure, Extension(ExtensionCode.FAILURE, _pack_failure, _unpack_failure))

@@ -79,7 +79,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from penstock._outcomes import shown
-from penstock.codec import JSON, MSGPACK
+from penstock.codec import JSON, MSGPACK, UNDECODABLE
 from penstock.errors import InvalidArgument
 from penstock.service._arguments import Arguments
 from penstock.service._meaning import ListMeaning, MapMeaning
@@ -130,8 +130,13 @@ _MSGPACK_FORMS: Final = (
     | dict.fromkeys(range(0x80, 0x90), _MAP)
     | dict.fromkeys(range(0x90, 0xA0), _LIST)
 )
-#: An empty map and an empty list, in msgpack.
-_EMPTY: Final = (b"\x80", b"\x90")
+#: Empty maps and lists in msgpack, in each size of their heads.
+_EMPTY: Final = frozenset(
+    {b"\x80", b"\x90", *(bytes((head, *bytes(size))) for head, size in ((0xDC, 2), (0xDD, 4), (0xDE, 2), (0xDF, 4)))}
+)
+#: The first bytes of small maps of any size but one.
+_OF_OTHER_SIZES: Final = frozenset(range(0x80, 0x90)) - {0x81}
+_names: Final = MSGPACK.decode_for(dict[str, msgspec.Raw]).value
 _JSON_FORMS: Final = {ord("n"): _NIL, ord("{"): _MAP, ord("["): _LIST}
 
 
@@ -199,7 +204,7 @@ def arguments_in(method: Method, payload: bytes) -> bytes | None:
     if reading is _NONE_IF_EMPTY:
         reading = _NONE if payload in _EMPTY else _ONE
     elif reading is _BY_NAME_IF_ALONE:
-        reading = _BY_NAME if payload.startswith(b"\x81" + MSGPACK.encode(parameters[0].name)) else _ONE
+        reading = _BY_NAME if _has_only(payload, parameters[0].name) else _ONE
     if reading is _NONE:
         return None
     if reading is not _ONE:
@@ -207,6 +212,19 @@ def arguments_in(method: Method, payload: bytes) -> bytes | None:
     if len(parameters) == 1 and parameters[0].keyword:
         return b"\x81" + MSGPACK.encode(parameters[0].name) + payload
     return b"\x91" + payload
+
+
+def _has_only(payload: bytes, name: str) -> bool:
+    """Whether a map in msgpack has this name as its only key, in whatever size its head and its key are written."""
+    key = MSGPACK.encode(name)
+    if payload.startswith(b"\x81" + key):
+        return True
+    if payload[0] in _OF_OTHER_SIZES:
+        return False
+    try:
+        return set(_names(payload)) == {name}
+    except UNDECODABLE:
+        return False
 
 
 # ── JSON of the command line ──────────────────────────────────────────────────────────────────────────────────────────

@@ -42,8 +42,8 @@ UPKEEP_ROUNDS = 4
 class Deadlock(Exception):
     """The program would wait for ever: nothing is ready, no deadline is set and no I/O is awaited. Lists the waiting tasks.
 
-    The keep-alive of a connection is no deadline of the program: when tasks go on waiting while all peers answer, it counts as
-    none. So the clock may have moved on by some intervals of it.
+    The keep-alive of a connection does not count as a deadline when all tasks go on waiting while the peers answer. So the
+    clock may have moved on by some intervals of it.
     """
 
 
