@@ -272,3 +272,26 @@ async def test_the_handler_of_a_channel_knows_its_call(from_here: bool):
             assert channel.accepted == ["/knows!channel", "bidirectional", not from_here]
             await channel.close()
             await place.system.stop("knows")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("call", ["ask", "method", "stream"])
+async def test_an_exit_in_an_interceptor_of_the_callee_is_internal_for_every_call(call, when):
+    @asynccontextmanager
+    async def leaves(_call: penstock.CallInfo) -> AsyncIterator[None]:
+        if when == "before":
+            raise SystemExit(1)
+        yield
+        raise SystemExit(1)
+
+    async with town(interceptors=[leaves]) as place:
+        await place.desk()
+        if call == "ask":
+            error = await outcome(place.peer.ask("desk", "add", 1))
+        elif call == "method":
+            error = await outcome(place.peer.call("/desk/add", 1))
+        else:
+            with pytest.raises(Internal) as found:
+                [item async for item in place.peer.stream("/desk", "ticks", 3)]
+            error = found.value
+        assert isinstance(error, Internal)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from penstock._outcomes import ends_the_loop, stopped_by
+from penstock._outcomes import as_exception, ends_the_loop
 from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted, is_cancelled
 from penstock.errors import StatusError, Unavailable
 
@@ -68,7 +68,7 @@ class InterceptedMessage:
         except BaseException as raised:
             closed = is_cancelled()
             error = (
-                Unavailable("this side is shutting down") if closed else stopped_by(raised, f"{call.target}: an interceptor")
+                Unavailable("this side is shutting down") if closed else as_exception(raised, f"{call.target}: an interceptor")
             )
             if closed or ends_the_loop(raised):
                 raise
