@@ -31,6 +31,7 @@ MADE = {"docs/reference/command.md"}  # and docs/project/: docs/_site/pages.py w
 SITE = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 PAGES = ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CONTRIBUTING.md", *SITE]
 README_LINES_MAX = 200
+CHANGELOG_COLUMNS_MAX = 150
 PROGRAM_SECONDS_MAX = 30
 NOT_RUN = re.compile(r"<!-- not run: \w.+-->")
 BESIDE = re.compile(r"<!-- beside: (?P<command>penstock .+) -->")
@@ -240,6 +241,14 @@ def test_the_architecture_names_every_file_that_is_in_no_room():
     rooms = _text("ARCHITECTURE.md").partition("## The rooms")[2].partition("\n## ")[0]
     files = [path.name for path in (ROOT / "src" / "penstock").glob("*.py") if not path.name.startswith("__")]
     assert not [name for name in files if f"`{name}`" not in rooms]
+
+
+def test_the_changelog_has_each_section_of_a_release_once_and_lines_that_fit():
+    for release in re.split(r"^## ", _text("CHANGELOG.md"), flags=re.MULTILINE)[1:]:
+        titles = re.findall(r"^### (.+)$", release, re.MULTILINE)
+        assert len(titles) == len({*titles})
+        lines = [line for line in release.splitlines() if not line.startswith("|")]
+        assert not [line for line in lines if len(line) > CHANGELOG_COLUMNS_MAX]
 
 
 def test_the_figures_name_machine_python_and_load_and_have_cpu_times_beside_rates():
