@@ -7,7 +7,7 @@ import itertools
 import secrets
 from collections.abc import Iterator, Mapping
 from threading import get_ident
-from typing import Any, Final, cast
+from typing import Any, Final
 from weakref import WeakSet
 
 from penstock.actors._info import DeadLetter, DeadLetters
@@ -64,18 +64,17 @@ class ActorHost:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that runs the actors: the one where it was first needed."""
-        if self._loop is None:
-            self.bind_loop()
-        return cast("asyncio.AbstractEventLoop", self._loop)
+        return self._loop or self.bind_loop()
 
     def runs_on(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether the actors run on this event loop."""
         return self._loop is loop
 
-    def bind_loop(self) -> None:
-        """Let the actors run on the event loop that runs here."""
+    def bind_loop(self) -> asyncio.AbstractEventLoop:
+        """Let the actors run on the event loop that runs here, and return it."""
         self._loop = asyncio.get_running_loop()
         self.thread = get_ident()
+        return self._loop
 
     def next_number(self) -> int:
         """Return a number that is unique in this system."""
