@@ -332,14 +332,48 @@ def test_nothing_that_was_sent_is_kept_for_a_peer_that_never_says_consumed():
     assert stream.send.replay == []
 
 
-def test_a_connection_that_is_gone_is_small_even_if_a_message_in_a_mailbox_still_holds_it():
+def unfinished_argument(made: Side) -> None:
+    made.feed(frame(FrameType.OPEN, bytes(200_000), flags=MORE | LAST, stream=1))
+
+
+def unfinished_item(made: Side) -> None:
+    made.answer(1, 1, window=Grant(100, 1_000_000))
+    made.feed(items_frame(1, 0, bytes(200_000), count=1, flags=MORE))
+
+
+def waiting_items(made: Side) -> None:
+    made.answer(1, 1, window=Grant(100, 1_000_000))
+    made.feed(items_frame(1, 0, ["x" * 200_000]))
+
+
+def open_calls(made: Side) -> None:
+    made.feed(*(open_frame(1 + 2 * number, 0, argument=bytes(4000)) for number in range(50)))
+
+
+def unread_answers(made: Side) -> None:
+    made.feed(frame(FrameType.PING, Ping(1)) * 500)
+
+
+def read_in_part(made: Side) -> None:
+    data = frame(FrameType.OPEN, bytes(200_000), flags=LAST, stream=1)
+    made.feed(data[:-1])
+
+
+@pytest.mark.parametrize(
+    "bring",
+    [lambda _made: None, unfinished_argument, unfinished_item, waiting_items, open_calls, unread_answers, read_in_part],
+    ids=["nothing", "argument", "item", "items", "calls", "answers", "bytes"],
+)
+def test_a_connection_that_is_gone_is_small_even_if_a_message_in_a_mailbox_still_holds_it(bring):
     """FAULTS H1: a message that was told keeps its peer for `context()`, until the actor has handled it."""
     kept = []
 
     def come_and_go() -> None:
         for _ in range(20):
             made = side()
+            bring(made)
             made.connection.link_lost()
-            kept.append(made)
+            made.connection.forget_streams()
+            kept.append(made.connection)
 
     assert held_bytes(come_and_go) < 20 * 12_000

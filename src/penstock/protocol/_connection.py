@@ -259,9 +259,15 @@ class Connection:
         self.outbox.put_control(FrameType.GOAWAY, goaway)
 
     def link_lost(self) -> None:
-        """End the connection: its link is gone, so nothing is read or written any more."""
-        self._state.failed = True
-        self._inbound.decoder.close()
+        """End the connection: its link is gone, so nothing is read or written any more. Unfinished messages are dropped."""
+        self._inbound.close()
+        self.outbox.take_control()
+
+    def forget_streams(self) -> None:
+        """Forget all streams, when their endpoints have the loss: whatever holds the session holds none of their memory."""
+        for stream in self.streams.all():
+            self._state.abandon(stream)
+        self.streams.late.clear()
 
     # ── bytes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

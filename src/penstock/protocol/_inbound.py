@@ -44,6 +44,14 @@ class Inbound:
         self.decoder = FrameDecoder()
         self._refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
 
+    def close(self) -> None:
+        """Drop all that was read and is not complete: nothing is read any more."""
+        self._state.failed = True
+        self.decoder.close()
+        self._state.openings.clear()
+        self._state.batches.clear()
+        self._refused.clear()
+
     def read(self, size: int, events: list[ev.Event], now_s: float, frames_max: int) -> None:
         """Handle the frames that are complete with `size` more bytes, at most so many; raise `ProtocolError` at a bad one."""
         self.decoder.buffer_updated(size)

@@ -145,6 +145,11 @@ class Reassembly:
         if begun is not None:
             self._total_bytes -= len(begun[1])
 
+    def clear(self) -> None:
+        """Forget the fragments of all streams."""
+        self.parts.clear()
+        self._total_bytes = 0
+
     def _begin(self, stream_id: int, key: tuple[int, int, int]) -> tuple[tuple[int, int, int], bytearray]:
         if len(self.parts) >= self._max_messages:
             raise ProtocolError("10.4", f"over {self._max_messages} unfinished messages")

@@ -256,6 +256,8 @@ class Session:
                 copy = error.fresh_copy().came_from(self.remote)
                 copy.started = stream.begun  # a call whose OPEN was never written has not started
                 self._report_lost(stream, copy)
+        self.waiting_sinks.clear()
+        self._connection.forget_streams()
 
     @property
     def has_data(self) -> bool:
