@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import ClassVar
 
 import pytest
 
@@ -282,6 +283,75 @@ async def test_many_clients_are_apart(service):
         assert await asyncio.gather(*(client(number) for number in range(50))) == [[number] * 5 for number in range(50)]
         await rest()
         assert not server.peers
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_server_that_has_begun_to_close_listens_nowhere(service, turns):
+    async with penstock.serve(service, listen=URL) as server:
+        late = asyncio.create_task(server.listen("tcp://localhost:0"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    await ended(late)
+    with pytest.raises(Unavailable, match="this server is shutting down"):
+        await server.listen("memory://later")
+    assert server.urls == []
+    with pytest.raises(Unavailable):
+        async with penstock.connect("memory://later"):
+            pass
+
+
+async def test_a_close_that_is_cancelled_leaves_no_listener(service):
+    async with penstock.serve(service, listen=["memory://first", "memory://second"]) as server:
+        closing = asyncio.create_task(server.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await ended(closing)
+        for url in ("memory://first", "memory://second"):
+            with pytest.raises(Unavailable):
+                async with penstock.connect(url):
+                    pass
+
+
+class Stopper(penstock.Actor):
+    servers: ClassVar[list[penstock.Server]] = []
+
+    async def stop(self) -> None:
+        await self.servers[-1].aclose()
+
+    async def stop_behind(self) -> str:
+        self.closing = asyncio.create_task(self.servers[-1].aclose())
+        return "closing"
+
+
+class Stopping:
+    async def stop(self) -> None:
+        await Stopper.servers[-1].aclose()
+
+    async def stop_behind(self) -> str:
+        self.closing = asyncio.create_task(Stopper.servers[-1].aclose())
+        return "closing"
+
+
+async def test_a_handler_that_closes_its_server_is_told_that_it_would_wait_for_itself():
+    async with penstock.ActorSystem() as system:
+        await system.spawn(Stopper, name="stopper")
+        for reach in (lambda peer: peer.service(Stopping), lambda peer: peer.actor(Stopper, "stopper")):
+            async with penstock.serve(Stopping(), system, listen=URL) as server, penstock.connect(URL) as peer:
+                Stopper.servers.append(server)
+                stub = reach(peer)
+                with pytest.raises(penstock.FailedPrecondition, match="a task of its own"):
+                    await stub.stop()
+                assert await stub.stop_behind() == "closing"
+                await server.wait_closed()
+                await peer.wait_closed()
+        Stopper.servers.clear()
+
+
+async def test_a_block_that_is_awaited_says_to_write_async_with():
+    with pytest.raises(TypeError, match=r"`async with connect\(\.\.\.\) as \.\.\.:`"):
+        await penstock.connect("memory://any")
+    with pytest.raises(TypeError, match=r"`async with serve\(\.\.\.\) as \.\.\.:`"):
+        await penstock.serve(listen="memory://any")
 
 
 async def test_a_server_has_one_actor_system():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import resource
 import socket
@@ -190,6 +191,21 @@ async def test_accept_goes_on_after_file_descriptors_ran_out(monkeypatch) -> Non
     await client.until_lost()
     await server.until_lost()
     await listener.aclose()
+
+
+@pytest.mark.parametrize("url", ["tcp://127.0.0.1:9", "tcp://localhost:9", "tcp://nowhere.invalid:9", "unix:///nowhere"])
+async def test_a_dial_without_a_descriptor_says_so(url) -> None:
+    with contextlib.suppress(OSError):  # so that the resolver has read its files
+        socket.getaddrinfo("localhost", 9)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as last:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno() + 1, limits[1]))
+        try:
+            with pytest.raises(Unavailable, match="Too many open files") as caught:
+                await transports.dial(url, Recorder())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert caught.value.cause is Cause.UNREACHABLE
 
 
 async def test_exhausted_descriptors_are_said_once_in_each_attempt_to_accept() -> None:

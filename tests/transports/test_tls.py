@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import penstock
 from penstock import transports
 from penstock.errors import Cause, FailedPrecondition, InvalidArgument, Unavailable
+from penstock.protocol import Settings
 from penstock.transports import TLS, _certificate, _lock
 from tests.transports.kit import Recorder, directory_locked, linked
 
@@ -446,10 +447,10 @@ async def test_plain_to_a_tls_server_is_told_dropped_and_makes_no_receiver(tmp_p
     await listener.aclose()
 
 
-async def test_a_client_that_never_shakes_hands_is_dropped(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("penstock.transports._tcp.TLS_HANDSHAKE_TIMEOUT_S", 0.05)
-    listener = await transports.listen(URL, Recorder, tls=TLS.development(tmp_path))
-    client = Recorder()
-    await transports.dial(listener.url.replace("tls:", "tcp:"), client)
-    await client.until_lost()
-    await listener.aclose()
+async def test_a_client_that_never_shakes_hands_is_dropped(tmp_path) -> None:
+    settings = Settings(handshake_timeout_s=0.05)
+    async with penstock.serve(listen=URL, tls=TLS.development(tmp_path), settings=settings) as server:
+        client = Recorder()
+        async with asyncio.timeout(5):
+            await transports.dial(server.urls[0].replace("tls:", "tcp:"), client)
+            await client.until_lost()

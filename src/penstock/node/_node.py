@@ -101,7 +101,11 @@ class Node(NodeBase):
 
         Afterwards `drained` is True when every message, stream and channel ended by itself. Cancelling it cuts the grace
         time short.
+
+        Raises `FailedPrecondition` in a handler of a call from elsewhere, for which it would wait.
         """
+        if self.server is not None:
+            self.server.check_outside()
         if self._closing:
             await self._closed.wait()
             return

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, cast
 
 from penstock.actors import ActorSystem
-from penstock.calls import Dispatcher, Interceptor
-from penstock.errors import Cause, Unavailable
+from penstock.actors.cell import handling
+from penstock.calls import Dispatcher, Interceptor, context
+from penstock.errors import Cause, FailedPrecondition, Unavailable
+from penstock.peer._block import block
+from penstock.peer._first import first_to_answer
 from penstock.peer._peer import Peer
 from penstock.peer._reflection import Reflection
 from penstock.protocol import Settings
@@ -36,6 +38,7 @@ class Server:
         self._settings = settings
         self._listeners: list[Listener] = []
         self._closed = asyncio.Event()
+        self._draining = False
         self.peers: set[Peer] = set()
 
     @property
@@ -49,12 +52,17 @@ class Server:
         urls: as for `serve`.
         tls: the certificate for the ``tls://`` URLs; None without one.
 
-        Raises `Unavailable` for an address that cannot be used, `InvalidArgument` for a URL that cannot be parsed; the server
-        listens at the URLs before it. So does a cancelled `listen`.
+        Raises `Unavailable` for an address that cannot be used and after `begin_drain` or `aclose`, `InvalidArgument` for a URL
+        that cannot be parsed; the server listens at the URLs before it. So does a cancelled `listen`.
         """
         tls_of = tls_of_each(urls, tls)
         for url in urls:
-            self._listeners.append(await listen(url, self._new_session, tls=tls_of[url]))
+            if not self._draining:
+                handshake_s = self._settings.handshake_timeout_s
+                self._listeners.append(await listen(url, self._new_session, tls=tls_of[url], timeout_s=handshake_s))
+            if self._draining:  # also when that began meanwhile
+                await self._close_listeners()
+                raise Unavailable(f"cannot listen at {url}: this server is shutting down", cause=Cause.DRAINING)
 
     @property
     def busy(self) -> int:
@@ -70,10 +78,20 @@ class Server:
 
         Peers are informed, and handlers see `CallInfo.draining`. Call `aclose` next. Cancelling it leaves some listeners open.
         """
-        for listener in self._listeners:
-            await listener.aclose()
+        self._draining = True
+        await self._close_listeners()
         for peer in set(self.peers):
             peer._scope.begin_drain()
+
+    def check_outside(self) -> None:
+        """Raise `FailedPrecondition` in the handler of a call of a peer: `aclose` waits for it."""
+        task, message = asyncio.current_task(), handling.get()
+        in_actor = message is not None and message.cell.task is task and context().peer in self.peers
+        if in_actor or any(task in peer._scope.tasks for peer in self.peers):
+            raise FailedPrecondition(
+                "closing a server waits for its handlers, and this is one of them: set an event that the program waits for, or "
+                "close it in a task of its own, and return"
+            )
 
     async def aclose(self, grace_s: float = GRACE_S) -> bool:
         """Drain and close the server: accept nothing new, let open calls end, cancel the rest. Idempotent.
@@ -83,7 +101,10 @@ class Server:
             Calls that are cancelled have 5 s for their clean-up.
 
         Return True when every call ended by itself. Cancelling it ends the grace, and the server still closes.
+
+        Raises `FailedPrecondition` in a handler of a call, for which it would wait.
         """
+        self.check_outside()
         late: set[asyncio.Task[None]] = set()
         try:
             await self.begin_drain()
@@ -94,10 +115,13 @@ class Server:
                     waiting.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
         finally:
-            await asyncio.gather(*(peer._scope.aclose(deliver_s=0.0) for peer in set(self.peers)))
-            self._listeners.clear()
+            await asyncio.gather(self._close_listeners(), *(peer._scope.aclose(deliver_s=0.0) for peer in set(self.peers)))
             self._closed.set()
         return not late
+
+    async def _close_listeners(self) -> None:
+        while self._listeners:
+            await self._listeners.pop().aclose()
 
     def _new_session(self) -> Session:
         """Return the session of a peer whose link arrives."""
@@ -121,7 +145,7 @@ def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor],
     return Dispatcher(others, interceptors, expose_errors=expose_errors, arrive=arrive_here, built_in=(CLAIMS,))
 
 
-@asynccontextmanager
+@block
 async def serve(
     *services: object,
     listen: str | Sequence[str],
@@ -168,7 +192,7 @@ async def serve(
         await server.aclose()
 
 
-@asynccontextmanager
+@block
 async def connect(
     *urls: str,
     services: Sequence[object] = (),
@@ -214,8 +238,6 @@ async def connect(
 
     first, *others = urls
     if others:
-        from penstock.peer._first import first_to_answer  # few programs have several URLs
-
         peer = await first_to_answer(urls, reach)
     else:
         peer = await reach(first)

@@ -70,7 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_window_bytes: Positive = 8 * MIB
     #: The byte window of a stream with a set `buffer_size`: large enough that the number of items is its bound.
     set_window_bytes: Positive = 64 * MIB
-    #: A connection without the peer's `HELLO` is closed after this time: a slow line needs two round trips.
+    #: A connection without the peer's `HELLO` is closed after this time: a slow line needs two round trips. A TLS handshake
+    #: before it may take as long.
     handshake_timeout_s: Seconds = 10.0
     #: A peer that was silent for this time is sent `PING`; silent for twice this time, it is lost. A dead peer is noticed
     #: within 30 s, for two frames of 16 bytes every 15 s on an idle connection, which also keep NAT entries alive.

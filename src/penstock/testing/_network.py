@@ -24,7 +24,7 @@ from typing import NamedTuple, Self
 from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.testing._faults import Faults
 from penstock.testing._line import SimulatedConnection
-from penstock.transports import Link, Listener, Receiver, Transport, register, unregister
+from penstock.transports import HANDSHAKE_TIMEOUT_S, Link, Listener, Receiver, Transport, register, unregister
 
 #: The host name of a client whose URL names none.
 CLIENT = "client"
@@ -150,7 +150,14 @@ class SimulatedNetwork(Transport):
         link.resume_reading()
         return link
 
-    async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
+    async def listen(
+        self,
+        url: str,
+        receivers: Callable[[], Receiver],
+        *,
+        tls: ssl.SSLContext | None,
+        timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> Listener:
         """Listen as the host that `url` names; see `Transport.listen`. Raises `Unavailable` when the name is taken."""
         _, host = _hosts(url)
         if host in self._listeners:

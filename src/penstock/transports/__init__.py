@@ -11,6 +11,7 @@ from typing import NamedTuple
 from penstock.errors import AlreadyExists, InvalidArgument
 from penstock.transports._abc import (
     CLOSE_TIMEOUT_S,
+    HANDSHAKE_TIMEOUT_S,
     WRITE_HIGH_WATER_BYTES,
     Link,
     Listener,
@@ -27,6 +28,7 @@ from penstock.transports._url import scheme_of
 __all__ = [
     "CLOSE_TIMEOUT_S",
     "DIAL_TIMEOUT_S",
+    "HANDSHAKE_TIMEOUT_S",
     "TLS",
     "WRITE_HIGH_WATER_BYTES",
     "Link",
@@ -67,16 +69,19 @@ async def dial(url: str, receiver: Receiver, *, tls: TLS | None = None, timeout_
     return await scheme.transport.dial(url, receiver, tls=context, timeout_s=timeout_s)
 
 
-async def listen(url: str, receivers: Callable[[], Receiver], *, tls: TLS | None = None) -> Listener:
+async def listen(
+    url: str, receivers: Callable[[], Receiver], *, tls: TLS | None = None, timeout_s: float = HANDSHAKE_TIMEOUT_S
+) -> Listener:
     """Listen at `url` and return the listener; `receivers` makes the receiver of each link, after its TLS handshake.
 
-    `tls` is needed for `tls://` and refused for every other scheme. Raises `Unavailable`, with a `cause`, when the address is
-    taken or cannot be used; `InvalidArgument` for a URL that cannot be read. Cancelling it leaves nothing open. Close the
-    listener with `aclose`; its `url` has the real port when 0 was asked for.
+    A client may take `timeout_s` seconds for that handshake. `tls` is needed for `tls://` and refused for every other scheme.
+    Raises `Unavailable`, with a `cause`, when the address is taken or cannot be used; `InvalidArgument` for a URL that cannot
+    be read. Cancelling it leaves nothing open. Close the listener with `aclose`; its `url` has the real port when 0 was asked
+    for.
     """
     scheme = _scheme(url, tls)
     context = tls.server_context() if tls is not None else None
-    return await scheme.transport.listen(url, receivers, tls=context)
+    return await scheme.transport.listen(url, receivers, tls=context, timeout_s=timeout_s)
 
 
 def tls_of_each(urls: Sequence[str], tls: TLS | None) -> dict[str, TLS | None]:

@@ -21,6 +21,9 @@ WRITE_HIGH_WATER_BYTES = 256 * 1024
 #: megabyte on a slow line, short enough that a stuck peer does not hold the connection.
 CLOSE_TIMEOUT_S = 10.0
 
+#: How long a client may take for its TLS handshake by default, before the server drops it: a slow line needs a few round trips.
+HANDSHAKE_TIMEOUT_S = 10.0
+
 
 class Receiver(Protocol):
     """The side of a connection that takes its bytes; a session implements it.
@@ -110,8 +113,16 @@ class Transport(ABC):
         """
 
     @abstractmethod
-    async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
+    async def listen(
+        self,
+        url: str,
+        receivers: Callable[[], Receiver],
+        *,
+        tls: ssl.SSLContext | None,
+        timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> Listener:
         """Listen at `url` and return the listener; `receivers` makes the receiver of each link that arrives.
 
+        A link whose TLS handshake takes longer than `timeout_s` seconds is dropped.
         Raises `Unavailable` with a `cause` when the address is taken or cannot be used. Cancelling it leaves nothing open.
         """

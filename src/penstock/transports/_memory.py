@@ -13,7 +13,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from penstock.errors import Cause, InvalidArgument, Unavailable
-from penstock.transports._abc import CLOSE_TIMEOUT_S, WRITE_HIGH_WATER_BYTES, Link, Listener, Receiver, Segment, Transport
+from penstock.transports._abc import (
+    CLOSE_TIMEOUT_S,
+    HANDSHAKE_TIMEOUT_S,
+    WRITE_HIGH_WATER_BYTES,
+    Link,
+    Listener,
+    Receiver,
+    Segment,
+    Transport,
+)
 from penstock.transports._url import name_of
 
 #: How many bytes one link delivers before others get their turn on the event loop: about the most that a link holds.
@@ -196,7 +205,14 @@ class MemoryTransport(Transport):
             raise Unavailable(message, cause=Cause.UNREACHABLE, started=False)
         return memory_links(receiver, listener.receivers(), url=url)[0]
 
-    async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
+    async def listen(
+        self,
+        url: str,
+        receivers: Callable[[], Receiver],
+        *,
+        tls: ssl.SSLContext | None,
+        timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> Listener:
         """Take the name, until `aclose`."""
         _refuse_tls(url, tls)
         name = name_of(url)

@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 #: How long one address of a name may take before the next is tried beside it (RFC 8305 recommends 250 ms).
 NEXT_ADDRESS_DELAY_S: Final = 0.25
@@ -15,15 +15,29 @@ Address = tuple[str | int, ...]
 Endpoint = tuple[int, Address]
 
 
+async def resolved(host: str, port: int, flags: int = 0) -> list[tuple[Any, ...]]:
+    """Return the addresses of a host, as `socket.getaddrinfo`.
+
+    Raises `socket.gaierror`, and another `OSError` when this process has no descriptor left: a resolver without one says that
+    the name is unknown.
+    """
+    try:
+        return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except socket.gaierror:
+        socket.socket().close()
+        raise
+
+
 async def endpoints_of(host: str, port: int) -> list[Endpoint]:
     """Return the family and address of each address of a host, the families in turn. Raises `socket.gaierror`.
 
     A literal address is read here; only a name needs a thread.
     """
+    found: Sequence[tuple[Any, ...]]
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await resolved(host, port)
     counts: Counter[int] = Counter()
     turns: list[tuple[int, Endpoint]] = []
     for family, _type, _protocol, _name, address in found:

@@ -14,14 +14,11 @@ from typing import Any, cast
 
 from penstock._fork import hold, release
 from penstock.errors import Cause, InvalidArgument, Unavailable
-from penstock.transports._abc import CLOSE_TIMEOUT_S, Link, Listener, Receiver, Transport
-from penstock.transports._race import Address, connected_socket, endpoints_of
+from penstock.transports._abc import CLOSE_TIMEOUT_S, HANDSHAKE_TIMEOUT_S, Link, Listener, Receiver, Transport
+from penstock.transports._race import Address, connected_socket, endpoints_of, resolved
 from penstock.transports._socket import BACKLOG, ListeningSocket, SocketLink, made_by
 from penstock.transports._tls import refusal_of
 from penstock.transports._url import host_and_port, url_of
-
-#: How long a client may take for its TLS handshake before the server drops it: a slow line needs a few round trips.
-TLS_HANDSHAKE_TIMEOUT_S = 10.0
 
 #: The host that stands for all addresses of this machine. A socket of the system has one family, or shows the addresses of the
 #: other one in a form of its own; so each family gets its own.
@@ -59,19 +56,25 @@ class TcpTransport(Transport):
                 )
                 return await made_by(connecting, link)
 
-    async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
+    async def listen(
+        self,
+        url: str,
+        receivers: Callable[[], Receiver],
+        *,
+        tls: ssl.SSLContext | None,
+        timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> Listener:
         """Listen at every address of the host, all with one port; at ``[::]``, at all addresses of IPv6 and IPv4."""
         host, port = host_and_port(url)
-        loop = asyncio.get_running_loop()
         with _explained_listening(url):
-            entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            entries = await resolved(host, port, socket.AI_PASSIVE)
             addresses: list[tuple[int, Address]] = [(family, cast("Address", address)) for family, _, _, _, address in entries]
             if host == _EVERYWHERE:
                 addresses.append((socket.AF_INET, ("0.0.0.0", port)))  # noqa: S104 - the program asked for all addresses
             sockets = _bind_all(addresses)
         real_url = url_of(self._scheme, (host, sockets[0].getsockname()[1]))
         listener = SocketListener(real_url, receivers, partial(url_of, self._scheme))
-        await listener.start(sockets, tls)
+        await listener.start(sockets, tls, timeout_s)
         return listener
 
 
@@ -89,12 +92,17 @@ class SocketListener(Listener):
     def __repr__(self) -> str:
         return f"<SocketListener {self.url}{' closed' if self._closed else ''}>"
 
-    async def start(self, sockets: list[socket.socket], tls: ssl.SSLContext | None) -> None:
-        """Take connections on `sockets`, which belong to the listener from now on. Cancelling it closes them all."""
+    async def start(
+        self, sockets: list[socket.socket], tls: ssl.SSLContext | None = None, timeout_s: float = HANDSHAKE_TIMEOUT_S
+    ) -> None:
+        """Take connections on `sockets`, which belong to the listener from now on. Cancelling it closes them all.
+
+        A TLS handshake may take `timeout_s` seconds.
+        """
         loop = asyncio.get_running_loop()
         listening = [ListeningSocket(fileno=bound.detach()) for bound in sockets]
         self._descriptors = [bound.fileno() for bound in listening]
-        handshake_s, shutdown_s = (TLS_HANDSHAKE_TIMEOUT_S, CLOSE_TIMEOUT_S) if tls else (None, None)
+        handshake_s, shutdown_s = (timeout_s, CLOSE_TIMEOUT_S) if tls else (None, None)
         serve = partial(loop.create_server, ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=shutdown_s)
         try:
             for bound in listening:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from penstock._files import identity
 from penstock.errors import Cause, InvalidArgument, Unavailable
-from penstock.transports._abc import Link, Listener, Receiver, Transport
+from penstock.transports._abc import HANDSHAKE_TIMEOUT_S, Link, Listener, Receiver, Transport
 from penstock.transports._lock import directory_held
 from penstock.transports._socket import SocketLink, made_by
 from penstock.transports._tcp import SocketListener
@@ -39,19 +39,28 @@ class UnixTransport(Transport):
         path = _usable_path(url, tls)
         loop = asyncio.get_running_loop()
         link = SocketLink(lambda: receiver, lambda _: url)
-        connection = _new_socket()
+        connection: socket.socket | None = None
         try:
+            connection = _new_socket()
             async with asyncio.timeout(timeout_s):
                 await _connect(connection, path)
                 return await made_by(loop.create_unix_connection(lambda: link, sock=connection), link)
         except BaseException as error:
-            connection.close()
+            if connection is not None:
+                connection.close()
             if isinstance(error, OSError):
                 cause, message = _unreachable(url, path, error, timeout_s)
                 raise Unavailable(message, cause=cause, started=False) from error
             raise
 
-    async def listen(self, url: str, receivers: Callable[[], Receiver], *, tls: ssl.SSLContext | None) -> Listener:
+    async def listen(
+        self,
+        url: str,
+        receivers: Callable[[], Receiver],
+        *,
+        tls: ssl.SSLContext | None,
+        timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> Listener:
         """Make the socket file. The file of a dead server is replaced; that of a live one raises `Unavailable`."""
         path = _usable_path(url, tls)
         with _explained_listening(url, path):
@@ -64,7 +73,7 @@ class UnixTransport(Transport):
                 made.close()
                 raise
         listener = _UnixListener(url, receivers, path)
-        await listener.start([made], None)
+        await listener.start([made])
         return listener
 
 
