@@ -373,7 +373,6 @@ def test_a_connection_that_is_gone_is_small_even_if_a_message_in_a_mailbox_still
             made = side()
             bring(made)
             made.connection.link_lost()
-            made.connection.forget_streams()
             kept.append(made.connection)
 
     assert held_bytes(come_and_go) < 20 * 12_000

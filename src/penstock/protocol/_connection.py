@@ -259,15 +259,20 @@ class Connection:
         self.outbox.put_control(FrameType.GOAWAY, goaway)
 
     def link_lost(self) -> None:
-        """End the connection: its link is gone, so nothing is read or written any more. Unfinished messages are dropped."""
-        self._inbound.close()
-        self.outbox.take_control()
+        """End the connection, when its endpoints have the loss of its link: nothing is read or written any more.
 
-    def forget_streams(self) -> None:
-        """Forget all streams, when their endpoints have the loss: whatever holds the session holds none of their memory."""
+        Its streams and unfinished messages are forgotten, so that whatever holds the session holds none of their memory.
+        """
+        state = self._state
+        state.failed = True
+        self.decoder.close()
+        self._inbound.refused.clear()
+        state.openings.clear()
+        state.batches.clear()
         for stream in self.streams.all():
-            self._state.abandon(stream)
+            state.abandon(stream)
         self.streams.late.clear()
+        self.outbox.take_control()
 
     # ── bytes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

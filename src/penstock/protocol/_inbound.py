@@ -37,20 +37,12 @@ from penstock.protocol._stream import WireStream, refusal
 class Inbound:
     """The reading side of one connection: it changes the `ConnectionState` as the peer's frames say, and makes events."""
 
-    __slots__ = ("_refused", "_state", "decoder")
+    __slots__ = ("_state", "decoder", "refused")
 
     def __init__(self, state: ConnectionState) -> None:
         self._state = state
         self.decoder = FrameDecoder()
-        self._refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
-
-    def close(self) -> None:
-        """Drop all that was read and is not complete: nothing is read any more."""
-        self._state.failed = True
-        self.decoder.close()
-        self._state.openings.clear()
-        self._state.batches.clear()
-        self._refused.clear()
+        self.refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
 
     def read(self, size: int, events: list[ev.Event], now_s: float, frames_max: int) -> None:
         """Handle the frames that are complete with `size` more bytes, at most so many; raise `ProtocolError` at a bad one."""
@@ -79,7 +71,7 @@ class Inbound:
             if stream is None:
                 if kind != FrameType.CANCEL and stream_id in self._state.openings.parts:
                     raise ProtocolError("3.4", f"{FrameType(kind).name} between the fragments of an OPEN")
-                self._refused.pop(stream_id, None)
+                self.refused.pop(stream_id, None)
                 self._state.openings.drop(stream_id)  # a call may be cancelled before its argument is complete
             else:
                 _ON_STREAM[kind](self, stream, decoded, events)
@@ -97,9 +89,9 @@ class Inbound:
 
     def _on_open(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
         """Put an `OPEN` together, check it, and take or refuse its stream."""
-        if stream_id in self._refused:
+        if stream_id in self.refused:
             if not flags & MORE:
-                del self._refused[stream_id]
+                del self.refused[stream_id]
             return
         openings = self._state.openings
         if stream_id not in openings.parts:
@@ -123,9 +115,9 @@ class Inbound:
         self._state.outbox.put_control(FrameType.STATUS, status, stream_id)
         self._state.openings.drop(stream_id)
         if more:
-            self._refused[stream_id] = None
-        if len(self._refused) > settings.max_streams:
-            del self._refused[next(iter(self._refused))]
+            self.refused[stream_id] = None
+        if len(self.refused) > settings.max_streams:
+            del self.refused[next(iter(self.refused))]
 
     def _take_stream(self, stream_id: int, opened: Open, size: int, flags: int, events: list[ev.Event]) -> None:
         """Begin a stream of the peer, or answer why it is refused."""

@@ -241,7 +241,6 @@ class Session:
         if self.lost is not None:
             return
         self.lost = error
-        self._connection.link_lost()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -257,7 +256,7 @@ class Session:
                 copy.started = stream.begun  # a call whose OPEN was never written has not started
                 self._report_lost(stream, copy)
         self.waiting_sinks.clear()
-        self._connection.forget_streams()
+        self._connection.link_lost()
 
     @property
     def has_data(self) -> bool:
