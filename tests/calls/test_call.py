@@ -9,6 +9,7 @@ import pytest
 
 import penstock
 from penstock import EndOfStream, StreamCancelled, StreamClosed
+from penstock.calls._scope import CLEANUP_S
 from tests.calls.kit import Log, ended, linked, read_on, rest, started
 
 
@@ -293,6 +294,7 @@ async def test_senders_that_wait_are_told_when_the_connection_is_lost(desk):
         outcomes = [await ended(sender) for sender in senders]
         assert outcomes[0] is None
         assert {type(outcome) for outcome in outcomes[1:]} == {penstock.ConnectionLost}
+        await asyncio.sleep(CLEANUP_S)  # its handler takes no request and is cancelled
 
 
 async def test_an_item_that_cannot_travel_is_refused_and_the_call_goes_on(pair):

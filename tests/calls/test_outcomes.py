@@ -12,6 +12,7 @@ import pytest
 
 import penstock
 from penstock import Actor, ActorSystem, Cancelled, NotFound, options
+from penstock.calls._scope import CLEANUP_S
 from tests.calls.kit import linked, rest
 
 KINDS = ["unary", "watch", "watch at rest", "record", "trade", "ask", "actor watch"]
@@ -168,6 +169,8 @@ async def run_to_its_end(seen: Seen, kind: str, end: str, **interceptors: Any) -
                 pair.served._scope.session.lose(penstock.ConnectionLost("cut"))
             await asyncio.wait([task])
             await asyncio.sleep(2)
+            if end == "loss" and kind in {"record", "trade"}:
+                await asyncio.sleep(CLEANUP_S)  # the time for its next request
             task.cancelled() or task.exception()
 
 

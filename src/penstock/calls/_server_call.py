@@ -10,7 +10,7 @@ import msgspec
 
 from penstock._outcomes import as_answer, as_exception, ends_the_loop
 from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted, outcome_of
-from penstock.calls._scope import CallScope
+from penstock.calls._scope import CLEANUP_S, CallScope
 from penstock.codec import UNENCODABLE, by_number, refuse_value
 from penstock.errors import (
     Aborted,
@@ -49,6 +49,7 @@ class ServerCall(Endpoint):
         "_internal",
         "_method",
         "_name",
+        "_patience",
         "_scope",
         "_started",
         "_task",
@@ -75,6 +76,7 @@ class ServerCall(Endpoint):
         self._departure: Exception | None = None  # the reason, once the caller has left
         self._expired = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self.source: RemoteSource[Any] | None = None
         self.sink: RemoteSink[Any] | None = None
         self._ended = False  # whether the caller has ended its requests before they were accepted
@@ -122,18 +124,29 @@ class ServerCall(Endpoint):
 
     def on_cancelled(self, cancel: Cancel) -> None:
         self.call._depart("deadline" if cancel.code == DeadlineExceeded.code else "cancelled")
-        self.on_lost(StreamCancelled(f"{self._name}: the caller left. {cancel.message}".rstrip()))
-
-    def on_lost(self, error: StatusError) -> None:
-        """End the items and cancel the handler: the caller has left, by itself or with its connection."""
-        self._departure = error
-        if self.call.outcome is None:
-            self.call._depart(outcome_of(error))
+        error = self._departure = StreamCancelled(f"{self._name}: the caller left. {cancel.message}".rstrip())
         if self.sink is not None:
             self.sink.finish(error)
         if self.source is not None:
             self.source.finish(error)
         self._stop()
+
+    def on_lost(self, error: StatusError) -> None:
+        """Let a handler read the requests that have arrived, and then `error`; cancel any other handler."""
+        source, sink = self.source, self.sink
+        self._departure = error
+        if self.call.outcome is None:
+            self.call._depart(outcome_of(error))
+        if source is None or source.told:
+            if sink is not None:
+                sink.finish(error)
+            self._stop()
+            return
+        source.finish(error)
+        if sink is not None:
+            sink.drops = lambda: not source.told
+            sink.finish(error)
+        _await_reader(self, source)
 
     def _expire(self) -> None:
         self._expired = True
@@ -225,8 +238,9 @@ class ServerCall(Endpoint):
 
     def _report(self, error: StatusError | None) -> None:
         """Send the outcome to the caller, unless it has left, and release the call: the handler is done."""
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._patience):
+            if timer is not None:
+                timer.cancel()
         if self.source is not None:
             self.source.discard(StreamClosed(f"{self._name}: the handler has returned, and its requests are closed"))
         self.call._end()
@@ -251,6 +265,15 @@ class ServerCall(Endpoint):
             self.call._depart("cancelled")
             return Unavailable(f"{self._name}: its side is shutting down")
         return Cancelled(f"{self._name}: the handler was cancelled")
+
+
+def _await_reader(call: ServerCall, source: RemoteSource[Any], before: int = -1) -> None:
+    """Cancel the handler of a lost connection when it takes no request for `CLEANUP_S`. `before`: the requests it had taken."""
+    received = source.statistics().received
+    if received == before:
+        call._stop()
+    else:
+        call._patience = call._scope.session.loop.call_later(CLEANUP_S, _await_reader, call, source, received)
 
 
 def _accept(call: ServerCall, accept: Callable[[Grant | None], None]) -> None:

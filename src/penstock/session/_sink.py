@@ -26,9 +26,10 @@ class RemoteSink(Sink[T]):
     """A `Sink` whose consumer is at the other side. The peer's credit is its bound: `buffer_size` unconsumed items.
 
     outcome: how the stream ended, None while it is open.
+    drops: whether items that are fed after the end are dropped without a word; None for no, without a question.
     """
 
-    __slots__ = ("_demand", "_encode_into", "_half", "_owes_turn", "_waiters", "outcome", "session", "wire")
+    __slots__ = ("_demand", "_encode_into", "_half", "_owes_turn", "_waiters", "drops", "outcome", "session", "wire")
 
     def __init__(self, session: Carrier, wire: WireStream, half: SendHalf, codec: Codec) -> None:
         self.session = session
@@ -36,6 +37,7 @@ class RemoteSink(Sink[T]):
         self.outcome: Exception | None = None
         self._half = half
         self._owes_turn = False
+        self.drops: Callable[[], bool] | None = None
         self._demand: Demand | None = None  # of the source that is fed into this sink
         self._encode_into = codec.encode_into
         self._waiters = Waiters()
@@ -207,16 +209,17 @@ class RemoteSink(Sink[T]):
 
     async def _wait_for_room(self) -> None:
         """Wait until one item may be pushed, first come, first served. Raises the outcome when the stream is over."""
-        self._check()
         again = False
-        while True:
+        while self.drops is None or not self.drops():
+            self._check()
             if self._half.is_stuffed():
                 self.session.waiting_sinks[self] = None
             await self._waiters.wait(self.on_room, None, again)
-            self._check()
-            if self._half.has_room():
-                break
+            if self.outcome is None and self._half.has_room():
+                return
             again = True  # other streams of this connection took the room
+        self._half.discard()
+        await asyncio.sleep(0)
 
     def _watch(self, on_change: Callable[[bool], None]) -> None:
         self._waiters.watch(on_change)

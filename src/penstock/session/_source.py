@@ -51,6 +51,7 @@ class RemoteSource(Source[T]):
     outcome: how the stream ended, None while it is open; buffered items may still be read.
     idle_timeout_s: the longest wait for an item in seconds, after which the stream fails with `IdleTimeout`; None for no limit.
     bad_item: the class of the error for an item that cannot be decoded.
+    told: whether the consumer has got the outcome, or has left.
     waiter: the future of the task that waits for an item.
     """
 
@@ -74,6 +75,7 @@ class RemoteSource(Source[T]):
         "outcome",
         "session",
         "target",
+        "told",
         "waiter",
         "wire",
     )
@@ -85,6 +87,7 @@ class RemoteSource(Source[T]):
         self.idle_timeout_s: float | None = None
         self.outcome: Exception | None = None
         self.bad_item: type[StatusError] = DataLoss
+        self.told = False
         self.waiter: asyncio.Future[None] | None = None
         self._half = half
         self._count: Callable[[WireStream, int, int], bool] = session._connection.consume  # counts items as consumed
@@ -114,7 +117,7 @@ class RemoteSource(Source[T]):
                     yield self._take_last()
                 elif not self._refill():
                     if self.outcome is not None:
-                        raise reraisable(self.outcome, self._origin)
+                        raise _told(self, self.outcome)
                     item = None  # what was handed out belongs to the consumer alone
                     await self._readable()
                 elif self._burst >= BURST_BYTES:  # give other tasks a turn before the rest of a full window
@@ -135,7 +138,7 @@ class RemoteSource(Source[T]):
             elif not self._refill():
                 break
         if not taken and self.outcome is not None:
-            raise reraisable(self.outcome, self._origin)
+            raise _told(self, self.outcome)
         return taken
 
     async def _readable(self) -> None:
@@ -204,6 +207,7 @@ class RemoteSource(Source[T]):
 
     def discard(self, outcome: Exception) -> None:
         """Drop the buffered items, and end the stream with `outcome`: the consumer has left."""
+        self.told = True
         dropped = bool(self._half.queue or self._unread() or self._rest)
         if self.outcome is None or (dropped and isinstance(self.outcome, EndOfStream)):  # an error stays
             self._conclude(outcome)
@@ -311,6 +315,12 @@ class RemoteSource(Source[T]):
         now = self.statistics()
         kind = type(self).__name__.removeprefix("Remote")
         return f"<{kind} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
+
+
+def _told(source: RemoteSource[Any], outcome: Exception) -> Exception:
+    """Return a copy of the outcome of a source to raise, and note that the consumer has it."""
+    source.told = True
+    return reraisable(outcome, source._origin)
 
 
 def _dropped_in(items: list[Any]) -> int:
