@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from tests.attack.kit import Line, Victim, dialled
 from tests.attack.violations import H
-from tests.attack.wire import CANCEL, CREDIT, HELLO, PING, array_head, cut_open, frame, open_, pack
+from tests.attack.wire import CANCEL, CREDIT, GOAWAY, HELLO, PING, array_head, cut_open, frame, open_, pack
 
 #: Frames in one write.
 BURST: Final = 200
@@ -84,6 +86,24 @@ async def _values(to: Victim) -> None:
     await _storm(to, H, _tiny, pause_s=0.05)
 
 
+async def _drains(to: Victim) -> None:
+    streams = b"".join(open_(stream, "Desk/wait") for stream in range(1, 2 * 4000, 2))
+    await _storm(to, H + streams, lambda _n: frame(GOAWAY, [1 << 40, 0, ""]) * 50, pause_s=0.002)
+
+
+async def _calls_and_resets(to: Victim) -> None:
+    calls = H + b"".join(open_(stream, "Penstock/describe", credit_bytes=1 << 30) for stream in range(1, 3000, 2))
+    while True:
+        with contextlib.suppress(ConnectionError):
+            async with dialled(to) as line:
+                await line.write(calls)
+                await asyncio.sleep(0.005)  # the victim has read them
+                connection = line.writer.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                line.writer.transport.abort()
+        await asyncio.sleep(0.3)
+
+
 async def _connects(to: Victim) -> None:
     while True:
         with contextlib.suppress(ConnectionError):
@@ -107,4 +127,6 @@ STORMS: Final = [
     Storm("unknown actors", _nobody),
     Storm("arguments of 900,000 values", _values),
     Storm("connects without HELLO", _connects),
+    Storm("a drain again and again", _drains),
+    Storm("1,500 calls and a reset", _calls_and_resets),
 ]

@@ -41,7 +41,7 @@ async def test_handlers_that_clean_up_count_as_streams():
             await asyncio.gather(call, return_exceptions=True)
             await rest()
         assert (slow.most, slow.running) == (LIMIT, LIMIT)
-        assert len(pair.served._scope.turns) == 0
+        assert len(pair.served._scope.waiting) == 0
         slow.may_end.set()
         await rest()
         assert (slow.most, slow.running) == (LIMIT, 0)
@@ -108,7 +108,7 @@ async def test_a_call_that_waits_for_a_handler_can_be_cancelled_and_lost():
         calling.cancel()
         await asyncio.wait([calling])
         await rest()
-        assert len(pair.served._scope.turns) == 0
+        assert len(pair.served._scope.waiting) == 0
         ordered.may_end.set()
         await rest()
         assert ordered.begun == []

@@ -35,7 +35,7 @@ MANY_SIDED = {
     "Peer": 19,  # four ways to call, and a life
     "CallScope": 18,  # the tasks of a connection, its attachments, its life
     "SendHalf": 20,
-    "Session": 35,  # what the link calls, what streams call, what events do
+    "Session": 32,  # what the link calls, what streams call, what events do
     "StreamHandle": 30,  # the verbs of a stream, of a callee, a caller and both: a line or two each
     "RemoteSource": 21,
     "RemoteSink": 17,

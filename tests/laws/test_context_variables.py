@@ -242,6 +242,31 @@ async def test_what_an_interceptor_of_the_callee_sets_reaches_the_handler_whatev
         assert set(await channels(calls)) == {"guard of -"}
 
 
+class Lingers(Looks):
+    """Cleans up for long after its caller has left."""
+
+    async def linger(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            look("linger")
+
+
+@pytest.mark.parametrize("url", ["memory://law", "tcp://127.0.0.1:0"])
+async def test_a_call_that_waits_for_room_begins_as_any_other(url):
+    """FAULTS C1, C3: it began in the context of the program that had made the connection."""
+    mark.set("the program")
+    async with (
+        penstock.serve(Lingers(), listen=url, settings=penstock.Settings(max_streams=1)) as server,
+        penstock.connect(server.urls[0]) as peer,
+    ):
+        stub = peer.service(Lingers)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(stub.linger(), 0.01)
+        assert await asyncio.gather(*(stub.quick() for _ in range(3))) == ["clean"] * 3
+
+
 class Front(Actor):
     """Calls a service over a connection that others use, too."""
 

@@ -229,3 +229,15 @@ async def test_pressure_is_told_once_for_all_the_senders_that_wait(joined):
         await rest()
     await asyncio.gather(*sending)
     assert edges == [True, False]
+
+
+async def test_closing_waits_for_the_write_and_says_when_the_connection_was_lost_before_it(joined):
+    """It returned in silence, as if the last items were on their way."""
+    sink, _source = await opened(joined)
+    joined.client.pause_writing()
+    await sink.send("kept here")
+    closing = await started(sink.aclose())
+    assert not closing.done()
+    joined.server.link.abort()
+    with pytest.raises(penstock.ConnectionLost):
+        await closing

@@ -187,6 +187,21 @@ async def test_what_was_sent_before_a_close_arrives_although_a_write_fails_first
         assert pair.server.received == b"the last words" * 1000
 
 
+@pytest.mark.parametrize("scheme", ["tcp", "unix"])
+async def test_a_peer_that_leaves_and_goes_on_writing_is_not_read_for_ever(open_pair, monkeypatch) -> None:
+    """A Unix socket whose peer reads no more breaks every write, while the peer may write on."""
+    monkeypatch.setattr("penstock.transports._socket.REST_BYTES_MAX", 2500)
+    async with open_pair(buffer_bytes=1000) as pair:
+        pair.server.link.pause_reading()
+        pair.client.link.write([b"the last words" * 1000])
+        pair.client.link.close()
+        await pair.client.until_lost()
+        while not pair.server.lost:
+            pair.server.link.write([b"to a peer that has left"])
+            await asyncio.sleep(0)
+        assert pair.server.received_bytes == 3000
+
+
 async def test_close_gives_up_on_a_peer_that_never_reads(open_pair, monkeypatch) -> None:
     for module in ("transports._memory", "transports._socket", "transports._tcp", "testing._line"):
         monkeypatch.setattr(f"penstock.{module}.CLOSE_TIMEOUT_S", 0.05)

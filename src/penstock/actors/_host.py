@@ -168,6 +168,7 @@ class ActorHost:
 
     async def aclose(self) -> None:
         """Spawn no more, and stop all actors: those without a parent at the same time, children before their parents."""
+        check_thread(self.thread, self.face)
         self.closed = True
         await asyncio.gather(*(cell.stop("the system closed") for cell in list(self.registry.top.values())))
 
@@ -184,6 +185,7 @@ def check_new_name(address: str) -> None:
 
 def bridge(host: ActorHost, prefix: str, peer: Router) -> None:
     """Let a prefix lead to the actors of a peer. As `ActorSystem.bridge`."""
+    check_thread(host.thread, host.face)
     check_new_name(prefix)
     host.registry.check_free_below(prefix)
     host.bridges.add(prefix, peer)

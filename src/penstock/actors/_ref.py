@@ -62,7 +62,7 @@ class ActorRef(ABC):
     It can travel in messages; two refs of the same actor are equal. The verbs take the name of a method, or a
     type that `Actor.receive` handles, and one payload. A mapping has the arguments by name, a list by place; for a method with
     one parameter, any other payload is its argument, and so is a mapping or a list that its type can take. None stands for no
-    argument where none is required.
+    argument where none is required. Each verb raises `WrongThread` in another thread than that of its event loop.
     """
 
     __slots__ = ()

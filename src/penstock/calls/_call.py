@@ -10,7 +10,7 @@ from penstock.calls._request import Request
 from penstock.calls._scope import CallScope
 from penstock.calls._stream import RemoteStream, Stream, single_result
 from penstock.errors import FailedPrecondition, StatusError, StreamClosed
-from penstock.streams import Iteration, Sink, Statistics, reraisable
+from penstock.streams import Iteration, Sink, Statistics, check_thread, reraisable
 
 T = TypeVar("T")
 
@@ -37,7 +37,10 @@ class Call(Stream[T], Generic[T]):
 
     @property
     def sink(self) -> Sink[Any] | None:
-        """The sending end, for `send_nowait`, `send_many` and `statistics`; None until interceptors let the call begin."""
+        """The sending end, for `send_nowait`, `send_many` and `statistics`; None until interceptors let the call begin.
+
+        Its `aclose` waits until everything is written. The outcome of the call says whether it has arrived.
+        """
         return self._stream.sink
 
     async def send(self, item: Any) -> None:
@@ -61,6 +64,7 @@ class Call(Stream[T], Generic[T]):
     def close_send(self) -> None:
         """End the requests; the responses go on. Idempotent. A later `send` raises `StreamClosed`."""
         stream = self._stream
+        check_thread(stream.session.thread, self)
         stream._half_closed = True  # also for a call that its interceptors have not let begin
         if stream.sink is not None:
             stream.sink.close()

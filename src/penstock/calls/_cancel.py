@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from penstock.calls._stream import Stream
 from penstock.errors import Cancelled
+from penstock.streams import check_thread, home_here
 
 
 class CancelToken:
@@ -20,10 +21,11 @@ class CancelToken:
     reason: the text given to `cancel`; None until then.
     """
 
-    __slots__ = ("_actions", "_streams", "reason")
+    __slots__ = ("_actions", "_home", "_streams", "reason")
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self._home = home_here()
         self._actions: dict[int, Callable[[Cancelled], None]] = {}
         self._streams: WeakSet[Stream[Any]] = WeakSet()  # weak: the token keeps no stream alive
 
@@ -36,7 +38,10 @@ class CancelToken:
         """Cancel every call that holds this token, and every later one. Idempotent: the first reason stays.
 
         reason: the message of the `Cancelled` that the calls raise.
+
+        Raises `WrongThread` in another thread than that of the calls.
         """
+        check_thread(self._home, self)
         if self.reason is not None:
             return
         self.reason = reason
@@ -53,10 +58,12 @@ class CancelToken:
 
     def _hold(self, stream: Stream[Any]) -> None:
         """Cancel `stream` when the token is cancelled."""
+        self._home = self._home or home_here()
         self._streams.add(stream)
 
     def _add(self, action: Callable[[Cancelled], None]) -> Callable[[], None]:
         """Call `action` when the token is cancelled; return a function that unregisters it."""
+        self._home = self._home or home_here()
         key = id(action)
         self._actions[key] = action
         return lambda: self._actions.pop(key, None) and None

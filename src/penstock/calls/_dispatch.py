@@ -66,9 +66,9 @@ class Dispatcher:
                 self._methods[method.target] = (method, one.handlers[method.name])
 
     def accept(self, scope: CallScope, handle: StreamHandle) -> None:
-        """Begin the handler of a stream that the peer opened, let it wait for its turn, or refuse it. It never raises."""
-        if scope.turns.is_needed():
-            scope.turns.add(handle, partial(self._begin_or_refuse, scope))
+        """Begin the handler of a stream that the peer opened, let it wait for room, or refuse it. It never raises."""
+        if scope.waiting.is_needed():
+            scope.waiting.add(handle, partial(self._begin_or_refuse, scope))
         else:
             self._begin_or_refuse(scope, handle)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from penstock._outcomes import named
 from penstock.calls._stream import Stream
-from penstock.errors import EndOfStream, StatusError
+from penstock.errors import EndOfStream, StatusError, WrongThread
 from penstock.streams import Converted, Demand, Statistics
 
 
@@ -99,6 +99,8 @@ class EventStream(Stream[StreamEvent]):
         except EndOfStream:
             self._over = True
             return [self._event("end")]
+        except WrongThread:
+            raise
         except Exception as error:  # noqa: BLE001 - any outcome of the stream becomes its last event
             self._over = True
             return [self._event("error", error=named(error))]
@@ -121,6 +123,7 @@ class EventStream(Stream[StreamEvent]):
         self._stream._cancel_with(error)
 
     async def aclose(self) -> None:
+        self._stream.cancel()
         self._over = True
         await self._stream.aclose()
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from contextvars import copy_context
 from typing import Any, Final, Protocol, TypeVar, cast
 from weakref import WeakSet
 
-from penstock.errors import StatusError, Unavailable
-from penstock.session import Session, StreamHandle, Turn
-from penstock.streams import Source
+from penstock.errors import DeadlineExceeded, StatusError, Unavailable
+from penstock.protocol import Cancel, Status
+from penstock.session import Endpoint, Session, StreamHandle
+from penstock.streams import Source, check_thread
 
 R = TypeVar("R")
 
@@ -42,36 +42,84 @@ class Attachment(Protocol):
 A = TypeVar("A", bound=Attachment)
 
 
-class Turns(OrderedDict[Turn, None]):
+class WaitingCall(Endpoint):
+    """A call that waits in `line`. It leaves the line when its caller leaves.
+
+    begin: called with the stream when there is room.
+    """
+
+    __slots__ = ("_begin", "_ended", "_handle", "_line", "_since_s")
+
+    def __init__(
+        self, handle: StreamHandle, begin: Callable[[StreamHandle], None], line: MutableMapping[WaitingCall, None]
+    ) -> None:
+        self._handle = handle
+        self._begin = begin
+        self._line = line
+        self._ended = False
+        self._since_s = handle.session.loop.time()
+        handle.attach(self)
+        line[self] = None
+
+    def go_on(self) -> None:
+        """Begin the call with what is left of its deadline, or end it when that has passed."""
+        handle = self._handle
+        handle.attach()
+        if not handle.has_waited(self._since_s):
+            self.refuse(DeadlineExceeded(f"{handle.opened.target}: the deadline passed before it could begin", started=False))
+            return
+        self._begin(handle)
+        if self._ended:
+            handle.repeat_end()
+
+    def refuse(self, error: StatusError) -> None:
+        """End the call with `error`."""
+        self._handle.fail(error)
+
+    def on_ended(self, status: Status | None) -> None:
+        self._ended = True
+
+    def on_cancelled(self, cancel: Cancel) -> None:
+        self._line.pop(self, None)
+
+    def on_lost(self, error: StatusError) -> None:
+        self._line.pop(self, None)
+
+
+class WaitingCalls(OrderedDict[WaitingCall, None]):
     """The calls of the other side that wait until a handler of an earlier call has ended, in their order.
 
     Each of them is an open stream, so there are at most `Settings.max_streams`.
     """
 
-    __slots__ = ("_context", "_scope")
+    __slots__ = ("_scope",)
 
     def __init__(self, scope: CallScope) -> None:
         super().__init__()
         self._scope = scope
-        self._context = copy_context()  # a call that begins when a handler ends must not see the context of that handler
 
     def is_needed(self) -> bool:
         """Whether a new call has to wait: handlers of cancelled calls count until their end."""
-        scope = self._scope
-        return len(scope.tasks) >= scope.session.settings.max_streams or bool(self)
+        return self._is_full() or bool(self)
+
+    def _is_full(self) -> bool:
+        return len(self._scope.tasks) >= self._scope.session.settings.max_streams
 
     def add(self, handle: StreamHandle, begin: Callable[[StreamHandle], None]) -> None:
-        """Let a call wait; `begin` is called when its turn has come."""
-        Turn(handle, begin, self)
+        """Let a call wait; `begin` is called when there is room."""
+        WaitingCall(handle, begin, self)
 
-    def take_soon(self) -> None:
-        """Begin the calls for which there is room now, in the next turn of the loop."""
-        self._scope.session.loop.call_soon(self._take, context=self._context)
+    def begin_soon(self) -> None:
+        """Begin the calls for which there is room now, in the next turn of the loop, as calls that do not wait begin.
 
-    def _take(self) -> None:
-        scope = self._scope
-        while self and not scope.closing and len(scope.tasks) < scope.session.settings.max_streams:
-            self.popitem(last=False)[0].take()
+        That is in the empty context of the session: the one of the handler that has ended is not for them.
+        """
+        session = self._scope.session
+        session.loop.call_soon(self._begin, context=session.context)
+
+    def _begin(self) -> None:
+        while self and not self._scope.closing and not self._is_full():
+            self.popitem(last=False)[0].go_on()
 
     def refuse(self, error: StatusError) -> None:
         """End all waiting calls with `error`."""
@@ -137,7 +185,7 @@ class CallScope:
     peer: the object that the program holds, a `Peer`.
     principal: the proven identity of the other side; None without a proof.
     tasks: the running handlers, request streams and interceptors.
-    turns: the calls of the other side that wait until a handler has ended.
+    waiting: the calls of the other side that wait until a handler has ended.
     deliveries: what was sent into streams and is not at the other side yet.
     closing: whether this side has begun to close.
     on_gone: called once, when the connection is gone and its last task has ended.
@@ -151,7 +199,7 @@ class CallScope:
         self.closing = False
         self.on_gone: Callable[[], None] = lambda: None
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.turns = Turns(self)
+        self.waiting = WaitingCalls(self)
         self.deliveries = Deliveries(self)
         self._attachments: dict[type[Attachment], Attachment] = {}
         self._drain = asyncio.Event()
@@ -201,21 +249,21 @@ class CallScope:
     def disown(self, task: asyncio.Task[Any] | None) -> None:
         """Remove a task that is over."""
         self.tasks.discard(task)
-        if self.turns:
-            self.turns.take_soon()
+        if self.waiting:
+            self.waiting.begin_soon()
         if not self.tasks:
             self._check_gone()
 
     @property
     def busy(self) -> bool:
-        """Whether a task runs, a call waits for its turn, or frames wait to be written."""
-        return bool(self.tasks or self.turns) or self.session.has_data
+        """Whether a task runs, a call waits for room, or frames wait to be written."""
+        return bool(self.tasks or self.waiting) or self.session.has_data
 
     async def wait_idle(self) -> None:
         """Wait until no task runs and all frames were handed to the link. Safe to cancel."""
-        while self.tasks or self.turns:
+        while self.tasks or self.waiting:
             if not self.tasks:
-                await asyncio.sleep(0)  # the next turn is about to be taken
+                await asyncio.sleep(0)  # the next call is about to begin
                 continue
             done, _running = await asyncio.wait(self.tasks)
             for task in done & self.tasks:  # a handler that was cancelled before it began never calls `disown`
@@ -262,8 +310,9 @@ class CallScope:
         Each of the other three waits takes at most `CLEANUP_S` (5 s). A task that has not ended by then is logged and left
         behind.
         """
+        check_thread(self.session.thread, self.peer)
         self.closing = True
-        self.turns.refuse(Unavailable("this side is shutting down", started=False))
+        self.waiting.refuse(Unavailable("this side is shutting down", started=False))
         self.session.refuse_streams()  # the call of a later stream would not be awaited below
         try:
             await asyncio.sleep(0)  # a task that has not begun yet begins, so that it can report its outcome

@@ -143,8 +143,8 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
             self._begin(requests)
 
     def _cancel_with(self, error: StatusError) -> None:
+        self.discard(error)  # first, because it checks the thread
         self._end(error)
-        self.discard(error)
 
     async def aclose(self) -> None:
         """As `cancel`, and wait until the request stream is closed. Cancelling it leaves the call cancelled."""

@@ -1,5 +1,7 @@
 """The life of one end of a channel: opening, open, over, and why. This module sends nothing.
 
+Each step of a program that opens or ends a channel passes here first, so this is where its thread is checked.
+
 ::
 
     opening ──accepted──▶ open ──one direction ended──▶ half-closed ──closed, or the other one ended──▶ closed
@@ -11,10 +13,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import Literal
 
 from penstock.errors import ChannelClosed, FailedPrecondition
-from penstock.streams import Bell, reraisable
+from penstock.streams import Bell, check_thread, reraisable
 
 ChannelState = Literal["opening", "open", "half-closed", "closed", "rejected", "lost"]
 Ending = Literal["closed", "rejected", "lost"]
@@ -28,7 +31,7 @@ class Life:
     on_left: called once when the other side has left, for whatever reason.
     """
 
-    __slots__ = ("_changed", "ended_here", "ended_there", "ending", "on_left", "opened", "outcome", "reason")
+    __slots__ = ("_changed", "_thread", "ended_here", "ended_there", "ending", "on_left", "opened", "outcome", "reason")
 
     def __init__(self) -> None:
         self.opened = False
@@ -39,6 +42,7 @@ class Life:
         self.reason = ""
         self.on_left: Callable[[], None] | None = None
         self._changed = Bell()
+        self._thread = get_ident()
 
     @property
     def state(self) -> ChannelState:
@@ -55,7 +59,8 @@ class Life:
         self._changed.notify()
 
     def end_sending(self) -> None:
-        """Note that this side sends nothing more."""
+        """Note that this side sends nothing more. Raises `WrongThread`."""
+        check_thread(self._thread, "this channel")
         self.ended_here = True
 
     def end_receiving(self) -> None:
@@ -63,7 +68,11 @@ class Life:
         self.ended_there = True
 
     def end(self, ending: Ending, reason: str, outcome: Exception) -> bool:
-        """Note how the channel ended; return False, and keep the first ending, when it had ended already."""
+        """Note how the channel ended; return False, and keep the first ending, when it had ended already.
+
+        Raises `WrongThread`.
+        """
+        check_thread(self._thread, "this channel")
         if self.ending is not None:
             return False
         self.ending, self.reason, self.outcome = ending, reason, outcome
@@ -90,7 +99,8 @@ class Life:
         return ChannelClosed("this direction has ended, by close_send() or by the other side; nothing more can be sent")
 
     def check_answerable(self, *, opener: bool) -> None:
-        """Raise the reason why this side cannot accept or reject the channel, if there is one."""
+        """Raise the reason why this side cannot accept or reject the channel, if there is one, and `WrongThread`."""
+        check_thread(self._thread, "this channel")
         if opener:
             raise FailedPrecondition("this side has opened the channel; the other side accepts or rejects it")
         if self.ending is not None:

@@ -91,7 +91,7 @@ class RemoteWire(RemoteSource[T], Wire, Endpoint):
 
     def _detach(self) -> None:
         """Leave the stream: this side sends nothing more, and takes nothing more."""
-        self._handle.detach()
+        self._handle.attach()
         self._sink.finish(StreamClosed())
         self.drop()
 

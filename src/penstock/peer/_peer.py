@@ -29,7 +29,8 @@ class Peer(Router):
     name; `tell`, `ask`, `stream`, `stream_ask`, `open_channel` and `subscribe` reach an actor by its address. Calls go both
     ways: the peer can also call the services of this side.
 
-    A call or message on a connection that is gone raises `ConnectionLost` or `Unavailable`.
+    A call or message on a connection that is gone raises `ConnectionLost` or `Unavailable`, and each use in another thread than
+    that of its event loop raises `WrongThread`; so do its stubs.
     """
 
     def __init__(self, role: str, settings: Settings, dispatcher: Dispatcher, interceptors: Sequence[Interceptor]) -> None:

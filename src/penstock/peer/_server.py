@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
+from threading import get_ident
 from typing import Any, Final, cast
 
 from penstock.actors import ActorSystem
@@ -20,7 +21,7 @@ from penstock.refs import CLAIMS
 from penstock.remote import arrive
 from penstock.service import exposed
 from penstock.session import Session
-from penstock.streams import checked_seconds
+from penstock.streams import check_thread, checked_seconds
 from penstock.transports import TLS, Listener, dial, listen, tls_of_each
 
 #: Seconds that the open calls of a closing server may go on, by default.
@@ -39,6 +40,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._closed = asyncio.Event()
         self._draining = False
+        self._thread = get_ident()
         self.peers: set[Peer] = set()
 
     @property
@@ -78,6 +80,7 @@ class Server:
 
         Peers are informed, and handlers see `CallInfo.draining`. Call `aclose` next. Cancelling it leaves some listeners open.
         """
+        check_thread(self._thread, self)
         self._draining = True
         await self._close_listeners()
         for peer in set(self.peers):
@@ -104,6 +107,7 @@ class Server:
 
         Raises `FailedPrecondition` in a handler of a call, for which it would wait.
         """
+        check_thread(self._thread, self)
         self.check_outside()
         late: set[asyncio.Task[None]] = set()
         try:

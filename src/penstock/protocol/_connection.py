@@ -46,7 +46,7 @@ class Connection:
     """One connection, seen by the program that drives it. `role` is "client" for the side that dialled.
 
     Times are seconds of one steady clock. After any command, `has_data` says whether `data_to_send` has bytes to write. The
-    properties are for reading; commands change them.
+    properties are for reading; commands change them. `unread` says after `buffer_updated` whether frames may wait in `decoder`.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Connection:
         self._state = state = ConnectionState(role, settings, now_s)
         self._inbound = Inbound(state)
         self.decoder = self._inbound.decoder
+        self.unread = False
         self.settings = settings
         self.streams = state.streams
         self.keepalive = state.keepalive
@@ -314,11 +315,12 @@ class Connection:
         """
         events: list[ev.Event] = []
         state = self._state
+        self.unread = False
         if state.failed:
             return events
         state.keepalive.heard(now_s)
         try:
-            self._inbound.read(size, events, now_s, frames_max)
+            self.unread = self._inbound.read(size, events, now_s, frames_max)
         except ProtocolError as error:
             state.fail(error, events)
         state.check_outbox(events)

@@ -64,7 +64,8 @@ class FrameDecoder:
         while True:
             start = self._start
             if self._end - start < HEADER_BYTES:
-                self._check_length()
+                if self._end - start >= LENGTH_BYTES:
+                    self._check_length()
                 return None
             length, kind, flags, stream_id = HEADER.unpack_from(self._view, start)
             if length > self.limit_bytes:
@@ -83,18 +84,9 @@ class FrameDecoder:
 
     def _check_length(self) -> None:
         """Judge the length of a frame whose header is not complete: a peer of another protocol may wait for an answer."""
-        first = bytes(self._view[self._start : min(self._end, self._start + LENGTH_BYTES)])
-        length = int.from_bytes(first, "big")
-        if len(first) == LENGTH_BYTES and length > self.limit_bytes:
+        length = int.from_bytes(self._view[self._start : self._start + LENGTH_BYTES], "big")
+        if length > self.limit_bytes:
             raise ProtocolError("1.2", self._too_long(length))
-
-    def has_frame(self) -> bool:
-        """Whether `next_frame` would return a frame or raise an error."""
-        start = self._start
-        if self._end - start < HEADER_BYTES:
-            return False
-        length: int = HEADER.unpack_from(self._view, start)[0]
-        return length > self.limit_bytes or start + HEADER_BYTES + length <= self._end
 
     @property
     def buffered(self) -> int:
@@ -110,7 +102,7 @@ class FrameDecoder:
     def _make_room(self, frame_bytes: int) -> None:
         """Move the unread bytes to the start of the memory, or of larger memory when the frame that has begun needs it."""
         if self._start == 0 and frame_bytes <= len(self._memory):  # it is full of frames that were not read yet
-            self._allocate(len(self._memory) + READ_BYTES)
+            self._allocate(2 * len(self._memory))
         elif frame_bytes > len(self._memory):
             self._allocate(max(frame_bytes, LARGE_READ_BYTES))
         else:

@@ -44,12 +44,18 @@ class Inbound:
         self.decoder = FrameDecoder()
         self.refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
 
-    def read(self, size: int, events: list[ev.Event], now_s: float, frames_max: int) -> None:
-        """Handle the frames that are complete with `size` more bytes, at most so many; raise `ProtocolError` at a bad one."""
+    def read(self, size: int, events: list[ev.Event], now_s: float, frames_max: int) -> bool:
+        """Handle the frames that are complete with `size` more bytes, at most so many; return whether others may wait.
+
+        Raises `ProtocolError` at a bad frame.
+        """
         self.decoder.buffer_updated(size)
-        while frames_max > 0 and not self._state.failed and (frame := self.decoder.next_frame()) is not None:
+        while frames_max > 0:
+            if self._state.failed or (frame := self.decoder.next_frame()) is None:
+                return False
             self._on_frame(frame, events, now_s)
             frames_max -= 1
+        return not self._state.failed
 
     def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:
         """Hand a frame to the method for its type; nothing but `HELLO` may come first."""
@@ -122,6 +128,8 @@ class Inbound:
     def _take_stream(self, stream_id: int, opened: Open, size: int, flags: int, events: list[ev.Event]) -> None:
         """Begin a stream of the peer, or answer why it is refused."""
         state = self._state
+        if state.streams.ignores_new:
+            return
         refused = refusal(
             opened,
             size,
@@ -265,12 +273,17 @@ class Inbound:
             self._state.outbox.put_control(FrameType.PING, Ping(keepalive.next_ping(now_s)))
 
     def _on_goaway(self, goaway: GoAway, events: list[ev.Event], now_s: float) -> None:
-        """Note that the peer drains and end the calls that it did not take; with a code, the connection is over."""
+        """Note that the peer drains and end the calls that it did not take; with a code, the connection is over.
+
+        A second drain has nothing new to say: no call was opened since the first one.
+        """
         state = self._state
-        state.peer_draining = True
+        drained, state.peer_draining = state.peer_draining, True
         if goaway.code:
             state.failed = True
             events.append(ev.Failed(None, f"the peer closed the connection: {goaway.message}"))
+            return
+        if drained:
             return
         events.append(ev.Draining(goaway))
         message = f"the peer is draining and did not take this call. {goaway.message}".rstrip()

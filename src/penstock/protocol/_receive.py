@@ -54,6 +54,10 @@ class ReceiveHalf:
         self.final: int | None = None
         self.refuses_items = refuses_items
 
+    def refuse_items(self) -> None:
+        """Refuse single items of a batch from now on, and not the stream; see `refuses_items`."""
+        self.refuses_items = True
+
     def check_start(self, offset: int, count: int) -> bool:
         """Check a batch that begins to arrive; return False for a duplicate (sent again after a cut)."""
         if count < 1:

@@ -18,6 +18,7 @@ class StreamTable:
     `begun` holds the streams that have an id. `ours` and `theirs` count the open streams of each side. `ours_max`: how many of
     ours the peer takes, as its `HELLO` says. `waiting`: those of ours that are to be opened when another one is over, in their
     order, at most `waiting_max`; they are not counted in `ours`. `late`: those that have waited and whose `OPEN` has not left.
+    `ignores_new`: new streams of the peer are ignored.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class StreamTable:
         "_unbegun",
         "_waiting_max",
         "begun",
+        "ignores_new",
         "late",
         "ours",
         "ours_max",
@@ -38,6 +40,7 @@ class StreamTable:
         self.ours = 0
         self.ours_max = MAX_NUMBER
         self.theirs = 0
+        self.ignores_new = False
         self._waiting_max = waiting_max
         self.waiting: OrderedDict[WireStream, None] = OrderedDict()
         self.late: list[WireStream] = []
@@ -96,6 +99,10 @@ class StreamTable:
         """Add a stream of the peer, after `take_id`."""
         self.begun[stream.id] = stream
         self.theirs += 1
+
+    def ignore_new(self) -> None:
+        """Ignore the streams that the peer opens from now on: it gets no answer any more."""
+        self.ignores_new = True
 
     def find(self, kind: int, stream_id: int) -> WireStream | None:
         """Return a stream, None for one that is over (rule 3.5); an id that was never opened breaks rule 3.3.

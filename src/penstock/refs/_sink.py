@@ -20,7 +20,7 @@ from penstock.refs._routes import guarded, route_to
 from penstock.refs._state import RefState, ref_extension, send_release
 from penstock.service import CallOptions
 from penstock.session import details_in, status_of
-from penstock.streams import Sink, Statistics, checked_size, finalize_on, reraisable
+from penstock.streams import Sink, Statistics, check_thread, checked_size, finalize_on, reraisable
 
 T = TypeVar("T")
 
@@ -177,8 +177,8 @@ class ClaimedSink(Sink[T]):
 
     def close(self) -> None:
         if not self._closed:
-            self._closed = True
             self._call.close_send()
+            self._closed = True
             self._ending = self._scope.deliveries.run(_end_of(self._call))  # which keeps the call, when this object is dropped
 
     async def aclose(self) -> None:
@@ -188,6 +188,7 @@ class ClaimedSink(Sink[T]):
             raise reraisable(error, None)
 
     def fail(self, error: Exception) -> None:
+        check_thread(self._scope.session.thread, self)
         if not self._closed:
             self._closed = True
             self._ending = self._scope.deliveries.run(_send_failure(self._call, error))

@@ -182,7 +182,7 @@ class LaneClient(Endpoint):
 
     def on_lost(self, error: StatusError) -> None:
         """End the lane on this side: every open ask fails with `error`, every waiting `send` with an unstarted copy."""
-        self._handle.detach()
+        self._handle.attach()
         self.closing = True
         self.asks.abandoned.clear()
         if self._lanes.get(self.address) is self:

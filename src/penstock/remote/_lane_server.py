@@ -308,7 +308,7 @@ class LaneInbox(RemoteSource[LaneMessage]):
         self._times: dict[int, float] = {}
         handle.feed_into(self)
         self.bad_item = InvalidArgument
-        half.refuses_items = True
+        half.refuse_items()
 
     def note_arrival(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note when the last batch arrived, unless its one message is taken in this turn."""

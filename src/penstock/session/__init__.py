@@ -1,13 +1,12 @@
 """One live connection: the event loop around the pure protocol, and the two ends of remote streams."""
 
 from penstock.session._endpoint import Carrier, Endpoint, WeakEndpoint
-from penstock.session._reading import TURN_S
 from penstock.session._session import Session
 from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
 from penstock.session._status import details_in, error_of, error_of_cancel, status_of
 from penstock.session._stream import StreamHandle
-from penstock.session._turn import Turn
+from penstock.session._turns import TURN_S
 
 __all__ = [
     "TURN_S",
@@ -17,7 +16,6 @@ __all__ = [
     "RemoteSource",
     "Session",
     "StreamHandle",
-    "Turn",
     "WeakEndpoint",
     "details_in",
     "error_of",

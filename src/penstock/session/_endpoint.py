@@ -113,6 +113,7 @@ class Carrier(Protocol):
     """A session, as the ends of its streams see it: it carries their frames.
 
     thread: the id of the thread of `loop`.
+    lost: the error that ended the connection; None until then.
     waiting_sinks: the sinks whose next item waits for a write.
     unary_calls: unary calls of this side without an answer.
     unary_answers: unary calls of the other side without an answer.
@@ -120,6 +121,7 @@ class Carrier(Protocol):
 
     loop: asyncio.AbstractEventLoop
     thread: int
+    lost: StatusError | None
     settings: Settings
     waiting_sinks: dict[Any, None]
     unary_calls: int

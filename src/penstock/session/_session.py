@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
 from functools import cache, partial
 from threading import get_ident
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from penstock._outcomes import ends_the_loop, log_error
 from penstock._upkeep import upkeep
@@ -21,9 +21,10 @@ from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unava
 from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
-from penstock.session._reading import FrameTurns
+from penstock.session._events import ON_STREAM
 from penstock.session._sink import RemoteSink
 from penstock.session._stream import StreamHandle
+from penstock.session._turns import FRAMES_PER_LOOK, WorkTurns
 from penstock.streams import Bell, check_thread
 from penstock.transports import Link
 
@@ -50,8 +51,9 @@ class Session:
     agent: the name and version of this program, for the `HELLO`.
     instance: the id of this side's event loop, for the `HELLO`.
 
-    `ready` is done after the handshake, or has the error that prevented it; `closed` is done when the link is gone. `lost` is
-    the error that ended the connection, None until then. Pass the session to `dial` or `listen` as the receiver of a link.
+    `ready` is done after the handshake, or has the error that prevented it; `closed` is done when the link is gone and every
+    stream knows it. `lost` is the error that ended the connection, None until then. `context` is the empty context in which
+    calls of the other side begin. Pass the session to `dial` or `listen` as the receiver of a link.
     """
 
     def __init__(
@@ -82,8 +84,11 @@ class Session:
         self.get_buffer = self._connection.get_buffer
         self.on_draining: Callable[[], None] = lambda: None
         self.accept = accept or _refuse
-        self._context = Context()
-        self._reading = FrameTurns(self._connection, partial(_handle, self), self._now, self._context)
+        self.context = Context()
+        self._turns = WorkTurns(self._work, self._now, self.context)
+        self.buffer_updated: partial[None] = partial(cast("Any", self.context.run), self._read)
+        self._untold: Iterator[WireStream] | None = None
+        self._link_is_gone = False
         self._paused = False
         self._flushing = False
         self._closing = False
@@ -94,12 +99,9 @@ class Session:
     # ── what the link calls ───────────────────────────────────────────────────────────────────────────────────────────
 
     def link_made(self, link: Link) -> None:
-        self.link = self._reading.link = link
+        self.link = link
         self._arm()
         self.flush()
-
-    def buffer_updated(self, size: int) -> None:
-        self._context.run(self._reading.take, size)
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -109,8 +111,7 @@ class Session:
         self.flush()
 
     def link_lost(self, error: Exception | None) -> None:
-        if self._reading.waiting:
-            self._context.run(self._reading.finish)
+        self._link_is_gone = self._paused = True
         if self._closing:
             self.lose(Cancelled("the connection was closed on this side"))
         else:
@@ -118,8 +119,6 @@ class Session:
             why = f": {error}" if error is not None and str(error) else ""
             cause = error.cause if isinstance(error, Unavailable) else None
             self.lose(ConnectionLost(f"the connection to {self.remote} was lost{when}{why}", cause=cause or Cause.LOST))
-        if not self.closed.done():
-            self.closed.set_result(None)
 
     # ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -237,26 +236,19 @@ class Session:
             raise kind(self.lost.message, self.lost.details, started=False).came_from(self.remote)
 
     def lose(self, error: StatusError) -> None:
-        """End every stream of this connection with `error`. Idempotent."""
-        if self.lost is not None:
-            return
-        self.lost = error
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._written.notify()
-        self._close_when_written = False
-        if not self.ready.done():
-            self.ready.set_exception(Unavailable(error.message, error.details, started=False))
-            self.ready.exception()  # mark it as retrieved: there may be no waiter
-        for stream in self._connection.streams.all():
-            stream.stop_sending()
-            if stream.endpoint is not None:
-                copy = error.fresh_copy().came_from(self.remote)
-                copy.started = stream.begun  # a call whose OPEN was never written has not started
-                self._report_lost(stream, copy)
-        self.waiting_sinks.clear()
-        self._connection.link_lost()
+        """End every stream of this connection with `error`, once the frames that have arrived are handled. Idempotent.
+
+        From now on nothing is written, and no call begins, on either side.
+        """
+        if self.lost is None:
+            self.lost = error
+            self._connection.streams.ignore_new()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._written.notify()
+            self._close_when_written = False
+        self._turns.begin()
 
     @property
     def has_data(self) -> bool:
@@ -267,13 +259,6 @@ class Session:
         """Wait until all queued frames were handed to the link. Safe to cancel."""
         while self.has_data:
             await self._written.wait()
-
-    def _report_lost(self, stream: WireStream, error: StatusError) -> None:
-        """Report the loss to one endpoint; an error that it raises is logged, so that the others still get theirs."""
-        try:
-            stream.endpoint.on_lost(error)
-        except Exception as failure:  # noqa: BLE001 - the others are told, too
-            log_error(log, failure, "%r failed to handle the loss of its connection", stream)
 
     def close(self) -> None:
         """Write the queued frames, then close the link. Await `closed` next."""
@@ -293,6 +278,72 @@ class Session:
         if self.link is not None:
             self.link.abort()
 
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, size: int) -> None:
+        """Take `size` bytes from the link, and handle their frames as far as this turn goes."""
+        now_s = self._now()
+        if self._turns.waiting:  # a link may bring some bytes more after it was paused
+            self._connection.buffer_updated(size, now_s, 0)
+            return
+        calls = self._handle(self._connection.buffer_updated(size, now_s, FRAMES_PER_LOOK))
+        if self._connection.unread:
+            left_over = self._turns.go_on(now_s, calls)
+            if left_over and self.link is not None:
+                self.link.pause_reading()
+
+    def _work(self, now_s: float) -> int | None:
+        """Handle some frames that wait, then end the streams of a connection that is lost, one by one; see `WorkTurns`."""
+        if self._connection.unread:
+            return self._handle(self._connection.buffer_updated(0, now_s, FRAMES_PER_LOOK))
+        if self.lost is not None:
+            return self._end_stream(self.lost)
+        if self._turns.waiting and self.link is not None:
+            self.link.resume_reading()
+        return None
+
+    def _handle(self, events: Sequence[ev.Event]) -> int:
+        """Hand events to their endpoints, and have the answers written; return how many calls were begun."""
+        calls = 0
+        for event in events:
+            calls += type(event) is ev.Opened
+            try:
+                _DISPATCH[type(event)](self, event)
+            except BaseException as error:  # an error in one endpoint must not end the connection and all its other calls
+                log_error(log, error, "%.500r could not be handled", event)
+                if ends_the_loop(error):
+                    raise
+        if self._connection.has_data():
+            self.flush_soon()
+        return calls
+
+    def _end_stream(self, error: StatusError) -> int | None:
+        """Tell one stream that the connection is lost; None when all know it.
+
+        An error that its endpoint raises is logged, so that the others still get theirs.
+        """
+        if self._untold is None:
+            if not self.ready.done():
+                self.ready.set_exception(Unavailable(error.message, error.details, started=False))
+                self.ready.exception()  # mark it as retrieved: there may be no waiter
+            self._untold = iter(self._connection.streams.all())
+        stream = next(self._untold, None)
+        if stream is None:
+            self.waiting_sinks.clear()
+            self._connection.link_lost()
+            if self._link_is_gone and not self.closed.done():
+                self.closed.set_result(None)
+            return None
+        stream.stop_sending()
+        if stream.endpoint is not None:
+            copy = error.fresh_copy().came_from(self.remote)
+            copy.started = stream.begun  # a call whose OPEN was never written has not started
+            try:
+                stream.endpoint.on_lost(copy)
+            except Exception as failure:  # noqa: BLE001 - the others are told, too
+                log_error(log, failure, "%r failed to handle the loss of its connection", stream)
+        return 1
+
     # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _on_ready(self, _event: ev.Ready) -> None:
@@ -304,26 +355,6 @@ class Session:
         event.stream.endpoint = NULL_ENDPOINT
         if not event.stream.over:  # a stream that is over was cancelled in the same read
             self.accept(StreamHandle(self, event.stream))
-
-    def _on_ended(self, event: ev.Ended) -> None:
-        endpoint = event.stream.endpoint
-        if event.stream.over and not event.stream.callee:
-            event.stream.endpoint = NULL_ENDPOINT  # without this, each call is a reference cycle
-        endpoint.on_ended(event.status)
-
-    def _on_cancelled(self, event: ev.CallCancelled) -> None:
-        endpoint, event.stream.endpoint = event.stream.endpoint, NULL_ENDPOINT
-        endpoint.on_cancelled(event.cancel)
-
-    def _on_closed(self, event: ev.Closed) -> None:
-        endpoint, event.stream.endpoint = event.stream.endpoint, NULL_ENDPOINT
-        endpoint.on_closed(event.reason)
-
-    def _on_drain(self, _event: ev.Draining) -> None:
-        self.on_draining()
-
-    def _on_resume(self, _event: ev.ResumeAsked) -> None:
-        self._connection.refuse_resume("this server keeps no session to resume")
 
     def _on_failed(self, event: ev.Failed) -> None:
         log.warning("connection to %s: %s", self.remote, event.message)
@@ -340,7 +371,7 @@ class Session:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        due = self._connection.next_timeout()
+        due = self._connection.next_timeout() if self.lost is None else None
         self._timer = self.loop.call_at(due, self._on_time) if due is not None else None
 
     @upkeep
@@ -352,40 +383,16 @@ class Session:
             self.flush()
 
 
-def _handle(session: Session, events: Sequence[ev.Event]) -> None:
-    """Hand events to their endpoints, and have the answers written."""
-    for event in events:
-        try:
-            _DISPATCH[type(event)](session, event)
-        except BaseException as error:  # an error in one endpoint must not end the connection and all its other calls
-            log_error(log, error, "%.500r could not be handled", event)
-            if ends_the_loop(error):
-                raise
-    if session._connection.has_data():
-        session.flush_soon()
-
-
 def _refuse(stream: StreamHandle) -> None:
     stream.fail(Unimplemented("this side takes no calls", started=False))
 
 
-def _ignore(_session: Session, _event: Any) -> None:
-    pass
-
-
 _DISPATCH: Final[dict[type[ev.Event], Callable[[Session, Any], None]]] = {
+    **ON_STREAM,
     ev.Ready: Session._on_ready,
     ev.Opened: Session._on_opened,
-    ev.Accepted: lambda _s, event: event.stream.endpoint.on_accepted(event.accept),
-    ev.ItemsArrived: lambda _s, event: event.stream.endpoint.on_items(),
-    ev.RoomMade: lambda _s, event: event.stream.endpoint.on_room(),
-    ev.Ended: Session._on_ended,
-    ev.HalfClosed: lambda _s, event: event.stream.endpoint.on_half_closed(),
-    ev.Closed: Session._on_closed,
-    ev.StopSending: lambda _s, event: event.stream.endpoint.on_stop_sending(event.cancel),
-    ev.CallCancelled: Session._on_cancelled,
-    ev.Draining: Session._on_drain,
-    ev.ResumeAsked: Session._on_resume,
-    ev.ResumeAnswered: _ignore,
+    ev.Draining: lambda session, _event: session.on_draining(),
+    ev.ResumeAsked: lambda session, _event: session._connection.refuse_resume("this server keeps no session to resume"),
+    ev.ResumeAnswered: lambda _session, _event: None,
     ev.Failed: Session._on_failed,
 }

@@ -143,9 +143,17 @@ class RemoteSink(Sink[T]):
             self.session.flush_soon()
 
     async def aclose(self) -> None:
-        """As `close`, and wait until everything is written. The outcome of the call says whether it was consumed."""
+        """As `close`, and wait until everything is written. The outcome of the call says whether it has arrived.
+
+        The other side says no sooner what has arrived, and the call may end only after its responses are read. Raises
+        `ConnectionLost`.
+        """
         self.close()
+        if self.wire.over:
+            return
         await self.session.wait_written()
+        if self.session.lost is not None:
+            raise self.session.lost.fresh_copy()
 
     def fail(self, error: Exception) -> None:
         check_thread(self.session.thread, self)

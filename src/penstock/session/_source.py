@@ -158,7 +158,6 @@ class RemoteSource(Source[T]):
                 self.waiter = None
 
     async def aclose(self) -> None:
-        check_thread(self.session.thread, self)
         self.discard(StreamClosed(SOURCE_CLOSED))
         if self.wire is not None and not self.wire.over:
             self.session._connection.stop(self.wire, Cancel(message="the handler has closed its stream of requests"))
@@ -206,7 +205,8 @@ class RemoteSource(Source[T]):
         )  # each raise starts from here, so that the traceback does not grow with every `receive`
 
     def discard(self, outcome: Exception) -> None:
-        """Drop the buffered items, and end the stream with `outcome`: the consumer has left."""
+        """Drop the buffered items, and end the stream with `outcome`: the consumer has left. Raises `WrongThread`."""
+        check_thread(self.session.thread, self)
         self.told = True
         dropped = bool(self._half.queue or self._unread() or self._rest)
         if self.outcome is None or (dropped and isinstance(self.outcome, EndOfStream)):  # an error stays

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from penstock.codec import Codec, Decode
 from penstock.errors import StatusError
-from penstock.protocol import Arrived, CallKind, Cancel, Grant, Open, ReceiveHalf, SendHalf, WireStream
+from penstock.protocol import Arrived, CallKind, Cancel, Grant, Open, ReceiveHalf, SendHalf, WireStream, shorten_deadline
 from penstock.session._endpoint import NULL_ENDPOINT, Carrier, Endpoint
 from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
@@ -47,13 +47,9 @@ class StreamHandle:
         """The half that collects the peer's items; None for a direction without items."""
         return self.wire.receive
 
-    def attach(self, endpoint: Endpoint) -> None:
-        """Send the events of the stream to `endpoint` from now on."""
+    def attach(self, endpoint: Endpoint = NULL_ENDPOINT) -> None:
+        """Send the events of the stream to `endpoint` from now on. Without one they are ignored."""
         self.wire.endpoint = endpoint
-
-    def detach(self) -> None:
-        """Ignore the events of the stream from now on."""
-        self.wire.endpoint = NULL_ENDPOINT
 
     # ── items ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,6 +85,18 @@ class StreamHandle:
         self._connection.discard(self.wire)
 
     # ── the callee ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def has_waited(self, since_s: float) -> bool:
+        """Take the time since then from the deadline of a peer's call that begins late; return whether a part of it is left."""
+        self.wire.waits_since = since_s
+        is_left = shorten_deadline(self.wire, self.session.loop.time())
+        self.opened = self.wire.opened
+        return is_left
+
+    def repeat_end(self) -> None:
+        """Tell the endpoint that the caller's items have ended, which was before it was attached."""
+        if not self.over:
+            self.wire.endpoint.on_ended(None)
 
     def begin_handling(self, endpoint: Endpoint) -> None:
         """Attach the endpoint of a peer's call, whose handler begins. Call `end_handling` when the handler is done."""
@@ -156,11 +164,6 @@ class StreamHandle:
         Raises `ResourceExhausted` for an answer with which too many bytes would be held for the peer.
         """
         self._connection.hold(self.wire, size_bytes, answer=answer)
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes that this side holds for all open calls of the peer."""
-        return self._connection.held_bytes
 
     @property
     def holds_too_much(self) -> bool:

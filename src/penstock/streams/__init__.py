@@ -13,12 +13,12 @@ from penstock.streams._abc import (
 )
 from penstock.streams._backlog import OVERFLOWS, Dropped, Overflow
 from penstock.streams._fed import Fed, stop
-from penstock.streams._finalize import check_thread, finalize_on
 from penstock.streams._iterated import Converted, source_of
 from penstock.streams._iteration import READY, InLoop, Iteration
 from penstock.streams._options import checked_seconds, checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSink, PipeSource, PipeState, pipe
 from penstock.streams._port import Port
+from penstock.streams._thread import check_thread, finalize_on, home_here
 from penstock.streams._waiters import Bell, Waiters, mark_retrieved
 from penstock.streams._watch import Pressure, feeding, watch_backpressure
 
@@ -52,6 +52,7 @@ __all__ = [
     "close_iterator",
     "feeding",
     "finalize_on",
+    "home_here",
     "mark_retrieved",
     "pipe",
     "reraisable",

@@ -109,7 +109,7 @@ class Source(Paced, ABC, Generic[T_co]):
 
     One task at a time may receive; a second one gets `Busy`. Leaving a loop over a `Source` keeps it open, and a second
     loop continues where the first one stopped. `aclose`, leaving an ``async with`` block, and dropping the last reference to
-    the object all cancel the stream.
+    the object all cancel the stream. Each use in another thread than that of its event loop raises `WrongThread`.
     """
 
     __slots__ = ()
@@ -212,6 +212,7 @@ class Sink(ABC, Generic[T_contra]):
 
     Call `aclose`, `close` or `fail` at the end. An ``async with`` block does it: leaving it normally is `aclose`; an exception
     fails the stream with itself, a cancellation with `Cancelled`, and anything else that stops the producer with `Aborted`.
+    Each use in another thread than that of its event loop raises `WrongThread`.
     """
 
     __slots__ = ()
@@ -244,9 +245,10 @@ class Sink(ABC, Generic[T_contra]):
     async def aclose(self) -> None:
         """End the stream normally, as `close` does, and return when everything that was sent has arrived at the other end.
 
-        Arrived means: in the buffer of the consumer, in its process. Raises `StreamCancelled` when the consumer left before the
-        end, and `ConnectionLost` or another error when the items may not have arrived. Idempotent; after `fail` it only waits.
-        Cancelling it leaves the stream ended, and its items on their way.
+        Arrived means: in the buffer of the consumer, in its process. The sink of a call (`Call.sink`) waits for the write only,
+        because the outcome of the call says the rest; a port does not wait for its subscribers elsewhere. Raises
+        `StreamCancelled` when the consumer left before the end, and `ConnectionLost` or another error when the items may not
+        have arrived. Idempotent; after `fail` it only waits. Cancelling it leaves the stream ended, and its items on their way.
         """
         self.close()
 

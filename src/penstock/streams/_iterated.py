@@ -25,7 +25,7 @@ from penstock.streams._abc import (
     reraisable,
 )
 from penstock.streams._backlog import Dropped
-from penstock.streams._finalize import finalize_on
+from penstock.streams._thread import finalize_on
 from penstock.streams._watch import Pressure
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from penstock.errors import Busy, EndOfStream
-from penstock.streams._finalize import finalize_on
+from penstock.streams._thread import finalize_on
 
 T_co = TypeVar("T_co", covariant=True)
 Make = Callable[["InLoop[T_co]"], AsyncGenerator[T_co, None]]

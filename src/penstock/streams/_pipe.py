@@ -28,9 +28,9 @@ from penstock.streams._abc import (
     close_iterator,
     reraisable,
 )
-from penstock.streams._finalize import check_thread, finalize_on, home_here
 from penstock.streams._iteration import READY, InLoop
 from penstock.streams._options import checked_size
+from penstock.streams._thread import OneThread, finalize_on
 from penstock.streams._waiters import Waiters
 from penstock.streams._watch import feeding
 
@@ -52,27 +52,26 @@ def pipe(buffer_size: int = BUFFER_SIZE) -> tuple[Sink[Any], Source[Any]]:
     return PipeSink(shared), PipeSource(shared)
 
 
-class PipeState(Generic[T]):
+class PipeState(OneThread, Generic[T]):
     """The state that both ends share.
 
     buffer: the items that were sent and not received. senders: the tasks that wait for room. consumer: the future of the task
-    that waits for an item. home: the id of the thread of both ends; 0 until it is known. owner: the same while the stream is
-    open, then 0. state, outcome: how the stream ended; `outcome` is None while it is open. on_consumer_left: called when the
-    consumer cancels the stream. limit: how many items may be sent in all, for a consumer that passes them on; None for no
-    limit. size: how many items may be in the buffer now; most: how many may be without a limit.
+    that waits for an item. state, outcome: how the stream ended; `outcome` is None while it is open. on_consumer_left: called
+    when the consumer cancels the stream. limit: how many items may be sent in all, for a consumer that passes them on; None for
+    no limit. size: how many items may be in the buffer now; most: how many may be without a limit.
+
+    The steps of the program end it by `finish` and `cancel`, which check the thread; finalisers by `end` and `leave`.
     """
 
     __slots__ = (
         "buffer",
         "consumer",
         "consumer_loop",
-        "home",
         "limit",
         "most",
         "on_consumer_left",
         "origin",
         "outcome",
-        "owner",
         "senders",
         "sent",
         "size",
@@ -80,6 +79,7 @@ class PipeState(Generic[T]):
     )
 
     def __init__(self, size: int) -> None:
+        super().__init__()
         self.size = self.most = size
         self.limit: int | None = None
         self.buffer: deque[T] = deque()
@@ -92,20 +92,6 @@ class PipeState(Generic[T]):
         self.outcome: Exception | None = None
         self.origin: TracebackType | None = None
         self.on_consumer_left: Callable[[], None] | None = None
-        self.home = self.owner = home_here()
-
-    def check_owner(self) -> None:
-        """Raise `WrongThread` in another thread than `home`, and the error of a sender after the end; find out `home`."""
-        self.check_home()
-        if self.outcome is not None:
-            raise self.refusal()
-
-    def check_home(self) -> None:
-        """Raise `WrongThread` in another thread than `home`; find out `home`, if an event loop runs here."""
-        if not self.home:
-            self.home = home_here()
-            self.owner = 0 if self.outcome is not None else self.home
-        check_thread(self.home, "this stream")
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -155,6 +141,11 @@ class PipeState(Generic[T]):
 
     def finish(self, state: StreamState, outcome: Exception) -> None:
         """Leave the open state: senders that wait are refused, and a consumer that waits gets the outcome."""
+        self.check_home()
+        self.end(state, outcome)
+
+    def end(self, state: StreamState, outcome: Exception) -> None:
+        """As `finish`, in any thread."""
         if self.state != "open":
             return
         self.state, self.outcome, self.owner = state, outcome, 0
@@ -164,6 +155,11 @@ class PipeState(Generic[T]):
 
     def cancel(self) -> None:
         """Cancel the stream from the consumer's side: drop the buffered items, and with them an end that was not yet seen."""
+        self.check_home()
+        self.leave()
+
+    def leave(self) -> None:
+        """As `cancel`, in any thread."""
         if self.outcome is None or self.buffer:
             self.state, self.outcome, self.owner = "cancelled", StreamClosed(SOURCE_CLOSED), 0
             self.buffer.clear()
@@ -262,7 +258,6 @@ class PipeSink(Sink[T]):
                 await close_iterator(items)
 
     def close(self) -> None:
-        self._pipe.check_home()
         self._pipe.finish("ended", EndOfStream())
 
     async def aclose(self) -> None:
@@ -271,7 +266,6 @@ class PipeSink(Sink[T]):
             raise self._pipe.refusal()
 
     def fail(self, error: Exception) -> None:
-        self._pipe.check_home()
         self._pipe.finish("failed", as_failure(error))
 
     def statistics(self) -> Statistics:
@@ -289,7 +283,7 @@ class PipeSink(Sink[T]):
         shared = self._pipe
         if shared.state == "open":
             dropped = Aborted("the sink of this stream was dropped without close() or fail()")
-            finalize_on(shared.loop, lambda: shared.finish("failed", dropped))
+            finalize_on(shared.loop, lambda: shared.end("failed", dropped))
 
     def __repr__(self) -> str:
         return f"<Sink {describe(self.statistics())}>"
@@ -339,7 +333,6 @@ class PipeSource(Source[T]):
                 shared.consumer = None
 
     async def aclose(self) -> None:
-        self._pipe.check_home()
         self._pipe.cancel()
 
     def statistics(self) -> Statistics:
@@ -354,7 +347,7 @@ class PipeSource(Source[T]):
         return lambda limit, _consumed: shared.allow(before + limit)
 
     def __del__(self) -> None:
-        finalize_on(self._pipe.loop, self._pipe.cancel)
+        finalize_on(self._pipe.loop, self._pipe.leave)
 
     def __repr__(self) -> str:
         return f"<Source {describe(self.statistics())}>"

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
+from threading import get_ident
 from typing import Any, Final, Generic, TypeVar
 
 from penstock._outcomes import as_failure
 from penstock.errors import Aborted, EndOfStream, ResourceExhausted, StreamClosed, WouldBlock
 from penstock.streams._abc import Sink, Source, Statistics, StreamState, reraisable
 from penstock.streams._backlog import OVERFLOWS, Backlog, Overflow
-from penstock.streams._finalize import check_thread, finalize_on, home_here
 from penstock.streams._iteration import InLoop
 from penstock.streams._options import checked_size
 from penstock.streams._pipe import BUFFER_SIZE, PipeSource, PipeState
+from penstock.streams._thread import OneThread, finalize_on
 from penstock.streams._waiters import Waiters
 
 T = TypeVar("T")
@@ -88,15 +89,17 @@ class Port(Sink[T]):
         if hub.owes_turn:
             hub.owes_turn = False
             await asyncio.sleep(0)
-        hub.check_open()
+        if hub.owner != get_ident():
+            hub.check_owner()
         if hub.full or hub.waiters.line or hub.waiters.reserved:
             await hub.waiters.wait(hub.wake)
-            hub.check_open()
+            hub.check_owner()
         hub.publish(item)
 
     def send_nowait(self, item: T) -> None:
         hub = self._hub
-        hub.check_open()
+        if hub.owner != get_ident():
+            hub.check_owner()
         if hub.full or hub.waiters.line or hub.waiters.reserved:
             raise WouldBlock(f"{hub}: {len(hub.full)} subscribers have no room; use `await send()` to wait for them")
         hub.publish(item)
@@ -106,11 +109,9 @@ class Port(Sink[T]):
             await self.send(item)
 
     def close(self) -> None:
-        self._hub.check_home()
         self._hub.finish("ended", EndOfStream())
 
     def fail(self, error: Exception) -> None:
-        self._hub.check_home()
         self._hub.finish("failed", as_failure(error))
 
     def statistics(self) -> Statistics:
@@ -127,7 +128,7 @@ class Port(Sink[T]):
         hub = getattr(self, "_hub", None)
         if hub is not None and hub.state == "open":
             dropped = Aborted(f"{hub} was dropped without close() or fail()")
-            finalize_on(hub.waiters.loop, lambda: hub.finish("failed", dropped))
+            finalize_on(hub.waiters.loop, lambda: hub.end("failed", dropped))
 
     def __repr__(self) -> str:
         now = self.statistics()
@@ -141,7 +142,7 @@ def _checked(buffer_size: int, overflow: str) -> int:
     return checked_size("buffer_size", buffer_size)
 
 
-class _Hub(Generic[T]):
+class _Hub(OneThread, Generic[T]):
     """The state that a port and its subscribers share.
 
     groups: the subscribers, by the form in which they get an item. full: those whose policy is "wait" and whose buffer is full.
@@ -153,7 +154,6 @@ class _Hub(Generic[T]):
         "dropped",
         "full",
         "groups",
-        "home",
         "name",
         "outcome",
         "owes_turn",
@@ -163,8 +163,8 @@ class _Hub(Generic[T]):
     )
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
-        self.home = 0
         self.groups: dict[Encode | None, dict[_Subscriber[Any], None]] = {}
         self.count = 0
         self.full: set[_Subscriber[Any]] = set()
@@ -178,7 +178,7 @@ class _Hub(Generic[T]):
     def add(self, subscriber: _Subscriber[Any]) -> None:
         self.check_home()
         if self.state != "open":
-            subscriber.finish(self.state, self.outcome)
+            subscriber.end(self.state, self.outcome)
             return
         if self.count >= SUBSCRIBERS_MAX:
             raise ResourceExhausted(f"{self} has {self.count} subscribers (SUBSCRIBERS_MAX)")
@@ -201,15 +201,8 @@ class _Hub(Generic[T]):
         if self.waiters.line:
             self.wake()
 
-    def check_open(self) -> None:
-        self.check_home()
-        if self.state != "open":
-            raise StreamClosed(f"{self} was closed (it has {self.state}); nothing more can be sent")
-
-    def check_home(self) -> None:
-        """Raise `WrongThread` in another thread than that where a loop was first seen to run."""
-        self.home = self.home or home_here()
-        check_thread(self.home, self)
+    def refusal(self) -> Exception:
+        return StreamClosed(f"{self} was closed (it has {self.state}); nothing more can be sent")
 
     def wake(self) -> None:
         """Let the publisher that has waited longest continue, if all subscribers have room."""
@@ -237,11 +230,17 @@ class _Hub(Generic[T]):
             self.wake()
 
     def finish(self, state: StreamState, outcome: Exception) -> None:
+        """End the port and all subscriptions."""
+        self.check_home()
+        self.end(state, outcome)
+
+    def end(self, state: StreamState, outcome: Exception) -> None:
+        """As `finish`, in any thread."""
         if self.state != "open":
             return
-        self.state, self.outcome = state, outcome
+        self.state, self.outcome, self.owner = state, outcome, 0
         for subscriber in [subscriber for group in self.groups.values() for subscriber in group]:
-            subscriber.finish(state, outcome)
+            subscriber.end(state, outcome)
         self.waiters.wake_all()
 
     def statistics(self, buffer_size: int) -> Statistics:
@@ -286,10 +285,10 @@ class _Subscriber(PipeState[T]):
     def fail_too_slow(self) -> None:
         """Fail this subscriber, because it has no room."""
         why = f"{self.hub}: this subscriber has not taken {self.size} items (buffer_size, overflow='error')"
-        self.finish("failed", ResourceExhausted(why))
+        self.end("failed", ResourceExhausted(why))
 
-    def cancel(self) -> None:
-        super().cancel()
+    def leave(self) -> None:
+        super().leave()
         self.backlog.clear()
 
     def _refuse_senders(self) -> None:
@@ -318,7 +317,8 @@ class Subscription(PipeSource[T]):
 
     def _take(self, max_items: int) -> list[T]:
         subscriber = self._subscriber
-        subscriber.check_home()
+        if subscriber.home != get_ident():
+            subscriber.check_home()
         taken = subscriber.backlog.take(max_items)
         if taken:
             if subscriber in subscriber.hub.full:

@@ -32,6 +32,10 @@ WHOLE_SEGMENT_BYTES = 256 * 1024
 #: How many connections may wait for `accept` in the kernel: enough for a thousand clients that come back at once.
 BACKLOG = 1024
 
+#: Bytes that are read after a write has failed: more than a kernel keeps for one connection by default, and a bound for a peer
+#: that goes on writing meanwhile.
+REST_BYTES_MAX = 8 * 1024 * 1024
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -238,11 +242,13 @@ def _read_the_rest(descriptor: int, receiver: Receiver) -> None:
     """Hand on what the peer had sent before it left.
 
     A write to a peer that has left fails at once, and the loop then reads no more. What the peer said before, as the end of a
-    channel with its reason, waits in the kernel; its buffer is the bound of what is read here.
+    channel with its reason, waits in the kernel.
     """
+    rest_bytes = REST_BYTES_MAX
     with contextlib.suppress(OSError), socket.fromfd(descriptor, socket.AF_UNSPEC, socket.SOCK_STREAM) as connection:
-        while size := connection.recv_into(receiver.get_buffer(-1)):
+        while rest_bytes > 0 and (size := connection.recv_into(receiver.get_buffer(-1))):
             receiver.buffer_updated(size)
+            rest_bytes -= size
 
 
 def _certificate_of(encryption: ssl.SSLObject | None) -> dict[str, object] | None:
