@@ -255,9 +255,10 @@ async def test_a_message_of_too_many_values_is_refused_alone(way, interceptors, 
 async def test_an_answer_of_too_many_values_fails_its_ask_alone():
     async with town(client_settings=FEW) as place:
         desk, stub = await place.desk()
-        begun = asyncio.ensure_future(stub.wait(1))
         desk.notes = MANY.copy()
-        assert isinstance(await outcome(stub.noted()), ResourceExhausted)
+        refused = asyncio.ensure_future(outcome(stub.noted()))
+        begun = asyncio.ensure_future(stub.wait(1))  # in the lane, and behind it in the mailbox
+        assert isinstance(await refused, ResourceExhausted)
         desk.gate.set()
         assert await begun == 1
 

@@ -5,10 +5,11 @@ To the interceptors of this side, each message is a call.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from penstock.actors import Caller
+from penstock.actors import Caller, caller_here
 from penstock.calls import CallInfo, CallScope, intercepted, milliseconds_until
 from penstock.errors import InvalidArgument
 from penstock.protocol import CallKind, check_texts
@@ -32,7 +33,11 @@ class OutboundMessage(NamedTuple):
 
     async def ask(self, decode: Decoded, limits: AskLimits) -> Any:
         """Send the message and wait for its answer. Cancelling it cancels the ask at the callee."""
-        self.message.sender, waiting = self.caller
+        caller = self.caller
+        if caller.sender and not caller.waiting and self.scope.session.loop.get_task_factory() is not None:
+            await asyncio.sleep(0)  # an eager task asks before its handler can await it
+            caller = caller_here()
+        self.message.sender, waiting = caller
         self.message.waiting = waiting[:WAITING_MAX]
         if not self.scope.interceptors:
             return await self._ask(decode, limits, self.metadata)
