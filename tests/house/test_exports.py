@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 
 import pytest
 
 import penstock
 from penstock import errors
-from tests.house._exports import unused
-from tests.house._source import PACKAGE, modules, tree
+from tests.house._exports import exported_for_one, unused
+from tests.house._source import PACKAGE, ROOT, modules, tree
 
 NAMES = getattr(penstock, "__all__", [])
 NAMES_MAX = 70
@@ -114,3 +115,25 @@ def _has_docstring(path) -> bool:
 
 def test_an_exported_name_is_used_outside_of_its_folder():
     assert unused() == []
+
+
+# ── names for one neighbour ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+#: An arrow of more names than this stands in ARCHITECTURE.md, with what they are for.
+NARROW = 2
+#: All such names together. A ratchet: lower it with the source.
+FOR_ONE_MAX = 116
+
+
+def _arrows_of_the_page() -> dict[tuple[str, str], int]:
+    """The table of ARCHITECTURE.md: how many names a room has for one other room alone."""
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = page.partition("## What a room has for one other room")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` → `(\w+)` \| (\d+) \| \S", section, re.MULTILINE)
+    return {(room, guest): int(count) for room, guest, count in rows}
+
+
+def test_what_a_room_has_for_one_other_room_is_listed_and_grows_no_wider():
+    widths = {(room, guest): len(names) for room, guests in exported_for_one().items() for guest, names in guests.items()}
+    assert {arrow: width for arrow, width in widths.items() if width > NARROW} == _arrows_of_the_page()
+    assert sum(widths.values()) <= FOR_ONE_MAX
