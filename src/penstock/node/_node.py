@@ -105,7 +105,7 @@ class Node(NodeBase):
         Raises `FailedPrecondition` in a handler of a call from elsewhere, for which it would wait.
         """
         if self.server is not None:
-            self.server.check_outside()
+            self.server._check_outside()
         if self._closing:
             await self._closed.wait()
             return

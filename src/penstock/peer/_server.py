@@ -86,7 +86,7 @@ class Server:
         for peer in set(self.peers):
             peer._scope.begin_drain()
 
-    def check_outside(self) -> None:
+    def _check_outside(self) -> None:
         """Raise `FailedPrecondition` in the handler of a call of a peer: `aclose` waits for it."""
         task, message = asyncio.current_task(), handling.get()
         in_actor = message is not None and message.cell.task is task and context().peer in self.peers
@@ -108,7 +108,7 @@ class Server:
         Raises `FailedPrecondition` in a handler of a call, for which it would wait.
         """
         check_thread(self._thread, self)
-        self.check_outside()
+        self._check_outside()
         late: set[asyncio.Task[None]] = set()
         try:
             await self.begin_drain()
