@@ -238,6 +238,23 @@ async def test_exhausted_descriptors_are_said_once_in_each_attempt_to_accept() -
         await server.until_lost()
 
 
+def test_one_connection_is_accepted_in_each_turn() -> None:
+    """FAULTS H9: a thousand connections that waited in the kernel held up all others for half a second."""
+    with contextlib.ExitStack() as sockets:
+        listening = sockets.enter_context(_socket.ListeningSocket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(False)
+        for _ in range(3):
+            sockets.enter_context(socket.create_connection(listening.getsockname()))
+        for _ in range(3):
+            sockets.enter_context(listening.accept()[0])
+            with pytest.raises(BlockingIOError):  # what ends the turn
+                listening.accept()
+        with pytest.raises(BlockingIOError):  # no connection waits
+            listening.accept()
+
+
 async def test_a_client_that_connects_and_resets_at_once_leaves_nothing() -> None:
     """FAULTS H2"""
     made: list[Recorder] = []

@@ -207,16 +207,23 @@ _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 
 
 class ListeningSocket(socket.socket):
-    """A listening socket of which asyncio hears once in each attempt that descriptors have run out.
+    """A listening socket that gives asyncio one connection in each turn, and says once that descriptors have run out.
 
-    asyncio logs the error, and accepts again after a second. But first it tries, logs and arms a timer as often as `backlog`
-    says: a backlog of 1,024 would write 3,000 lines a second to the log.
+    asyncio accepts as many connections in one turn as `backlog` says. Each takes half a millisecond until its first frame was
+    read, so a thousand of them would hold up all others for half a second.
+
+    When descriptors have run out, asyncio logs the error, and accepts again after a second. But first it tries, logs and arms a
+    timer as often as `backlog` says: a backlog of 1,024 would write 3,000 lines a second to the log.
     """
 
     _said = False
+    _accepted = False
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection. Of two errors in a row, the second one says only that none is there."""
+        """Accept a connection. The attempt after a connection, or after an error, says only that none is there."""
+        if self._accepted:
+            self._accepted = False
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         try:
             accepted = super().accept()
         except OSError as error:
@@ -226,6 +233,7 @@ class ListeningSocket(socket.socket):
                     raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
             raise
         self._said = False
+        self._accepted = True
         return accepted
 
 
