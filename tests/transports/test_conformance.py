@@ -11,9 +11,10 @@ import pytest
 from penstock import transports
 from penstock.errors import Cause, Unavailable
 from penstock.transports import WRITE_HIGH_WATER_BYTES
-from tests.transports.kit import Recorder, tls_for, url_for
+from tests.transports.kit import Pair, Recorder, tls_for, url_for
 
 MEGABYTE = 1_000_000
+LAST_WORDS = b"the last words" * 1000
 
 
 def odd_segments(total: int, seed: int) -> list[bytes]:
@@ -173,18 +174,23 @@ async def test_abort_cuts_a_close_short(open_pair) -> None:
         assert pair.server.received_bytes < 8 * MEGABYTE
 
 
-async def test_what_was_sent_before_a_close_arrives_although_a_write_fails_first(open_pair, scheme) -> None:
-    if scheme not in ("tcp", "unix"):
-        pytest.skip("a close waits here until the other side has read up to it")
+async def last_words(pair: Pair) -> None:
+    """Let the client write and leave before the server reads, and the server write until that fails."""
+    pair.server.link.pause_reading()
+    pair.client.link.write([LAST_WORDS])
+    pair.client.link.close()
+    await pair.client.until_lost()
+    while not pair.server.lost:
+        pair.server.link.write([b"to a peer that has left"])
+        await asyncio.sleep(0)
+
+
+# Elsewhere a close waits until the other side has read up to it.
+@pytest.mark.parametrize("scheme", ["tcp", "unix"])
+async def test_what_was_sent_before_a_close_arrives_although_a_write_fails_first(open_pair) -> None:
     async with open_pair(buffer_bytes=1000) as pair:
-        pair.server.link.pause_reading()
-        pair.client.link.write([b"the last words" * 1000])
-        pair.client.link.close()
-        await pair.client.until_lost()
-        while not pair.server.lost:
-            pair.server.link.write([b"to a peer that has left"])
-            await asyncio.sleep(0)
-        assert pair.server.received == b"the last words" * 1000
+        await last_words(pair)
+        assert pair.server.received == LAST_WORDS
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "unix"])
@@ -192,13 +198,7 @@ async def test_a_peer_that_leaves_and_goes_on_writing_is_not_read_for_ever(open_
     """A Unix socket whose peer reads no more breaks every write, while the peer may write on."""
     monkeypatch.setattr("penstock.transports._socket.REST_BYTES_MAX", 2500)
     async with open_pair(buffer_bytes=1000) as pair:
-        pair.server.link.pause_reading()
-        pair.client.link.write([b"the last words" * 1000])
-        pair.client.link.close()
-        await pair.client.until_lost()
-        while not pair.server.lost:
-            pair.server.link.write([b"to a peer that has left"])
-            await asyncio.sleep(0)
+        await last_words(pair)
         assert pair.server.received_bytes == 3000
 
 
