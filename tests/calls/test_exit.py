@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 import penstock
-from penstock import Internal
+from penstock import Cancelled, Internal
 from tests.calls.kit import linked
 
 
@@ -80,3 +80,46 @@ async def test_an_exit_in_an_interceptor_is_the_error_of_its_call(moment):
         with pytest.raises(Internal):
             await pair.stub(Exits).unary()
         assert await pair.stub(Exits).fine() == "fine"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("way", "error"), [(SystemExit, RuntimeError), (asyncio.CancelledError, Cancelled)])
+async def test_an_exit_in_an_interceptor_of_the_caller_is_the_error_of_its_call(moment, way, error):
+    """It ended the event loop of the caller's program, and a `CancelledError` ended the task in silence."""
+    exits_now = True
+
+    @asynccontextmanager
+    async def exits(_call: penstock.CallInfo):
+        if exits_now and moment == "before":
+            raise way
+        yield
+        if exits_now:
+            raise way
+
+    class Quiet:
+        service_name = "Exits"
+
+        async def unary(self) -> None: ...
+
+        async def late(self) -> None: ...
+
+        async def watch(self) -> AsyncIterator[int]:
+            yield 1
+
+        async def record(self, items: AsyncIterator[int]) -> int:
+            return len([item async for item in items])
+
+        async def trade(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
+            async for item in items:
+                yield item
+
+        async def fine(self) -> str:
+            return "fine"
+
+    async with linked(Quiet(), client_interceptors=[exits]) as pair:
+        stub = pair.stub(Exits)
+        for made in calls(stub):
+            with pytest.raises(error, match="an interceptor" if error is Cancelled else "SystemExit"):
+                await made
+        exits_now = False
+        assert await stub.fine() == "fine"

@@ -295,3 +295,30 @@ async def test_an_exit_in_an_interceptor_of_the_callee_is_internal_for_every_cal
                 [item async for item in place.peer.stream("/desk", "ticks", 3)]
             error = found.value
         assert isinstance(error, Internal)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(("way", "error"), [(SystemExit, RuntimeError), (asyncio.CancelledError, Cancelled)])
+async def test_an_exit_in_an_interceptor_of_the_caller_is_the_error_of_one_message(moment, way, error):
+    """It ended the event loop of the caller's program, and a `CancelledError` ended the task in silence."""
+    exits_now = True
+
+    @asynccontextmanager
+    async def exits(_call: penstock.CallInfo) -> AsyncIterator[None]:
+        if exits_now and moment == "before":
+            raise way
+        yield
+        if exits_now:
+            raise way
+
+    async with town(client_interceptors=[exits]) as place:
+        _desk, stub = await place.desk()
+        ways = [stub.add(), penstock.tell(stub).add(), place.peer.open_channel("desk", 1), place.peer.ref("desk").stop()]
+        for made in ways[: 3 if moment == "after" else 4]:
+            with pytest.raises(error, match="an interceptor" if error is Cancelled else "SystemExit"):
+                await made
+        exits_now = False
+        before = place.object("desk", Desk).total
+        assert await stub.add() == before + 1
+        if moment == "after":
+            ways[3].close()

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, Self
 
+from penstock._outcomes import as_exception, ends_the_loop
 from penstock.calls._scope import CallScope
 from penstock.errors import Aborted, Cancelled, ConnectionLost, DeadlineExceeded, EndOfStream, FailedPrecondition
 from penstock.service import NO_DEADLINE_S, PriorityName
@@ -242,15 +243,17 @@ async def intercepted(
         of it; None raises the swallowed error.
     deadline: the time by which interceptors and body must be over, in seconds of the loop's clock; None for no limit.
 
-    Raises `DeadlineExceeded` at the deadline, and else the outcome. Cancelling it leaves every interceptor.
+    Raises `DeadlineExceeded` at the deadline, and else the outcome. An interceptor ends the call alone, also by an exception that
+    would end the program or the task (`as_exception`). Cancelling it leaves every interceptor.
     """
     outcome: BaseException | None = None
     trace: TracebackType | None = None
-    limit = asyncio.timeout_at(deadline)
+    limit, begun = asyncio.timeout_at(deadline), False
     try:
         async with limit, AsyncExitStack() as stack:
             try:
                 await _enter_all(stack, interceptors, call, limit)
+                begun = True
                 yield
             except BaseException as error:
                 outcome, trace = error, error.__traceback__
@@ -265,6 +268,11 @@ async def intercepted(
         if limit.expired():
             raise _too_late(call) from None
         raise
+    except BaseException as error:
+        of_the_body, of_the_task = begun and error is outcome, isinstance(error, asyncio.CancelledError) and is_cancelled()
+        if of_the_body or of_the_task or isinstance(error, Exception) or ends_the_loop(error):
+            raise
+        raise as_exception(error, f"{call.target}: an interceptor") from error
     finally:
         outcome = trace = None  # an error holds this frame, which must not hold the error
 

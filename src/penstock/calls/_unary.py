@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from penstock._outcomes import stopped_by, text_of
-from penstock.calls._context import CallInfo, inherited_deadline, intercepted, is_cancelled
+from penstock._outcomes import text_of
+from penstock.calls._context import CallInfo, inherited_deadline, intercepted
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
 from penstock.codec import UNDECODABLE
@@ -40,13 +40,8 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
         scope=scope,
         priority=request.options.priority,
     )
-    try:
-        async with intercepted(around, call, deadline=deadline):
-            return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)
-    except asyncio.CancelledError as error:
-        if is_cancelled():
-            raise
-        raise stopped_by(error, f"{request.name}: an interceptor") from error
+    async with intercepted(around, call, deadline=deadline):
+        return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)
 
 
 class Unary(Endpoint):
