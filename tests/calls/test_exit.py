@@ -42,6 +42,27 @@ class Exits:
         return "fine"
 
 
+class Quiet:
+    service_name = "Exits"
+
+    async def unary(self) -> None: ...
+
+    async def late(self) -> None: ...
+
+    async def watch(self) -> AsyncIterator[int]:
+        yield 1
+
+    async def record(self, items: AsyncIterator[int]) -> int:
+        return len([item async for item in items])
+
+    async def trade(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
+        async for item in items:
+            yield item
+
+    async def fine(self) -> str:
+        return "fine"
+
+
 def calls(stub: Exits):
     async def read(stream):
         return [item async for item in stream]
@@ -71,11 +92,6 @@ async def test_an_exit_in_an_interceptor_is_the_error_of_its_call(moment):
         if call.target != "Exits/fine":
             sys.exit(1)
 
-    class Quiet(Exits):
-        service_name = "Exits"
-
-        async def unary(self) -> None: ...
-
     async with linked(Quiet(), interceptors=[exits]) as pair:
         with pytest.raises(Internal):
             await pair.stub(Exits).unary()
@@ -95,26 +111,6 @@ async def test_an_exit_in_an_interceptor_of_the_caller_is_the_error_of_its_call(
         yield
         if exits_now:
             raise way
-
-    class Quiet:
-        service_name = "Exits"
-
-        async def unary(self) -> None: ...
-
-        async def late(self) -> None: ...
-
-        async def watch(self) -> AsyncIterator[int]:
-            yield 1
-
-        async def record(self, items: AsyncIterator[int]) -> int:
-            return len([item async for item in items])
-
-        async def trade(self, items: AsyncIterator[int]) -> AsyncIterator[int]:
-            async for item in items:
-                yield item
-
-        async def fine(self) -> str:
-            return "fine"
 
     async with linked(Quiet(), client_interceptors=[exits]) as pair:
         stub = pair.stub(Exits)

@@ -243,10 +243,10 @@ async def intercepted(
         of it; None raises the swallowed error.
     deadline: the time by which interceptors and body must be over, in seconds of the loop's clock; None for no limit.
 
-    Raises `DeadlineExceeded` at the deadline, and else the outcome. An interceptor ends the call alone, also by an exception that
-    would end the program or the task (`as_exception`). Cancelling it leaves every interceptor.
+    Raises `DeadlineExceeded` at the deadline, and else the outcome. Cancelling it leaves every interceptor.
     """
     outcome: BaseException | None = None
+    ended: BaseException | None = None
     trace: TracebackType | None = None
     limit, begun = asyncio.timeout_at(deadline), False
     try:
@@ -258,23 +258,32 @@ async def intercepted(
             except BaseException as error:
                 outcome, trace = error, error.__traceback__
                 raise
-        if outcome is not None:  # an interceptor swallowed it
-            # As contextlib does with an error that goes on: without the frames of the interceptors, whose callers hold it.
-            outcome.__traceback__ = trace and trace.tb_next
-            if limit.expired() and not is_cancelled():
-                raise _too_late(call)
-            raise outcome if swallowed is None else Aborted(swallowed)
     except TimeoutError:
         if limit.expired():
             raise _too_late(call) from None
         raise
     except BaseException as error:
-        of_the_body, of_the_task = begun and error is outcome, isinstance(error, asyncio.CancelledError) and is_cancelled()
-        if of_the_body or of_the_task or isinstance(error, Exception) or ends_the_loop(error):
+        ended = error if begun and error is outcome else _of_one_call(error, call)
+        if ended is error:
             raise
-        raise as_exception(error, f"{call.target}: an interceptor") from error
+        raise ended from error
+    else:
+        if outcome is not None:  # an interceptor swallowed it
+            # As contextlib does with an error that goes on: without the frames of the interceptors, whose callers hold it.
+            outcome.__traceback__ = trace and trace.tb_next
+            if limit.expired() and not is_cancelled():
+                raise _too_late(call)
+            if swallowed is not None:
+                raise Aborted(swallowed)
+            raise outcome if begun else _of_one_call(outcome, call)
     finally:
-        outcome = trace = None  # an error holds this frame, which must not hold the error
+        outcome = trace = ended = None  # an error holds this frame, which must not hold the error
+
+
+def _of_one_call(error: BaseException, call: CallInfo) -> BaseException:
+    """Return an error of an interceptor as that of its call: one that would end the program or the task ends one call."""
+    is_of_the_task = isinstance(error, asyncio.CancelledError) and is_cancelled()
+    return error if is_of_the_task or ends_the_loop(error) else as_exception(error, f"{call.target}: an interceptor")
 
 
 async def _enter_all(
