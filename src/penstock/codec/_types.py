@@ -11,7 +11,8 @@ from msgspec import inspect as shape
 
 from penstock._outcomes import text_of
 from penstock.codec._extensions import is_extension
-from penstock.codec._models import check_model, is_model, model_schema
+from penstock.codec._model_check import check_model
+from penstock.codec._models import is_model, model_schema
 
 _ADVICE: Final = "use a penstock.Struct, dataclass, attrs class, TypedDict or builtin type"
 #: Classes of Penstock whose objects stay in their process, and their refs, which travel.
