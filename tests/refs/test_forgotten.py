@@ -46,6 +46,9 @@ class Receiver(Actor):
     async def keep(self, what: list[SourceRef[int]]) -> None:
         self.kept += what
 
+    async def lend(self) -> SourceRef[int]:
+        return self.kept[0]
+
     async def pass_on(self, address: str, ref: SinkRef[int]) -> None:
         await self.system.tell(address, "return_at_once", ref)
 
@@ -119,6 +122,22 @@ async def test_a_stream_ends_with_the_last_copy_of_its_ref(joined: Town):
     del kept[0]
     await asyncio.sleep(0.1)
     assert [item async for item in kept[0]] == [0, 1, 2]
+
+
+async def test_each_copy_of_a_ref_is_counted_though_its_receiver_tells_of_them_in_one_turn(joined: Town):
+    sink, source = penstock.pipe(4)
+    await joined.peer.actor(Receiver, "receiver").keep([SourceRef(source)])
+    del source
+    kept = joined.object("receiver", Receiver).kept
+    home = [await joined.peer.ask("receiver", "lend") for _ in range(2)]
+    kept.clear()
+    del home[0]
+    await asyncio.sleep(0.1)
+    assert sink.statistics().state == "open"
+    home.clear()
+    await asyncio.sleep(0.1)
+    assert sink.statistics().state != "open"
+    assert len(offers()) == 0
 
 
 async def test_a_copy_that_one_of_many_subscribers_drops_leaves_the_others(joined: Town):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ class Lender(penstock.Actor):
 
 async def test_what_is_taken_is_gone():
     table, end = offers(), End()
-    token = table.put(end).token
+    token = table.put(end, set()).token
     assert table.find(token) is end
     assert table.claim(token, End) == "the end"
     assert len(table) == 0
@@ -55,7 +56,7 @@ async def test_each_is_reclaimed_at_its_own_time():
     ends = []
     for _ in range(4):
         ends.append(End())
-        table.put(ends[-1])
+        table.put(ends[-1], set())
         await asyncio.sleep(9)
     assert [len(end.dropped) for end in ends] == [1, 0, 0, 0]
     for number in range(1, 4):
@@ -67,7 +68,7 @@ async def test_each_is_reclaimed_at_its_own_time():
 
 async def test_what_is_released_is_dropped_once():
     table, end = offers(), End()
-    token = table.put(end).token
+    token = table.put(end, set()).token
     for _ in range(2):
         table.release(token, FailedPrecondition("enough"))
     await asyncio.sleep(RECLAIM_S + 1)
@@ -80,8 +81,8 @@ async def test_a_drop_that_raises_is_logged_and_the_others_go_on(caplog):
             raise LookupError("broken")
 
     good = End()
-    offers().put(Bad())
-    offers().put(good)
+    offers().put(Bad(), set())
+    offers().put(good, set())
     await asyncio.sleep(RECLAIM_S + 1)
     assert good.dropped
     assert "an end of a stream could not be closed" in caplog.text
@@ -90,7 +91,7 @@ async def test_a_drop_that_raises_is_logged_and_the_others_go_on(caplog):
 async def test_how_they_left_is_remembered_for_a_bounded_number(monkeypatch):
     monkeypatch.setattr(module, "REFUSALS_MAX", 2)
     table = offers()
-    tokens = [table.put(End()).token for _ in range(3)]
+    tokens = [table.put(End(), set()).token for _ in range(3)]
     for token in tokens:
         table.claim(token, End)
     with pytest.raises(NotFound, match="is not on offer here"):
@@ -100,7 +101,7 @@ async def test_how_they_left_is_remembered_for_a_bounded_number(monkeypatch):
 
 
 async def test_the_text_of_a_refusal_shows_no_token():
-    token = offers().put(End()).token
+    token = offers().put(End(), set()).token
     offers().claim(token, End)
     assert token.hex() not in str(offers().refusal(token))
 
@@ -117,11 +118,10 @@ async def test_who_claims_nothing_does_not_starve_the_others(monkeypatch: pytest
     monkeypatch.setattr(module, "SHARE_MAX", 3)
     async with linked(Exchange(), gate=False) as pair, penstock.connect(pair.server.urls[0]) as modest:
         greedy = pair.peer
-        for _ in range(3):
-            await greedy.service(Exchange).numbers()
+        kept = [await greedy.service(Exchange).numbers() for _ in range(3)]
         with pytest.raises(ResourceExhausted, match="3 ends of streams were sent to this peer"):
             await greedy.service(Exchange).numbers()
-        await modest.service(Exchange).numbers()
+        kept.append(await modest.service(Exchange).numbers())
         assert len(offers()) == 4
 
 
@@ -131,13 +131,12 @@ async def test_of_a_full_table_each_connection_has_a_share(monkeypatch: pytest.M
     async with linked(Exchange(), gate=False) as pair:
         url = pair.server.urls[0]
         async with penstock.connect(url) as one, penstock.connect(url) as two, penstock.connect(url) as modest:
-            greedy = [pair.peer, one, two]
+            greedy, kept = [pair.peer, one, two], list[Any]()
             for _ in range(4):
                 for peer in greedy:
-                    await peer.service(Exchange).numbers()
+                    kept.append(await peer.service(Exchange).numbers())
             assert len(offers()) == 12
-            for _ in range(3):
-                await modest.service(Exchange).numbers()
+            kept += [await modest.service(Exchange).numbers() for _ in range(3)]
             with pytest.raises(ResourceExhausted, match="3 of them to this peer"):
                 await modest.service(Exchange).numbers()
             for peer in greedy:
@@ -158,11 +157,10 @@ async def test_what_an_actor_answers_is_counted_for_who_asks(method: str, monkey
             penstock.connect(server.urls[0]) as modest,
         ):
             for peer in (greedy, modest):
-                for _ in range(3):  # one after the other, and all at once
-                    await getattr(peer.actor(Lender, "lender"), method)()
+                kept = [await getattr(peer.actor(Lender, "lender"), method)() for _ in range(3)]  # one by one, and at once
                 asked = [getattr(peer.actor(Lender, "lender"), method)() for _ in range(3)]
                 refused = await asyncio.gather(*asked, return_exceptions=True)
-                assert [type(one) for one in refused] == [ResourceExhausted] * 3
+                assert [type(one) for one in refused] == [ResourceExhausted] * len(kept)
 
 
 async def test_what_was_offered_over_a_lost_connection_waits_for_another_but_gives_way(monkeypatch: pytest.MonkeyPatch, apart):

@@ -264,7 +264,7 @@ async def test_a_source_is_not_claimed_as_a_sink(apart):
     async with linked(exchange) as pair:
         exchange.given = ref
         _there = await pair.peer.call("Exchange/give")
-        call = pair.peer.open("Penstock/claim_sink", ref._state.token, None, kind="client_streaming")
+        call = pair.peer.open("Penstock/claim_sink", next(iter(ref._state.copies)), None, kind="client_streaming")
         with pytest.raises(FailedPrecondition, match="a SourceRef was claimed as a SinkRef"):
             await call.close_and_receive()
         assert await ref.receive() == 0

@@ -72,10 +72,8 @@ class Claims:
         offers().release(token, StreamCancelled("the receiver of this end of a stream closed it without using it"))
 
     async def forget(self, token: bytes) -> None:
-        """Note that a receiver of the ref has dropped it without using it. The stream ends with the last copy of the ref."""
-        ref = offers().find(token)
-        if isinstance(ref, SourceRef | SinkRef) and ref._state.forget_copy():
-            offers().release(token, Aborted("the receiver of this end of a stream dropped it without using it"))
+        """Note that the receiver of a ref has dropped it without using it. The stream ends with the last copy of the ref."""
+        offers().forget(token, Aborted("the receiver of this end of a stream dropped it without using it"))
 
 
 def _end_items(items: Any) -> None:

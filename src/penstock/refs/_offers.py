@@ -1,7 +1,10 @@
 """`Offers`: the ends of streams that one event loop has sent in messages and that were not claimed yet.
 
-An end is on offer from the moment when its ref is encoded. It leaves the table once: claimed from another process, used here
-after all, released, or reclaimed after `RECLAIM_S` (30 s). The table keeps the reason for a while, for later claims.
+An end is on offer from the moment when its ref is encoded. Each copy of the ref that is sent has a token of its own. The end
+leaves the table once, with all its tokens: claimed from another process, used here after all, or released. A single copy leaves
+it when its receiver has dropped it, or `RECLAIM_S` (30 s) after it was sent; the last one ends the stream. A copy that has come
+home is held by the program alone: a drop there ends the stream as in one process. The table keeps the reason for a while, for
+later claims.
 
 A ref encoded while a call is handled counts against that connection (`SHARE_MAX`). It outlives the connection, because it may
 be claimed over another one; from then on it is the first to be evicted when the table is full. After those, the connection with
@@ -13,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple, Protocol
@@ -63,11 +67,19 @@ class Offered(Protocol):
 
 
 class _Entry(NamedTuple):
-    """One end on offer: its ref, the time at which it is reclaimed, and the share in which it is counted."""
+    """One copy of a ref on offer.
 
-    ref: Offered
+    ref: returns the ref; None when the program has dropped one at home. copies: the tokens of all copies of the ref on offer.
+    due: the time at which it is reclaimed. share: where it is counted. home: whether it has come back to this process.
+    for_many: whether it was encoded for a number of receivers that is not known.
+    """
+
+    ref: Callable[[], Offered | None]
+    copies: set[bytes]
     due: float
     share: dict[bytes, None]
+    for_many: bool
+    home: bool = False
 
 
 class Offers:
@@ -91,8 +103,10 @@ class Offers:
     def __len__(self) -> int:
         return len(self._open)
 
-    def put(self, ref: Offered) -> RefLocation:
-        """Put an end on offer, for the peer whose call is handled here; return its location.
+    def put(self, ref: Offered, copies: set[bytes], *, for_many: bool = False) -> RefLocation:
+        """Put a copy of a ref on offer, for the peer whose call is handled here; return its location.
+
+        copies: the tokens of its copies on offer, from which the table removes each token that leaves it.
 
         Raises `ResourceExhausted` when too many ends are on offer to this peer: more than `SHARE_MAX`, or, in a full table, as
         many as to any other.
@@ -104,7 +118,8 @@ class Offers:
             self._make_room(share)
         location = RefLocation(self.instance, secrets.token_bytes(TOKEN_BYTES))
         loop = asyncio.get_running_loop()
-        self._open[location.token] = _Entry(ref, loop.time() + RECLAIM_S, share)
+        self._open[location.token] = _Entry(lambda: ref, copies, loop.time() + RECLAIM_S, share, for_many)
+        copies.add(location.token)
         share[location.token] = None
         if not self._armed:
             self._arm(loop, RECLAIM_S)
@@ -113,7 +128,22 @@ class Offers:
     def find(self, token: bytes) -> Offered | None:
         """Return the ref with this token; None when it is not on offer."""
         entry = self._open.get(token)
-        return entry.ref if entry is not None else None
+        return entry.ref() if entry is not None else None
+
+    def came_home(self, token: bytes) -> None:
+        """Note that a copy has come back to this process, which holds it from now on.
+
+        The table lets go of it in the next turn of the loop: until then a message that is broken may be decoded again.
+        """
+        entry = self._open.get(token)
+        if entry is not None and not entry.for_many and not entry.home:
+            asyncio.get_running_loop().call_soon(self._let_go, token)
+
+    def _let_go(self, token: bytes) -> None:
+        entry = self._open.get(token)
+        ref = None if entry is None else entry.ref()
+        if entry is not None and ref is not None:
+            self._open[token] = entry._replace(ref=weakref.ref(ref), home=True)
 
     def refusal(self, token: bytes) -> StatusError:
         """Return the error of a claim for an end that is not on offer."""
@@ -131,25 +161,45 @@ class Offers:
             raise self.refusal(token)
         if not isinstance(ref, kind):
             raise FailedPrecondition(f"a {type(ref).__name__} was claimed as a {kind.__name__}")
-        self.withdraw(token, _claimed)
+        self.withdraw_all(self._open[token].copies, _claimed)
         return ref._hand_over(self.refusal(token))
 
     def release(self, token: bytes, why: StatusError) -> None:
         """Remove an end from the table, and end its stream because of `why`. Does nothing when it is not on offer."""
         ref = self.find(token)
         if ref is not None:
-            self.withdraw(token, _released)
+            self.withdraw_all(self._open[token].copies, _released)
             self.run_clean_up(ref._end_unused(why))
 
-    def withdraw(self, token: bytes, why: Callable[[str], StatusError] | None = None) -> None:
-        """Remove an end from the table. `why` makes the error of later claims; by default: the end is used here."""
+    def forget(self, token: bytes, why: StatusError) -> None:
+        """Remove a copy that its receiver has dropped. The last copy ends the stream because of `why`."""
+        entry = self._open.get(token)
+        if entry is not None and not entry.for_many:
+            self._remove_copy(token, entry, _released, why)
+
+    def withdraw_all(self, copies: set[bytes], why: Callable[[str], StatusError] | None = None) -> None:
+        """Remove an end, with all its copies. `why` makes the error of later claims; by default: the end is used here."""
+        for token in list(copies):
+            self._withdraw(token, why or _used)
+
+    def _withdraw(self, token: bytes, why: Callable[[str], StatusError]) -> None:
         entry = self._open.pop(token, None)
         if entry is not None:
+            entry.copies.discard(token)
             entry.share.pop(token, None)
             self._orphans.pop(token, None)
-            self._refusals[token] = why or _used
+            self._refusals[token] = why
             if len(self._refusals) > REFUSALS_MAX:
                 del self._refusals[next(iter(self._refusals))]
+
+    def _remove_copy(self, token: bytes, entry: _Entry, gone: Callable[[str], StatusError], why: StatusError) -> bool:
+        """Remove one copy; return whether it was the last one, whose stream is ended because of `why`."""
+        self._withdraw(token, gone)
+        ref = entry.ref()
+        if entry.copies or entry.home or ref is None:
+            return False
+        self.run_clean_up(ref._end_unused(why))
+        return True
 
     def run_clean_up(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a clean-up in a task of the table, and log its error."""
@@ -193,11 +243,10 @@ class Offers:
         self._reclaim(next(iter(largest)), _crowded_out)
 
     def _reclaim(self, token: bytes, why: Callable[[str], StatusError]) -> None:
-        ref = self._open[token].ref
-        self.withdraw(token, why)
-        refusal = self.refusal(token)
-        log.warning("%s: %s", repr(ref), refusal.message)  # as a text: a kept log record must not keep the end of a stream
-        self.run_clean_up(ref._end_unused(refusal))
+        entry, refusal = self._open[token], why(RefLocation(self.instance, token).short)
+        name = repr(entry.ref())  # as a text: a kept log record must not keep the end of a stream
+        if self._remove_copy(token, entry, why, refusal):
+            log.warning("%s: %s", name, refusal.message)
 
     def _arm(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
         self._armed = True
@@ -229,6 +278,11 @@ def _used(short: str) -> StatusError:
 
 def _released(short: str) -> StatusError:
     return FailedPrecondition(f"the end of a stream {short} was closed by its receiver; a ref has one user")
+
+
+def dropped(short: str) -> StatusError:
+    """Make the error of a claim for an end that came home, and that its own process has dropped."""
+    return NotFound(f"the end of a stream {short} was dropped by the process that sent it, where it had come back")
 
 
 def _reclaimed(short: str) -> StatusError:

@@ -46,7 +46,7 @@ class SinkRef(Sink[T]):
     connection waits up to 5 s for the items of completed refs; it fails the others, after their items.
     """
 
-    __slots__ = ("_sink", "_state")
+    __slots__ = ("__weakref__", "_sink", "_state")
 
     def __init__(self, sink: Sink[T]) -> None:
         if not isinstance(sink, Sink):

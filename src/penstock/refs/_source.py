@@ -36,7 +36,7 @@ class SourceRef(Source[T]):
     a connection to its process. Call `aclose` on a ref that you do not read; dropping it does the same.
     """
 
-    __slots__ = ("_read", "_source", "_state")
+    __slots__ = ("__weakref__", "_read", "_source", "_state")
 
     def __init__(self, source: AsyncIterable[T]) -> None:
         if not isinstance(source, AsyncIterable):

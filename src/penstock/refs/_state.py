@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
-from math import inf
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -23,7 +22,7 @@ from penstock.calls import call_unary, untyped_request
 from penstock.codec import MSGPACK, UNENCODABLE, Extension, refuse_value
 from penstock.errors import FailedPrecondition, StatusError
 from penstock.protocol import CallKind
-from penstock.refs._offers import TOKEN_BYTES, Offered, RefLocation, offers
+from penstock.refs._offers import TOKEN_BYTES, Offered, RefLocation, dropped, offers
 from penstock.refs._routes import guarded, route_to
 from penstock.streams import finalize_on
 
@@ -41,39 +40,31 @@ class RefState(Generic[E]):
     end: the end of the stream, in the process that made the ref; else None.
     location: its location, in another process; else None.
     item: the type of its items, from a type hint; `Any` without one.
-    token: the token of its offer; None before it was encoded.
-    copies: how many of its copies are out there, as far as they were counted.
+    copies: the tokens of its copies on offer.
+    sent: whether it was ever encoded.
     refusal: the error of further uses, once the end is claimed, in use or reclaimed; else None.
     """
 
-    __slots__ = ("_loop", "copies", "end", "item", "location", "refusal", "token")
+    __slots__ = ("_loop", "copies", "end", "item", "location", "refusal", "sent")
 
     def __init__(self, end: E | None, location: RefLocation | None = None, item: Any = Any) -> None:
         self.end = end
         self.location = location
         self.item = item
-        self.token: bytes | None = None
+        self.copies: set[bytes] = set()
+        self.sent = False
         self.refusal: StatusError | None = None
-        self.copies = 0.0
         self._loop = None if location is None else asyncio.get_running_loop()
         if location is not None:
             offers().received[location] += 1
 
     def offer(self, ref: Offered) -> RefLocation:
-        """Put the ref on offer unless it is; return the location of the offer. Raises the refusal of a ref in use."""
+        """Put a new copy of the ref on offer; return its location. Raises the refusal of a ref in use."""
         if self.refusal is not None:
             raise self.refusal.fresh_copy()
-        self.copies += inf if _encoded_for_many.get() else 1
-        if self.token is not None and offers().find(self.token) is ref:
-            return RefLocation(offers().instance, self.token)
-        location = offers().put(ref)
-        self.token = location.token
+        location = offers().put(ref, self.copies, for_many=_encoded_for_many.get())
+        self.sent, self._loop = True, asyncio.get_running_loop()
         return location
-
-    def forget_copy(self) -> bool:
-        """Note that a receiver has dropped its copy of the ref; return whether that was the last one."""
-        self.copies -= 1
-        return self.copies <= 0
 
     def hand_over(self, refusal: StatusError) -> E | RefLocation:
         """Return the end, or its location, for its one user. Later calls raise `refusal`, as this one raises an earlier one."""
@@ -96,22 +87,23 @@ class RefState(Generic[E]):
         if self.refusal is None and self.location is not None:
             route_to(self.location)
         end = self.hand_over(FailedPrecondition(f"this {kind} is in use here, and cannot be sent any more"))
-        if self.token is not None:
-            offers().withdraw(self.token)
+        if self.copies:
+            offers().withdraw_all(self.copies)
         return end
 
     def __del__(self) -> None:
+        if getattr(self, "copies", None):
+            finalize_on(self._loop, partial(_withdraw, self.copies))
         location = getattr(self, "location", None)
         if location is not None:
-            unused = self.refusal is None and self.token is None
-            finalize_on(self._loop, partial(_drop, location, unused=unused))
+            finalize_on(self._loop, partial(_drop, location, unused=self.refusal is None))
 
     def describe(self) -> str:
         """Return the state in words, for a `repr`."""
         if self.refusal is not None:
-            return "gone" if self.token is not None else "in use"
+            return "gone" if self.sent else "in use"
         where = "here" if self.location is None else f"far, {self.location.short}"
-        return f"{where}, on offer" if self.token is not None else where
+        return f"{where}, on offer" if self.copies else where
 
 
 def ref_extension(code: int, state_of: Callable[[Any], RefState[Any]], make: Callable[[RefState[Any]], Any]) -> Extension[Any]:
@@ -121,7 +113,8 @@ def ref_extension(code: int, state_of: Callable[[Any], RefState[Any]], make: Cal
     state_of: returns the state of a ref.
     make: returns a new ref with a state.
 
-    A ref that comes back to its process while it is on offer is the same object again.
+    A ref that comes back to its process while it is on offer is the same object again. For that copy, the table of offers keeps
+    it alive no longer.
     """
 
     def pack(ref: Any) -> bytes:
@@ -136,6 +129,7 @@ def ref_extension(code: int, state_of: Callable[[Any], RefState[Any]], make: Cal
             return make(RefState(None, location))
         ref = offers().find(location.token)
         if ref is not None:
+            offers().came_home(location.token)
             return ref
         gone: RefState[Any] = RefState(None, location)
         gone.refusal = offers().refusal(location.token)
@@ -160,6 +154,12 @@ async def _call(target: str, location: RefLocation) -> None:
     with suppress(StatusError):
         scope = route_to(location)
         await call_unary(scope, guarded(scope, untyped_request(target, CallKind.UNARY, (location.token,))))
+
+
+def _withdraw(copies: set[bytes]) -> None:
+    """Note that a ref was dropped here whose copies had all come home."""
+    with suppress(RuntimeError):  # the event loop has stopped
+        offers().withdraw_all(copies, dropped)
 
 
 def _drop(location: RefLocation, *, unused: bool) -> None:
