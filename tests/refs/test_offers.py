@@ -143,7 +143,7 @@ async def test_of_a_full_table_each_connection_has_a_share(monkeypatch: pytest.M
                 with pytest.raises(ResourceExhausted, match="OFFERS_MAX"):
                     await peer.service(Exchange).numbers()
             assert len(offers()) == 12
-            assert sorted(len(share) for share in offers()._shares.values()) == [3, 3, 3, 3]
+            assert sorted(len(share) for share in offers()._shares.of_peers.values()) == [3, 3, 3, 3]
 
 
 @pytest.mark.parametrize("method", ["lend", "lend_late"])

@@ -1,8 +1,8 @@
 """Models of pydantic that cannot make the way: each is refused when its service is registered. It imports no pydantic.
 
-What is known without a value is looked for: a field that is written and not read, or read and not written; a type that pydantic
+The faults that are known without a value: a field that is written and not read, or read and not written; a type that pydantic
 writes in another form than it reads. The code of a model may put things right (a validator before the others, a serializer):
-then only what its type hints promise is known.
+then its type hints count.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _is_read_so(hint: Any) -> bool:
 
 
 def _init_only(kind: Any, config: Mapping[str, Any]) -> str | None:
-    """Return why a dataclass cannot be made again: it does not keep what it takes, or take what it keeps."""
+    """Return why a dataclass cannot be made again: a value that it takes and does not keep, or keeps and does not take."""
     if not is_dataclass(kind):
         return None
     kept, make = dataclasses.fields(kind), cast("Any", kind)
@@ -304,7 +304,7 @@ def _part(kind: Any, mode: str, name: str) -> dict[str, Any]:
 
 
 def _other_kind(schemas: Sequence[dict[str, Any]], config: Mapping[str, Any], notes: Sequence[Any]) -> str | None:
-    """Return why what is written by the first schema is never read by the second: JSON values of other kinds."""
+    """Return why a value of the first schema is never read by the second: JSON values of other kinds."""
     written, read = (_kinds(schema, schema.get("$defs", {})) for schema in schemas)
     written, texts = {_json_kind(kind) for kind in written}, {_json_kind(kind) for kind in read}
     table = _READ_STRICTLY_AS if _setting("strict", config, notes) else _READ_AS
@@ -314,7 +314,7 @@ def _other_kind(schemas: Sequence[dict[str, Any]], config: Mapping[str, Any], no
         return None
     return (
         f"is written as {' or '.join(sorted(written))}, and read as {' or '.join(sorted(texts))}; "
-        "add a validator with mode='before' that reads what is written"
+        "add a validator with mode='before' that reads it"
     )
 
 

@@ -19,6 +19,7 @@ import secrets
 import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
@@ -82,6 +83,46 @@ class _Entry(NamedTuple):
     home: bool = False
 
 
+class _Shares:
+    """The tokens on offer to each connection, in the order of their deadlines.
+
+    unasked: those of no peer, encoded outside a call. orphans: those of connections that are gone.
+    """
+
+    def __init__(self) -> None:
+        self.of_peers: WeakKeyDictionary[CallScope, dict[bytes, None]] = WeakKeyDictionary()
+        self.unasked: dict[bytes, None] = {}
+        self.orphans: dict[bytes, None] = {}
+
+    def current(self) -> dict[bytes, None]:
+        """Return the share of the peer whose call is handled here; that of no peer outside a call."""
+        call = current_call.get()
+        scope = None if call is None else call._scope
+        if scope is None:
+            return self.unasked
+        if scope.session.closed.done():
+            return self.orphans
+        share = self.of_peers.get(scope)
+        if share is None:
+            share = self.of_peers[scope] = {}
+            scope.session.closed.add_done_callback(lambda _closed: self.orphans.update(share))
+        return share
+
+    def first_to_go(self, share: dict[bytes, None]) -> tuple[bytes, Callable[[str], StatusError]]:
+        """Return the token that makes room in a full table: the oldest of a connection that is gone, else of the largest share.
+
+        Raises `ResourceExhausted` when no share is larger than `share`.
+        """
+        if self.orphans:
+            return next(iter(self.orphans)), _orphaned
+        largest = max(self.of_peers.values(), key=len, default={})
+        if len(largest) <= len(share):
+            raise ResourceExhausted(
+                f"{OFFERS_MAX} ends of streams were sent and not claimed yet (OFFERS_MAX), {len(share)} of them to this peer"
+            )
+        return next(iter(largest)), _crowded_out
+
+
 class Offers:
     """The table of one event loop. `identity` proves its `instance`, the id of the loop.
 
@@ -92,9 +133,7 @@ class Offers:
         self.identity = new_identity()
         self.instance = self.identity.instance
         self._open: dict[bytes, _Entry] = {}  # in the order of their deadlines
-        self._shares: WeakKeyDictionary[CallScope, dict[bytes, None]] = WeakKeyDictionary()
-        self._unasked: dict[bytes, None] = {}  # of no peer: encoded outside a call
-        self._orphans: dict[bytes, None] = {}  # of connections that are gone
+        self._shares = _Shares()
         self._refusals: dict[bytes, Callable[[str], StatusError]] = {}
         self.received: Counter[RefLocation] = Counter()
         self._armed = False
@@ -111,18 +150,19 @@ class Offers:
         Raises `ResourceExhausted` when too many ends are on offer to this peer: more than `SHARE_MAX`, or, in a full table, as
         many as to any other.
         """
-        share = self._share()
-        if share is not self._unasked and share is not self._orphans and len(share) >= SHARE_MAX:
+        shares = self._shares
+        share = shares.current()
+        if share is not shares.unasked and share is not shares.orphans and len(share) >= SHARE_MAX:
             raise ResourceExhausted(f"{SHARE_MAX} ends of streams were sent to this peer and not claimed yet (SHARE_MAX)")
         if len(self._open) >= OFFERS_MAX:
-            self._make_room(share)
+            self._reclaim(*shares.first_to_go(share))
         location = RefLocation(self.instance, secrets.token_bytes(TOKEN_BYTES))
         loop = asyncio.get_running_loop()
         self._open[location.token] = _Entry(lambda: ref, copies, loop.time() + RECLAIM_S, share, for_many)
         copies.add(location.token)
         share[location.token] = None
         if not self._armed:
-            self._arm(loop, RECLAIM_S)
+            self._reclaim_due(loop)
         return location
 
     def find(self, token: bytes) -> Offered | None:
@@ -137,13 +177,7 @@ class Offers:
         """
         entry = self._open.get(token)
         if entry is not None and not entry.for_many and not entry.home:
-            asyncio.get_running_loop().call_soon(self._let_go, token)
-
-    def _let_go(self, token: bytes) -> None:
-        entry = self._open.get(token)
-        ref = None if entry is None else entry.ref()
-        if entry is not None and ref is not None:
-            self._open[token] = entry._replace(ref=weakref.ref(ref), home=True)
+            asyncio.get_running_loop().call_soon(_let_go, self._open, token)
 
     def refusal(self, token: bytes) -> StatusError:
         """Return the error of a claim for an end that is not on offer."""
@@ -187,7 +221,7 @@ class Offers:
         if entry is not None:
             entry.copies.discard(token)
             entry.share.pop(token, None)
-            self._orphans.pop(token, None)
+            self._shares.orphans.pop(token, None)
             self._refusals[token] = why
             if len(self._refusals) > REFUSALS_MAX:
                 del self._refusals[next(iter(self._refusals))]
@@ -205,52 +239,13 @@ class Offers:
         """Run a clean-up in a task of the table, and log its error."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._on_clean_up_done)
-
-    def _on_clean_up_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            log_error(log, error, "an end of a stream could not be closed")
-
-    def _share(self) -> dict[bytes, None]:
-        """Return the share of the peer whose call is handled here; that of no peer outside a call."""
-        call = current_call.get()
-        scope = None if call is None else call._scope
-        if scope is None:
-            return self._unasked
-        if scope.session.closed.done():
-            return self._orphans
-        share = self._shares.get(scope)
-        if share is None:
-            share = self._shares[scope] = {}
-            scope.session.closed.add_done_callback(lambda _closed: self._orphans.update(share))
-        return share
-
-    def _make_room(self, share: dict[bytes, None]) -> None:
-        """Reclaim one end for a new one of `share`: the oldest of a connection that is gone, else of the largest share.
-
-        Raises `ResourceExhausted` when no share is larger.
-        """
-        if self._orphans:
-            self._reclaim(next(iter(self._orphans)), _orphaned)
-            return
-        largest = max(self._shares.values(), key=len, default={})
-        if len(largest) <= len(share):
-            raise ResourceExhausted(
-                f"{OFFERS_MAX} ends of streams were sent and not claimed yet (OFFERS_MAX), {len(share)} of them to this peer"
-            )
-        self._reclaim(next(iter(largest)), _crowded_out)
+        task.add_done_callback(partial(_end_clean_up, self._tasks))
 
     def _reclaim(self, token: bytes, why: Callable[[str], StatusError]) -> None:
         entry, refusal = self._open[token], why(RefLocation(self.instance, token).short)
         name = repr(entry.ref())  # as a text: a kept log record must not keep the end of a stream
         if self._remove_copy(token, entry, why, refusal):
             log.warning("%s: %s", name, refusal.message)
-
-    def _arm(self, loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
-        self._armed = True
-        loop.call_later(delay_s, self._reclaim_due, loop)
 
     def _reclaim_due(self, loop: asyncio.AbstractEventLoop) -> None:
         """Reclaim the ends that were not claimed in time, and set the timer for the next one."""
@@ -259,9 +254,25 @@ class Offers:
         while self._open:
             token, entry = next(iter(self._open.items()))
             if entry.due > now:
-                self._arm(loop, entry.due - now)
+                self._armed = True
+                loop.call_at(entry.due, self._reclaim_due, loop)
                 return
             self._reclaim(token, _reclaimed)
+
+
+def _let_go(entries: dict[bytes, _Entry], token: bytes) -> None:
+    """Hold the ref of a copy that is at home only as long as the program does."""
+    entry = entries.get(token)
+    ref = None if entry is None else entry.ref()
+    if entry is not None and ref is not None:
+        entries[token] = entry._replace(ref=weakref.ref(ref), home=True)
+
+
+def _end_clean_up(tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+    tasks.discard(task)
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log_error(log, error, "an end of a stream could not be closed")
 
 
 def _unknown(short: str) -> StatusError:
