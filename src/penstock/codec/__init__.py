@@ -17,7 +17,8 @@ from penstock.codec._codec import (
 from penstock.codec._exact import Inexact, exact, finite, keeps, restored, typed
 from penstock.codec._extensions import Extension, ExtensionCode, is_extension, register_extension
 from penstock.codec._models import with_references
-from penstock.codec._types import check_type, json_schemas
+from penstock.codec._schema import json_schemas
+from penstock.codec._types import check_type
 
 __all__ = [
     "JSON",

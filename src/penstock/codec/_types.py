@@ -1,9 +1,9 @@
-"""Check that a type can travel, and describe types as JSON Schema. It never encodes a value."""
+"""Check that a type can travel. It never encodes a value."""
 
 from __future__ import annotations
 
 import collections.abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final, get_origin
 
 import msgspec
@@ -12,7 +12,7 @@ from msgspec import inspect as shape
 from penstock._outcomes import text_of
 from penstock.codec._extensions import is_extension
 from penstock.codec._model_check import check_model
-from penstock.codec._models import is_model, model_schema
+from penstock.codec._models import is_model
 
 _ADVICE: Final = "use a penstock.Struct, dataclass, attrs class, TypedDict or builtin type"
 #: Classes of Penstock whose objects stay in their process, and their refs, which travel.
@@ -78,22 +78,6 @@ def _advice(cls: type) -> str:
     if issubclass(cls, collections.abc.Iterator) or cls in {collections.abc.Iterable, collections.abc.Reversible}:
         return "use a list, or an AsyncIterator for a stream"
     return _ADVICE
-
-
-def json_schemas(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the JSON Schema of each type, and the definitions that they share (JSON Schema 2020-12)."""
-    _schemas, taken = msgspec.json.schema_components(kinds, schema_hook=_title)
-    models: dict[str, Any] = {}
-
-    def schema_of(kind: Any) -> dict[str, Any]:
-        return model_schema(kind, models, taken) if is_model(kind) else _title(kind)
-
-    schemas, definitions = msgspec.json.schema_components(kinds, schema_hook=schema_of)
-    return list(schemas), {**definitions, **models}
-
-
-def _title(kind: Any) -> dict[str, Any]:
-    return {"title": kind.__qualname__}
 
 
 def type_parts(kind: Any) -> Iterator[Any]:

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from penstock.codec import json_schemas
-from penstock.service._arguments import Parameter
 from penstock.service._meaning import ListMeaning, MapMeaning
 from penstock.service._service import Method, Service
 
@@ -64,18 +63,11 @@ def describe(service: Service) -> ServiceDescription:
     A type that has no schema, like a class which validates itself, is described by its title alone, which permits any value.
     """
     types = [each for method in service.methods.values() for each in _types(method)]
-    schemas, definitions = json_schemas(types)
+    defaults = [each for method in service.methods.values() for each in _defaults(method)]
+    schemas, definitions = json_schemas(types, defaults)
     rest = iter(schemas)
     methods = [_method(method, [next(rest) for _ in _types(method)]) for method in service.methods.values()]
     return ServiceDescription(service.name, service.doc, methods, definitions)
-
-
-def _default(parameter: Parameter) -> dict[str, Any]:
-    """Return the entry of the default value in a schema; empty without a default, or for one that cannot travel."""
-    try:
-        return {} if parameter.required else {"default": msgspec.to_builtins(parameter.default)}
-    except TypeError:
-        return {}
 
 
 def _types(method: Method) -> list[Any]:
@@ -84,10 +76,16 @@ def _types(method: Method) -> list[Any]:
     return [*types, method.request] if method.streams_requests else types
 
 
+def _defaults(method: Method) -> list[Any]:
+    """Return the default values of `_types`, `msgspec.NODEFAULT` where there is none."""
+    given = [msgspec.NODEFAULT if one.required else one.default for one in method.arguments.parameters]
+    return given + [msgspec.NODEFAULT] * (len(_types(method)) - len(given))
+
+
 def _method(method: Method, schemas: list[dict[str, Any]]) -> MethodDescription:
     """Describe a method; `schemas` are those of `_types`, in the same order."""
     parameters = [
-        ParameterDescription(parameter.name, parameter.required, schema | _default(parameter), parameter.maps, parameter.lists)
+        ParameterDescription(parameter.name, parameter.required, schema, parameter.maps, parameter.lists)
         for parameter, schema in zip(method.arguments.parameters, schemas, strict=False)
     ]
     count = len(parameters)
