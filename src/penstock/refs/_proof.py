@@ -2,6 +2,16 @@
 
 An instance is the hash of a public number. Only its owner knows the secret behind that number, and can answer a challenge.
 A connection is challenged before the first end of a stream is claimed, or the first actor reached, by its instance.
+
+The rule of the project is: no cryptography of its own. This is the one exception, as no construction of `hmac` and `secrets`
+gives this guarantee. The asker has nothing secret in common with the owner: an instance stands in every `HELLO` and every ref,
+and an actor as a value has no token at all. A key that checks an HMAC would also make one, and a secret whose hash is the
+instance is given away by its first use. The proof needs a secret of the owner alone, which everybody can check: a signature,
+or this. The standard library has no signatures; `cryptography`, which has them, comes with an extra only. So these are textbook
+steps in a published group, over `pow`, `hashlib`, `hmac` and `secrets`; nothing is encrypted by them.
+
+It is against a peer that says another's instance. A peer that hands all bytes on between two others, and says to each that it
+is the other one, passes the proof on, too, and reads what follows. Only TLS keeps that out.
 """
 
 from __future__ import annotations
@@ -77,7 +87,7 @@ def instance_of(public: bytes, salt: bytes) -> bytes:
 
 
 def answer_of(shared: int, challenge: bytes, role: str, asker: bytes) -> bytes:
-    """Return the answer for the number that both sides share. A relayed answer does not fit: it names role and asker."""
+    """Return the answer for the number that both sides share. It fits one role and one asker."""
     key = hashlib.sha256(shared.to_bytes(NUMBER_BYTES, "big")).digest()
     return hmac.digest(key, role.encode() + b"\0" + asker + challenge, "sha256")
 
