@@ -7,6 +7,7 @@ of that code ends one call, and every waiter is told. A `KeyboardInterrupt` alon
 from __future__ import annotations
 
 import logging
+import secrets
 from asyncio import CancelledError
 from collections.abc import Callable
 from traceback import format_exception
@@ -115,6 +116,11 @@ def _made(by: Callable[[object], str], value: object) -> str | None:
         if ends_the_loop(raised):
             raise
         return None
+
+
+def new_error_id() -> str:
+    """Return an id for a record of the log. The caller in another process gets it in the place of the error."""
+    return secrets.token_hex(4)
 
 
 def log_error(log: logging.Logger, error: BaseException, message: str, *args: object) -> None:

@@ -49,6 +49,7 @@ class CallInfo(Generic[P]):
     """
 
     __slots__ = (
+        "_crash",
         "_departed",
         "_loop",
         "_outcome",
@@ -87,6 +88,7 @@ class CallInfo(Generic[P]):
         self.sink: Sink[Any] | None = None
         self._outcome: Outcome | None = None
         self._departed = False
+        self._crash: tuple[BaseException, str] | None = None
         self.principal: Any = None if scope is None else scope.principal
 
     @property
@@ -127,6 +129,15 @@ class CallInfo(Generic[P]):
             self._outcome = "deadline"
         else:  # a handler whose own connection was lost, or whose own time-out has passed, has failed
             self._outcome = "failed" if isinstance(error, ConnectionLost | DeadlineExceeded) else outcome_of(error)
+
+    def _note_crash(self, error: BaseException, error_id: str) -> None:
+        """Note that the call has ended with the crash of an actor, which the log has under that id."""
+        self._crash = error, error_id
+
+    def _take_crash(self, error: BaseException) -> str:
+        """Return the id under which the log has `error`, if it is the crash that was noted; empty for any other one."""
+        crash, self._crash = self._crash, None  # an error holds the frames that hold this call
+        return crash[1] if crash is not None and crash[0] is error else ""
 
     def _is_late(self) -> bool:
         remaining = self.time_remaining()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-from penstock._outcomes import ends_the_loop, log_error, named
+from penstock._outcomes import ends_the_loop, log_error, named, new_error_id
 from penstock._texts import peer_text
 from penstock.calls._context import Interceptor
 from penstock.calls._scope import CallScope
@@ -150,17 +149,15 @@ class Dispatcher:
         call = ServerCall(scope, handle, method, (*self.interceptors, *guards), self.internal)
         call.start(handler, *arguments)
 
-    def internal(self, where: str, raised: BaseException, *, logged: bool = False) -> StatusError:
+    def internal(self, where: str, raised: BaseException, error_id: str = "") -> StatusError:
         """Log an unexpected error of a handler under an id, and return the `Internal` with that id for the caller.
 
         where: the target, for the log and the message.
-        logged: whether the log has the traceback already.
+        error_id: the id under which the log has the error already, as that of a crash; empty for an error that is logged here.
         """
-        error_id = secrets.token_hex(4)
         text = peer_text(named(raised))  # it may quote an argument
-        if logged:
-            log.error("error %s in %s: %s", error_id, where, text)
-        else:
+        if not error_id:
+            error_id = new_error_id()
             log_error(log, raised, "error %s in %s: %s", error_id, where, text)
         if self.expose_errors:
             return Internal(text[:EXPOSED_MAX], {"error_id": error_id})

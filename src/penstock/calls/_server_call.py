@@ -64,7 +64,7 @@ class ServerCall(Endpoint):
         handle: StreamHandle,
         method: Method,
         interceptors: tuple[Interceptor, ...],
-        internal: Callable[[str, BaseException], StatusError],
+        internal: Callable[[str, BaseException, str], StatusError],
     ) -> None:
         session, opened = scope.session, handle.opened
         self._handle = handle
@@ -191,7 +191,7 @@ class ServerCall(Endpoint):
                 raise
         except BaseException as raised:
             failure = as_exception(raised, f"{self._name}: the handler")
-            error = as_answer(failure, self._name) or self._internal(self._name, failure)
+            error = as_answer(failure, self._name) or self._internal(self._name, failure, self.call._take_crash(failure))
             del failure  # it holds this frame
             if ends_the_loop(raised):
                 raise
@@ -234,7 +234,7 @@ class ServerCall(Endpoint):
         try:
             self._report(error)
         except Exception as raised:  # noqa: BLE001 - the caller must get an outcome
-            self._handle.fail(self._internal(self._name, raised))
+            self._handle.fail(self._internal(self._name, raised, ""))
 
     def _report(self, error: StatusError | None) -> None:
         """Send the outcome to the caller, unless it has left, and release the call: the handler is done."""

@@ -64,14 +64,17 @@ class Answers(RemoteSink[Any]):
             if ends_the_loop(error):
                 raise
 
-    def refuse(self, number: int, error: BaseException) -> None:
-        """Send an error as an answer. A `StatusError` travels whole; any other error is logged, and its log id travels."""
+    def refuse(self, number: int, error: BaseException, error_id: str = "") -> None:
+        """Send an error as an answer. A `StatusError` travels whole; any other error is logged, and its log id travels.
+
+        error_id: the id of an error that the log has already, as that of a crash; empty for any other.
+        """
         if isinstance(error, asyncio.CancelledError):
             error = Cancelled(f"{self.address}: the handler was cancelled")
         elif (answer := as_answer(error, self.address)) is not None:
             error = answer
         else:
-            error = self._internal(self.address, error, logged=error.__traceback__ is not None)
+            error = self._internal(self.address, error, error_id)
         failure = LaneError.of(status_of(error))
         try:
             self._send(LaneReply(number, error=failure))
@@ -127,7 +130,12 @@ class Answers(RemoteSink[Any]):
 
 
 class AskedMessage(Protocol):
-    """A message whose asker may cancel its ask."""
+    """A message whose asker may cancel its ask.
+
+    error_id: the id under which the log has the crash of its handler; empty without one.
+    """
+
+    error_id: str
 
     def withdraw(self, error: StatusError, /) -> None:
         """End the message because of `error`, unless its handler has begun."""
@@ -172,10 +180,14 @@ class RemoteReply:
             asks.answers.answer(self._number, result, flush=not asks.open)
 
     def set_exception(self, error: BaseException) -> None:
-        """Answer with `error`."""
+        """Answer with `error`, how the handler has ended."""
+        self.refuse(error, "" if self.message is None else self.message.error_id)
+
+    def refuse(self, error: BaseException, error_id: str) -> None:
+        """Answer with `error`, which the log has under `error_id`, if that is not empty."""
         asks = self._remove()
         if asks is not None:
-            asks.answers.refuse(self._number, error)
+            asks.answers.refuse(self._number, error, error_id)
 
     def _remove(self) -> OpenAsks | None:
         """Take the reply out of the open asks; return them, None when it was taken out before."""

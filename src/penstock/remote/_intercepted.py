@@ -26,6 +26,7 @@ class InterceptedMessage:
     Await `posted` before the next message of the lane, so that the messages keep their order.
     """
 
+    error_id: str = ""  # a crash has its id in the call, because the interceptors may put another error in its place
     __slots__ = ("_answer", "_dispatcher", "_posted", "_reply", "_task", "_unwrap")
 
     def __init__(
@@ -62,7 +63,7 @@ class InterceptedMessage:
         swallowed = f"{call.target}: an interceptor swallowed the error of this message"
         try:
             async with intercepted(self._dispatcher.interceptors, call, swallowed=swallowed, deadline=call.deadline):
-                result = await self._post_and_wait()
+                result = await self._post_and_wait(call)
         except Exception as raised:  # noqa: BLE001 - any error of an interceptor or of the actor is the answer
             error = raised
         except BaseException as raised:
@@ -76,7 +77,7 @@ class InterceptedMessage:
             self._end(call, result, error)
             del error
 
-    async def _post_and_wait(self) -> Any:
+    async def _post_and_wait(self, call: CallInfo) -> Any:
         """Post the message, and wait for its answer if it is an ask."""
         envelope = self._unwrap()
         envelope.reply = self._answer
@@ -88,6 +89,9 @@ class InterceptedMessage:
             return None
         try:
             return await self._answer
+        except Exception as error:
+            call._note_crash(error, envelope.error_id)
+            raise
         finally:
             envelope.withdraw()
 
@@ -96,13 +100,14 @@ class InterceptedMessage:
         if self._answer is not None and not self._answer.done():
             self._answer.cancel()  # no task awaits it: the actor skips a message that it has not begun
         reply = self._reply
+        error_id = "" if error is None else call._take_crash(error)
         if reply is not None and not reply.done():
             if error is None:
                 reply.set_result(result)
             else:
-                reply.set_exception(error)
+                reply.refuse(error, error_id)
         elif error is not None and not isinstance(error, StatusError):
-            error = self._dispatcher.internal(call.target.removeprefix("/"), error)
+            error = self._dispatcher.internal(call.target.removeprefix("/"), error, error_id)
         if self._posted.done():
             return
         if reply is None and error is not None:

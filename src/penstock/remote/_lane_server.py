@@ -228,7 +228,7 @@ class LaneServer(Endpoint):
         try:
             result = cell.handle_now(entry.name, args, kwargs, via="ask", context=entry.context and entry.context.copy())
         except Exception as error:  # noqa: BLE001 - any error of the handler is its answer
-            self.answers.refuse(number, error)
+            self.answers.refuse(number, error, cell.inline_envelope.error_id)
         else:
             self.answers.answer(number, result, flush=self._handled == self._half.arrived)
 

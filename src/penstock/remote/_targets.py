@@ -86,7 +86,11 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScop
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
         call = context()
         envelope = Envelope(cell, name, args, kwargs, "ask", info=call, context=copy_context())
-        return await ask(envelope, call.deadline)
+        try:
+            return await ask(envelope, call.deadline)
+        except Exception as error:
+            call._note_crash(error, envelope.error_id)
+            raise
 
     dispatcher.begin(scope, handle, method, ask_it)
 

@@ -326,7 +326,7 @@ class Cell(Lifecycle):
         if verdict == "cancelled":
             raise error
         if verdict == "crash":
-            await incarnation.crashed(self, error, self.handled)
+            await incarnation.crashed(self, error, self.handled, envelope.error_id)
 
     def __repr__(self) -> str:
         return f"<Cell {self.address} {self.state}, {len(self.queue)} waiting>"

@@ -191,7 +191,8 @@ class Envelope(msgspec.Struct):
     tasks of it wait now, each with the task that waits, by the id of its `Waiting`; None before the first. task: of side work;
     None for a message. size: the bytes of a large message from another process; 0 for any other. context: the context of the
     interceptors around it; None without any. deadline: of a message that is handled where it is sent; that of any other is in
-    `info`. is_over: whether it was handled, withdrawn, or refused after it had waited.
+    `info`. is_over: whether it was handled, withdrawn, or refused after it had waited. error_id: the id under which the log has
+    the crash of its handler; empty without one.
     """
 
     cell: Recipient
@@ -211,6 +212,7 @@ class Envelope(msgspec.Struct):
     asker: asyncio.Task[Any] | None = None
     task: asyncio.Task[Any] | None = None
     is_over: bool = False
+    error_id: str = ""
 
     @property
     def type(self) -> str:
@@ -258,6 +260,10 @@ class Envelope(msgspec.Struct):
     def release(self) -> None:
         """Let go of the arguments of a handled message: a task that its handler has left behind has it in its context."""
         self.args, self.kwargs, self.is_over = (), {}, True
+
+    def crashed_as(self, error_id: str) -> None:
+        """Note the id under which the log has the crash of the handler; empty for none any more."""
+        self.error_id = error_id
 
     def leave(self) -> None:
         """Note that the message has left the mailbox and will not be handled."""

@@ -11,7 +11,7 @@ import random
 from functools import partial
 from typing import Final, Literal
 
-from penstock._outcomes import as_answer, as_exception, as_failure, ends_the_loop, log_error, named, text_of
+from penstock._outcomes import as_answer, as_exception, as_failure, ends_the_loop, log_error, named, new_error_id, text_of
 from penstock.actors._supervision import Supervision, restarted_with
 from penstock.actors.cell._belongings import STOP_GRACE_S
 from penstock.actors.cell._context import handled
@@ -121,6 +121,7 @@ def judge(cell: Lifecycle, envelope: Envelope, error: BaseException, *, interrup
     if isinstance(error, GeneratorExit):
         return cancelled_in(cell, envelope.type), "answer"
     if is_failure(error):
+        envelope.crashed_as(new_error_id())
         return _crash(cell, envelope.type, error), "crash"
     log.critical("%s: the handler of %r raised %r; it ends the program", cell.address, envelope.type, error)
     return ActorStopped(f"{cell.address} was stopped by {type(error).__name__}"), "cancelled"
@@ -136,7 +137,8 @@ def judge_inline(cell: Lifecycle, name: str, error: BaseException) -> BaseExcept
         return cancelled_in(cell, name)
     if not is_failure(error):
         return error
-    cell.post_system(partial(crashed, cell, error, cell.handled))
+    cell.inline_envelope.crashed_as(new_error_id())
+    cell.post_system(partial(crashed, cell, error, cell.handled, cell.inline_envelope.error_id))
     return _crash(cell, name, error)
 
 
@@ -168,12 +170,16 @@ def supervision_of(cell: Lifecycle) -> Supervision:
     return rules
 
 
-async def crashed(cell: Lifecycle, error: BaseException, message: int | None) -> None:
-    """Handle a crash in the message of that number: tell the parent, then restart or stop as the supervision says."""
+async def crashed(cell: Lifecycle, error: BaseException, message: int | None, error_id: str = "") -> None:
+    """Handle a crash in the message of that number: tell the parent, then restart or stop as the supervision says.
+
+    error_id: the id for the log, which an asker in another process has got; empty for a crash without a message.
+    """
     rules = supervision_of(cell)
+    cell.inline_envelope.crashed_as("")
     for sibling in _restarted_too(cell, rules):
         sibling.post_system(partial(_restart_or_crash, sibling, f"{cell.address} failed"))
-    delay_s: float | None = _count_failure(cell, rules, error, message)
+    delay_s: float | None = _count_failure(cell, rules, error, message, error_id)
     while delay_s is not None and cell.stopping is None:
         try:
             await restart(cell, f"{cell.address} raised {named(error)}", delay_s)
@@ -216,11 +222,13 @@ async def restart_asked(cell: Lifecycle, done: asyncio.Future[None]) -> None:
         done.set_exception(ActorStopped(f"{cell.address} was stopped before it could be restarted"))
 
 
-def _count_failure(cell: Lifecycle, rules: Supervision, error: BaseException, message: int | None) -> float | None:
+def _count_failure(
+    cell: Lifecycle, rules: Supervision, error: BaseException, message: int | None, error_id: str = ""
+) -> float | None:
     """Count, log and record a failure, and tell the parent; return the delay before the restart, None to stop."""
     delay_s = cell.failures.count(rules, cell.system.loop.time(), _jitter.random(), named(error))
     fate = "it is stopped" if delay_s is None else f"it is restarted in {delay_s:.3g} s"
-    log_error(log, error, "%s crashed; %s", cell.address, fate)
+    log_error(log, error, "%s crashed; %s%s", cell.address, fate, f" (error {error_id})" if error_id else "")
     cell.record("crashed", n=message, error=type(error).__name__, text=text_of(error))
     parent = cell.parent
     if parent is not None and "on_child_failed" in parent.hooks:
