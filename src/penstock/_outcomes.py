@@ -10,7 +10,9 @@ import logging
 import secrets
 from asyncio import CancelledError
 from collections.abc import Callable
+from logging import LogRecord
 from traceback import format_exception
+from typing import Any
 
 from penstock.errors import Aborted, Cancelled, ConnectionLost, EndOfStream, PenstockError, StatusError, Unavailable
 
@@ -93,7 +95,8 @@ def ends_the_loop(error: BaseException) -> bool:
 
 def text_of(error: BaseException) -> str:
     """Return the text of an exception; the name of its class when it has none, or when its `__str__` raises."""
-    return _made(str, error) or type(error).__name__
+    text, _failure = _made(str, error)
+    return text or type(error).__name__
 
 
 def named(error: BaseException) -> str:
@@ -104,18 +107,26 @@ def named(error: BaseException) -> str:
 
 def shown(value: object, by: Callable[[object], str] = repr) -> str:
     """Return the text that `by` makes of a value of the program, or its class where that raises."""
-    text = _made(by, value)
+    text, _failure = _made(by, value)
     return f"<{type(value).__name__} without a {by.__name__}>" if text is None else text
 
 
-def _made(by: Callable[[object], str], value: object) -> str | None:
-    """Return ``by(value)``, which runs code of the program; None where that raises."""
+def formatted(message: object, args: tuple[object, ...]) -> str:
+    """Return the text of a log message as `logging` makes it; the message and the class of the error where that raises."""
+    text, failure = _made(LogRecord.getMessage, LogRecord("", 0, "", 0, message, args, None))
+    if text is not None:
+        return text
+    return f"{message if type(message) is str else type(message).__qualname__} (not formatted: {failure})"
+
+
+def _made(by: Callable[[Any], str], value: object) -> tuple[str | None, str]:
+    """Return ``by(value)``, which runs code of the program. Where that raises, return None and the class of the error."""
     try:
-        return by(value)
+        return by(value), ""
     except BaseException as raised:
         if ends_the_loop(raised):
             raise
-        return None
+        return None, type(raised).__name__
 
 
 def new_error_id() -> str:

@@ -77,11 +77,17 @@ class Textless:
         raise OSError("no text")
 
 
+class Exiting:
+    def __str__(self) -> str:
+        raise SystemExit
+
+
 LOGGED: dict[str, tuple[object, tuple[object, ...], str]] = {
     "a map": ("%(what)s at %(place)s", ({"what": "rain", "place": "dam"},), "rain at dam"),
     "a wrong type": ("%d items", ("three",), "%d items (not formatted: TypeError)"),
     "too few": ("%s %s", ("one",), "%s %s (not formatted: TypeError)"),
     "no text": (Textless(), (), "Textless (not formatted: OSError)"),
+    "an exit": (Exiting(), (), "Exiting (not formatted: SystemExit)"),
     "an argument without a text": ("it is %s", (Textless(),), "it is %s (not formatted: OSError)"),
 }
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
+from penstock._outcomes import formatted
 from penstock.actors._local import LocalRef
 from penstock.actors._ref import ActorRef, Message
 from penstock.actors._stub import ref
@@ -34,21 +35,12 @@ class ActorLog(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log, and tell the tap: also below the level of the logger."""
         if self._cell.system.tap is not None:
-            self._cell.record("log", level=logging.getLevelName(level), text=_formatted(msg, args))
+            self._cell.record("log", level=logging.getLevelName(level), text=formatted(msg, args))
         super().log(level, msg, *args, **kwargs)
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Put the actor's address before the text."""
-        return f"{self._cell.address}: {_formatted(msg, ())}", kwargs
-
-
-def _formatted(msg: object, args: tuple[object, ...]) -> str:
-    """Return the text of a log message as `logging` makes it. A bad format does not crash the actor."""
-    try:
-        return logging.LogRecord("", 0, "", 0, msg, args, None).getMessage()
-    except Exception as error:  # noqa: BLE001 - `__str__` of a value is the user's code
-        text = msg if type(msg) is str else type(msg).__qualname__
-        return f"{text} (not formatted: {type(error).__name__})"
+        return f"{self._cell.address}: {formatted(msg, ())}", kwargs
 
 
 class _Unspawned:

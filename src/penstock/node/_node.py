@@ -14,7 +14,7 @@ from penstock.errors import Cause, Unavailable
 from penstock.history import History
 from penstock.node._base import NodeBase
 from penstock.node._control import Control
-from penstock.peer import Server, serve
+from penstock.peer import Server, check_outside, serve
 from penstock.protocol import Settings
 from penstock.transports import TLS, socket_mode
 
@@ -105,7 +105,7 @@ class Node(NodeBase):
         Raises `FailedPrecondition` in a handler of a call from elsewhere, for which it would wait.
         """
         if self.server is not None:
-            self.server._check_outside()
+            check_outside(self.server.peers)
         if self._closing:
             await self._closed.wait()
             return

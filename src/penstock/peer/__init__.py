@@ -2,12 +2,13 @@
 
 from penstock.peer._context import CallInfo, context
 from penstock.peer._peer import Peer
-from penstock.peer._server import Server, connect, serve
+from penstock.peer._server import Server, check_outside, connect, serve
 
 __all__ = [
     "CallInfo",
     "Peer",
     "Server",
+    "check_outside",
     "connect",
     "context",
     "serve",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from functools import partial
 from threading import get_ident
 from typing import Any, Final, cast
@@ -86,16 +86,6 @@ class Server:
         for peer in set(self.peers):
             peer._scope.begin_drain()
 
-    def _check_outside(self) -> None:
-        """Raise `FailedPrecondition` in the handler of a call of a peer: `aclose` waits for it."""
-        task, message = asyncio.current_task(), handling.get()
-        in_actor = message is not None and message.cell.task is task and context().peer in self.peers
-        if in_actor or any(task in peer._scope.tasks for peer in self.peers):
-            raise FailedPrecondition(
-                "closing a server waits for its handlers, and this is one of them: set an event that the program waits for, or "
-                "close it in a task of its own, and return"
-            )
-
     async def aclose(self, grace_s: float = GRACE_S) -> bool:
         """Drain and close the server: accept nothing new, let open calls end, cancel the rest. Idempotent.
 
@@ -108,7 +98,7 @@ class Server:
         Raises `FailedPrecondition` in a handler of a call, for which it would wait.
         """
         check_thread(self._thread, self)
-        self._check_outside()
+        check_outside(self.peers)
         late: set[asyncio.Task[None]] = set()
         try:
             await self.begin_drain()
@@ -136,6 +126,17 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {', '.join(self.urls) or 'closed'}, {len(self.peers)} peers>"
+
+
+def check_outside(peers: Collection[Peer]) -> None:
+    """Raise `FailedPrecondition` in the handler of a call of one of these peers: the end of their server waits for it."""
+    task, message = asyncio.current_task(), handling.get()
+    in_actor = message is not None and message.cell.task is task and context().peer in peers
+    if in_actor or any(task in peer._scope.tasks for peer in peers):
+        raise FailedPrecondition(
+            "closing a server waits for its handlers, and this is one of them: set an event that the program waits for, or "
+            "close it in a task of its own, and return"
+        )
 
 
 def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor], *, expose_errors: bool) -> Dispatcher:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from penstock._outcomes import log_error
 from penstock.actors._supervision import Supervision
 from penstock.actors.cell import _incarnation as incarnation
-from penstock.actors.cell._context import OWN_VARIABLES, handled
+from penstock.actors.cell._context import OWN_VARIABLES, begin_later, handled
 from penstock.actors.cell._cycles import Waiting, check_room
 from penstock.actors.cell._envelope import Envelope, Host, Via, exactly, handling, sender_here
 from penstock.actors.cell._lifecycle import Lifecycle
@@ -134,8 +134,7 @@ class Cell(Lifecycle):
             self.wake()
 
     def wake(self) -> None:
-        system, self.task = self.system, None
-        self.task = system.loop.create_task(self._run(), context=system.context.copy())
+        self.task = begin_later(self._run(), self.system)
 
     # ── handled where it is sent ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -214,8 +213,6 @@ class Cell(Lifecycle):
         """Handle the waiting messages until there is none."""
         while True:
             try:
-                if self.task is None:  # an eager task begins inside `wake`: the sender goes on first
-                    await asyncio.sleep(0)
                 await self._drain()
             except BaseException as error:
                 if not self._goes_on(error):

@@ -7,12 +7,13 @@ by `handled` in a context that is made for this message.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
 from types import CoroutineType, coroutine
 from typing import Any, Final
 
-from penstock.actors.cell._envelope import Envelope, handling
+from penstock.actors.cell._envelope import Envelope, Host, handling
 from penstock.calls import Unannounced, current_call, unannounced_call
 
 #: The variables of `own_context`. A context with more of them has some of the program.
@@ -26,6 +27,14 @@ def own_context(call_here: Unannounced) -> Context:
     context.run(handling.set, None)
     context.run(current_call.set, None)
     return context
+
+
+def begin_later(work: Coroutine[Any, Any, Any], system: Host) -> asyncio.Task[Any]:
+    """Run `work` in a task of the system that begins after its caller, which notes the task first.
+
+    An eager task (3.12) would begin in this call, so the task is made without the task factory of the loop.
+    """
+    return asyncio.Task(work, loop=asyncio.get_running_loop(), context=system.context.copy())
 
 
 async def handled(envelope: Envelope, method: Callable[..., Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from penstock._outcomes import named
 from penstock.actors.cell._cell import Cell
+from penstock.actors.cell._context import begin_later
 from penstock.actors.cell._envelope import Envelope, handling
 from penstock.calls import CallInfo
 from penstock.channel import ChannelStatistics
@@ -32,7 +33,6 @@ class SideTask(AbstractAsyncContextManager[None]):
 
     __slots__ = (
         "_call",
-        "_starts",
         "_tell_end",
         "_told",
         "_why",
@@ -67,15 +67,13 @@ class SideTask(AbstractAsyncContextManager[None]):
         self.number = cell.system.next_number()
         self.statistics = statistics
         self.task: asyncio.Task[Any] | None = None
-        self._starts = False
         self.peer = peer
         self._call = call
 
     def start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run `work` in a task that ends with the actor."""
         cell = self.cell
-        self._starts = True
-        self.task = asyncio.get_running_loop().create_task(work, context=cell.system.context.copy())
+        self.task = begin_later(work, cell.system)
         cell.belongings.add_side_task(self)
         self.task.add_done_callback(lambda _task: cell.belongings.discard_side_task(self))
 
@@ -110,10 +108,7 @@ class SideTask(AbstractAsyncContextManager[None]):
     async def __aenter__(self) -> None:
         cell = self.cell
         cell.queue.check()
-        if self._starts:
-            if self.task is None:  # an eager task begins inside `start`: its caller goes on first
-                await asyncio.sleep(0)
-        else:
+        if self.task is None:  # it was not begun by `start`
             self.task = asyncio.current_task()
             cell.belongings.add_side_task(self)
         self.envelope.run_here()
