@@ -194,7 +194,7 @@ async def test_watching_one_of_another_system_is_refused(system):
 
     class Elsewhere(penstock.ActorRef):
         address = id = "elsewhere"
-        tell = ask = _stream = open_channel = subscribe = stop = _asking = _telling = None
+        tell = stop = _ask = _stream = _open_channel = _subscribe = _asking = _telling = None
 
     watches = await system.spawn(Watches)
     with pytest.raises(InvalidArgument, match="only actors of this process"):

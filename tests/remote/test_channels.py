@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from penstock import Actor, Channel, Settings
-from penstock.actors._channels import HANDLER_LINGER_S
+from penstock.actors.local._channels import HANDLER_LINGER_S
 from penstock.errors import DeadlineExceeded, ResourceExhausted
 from tests.remote.kit import Town, outcome, town
 

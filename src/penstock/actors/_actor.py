@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
 from penstock._outcomes import formatted
-from penstock.actors._local import LocalRef
 from penstock.actors._ref import ActorRef, Message
 from penstock.actors._stub import ref
 from penstock.actors.cell import DEFAULT_MAILBOX, HOOKS, Cell, Mailbox, Supervision, Timer
+from penstock.actors.local import LocalRef
 from penstock.channel import Channel
 from penstock.errors import InvalidArgument
 from penstock.service import MethodDescription, ServiceDescription, describe

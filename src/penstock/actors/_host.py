@@ -11,7 +11,6 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from penstock.actors._info import DeadLetter, DeadLetters
-from penstock.actors._local import LocalRef
 from penstock.actors._ref import ActorRef, Router
 from penstock.actors._registry import Bridges, Registry, check_name, word_of
 from penstock.actors._stub import ActorStub
@@ -27,6 +26,7 @@ from penstock.actors.cell import (
     own_context,
     start,
 )
+from penstock.actors.local import LocalRef
 from penstock.calls import Unannounced
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap

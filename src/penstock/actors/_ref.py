@@ -6,7 +6,7 @@ The subclasses know where an actor lives: `LocalRef` for this process, `remote` 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,11 +29,6 @@ STREAM_BUFFER_SIZE: Final = 100
 Chunk = Callable[[Any], Awaitable[None] | None]
 
 
-def ask_timeout(timeout: float | None) -> float | None:
-    """Return the time-out of an ask in seconds. Raises `ValueError` for a value of another type; one below zero is over."""
-    return checked_seconds("timeout", timeout, above=-inf)
-
-
 def checked_address(address: Any) -> str:
     """Return an address. Raises `TypeError` for an object that is not a text, as a stub or an `ActorRef`."""
     if not isinstance(address, str):
@@ -42,6 +37,20 @@ def checked_address(address: Any) -> str:
             "the same verbs without one"
         )
     return address
+
+
+class VerbOptions(msgspec.Struct, frozen=True):
+    """The options with which a verb is used; those that the verb does not have stay at their defaults."""
+
+    timeout: float | None = None
+    cancel: CancelToken | None = None
+    type: Any = Any
+    buffer_size: int | None = None
+    overflow: str | None = None
+
+
+#: Those of a verb that is used without any, so that a plain ask makes none.
+_NO_OPTIONS: Final = VerbOptions()
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -56,7 +65,37 @@ class Message(msgspec.Struct, frozen=True):
     sender: str | None = None
 
 
-class ActorRef(ABC):
+class _Steps(ABC):
+    """The steps of a ref by which `ActorRef` carries out its verbs: a subclass knows where the actor lives."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _ask(self, name: str, payload: Any, options: VerbOptions) -> Coroutine[Any, Any, Any]:
+        """Send a message at once, or when it is awaited; return the coroutine that waits for its answer."""
+
+    @abstractmethod
+    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
+        """Begin a streaming method; its items are of the type `kind`."""
+
+    @abstractmethod
+    def _open_channel(self, payload: Any, options: VerbOptions) -> Coroutine[Any, Any, Channel[Any]]:
+        """Open a channel, and wait until it is accepted."""
+
+    @abstractmethod
+    def _subscribe(self, port: str, options: VerbOptions) -> Source[Any]:
+        """Return a source of the items of a port."""
+
+    @abstractmethod
+    def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
+        """Make the function of a stub that asks `method`, or begins its stream."""
+
+    @abstractmethod
+    def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
+        """Make the function of a stub that tells `method`."""
+
+
+class ActorRef(_Steps):
     """An actor as a value, in this process or another. `ref` returns one for a stub, `Router.ref` one for an address.
 
     It can travel in messages; two refs of the same actor are equal. The verbs take the name of a method, or a
@@ -89,7 +128,6 @@ class ActorRef(ABC):
         another process, `tell` waits for no word of the actor, and raises none of the first four errors; they are logged there.
         """
 
-    @abstractmethod
     async def ask(
         self,
         name: str,
@@ -109,12 +147,13 @@ class ActorRef(ABC):
         `type`, and what `tell` raises. Cancelling it gives up a message that has not begun; a handler that has begun goes on,
         and its answer is dropped.
         """
+        if timeout is None and cancel is None and type is Any:
+            return await self._ask(name, payload, _NO_OPTIONS)
+        if cancel is not None:
+            cancel.check()
+        timeout = checked_seconds("timeout", timeout, above=-inf)  # one below zero is over
+        return await self._ask(name, payload, VerbOptions(timeout, cancel, type))
 
-    @abstractmethod
-    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
-        """Begin a streaming method; its items are of the type `kind`."""
-
-    @abstractmethod
     async def open_channel(
         self, payload: Any = None, *, timeout: float | None = None, buffer_size: int = BUFFER_SIZE, type: Any = Any
     ) -> Channel[Any]:
@@ -127,8 +166,8 @@ class ActorRef(ABC):
         Raises `ChannelRejected` with the reason, `ActorStopped`, `DeadlineExceeded`, `ConnectionLost`. Opened by an actor, it
         ends with that actor. Cancelling it withdraws the opening. Close the channel with ``async with`` or `Channel.close`.
         """
+        return await self._open_channel(payload, VerbOptions(timeout=timeout, type=type, buffer_size=buffer_size))
 
-    @abstractmethod
     def subscribe(
         self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
     ) -> Source[Any]:
@@ -143,6 +182,7 @@ class ActorRef(ABC):
         the actor does not have, `InvalidArgument` for ``overflow="wait"`` where the port drops items, `Unavailable` while the
         actor starts, `ActorStopped`; for an actor of another process these four come with the first item.
         """
+        return self._subscribe(port, VerbOptions(type=type, buffer_size=buffer_size, overflow=overflow))
 
     @abstractmethod
     async def stop(self) -> None:
@@ -206,16 +246,6 @@ class ActorRef(ABC):
                 waiting = on_chunk(item)
                 if waiting is not None:
                     await waiting
-
-    # ── for typed stubs ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    @abstractmethod
-    def _asking(self, method: Method, options: CallOptions) -> Callable[..., Any]:
-        """Make the function of a stub that asks `method`, or begins its stream."""
-
-    @abstractmethod
-    def _telling(self, method: Method, options: CallOptions) -> Callable[..., Any]:
-        """Make the function of a stub that tells `method`."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ActorRef) and self.id == other.id

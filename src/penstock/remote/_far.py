@@ -13,15 +13,15 @@ import msgspec
 
 from penstock._outcomes import text_of
 from penstock._texts import peer_text
-from penstock.actors import ActorRef, actor_here, ended_here
-from penstock.calls import CancelToken, Stream
+from penstock.actors import ActorRef, VerbOptions, actor_here, ended_here
+from penstock.calls import Stream
 from penstock.channel import Channel
 from penstock.codec import MSGPACK, UNDECODABLE, Extension, ExtensionCode, register_extension
 from penstock.errors import ActorStopped, Unavailable
 from penstock.refs import find_route, guard_for, offers, prove
 from penstock.remote._ref import RemoteRef
 from penstock.service import CallOptions, Method
-from penstock.streams import BUFFER_SIZE, Source
+from penstock.streams import Source
 
 
 class ActorLocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -63,29 +63,17 @@ class FarRef(ActorRef):
     async def tell(self, name: str, payload: Any = None) -> None:
         await (await self._reach()).tell(name, payload)
 
-    async def ask(
-        self,
-        name: str,
-        payload: Any = None,
-        *,
-        timeout: float | None = None,
-        cancel: CancelToken | None = None,
-        type: Any = Any,
-    ) -> Any:
-        return await (await self._reach()).ask(name, payload, timeout=timeout, cancel=cancel, type=type)
+    async def _ask(self, name: str, payload: Any, options: VerbOptions) -> Any:
+        return await (await self._reach())._ask(name, payload, options)
 
     def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
         return self._resolve()._stream(name, payload, options, kind)
 
-    async def open_channel(
-        self, payload: Any = None, *, timeout: float | None = None, buffer_size: int = BUFFER_SIZE, type: Any = Any
-    ) -> Channel[Any]:
-        return await (await self._reach()).open_channel(payload, timeout=timeout, buffer_size=buffer_size, type=type)
+    async def _open_channel(self, payload: Any, options: VerbOptions) -> Channel[Any]:
+        return await (await self._reach())._open_channel(payload, options)
 
-    def subscribe(
-        self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
-    ) -> Source[Any]:
-        return self._resolve().subscribe(port, buffer_size=buffer_size, overflow=overflow, type=type)
+    def _subscribe(self, port: str, options: VerbOptions) -> Source[Any]:
+        return self._resolve()._subscribe(port, options)
 
     async def stop(self) -> None:
         await self._resolve().stop()

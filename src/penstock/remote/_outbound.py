@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from penstock.actors import Caller, caller_here
+from penstock.actors import caller_here
+from penstock.actors.cell import sender_here
 from penstock.calls import CallInfo, CallScope, intercepted, milliseconds_until
 from penstock.errors import InvalidArgument
 from penstock.protocol import CallKind, check_texts
@@ -23,17 +24,16 @@ _UNARY: Final = CallKind.UNARY.label
 
 
 class OutboundMessage(NamedTuple):
-    """A message of `caller` to the actor `address` at the other side, before it is sent."""
+    """A message to the actor `address` at the other side, before it is sent. The actor that runs here is its sender."""
 
     scope: CallScope
     address: str
-    caller: Caller
     message: DescribedMessage
     metadata: Mapping[str, str]
 
     async def ask(self, decode: Decoded, limits: AskLimits) -> Any:
         """Send the message and wait for its answer. Cancelling it cancels the ask at the callee."""
-        caller = self.caller
+        caller = caller_here()
         if caller.sender and not caller.waiting and self.scope.session.loop.get_task_factory() is not None:
             await asyncio.sleep(0)  # an eager task asks before its handler can await it
             caller = caller_here()
@@ -47,7 +47,7 @@ class OutboundMessage(NamedTuple):
 
     async def tell(self) -> None:
         """Send the message; wait for room in the mailbox. A cancelled `tell` sends nothing."""
-        self.message.sender = self.caller.sender
+        self.message.sender = sender_here()
         if not self.scope.interceptors:
             await self._tell(self.metadata)
             return

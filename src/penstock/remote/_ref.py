@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
 
 import msgspec
 
-from penstock.actors import NO_CALLER, ActorRef, adopt, ask_timeout, caller_here
-from penstock.actors.cell import subscriber_size
+from penstock.actors import ActorRef, VerbOptions, adopt, caller_here
+from penstock.actors.cell import sender_here, subscriber_size
 from penstock.calls import (
     CallInfo,
     CallScope,
-    CancelToken,
     Interceptor,
     RemoteStream,
     Request,
@@ -30,7 +29,7 @@ from penstock.remote._lane_client import Lanes
 from penstock.remote._outbound import OutboundMessage
 from penstock.remote._wire import PAYLOAD, WAITING, DescribedMessage, PlainMessage
 from penstock.service import DEFAULT, CallOptions, Method
-from penstock.streams import BUFFER_SIZE, Dropped, Source
+from penstock.streams import Dropped, Source
 
 _ANYTHING = MSGPACK.decode_for(Any)
 #: Items that may be under way to a fast subscriber without a `buffer_size`. The window begins with one item, and stays there
@@ -64,22 +63,12 @@ class RemoteRef(ActorRef):
         return f"{self._name}@{self._scope.instance.hex()}"
 
     async def tell(self, name: str, payload: Any = None) -> None:
-        await OutboundMessage(self._scope, self._name, caller_here(), DescribedMessage(0, name, payload, PAYLOAD), {}).tell()
+        await OutboundMessage(self._scope, self._name, DescribedMessage(0, name, payload, PAYLOAD), {}).tell()
 
-    async def ask(
-        self,
-        name: str,
-        payload: Any = None,
-        *,
-        timeout: float | None = None,
-        cancel: CancelToken | None = None,
-        type: Any = Any,
-    ) -> Any:
-        if cancel is not None:
-            cancel.check()
-        decode = MSGPACK.decode_for(type).value
-        outbound = OutboundMessage(self._scope, self._name, caller_here(), DescribedMessage(0, name, payload, PAYLOAD), {})
-        return await outbound.ask(decode, AskLimits(self._deadline(ask_timeout(timeout)), cancel))
+    def _ask(self, name: str, payload: Any, options: VerbOptions) -> Coroutine[Any, Any, Any]:
+        decode = MSGPACK.decode_for(options.type).value
+        outbound = OutboundMessage(self._scope, self._name, DescribedMessage(0, name, payload, PAYLOAD), {})
+        return outbound.ask(decode, AskLimits(self._deadline(options.timeout), options.cancel))
 
     def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> RemoteStream[Any]:
         argument = self._encoded(name, payload)
@@ -92,9 +81,7 @@ class RemoteRef(ActorRef):
             ),
         )
 
-    async def open_channel(
-        self, payload: Any = None, *, timeout: float | None = None, buffer_size: int = BUFFER_SIZE, type: Any = Any
-    ) -> Channel[Any]:
+    async def _open_channel(self, payload: Any, options: VerbOptions) -> Channel[Any]:
         target = f"/{self._name}!channel"
         scope, caller = self._scope, caller_here()
         metadata = {WAITING: " ".join(caller.waiting)} if caller.waiting else {}
@@ -105,20 +92,18 @@ class RemoteRef(ActorRef):
                 target,
                 payload,
                 initiator=caller.sender or scope.name,
-                messages=type,
-                timeout=timeout,
-                buffer_size=buffer_size,
+                messages=options.type,
+                timeout=options.timeout,
+                buffer_size=cast("int", options.buffer_size),
                 metadata=call.metadata,
             )
         adopt(channel)
         return channel
 
-    def subscribe(
-        self, port: str, *, buffer_size: int | None = None, overflow: str | None = None, type: Any = Any
-    ) -> Source[Any]:
-        buffer_size = subscriber_size(buffer_size, overflow)
-        argument = MSGPACK.encode((port, buffer_size, overflow))
-        call_options = CallOptions(buffer_size=1 if overflow == "latest" else buffer_size or ON_THE_WAY_MAX)
+    def _subscribe(self, port: str, options: VerbOptions) -> Source[Any]:
+        buffer_size = subscriber_size(options.buffer_size, options.overflow)
+        argument = MSGPACK.encode((port, buffer_size, options.overflow))
+        call_options = CallOptions(buffer_size=1 if options.overflow == "latest" else buffer_size or ON_THE_WAY_MAX)
         label = f"port {port} of {self._address}"
         return RemoteStream(
             self._scope,
@@ -127,7 +112,7 @@ class RemoteRef(ActorRef):
                 CallKind.SERVER_STREAMING,
                 MSGPACK,
                 argument,
-                decode_marked(MSGPACK, type, Dropped),
+                decode_marked(MSGPACK, options.type, Dropped),
                 call_options,
                 label,
                 0 if buffer_size else 1,
@@ -156,13 +141,12 @@ class RemoteRef(ActorRef):
         async def ask(*args: Any, **kwargs: Any) -> Any:
             body = values(args, kwargs) if kwargs or len(args) not in takes else args
             deadline = inherited_deadline(timeout_s, 0.0) if timeout_s is None else self._deadline(timeout_s)
-            caller = caller_here()
-            if deadline is None and not metadata and caller is NO_CALLER and not interceptors:
+            if deadline is None and not metadata and sender_here() is None and not interceptors:
                 lane = open_lanes.get(address)
                 if lane is None or lane.closing:
                     lane = await lanes.to(address)
                 return await lane.ask(PlainMessage(0, name, body), decode)
-            outbound = OutboundMessage(scope, address, caller, DescribedMessage(0, name, body), metadata)
+            outbound = OutboundMessage(scope, address, DescribedMessage(0, name, body), metadata)
             return await outbound.ask(decode, AskLimits(deadline))
 
         return ask
@@ -175,9 +159,8 @@ class RemoteRef(ActorRef):
 
         async def tell(*args: Any, **kwargs: Any) -> None:
             body = values(args, kwargs) if kwargs or len(args) not in takes else args
-            caller = caller_here()
-            if caller is not NO_CALLER or metadata or interceptors:
-                await OutboundMessage(scope, address, caller, DescribedMessage(0, name, body), metadata).tell()
+            if metadata or interceptors or sender_here() is not None:
+                await OutboundMessage(scope, address, DescribedMessage(0, name, body), metadata).tell()
                 return
             lane = open_lanes.get(address)
             if lane is None or lane.closing:

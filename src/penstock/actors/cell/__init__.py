@@ -2,8 +2,6 @@
 
 from penstock.actors._supervision import Supervision
 from penstock.actors.cell._asking import (
-    NO_CALLER,
-    Caller,
     ask,
     call_here,
     call_of,
@@ -29,11 +27,9 @@ __all__ = [
     "DEFAULT_MAILBOX",
     "HOOKS",
     "LARGE_BYTES",
-    "NO_CALLER",
     "NO_REPLY",
     "OVERFLOWS",
     "STOP_GRACE_S",
-    "Caller",
     "Cell",
     "Envelope",
     "Lifecycle",

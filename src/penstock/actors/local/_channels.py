@@ -10,9 +10,10 @@ import logging
 from collections.abc import Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from penstock._outcomes import as_failure, ends_the_loop, log_error, sole_kind, text_of
+from penstock.actors._ref import VerbOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, Waiting, ask, check_cycle, handling, sender_here
 from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
 from penstock.channel import Channel, is_in_use, local_channel, when_left
@@ -30,7 +31,7 @@ _KIND = CallKind.BIDIRECTIONAL.label
 _CALLBACKS = frozenset({"on_channel_open", "on_channel_message", "on_channel_close"})
 
 
-async def open_local(cell: Cell, payload: Any, timeout: float | None, buffer_size: int, messages: Any) -> Channel[Any]:
+async def open_local(cell: Cell, payload: Any, options: VerbOptions) -> Channel[Any]:
     """Open a channel to an actor of this process. Cancelling it withdraws the opening."""
     check_thread(cell.system.thread, cell.system.face)
     cell.queue.check()
@@ -40,15 +41,15 @@ async def open_local(cell: Cell, payload: Any, timeout: float | None, buffer_siz
         sender_here() or OUTSIDE,
         cell.address,
         payload,
-        buffer_size=buffer_size,
-        messages=messages,
+        buffer_size=cast("int", options.buffer_size),
+        messages=options.type,
         accept_messages=cell.channel_type,
     )
     adopt(opener)
     work = handle_channel(cell, acceptor, channel_call(cell, {}))
     del acceptor  # its handler has it; to drop a channel is to leave it
     with Waiting(work.envelope):
-        await opener.wait_opened(timeout)
+        await opener.wait_opened(options.timeout)
     return opener
 
 
