@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock._values import NUMBER_KEYS_MAX, SMALL_MAP, bad_key, is_over, large_items, large_maps
+from penstock import _values
+from penstock._values import NUMBER_KEYS_MAX, SLOW_VALUES, SMALL_MAP, bad_key, is_over, large_items, large_maps
 from tests.attack.wire import array_head, map_head, pack
 
 encode = msgspec.msgpack.encode
@@ -46,6 +47,64 @@ def test_values_are_counted_in_json_and_what_texts_say_is_none(texts, padding):
     encoded = msgspec.json.encode([*texts, padding * 50 + "x" * 1000])
     assert not is_over(encoded, exact, json=True)
     assert is_over(encoded, exact - 2, json=True)
+
+
+SMALL = {
+    "two sizes": b"\x00\xcc\x80",
+    "lists and bytes": b"\x90\xc4\x00",
+    "texts and floats": b"\xd9\x00\xcb" + bytes(8),
+    "lengths of two bytes": b"\xc5\x00\x00\xda\x00\x00",
+    "lengths of four bytes": b"\xc6\0\0\0\0\xdb\0\0\0\0",
+    "extensions": b"\xd4\x7f\x00\xc7\x00\x7f",
+    "arrays and maps": b"\xdc\0\0\xdf\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("values", SMALL.values(), ids=SMALL.keys())
+def test_no_more_values_are_looked_at_than_the_limit(values, monkeypatch):
+    """A frame of 2 KB was a million values, which took 0.6 s to count."""
+    looks = []
+    some = _values._count_some
+
+    def counted(payload: bytes, at: int) -> tuple[int, int, int, int]:
+        looks.append(at)
+        return some(payload, at)
+
+    monkeypatch.setattr(_values, "_count_some", counted)
+    assert is_over(array_head(1_000_000) + values * 500_000, 10_000, json=False)
+    assert len(looks) <= 10_000 // 64 + 2
+
+
+@pytest.mark.parametrize(
+    ("value", "counts"),
+    [
+        (b"\xd6\x7f\0\0\0\1", SLOW_VALUES),
+        (b"\xd8\x01" + bytes(16), SLOW_VALUES),
+        (b"\xc7\x01\x7f\x00", SLOW_VALUES),
+        (b"\xc9\0\0\0\1\x05\x00", SLOW_VALUES),
+        (b"\xd6\xff\0\0\0\1", 1),
+        (b"\xd7\xff" + bytes(8), 1),
+        (b"\xc7\x0c\xff" + bytes(12), 1),
+        (b"\xc5\x00\x01a", SLOW_VALUES),
+        (b"\xdb\x00\x00\x00\x01a", SLOW_VALUES),
+        (b"\xc5\x01\x00" + bytes(256), 1),
+        (b"\xdb\x00\x01\x00\x00" + b"a" * 65_536, 1),
+        (b"\xd9\x01a", 1),
+    ],
+)
+def test_a_value_that_takes_longer_counts_as_several(value, counts):
+    encoded = array_head(200) + value * 200
+    assert not is_over(encoded, 200 * counts + 1, json=False)
+    assert is_over(encoded, 200 * counts, json=False)
+
+
+@pytest.mark.parametrize("text", ['\\"', "\\\\", ",", "\\n,", '\\\\\\",'])
+def test_texts_with_many_escapes_are_one_value(text):
+    """JSON of 16 MiB of empty texts took 2.6 s to count."""
+    long = b'["' + text.encode() * 3000 + b'"'
+    assert not is_over(long + b"]", 3, json=True)
+    assert is_over(long + b",1" * 3 + b"]", 3, json=True)
+    assert is_over(b"[" + b'"",' * 3000 + b'""]', 2000, json=True)
 
 
 @given(st.binary(max_size=300))
@@ -102,6 +161,23 @@ def test_a_head_in_binary_data_is_no_map():
     assert bad_key(encode([b"\xde\x00\x10" + encode((1, 2)) * 40] * 3)) is None
     assert large_maps(encode({"a": b"\xde\x40\x00"}), 60) == 0  # larger than all that is there
     assert large_maps(map_head(16) + b"".join(pack(number) * 2 for number in range(16)), 40) == 1
+
+
+def test_bytes_that_look_like_large_maps_are_found_once():
+    """An item of 16 MiB of them took 5 s and a gigabyte."""
+    assert large_maps(b"\xde" * 1_000_000, 1_000_000) == 1
+    assert large_maps(b"\xde" * 1_000_000, 1_000_000, 5) == 5
+
+
+@given(st.lists(st.sampled_from(b"\xde\xdf\x00\x0f\x10\x40\x01\xff"), max_size=40).map(bytes), st.integers(0, 200_000))
+def test_no_head_of_a_large_map_is_missed_also_inside_of_another(junk, longest):
+    sizes = {0xDE: 2, 0xDF: 4}
+    counts = [
+        int.from_bytes(junk[at + 1 : at + 1 + sizes[head]], "big")
+        for at, head in enumerate(junk)
+        if head in sizes and at + sizes[head] < len(junk)
+    ]
+    assert large_maps(junk, longest, 100) >= sum(SMALL_MAP < count <= longest // 2 for count in counts)
 
 
 def test_a_large_map_is_known_by_its_head():

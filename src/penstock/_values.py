@@ -7,7 +7,10 @@ encoded bytes, before anything is made of them. Bytes that are not a message are
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable
+from functools import cache
+from itertools import islice
 from typing import Final
 
 Encoded = bytes | bytearray
@@ -16,40 +19,63 @@ Encoded = bytes | bytearray
 SMALL_MAP: Final = 15
 #: Numbers in a map of more entries can be chosen so that they hash alike; texts and bytes can not, their hash has a secret.
 NUMBER_KEYS_MAX: Final = 16_384
+#: A value that takes longer counts as so many: an extension other than a moment, which is made by a call of Python, and a text
+#: or a binary value whose length is written in more bytes than it needs, which no encoder does.
+SLOW_VALUES: Final = 4
+#: Values that are counted one by one before a row of equal ones is looked for.
+_VALUES_PER_LOOK: Final = 64
+#: Characters of JSON that are looked at before they are counted.
+_CHARACTERS_PER_LOOK: Final = 64 * 1024
 
 _MAP_16, _MAP_32, _ARRAY_16, _ARRAY_32 = 0xDE, 0xDF, 0xDC, 0xDD
-#: The bytes of a value by its first byte, without what is in it; 0 where the length follows the first byte.
+#: The bytes of a value by its first byte, without what is in it; 0 where `_long` says it.
 _STEP: Final = bytes(
     [1] * 0xA0  # numbers up to 127, small maps and arrays
     + list(range(1, 33))  # short texts
     + [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9]  # nil, false, true; bin, ext; floats, numbers
-    + [3, 4, 6, 10, 18, 0, 0, 0, 3, 5, 3, 5]  # ext of a fixed size; texts; arrays, maps
+    + [0] * 8  # ext of a fixed size; texts
+    + [3, 5, 3, 5]  # arrays, maps
     + [1] * 0x20  # numbers from −32
 )
-#: Where the length follows: the bytes of the length, and what else the head has.
+#: … and the bytes that have no parts: 0 also for arrays and maps whose count follows.
+_FLAT_STEP: Final = _STEP[:_ARRAY_16] + bytes(4) + _STEP[_MAP_32 + 1 :]
+_ONE, _TWO, _FOUR = (struct.Struct(form).unpack_from for form in (">B", ">H", ">I"))
+#: Where the length follows the first byte: how it is read, and what else the head has.
 _LENGTHS: Final = {
-    0xC4: (1, 1),
-    0xC5: (2, 1),
-    0xC6: (4, 1),  # bin
-    0xC7: (1, 2),
-    0xC8: (2, 2),
-    0xC9: (4, 2),  # ext
-    0xD9: (1, 1),
-    0xDA: (2, 1),
-    0xDB: (4, 1),  # text
+    0xC4: (_ONE, 2),
+    0xC5: (_TWO, 3),
+    0xC6: (_FOUR, 5),  # bin
+    0xC7: (_ONE, 3),
+    0xC8: (_TWO, 4),
+    0xC9: (_FOUR, 6),  # ext
+    0xD9: (_ONE, 2),
+    0xDA: (_TWO, 3),
+    0xDB: (_FOUR, 5),  # text
 }
+#: Texts and binaries with a length of one byte, the usual ones.
+_LENGTHS_OF_ONE: Final = frozenset({0xC4, 0xD9})
+#: The sizes of extensions of a fixed size, and of a first byte that begins no value: such a message ends there.
+_FIXED: Final = {0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18, 0xC1: 1 << 32}
+#: Where the code of an extension is, from its first byte, and the code of a moment.
+_CODES: Final = {**dict.fromkeys(range(0xD4, 0xD9), 1), 0xC7: 2, 0xC8: 3, 0xC9: 5}
+_MOMENT: Final = 0xFF
+#: How a length begins that is written in more bytes than it needs.
+_PADDING: Final = {0xC5: b"\0", 0xC6: b"\0\0", 0xDA: b"\0", 0xDB: b"\0\0"}
+#: How the number of parts is read, and how many values each of them is.
+_PARTS: Final = {0xDC: (_TWO, 1), 0xDD: (_FOUR, 1), 0xDE: (_TWO, 2), 0xDF: (_FOUR, 2)}
+#: Bytes that end before a value of them does.
+_CUT: Final = (IndexError, struct.error)
 #: Values of one size in a row, which a regular expression counts thirty times as fast.
 _RUNS: Final = {
-    **dict.fromkeys([*range(0xA0), *range(0xC0, 0xC4), *range(0xE0, 0x100)], re.compile(rb"[\x00-\x9f\xc0-\xc3\xe0-\xff]++")),
+    **dict.fromkeys([*range(0xA0), 0xC0, 0xC2, 0xC3, *range(0xE0, 0x100)], re.compile(rb"[\x00-\x9f\xc0\xc2\xc3\xe0-\xff]++")),
     **{
         head: re.compile(b"(?:" + re.escape(bytes([head])) + rb"[\s\S]{%d})++" % (_STEP[head] - 1))
         for head in range(0xCA, 0xD4)
     },
 }
-_TEXTS_IN_JSON: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+#: The bits of a byte.
+_BYTE: Final = 8
 _SMALL_16, _SMALL_32 = SMALL_MAP.to_bytes(2, "big"), SMALL_MAP.to_bytes(4, "big")
-#: What may be the heads of maps, with their numbers of entries: one that begins inside of another is found, too.
-_MAP_HEADS: Final = (re.compile(rb"\xde(?=([\s\S]{2}))"), re.compile(rb"\xdf(?=([\x00-\x3f][\s\S]{3}))"))
 
 #: What a key can be, each kind with those before it: texts, bytes, nil and booleans; numbers and moments; anything.
 _TEXT, _NUMBER, _ANY = range(3)
@@ -68,7 +94,8 @@ _CHILDREN: Final = bytes([0] * 0x80 + [2 * count for count in range(16)] + list(
 def is_over(payload: Encoded, limit: int, *, json: bool) -> bool:
     """Whether a message, encoded in JSON or else in msgpack, has more than `limit` values; keys of maps are values, too.
 
-    A message of at most `limit` bytes never has. Else it takes about a tenth of a microsecond for each value up to the limit.
+    A message of at most `limit` bytes has not. Else it takes about a tenth of a microsecond for each value up to the limit, and
+    in JSON a nanosecond for each byte. A value that takes longer counts as `SLOW_VALUES`.
     """
     if len(payload) <= limit:
         return False
@@ -76,32 +103,65 @@ def is_over(payload: Encoded, limit: int, *, json: bool) -> bool:
 
 
 def _is_over_msgpack(payload: Encoded, limit: int) -> bool:
-    at, count, size, last = 0, 0, len(payload), -1
-    while at < size:
-        head = payload[at]
-        step = _STEP[head] or _long(payload, at, head)
-        if head == last and head in _RUNS:
-            run = _RUNS[head].match(payload, at)
-            end = run.end() if run is not None else size
-            count += (end - at) // step
-            at, last = end, -1
-        else:
-            at += step
-            count += 1
-            last = head
-        if count > limit:
-            return True
-    return False
+    at = count = 0
+    while count <= limit:
+        at, head, values, extra = _count_some(payload, at)
+        count += values + extra
+        if values < _VALUES_PER_LOOK:
+            break
+        row = _RUNS[head].match(payload, at) if head in _RUNS else None
+        if row is not None:
+            count += (row.end() - at) // _STEP[head]
+            at = row.end()
+    return count > limit
+
+
+def _count_some(payload: Encoded, at: int) -> tuple[int, int, int, int]:
+    """Count some values from `at` on, one by one; return where they end, the last head, their number, and `_extra` of all."""
+    values = head = extra = 0
+    try:
+        for values in range(_VALUES_PER_LOOK):  # noqa: B007 - how many there were when the message ends
+            head = payload[at]
+            size = _STEP[head]
+            if size:
+                at += size
+            elif head in _LENGTHS_OF_ONE:
+                at += 2 + payload[at + 1]
+            else:
+                extra += _extra(payload, at, head)
+                at += _long(payload, at, head)
+    except _CUT:
+        return at, head, values, extra
+    return at, head, _VALUES_PER_LOOK, extra
+
+
+def _extra(payload: Encoded, at: int, head: int) -> int:
+    """Return for how many values a value counts beside itself, because it takes longer."""
+    if head in _CODES:
+        is_slow = payload[at + _CODES[head]] != _MOMENT
+    else:
+        is_slow = head in _PADDING and payload.startswith(_PADDING[head], at + 1)
+    return SLOW_VALUES - 1 if is_slow else 0
 
 
 def _is_over_json(payload: Encoded, limit: int) -> bool:
-    if _marks(payload) <= limit:
+    """Count the texts, and outside of them the marks that begin other values: each but the first has one."""
+    if not _has_more_marks(payload, limit - 1):
         return False
-    return _marks(_TEXTS_IN_JSON.sub(b"", payload)) > limit  # a comma in a text does not part two values
+    if b"\\" in payload:
+        payload = payload.replace(b"\\\\", b"").replace(b'\\"', b"")
+    parts = payload.split(b'"', 2 * limit + 1)
+    return len(parts) > 2 * limit + 1 or _has_more_marks(b"".join(parts[::2]), limit - 1)
 
 
-def _marks(payload: Encoded) -> int:
-    return 1 + sum(map(payload.count, (b",", b":", b"[", b"{")))
+def _has_more_marks(payload: Encoded, limit: int) -> bool:
+    count = 0
+    for begin in range(0, len(payload), _CHARACTERS_PER_LOOK):
+        look = payload[begin : begin + _CHARACTERS_PER_LOOK]
+        count += len(look) - len(look.translate(None, b",:[{"))
+        if count > limit:
+            return True
+    return False
 
 
 def own_size(payload: Encoded | memoryview, at: int) -> int:
@@ -111,21 +171,33 @@ def own_size(payload: Encoded | memoryview, at: int) -> int:
 
 
 def _long(payload: Encoded | memoryview, at: int, head: int) -> int:
-    """Return the size of a value whose length follows its first byte; past the end for bytes that are not a message."""
-    width, rest = _LENGTHS.get(head, (0, len(payload)))
-    return rest + width + int.from_bytes(payload[at + 1 : at + 1 + width], "big")
+    """Return the size of a value whose first byte does not say it; past the end for bytes that are not a message."""
+    if head in _FIXED:
+        return _FIXED[head]
+    length, size = _LENGTHS[head]
+    return size + int(length(payload, at + 1)[0])
 
 
-def large_maps(payload: Encoded, longest: int) -> int:
+def large_maps(payload: Encoded, longest: int, enough: int = 1) -> int:
     """Return how many maps may be in a message that are not small: never too few, and often too many for binary data.
 
     longest: the size of the largest item in it. A map is not larger.
+    enough: the number at which to stop.
     """
-    found = 0
-    for heads, low in zip(_MAP_HEADS, (_SMALL_16, _SMALL_32), strict=True):
-        high = min(longest // 2, 256 ** len(low) - 1).to_bytes(len(low), "big")
-        found += len([entries for entries in heads.findall(payload) if low < entries <= high])
-    return found
+    return len(list(islice(_large_heads((longest // 2).bit_length()).finditer(payload), enough)))
+
+
+@cache
+def _large_heads(bits: int) -> re.Pattern[bytes]:
+    """Return what finds the heads of maps of more than `SMALL_MAP` and less than 2**bits entries, also inside of another."""
+    if bits <= SMALL_MAP.bit_length():
+        return re.compile(rb"(?!)")  # there is none
+    low = b"\\x00[\\x%02x-\\x%02x]" % (SMALL_MAP + 1, 2 ** min(bits, _BYTE) - 1)
+    if bits <= _BYTE:
+        return re.compile(rb"\xde(?=%b)|\xdf(?=\x00\x00%b)" % (low, low))
+    two = b"(?:%b|[\\x01-\\x%02x][\\s\\S])" % (low, 2 ** min(bits - _BYTE, _BYTE) - 1)
+    four = rb"\x00\x00" + two if bits <= 2 * _BYTE else rb"[\x00-\x3f][\s\S]{3}"
+    return re.compile(rb"\xde(?=%b)|\xdf(?=%b)" % (two, four))
 
 
 def large_items(payload: Encoded, sizes: Iterable[int], at: int) -> int:
@@ -145,34 +217,74 @@ def bad_key(payload: Encoded) -> str | None:
     """Describe keys of maps in a message that a peer can choose to hash alike; None without such keys.
 
     In a map of more than `SMALL_MAP` entries a key is a text, bytes, a number, a moment, a boolean or nil; in one of more than
-    `NUMBER_KEYS_MAX` numbers and moments are not allowed either.
+    `NUMBER_KEYS_MAX` numbers and moments are not allowed either. It takes about a sixth of a microsecond for each value.
     """
-    at, size = 0, len(payload)
-    left, worst = size, _ANY  # values that are still to come in what is being read, and what its keys may be
-    outer: list[tuple[int, int]] = []
-    while at < size:
-        head = payload[at]
-        if worst < _ANY and not left & 1 and _KEY[head] > worst:
-            kind = "numbers" if _KEY[head] == _NUMBER else "neither texts nor numbers"
-            return f"a map of more than {SMALL_MAP if worst else NUMBER_KEYS_MAX} entries has keys that are {kind}"
-        left -= 1
-        children, allowed = _inside(payload, at, head)
-        at += _STEP[head] or _long(payload, at, head)
-        if children and (worst < _ANY or allowed < _ANY):
-            outer.append((left, worst))
-            left, worst = children, allowed
+    try:
+        return _bad_map(payload)
+    except _CUT:
+        return None
+
+
+def _bad_map(payload: Encoded) -> str | None:
+    at, left = 0, 1  # values that are still to come, up to the next key of the large map around them
+    entries, worst = 0, _ANY  # entries of that map that are still to come, and what its keys may be
+    outer: list[tuple[int, int, int]] = []  # the same for the large maps around it
+    while True:
+        at, left, large = _to_large_map(payload, at, left)
+        if large:
+            outer.append((left, entries, worst))
+            left, entries, worst = 0, large, _NUMBER if large <= NUMBER_KEYS_MAX else _TEXT
+        elif entries:
+            at, entries, left = _past_entries(payload, at, entries, worst)
+            if left < 0:
+                kind = "numbers" if _KEY[payload[at]] == _NUMBER else "neither texts nor numbers"
+                return f"a map of more than {SMALL_MAP if worst else NUMBER_KEYS_MAX} entries has keys that are {kind}"
+        elif outer:
+            left, entries, worst = outer.pop()
         else:
-            left += children
-        while not left and outer:
-            left, worst = outer.pop()
-    return None
+            return None
 
 
-def _inside(payload: Encoded, at: int, head: int) -> tuple[int, int]:
-    """Return the number of values in the one that begins here, and the kind of keys that it may have."""
-    if head < _ARRAY_16 or head > _MAP_32:
-        return _CHILDREN[head], _ANY
-    count = int.from_bytes(payload[at + 1 : at + _STEP[head]], "big")
-    if head < _MAP_16:
-        return count, _ANY
-    return 2 * count, _ANY if count <= SMALL_MAP else _NUMBER if count <= NUMBER_KEYS_MAX else _TEXT
+def _to_large_map(payload: Encoded, at: int, left: int) -> tuple[int, int, int]:
+    """Go past `left` values from `at` on, or to the first entry of a map that is not small.
+
+    Return where that is, the values that are left behind the map, and its entries; 0 and 0 without one.
+    """
+    while left:
+        head = payload[at]
+        size = _FLAT_STEP[head]
+        if size:
+            left += _CHILDREN[head] - 1
+            at += size
+        elif head in _LENGTHS_OF_ONE:
+            left -= 1
+            at += 2 + payload[at + 1]
+        elif head not in _PARTS:
+            left -= 1
+            at += _long(payload, at, head)
+        else:
+            number, values = _PARTS[head]
+            parts = number(payload, at + 1)[0]
+            at += _STEP[head]
+            if values > 1 and parts > SMALL_MAP:
+                return at, left - 1, parts
+            left += values * parts - 1
+    return at, 0, 0
+
+
+def _past_entries(payload: Encoded, at: int, entries: int, worst: int) -> tuple[int, int, int]:
+    """Go past entries of a map while their values have no parts.
+
+    Return where that is, the entries behind it, and 1 at a value with parts, -1 at a key that is worse than `worst`, else 0.
+    """
+    while entries:
+        head = payload[at]
+        if _KEY[head] > worst:
+            return at, entries, -1
+        at += _STEP[head] or _long(payload, at, head)
+        entries -= 1
+        head = payload[at]
+        if _CHILDREN[head] or head in _PARTS:
+            return at, entries, 1
+        at += _STEP[head] or _long(payload, at, head)
+    return at, 0, 0

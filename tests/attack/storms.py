@@ -10,11 +10,36 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from tests.attack.kit import Line, Victim, dialled
-from tests.attack.violations import H
-from tests.attack.wire import CANCEL, CREDIT, GOAWAY, HELLO, PING, array_head, cut_open, frame, open_, pack
+from tests.attack.violations import H, deflated
+from tests.attack.wire import (
+    CANCEL,
+    CLIENT_STREAMING,
+    COMPRESSED,
+    CREDIT,
+    GOAWAY,
+    HELLO,
+    PING,
+    array_head,
+    cut_open,
+    frame,
+    items,
+    map_head,
+    open_,
+    pack,
+)
 
 #: Frames in one write.
 BURST: Final = 200
+#: A million values of two sizes in turn; as many as a message may have, behind a large map; bytes that look like large maps.
+TWO_SIZES: Final = array_head(1_000_000) + b"\x00\xcc\x80" * 500_000
+BEHIND_A_MAP: Final = (
+    array_head(2)
+    + map_head(16)
+    + b"".join(pack(f"{key}") + b"\x00" for key in range(16))
+    + array_head(131_000)
+    + b"\x90\xc4\x00" * 65_500
+)
+LIKE_MAPS: Final = pack(b"\xde" * 1_000_000)
 
 
 async def _storm(to: Victim, first: bytes, burst: Callable[[int], bytes], *, pause_s: float = 0.0) -> None:
@@ -86,6 +111,22 @@ async def _values(to: Victim) -> None:
     await _storm(to, H, _tiny, pause_s=0.05)
 
 
+def _compressed(value: bytes) -> Callable[[Victim], Awaitable[None]]:
+    """Return a storm of this encoded item in compressed frames, eight in a write, each on a stream of its own."""
+    payload = deflated(b"\xdd\0\0\0\1" + value)
+
+    def burst(number: int) -> bytes:
+        return b"".join(
+            open_(stream, "Desk/total", CLIENT_STREAMING) + items(stream, 0, payload=payload, count=1, flags=COMPRESSED)
+            for stream in range(1 + 16 * number, 17 + 16 * number, 2)
+        )
+
+    async def attack(to: Victim) -> None:
+        await _storm(to, H, burst, pause_s=0.05)
+
+    return attack
+
+
 async def _drains(to: Victim) -> None:
     streams = b"".join(open_(stream, "Desk/wait") for stream in range(1, 2 * 4000, 2))
     await _storm(to, H + streams, lambda _n: frame(GOAWAY, [1 << 40, 0, ""]) * 50, pause_s=0.002)
@@ -126,6 +167,9 @@ STORMS: Final = [
     Storm("unknown methods", _unknown),
     Storm("unknown actors", _nobody),
     Storm("arguments of 900,000 values", _values),
+    Storm("items of a million values, 2 KB", _compressed(TWO_SIZES)),
+    Storm("many values behind a large map", _compressed(BEHIND_A_MAP)),
+    Storm("bytes that look like large maps", _compressed(LIKE_MAPS)),
     Storm("connects without HELLO", _connects),
     Storm("a drain again and again", _drains),
     Storm("1,500 calls and a reset", _calls_and_resets),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from penstock.errors import ResourceExhausted
-from penstock.protocol import Accept, Cancel, events, grant_wished
-from penstock.protocol._frames import FrameType
-from tests.protocol.kit import frame, items_frame, open_frame, push, side
+from penstock.protocol import Accept, Cancel, Grant, events, grant_wished
+from penstock.protocol._frames import COMPRESSED, MORE, FrameType
+from tests.protocol.bad_inputs import deflated
+from tests.protocol.kit import array, frame, items_frame, open_frame, push, side
 
 MIB = 1024 * 1024
 
@@ -109,6 +110,34 @@ def test_a_batch_of_too_many_values_ends_its_stream_and_no_other(role):
     (told,) = made.frames()
     assert (told.kind, told.body.code) == ("STATUS" if role == "server" else "CANCEL", 8)
     assert made.feed(items_frame(1, 1, 1)) == []  # it was on its way
+
+
+def test_a_batch_of_several_items_may_have_as_many_values_as_were_in_it_before_the_last():
+    """The sender closes a batch at 64 KiB (rule 4.4), and does not know how many values its receiver takes."""
+    made = side(max_item_values=1000)
+    made.answer(1, 3, window=Grant(10, MIB))
+    assert made.feed(items_frame(1, 0, payload=b"\xdd\0\0\0\2" + argument(30_000) + argument(999), count=2))
+    (ended,) = made.feed(items_frame(1, 2, payload=b"\xdd\0\0\0\2" + argument(66_000) + argument(999), count=2))
+    assert type(ended) is events.CallCancelled
+
+
+def test_a_frame_that_may_end_a_large_message_counts_as_eight():
+    """Eight frames of 2 KB, each a message of 16 MiB, were handled before the clock was looked at."""
+    made = side()
+    for number in range(1, 17, 2):
+        made.answer(number, 3)
+    packed = [items_frame(number, 0, payload=deflated(array("a")), count=1, flags=COMPRESSED) for number in range(1, 17, 2)]
+    whole = array("abcdef")
+    cut = [
+        items_frame(1, 1, payload=whole[:7], count=1, flags=MORE) + items_frame(1, 1, payload=whole[7:], count=1),
+        items_frame(3, 1, payload=whole[:7], count=1, flags=MORE) + items_frame(3, 1, payload=whole[7:], count=1),
+    ]
+    data = b"".join([*packed, *cut, items_frame(5, 1, 1), items_frame(7, 1, 1)])
+    made.connection.get_buffer()[: len(data)] = data
+    looks = [made.connection.buffer_updated(len(data), 0.0, 8)]
+    while made.connection.unread:
+        looks.append(made.connection.buffer_updated(0, 0.0, 8))
+    assert [len(look) for look in looks] == [1] * 8 + [1, 1, 2]
 
 
 def test_items_that_were_promised_go_on_up_to_twice_the_budget():

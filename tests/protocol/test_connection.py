@@ -189,7 +189,7 @@ def test_a_frame_keeps_the_smaller_limit_of_both_sides():
 
 def test_bytes_may_go_in_through_the_buffer_or_from_elsewhere():
     made = side()
-    data = open_frame(1, argument=bytes(200_000)) + open_frame(3)
+    data = open_frame(1, argument=encode(bytes(200_000))) + open_frame(3)
     seen = []
     while data:
         room = made.connection.get_buffer()

@@ -8,10 +8,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from penstock._values import is_over
 from penstock.codec import MSGPACK
 from penstock.errors import NotFound
+from penstock.remote import _wire
 from penstock.remote._far import ActorLocation
-from penstock.remote._wire import LaneError, LaneMessage, LaneReply, PlainMessage, PlainReply
+from penstock.remote._wire import (
+    ARGUMENTS,
+    EMPTIED,
+    LaneError,
+    LaneMessage,
+    LaneReply,
+    PlainMessage,
+    PlainReply,
+    bound_all,
+)
 
 PAGE = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
 
@@ -47,3 +58,27 @@ def test_an_error_is_raised_as_it_was():
         "tcp://there"
     )
     assert (type(error), error.message, error.details, error.started) == (NotFound, "no such thing", {"a": 1}, False)
+
+
+@pytest.mark.parametrize("kind", ["messages", "answers"])
+def test_of_a_batch_of_too_many_values_only_the_last_one_is_counted_when_it_is_large(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    """A batch of 16 MiB was 128 messages, each of which took as long to count as one that fills the batch."""
+    limits = []
+
+    def counted(payload: bytes, limit: int, *, json: bool) -> bool:
+        limits.append(limit)
+        return is_over(payload, limit, json=json)
+
+    monkeypatch.setattr(_wire, "is_over", counted)
+    small, large = (msgspec.Raw(MSGPACK.encode([0] * size)) for size in (1, 70_000))
+    if kind == "messages":
+        messages = [LaneMessage(number, "note", body) for number, body in enumerate([small, large, large])]
+        bound_all(messages, 100_000)
+        assert [message.form for message in messages] == [ARGUMENTS, EMPTIED, ARGUMENTS]
+    else:
+        replies = [LaneReply(number, body) for number, body in enumerate([small, large, large])]
+        bound_all(replies, 100_000)
+        assert [reply.error is None for reply in replies] == [True, False, True]
+    assert limits == [100_000, 0, 100_000]

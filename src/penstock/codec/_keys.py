@@ -7,7 +7,7 @@ before they are decoded. A message without such a map costs a search for two byt
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec import inspect as shape
@@ -32,7 +32,7 @@ def guarded_value(decode: Callable[[Any], T]) -> Callable[[Any], T]:
 
     def value(encoded: Any) -> T:
         payload = encoded if type(encoded) in _WHOLE else bytes(encoded)
-        if (_MAP_16 in payload or _MAP_32 in payload) and large_maps(payload, len(payload)):
+        if (_MAP_16 in payload or _MAP_32 in payload) and (len(payload) > SEARCHED_BYTES or large_maps(payload, len(payload))):
             _refuse(payload)
         return decode(encoded)
 
@@ -54,14 +54,19 @@ def guarded_batch(decode: Callable[[Any], T], raws: Raws) -> Callable[[Any], T]:
 #: The first bytes of maps that may be large.
 _MAP_16, _MAP_32 = 0xDE, 0xDF
 _WHOLE = frozenset({bytes, bytearray})
+#: A larger message is not searched for the heads of maps, which takes up to 10 ns for each byte: its values are fewer.
+SEARCHED_BYTES: Final = 512 * 1024
 
 
 def _check_batch(payload: Encoded, raws: Raws) -> None:
     """Raise `ValueError` for bad keys. Items that are large maps themselves, with texts as keys, are checked by msgspec."""
-    sizes = list(map(len, raws(payload)))
-    found = large_maps(payload, max(sizes, default=0))
-    if found and not (found == large_items(payload, sizes, len(payload) - sum(sizes)) and _have_text_keys(payload)):
-        _refuse(payload)
+    if len(payload) <= SEARCHED_BYTES:
+        sizes = list(map(len, raws(payload)))
+        items = large_items(payload, sizes, len(payload) - sum(sizes))
+        found = large_maps(payload, max(sizes, default=0), items + 1)
+        if not found or (found == items and _have_text_keys(payload)):
+            return
+    _refuse(payload)
 
 
 def _have_text_keys(payload: Encoded) -> bool:

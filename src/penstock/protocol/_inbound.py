@@ -37,24 +37,26 @@ from penstock.protocol._stream import WireStream, refusal
 class Inbound:
     """The reading side of one connection: it changes the `ConnectionState` as the peer's frames say, and makes events."""
 
-    __slots__ = ("_state", "decoder", "refused")
+    __slots__ = ("_has_grown", "_state", "decoder", "refused")
 
     def __init__(self, state: ConnectionState) -> None:
         self._state = state
+        self._has_grown = False  # whether a message was read that may be larger than its last frame
         self.decoder = FrameDecoder()
         self.refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
 
     def read(self, size: int, events: list[ev.Event], now_s: float, frames_max: int) -> bool:
         """Handle the frames that are complete with `size` more bytes, at most so many; return whether others may wait.
 
-        Raises `ProtocolError` at a bad frame.
+        A message that is compressed, or was in fragments, counts as `GROWN_FRAMES`. Raises `ProtocolError` at a bad frame.
         """
         self.decoder.buffer_updated(size)
         while frames_max > 0:
             if self._state.failed or (frame := self.decoder.next_frame()) is None:
                 return False
             self._on_frame(frame, events, now_s)
-            frames_max -= 1
+            frames_max -= GROWN_FRAMES if self._has_grown else 1
+            self._has_grown = False
         return not self._state.failed
 
     def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:
@@ -108,6 +110,7 @@ class Inbound:
         whole = _whole(openings, stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
         if whole is None:
             return
+        self._has_grown = len(whole) > len(body)
         opened: Open = self._decode(FrameType.OPEN, whole)
         if opened.streams_requests == bool(flags & LAST):
             raise ProtocolError("3.6", "OPEN whose LAST flag does not fit its kind")
@@ -162,8 +165,10 @@ class Inbound:
         half = stream.receive
         if half is None:
             raise ProtocolError("3.4", f"ITEMS on stream {stream_id}, whose kind has none in this direction")
-        if stream_id not in state.batches.parts and not half.check_start(offset, count):
+        begun = stream_id in state.batches.parts
+        if not begun and not half.check_start(offset, count):
             return
+        self._has_grown = not flags & MORE and bool(begun or flags & COMPRESSED)
         try:
             arrived = _arrived(state, stream, flags, (offset, count), body[ITEMS_PREFIX_BYTES:])
         except _OverLimit as over:
@@ -300,6 +305,8 @@ class Inbound:
 
 #: What an entry of the metadata takes beside its text: two objects and their places in a map.
 METADATA_ENTRY_BYTES: Final = 160
+#: A frame that ends a message which may be larger than itself counts as so many: it may take as long as thousands.
+GROWN_FRAMES: Final = 8
 #: Flags of a message that is complete in one frame and not compressed.
 _PLAIN: Final = frozenset({0, LAST})
 
@@ -332,11 +339,13 @@ def _arrived(
     payload = plain(payload, limit_bytes, compressed=bool(flags & COMPRESSED))
     if codec == MSGPACK and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
         raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
-    if len(payload) > settings.max_item_values and is_over(payload, settings.max_item_values, json=codec == JSON):
-        if stream.receive is None or not stream.receive.refuses_items:
-            raise _OverLimit(f"a batch of more than {settings.max_item_values} values (Settings.max_item_values)")
-        return Arrived(offset, count, payload, is_over_values=True)
-    return Arrived(offset, count, payload)
+    one_by_one = stream.receive is not None and stream.receive.refuses_items
+    values_max = settings.max_item_values + (BATCH_BYTES if count > 1 and not one_by_one else 0)
+    if len(payload) <= values_max or not is_over(payload, values_max, json=codec == JSON):
+        return Arrived(offset, count, payload)
+    if not one_by_one:
+        raise _OverLimit(f"an item of more than {settings.max_item_values} values (Settings.max_item_values)")
+    return Arrived(offset, count, payload, is_over_values=True)
 
 
 def _single_bytes(offset: int, count: int, part: memoryview) -> Arrived | None:

@@ -15,7 +15,7 @@ from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
 from penstock.protocol import Accept, CallKind, Cancel, ReceiveHalf, Status, grant_for
 from penstock.remote._asks import AskLimits, PendingAsks, ask_within
-from penstock.remote._wire import LaneReply, PlainMessage
+from penstock.remote._wire import LaneReply, PlainMessage, bound_all
 from penstock.service import CallOptions
 from penstock.session import Endpoint, RemoteSink, error_of
 from penstock.streams import mark_retrieved
@@ -159,8 +159,7 @@ class LaneClient(Endpoint):
                 self._fail(DataLoss(f"{self.address}: an answer cannot be decoded: {text_of(error)}"))
                 return
             if arrived.is_over_values:
-                for reply in replies:
-                    reply.bound(self.session.settings.max_item_values)
+                bound_all(replies, self.session.settings.max_item_values)
             self.asks.resolve(replies, self.session.remote)
             self._handle.consume(arrived.items, arrived.size)
         half.queue.clear()

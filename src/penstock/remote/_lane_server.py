@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from penstock._outcomes import named
 from penstock.actors import ActorHost
-from penstock.actors.cell import Cell, Envelope
+from penstock.actors.cell import LARGE_BYTES, Cell, Envelope
 from penstock.calls import CallInfo, CallScope, Dispatcher, current_call
 from penstock.codec import MSGPACK
 from penstock.errors import (
@@ -31,14 +31,15 @@ from penstock.protocol import CallKind, Cancel, ReceiveHalf, Status, grant_wishe
 from penstock.remote._answers import Answers, OpenAsks
 from penstock.remote._intercepted import InterceptedMessage
 from penstock.remote._method_entry import Addressee, MethodEntry, envelope_of
-from penstock.remote._wire import LaneMessage
+from penstock.remote._wire import LaneMessage, bound_all
 from penstock.session import TURN_S, Endpoint, RemoteSource, StreamHandle
 
 log = logging.getLogger("penstock.actor")
 
 #: Messages handled in a row before the answers are written and other tasks get a turn.
 TURN_MESSAGES: Final = 256
-#: … and messages after which the clock is looked at: when they have taken `TURN_S`, other tasks get a turn, too.
+#: … and messages after which the clock is looked at, as after a large one: when they have taken `TURN_S`, other tasks get a
+#: turn, too.
 MESSAGES_PER_LOOK: Final = 8
 #: Seconds that tells of a caller that is gone wait for room in the mailbox, before they become dead letters.
 ORPHAN_S: Final = 5.0
@@ -162,10 +163,11 @@ class LaneServer(Endpoint):
                 if envelope is not None:
                     await self._post(envelope, message)
                 del envelope
+            is_large = len(message.body) > LARGE_BYTES
             del message  # while the lane waits, a message and its refs belong to the actor alone
             if asks.is_full():
                 await asks.wait_while(asks.is_full)
-            if not self._handled % MESSAGES_PER_LOOK:
+            if is_large or not self._handled % MESSAGES_PER_LOOK:
                 now_s = self._host.loop.time()
                 if now_s - looked_s >= TURN_S or not self._handled % TURN_MESSAGES:
                     await asyncio.sleep(0)
@@ -320,9 +322,8 @@ class LaneInbox(RemoteSource[LaneMessage]):
         arrived = self._half.queue[0]
         self.arrived_s = self._times.pop(arrived.first, None)
         messages = super()._next_batch()
-        if arrived.is_over_values:
-            for message in messages:
-                message.bound(self._values_max)
+        if arrived.is_over_values and messages:
+            bound_all(messages, self._values_max)
         return messages
 
     def pop_single(self) -> LaneMessage | None:

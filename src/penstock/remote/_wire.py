@@ -6,12 +6,13 @@ they were sent, and many of them share a frame.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from penstock._values import is_over
-from penstock.protocol import NO_DETAILS, Status
+from penstock.protocol import BATCH_BYTES, NO_DETAILS, Status
 from penstock.session import error_of
 
 #: Metadata of the opening of a channel: the ids of the actors that wait for the answer, separated by spaces.
@@ -51,6 +52,11 @@ class LaneMessage(msgspec.Struct, array_like=True, gc=False):
     waiting: Annotated[tuple[str, ...], msgspec.Meta(max_length=WAITING_MAX)] = ()
     deadline_ms: int | None = None
     metadata: Annotated[dict[str, str], msgspec.Meta(max_length=METADATA_MAX)] | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its body."""
+        return len(self.body)
 
     def bound(self, values_max: int) -> None:
         """Drop a body of more values."""
@@ -102,6 +108,11 @@ class LaneReply(msgspec.Struct, array_like=True, gc=False):
     result: msgspec.Raw = msgspec.Raw(_NIL)
     error: LaneError | None = None
 
+    @property
+    def size(self) -> int:
+        """The bytes of its result."""
+        return len(self.result)
+
     def bound(self, values_max: int) -> None:
         """Put an error in the place of a result of more values."""
         if is_over(bytes(self.result), values_max, json=False):
@@ -114,3 +125,14 @@ class PlainReply(msgspec.Struct, array_like=True):
 
     id: int
     result: Any
+
+
+def bound_all(batch: Sequence[LaneMessage] | Sequence[LaneReply], values_max: int) -> None:
+    """Refuse each message or answer of a batch that has more values.
+
+    Only the last one of a batch can be large (rule 4.4). Another one of a peer that cares for no rule is refused uncounted, so
+    that a batch costs no more than one of its items.
+    """
+    for item in batch[:-1]:
+        item.bound(values_max if item.size <= BATCH_BYTES else 0)
+    batch[-1].bound(values_max)
