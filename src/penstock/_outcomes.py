@@ -12,9 +12,15 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from logging import LogRecord
 from traceback import format_exception
-from typing import Any
+from typing import Any, Final
 
-from penstock.errors import Aborted, Cancelled, ConnectionLost, EndOfStream, PenstockError, StatusError, Unavailable
+from penstock._texts import peer_text
+from penstock.errors import Aborted, Cancelled, ConnectionLost, EndOfStream, Internal, PenstockError, StatusError, Unavailable
+
+_log = logging.getLogger("penstock.calls")
+
+#: Characters of an error's text that travel with `expose_errors=True`.
+EXPOSED_MAX: Final = 1024
 
 
 def as_answer(error: BaseException, by: str = "the handler") -> StatusError | None:
@@ -127,6 +133,21 @@ def _made(by: Callable[[Any], str], value: object) -> tuple[str | None, str]:
         if ends_the_loop(raised):
             raise
         return None, type(raised).__name__
+
+
+def as_internal(error: BaseException, where: str, *, exposed: bool, error_id: str = "") -> Internal:
+    """Return an unexpected error as the caller in another process gets it: `Internal`, with the id under which the log has it.
+
+    where: the target, for the log and the message.
+    exposed: whether the caller gets the text of the error, too.
+    error_id: the id under which the log has the error already, as that of a crash; empty for an error that is logged here.
+    """
+    text = peer_text(named(error))  # it may quote an argument
+    if not error_id:
+        error_id = new_error_id()
+        log_error(_log, error, "error %s in %s: %s", error_id, where, text)
+    message = text[:EXPOSED_MAX] if exposed else f"{where} raised; its log has the text under {error_id}"
+    return Internal(message, {"error_id": error_id})
 
 
 def new_error_id() -> str:

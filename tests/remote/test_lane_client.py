@@ -11,6 +11,7 @@ import pytest
 
 import penstock
 from penstock import Mailbox
+from penstock.calls import Found
 from penstock.errors import (
     ActorStopped,
     Cancelled,
@@ -304,11 +305,11 @@ def fake_lane(monkeypatch) -> Callable[[Any], None]:
             yield messages
 
     def install(handler: Any) -> None:
-        def arrive(_system: Any, dispatcher: Any, peer: Any, stream: Any) -> None:
+        def find_handler(_system: Any, _dispatcher: Any, _peer: Any, stream: Any) -> Found:
             method = penstock.service.service_of(Shape).methods["lane"]
-            dispatcher.begin(peer, stream, method._replace(target=stream.opened.target), handler)
+            return Found(method._replace(target=stream.opened.target), handler)
 
-        monkeypatch.setattr(_server, "arrive", arrive)
+        monkeypatch.setattr(_server, "find_handler", find_handler)
 
     return install
 

@@ -1,7 +1,7 @@
 """Actors of one process: services with an identity, a mailbox, a life and a supervisor. It knows no connection."""
 
 from penstock.actors._actor import Actor
-from penstock.actors._host import ActorHost, actor_here, ended_here
+from penstock.actors._host import ActorHost, actor_here
 from penstock.actors._info import ActorInfo, StreamInfo
 from penstock.actors._reactive import StreamConsumer, StreamProducer
 from penstock.actors._ref import ActorRef, Message, Router, VerbOptions, checked_address
@@ -33,7 +33,6 @@ __all__ = [
     "channel_call",
     "check_name",
     "checked_address",
-    "ended_here",
     "handle_channel",
     "ref",
     "tell",

@@ -28,7 +28,7 @@ from penstock.actors.cell import (
 )
 from penstock.actors.local import LocalRef
 from penstock.calls import Unannounced
-from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError
+from penstock.errors import ActorStopped, FailedPrecondition, InvalidArgument, NotFound, StatusError
 from penstock.observe import Tap
 from penstock.streams import check_thread
 
@@ -199,14 +199,16 @@ def find_actor(host: ActorHost, address: str) -> ActorRef:
     return host.bridges.find(address) or host.registry.find(address).ref
 
 
-def ended_here(address: str) -> str | None:
-    """Return when and why an actor of this event loop with this name or id stopped; None when nothing is known."""
-    loop = asyncio.get_running_loop()
-    return next((text for host in tuple(_HOSTS) if host.runs_on(loop) and (text := host.registry.ended(address))), None)
+def actor_here(key: str, name: str) -> ActorRef:
+    """Return the actor of this event loop that has this id or name, in any system: a ref that left has come back.
 
-
-def actor_here(address: str) -> ActorRef | None:
-    """Return the actor of this event loop that has this name or id, in any system: a ref that left has come back."""
+    Raises `ActorStopped`, which calls it `name`, and says when and why it stopped if that is known.
+    """
     loop = asyncio.get_running_loop()
-    cells = (host.registry.get(address) for host in tuple(_HOSTS) if host.runs_on(loop))
-    return next((cell.ref for cell in cells if cell is not None), None)
+    hosts = [host for host in tuple(_HOSTS) if host.runs_on(loop)]
+    for host in hosts:
+        cell = host.registry.get(key)
+        if cell is not None:
+            return cell.ref
+    why = next((text for host in hosts if (text := host.registry.ended(key))), "it has stopped")
+    raise ActorStopped(f"{name} ({key}) is not here any more: {why}", started=False)

@@ -14,7 +14,7 @@ from penstock.calls._context import (
     loop_here,
     unannounced_call,
 )
-from penstock.calls._dispatch import Dispatcher
+from penstock.calls._dispatch import Dispatcher, Found
 from penstock.calls._events import ConvertedStream, EventStream, RefusedStream, StreamEvent
 from penstock.calls._request import Request, milliseconds_until, open_of, untyped_request
 from penstock.calls._scope import CallScope
@@ -30,6 +30,7 @@ __all__ = [
     "ConvertedStream",
     "Dispatcher",
     "EventStream",
+    "Found",
     "Interceptor",
     "RefusedStream",
     "RemoteStream",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from penstock._outcomes import ends_the_loop, log_error, named, new_error_id
-from penstock._texts import peer_text
+from penstock._outcomes import ends_the_loop, log_error
 from penstock.calls._context import Interceptor
 from penstock.calls._scope import CallScope
 from penstock.calls._server_call import ServerCall
@@ -20,15 +19,30 @@ from penstock.session import StreamHandle
 
 log = logging.getLogger("penstock.calls")
 
-#: Characters of an error's text that travel with `expose_errors=True`.
-EXPOSED_MAX: Final = 1024
+
+class Found(NamedTuple):
+    """The handler of a call, as it was found.
+
+    method: its types, and the target in errors.
+    handler: the function to call.
+    innermost: interceptors of this call alone, inside the others.
+    arguments: the decoded arguments; None for those of the stream, which are not decoded yet.
+    """
+
+    method: Method
+    handler: Callable[..., Any]
+    innermost: tuple[Interceptor, ...] = ()
+    arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
 
 
-class Arrive(Protocol):
-    """The function that handles the streams to actors, whose targets begin with a slash."""
+class FindActor(Protocol):
+    """The function that finds the handlers of calls to actors, whose targets begin with a slash."""
 
-    def __call__(self, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-        """Begin to handle a stream that the peer opened. Raises the `StatusError` that refuses it."""
+    def __call__(self, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> Found | None:
+        """Return the handler of a stream that the peer opened; None for a lane or a channel, which has begun.
+
+        Raises the `StatusError` that refuses the stream.
+        """
 
 
 class Dispatcher:
@@ -37,7 +51,7 @@ class Dispatcher:
     services: the objects to serve, each with its methods.
     interceptors: entered around every call, the first one outermost.
     expose_errors: whether the text of unexpected errors is sent to the caller.
-    arrive: handles the streams to actors; None on a side without actors.
+    find_actor: finds the handlers of calls to actors; None on a side without actors.
     built_in: services that reflection does not list.
 
     Raises `TypeError` for a class, an actor, or a service with a type that cannot travel; `ValueError` for two methods with the
@@ -50,19 +64,19 @@ class Dispatcher:
         interceptors: Sequence[Interceptor],
         *,
         expose_errors: bool,
-        arrive: Arrive | None = None,
+        find_actor: FindActor | None = None,
         built_in: Sequence[object] = (),
     ) -> None:
         self.services = [served(service) for service in services]
         self.interceptors = tuple(interceptors)
         self.expose_errors = expose_errors
-        self._arrive = arrive
-        self._methods: dict[str, tuple[Method, Any]] = {}
+        self._find_actor = find_actor
+        self._methods: dict[str, Found] = {}
         for one in [*self.services, *map(served, built_in)]:
             for method in one.schema.methods.values():
                 if method.target in self._methods:
                     raise ValueError(f"two services answer to {method.target}; give one of them a service_name")
-                self._methods[method.target] = (method, one.handlers[method.name])
+                self._methods[method.target] = Found(method, one.handlers[method.name])
 
     def accept(self, scope: CallScope, handle: StreamHandle) -> None:
         """Begin the handler of a stream that the peer opened, let it wait for room, or refuse it. It never raises."""
@@ -99,22 +113,23 @@ class Dispatcher:
         target = handle.opened.target
         method = Method(target, "", CallKind.UNARY, Arguments(target, (), None), Any, Any, awaited=True, doc="")
         handle.forget_argument()
-        call = ServerCall(scope, handle, method, self.interceptors, self.internal)
+        call = ServerCall(scope, handle, method, self.interceptors, exposed=self.expose_errors)
         call.call.kind = CallKind(handle.opened.kind).label
         call.start(answer, (), {})
 
     def _begin_call(self, scope: CallScope, handle: StreamHandle) -> None:
-        """Find the method of a call and begin it. Raises the `StatusError` that refuses it."""
+        """Find the handler of a call and begin it. Raises the `StatusError` that refuses it."""
         target = handle.opened.target
-        if target.startswith("/"):
-            if self._arrive is None:
-                raise Unimplemented(f"this side serves no actors, so it cannot handle {target!r}", started=False)
-            self._arrive(self, scope, handle)
-            return
-        entry = self._methods.get(target)
-        if entry is None:
-            raise Unimplemented(self._unknown(target), started=False)
-        self.begin(scope, handle, *entry)
+        if not target.startswith("/"):
+            found = self._methods.get(target)
+            if found is None:
+                raise Unimplemented(self._unknown(target), started=False)
+        elif self._find_actor is None:
+            raise Unimplemented(f"this side serves no actors, so it cannot handle {target!r}", started=False)
+        else:
+            found = self._find_actor(self, scope, handle)
+        if found is not None:
+            self._begin(scope, handle, found)
 
     def _unknown(self, target: str) -> str:
         """Return the text of the error for a target that is not served."""
@@ -125,40 +140,13 @@ class Dispatcher:
         targets = [method.target for one in self.services for method in one.schema.methods.values()]
         return f"unknown method {target!r}; {suggest(target, targets, 'methods') if targets else 'nothing is served here'}"
 
-    def begin(
-        self,
-        scope: CallScope,
-        handle: StreamHandle,
-        method: Method,
-        handler: Any,
-        guards: Sequence[Interceptor] = (),
-        *,
-        arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None,
-    ) -> None:
-        """Run `handler` for a stream that the peer opened. Raises the `StatusError` that refuses it.
-
-        guards: interceptors of this call alone, inside the others.
-        arguments: the decoded arguments, when the caller of `begin` has decoded those of the stream.
-        """
-        opened = handle.opened
+    def _begin(self, scope: CallScope, handle: StreamHandle, found: Found) -> None:
+        """Run the handler of a stream that the peer opened. Raises the `StatusError` that refuses it."""
+        opened, (method, handler, innermost, arguments) = handle.opened, found
         if method.kind != opened.kind:
             raise Unimplemented(f"{method.target} is {method.kind.label}, not {CallKind(opened.kind).label}", started=False)
         if arguments is None:
             arguments = method.arguments.decode(by_number(opened.codec), opened.argument)
         handle.forget_argument()
-        call = ServerCall(scope, handle, method, (*self.interceptors, *guards), self.internal)
+        call = ServerCall(scope, handle, method, (*self.interceptors, *innermost), exposed=self.expose_errors)
         call.start(handler, *arguments)
-
-    def internal(self, where: str, raised: BaseException, error_id: str = "") -> StatusError:
-        """Log an unexpected error of a handler under an id, and return the `Internal` with that id for the caller.
-
-        where: the target, for the log and the message.
-        error_id: the id under which the log has the error already, as that of a crash; empty for an error that is logged here.
-        """
-        text = peer_text(named(raised))  # it may quote an argument
-        if not error_id:
-            error_id = new_error_id()
-            log_error(log, raised, "error %s in %s: %s", error_id, where, text)
-        if self.expose_errors:
-            return Internal(text[:EXPOSED_MAX], {"error_id": error_id})
-        return Internal(f"{where} raised; its log has the text under {error_id}", {"error_id": error_id})

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from penstock._outcomes import as_answer, as_exception, ends_the_loop
+from penstock._outcomes import as_answer, as_exception, as_internal, ends_the_loop
 from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted, outcome_of
 from penstock.calls._scope import CLEANUP_S, CallScope
 from penstock.codec import UNENCODABLE, by_number, refuse_value
@@ -36,7 +36,7 @@ class ServerCall(Endpoint):
     source: the caller's items; None for a kind without requests.
     sink: takes the handler's items; None for a kind with one response.
 
-    The argument `internal` logs an unexpected error of the handler, and returns the error for the caller.
+    With the argument `exposed` the caller gets the text of an unexpected error.
     """
 
     __slots__ = (
@@ -44,9 +44,9 @@ class ServerCall(Endpoint):
         "_departure",
         "_ended",
         "_expired",
+        "_exposed",
         "_handle",
         "_interceptors",
-        "_internal",
         "_method",
         "_name",
         "_patience",
@@ -64,13 +64,14 @@ class ServerCall(Endpoint):
         handle: StreamHandle,
         method: Method,
         interceptors: tuple[Interceptor, ...],
-        internal: Callable[[str, BaseException, str], StatusError],
+        *,
+        exposed: bool,
     ) -> None:
         session, opened = scope.session, handle.opened
         self._handle = handle
         self._scope = scope
         self._interceptors = interceptors
-        self._internal = internal
+        self._exposed = exposed
         self._method = method
         self._name = method.target.removeprefix("/")
         self._departure: Exception | None = None  # the reason, once the caller has left
@@ -191,7 +192,7 @@ class ServerCall(Endpoint):
                 raise
         except BaseException as raised:
             failure = as_exception(raised, f"{self._name}: the handler")
-            error = as_answer(failure, self._name) or self._internal(self._name, failure, self.call._take_crash(failure))
+            error = as_answer(failure, self._name) or _internal(self, failure)
             del failure  # it holds this frame
             if ends_the_loop(raised):
                 raise
@@ -234,7 +235,7 @@ class ServerCall(Endpoint):
         try:
             self._report(error)
         except Exception as raised:  # noqa: BLE001 - the caller must get an outcome
-            self._handle.fail(self._internal(self._name, raised, ""))
+            self._handle.fail(_internal(self, raised))
 
     def _report(self, error: StatusError | None) -> None:
         """Send the outcome to the caller, unless it has left, and release the call: the handler is done."""
@@ -265,6 +266,11 @@ class ServerCall(Endpoint):
             self.call._depart("cancelled")
             return Unavailable(f"{self._name}: its side is shutting down")
         return Cancelled(f"{self._name}: the handler was cancelled")
+
+
+def _internal(call: ServerCall, error: BaseException) -> StatusError:
+    """Return an unexpected error of a handler as the caller gets it; the log has its text."""
+    return as_internal(error, call._name, exposed=call._exposed, error_id=call.call._take_crash(error))
 
 
 def _await_reader(call: ServerCall, source: RemoteSource[Any], before: int = -1) -> None:

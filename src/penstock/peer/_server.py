@@ -18,7 +18,7 @@ from penstock.peer._peer import Peer
 from penstock.peer._reflection import Reflection
 from penstock.protocol import Settings
 from penstock.refs import CLAIMS
-from penstock.remote import arrive
+from penstock.remote import find_handler
 from penstock.service import exposed
 from penstock.session import Session
 from penstock.streams import check_thread, checked_seconds
@@ -146,8 +146,8 @@ def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor],
         raise TypeError(f"{len(systems)} actor systems are served, where one side has one: serve one, or bridge them by prefix")
     system = systems[0] if systems else None
     others = [service for service in services if not isinstance(service, ActorSystem)]
-    arrive_here = None if system is None else partial(arrive, system._host)
-    return Dispatcher(others, interceptors, expose_errors=expose_errors, arrive=arrive_here, built_in=(CLAIMS,))
+    find_actor = None if system is None else partial(find_handler, system._host)
+    return Dispatcher(others, interceptors, expose_errors=expose_errors, find_actor=find_actor, built_in=(CLAIMS,))
 
 
 @block

@@ -3,6 +3,6 @@
 from penstock.remote._far import FarRef
 from penstock.remote._lane_client import Lanes
 from penstock.remote._ref import RemoteRef
-from penstock.remote._targets import arrive
+from penstock.remote._targets import find_handler
 
-__all__ = ["FarRef", "Lanes", "RemoteRef", "arrive"]
+__all__ = ["FarRef", "Lanes", "RemoteRef", "find_handler"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgspec
 
-from penstock._outcomes import as_answer, ends_the_loop, text_of
+from penstock._outcomes import as_answer, as_internal, ends_the_loop, text_of
 from penstock.codec import MSGPACK
 from penstock.errors import Cancelled, DeadlineExceeded, PenstockError, StatusError
 from penstock.protocol import NO_DETAILS, SendHalf
@@ -36,12 +36,12 @@ class Answers(RemoteSink[Any]):
     unsent: encoded answers for which the caller has given no credit yet. The connection counts their bytes as held.
     """
 
-    __slots__ = ("_handle", "_internal", "address", "unsent")
+    __slots__ = ("_exposed", "_handle", "address", "unsent")
 
-    def __init__(self, handle: StreamHandle, address: str, internal: Callable[..., StatusError]) -> None:
+    def __init__(self, handle: StreamHandle, address: str, *, exposed: bool) -> None:
         super().__init__(handle.session, handle.wire, cast("SendHalf", handle.wire.send), MSGPACK)
         self._handle = handle
-        self._internal = internal  # logs an unexpected error and returns the error for the asker
+        self._exposed = exposed  # whether askers get the text of unexpected errors
         self.address = address
         self.unsent: deque[bytes] = deque()
 
@@ -74,7 +74,7 @@ class Answers(RemoteSink[Any]):
         elif (answer := as_answer(error, self.address)) is not None:
             error = answer
         else:
-            error = self._internal(self.address, error, error_id)
+            error = as_internal(error, self.address, exposed=self._exposed, error_id=error_id)
         failure = LaneError.of(status_of(error))
         try:
             self._send(LaneReply(number, error=failure))

@@ -7,13 +7,14 @@ A ref travels as an `ActorLocation`. A ref that comes back to the process of its
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from penstock._outcomes import text_of
 from penstock._texts import peer_text
-from penstock.actors import ActorRef, VerbOptions, actor_here, ended_here
+from penstock.actors import ActorRef, VerbOptions, actor_here
 from penstock.calls import Stream
 from penstock.channel import Channel
 from penstock.codec import MSGPACK, UNDECODABLE, Extension, ExtensionCode, register_extension
@@ -99,11 +100,7 @@ class FarRef(ActorRef):
         Raises `ActorStopped` for a stopped actor of this process, `Unavailable` without a live connection to its process.
         """
         if self._instance == offers().instance:
-            local = actor_here(self._key)
-            if local is None:
-                why = ended_here(self._key) or "it has stopped"
-                raise ActorStopped(f"{self._address} ({self._key}) is not here any more: {why}", started=False)
-            return local
+            return actor_here(self._key, self._address)
         scope = find_route(self._instance)
         if scope is None:
             raise Unavailable(
@@ -138,8 +135,10 @@ def _unpack(data: bytes) -> ActorRef:
         location: ActorLocation = _LOCATION(data)
     except UNDECODABLE as error:
         raise ValueError(f"the ref of an actor cannot be read: {text_of(error)}") from None
-    home = actor_here(location.key) if location.instance == offers().instance else None
-    return home if home is not None else FarRef(location.instance, peer_text(location.key), peer_text(location.address))
+    if location.instance == offers().instance:
+        with suppress(ActorStopped):
+            return actor_here(location.key, location.address)
+    return FarRef(location.instance, peer_text(location.key), peer_text(location.address))
 
 
 register_extension(ActorRef, Extension(ExtensionCode.ACTOR, _pack, _unpack))  # type: ignore[type-abstract] # and its subclasses

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from penstock._outcomes import as_exception, ends_the_loop
+from penstock._outcomes import as_exception, as_internal, ends_the_loop
 from penstock.calls import CallInfo, CallScope, Dispatcher, intercepted, is_cancelled
 from penstock.errors import StatusError, Unavailable
 
@@ -107,7 +107,7 @@ class InterceptedMessage:
             else:
                 reply.refuse(error, error_id)
         elif error is not None and not isinstance(error, StatusError):
-            error = self._dispatcher.internal(call.target.removeprefix("/"), error, error_id)
+            error = as_internal(error, call.target.removeprefix("/"), exposed=self._dispatcher.expose_errors, error_id=error_id)
         if self._posted.done():
             return
         if reply is None and error is not None:

@@ -73,7 +73,7 @@ class LaneServer(Endpoint):
         handle.accept_on_arrival(grant_wished(session.settings, session.hello, opened))
         self._half = cast("ReceiveHalf", handle.receiving)  # there is one: the lane was accepted with a grant
         self._messages = LaneInbox(handle, self._half)
-        self.answers = Answers(handle, address, dispatcher.internal)
+        self.answers = Answers(handle, address, exposed=dispatcher.expose_errors)
         self._asks = OpenAsks(host.loop, self.answers)
         self._task = scope.own(self._run())
 

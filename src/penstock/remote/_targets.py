@@ -23,7 +23,7 @@ import msgspec
 
 from penstock.actors import ActorHost, channel_call, handle_channel
 from penstock.actors.cell import Cell, Envelope, SideTask, ask, subscribe, subscriber_size
-from penstock.calls import CallScope, Dispatcher, context
+from penstock.calls import CallScope, Dispatcher, Found, context
 from penstock.channel import accept_channel
 from penstock.codec import by_number
 from penstock.errors import InvalidArgument, Unimplemented
@@ -58,30 +58,34 @@ class _Verbs:
 _SHAPES: Final = service_of(_Verbs).methods
 
 
-def arrive(host: ActorHost, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-    """Begin to handle a stream whose target begins with a slash. Raises the `StatusError` that refuses it."""
+def find_handler(host: ActorHost, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> Found | None:
+    """Return the handler of a stream whose target begins with a slash; None for a lane or a channel, which has begun.
+
+    Raises the `StatusError` that refuses the stream.
+    """
     target = handle.opened.target
     address, is_verb, verb = target[1:].partition("!")
     if not is_verb:
         address, _slash, name = address.rpartition("/")
-        _begin_method(host.cell(address), name, dispatcher, scope, handle)
-        return
+        return _method(host.cell(address), name, scope, target)
     if verb == "lane":
         LaneServer(host, address, dispatcher, scope, handle)
-        return
-    begin = _VERBS.get(verb)
-    if begin is None:
-        hint = suggest(verb, ["lane", *_VERBS], "verbs")
+        return None
+    if verb == "channel":
+        _begin_channel(host.cell(address), dispatcher, scope, handle)
+        return None
+    find_verb = _VERBS.get(verb)
+    if find_verb is None:
+        hint = suggest(verb, ["lane", "channel", *_VERBS], "verbs")
         raise Unimplemented(f"{target}: unknown verb {verb!r} of an actor; {hint}", started=False)
-    begin(host.cell(address), dispatcher, scope, handle)
+    return find_verb(host.cell(address), scope, handle)
 
 
-def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-    """Begin a method by its own target: an ask through the mailbox, or a stream beside it."""
-    method = cell.service.method(name, of=cell.address)._replace(target=handle.opened.target)
+def _method(cell: Cell, name: str, scope: CallScope, target: str) -> Found:
+    """Return the handler of a method by its own target: an ask through the mailbox, or a stream beside it."""
+    method = cell.service.method(name, of=cell.address)._replace(target=target)
     if method.kind:
-        _begin_streaming(cell, method, dispatcher, scope, handle)
-        return
+        return _beside(cell, method, scope)
 
     async def ask_it(*args: Any, **kwargs: Any) -> Any:
         call = context()
@@ -92,25 +96,17 @@ def _begin_method(cell: Cell, name: str, dispatcher: Dispatcher, scope: CallScop
             call._note_crash(error, envelope.error_id)
             raise
 
-    dispatcher.begin(scope, handle, method, ask_it)
+    return Found(method, ask_it)
 
 
-def _begin_streaming(
-    cell: Cell,
-    method: Method,
-    dispatcher: Dispatcher,
-    scope: CallScope,
-    handle: StreamHandle,
-    *,
-    arguments: BoundArguments | None = None,
-) -> None:
-    """Begin a streaming method in a side task, which ends with the actor."""
+def _beside(cell: Cell, method: Method, scope: CallScope, arguments: BoundArguments | None = None) -> Found:
+    """Return a streaming method as a handler: in a side task, which ends with the actor."""
     work = SideTask(cell, method.name, peer=scope.remote)
-    dispatcher.begin(scope, handle, method, work.call_method, (work.around,), arguments=arguments)
+    return Found(method, work.call_method, (work.around,), arguments)
 
 
-def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-    """Begin a streaming method as if it had been called by its own target."""
+def _stream(cell: Cell, scope: CallScope, handle: StreamHandle) -> Found:
+    """Return the handler of a streaming method by name, as if it had been called by its own target."""
     opened = handle.opened
     (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
     method = cell.service.method(type_, of=cell.address)
@@ -119,12 +115,11 @@ def _stream(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: Stream
             f"{cell.address}: {type_!r} is not a server streaming method, so it cannot be streamed by name", started=False
         )
     arguments = method.arguments.decode(by_number(opened.codec), arguments_in(method, bytes(payload)))
-    method = method._replace(target=f"/{cell.address}/{type_}")
-    _begin_streaming(cell, method, dispatcher, scope, handle, arguments=arguments)
+    return _beside(cell, method._replace(target=f"/{cell.address}/{type_}"), scope, arguments)
 
 
-def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-    """Begin a subscription. Its handler raises `InvalidArgument` for options that the port does not allow."""
+def _port(cell: Cell, _scope: CallScope, handle: StreamHandle) -> Found:
+    """Return the handler of a subscription. It raises `InvalidArgument` for options that the port does not allow."""
 
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
         try:
@@ -134,10 +129,14 @@ def _port(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHa
         items: AsyncIterator[Any] = subscribe(cell, name, buffer_size, overflow, encode_for_many)
         return items
 
-    dispatcher.begin(scope, handle, _SHAPES["port"]._replace(target=handle.opened.target), handler)
+    return Found(_SHAPES["port"]._replace(target=handle.opened.target), handler)
 
 
-def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
+def _stop(cell: Cell, _scope: CallScope, handle: StreamHandle) -> Found:
+    return Found(_SHAPES["stop"]._replace(target=handle.opened.target), partial(cell.stop, "a peer stopped it"))
+
+
+def _begin_channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
     cell.queue.check()
     call = channel_call(cell, handle.opened.metadata, scope)
     channel = accept_channel(handle, messages=cell.channel_type)
@@ -147,14 +146,4 @@ def _channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: Strea
         scope.share(work.task)
 
 
-def _stop(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-    method = _SHAPES["stop"]._replace(target=handle.opened.target)
-    dispatcher.begin(scope, handle, method, partial(cell.stop, "a peer stopped it"))
-
-
-_VERBS: Final[dict[str, Callable[[Cell, Dispatcher, CallScope, StreamHandle], None]]] = {
-    "stream": _stream,
-    "port": _port,
-    "stop": _stop,
-    "channel": _channel,
-}
+_VERBS: Final[dict[str, Callable[[Cell, CallScope, StreamHandle], Found]]] = {"stream": _stream, "port": _port, "stop": _stop}
