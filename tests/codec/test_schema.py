@@ -43,7 +43,7 @@ class Row(NamedTuple):
 CYCLE: list[Any] = []
 CYCLE.append(CYCLE)
 DEEP: list[Any] = []
-for _ in range(2000):
+for _ in range(100_000):
     DEEP = [DEEP]
 
 ODD = {
