@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import pathlib
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import pydantic
@@ -14,6 +14,8 @@ import pytest
 
 from penstock.codec import MSGPACK, json_schemas
 from penstock.service import describe, service_of
+
+T = TypeVar("T")
 
 
 class Model(pydantic.BaseModel):
@@ -27,6 +29,11 @@ class Odd(msgspec.Struct):
     raw: msgspec.Raw = msgspec.Raw(b"1")
     count: int = 3
     tags: list[str] = []
+
+
+class Box(msgspec.Struct, Generic[T]):
+    content: T
+    raw: msgspec.Raw = msgspec.Raw(b"1")
 
 
 class Node(msgspec.Struct, tag=True):
@@ -136,11 +143,16 @@ def test_a_class_inside_collections_is_referred_to():
     ]
 
 
-def test_two_classes_of_one_name_have_two_definitions():
-    other = msgspec.defstruct("Odd", [("x", float, math.nan)])
-    (one, two), definitions = json_schemas([Odd, other])
-    assert one != two
-    assert [set(definitions[each["$ref"].rpartition("/")[2]]["properties"]) for each in (one, two)] == [
-        {"name", "raw", "count", "tags"},
-        {"x"},
-    ]
+def test_each_use_of_a_generic_class_has_a_definition():
+    (one, two, three), definitions = json_schemas([Box[int], Box[str], Box[list[Odd]]])
+    assert [one["$ref"], two["$ref"]] == ["#/$defs/Box_int_", "#/$defs/Box_str_"]
+    fields = [definitions[each["$ref"].rpartition("/")[2]]["properties"]["content"] for each in (one, two, three)]
+    assert fields == [{"type": "integer"}, {"type": "string"}, {"type": "array", "items": {"$ref": "#/$defs/Odd"}}]
+
+
+def test_classes_of_one_name_have_a_definition_each():
+    others = [msgspec.defstruct("Odd", [(name, float, math.nan)]) for name in "xyz"]
+    schemas, definitions = json_schemas([Odd, *others])
+    assert len(definitions) == 4
+    fields = [set(definitions[each["$ref"].rpartition("/")[2]]["properties"]) for each in schemas]
+    assert fields == [{"name", "raw", "count", "tags"}, {"x"}, {"y"}, {"z"}]

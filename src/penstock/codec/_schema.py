@@ -96,12 +96,17 @@ def _of_class(kind: Any, definitions: dict[str, Any], named: dict[Any, str]) -> 
     try:
         info: Any = shape.type_info(kind)
         fields, hints = info.fields, get_type_hints(get_origin(kind) or kind, include_extras=True)
+        known = dict(zip(getattr(get_origin(kind), "__parameters__", ()), get_args(kind), strict=False))
     except Exception:  # noqa: BLE001 - as above
         return None
-    name = re.sub(r"[^\w.-]", "_", info.cls.__name__)
-    named[kind] = name = f"{info.cls.__module__}.{info.cls.__qualname__}" if name in definitions else name
+    title = _title_of(kind)
+    named[kind] = name = _free_name(re.sub(r"[^\w.-]", "_", title), kind.__module__, definitions)
     definitions[name] = {}  # it is taken, while its fields are described
-    schemas = [_by_parts(hints.get(one.name, Any), definitions, named) | _default(_shown(one)) for one in fields]
+    types = [hints.get(one.name, Any) for one in fields]
+    schemas = [
+        _by_parts(known.get(hint, hint), definitions, named) | _default(_shown(one))
+        for one, hint in zip(fields, types, strict=True)
+    ]
     parts = {one.encode_name: schema for one, schema in zip(fields, schemas, strict=True)}
     required = [one.encode_name for one in fields if one.required]
     if getattr(info, "tag_field", None) is not None:
@@ -110,8 +115,22 @@ def _of_class(kind: Any, definitions: dict[str, Any], named: dict[Any, str]) -> 
         form = {"type": "array", "prefixItems": list(parts.values()), "minItems": len(required)}
     else:
         form = {"type": "object", "properties": parts, "required": required}
-    definitions[name] = _title(info.cls) | form
+    definitions[name] = {"title": title, **form}
     return {"$ref": f"#/$defs/{name}"}
+
+
+def _title_of(kind: Any) -> str:
+    """Return the name of a class, with its arguments."""
+    arguments = ", ".join(getattr(one, "__name__", str(one)) for one in get_args(kind))
+    return f"{kind.__name__}[{arguments}]" if arguments else str(kind.__name__)
+
+
+def _free_name(name: str, module: str, taken: Mapping[str, Any]) -> str:
+    """Return a name for a definition: as short as those that are taken leave it."""
+    longer = f"{module}.{name}"
+    return next(
+        one for one in (name, longer, *(f"{longer}_{number}" for number in range(2, len(taken) + 3))) if one not in taken
+    )
 
 
 def _shown(field: Any) -> Any:
