@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 import penstock
@@ -18,6 +19,7 @@ from penstock.errors import (
     ConnectionLost,
     DataLoss,
     DeadlineExceeded,
+    Internal,
     InvalidArgument,
     NotFound,
     ReentrancyError,
@@ -29,6 +31,9 @@ from penstock.peer import _server
 from penstock.remote import Lanes
 from penstock.remote import _lane_client as _lane
 from tests.remote.kit import SMALL, Caller, Desk, Listener, outcome, said, town
+
+#: Bytes that are not one value of msgpack: nothing, a part of one, more than one, and none that there is.
+NO_VALUES = [b"", b"\x92\x01", b"\xc4\xff", b"\x01\x02", b"\xc1"]
 
 
 async def told(desk: Any, count: int) -> list[asyncio.Future[Any]]:
@@ -139,6 +144,51 @@ async def test_an_argument_that_cannot_travel_is_refused_here_and_the_lane_goes_
             await place.peer.ask("desk", "note", object())
         assert await stub.add() == 1
         assert place.peer._scope.attached(Lanes).open["desk"].idle
+
+
+@pytest.mark.parametrize("encoded", NO_VALUES, ids=repr)
+async def test_a_raw_that_is_not_one_value_is_refused_here_and_the_lane_goes_on(encoded):
+    async with town() as place:
+        desk, stub = await place.desk()
+        begun = asyncio.ensure_future(stub.wait(1))
+        raw = msgspec.Raw(encoded)
+        for send in (stub.note, penstock.tell(stub).note, penstock.options(stub, timeout=5).note):
+            with pytest.raises(InvalidArgument, match=r"desk/note: a msgspec\.Raw in it does not hold one value"):
+                await send([raw, 2])
+        for verb in (place.peer.ask, place.peer.tell):
+            with pytest.raises(InvalidArgument, match=r"desk/note: a msgspec\.Raw in it"):
+                await verb("desk", "note", {"a": raw})
+        desk.gate.set()
+        assert await begun == 1
+
+
+async def test_a_raw_of_a_text_that_is_not_utf8_is_refused_there_and_the_lane_goes_on():
+    async with town() as place:
+        desk, stub = await place.desk()
+        begun = asyncio.ensure_future(stub.wait(1))
+        with pytest.raises(InvalidArgument, match="note"):
+            await stub.note(msgspec.Raw(b"\xa1\xff"))
+        await penstock.tell(stub).note(msgspec.Raw(b"\xa1\xff"))
+        await penstock.tell(stub).note(msgspec.Raw(b"\xa1a"))
+        desk.gate.set()
+        assert await begun == 1
+        assert await stub.add() == 1
+        assert "a" in desk.notes
+
+
+@pytest.mark.parametrize("encoded", NO_VALUES, ids=repr)
+async def test_a_raw_in_an_answer_that_is_not_one_value_fails_its_ask_alone(encoded, caplog):
+    async with town() as place:
+        desk, stub = await place.desk()
+        begun = asyncio.ensure_future(stub.wait(1))
+        await asyncio.sleep(0.1)
+        desk.gate.set()
+        desk.notes = [msgspec.Raw(encoded), 2]
+        refused = asyncio.ensure_future(outcome(stub.noted()))
+        assert await begun == 1
+        assert isinstance(await refused, Internal)
+        assert "a msgspec.Raw in it does not hold one value" in caplog.text
+        assert await stub.add() == 1
 
 
 async def test_an_argument_over_the_peers_limit_is_refused_here():

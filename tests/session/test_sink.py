@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 import penstock
-from penstock import NotFound, StreamClosed, WouldBlock
+from penstock import InvalidArgument, NotFound, StreamClosed, WouldBlock
 from penstock.session import status_of
 from tests.calls.kit import Log, ended, rest, started
 from tests.session.kit import Joined
@@ -54,6 +54,15 @@ async def test_a_sink_feeds_exactly_as_far_as_there_is_credit(joined):
         assert taken - consumed <= 5
     feeding.cancel()
     await ended(feeding)
+
+
+async def test_a_sender_whose_item_cannot_be_encoded_after_its_wait_gives_its_place_to_the_next(joined):
+    end = joined.open()
+    sending = [asyncio.ensure_future(end.sink.send(item)) for item in (object(), 1, 2)]
+    await rest()
+    assert isinstance(sending[0].exception(), InvalidArgument)
+    assert [sent.done() for sent in sending] == [True] * 3
+    assert await joined.accepted[-1].source.receive() == 1
 
 
 @pytest.mark.parametrize("where", ["waiting for credit", "inside the iterator", "in a turn of its own"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 import msgspec
 
 from penstock._outcomes import as_answer, as_internal, ends_the_loop, text_of
-from penstock.codec import MSGPACK
+from penstock.codec import WHOLE_MSGPACK
 from penstock.errors import Cancelled, DeadlineExceeded, PenstockError, StatusError
 from penstock.protocol import NO_DETAILS, SendHalf
 from penstock.remote._wire import LaneError, LaneReply, PlainReply
@@ -39,7 +39,7 @@ class Answers(RemoteSink[Any]):
     __slots__ = ("_exposed", "_handle", "address", "unsent")
 
     def __init__(self, handle: StreamHandle, address: str, *, exposed: bool) -> None:
-        super().__init__(handle.session, handle.wire, cast("SendHalf", handle.wire.send), MSGPACK)
+        super().__init__(handle.session, handle.wire, cast("SendHalf", handle.wire.send), WHOLE_MSGPACK)
         self._handle = handle
         self._exposed = exposed  # whether askers get the text of unexpected errors
         self.address = address
@@ -112,7 +112,7 @@ class Answers(RemoteSink[Any]):
 
     def _keep(self, reply: PlainReply | LaneReply) -> None:
         """Keep an answer until the caller gives credit. Raises `ResourceExhausted` when the kept bytes reach the limit."""
-        encoded = MSGPACK.encode(reply)
+        encoded = WHOLE_MSGPACK.encode(reply)
         is_small = isinstance(reply, LaneReply) and len(encoded) <= ERROR_BYTES
         self._handle.hold(len(encoded), answer=not is_small)
         self.unsent.append(encoded)

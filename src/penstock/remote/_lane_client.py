@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from penstock._outcomes import text_of
 from penstock.calls import CallScope, Request, open_of
-from penstock.codec import MSGPACK, UNDECODABLE
+from penstock.codec import MSGPACK, UNDECODABLE, WHOLE_MSGPACK
 from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
 from penstock.protocol import Accept, CallKind, Cancel, ReceiveHalf, Status, grant_for
 from penstock.remote._asks import AskLimits, PendingAsks, ask_within
@@ -58,7 +58,7 @@ class LaneClient(Endpoint):
         self._half = ReceiveHalf(grant_for(session.settings, session.hello, None, None), refuses_items=True)
         request = Request(f"/{address}!lane", CallKind.BIDIRECTIONAL, MSGPACK, None, _REPLIES, _OPTIONS)
         self._handle = session.open(open_of(session, request, {}, None, self._half.grant), self._half, self)
-        self.sink: RemoteSink[Any] = self._handle.sink(MSGPACK)
+        self.sink: RemoteSink[Any] = self._handle.sink(WHOLE_MSGPACK)
 
     @property
     def idle(self) -> bool:

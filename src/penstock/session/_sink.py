@@ -52,11 +52,13 @@ class RemoteSink(Sink[T]):
         waiters = self._waiters
         if waiters.line or waiters.reserved or not self._half.has_room():
             await self._wait_for_room()
-            self._check()
-            if before is not None:
-                before()
-            self._push(item)
-            self.on_room()  # there may be room for the next task, too
+            try:
+                self._check()
+                if before is not None:
+                    before()
+                self._push(item)
+            finally:
+                self.on_room()  # there may be room for the next task, also when this item cannot be encoded
         else:
             self._check()
             self._push(item)
