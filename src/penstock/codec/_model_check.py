@@ -8,13 +8,15 @@ then its type hints count.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import enum
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import is_dataclass
-from functools import lru_cache
-from types import NoneType
-from typing import Annotated, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from penstock._outcomes import text_of
 from penstock.codec._models import is_model
@@ -35,8 +37,18 @@ _READ_AS: Final[Mapping[str, frozenset[str]]] = {
     "format": frozenset({"number", "integer", "string"}),
 }
 _READ_STRICTLY_AS: Final[Mapping[str, frozenset[str]]] = {"number": frozenset({"integer"}), "format": frozenset({"string"})}
-#: How a model is written, and how it is read: the modes of its JSON Schema.
-_MODES: Final = ("serialization", "validation")
+#: The kinds of JSON values that types are read from.
+_KINDS: Final[Mapping[Any, str]] = {
+    **dict.fromkeys((dict, OrderedDict, Mapping, MutableMapping), "object"),
+    **dict.fromkeys((list, tuple, set, frozenset, deque, Sequence, MutableSequence, AbstractSet), "array"),
+    **dict.fromkeys((dt.datetime, dt.date, dt.time, dt.timedelta), "format"),
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    NoneType: "null",
+    None: "null",
+}
 
 
 def check_model(kind: Any) -> None:
@@ -137,7 +149,7 @@ def _reads_itself(kind: Any) -> bool:
 
 def _own(decorators: Any, name: str) -> list[Any]:
     """Return the decorated methods of one kind that are for a field."""
-    return [one.info for one in decorators.values() if name in one.info.fields or "*" in one.info.fields]
+    return [one for one in decorators.values() if name in one.info.fields or "*" in one.info.fields]
 
 
 def _has_serializer(kind: Any, name: str, field: Any) -> bool:
@@ -148,7 +160,11 @@ def _has_serializer(kind: Any, name: str, field: Any) -> bool:
 def _has_validator(kind: Any, name: str, field: Any) -> bool:
     """Whether code of the program may read a field in another form than that of its type."""
     own = _own(kind.__pydantic_decorators__.field_validators, name)
-    return any(one.mode != "after" for one in own) or any(map(_reads, field.metadata)) or _holds(field.annotation, _is_read_so)
+    return (
+        any(one.info.mode != "after" for one in own)
+        or any(map(_reads, field.metadata))
+        or _holds(field.annotation, _is_read_so)
+    )
 
 
 def _is_read_so(hint: Any) -> bool:
@@ -179,8 +195,8 @@ def _whole(kind: Any, config: Mapping[str, Any]) -> str | None:
         return None
     fields = _fields(kind)
     if kind.__pydantic_decorators__.model_serializers:
-        read_so = any(_has_validator(kind, name, field) for name, field in fields.items()) and _is_root(kind)
-        return None if read_so else _other_kind([_schema(kind, mode) for mode in _MODES], config, ())
+        one = [*kind.__pydantic_decorators__.model_serializers.values()][-1]
+        return None if _is_root(kind) else _other_kind(_returned_kinds(one.func, one.info), {"object"}, config, ())
     names = [_written_name(name, field) for name, field in fields.items() if not field.exclude]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -211,11 +227,9 @@ def _lossy(kind: Any, config: Mapping[str, Any], name: str, field: Any) -> str |
         return reason
     read_so, written_so = _has_validator(kind, name, field), _has_serializer(kind, name, field)
     reason = None if written_so else _unwritten(field.annotation, config, reads=read_so)
-    if reason is not None or read_so or not is_model(kind) or not (written_so or _setting("strict", config, field.metadata)):
+    if reason is not None or read_so:
         return reason
-    read_name = name if config.get("validate_by_alias") is False else str(field.validation_alias or field.alias or name)
-    parts = [_part(kind, mode, key) for mode, key in zip(_MODES, (_written_name(name, field), read_name), strict=True)]
-    return _other_kind(parts, config, field.metadata)
+    return _other_kind(_written_kinds(kind, config, name, field), _kinds(field.annotation), config, field.metadata)
 
 
 def _unread(config: Mapping[str, Any], name: str, field: Any) -> str | None:
@@ -286,32 +300,14 @@ def _is_no_key(hint: Any) -> bool:
 # ── the kinds of JSON values ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@lru_cache(maxsize=4)
-def _schema(kind: Any, mode: str) -> dict[str, Any]:
-    """Return the JSON Schema of a model as it is written or read; an empty one where pydantic knows none."""
-    try:
-        schema: dict[str, Any] = kind.model_json_schema(mode=mode)
-    except Exception:  # noqa: BLE001 - code of the model
-        return {}
-    return schema
-
-
-def _part(kind: Any, mode: str, name: str) -> dict[str, Any]:
-    """Return the schema of one field, beside the definitions that it refers to."""
-    whole = _schema(kind, mode)
-    fields = _resolved(whole, whole.get("$defs", {})).get("properties", {})
-    return {**fields.get(name, {}), "$defs": whole.get("$defs", {})}
-
-
-def _other_kind(schemas: Sequence[dict[str, Any]], config: Mapping[str, Any], notes: Sequence[Any]) -> str | None:
-    """Return why a value of the first schema is never read by the second: JSON values of other kinds."""
-    written, read = (_kinds(schema, schema.get("$defs", {})) for schema in schemas)
-    written, texts = {_json_kind(kind) for kind in written}, {_json_kind(kind) for kind in read}
+def _other_kind(written: set[str], read: set[str], config: Mapping[str, Any], notes: Sequence[Any]) -> str | None:
+    """Return why what is written is never read: JSON values of other kinds. An empty set is not known."""
     table = _READ_STRICTLY_AS if _setting("strict", config, notes) else _READ_AS
-    if "string" in read and _setting("coerce_numbers_to_str", config, notes):
+    if not written or ("string" in read and _setting("coerce_numbers_to_str", config, notes)):
         return None
-    if not written or not read or any(one in {kind, *table.get(kind, ())} for one in written for kind in read):
+    if not read or any(one in {kind, *table.get(kind, ())} for one in written for kind in read):
         return None
+    texts = {"string" if kind == "format" else kind for kind in read}
     return (
         f"is written as {' or '.join(sorted(written))}, and read as {' or '.join(sorted(texts))}; "
         "add a validator with mode='before' that reads it"
@@ -323,20 +319,39 @@ def _setting(name: str, config: Mapping[str, Any], notes: Sequence[Any]) -> Any:
     return next((found for note in notes if (found := getattr(note, name, None)) is not None), config.get(name))
 
 
-def _kinds(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> set[str]:
-    """Return the kinds of JSON values that a schema permits; an empty set when it does not say."""
-    schema = _resolved(schema, definitions)
-    choices = [_kinds(one, definitions) for one in schema.get("anyOf") or schema.get("oneOf") or ()]
-    if choices:
+def _written_kinds(kind: Any, config: Mapping[str, Any], name: str, field: Any) -> set[str]:
+    """Return the kinds of JSON values that the serializer of a field returns; as the settings say, without one."""
+    own = _own(kind.__pydantic_decorators__.field_serializers, name)
+    code = [(one.func, one.info) for one in own] or [
+        (one.func, one) for one in field.metadata if _writes(one) and hasattr(one, "func")
+    ]
+    if code:
+        return _returned_kinds(*code[-1])
+    as_number = config.get("ser_json_timedelta") == "float" and field.annotation is dt.timedelta
+    return {"number"} if as_number else set()
+
+
+def _returned_kinds(function: Any, info: Any) -> set[str]:
+    """Return the kinds of JSON values that a serializer returns, by its declared type."""
+    declared = getattr(info, "return_type", None)
+    if type(declared).__name__ == "PydanticUndefinedType":
+        try:
+            declared = get_type_hints(function, include_extras=True).get("return", Any)
+        except Exception:  # noqa: BLE001 - a function without hints, or with hints that are not known here
+            return set()
+    kinds = {"string" if kind == "format" else kind for kind in _kinds(declared)}
+    return kinds | {"null"} if kinds and "unless-none" in getattr(info, "when_used", "") else kinds
+
+
+def _kinds(hint: Any) -> set[str]:
+    """Return the kinds of JSON values that a type is read from; an empty set when they are not known."""
+    kind, arguments = _origin(hint), get_args(hint)
+    if kind is Annotated:
+        return _kinds(arguments[0])
+    if kind in {Union, UnionType}:
+        choices = [_kinds(one) for one in arguments]
         return set().union(*choices) if all(choices) else set()
-    kind = schema.get("type", ())
-    return {"format" if kind == "string" and "format" in schema else kind} if isinstance(kind, str) else set(kind)
-
-
-def _json_kind(kind: str) -> str:
-    return "string" if kind == "format" else kind
-
-
-def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    target = schema.get("$ref")
-    return definitions.get(target.rpartition("/")[2], {}) if isinstance(target, str) else schema
+    if isinstance(kind, type) and (is_model(kind) or is_dataclass(kind)):
+        rewritten = is_model(kind) and (_rewritten(kind) or _is_root(kind))
+        return set() if rewritten else {"object"}
+    return {_KINDS[kind]} if isinstance(kind, Hashable) and kind in _KINDS else set()
