@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from penstock._outcomes import as_answer, sole_kind
+from penstock._outcomes import as_answer, sole_error
 from penstock.errors import (
     Cause,
     ConnectionLost,
@@ -68,7 +68,7 @@ def test_a_group_that_holds_one_kind_of_status_error_is_that_answer():
         BaseExceptionGroup("", [first]),
     ):
         assert as_answer(group) is first
-        assert sole_kind(group) is first
+        assert sole_error(group) is first
     lost = as_answer(ExceptionGroup("", [ConnectionLost("gone")]))
     assert type(lost) is Unavailable
 
@@ -78,7 +78,7 @@ def test_a_group_of_several_kinds_is_not_an_answer():
     for errors in ([NotFound(), OutOfRange()], [NotFound(), ValueError()], [ValueError()], [NotFound(), KeyboardInterrupt()]):
         group = BaseExceptionGroup("", errors)
         assert as_answer(group) is None
-        assert sole_kind(group) is group
+        assert sole_error(group) is group
     assert as_answer(ValueError()) is None
 
 

@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-_KINDS = (
+_SPECIAL = (
     (stat.S_ISDIR, "directory"),
     (stat.S_ISFIFO, "FIFO"),
     (stat.S_ISSOCK, "socket"),
@@ -21,8 +21,8 @@ class NotRegular(OSError):
     """The path leads to something else than a regular file; `strerror` says to what."""
 
     def __init__(self, path: str | os.PathLike[str], mode: int) -> None:
-        kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "special file")
-        super().__init__(errno.EINVAL, f"it is a {kind}, and only a regular file can be used", os.fspath(path))
+        name = next((name for is_it, name in _SPECIAL if is_it(mode)), "special file")
+        super().__init__(errno.EINVAL, f"it is a {name}, and only a regular file can be used", os.fspath(path))
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:

@@ -26,11 +26,11 @@ EXPOSED_MAX: Final = 1024
 def as_answer(error: BaseException, by: str = "the handler") -> StatusError | None:
     """Return the error with which the handler `by` answers its caller when it raised `error`; None for another one.
 
-    A `StatusError` is an answer, and so is a group that holds one kind of them (`sole_kind`). One that came from another side
+    A `StatusError` is an answer, and so is a group that holds one class of them (`sole_error`). One that came from another side
     is about that side and its own caller: ``details["upstream"]`` names it. `ConnectionLost` becomes `Unavailable`, because the
     caller's connection is alive.
     """
-    answer = sole_kind(error)
+    answer = sole_error(error)
     if not isinstance(answer, StatusError):
         return None
     if not answer.origin:
@@ -43,14 +43,14 @@ def as_answer(error: BaseException, by: str = "the handler") -> StatusError | No
     return passed
 
 
-def sole_kind(error: BaseException) -> BaseException:
+def sole_error(error: BaseException) -> BaseException:
     """Return the first error of a group that holds Penstock's errors of one class, also in groups inside; else `error` itself.
 
     A task group raises a group even for the one error of its one task.
     """
     if not isinstance(error, BaseExceptionGroup):
         return error
-    first, *others = map(sole_kind, error.exceptions)
+    first, *others = map(sole_error, error.exceptions)
     alike = isinstance(first, PenstockError) and all(type(other) is type(first) for other in others)
     return first if alike else error
 
@@ -87,8 +87,8 @@ def stopped_by(error: BaseException, of: str) -> StatusError:
 
     A cancellation in its own work, or a `GeneratorExit`, is `Cancelled`; anything else is `Aborted`.
     """
-    kind = Cancelled if isinstance(error, CancelledError | GeneratorExit) else Aborted
-    return kind(f"{of} was stopped by {type(error).__name__} before its end")
+    cls = Cancelled if isinstance(error, CancelledError | GeneratorExit) else Aborted
+    return cls(f"{of} was stopped by {type(error).__name__} before its end")
 
 
 def ends_the_loop(error: BaseException) -> bool:

@@ -28,7 +28,7 @@
     ├── EndOfStream                    ``receive()`` met the normal end
     └── WouldBlock                     a ``*_nowait`` call would have to wait
 
-A handler that raises a `StatusError` sends its code, message and details to the caller. A group that holds one kind of them, as
+A handler that raises a `StatusError` sends its code, message and details to the caller. A group of one class of them, as
 a task group raises it, is that error: the first of them. Any other exception reaches the caller as `Internal` with an error id
 only; the text stays in the log of the side where it happened.
 
@@ -379,9 +379,9 @@ def status_error(
     The control characters of its message are escaped, and it is cut to 4,096 characters. details: decodes them, when they are
     first read; None for none.
     """
-    kind = _BY_REASON.get(reason)
-    if kind is None or kind.code != code:
-        kind = _BY_CODE.get(code, Unknown)
-    error = kind(peer_text(message), started=started)
+    cls = _BY_REASON.get(reason)
+    if cls is None or cls.code != code:
+        cls = _BY_CODE.get(code, Unknown)
+    error = cls(peer_text(message), started=started)
     error._decode_details = details
     return error

@@ -150,9 +150,9 @@ class ActorHost:
 
     def dead_letter(self, envelope: Envelope, reason: str, error: StatusError | None = None) -> None:
         """Keep a message that will not be handled as a dead letter, and answer its asker with `error`, if given."""
-        kind, why = envelope.type[:KEPT_CHARACTERS], reason[:KEPT_CHARACTERS]
-        self.dead_letters.add(DeadLetter(envelope.cell.address, kind, envelope.sender, why))
-        envelope.cell.record("dead_letter", type=kind, sender=envelope.sender, reason=why)
+        name, why = envelope.type[:KEPT_CHARACTERS], reason[:KEPT_CHARACTERS]
+        self.dead_letters.add(DeadLetter(envelope.cell.address, name, envelope.sender, why))
+        envelope.cell.record("dead_letter", type=name, sender=envelope.sender, reason=why)
         if error is not None:
             envelope.give_up(error)
 

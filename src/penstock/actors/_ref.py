@@ -75,8 +75,8 @@ class _Steps(ABC):
         """Send a message at once, or when it is awaited; return the coroutine that waits for its answer."""
 
     @abstractmethod
-    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
-        """Begin a streaming method; its items are of the type `kind`."""
+    def _stream(self, name: str, payload: Any, options: CallOptions, item_type: Any) -> Stream[Any]:
+        """Begin a streaming method; its items are of the type `item_type`."""
 
     @abstractmethod
     def _open_channel(self, payload: Any, options: VerbOptions) -> Coroutine[Any, Any, Channel[Any]]:

@@ -70,8 +70,8 @@ class _Pattern:
     def _places(self, at: int) -> int:
         """Return the steps that may come next at step `at`, as bits: a repeated step and a group may be left out."""
         bits = 1 << at
-        kind = self._steps[at][1] if at < len(self._steps) else ""
-        return bits | self._places(at + (_GROUP if kind == "group" else 1)) if kind else bits
+        form = self._steps[at][1] if at < len(self._steps) else ""
+        return bits | self._places(at + (_GROUP if form == "group" else 1)) if form else bits
 
     def matches(self, address: str) -> bool:
         places, known = self._begun, self._known
@@ -86,9 +86,9 @@ class _Pattern:
 
     def _after(self, places: int, letter: str) -> int:
         after = 0
-        for at, (wanted, kind) in enumerate(self._steps):
+        for at, (wanted, form) in enumerate(self._steps):
             if places >> at & 1 and (wanted in (letter, _EVERY) or (wanted == _IN_PART and letter != "/")):
-                after |= self._places(at if kind == "repeated" else at + 1)
+                after |= self._places(at if form == "repeated" else at + 1)
         return after
 
 

@@ -108,10 +108,10 @@ class EventStream(Stream[StreamEvent]):
     async def _readable(self) -> None:
         await self._stream._readable()
 
-    def _event(self, kind: Literal["data", "end", "error"], **rest: Any) -> StreamEvent:
+    def _event(self, word: Literal["data", "end", "error"], **rest: Any) -> StreamEvent:
         self._number += 1
         return StreamEvent(
-            type=kind,
+            type=word,
             id=f"{self._correlation_id}-{self._number}",
             correlation_id=self._correlation_id,
             sender=self._sender,

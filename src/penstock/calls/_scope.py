@@ -272,11 +272,11 @@ class CallScope:
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def attached(self, kind: type[A]) -> A:
+    def attached(self, cls: type[A]) -> A:
         """Return the attachment of this class; the first call makes it."""
-        attachment = self._attachments.get(kind)
+        attachment = self._attachments.get(cls)
         if attachment is None:
-            attachment = self._attachments[kind] = kind(self)
+            attachment = self._attachments[cls] = cls(self)
         return cast("A", attachment)
 
     @property

@@ -93,9 +93,9 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         "_begun",
         "_closed",
         "_deadline",
-        "_guard",
         "_half_closed",
         "_handle",
+        "_inside",
         "_outcome_of_callee",
         "_pump",
         "_request",
@@ -120,7 +120,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         self._half_closed = False
         self._begun: asyncio.Future[None] | None = None  # with interceptors: done once they have let the call begin
         self._outcome_of_callee: asyncio.Future[Exception] | None = None  # with interceptors: the outcome, for them to see
-        self._guard: asyncio.Task[None] | None = None  # with interceptors: the task that is inside them
+        self._inside: asyncio.Task[None] | None = None  # with interceptors: the task that is inside them
         self._deadline: asyncio.TimerHandle | None = None
         deadline = inherited_deadline(options.timeout, session.loop.time())
         self.call = CallInfo(
@@ -138,7 +138,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         if around:
             self._begun = session.loop.create_future()
             self._outcome_of_callee = session.loop.create_future()
-            self._guard = scope.own(_go_inside(weakref.ref(self), around, self.call, requests, self._outcome_of_callee))
+            self._inside = scope.own(_go_inside(weakref.ref(self), around, self.call, requests, self._outcome_of_callee))
         else:
             self._begin(requests)
 
@@ -201,9 +201,9 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
             return
         if self._handle is not None:
             self._handle.cancel(error)
-        elif self._guard is not None:
+        elif self._inside is not None:
             self.call._depart(outcome_of(error))
-            self._guard.cancel()
+            self._inside.cancel()
         self._record_outcome(error)
 
     def _record_outcome(self, outcome: Exception) -> None:

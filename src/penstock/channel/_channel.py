@@ -296,9 +296,9 @@ class Channel(Generic[T]):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close(kind.__name__ if kind is not None else "")
+        await self.close(cls.__name__ if cls is not None else "")
 
     # ── observing ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -354,7 +354,7 @@ class _Refusing:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         closed = isinstance(error, StreamClosed)
         if closed and self._life.ending != "closed":
             raise self._life.refusal() from None
@@ -362,11 +362,11 @@ class _Refusing:
 
 
 async def _received(
-    channel: Channel[Any], items: Iteration[T], messages_in: Callable[[T], list[Any]], turn: InLoop[Any]
+    channel: Channel[Any], items: Iteration[T], messages_in: Callable[[T], list[Any]], in_loop: InLoop[Any]
 ) -> AsyncGenerator[T, None]:
     """Yield what a loop over the source of a channel brings, and tell the observer of the messages in it."""
     life, events = channel._life, channel._events
-    with turn, _Refusing(life):
+    with in_loop, _Refusing(life):
         yield READY
         if not life.opened:
             raise life.refusal()

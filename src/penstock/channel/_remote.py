@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar, cast
 
-from penstock._outcomes import sole_kind, text_of
+from penstock._outcomes import sole_error, text_of
 from penstock.channel._wire import ChannelEvents, Wire
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, Decode, refuse_value
 from penstock.errors import (
@@ -74,7 +74,7 @@ class RemoteWire(RemoteSource[T], Wire, Endpoint):
 
     def fail(self, error: Exception) -> None:
         self._detach()
-        cause = sole_kind(error)
+        cause = sole_error(error)
         status = cause if isinstance(cause, StatusError) else Internal(f"the other side has stopped: {type(cause).__name__}")
         if self.events.opener:
             self._handle.cancel(status)

@@ -92,8 +92,8 @@ async def leave(stage: Stage, card: Card) -> None:
     everything: list[int] = []
     for line, (name, way) in enumerate(WAYS.items()):
         taken: list[int] = []
-        for turn in range(ROUNDS):
-            taken.append(await _freed_after(stage, f"{name} {turn}", way))
+        for round_ in range(ROUNDS):
+            taken.append(await _freed_after(stage, f"{name} {round_}", way))
             figures = f"{ms(taken[-1])} · median {ms(percentile(taken, 0.5))} · most {ms(max(taken))}"
             card.show(line, Row(name, figures, len(taken) / ROUNDS))
             await stage.pause(0.04)

@@ -60,9 +60,9 @@ class HistorySource(Source[HistoryEvent]):
         self._waits = False
         self._pressure = Pressure()
 
-    async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[HistoryEvent, None]:
+    async def _iterate(self, in_loop: InLoop[Any]) -> AsyncGenerator[HistoryEvent, None]:
         buffer = self._buffer
-        with turn:
+        with in_loop:
             yield READY
             while True:
                 while buffer:

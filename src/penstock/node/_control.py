@@ -140,7 +140,7 @@ class Control(ActorControl, HistoryControl):
         return Inspection(
             info=info,
             doing=await _activity(self._node, info),
-            takes=[kind for kind, hooks in _TAKES.items() if hooks & cell.hooks],
+            takes=[word for word, hooks in _TAKES.items() if hooks & cell.hooks],
             methods=methods,
             ports=list(cell.belongings.ports),
             state=_sendable(self._node.state(info.address)),

@@ -143,9 +143,9 @@ def _beside(path: Path) -> str:
     return f"; {suggest(path.name, files, 'files')}" if files and not path.exists() else ""
 
 
-def _unknown_keys(data: Mapping[str, Any], kind: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Iterate over the keys that `kind` does not have, each with the keys that it has."""
-    fields = {field.name: field.type for field in msgspec.structs.fields(kind) if field.name != "path"}
+def _unknown_keys(data: Mapping[str, Any], cls: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Iterate over the keys that `cls` does not have, each with the keys that it has."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(cls) if field.name != "path"}
     for key, value in data.items():
         if key not in fields:
             yield f"{prefix}{key}", list(fields)
@@ -168,8 +168,8 @@ def _suggestion(key: str, names: list[str]) -> str:
 # ── the class ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _is_actor(kind: type) -> bool:
-    return issubclass(kind, Actor) and kind is not Actor
+def _is_actor(cls: type) -> bool:
+    return issubclass(cls, Actor) and cls is not Actor
 
 
 def _parameters(cls: type[Actor]) -> dict[str, inspect.Parameter]:

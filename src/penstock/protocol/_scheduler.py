@@ -19,12 +19,12 @@ QUANTA_BYTES: Final = (4 * 256 * 1024, 256 * 1024, 64 * 1024)
 class Scheduler(Generic[S]):
     """The streams that have frames to send, by class: their priority, 0 to 2."""
 
-    __slots__ = ("_classes", "_count", "_deficits", "_turn")
+    __slots__ = ("_classes", "_count", "_current", "_deficits")
 
     def __init__(self) -> None:
         self._classes: tuple[OrderedDict[S, None], ...] = tuple(OrderedDict() for _ in QUANTA_BYTES)
         self._deficits: list[int] = list(QUANTA_BYTES)
-        self._turn = 0
+        self._current = 0
         self._count = 0
 
     def __bool__(self) -> bool:
@@ -48,16 +48,16 @@ class Scheduler(Generic[S]):
         if self._classes[0] and self._deficits[0] > 0:
             return self._take(0)
         while True:
-            turn = self._turn
-            if self._classes[turn] and self._deficits[turn] > 0:
-                return self._take(turn)
-            self._turn = turn = (turn + 1) % len(QUANTA_BYTES)
-            owed = self._deficits[turn] if self._classes[turn] else 0  # the debt of an idle class is forgiven
-            self._deficits[turn] = min(owed + QUANTA_BYTES[turn], QUANTA_BYTES[turn])
+            current = self._current
+            if self._classes[current] and self._deficits[current] > 0:
+                return self._take(current)
+            self._current = current = (current + 1) % len(QUANTA_BYTES)
+            owed = self._deficits[current] if self._classes[current] else 0  # the debt of an idle class is forgiven
+            self._deficits[current] = min(owed + QUANTA_BYTES[current], QUANTA_BYTES[current])
 
-    def _take(self, turn: int) -> tuple[S, int]:
+    def _take(self, current: int) -> tuple[S, int]:
         self._count -= 1
-        return self._classes[turn].popitem(last=False)[0], turn
+        return self._classes[current].popitem(last=False)[0], current
 
     def spent(self, priority: int, size: int) -> None:
         """Charge the class of the stream just taken with the bytes that it has sent."""

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from penstock._outcomes import as_failure, sole_kind, text_of
+from penstock._outcomes import as_failure, sole_error, text_of
 from penstock.calls import Call, CallScope, Request
 from penstock.codec import MSGPACK, UNDECODABLE, ExtensionCode, register_extension
 from penstock.errors import Aborted, InvalidArgument, PenstockError, StatusError, StreamClosed, WouldBlock, status_error
@@ -125,7 +125,7 @@ class SinkRef(Sink[T]):
 
 def _as_item(error: Exception) -> msgspec.msgpack.Ext:
     """Return the error of a failed stream as the last item of its claimed sink (PROTOCOL.md 13.4)."""
-    failure = sole_kind(as_failure(error))
+    failure = sole_error(as_failure(error))
     status = status_of(failure if isinstance(failure, StatusError) else StatusError(text_of(failure)))
     data = MSGPACK.encode((status.code, status.reason, status.message, status.details))
     return msgspec.msgpack.Ext(ExtensionCode.FAILURE.value, data)

@@ -148,7 +148,7 @@ class _Sending(AbstractContextManager[None]):
         self._task = asyncio.current_task()
         self._cancels_before = self._task.cancelling() if self._task is not None else 0
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         self.done = error is None
         if not self._interrupted or self._task is None:
             return False

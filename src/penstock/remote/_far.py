@@ -67,8 +67,8 @@ class FarRef(ActorRef):
     async def _ask(self, name: str, payload: Any, options: VerbOptions) -> Any:
         return await (await self._reach())._ask(name, payload, options)
 
-    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
-        return self._resolve()._stream(name, payload, options, kind)
+    def _stream(self, name: str, payload: Any, options: CallOptions, item_type: Any) -> Stream[Any]:
+        return self._resolve()._stream(name, payload, options, item_type)
 
     async def _open_channel(self, payload: Any, options: VerbOptions) -> Channel[Any]:
         return await (await self._reach())._open_channel(payload, options)

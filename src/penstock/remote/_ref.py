@@ -70,10 +70,10 @@ class RemoteRef(ActorRef):
         outbound = OutboundMessage(self._scope, self._name, DescribedMessage(0, name, payload, PAYLOAD), {})
         return outbound.ask(decode, AskLimits(self._deadline(options.timeout), options.cancel))
 
-    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> RemoteStream[Any]:
+    def _stream(self, name: str, payload: Any, options: CallOptions, item_type: Any) -> RemoteStream[Any]:
         argument = self._encoded(name, payload)
         body = MSGPACK.encode((name, msgspec.Raw(argument)))
-        label, decode = f"{self._address}/{name}", decode_marked(MSGPACK, kind, Dropped)
+        label, decode = f"{self._address}/{name}", decode_marked(MSGPACK, item_type, Dropped)
         return RemoteStream(
             self._scope,
             Request(

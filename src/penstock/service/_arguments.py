@@ -137,10 +137,10 @@ class Arguments:
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments by name, without defaults. Raises `TypeError` as a call in the same process would."""
-        kinds = inspect.Parameter
+        parameter = inspect.Parameter
         signature = inspect.Signature(
             [
-                kinds(p.name, kinds.KEYWORD_ONLY if p.keyword else kinds.POSITIONAL_OR_KEYWORD, default=p.default)
+                parameter(p.name, parameter.KEYWORD_ONLY if p.keyword else parameter.POSITIONAL_OR_KEYWORD, default=p.default)
                 for p in self.parameters
             ]
         )

@@ -27,11 +27,11 @@ _WITH_FIELDS: Final = (shape.StructType, shape.DataclassType, shape.TypedDictTyp
 _ANYTHING: Final = (shape.AnyType, shape.RawType)
 
 
-def meanings(kind: Any, name: str) -> tuple[MapMeaning, ListMeaning]:
-    """Return what a map and a list mean for the one parameter `name` of the type `kind`."""
+def meanings(hint: Any, name: str) -> tuple[MapMeaning, ListMeaning]:
+    """Return what a map and a list mean for the one parameter `name` of the type `hint`."""
     maps: MapMeaning = "names"
     lists: ListMeaning = "places"
-    for part in _alternatives(shape.type_info(kind)):
+    for part in _alternatives(shape.type_info(hint)):
         keys = _keys(part)
         if keys is not None:
             maps = "value" if name in keys or maps == "value" else "either"

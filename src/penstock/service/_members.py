@@ -68,9 +68,9 @@ def _no_function(member: Any) -> LeftOut:
     """Return why an attribute that is not a function is left out."""
     inner = member.func if isinstance(member, partialmethod) else inspect.unwrap(member) if callable(member) else None
     if inner is not None and not isinstance(inner, type) and _how_called(inner) is not None:
-        kind = type(member).__name__
+        wrapper = type(member).__name__
         return LeftOut(
-            f"it is an async method inside a {kind}, which cannot be served; write a plain `async def`", refused=True
+            f"it is an async method inside a {wrapper}, which cannot be served; write a plain `async def`", refused=True
         )
     return LeftOut("it is not a method")
 

@@ -217,11 +217,11 @@ def _parameters(cls: Any, member: Member, hints: Mapping[str, Any]) -> tuple[lis
     return parameters, request, stream
 
 
-def _check(cls: Any, kind: Any, where: str) -> None:
+def _check(cls: Any, hint: Any, where: str) -> None:
     """Raise `TypeError` for a type that cannot travel, or that the class leaves open."""
-    variable = open_in(kind)
+    variable = open_in(hint)
     if variable is not None:
         generic = next((base for base in origin_of(cls).__mro__ if variable in getattr(base, "__parameters__", ())), None)
         advice = "write Any" if generic is None else f"write it, as in `class Ints({generic.__name__}[int])`"
         raise TypeError(f"{where}: the type variable {variable.__name__} is left open, so values have no type; {advice}")
-    check_type(kind, where)
+    check_type(hint, where)

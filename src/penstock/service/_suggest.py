@@ -19,20 +19,20 @@ LIKENESS_MIN: Final = 0.66
 SUGGESTED_NAMES_MAX: Final = 10
 
 
-def suggest(name: str, names: Collection[str], kind: str = "names") -> str:
+def suggest(name: str, names: Collection[str], noun: str = "names") -> str:
     """Return a hint for the end of an error: "did you mean 'quote'?", "known methods: quote, watch", or "there are no methods".
 
-    names: those that exist, in any order; of more than 128 the others are not looked at. kind: the noun for them, a plural.
+    names: those that exist, in any order; of more than 128 the others are not looked at. noun: the noun for them, a plural.
     """
     if not names:
-        return f"there are no {kind}"
+        return f"there are no {noun}"
     seen = list(islice(names, SEEN_NAMES_MAX))
     likely = heapq.nsmallest(COMPARED_NAMES_MAX, seen, key=lambda one: (one[:1] != name[:1], abs(len(one) - len(name))))
     near = max(likely, key=lambda one: _likeness(name, one)) if len(name) <= COMPARED_CHARACTERS_MAX else ""
     if near and _likeness(name, near) >= LIKENESS_MIN:
         return f"did you mean {near!r}?"
     more = f", and {len(names) - SEEN_NAMES_MAX} more" if len(names) > SEEN_NAMES_MAX else ""
-    return f"known {kind}: {', '.join(heapq.nsmallest(SUGGESTED_NAMES_MAX, seen))}{more}"
+    return f"known {noun}: {', '.join(heapq.nsmallest(SUGGESTED_NAMES_MAX, seen))}{more}"
 
 
 def unknown_method(name: str, owner: str, names: Collection[str]) -> str:

@@ -232,8 +232,8 @@ class Session:
     def check_open(self) -> None:
         """Raise the error of a call that begins on a lost connection; do nothing on a live one."""
         if self.lost is not None:
-            kind = Unavailable if isinstance(self.lost, Cancelled) else type(self.lost)
-            raise kind(self.lost.message, self.lost.details, started=False).came_from(self.remote)
+            cls = Unavailable if isinstance(self.lost, Cancelled) else type(self.lost)
+            raise cls(self.lost.message, self.lost.details, started=False).came_from(self.remote)
 
     def lose(self, error: StatusError) -> None:
         """End every stream of this connection with `error`, once the frames that have arrived are handled. Idempotent.

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from threading import get_ident
 from typing import Any, Final, TypeVar
 
-from penstock._outcomes import as_failure, sole_kind, text_of
+from penstock._outcomes import as_failure, sole_error, text_of
 from penstock.codec import UNENCODABLE, Codec, refuse_value
 from penstock.errors import InvalidArgument, StatusError, StreamClosed, WouldBlock
 from penstock.protocol import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf, WireStream
@@ -161,7 +161,7 @@ class RemoteSink(Sink[T]):
         check_thread(self.session.thread, self)
         if self.outcome is None:
             self.finish(StreamClosed("this side has failed the stream; nothing more can be sent"))
-            failure = sole_kind(as_failure(error))
+            failure = sole_error(as_failure(error))
             status = failure if isinstance(failure, StatusError) else StatusError(text_of(failure))
             self.session._connection.fail(self.wire, status_of(status))
             self.session.flush_soon()

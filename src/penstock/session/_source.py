@@ -105,10 +105,10 @@ class RemoteSource(Source[T]):
 
     # ── for the consumer ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
+    async def _iterate(self, in_loop: InLoop[Any]) -> AsyncGenerator[T, None]:
         """Iterate as `Source._iterate`, in chunks. This is the hot loop of a consumer: no call for each item."""
         item: Any = None
-        with turn:
+        with in_loop:
             yield READY
             while True:
                 for item in self._chunk:
@@ -313,8 +313,8 @@ class RemoteSource(Source[T]):
 
     def __repr__(self) -> str:
         now = self.statistics()
-        kind = type(self).__name__.removeprefix("Remote")
-        return f"<{kind} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
+        name = type(self).__name__.removeprefix("Remote")
+        return f"<{name} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
 
 
 def _told(source: RemoteSource[Any], outcome: Exception) -> Exception:

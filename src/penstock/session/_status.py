@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock._outcomes import shown, sole_kind
+from penstock._outcomes import shown, sole_error
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import CODES, EndOfStream, StatusError, Unknown, status_error
 from penstock.protocol import LONG_MESSAGE, NO_DETAILS, Cancel, Status, readable
@@ -37,7 +37,7 @@ def status_of(error: StatusError) -> Status:
 
 def cancel_of(error: BaseException) -> Cancel:
     """Return the reason of a cancellation, as it travels to the callee."""
-    cause = sole_kind(error)
+    cause = sole_error(error)
     if isinstance(cause, StatusError):
         return Cancel(*_code_of(cause), readable(shown(cause.message, str), LONG_MESSAGE))
     return Cancel()

@@ -149,17 +149,17 @@ class Source(Paced, ABC, Generic[T_co]):
         """
         return Iteration(self._iterate, self._on_loop_left)
 
-    async def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T_co, None]:
-        """Yield the items, inside ``with turn:``. A class may have a faster way than this one."""
-        with turn:
+    async def _iterate(self, in_loop: InLoop[Any]) -> AsyncGenerator[T_co, None]:
+        """Yield the items, inside ``with in_loop:``. A class may have a faster way than this one."""
+        with in_loop:
             yield READY
             while True:
                 while not (taken := self._take(1)):
                     await self._readable()
                 yield taken[0]
 
-    async def _batches(self, max_items: int, turn: InLoop[Any]) -> AsyncGenerator[list[T_co], None]:
-        with turn:
+    async def _batches(self, max_items: int, in_loop: InLoop[Any]) -> AsyncGenerator[list[T_co], None]:
+        with in_loop:
             yield READY
             while True:
                 while not (taken := self._take(max_items)):
@@ -190,7 +190,7 @@ class Source(Paced, ABC, Generic[T_co]):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
 
@@ -267,7 +267,7 @@ class Sink(ABC, Generic[T_contra]):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
             await self.aclose()

@@ -59,7 +59,7 @@ class InLoop(Generic[T_co]):
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+    def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         iteration = self._iteration()
         over = error is None or isinstance(error, EndOfStream | GeneratorExit)
         refused = isinstance(error, Busy)
@@ -96,11 +96,11 @@ class Iteration(_Next[T_co], AsyncIterator[T_co]):
     `anext` returns the next item. It raises `StopAsyncIteration` at the normal end, and what ``receive`` of the source raises
     otherwise. An `anext` that was cancelled, or whose time-out has passed, takes no item: the next one returns it.
 
-    A source makes it, with these two. make: returns a new generator of the items. Its body is ``with turn:``, and it yields
+    A source makes it, with these two. make: returns a new generator of the items. Its body is ``with in_loop:``, and it yields
     `READY` before the first item. left: called when the loop is over.
     """
 
-    __slots__ = ("__weakref__", "_items", "_turn")
+    __slots__ = ("__weakref__", "_in_loop", "_items")
 
     if TYPE_CHECKING:
 
@@ -109,9 +109,9 @@ class Iteration(_Next[T_co], AsyncIterator[T_co]):
         __anext__ = _Next._next  # a method that calls it would cost more than the item
 
     def __init__(self, make: Make[T_co], left: Callable[[], None]) -> None:
-        self._turn = InLoop(self, make, left)
+        self._in_loop = InLoop(self, make, left)
         self._items: AsyncGenerator[T_co, None] | None = None
-        self._next = self._turn.first
+        self._next = self._in_loop.first
 
     def use(self, items: AsyncGenerator[T_co, None] | None, step: Callable[[], Awaitable[T_co]]) -> None:
         """Take the next item by `step`, which is that of the generator `items`, if there is one."""
@@ -122,14 +122,14 @@ class Iteration(_Next[T_co], AsyncIterator[T_co]):
 
     async def aclose(self) -> None:
         """End the loop, as leaving it does: `anext` then raises `StopAsyncIteration`. Idempotent."""
-        self._turn.leave()
+        self._in_loop.leave()
         if self._items is not None:
             await self._items.aclose()
         else:
             self._next = _ended
 
     def __del__(self) -> None:
-        self._turn.forget()
+        self._in_loop.forget()
 
 
 async def _ended() -> Any:

@@ -24,9 +24,9 @@ def checked_size(name: str, value: Any, *, or_none: str = "", most: int = SIZE_M
     except (AttributeError, TypeError):  # a class has the method, too
         number = 0
     if isinstance(value, bool) or not 1 <= number <= most:
-        kind = "of at least one" if most == SIZE_MAX else f"from 1 to {most}"
+        wanted = "of at least one" if most == SIZE_MAX else f"from 1 to {most}"
         choice = f", or None {or_none}" if or_none else ""
-        raise ValueError(f"{name} is {value!r}; it takes a whole number {kind}{choice}")
+        raise ValueError(f"{name} is {value!r}; it takes a whole number {wanted}{choice}")
     return number
 
 
@@ -38,8 +38,8 @@ def checked_seconds(name: str, value: Any, *, above: float = 0.0) -> float | Non
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > above:
-        kind = "seconds above zero" if above == 0.0 else "seconds"
-        raise ValueError(f"{name} is {value!r}; it takes {kind}, or None for no limit")
+        wanted = "seconds above zero" if above == 0.0 else "seconds"
+        raise ValueError(f"{name} is {value!r}; it takes {wanted}, or None for no limit")
     try:
         float(value)
     except OverflowError:  # no clock can count with it

@@ -297,8 +297,8 @@ class PipeSource(Source[T]):
     def __init__(self, shared: PipeState[T]) -> None:
         self._pipe = shared
 
-    def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
-        return _iterate(self, turn) if self._pipe.limit is None else super()._iterate(turn)
+    def _iterate(self, in_loop: InLoop[Any]) -> AsyncGenerator[T, None]:
+        return _iterate(self, in_loop) if self._pipe.limit is None else super()._iterate(in_loop)
 
     def _take(self, max_items: int) -> list[T]:
         shared = self._pipe
@@ -353,13 +353,13 @@ class PipeSource(Source[T]):
         return f"<Source {describe(self.statistics())}>"
 
 
-async def _iterate(source: PipeSource[T], turn: InLoop[Any]) -> AsyncGenerator[T, None]:
+async def _iterate(source: PipeSource[T], in_loop: InLoop[Any]) -> AsyncGenerator[T, None]:
     """Iterate as `Source._iterate` does, without a call for each item."""
     shared = source._pipe
     shared.check_home()
     buffer, line, take = shared.buffer, shared.senders.line, shared.buffer.popleft
     item: Any = None
-    with turn:
+    with in_loop:
         yield READY
         while True:
             while buffer:

@@ -3,7 +3,7 @@
 `_Hub` holds the state that a port and its subscribers share, `_Subscriber` the state of one subscriber. Two rules:
 
 * An item goes to **all** subscribers in one step, or to none when the publisher is cancelled. So all see the same order.
-* A subscriber whose policy is "wait" and whose buffer is full is in ``hub.full``. While there is one, publishers wait in turn.
+* A subscriber whose policy is "wait" and whose buffer is full is in ``hub.full``. While there is one, publishers wait.
 """
 
 from __future__ import annotations
@@ -312,8 +312,8 @@ class Subscription(PipeSource[T]):
         super().__init__(subscriber)
         self._subscriber = subscriber
 
-    def _iterate(self, turn: InLoop[Any]) -> AsyncGenerator[T, None]:
-        return Source._iterate(self, turn)  # by `_take`, which returns markers, too
+    def _iterate(self, in_loop: InLoop[Any]) -> AsyncGenerator[T, None]:
+        return Source._iterate(self, in_loop)  # by `_take`, which returns markers, too
 
     def _take(self, max_items: int) -> list[T]:
         subscriber = self._subscriber

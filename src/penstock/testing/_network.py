@@ -67,7 +67,7 @@ class SimulatedNetwork(Transport):
         register(self.scheme, self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         unregister(self.scheme)
         if error is not None:
             error.add_note(f"this happened on {self!r}; the same seed repeats it")

@@ -236,10 +236,10 @@ async def closing_frees_the_producer(read: Reader) -> None:
 async def a_cancelled_receive_loses_nothing(read: Reader) -> None:
     """A receive that is cancelled at any moment leaves its item to the next one."""
     read.typed_source()
-    expected, turns = _expected(read), 0
+    expected, pauses = _expected(read), 0
     for _ in range(read.limit):
-        receiving, turns = read.started(), (turns + 1) % 5
-        for _ in range(turns):
+        receiving, pauses = read.started(), (pauses + 1) % 5
+        for _ in range(pauses):
             await asyncio.sleep(0)
         receiving.cancel()
         outcome = (await asyncio.gather(receiving, return_exceptions=True))[0]

@@ -29,7 +29,7 @@ async def resolved(host: str, port: int, flags: int = 0) -> list[tuple[Any, ...]
 
 
 async def endpoints_of(host: str, port: int) -> list[Endpoint]:
-    """Return the family and address of each address of a host, the families in turn. Raises `socket.gaierror`.
+    """Return the family and address of each address of a host, the families alternately. Raises `socket.gaierror`.
 
     A literal address is read here; only a name needs a thread.
     """
@@ -39,11 +39,11 @@ async def endpoints_of(host: str, port: int) -> list[Endpoint]:
     except socket.gaierror:
         found = await resolved(host, port)
     counts: Counter[int] = Counter()
-    turns: list[tuple[int, Endpoint]] = []
+    ranked: list[tuple[int, Endpoint]] = []
     for family, _type, _protocol, _name, address in found:
-        turns.append((counts[family], (family, cast("Address", address))))
+        ranked.append((counts[family], (family, cast("Address", address))))
         counts[family] += 1
-    return [endpoint for _turn, endpoint in sorted(turns, key=lambda turn: turn[0])]
+    return [endpoint for _rank, endpoint in sorted(ranked, key=lambda one: one[0])]
 
 
 async def connected_socket(endpoints: Sequence[Endpoint]) -> socket.socket:

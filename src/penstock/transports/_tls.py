@@ -76,7 +76,7 @@ _REFUSALS: Final = {
     "CERTIFICATE_REVOKED": "the certificate of this side was revoked",
     "UNKNOWN_CA": "the certificate of this side is not signed by an authority that the other side trusts (its `ca`)",
     "BAD_CERTIFICATE": "the certificate of this side is not accepted by the other side",
-    "UNSUPPORTED_CERTIFICATE": "the certificate of this side is of a kind that the other side does not take",
+    "UNSUPPORTED_CERTIFICATE": "the certificate of this side is one that the other side does not take",
     "CERTIFICATE_UNKNOWN": "the certificate of this side is not accepted by the other side",
     # TLS 1.2 has no alert of its own for a missing certificate
     "HANDSHAKE_FAILURE": "it wants a certificate of this side (TLS.production(cert, key)), or the two agree on no cipher",

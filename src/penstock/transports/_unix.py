@@ -143,7 +143,7 @@ def _usable_path(url: str, tls: ssl.SSLContext | None) -> str:
     if not hasattr(socket, "AF_UNIX"):
         raise InvalidArgument(f"{url!r}: this system has no Unix sockets; use tcp://127.0.0.1:port")
     if tls is not None:
-        raise InvalidArgument(f"{url} never leaves the machine and takes no tls=; file permissions guard it")
+        raise InvalidArgument(f"{url} never leaves the machine and takes no tls=; file permissions protect it")
     path = path_of(url)
     if len(os.fsencode(path)) > PATH_BYTES_MAX:
         raise InvalidArgument(f"{url!r}: a socket path has at most {PATH_BYTES_MAX} bytes; choose a shorter one")

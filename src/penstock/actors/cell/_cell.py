@@ -246,7 +246,7 @@ class Cell(Lifecycle):
         """Handle envelope after envelope, in one loop: a coroutine more for each message costs a fifth of it."""
         queue, envelopes, tap = self.queue, self.queue.envelopes, self.system.tap
         gate = _ALWAYS_OPEN if tap is None else tap
-        turn = 0
+        in_turn = 0
         while True:
             if queue.system_messages or self.stopping is not None or self.state != "running" or not envelopes or gate.full:
                 reply = None
@@ -284,8 +284,8 @@ class Cell(Lifecycle):
                     tap.record(self.address, "reply", {"n": self.handled, "result": result})
             self.current = None
             envelope.release()
-            turn = (turn + 1) % TURN_MESSAGES
-            if not turn:
+            in_turn = (in_turn + 1) % TURN_MESSAGES
+            if not in_turn:
                 await asyncio.sleep(0)
 
     async def _next(self) -> Envelope | None:

@@ -113,14 +113,14 @@ class SideTask(AbstractAsyncContextManager[None]):
             cell.belongings.add_side_task(self)
         self.envelope.run_here()
         if cell.state != "running":  # it starts, starts again, or ends
-            turn = asyncio.get_running_loop().create_future()
-            cell.post_system(partial(_give_turn, turn))
-            await turn
+            may_begin = asyncio.get_running_loop().create_future()
+            cell.post_system(partial(_let_begin, may_begin))
+            await may_begin
             cell.queue.check()
         handling.set(self.envelope)
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, cls: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cell.belongings.discard_side_task(self)
         self.envelope.run_no_more()
@@ -150,9 +150,9 @@ class SideTask(AbstractAsyncContextManager[None]):
         return f"<SideTask {self.cell.address} {self.name} {'done' if self.task is None or self.task.done() else 'running'}>"
 
 
-async def _give_turn(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_result(None)
+async def _let_begin(may_begin: asyncio.Future[None]) -> None:
+    if not may_begin.done():
+        may_begin.set_result(None)
 
 
 def outcome_of(error: BaseException | None) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, cast
 
-from penstock._outcomes import as_failure, ends_the_loop, log_error, sole_kind, text_of
+from penstock._outcomes import as_failure, ends_the_loop, log_error, sole_error, text_of
 from penstock.actors._ref import VerbOptions
 from penstock.actors.cell import Cell, Envelope, SideTask, Waiting, ask, check_cycle, handling, sender_here
 from penstock.calls import CallInfo, CallScope, Interceptor, current_call, intercepted
@@ -126,7 +126,7 @@ async def _handle(work: SideTask, channel: Channel[Any], call: CallInfo, interce
     try:
         await _answer_inside(work, channel, call, interceptors)
     except BaseException as error:
-        await _fail(cell, channel, sole_kind(error))
+        await _fail(cell, channel, sole_error(error))
         if ends_the_loop(error):
             raise
     else:

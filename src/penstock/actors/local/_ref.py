@@ -76,14 +76,14 @@ class LocalRef(ActorRef):
             return _ask_now(cell, envelope, deadline)
         return ask(envelope, deadline) if options.cancel is None else _ask_until(options.cancel, envelope, deadline)
 
-    def _stream(self, name: str, payload: Any, options: CallOptions, kind: Any) -> Stream[Any]:
+    def _stream(self, name: str, payload: Any, options: CallOptions, item_type: Any) -> Stream[Any]:
         self.cell.queue.check()
         method = self.cell.service.methods.get(name)
         if method is None or not method.streams_responses:
             streams = [each.name for each in self.cell.service.methods.values() if each.streams_responses]
             raise Unimplemented(f"{self.address} has no stream {name!r}; {suggest(name, streams, 'streams')}", started=False)
         args, kwargs = method.arguments.fitted(*arguments_of(method, payload))
-        read = None if kind is Any else reader(kind, f"{self.address}/{name}: an item", DataLoss)
+        read = None if item_type is Any else reader(item_type, f"{self.address}/{name}: an item", DataLoss)
         stream: LocalStream[Any] = LocalStream(self.cell, method, args, kwargs, options)
         return stream if read is None else ConvertedStream(stream, read)
 

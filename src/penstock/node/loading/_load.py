@@ -32,7 +32,7 @@ class Unloadable(InvalidArgument):
 class Search(NamedTuple):
     """The rules of a search.
 
-    folder: relative paths and modules begin there. fits: tells whether a class is of the right kind, for the names that an
+    folder: relative paths and modules begin there. fits: tells whether a class may be meant, for the names that an
     error suggests. use: the verb that errors use for the purpose, like "serve".
     """
 
@@ -70,9 +70,9 @@ def _attribute(module: ModuleType, where: str, name: str, search: Search) -> Any
 
 
 def _fitting(module: ModuleType, search: Search) -> list[str]:
-    """Return the names of the classes of the right kind that `module` itself defines."""
-    classes = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
-    return [kind.__name__ for kind in classes if search.fits(kind)]
+    """Return the names of the classes that `module` itself defines and that may be meant."""
+    classes = [cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__]
+    return [cls.__name__ for cls in classes if search.fits(cls)]
 
 
 # ── a module by its name ────────────────────────────────────────────────────────────────────────────────────────────
