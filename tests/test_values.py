@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import _values
-from penstock._values import NUMBER_KEYS_MAX, SLOW_VALUES, SMALL_MAP, bad_key, is_over, large_items, large_maps
+from penstock._values import NUMBER_KEYS_MAX, SLOW_VALUES, SMALL_MAP, bad_key, is_over, large_items, large_maps, values_of
 from tests.attack.wire import array_head, map_head, pack
 
 encode = msgspec.msgpack.encode
@@ -105,6 +105,19 @@ def test_texts_with_many_escapes_are_one_value(text):
     assert not is_over(long + b"]", 3, json=True)
     assert is_over(long + b",1" * 3 + b"]", 3, json=True)
     assert is_over(b"[" + b'"",' * 3000 + b'""]', 2000, json=True)
+
+
+@given(st.lists(values, max_size=5))
+def test_values_in_a_row_are_parted(items):
+    encoded = list(map(encode, items))
+    assert list(values_of(b"x" + b"".join(encoded), 1)) == encoded
+    assert list(values_of(b"\xc1\x92\xc1\x01\xc1", 0)) == [b"\xc1", b"\x92\xc1\x01", b"\xc1"]
+
+
+@pytest.mark.parametrize("cut", [b"\x91", b"\xc4\x02a", b"\xdc\x00", b"\xde\x00\x10" + b"\x01" * 31, b"\x01\xcd\x00"])
+def test_a_value_that_is_cut_off_is_not_one_of_them(cut):
+    with pytest.raises(ValueError, match="cut off"):
+        list(values_of(cut, 0))
 
 
 @given(st.binary(max_size=300))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 from typing import Final
@@ -54,8 +54,8 @@ _LENGTHS: Final = {
 }
 #: Texts and binaries with a length of one byte, the usual ones.
 _LENGTHS_OF_ONE: Final = frozenset({0xC4, 0xD9})
-#: The sizes of extensions of a fixed size, and of a first byte that begins no value: such a message ends there.
-_FIXED: Final = {0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18, 0xC1: 1 << 32}
+#: The sizes of extensions of a fixed size; and of the byte that begins no value, which is taken for one.
+_FIXED: Final = {0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18, 0xC1: 1}
 #: Where the code of an extension is, from its first byte, and the code of a moment.
 _CODES: Final = {**dict.fromkeys(range(0xD4, 0xD9), 1), 0xC7: 2, 0xC8: 3, 0xC9: 5}
 _MOMENT: Final = 0xFF
@@ -176,6 +176,24 @@ def _long(payload: Encoded | memoryview, at: int, head: int) -> int:
         return _FIXED[head]
     length, size = _LENGTHS[head]
     return size + int(length(payload, at + 1)[0])
+
+
+def values_of(payload: Encoded, at: int) -> Iterator[Encoded]:
+    """Iterate over the encoded values from `at` on. Each may have bytes in it that are no value, in the place of one.
+
+    Raises `ValueError` for one that is cut off.
+    """
+    while at < len(payload):
+        begin, left = at, 1
+        try:
+            while left:
+                at, left, entries = _to_large_map(payload, at, left)
+                left += 2 * entries
+        except _CUT:
+            at = len(payload) + 1
+        if at > len(payload):
+            raise ValueError("the last value is cut off")
+        yield payload[begin:at]
 
 
 def large_maps(payload: Encoded, longest: int, enough: int = 1) -> int:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 import penstock
@@ -218,6 +219,40 @@ async def test_an_item_that_is_no_message_ends_the_lane_after_what_came_before(i
         error = await end_of(call)
         assert isinstance(error, InvalidArgument)
         assert await stub.add(0) == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"\x93\x05\xa4note\x91\xc1", b"\x93\x05\xa4note\xde\x00\x10" + b"\x01\xc1" * 16, b"\x95\x05\xa4note\x90\x00\xa1\xff"],
+    ids=["in an argument", "in a map", "a sender that is no text"],
+)
+async def test_bytes_that_are_no_msgpack_fail_their_message_alone(broken: bytes):
+    async with town() as place:
+        desk, _stub = await place.desk()
+        async with lane(place) as call:
+            for item in (
+                [1, "wait", [1]],
+                msgspec.Raw(broken),
+                [2, "add", [1]],
+                msgspec.Raw(broken.replace(b"\x05", b"\0", 1)),
+            ):
+                await call.send(item)
+            await asyncio.sleep(1)
+            desk.gate.set()
+            answers = {answer[0]: answer for answer in await replies(call, 3)}
+            assert answers[1] == [1, 1]
+            assert answers[2] == [2, 1]
+            assert answers[5][2][:2] == [3, "invalid_argument"]
+        assert [letter.type for letter in place.system.dead_letters] == ["note"]
+
+
+@pytest.mark.parametrize("broken", [b"\x93\xc1\xa4note\x90", b"\x93\x05\xc1\x90", b"\xc1"])
+async def test_a_message_without_a_number_or_a_name_ends_the_lane(broken: bytes):
+    async with town() as place:
+        await place.desk()
+        call = lane(place)
+        await call.send(msgspec.Raw(broken))
+        assert isinstance(await end_of(call), InvalidArgument)
 
 
 # ── what is over a limit of the callee ────────────────────────────────────────────────────────────────────────────────

@@ -16,12 +16,14 @@ from penstock.remote._far import ActorLocation
 from penstock.remote._wire import (
     ARGUMENTS,
     EMPTIED,
+    SALVAGED_BYTES_MAX,
     LaneError,
     LaneMessage,
     LaneReply,
     PlainMessage,
     PlainReply,
     bound_all,
+    salvaging,
 )
 
 PAGE = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
@@ -82,3 +84,13 @@ def test_of_a_batch_of_too_many_values_only_the_last_one_is_counted_when_it_is_l
         bound_all(replies, 100_000)
         assert [reply.error is None for reply in replies] == [True, False, True]
     assert limits == [100_000, 0, 100_000]
+
+
+def test_an_answer_with_bytes_that_are_no_msgpack_is_the_error_of_its_ask_alone():
+    decode = salvaging(LaneReply).batch
+    good = MSGPACK.encode(PlainReply(6, 7))
+    first, second = decode(b"\xdd\0\0\0\2\x92\x05\x92\x01\xc1" + good)
+    assert (first.id, first.error.code, second.id, bytes(second.result), second.error) == (5, 15, 6, b"\x07", None)
+    for rest in (b"\x92\xc1\x01" + good, b"\x92\x05\xc1\x92\x06", b"\xc1" + good, b"\x92\x05\xc1" + b"\0" * SALVAGED_BYTES_MAX):
+        with pytest.raises(ValueError, match=r"malformed|truncated|cut off|length"):
+            decode(b"\xdd\0\0\0\2" + rest)

@@ -15,7 +15,7 @@ from penstock.codec import MSGPACK, UNDECODABLE, WHOLE_MSGPACK
 from penstock.errors import Cancelled, DataLoss, DeadlineExceeded, InvalidArgument, StatusError, Unavailable
 from penstock.protocol import Accept, CallKind, Cancel, ReceiveHalf, Status, grant_for
 from penstock.remote._asks import AskLimits, PendingAsks, ask_within
-from penstock.remote._wire import LaneReply, PlainMessage, bound_all
+from penstock.remote._wire import LaneReply, PlainMessage, bound_all, salvaging
 from penstock.service import CallOptions
 from penstock.session import Endpoint, RemoteSink, error_of
 from penstock.streams import mark_retrieved
@@ -23,7 +23,7 @@ from penstock.streams import mark_retrieved
 #: Lanes of one connection. One more closes the oldest idle lane, which opens again at its next message. When all lanes are in
 #: use, only the peer's `Settings.max_streams` bounds their number.
 LANES_MAX: Final = 1024
-_REPLIES: Final = MSGPACK.decode_for(LaneReply)
+_REPLIES: Final = salvaging(LaneReply)
 _OPTIONS: Final = CallOptions()
 
 

@@ -31,7 +31,7 @@ from penstock.protocol import CallKind, Cancel, ReceiveHalf, Status, grant_wishe
 from penstock.remote._answers import Answers, OpenAsks
 from penstock.remote._intercepted import InterceptedMessage
 from penstock.remote._method_entry import Addressee, MethodEntry, envelope_of
-from penstock.remote._wire import LaneMessage, bound_all
+from penstock.remote._wire import LaneMessage, bound_all, salvaging
 from penstock.session import TURN_S, Endpoint, RemoteSource, StreamHandle
 
 log = logging.getLogger("penstock.actor")
@@ -43,7 +43,7 @@ TURN_MESSAGES: Final = 256
 MESSAGES_PER_LOOK: Final = 8
 #: Seconds that tells of a caller that is gone wait for room in the mailbox, before they become dead letters.
 ORPHAN_S: Final = 5.0
-_MESSAGES: Final = MSGPACK.decode_for(LaneMessage)
+_MESSAGES: Final = salvaging(LaneMessage)
 
 
 class LaneServer(Endpoint):

@@ -22,7 +22,7 @@ from penstock.errors import (
     Unimplemented,
 )
 from penstock.protocol import CallKind
-from penstock.remote._wire import ARGUMENTS, EMPTIED, PAYLOAD, LaneMessage
+from penstock.remote._wire import ARGUMENTS, EMPTIED, GARBLED, PAYLOAD, LaneMessage
 from penstock.service import NO_DEADLINE_S, Method, arguments_in
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class MethodEntry(NamedTuple):
         if message.form == EMPTIED:
             limit = "more values than Settings.max_item_values of its process allows"
             raise ResourceExhausted(f"{message.name}: its arguments have {limit}", started=False)
+        if message.form == GARBLED:
+            raise InvalidArgument(f"{message.name}: the message has bytes in it that are no msgpack", started=False)
         if message.form not in {ARGUMENTS, PAYLOAD}:
             raise InvalidArgument(f"unknown form {message.form} of a message (PROTOCOL.md 12.4)", started=False)
         body = bytes(message.body)

@@ -7,11 +7,13 @@ they were sent, and many of them share a frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from itertools import islice
+from typing import Annotated, Any, ClassVar, Final, TypeVar, cast
 
 import msgspec
 
-from penstock._values import is_over
+from penstock._values import is_over, own_size, values_of
+from penstock.codec import MSGPACK, Decode
 from penstock.protocol import BATCH_BYTES, NO_DETAILS, Status
 from penstock.session import error_of
 
@@ -22,13 +24,24 @@ ARGUMENTS: Final = 0
 PAYLOAD: Final = 1
 #: … and that of a message whose body had too many values: it has no body any more.
 EMPTIED: Final = -1
+#: … or of one whose bytes cannot be decoded.
+GARBLED: Final = -2
 _NIL: Final = b"\xc0"
+#: Bytes of a batch that is looked through for what of it can be decoded.
+SALVAGED_BYTES_MAX: Final = 2 * BATCH_BYTES
 #: Limits of a message, because the callee keeps these: characters of its name and of its sender, the number of waiting
 #: actors, and entries of its metadata.
 NAME_MAX: Final = 256
 SENDER_MAX: Final = 1024
 WAITING_MAX: Final = 256
 METADATA_MAX: Final = 4096
+
+
+class Begin(msgspec.Struct, array_like=True, gc=False):
+    """How a message begins, and an answer."""
+
+    id: int
+    name: Annotated[str, msgspec.Meta(max_length=NAME_MAX)] = ""
 
 
 class LaneMessage(msgspec.Struct, array_like=True, gc=False):
@@ -57,6 +70,14 @@ class LaneMessage(msgspec.Struct, array_like=True, gc=False):
     def size(self) -> int:
         """The bytes of its body."""
         return len(self.body)
+
+    #: The fields of it that are in `Begin`.
+    begin_fields: ClassVar[int] = 2
+
+    @classmethod
+    def garbled(cls, begin: Begin) -> LaneMessage:
+        """Return a message that cannot be decoded, without its body."""
+        return cls(begin.id, begin.name, form=GARBLED)
 
     def bound(self, values_max: int) -> None:
         """Drop a body of more values."""
@@ -113,6 +134,14 @@ class LaneReply(msgspec.Struct, array_like=True, gc=False):
         """The bytes of its result."""
         return len(self.result)
 
+    #: The fields of it that are in `Begin`.
+    begin_fields: ClassVar[int] = 1
+
+    @classmethod
+    def garbled(cls, begin: Begin) -> LaneReply:
+        """Return an answer that cannot be decoded as the error of its ask."""
+        return cls(begin.id, error=LaneError(15, "data_loss", "an answer that cannot be decoded"))
+
     def bound(self, values_max: int) -> None:
         """Put an error in the place of a result of more values."""
         if is_over(bytes(self.result), values_max, json=False):
@@ -127,6 +156,9 @@ class PlainReply(msgspec.Struct, array_like=True):
     result: Any
 
 
+Item = TypeVar("Item", LaneMessage, LaneReply)
+
+
 def bound_all(batch: Sequence[LaneMessage] | Sequence[LaneReply], values_max: int) -> None:
     """Refuse each message or answer of a batch that has more values.
 
@@ -136,3 +168,38 @@ def bound_all(batch: Sequence[LaneMessage] | Sequence[LaneReply], values_max: in
     for item in batch[:-1]:
         item.bound(values_max if item.size <= BATCH_BYTES else 0)
     batch[-1].bound(values_max)
+
+
+def salvaging(kind: type[Item]) -> Decode:
+    """Return the decoders of messages or answers. In a batch of theirs, bytes that are no msgpack fail their item alone.
+
+    An honest sender has checked each item. A large batch is not looked through.
+    """
+    plain = MSGPACK.decode_for(kind)
+
+    def batch(payload: Any) -> list[Any]:
+        try:
+            return plain.batch(payload)
+        except msgspec.ValidationError:  # an item of another type: its sender speaks another language
+            raise
+        except msgspec.DecodeError:
+            if len(payload) > SALVAGED_BYTES_MAX:
+                raise
+            return [_salvaged(plain, kind, item) for item in values_of(payload, own_size(payload, 0))]
+
+    return plain._replace(batch=batch)
+
+
+def _salvaged(plain: Decode, kind: type[Item], item: bytes | bytearray) -> Item:
+    try:
+        return cast("Item", plain.value(item))
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        fields = list(islice(values_of(item, own_size(item, 0)), kind.begin_fields))
+        return kind.garbled(_BEGIN(bytes([_ARRAY + len(fields)]) + b"".join(fields)))
+
+
+#: The first byte of an array of no values.
+_ARRAY: Final = 0x90
+_BEGIN: Final = MSGPACK.decode_for(Begin).value
