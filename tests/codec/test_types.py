@@ -216,3 +216,19 @@ def test_a_set_of_anything_is_refused(kind):
     """FAULTS H4: a peer would fill it with arrays that hash alike: 4,000 of them took 0.6 s."""
     with pytest.raises(TypeError, match="name their type"):
         check_type(kind, "here")
+
+
+@dataclasses.dataclass(init=False)
+class NeedsMore:
+    a: int
+
+    def __init__(self, a: int) -> None:
+        self.__post_init__(a)
+
+    def __post_init__(self, a: int) -> None:
+        self.a = a
+
+
+def test_a_dataclass_that_needs_more_than_its_fields_is_refused():
+    with pytest.raises(TypeError, match="here: NeedsMore cannot be made of its fields: __post_init__ is called without arg"):
+        check_type(list[NeedsMore], "here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
 from collections.abc import Iterator
 from typing import Any, Final, get_origin
 
@@ -39,6 +40,8 @@ def check_type(kind: Any, where: str) -> None:
 
 def _check_part(part: Any) -> None:
     """Raise `TypeError` when values of one part of a type cannot travel."""
+    if isinstance(part, shape.DataclassType):
+        _check_post_init(part.cls)
     if isinstance(part, shape.CustomType) and is_model(part.cls):
         check_model(part.cls)
     elif isinstance(part, shape.CustomType) and not (part.cls is object or is_extension(part.cls)):
@@ -57,6 +60,19 @@ def _check_part(part: Any) -> None:
         _check_hashable(part.item_type, "an item of a set")
         if isinstance(part.item_type, shape.AnyType) or getattr(part.item_type, "cls", None) is object:
             raise TypeError("a set of anything cannot travel: a peer could choose items that hash alike; name their type")
+
+
+def _check_post_init(cls: Any) -> None:
+    """Raise `TypeError` for a class whose `__post_init__` needs arguments: a value that arrives has only its fields."""
+    for name in ("__post_init__", "__attrs_post_init__"):
+        try:
+            inspect.signature(getattr(cls, name)).bind(None)
+        except (AttributeError, ValueError):  # it has none, or one that does not say what it takes
+            continue
+        except TypeError as error:
+            raise TypeError(
+                f"{_name(cls)} cannot be made of its fields: {name} is called without arguments; {error}"
+            ) from error
 
 
 def _check_hashable(part: Any, use: str) -> None:
