@@ -175,6 +175,8 @@ class ServerCall(Endpoint):
     async def _run(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler inside the interceptors and give the caller its outcome."""
         self._started = True
+        if self._task is None:
+            _own_eager(self._scope)
         current_call.set(self.call)
         error: StatusError | None = None
         done = False
@@ -266,6 +268,13 @@ class ServerCall(Endpoint):
             self.call._depart("cancelled")
             return Unavailable(f"{self._name}: its side is shutting down")
         return Cancelled(f"{self._name}: the handler was cancelled")
+
+
+def _own_eager(scope: CallScope) -> None:
+    """Enter the running task, which is eager: its handler begins in `CallScope.own_handler`, before the scope has the task."""
+    task = asyncio.current_task()
+    if task is not None:
+        scope.tasks.add(task)
 
 
 def _internal(call: ServerCall, error: BaseException) -> StatusError:

@@ -28,7 +28,7 @@ from penstock.actors.cell import (
 )
 from penstock.actors.local._channels import open_local
 from penstock.actors.local._stream import LocalStream, deadline_of
-from penstock.calls import CancelToken, ConvertedStream, Stream, current_call
+from penstock.calls import CancelToken, ConvertedStream, Stream, current_call, inherited_deadline
 from penstock.codec import reader
 from penstock.errors import DataLoss, StatusError, Unimplemented
 from penstock.service import CallOptions, Method, arguments_of, suggest
@@ -71,7 +71,8 @@ class LocalRef(ActorRef):
         if options.type is not Any:
             read = reader(options.type, f"{cell.address}/{name}: its result", DataLoss)
             return _read(self._ask(name, payload, msgspec.structs.replace(options, type=Any)), read)
-        envelope, deadline = envelope_for(cell, name, payload, "ask"), deadline_of(cell, options.timeout)
+        envelope = envelope_for(cell, name, payload, "ask")
+        deadline = inherited_deadline(options.timeout, cell.system.loop.time())
         if envelope.name in cell.inline_methods and cell.is_idle():
             return _ask_now(cell, envelope, deadline)
         return ask(envelope, deadline) if options.cancel is None else _ask_until(options.cancel, envelope, deadline)
