@@ -87,7 +87,7 @@ def test_of_a_batch_of_too_many_values_only_the_last_one_is_counted_when_it_is_l
 
 
 def test_an_answer_with_bytes_that_are_no_msgpack_is_the_error_of_its_ask_alone():
-    decode = salvaging(LaneReply).batch
+    decode = salvaging(LaneReply, 1).batch
     good = MSGPACK.encode(PlainReply(6, 7))
     first, second = decode(b"\xdd\0\0\0\2\x92\x05\x92\x01\xc1" + good)
     assert (first.id, first.error.code, second.id, bytes(second.result), second.error) == (5, 15, 6, b"\x07", None)

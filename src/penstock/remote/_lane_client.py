@@ -23,7 +23,7 @@ from penstock.streams import mark_retrieved
 #: Lanes of one connection. One more closes the oldest idle lane, which opens again at its next message. When all lanes are in
 #: use, only the peer's `Settings.max_streams` bounds their number.
 LANES_MAX: Final = 1024
-_REPLIES: Final = salvaging(LaneReply)
+_REPLIES: Final = salvaging(LaneReply, 1)
 _OPTIONS: Final = CallOptions()
 
 

@@ -43,7 +43,7 @@ TURN_MESSAGES: Final = 256
 MESSAGES_PER_LOOK: Final = 8
 #: Seconds that tells of a caller that is gone wait for room in the mailbox, before they become dead letters.
 ORPHAN_S: Final = 5.0
-_MESSAGES: Final = salvaging(LaneMessage)
+_MESSAGES: Final = salvaging(LaneMessage, 2)
 
 
 class LaneServer(Endpoint):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Annotated, Any, ClassVar, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -71,9 +71,6 @@ class LaneMessage(msgspec.Struct, array_like=True, gc=False):
         """The bytes of its body."""
         return len(self.body)
 
-    #: The fields of it that are in `Begin`.
-    begin_fields: ClassVar[int] = 2
-
     @classmethod
     def garbled(cls, begin: Begin) -> LaneMessage:
         """Return a message that cannot be decoded, without its body."""
@@ -134,9 +131,6 @@ class LaneReply(msgspec.Struct, array_like=True, gc=False):
         """The bytes of its result."""
         return len(self.result)
 
-    #: The fields of it that are in `Begin`.
-    begin_fields: ClassVar[int] = 1
-
     @classmethod
     def garbled(cls, begin: Begin) -> LaneReply:
         """Return an answer that cannot be decoded as the error of its ask."""
@@ -170,10 +164,11 @@ def bound_all(batch: Sequence[LaneMessage] | Sequence[LaneReply], values_max: in
     batch[-1].bound(values_max)
 
 
-def salvaging(kind: type[Item]) -> Decode:
+def salvaging(kind: type[Item], begin_fields: int) -> Decode:
     """Return the decoders of messages or answers. In a batch of theirs, bytes that are no msgpack fail their item alone.
 
-    An honest sender has checked each item. A large batch is not looked through.
+    An honest sender has checked each item. A large batch is not looked through. `begin_fields`: how many of its fields are in
+    its `Begin`.
     """
     plain = MSGPACK.decode_for(kind)
 
@@ -185,18 +180,18 @@ def salvaging(kind: type[Item]) -> Decode:
         except msgspec.DecodeError:
             if len(payload) > SALVAGED_BYTES_MAX:
                 raise
-            return [_salvaged(plain, kind, item) for item in values_of(payload, own_size(payload, 0))]
+            return [_salvaged(plain, kind, begin_fields, item) for item in values_of(payload, own_size(payload, 0))]
 
     return plain._replace(batch=batch)
 
 
-def _salvaged(plain: Decode, kind: type[Item], item: bytes | bytearray) -> Item:
+def _salvaged(plain: Decode, kind: type[Item], begin_fields: int, item: bytes | bytearray) -> Item:
     try:
         return cast("Item", plain.value(item))
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        fields = list(islice(values_of(item, own_size(item, 0)), kind.begin_fields))
+        fields = list(islice(values_of(item, own_size(item, 0)), begin_fields))
         return kind.garbled(_BEGIN(bytes([_ARRAY + len(fields)]) + b"".join(fields)))
 
 
