@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -100,3 +102,13 @@ async def test_a_copy_that_is_sent_later_is_on_offer_for_its_own_time():
     assert len(offers()) == 0
     with pytest.raises(NotFound, match="was reclaimed"):
         await ref.receive()
+
+
+def test_a_loop_that_ends_with_a_ref_on_offer_is_let_go_of():
+    async def send() -> weakref.ref[asyncio.AbstractEventLoop]:
+        MSGPACK.encode(SourceRef(Producer(3)))
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(send())
+    gc.collect()
+    assert loop() is None

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -54,16 +55,16 @@ class RefState(Generic[E]):
         self.copies: set[bytes] = set()
         self.sent = False
         self.refusal: StatusError | None = None
-        self._loop = None if location is None else asyncio.get_running_loop()
+        self._loop = None if location is None else weakref.ref(asyncio.get_running_loop())
         if location is not None:
             offers().received[location] += 1
 
-    def offer(self, ref: Offered) -> RefLocation:
+    def offer(self, offered: Offered) -> RefLocation:
         """Put a new copy of the ref on offer; return its location. Raises the refusal of a ref in use."""
         if self.refusal is not None:
             raise self.refusal.fresh_copy()
-        location = offers().put(ref, self.copies, for_many=_encoded_for_many.get())
-        self.sent, self._loop = True, asyncio.get_running_loop()
+        location = offers().put(offered, self.copies, for_many=_encoded_for_many.get())
+        self.sent, self._loop = True, weakref.ref(asyncio.get_running_loop())
         return location
 
     def hand_over(self, refusal: StatusError) -> E | RefLocation:
@@ -92,11 +93,14 @@ class RefState(Generic[E]):
         return end
 
     def __del__(self) -> None:
-        if getattr(self, "copies", None):
-            finalize_on(self._loop, partial(_withdraw, self.copies))
-        location = getattr(self, "location", None)
-        if location is not None:
-            finalize_on(self._loop, partial(_drop, location, unused=self.refusal is None))
+        home = getattr(self, "_loop", None)
+        loop = None if home is None else home()
+        if loop is None or loop.is_closed():  # also at the exit of Python, where the names of this module are gone
+            return
+        if self.copies:
+            finalize_on(loop, partial(_withdraw, self.copies))
+        if self.location is not None:
+            finalize_on(loop, partial(_drop, self.location, unused=self.refusal is None))
 
     def describe(self) -> str:
         """Return the state in words, for a `repr`."""
