@@ -74,9 +74,9 @@ def _check_parameters(loaded: Any, spec: str) -> None:
         return
 
 
-def _can_be_served(kind: type) -> bool:
+def _can_be_served(cls: type) -> bool:
     try:
-        service_of(kind)
+        service_of(cls)
     except TypeError:
-        return kind is Exposed
+        return cls is Exposed
     return True

@@ -164,13 +164,13 @@ def bound_all(batch: Sequence[LaneMessage] | Sequence[LaneReply], values_max: in
     batch[-1].bound(values_max)
 
 
-def salvaging(kind: type[Item], begin_fields: int) -> Decode:
+def salvaging(cls: type[Item], begin_fields: int) -> Decode:
     """Return the decoders of messages or answers. In a batch of theirs, bytes that are no msgpack fail their item alone.
 
     An honest sender has checked each item. A large batch is not looked through. `begin_fields`: how many of its fields are in
     its `Begin`.
     """
-    plain = MSGPACK.decode_for(kind)
+    plain = MSGPACK.decode_for(cls)
 
     def batch(payload: Any) -> list[Any]:
         try:
@@ -180,19 +180,19 @@ def salvaging(kind: type[Item], begin_fields: int) -> Decode:
         except msgspec.DecodeError:
             if len(payload) > SALVAGED_BYTES_MAX:
                 raise
-            return [_salvaged(plain, kind, begin_fields, item) for item in values_of(payload, own_size(payload, 0))]
+            return [_salvaged(plain, cls, begin_fields, item) for item in values_of(payload, own_size(payload, 0))]
 
     return plain._replace(batch=batch)
 
 
-def _salvaged(plain: Decode, kind: type[Item], begin_fields: int, item: bytes | bytearray) -> Item:
+def _salvaged(plain: Decode, cls: type[Item], begin_fields: int, item: bytes | bytearray) -> Item:
     try:
         return cast("Item", plain.value(item))
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
         fields = list(islice(values_of(item, own_size(item, 0)), begin_fields))
-        return kind.garbled(_BEGIN(bytes([_ARRAY + len(fields)]) + b"".join(fields)))
+        return cls.garbled(_BEGIN(bytes([_ARRAY + len(fields)]) + b"".join(fields)))
 
 
 #: The first byte of an array of no values.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penstock.actors._ref import ActorRef
     from penstock.actors._supervision import Supervision
     from penstock.actors.cell._belongings import Belongings
-    from penstock.observe import Tap
+    from penstock.observe import Kind, Tap
     from penstock.service import Service
 
 Via = Literal["tell", "ask", "timer", "system"]
@@ -179,7 +179,7 @@ class Recipient(Protocol):
         """Put a message into the mailbox after a wait for room."""
 
     @abstractmethod
-    def record(self, kind: Any, **data: Any) -> None:
+    def record(self, kind: Kind, **data: Any) -> None:
         """Tell the tap of an event of this actor."""
 
 

@@ -70,9 +70,9 @@ def completion(context: click.Context, shell: str) -> int:
     eval "$(penstock completion zsh)"                                       in ~/.zshrc
     penstock completion fish > ~/.config/fish/completions/penstock.fish
     """  # noqa: D301
-    kind: Any = get_completion_class(shell)
+    cls: Any = get_completion_class(shell)
     root = context.find_root()
-    click.echo(kind(root.command, {}, "penstock", "_PENSTOCK_COMPLETE").source())
+    click.echo(cls(root.command, {}, "penstock", "_PENSTOCK_COMPLETE").source())
     return OK
 
 
