@@ -42,10 +42,10 @@ def test_what_is_unfinished_gives_its_reason():
     assert not bare
 
 
-#: Words with one meaning in the source, and the types of the parameters that have it: a turn is one of the event loop, a kind is
-#: one of calls or of events, a guard is the interceptor that asks the other side for its proof.
+#: Words with one meaning in the source, and the types of the parameters that have it: a turn is one of the event loop, a kind
+#: is one of calls or of events, a guard is the interceptor that asks the other side for its proof.
 ONE_MEANING = {"turn": set(), "kind": {"CallKind", "Kind", "str"}, "guard": {"Interceptor | None"}}
-#: Parameters that still have such a name for another thing, by room: type hints, and the types of frames. These numbers go down.
+#: Parameters that still have such a name for another thing, by room: type hints, and types of frames. A ratchet.
 OTHER_THINGS = {"codec": 43, "protocol": 10, "refs": 2}
 
 
