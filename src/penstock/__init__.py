@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from penstock import errors
+from penstock import errors as errors
 from penstock import from_thread as from_thread
 from penstock.actors import (
     Actor,
@@ -57,7 +57,7 @@ from penstock.errors import (
     Unknown,
     WouldBlock,
 )
-from penstock.peer import CallInfo, Peer, Server, connect, context, serve
+from penstock.peer import CallInfo, Peer, Reconnect, Server, connect, context, serve
 from penstock.protocol import Settings
 from penstock.refs import SinkRef, SourceRef
 from penstock.service import CallOptions, exposed, options, receives
@@ -104,6 +104,7 @@ __all__ = [
     "PermissionDenied",
     "Port",
     "ProtocolError",
+    "Reconnect",
     "ReentrancyError",
     "ResourceExhausted",
     "Server",
@@ -129,7 +130,6 @@ __all__ = [
     "WouldBlock",
     "connect",
     "context",
-    "errors",
     "exposed",
     "options",
     "pipe",

@@ -300,9 +300,13 @@ _CAUSES = frozenset(map(str, Cause))
 
 
 class ConnectionLost(Unavailable):
-    """The connection went away before the call ended. The items received are valid; the end was not reached."""
+    """The connection went away before the call ended. The items received are valid; the end was not reached.
+
+    `offset`: of a stream, how many items the program has received; None for a call without items.
+    """
 
     reason = "connection_lost"
+    offset: int | None = None
 
 
 class ActorStopped(Unavailable):

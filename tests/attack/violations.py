@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from tests.attack.wire import (
     ACCEPT,
+    ACK,
     CANCEL,
     COMPRESSED,
     CREDIT,
@@ -25,7 +26,6 @@ from tests.attack.wire import (
     OPEN,
     PING,
     PONG,
-    RESUME,
     RESUMED,
     SERVER_STREAMING,
     STATUS,
@@ -106,7 +106,7 @@ BODIES: Final = [
     Violation("the number 2^64-1", H, frame(PING, [2**64 - 1]), "1.7"),
     Violation("invalid UTF-8", MIRROR, frame(CANCEL, b"\x92\x01\xa2\xff\xfe", stream=1), "1.7"),
     Violation("a lone surrogate", MIRROR, frame(CANCEL, [1, "\ud800"], stream=1), "1.7"),
-    Violation("a list said to be of 2^32-1", H, frame(RESUME, b"\x93\xc4\x00\x00\xdd\xff\xff\xff\xff"), "1.7"),
+    Violation("a list said to be of 2^32-1", H, frame(PING, b"\xdd\xff\xff\xff\xff\x01"), "1.7"),
     Violation("10,000 arrays in a body", H, frame(PING, nested(10_000)), "1.7"),
     Violation("a target that is a number", H, frame(OPEN, opening(7), flags=LAST, stream=1), "1.7"),
     Violation("metadata of numbers", H, open_(1, "Desk/wait", metadata={"a": 1}), "1.7"),
@@ -200,8 +200,12 @@ ENDS: Final = [
     Violation("a number for the reason of an end", MIRROR, frame(END, [0, 7], stream=1), "1.7"),
     Violation("GOAWAY that is a drain", H, frame(GOAWAY, [0, 0, "soon"])),
     Violation("PONG that answers nothing", H, frame(PONG, [77])),
-    Violation("a guessed token of a resume", H, frame(RESUME, [b"guess" * 8, 1, [[1, 0]]])),
-    Violation("RESUMED that answers nothing", H, frame(RESUMED, [0, b"token", [[1, 0]], ""])),
+    Violation("a guessed token of a session", b"", hello(keep_ms=1, token=b"guess" * 3)),
+    Violation("a token and a position, at a peer that keeps nothing", b"", hello(token=b"guess" * 3, received=MAX_NUMBER)),
+    Violation("a frame between the question and its answer", b"", hello(token=b"guess") + frame(PING, [1]), None),
+    Violation("RESUMED that answers nothing", H, frame(RESUMED, [0, 5, ""])),
+    Violation("ACK of a session that is not kept", H, frame(ACK, [5])),
+    Violation("ACK beyond what was sent", hello(keep_ms=1), frame(ACK, [MAX_NUMBER]), "9.4"),
 ]
 LIMITED: Final = [
     Violation("CANCEL over the header limit", MIRROR, frame(CANCEL, [1, "x" * 70_000], stream=1), "10.2"),

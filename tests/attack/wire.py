@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-HELLO, OPEN, ACCEPT, ITEMS, CREDIT, END, STATUS, CANCEL, PING, PONG, GOAWAY, RESUME, RESUMED = range(1, 14)
+HELLO, OPEN, ACCEPT, ITEMS, CREDIT, END, STATUS, CANCEL, PING, PONG, GOAWAY, ACK, RESUMED = range(1, 14)
 MORE, LAST, COMPRESSED, IGNORABLE = 0x01, 0x02, 0x04, 0x80
 UNARY, CLIENT_STREAMING, SERVER_STREAMING, BIDIRECTIONAL = range(4)
 HEADER_BYTES: Final = 14
@@ -95,9 +95,12 @@ def hello(**changes: Any) -> bytes:
         "max_streams": 1 << 20,
         "compressions": ["deflate"],
         "agent": "attacker",
-        "epoch": 0,
+        "keep_ms": 0,
         "token": b"",
         "instance": b"",
+        "max_ahead_items": 0,
+        "max_ahead_bytes": 0,
+        "received": 0,
     }
     return frame(HELLO, list((fields | changes).values()))
 

@@ -167,12 +167,6 @@ def check_credit(call: Call, role: str) -> None:
     assert limit.bytes <= grant.bytes
     assert limit.consumed <= grant.consumed_items <= receiver.arrived <= sender.sent <= sender.pushed
     assert sender.pushed - grant.consumed_items <= call.window.items
-    assert sender.pushed - limit.consumed >= sum(batch.count for batch in sender.replay) - max_batch(sender)
-
-
-def max_batch(sender) -> int:
-    """A batch consumed in part is kept whole."""
-    return sender.replay[0].count - 1 if sender.replay else 0
 
 
 def check_outcome(call: Call) -> None:

@@ -1,7 +1,8 @@
 """Any bytes at all: a rule is broken, or events come out, and nothing else happens.
 
 The corpus holds what once went wrong, and something of everything. A server reads each of its inputs, which begin with `HELLO`;
-it then makes a call of its own (stream 2, bidirectional), and plays along with whatever the peer does.
+it then makes a call of its own (stream 2, bidirectional), and plays along with whatever the peer does. A client that takes a
+session up again reads inputs of its own, `RETURNS`.
 """
 
 from __future__ import annotations
@@ -13,27 +14,55 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import ResourceExhausted, Unavailable
-from penstock.protocol import Cancel, Grant, Open, ReceiveHalf, Status, events
-from penstock.protocol._frames import HEADER, HEADER_BYTES
+from penstock.protocol import Cancel, Grant, Open, ReceiveHalf, Settings, Status, events
+from penstock.protocol._frames import HEADER, HEADER_BYTES, Ack, Credit, FrameType, GoAway, Ping, Resumed
 from tests.protocol.bad_inputs import LIMITS
-from tests.protocol.kit import Side, hello, push, rule_of, side
+from tests.protocol.kit import Side, frame, hello, push, rule_of, side
 
 FOLDER = Path(__file__).parent / "corpus"
 CORPUS = {path.stem: bytes.fromhex(path.read_text(encoding="ascii")) for path in sorted(FOLDER.glob("*.hex"))}
 RULES = {
     *("1.2", "1.4", "1.5", "1.7", "2.1", "2.2", "2.3", "3.2", "3.3", "3.4", "3.6", "4.1", "4.2", "4.3", "4.5", "4.6", "4.9"),
-    *("5.1", "5.2", "5.4", "6.2", "10.2", "10.4", "10.5", "11.2", "11.3", "11.4"),
+    *("5.1", "5.2", "5.4", "6.2", "9.3", "9.4", "10.2", "10.4", "10.5", "11.2", "11.3", "11.4"),
 }
 #: 200, or more where HYPOTHESIS_PROFILE asks for a search.
 EXAMPLES = max(200, settings.default.max_examples)
 Outcome = tuple[list[str], str | None]
 
 
+TOKEN = bytes(range(16))
+#: How a server answers a client that takes its session up again.
+RETURNS = {
+    "goes on": hello(keep_ms=9, token=b"new") + frame(FrameType.RESUMED, Resumed(0)) + frame(FrameType.ACK, Ack(0)),
+    "from the middle": hello(keep_ms=9, token=b"new")
+    + frame(FrameType.RESUMED, Resumed(0, 40))
+    + frame(FrameType.ACK, Ack(60)),
+    "beyond what was sent": hello(keep_ms=9) + frame(FrameType.RESUMED, Resumed(0, 9999)),
+    "refused": hello(keep_ms=9) + frame(FrameType.RESUMED, Resumed(9, 0, "no such session")) + frame(FrameType.PING, Ping(1)),
+    "keeps nothing": hello(),
+    "leaves": hello(keep_ms=9) + frame(FrameType.RESUMED, Resumed(0)) + frame(FrameType.GOAWAY, GoAway(0, 1, "closed")),
+    "drains meanwhile": hello(keep_ms=9) + frame(FrameType.GOAWAY, GoAway(0)) + frame(FrameType.RESUMED, Resumed(0)),
+    "talks too early": hello(keep_ms=9) + frame(FrameType.CREDIT, Credit(1, 1, 0), stream=1),
+    "twice": hello(keep_ms=9) + 2 * frame(FrameType.RESUMED, Resumed(0)) + hello(),
+}
+
+
+def detached(role: str) -> Side:
+    """A side with a call of its own, whose session has lost its link."""
+    made = Side(role, Settings(**LIMITS), keep_s=9.0, token=TOKEN)
+    made.feed(hello(keep_ms=9, token=b"" if role == "server" else TOKEN))
+    made.write()
+    made.call(3)
+    made.connection.links.detach()
+    return made
+
+
 class Program:
-    """A server that greets, calls and answers like any other."""
+    """A server that greets, calls and answers like any other. It keeps one session, whose token is `TOKEN`."""
 
     def __init__(self) -> None:
-        self.side: Side = side(greeted=False, **LIMITS)
+        self.side = Side("server", Settings(**LIMITS), keep_s=9.0, token=b"second")
+        self.kept = detached("server")
         self.seen: list[events.Event] = []
 
     def read(self, data: bytes) -> None:
@@ -41,6 +70,16 @@ class Program:
             self.seen.append(event)
             getattr(self, f"on_{type(event).__name__.lower()}", lambda _event: None)(event)
         self.side.write()
+
+    def on_resumeasked(self, event: events.ResumeAsked) -> None:
+        links, kept = self.side.connection.links, self.kept.connection.links
+        if event.hello.token != TOKEN or not kept.can_resume(event.hello):
+            links.refuse_resume(9, "no such session", 0.0)
+        else:
+            self.side.write()
+            kept.resume(event.hello, links, 0.0)
+            self.side = self.kept
+            self.read(b"")
 
     def on_ready(self, event: events.Ready) -> None:
         try:
@@ -89,7 +128,7 @@ class Program:
         rule = rule_of(self.seen)
         assert rule is None or rule in RULES
         assert [type(event) for event in self.seen].count(events.Failed) <= 1
-        assert connection.failed == any(isinstance(event, events.Failed) for event in self.seen)
+        assert connection.failed == any(isinstance(event, events.Failed | events.Left) for event in self.seen)
         assert connection.streams.theirs <= LIMITS["max_streams"]
         assert 0 <= connection.buffered_bytes <= LIMITS["max_buffered_bytes"]
 
@@ -108,6 +147,20 @@ def play(data: bytes, size: int) -> Program:
     return program
 
 
+def come_back(data: bytes, size: int) -> list[events.Event]:
+    """Let a client that takes its session up again read these bytes; return what it saw."""
+    client = detached("client")
+    client.connection.links.rejoin(0.0)
+    seen = []
+    for piece in pieces(data, size):
+        seen += client.feed(piece)
+        client.write()
+    rule = rule_of(seen)
+    assert rule is None or rule in RULES
+    assert client.connection.failed == any(isinstance(event, events.Failed | events.Left) for event in seen)
+    return seen
+
+
 def listen(data: bytes, size: int) -> Outcome:
     """Only listen: what is seen must not depend on the pieces."""
     made = side(greeted=False, **LIMITS)
@@ -116,9 +169,9 @@ def listen(data: bytes, size: int) -> Outcome:
 
 
 @st.composite
-def mutated(draw) -> bytes:
+def mutated(draw, corpus=CORPUS) -> bytes:
     """Something of the corpus, with bytes changed, put in, left out or said twice, and lengths that still fit at times."""
-    data = bytearray(draw(st.sampled_from(list(CORPUS.values()))))
+    data = bytearray(draw(st.sampled_from(list(corpus.values()))))
     for _ in range(draw(st.integers(0, 5))):
         at, size = draw(st.integers(0, len(data))), draw(st.integers(0, 20))
         act = draw(st.sampled_from(["change", "insert", "drop", "repeat", "body"]))
@@ -170,9 +223,17 @@ def test_what_is_understood_does_not_depend_on_the_pieces(data):
     assert listen(data, 1) == listen(data, 1 << 20) == listen(data, 13)
 
 
+@settings(max_examples=EXAMPLES)
+@given(data=mutated(RETURNS), size=st.sampled_from([1 << 20, 1, 7, 33]))
+def test_any_answer_to_a_client_that_comes_back_is_survived(data, size):
+    come_back(data, size)
+
+
 def test_the_corpus_meets_the_rules():
     """A corpus that breaks nothing, or in which nothing happens, finds nothing."""
     seen = [event for data in CORPUS.values() for event in play(data, 1 << 20).seen]
+    seen += [event for data in RETURNS.values() for event in come_back(data, 1 << 20)]
     broken = {event.error.rule for event in seen if isinstance(event, events.Failed) and event.error}
     assert broken >= {"1.2", "1.4", "1.7", "3.2", "4.5", "6.2"}
-    assert {type(event) for event in seen} == set(events.Event.__subclasses__())
+    of_time = {events.Silent}
+    assert {type(event) for event in seen} == set(events.Event.__subclasses__()) - of_time

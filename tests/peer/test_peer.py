@@ -39,10 +39,10 @@ class Service:
 
 async def test_a_peer_says_in_one_line_what_it_is():
     async with linked(Service()) as pair:
-        assert repr(pair.peer) == "<Peer memory://test up, 0 streams>"
+        assert repr(pair.peer) == "<Peer memory://test connected, 0 streams>"
         stream = pair.stub(Service).endless()
         await stream.receive()
-        assert repr(pair.served) == "<Peer memory://test up, 1 streams>"
+        assert repr(pair.served) == "<Peer memory://test connected, 1 streams>"
         await stream.aclose()
         pair.served._scope.begin_drain()
         await rest()

@@ -145,7 +145,7 @@ FRAMES: Final = [
     Bad("a number below zero", control(FrameType.PING, [-1], 0), "1.7"),
     Bad("the number 2^53", control(FrameType.PING, [2**53], 0), "1.7"),
     Bad("invalid UTF-8", control(FrameType.CANCEL, b"\x92\x01\xa2\xff\xfe"), "1.7", before=SERVING),
-    Bad("an array said to be of 2^32-1 items", control(FrameType.RESUME, b"\x93\xc4\x00\x00\xdd\xff\xff\xff\xff", 0), "1.7"),
+    Bad("an array said to be of 2^32-1 items", control(FrameType.PING, b"\xdd\xff\xff\xff\xff\x01", 0), "1.7"),
     Bad("details that are no map", control(FrameType.STATUS, [5, "", "", 7]), "1.7", role="client", before=CALLING),
     Bad(
         "details that end early",

@@ -112,8 +112,8 @@ def _read_body(kind: int, flags: int, body: bytes) -> Any:
 class Side:
     """One connection that a test feeds and listens to. Its clock stands still unless a test moves it."""
 
-    def __init__(self, role: str, settings: Settings) -> None:
-        self.connection = Connection(role, settings, 0.0)
+    def __init__(self, role: str, settings: Settings, **keeping: Any) -> None:
+        self.connection = Connection(role, settings, 0.0, **keeping)
         self.now_s = 0.0
 
     def feed(self, *data: bytes) -> list[events.Event]:

@@ -35,7 +35,7 @@ def types() -> str:
     lines = ["| number | type | flags it may carry | stream id |", "|---|---|---|---|"]
     for kind in FrameType:
         flags = ", ".join(name for name, bit in FLAG_NAMES.items() if FLAGS[kind] & bit) or "–"
-        of = "0" if kind.name in {"HELLO", "PING", "PONG", "GOAWAY", "RESUME", "RESUMED"} else "of its stream"
+        of = "0" if kind.name in {"HELLO", "PING", "PONG", "GOAWAY", "ACK", "RESUMED"} else "of its stream"
         lines.append(f"| {int(kind)} | `{kind.name}` | {flags} | {of} |")
     return "\n".join(lines)
 

@@ -80,9 +80,9 @@ def test_a_call_that_cannot_be_written_is_refused_here_and_leaves_nothing(change
 def test_accept_tells_the_window_of_the_requests():
     made = side()
     (opened,) = made.feed(open_frame(1, 3))
-    made.connection.accept(opened.stream, Grant(5, 500), epoch=2)
+    made.connection.accept(opened.stream, Grant(5, 500))
     (seen,) = made.frames()
-    assert (seen.kind, seen.body) == ("ACCEPT", Accept(2, 0, 5, 500))
+    assert (seen.kind, seen.body) == ("ACCEPT", Accept(0, 0, 5, 500))
 
 
 def test_accept_of_a_call_without_requests_grants_nothing():
@@ -245,7 +245,7 @@ def test_a_payload_to_accept_with_keeps_the_limit_of_the_peer():
     with pytest.raises(ResourceExhausted, match="982"):
         made.connection.accept(opened.stream, Grant(1, 1), payload=bytes(983))
     assert made.frames() == []
-    made.connection.accept(opened.stream, Grant(2**53 - 1, 2**53 - 1), 2**53 - 1, bytes(982))
+    made.connection.accept(opened.stream, Grant(2**53 - 1, 2**53 - 1), bytes(982))
     (accept,) = made.frames()
     assert accept.body.payload == bytes(982)
     assert len(encode(accept.body)) <= 1024

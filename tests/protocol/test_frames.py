@@ -17,6 +17,7 @@ from penstock.protocol._frames import (
     ITEMS_PREFIX_BYTES,
     MAX_NUMBER,
     Accept,
+    Ack,
     CallKind,
     Cancel,
     Credit,
@@ -26,7 +27,6 @@ from penstock.protocol._frames import (
     Hello,
     Open,
     Ping,
-    Resume,
     Resumed,
     Status,
     decode_body,
@@ -45,7 +45,6 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=5,
 )
-marks = st.lists(st.tuples(numbers, numbers), max_size=4)
 bodies = st.one_of(
     st.builds(
         Hello, text, numbers, st.integers(2**14), *[st.integers(2**10)] * 2, numbers, st.lists(text), text, numbers, st.binary()
@@ -80,8 +79,8 @@ bodies = st.one_of(
     st.builds(Cancel, octets, text, text),
     st.builds(Ping, numbers),
     st.builds(GoAway, numbers, octets, text),
-    st.builds(Resume, st.binary(max_size=16), numbers, marks),
-    st.builds(Resumed, octets, st.binary(max_size=16), marks, text),
+    st.builds(Resumed, octets, numbers, text),
+    st.builds(Ack, numbers),
 )
 
 
@@ -151,7 +150,14 @@ def test_a_number_that_not_every_language_can_count_with_is_refused(number):
 
 def test_every_type_is_either_of_the_connection_or_of_a_stream():
     assert set(FLAGS) == set(map(int, FrameType)) == {*BODIES, FrameType.ITEMS}
-    assert {FrameType(kind).name for kind in CONNECTION_TYPES} == {"HELLO", "PING", "PONG", "GOAWAY", "RESUME", "RESUMED"}
+    assert {FrameType(kind).name for kind in CONNECTION_TYPES} == {
+        "HELLO",
+        "PING",
+        "PONG",
+        "GOAWAY",
+        "RESUMED",
+        "ACK",
+    }
 
 
 @pytest.mark.parametrize(

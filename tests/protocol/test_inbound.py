@@ -6,7 +6,7 @@ import pytest
 from msgspec import Raw
 
 from penstock.protocol import Cancel, Grant, Status, events
-from penstock.protocol._frames import LAST, MORE, Accept, Credit, End, FrameType, GoAway, Ping, Resume, Resumed
+from penstock.protocol._frames import LAST, MORE, Accept, Credit, End, FrameType, GoAway, Ping, Resumed
 from tests.protocol.kit import encode, frame, hello, items_frame, open_frame, push, rule_of, side
 
 CREDIT, END, STATUS, CANCEL, ACCEPT = (
@@ -109,7 +109,7 @@ def test_an_error_ends_the_stream_with_any_count():
     assert stream.over
 
 
-def test_credit_makes_room_and_frees_consumed_items():
+def test_credit_makes_room():
     made = side("client")
     stream = made.call(3)
     made.feed(frame(ACCEPT, Accept(0, 0, 2, 500), stream=1))
@@ -118,7 +118,6 @@ def test_credit_makes_room_and_frees_consumed_items():
     made.write()
     (room,) = made.feed(frame(CREDIT, Credit(3, 500, 1), stream=1))
     assert (type(room), room.stream) == (events.RoomMade, stream)
-    assert stream.send.replay == []
     assert made.feed(frame(CREDIT, Credit(3, 400, 0), stream=1)) == []  # old news
     assert rule_of(made.feed(frame(CREDIT, Credit(9, 900, 2), stream=1))) == "5.4"
 
@@ -233,15 +232,21 @@ def test_goodbye_without_a_code_is_a_drain():
     assert draining == events.Draining(GoAway(5, 0, "soon"))
 
 
-def test_a_resume_is_an_event_and_is_refused_with_code_9():
-    made = side()
-    (asked,) = made.feed(frame(FrameType.RESUME, Resume(b"token", 2, [(1, 5)])))
-    assert asked == events.ResumeAsked(Resume(b"token", 2, [(1, 5)]))
-    made.connection.refuse_resume("no session here")
-    (answer,) = made.frames()
-    assert answer.body == Resumed(9, b"", [], "no session here")
-    (told,) = side("client").feed(frame(FrameType.RESUMED, answer.body))
-    assert told == events.ResumeAnswered(answer.body)
+def test_a_hello_with_a_token_is_a_question_and_is_refused_with_code_9():
+    made = side(greeted=False)
+    (asked,) = made.feed(hello(token=b"token", received=5))
+    assert isinstance(asked, events.ResumeAsked)
+    assert (asked.hello.token, asked.hello.received) == (b"token", 5)
+    made.connection.links.refuse_resume(9, "no session here", 0.0)
+    answer = next(seen for seen in made.frames() if seen.kind == "RESUMED")
+    assert answer.body == Resumed(9, 0, "no session here")
+    assert side("client").feed(frame(FrameType.RESUMED, answer.body)) == []  # it has not asked
+
+
+def test_nothing_of_a_session_comes_before_the_answer_to_a_hello_with_a_token():
+    made = side(greeted=False)
+    made.feed(hello(token=b"token"))
+    assert rule_of(made.feed(open_frame())) == "9.3"
 
 
 def test_frames_before_a_bad_frame_count():

@@ -12,7 +12,7 @@ from penstock.errors import ResourceExhausted
 from penstock.protocol import BATCH_BYTES, Grant, Limit, ReceiveHalf, SendHalf
 from penstock.protocol._frames import COMPRESSED, LAST, MAX_NUMBER, MORE, Credit
 from penstock.protocol._receive import Arrived, Reassembly
-from penstock.protocol._send import JSON_LAYOUT, MSGPACK_LAYOUT, Layout, ReplayBudget, SendRules, UnsentBudget
+from penstock.protocol._send import JSON_LAYOUT, MSGPACK_LAYOUT, Layout, SendRules, UnsentBudget
 from tests.protocol.kit import Seen, array, encode_into, read_frames, values_of
 
 SMALL_FRAME = 12 + 7  # seven bytes of payload in each fragment
@@ -28,9 +28,7 @@ def half(
     layout: Layout = MSGPACK_LAYOUT,
     compress=None,
 ) -> SendHalf:
-    return SendHalf(
-        Limit(items, bytes_), SendRules(layout, frame, item, UnsentBudget(unsent), compress, ReplayBudget(MAX_NUMBER))
-    )
+    return SendHalf(Limit(items, bytes_), SendRules(layout, frame, item, UnsentBudget(unsent), compress))
 
 
 def drain(sender: SendHalf) -> list[Seen]:
@@ -178,60 +176,17 @@ def test_a_compressed_batch_says_so_and_counts_as_it_was():
     assert sender.sent_bytes == len(array("a" * 100))
 
 
-def test_sent_batches_are_kept_until_they_are_consumed():
-    sender = half()
-    for value in range(4):
-        push(sender, value)
-        drain(sender)
-    sender.limit.raise_to(Credit(100, 1000, 2), sender.sent)
-    sender.consumed()
-    assert [batch.first for batch in sender.replay] == [2, 3]
-
-
-def test_a_batch_consumed_in_part_is_kept_whole():
-    sender = half()
-    push(sender, 1, 2, 3)
-    drain(sender)
-    sender.limit.raise_to(Credit(100, 1000, 2), sender.sent)
-    sender.consumed()
-    assert [batch.first for batch in sender.replay] == [0]
-
-
-def test_after_a_cut_the_same_batches_are_sent_again():
-    sender = half(frame=SMALL_FRAME)
-    push(sender, "first")
-    before = drain(sender)
-    push(sender, "a second one in fragments")
-    assert sender.next_frame(7)  # cut in the middle of it
-    sender.rewind(0)
-    again = drain(sender)
-    assert again[: len(before)] == before
-    assert b"".join(seen.body[2] for seen in again[len(before) :]) == array("a second one in fragments")
-    assert (sender.sent, sender.sent_bytes) == (sender.pushed, sender.pushed_bytes)
-
-
-@pytest.mark.parametrize(("offset", "first"), [(0, 0), (1, 0), (2, 2), (3, 2), (4, 4)])
-def test_going_back_begins_with_the_batch_that_holds_the_offset(offset, first):
-    sender = half()
-    for value in (0, 2, 4):
-        push(sender, value, value + 1)
-        drain(sender)
-    sender.rewind(offset)
-    assert drain(sender)[0].body[0] == first
-
-
-def test_a_discarded_half_has_no_frames_and_keeps_nothing():
+def test_a_discarded_half_has_no_frames():
     sender = half(frame=SMALL_FRAME)
     push(sender, "a long one", 2)
     assert sender.next_frame(7)
     push(sender, 3)
     sender.discard()
     assert not sender.has_frames()
-    assert not sender.replay
 
 
 class OneDirection(RuleBasedStateMachine):
-    """A sender and a receiver over a line that is cut at any frame: each sent item is delivered, in order, once."""
+    """A sender and a receiver over a line: each sent item is delivered, in order, once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -281,14 +236,6 @@ class OneDirection(RuleBasedStateMachine):
         self.delivered += values
         if self.grant.consume(len(values), len(batch.payload)):
             self.sender.limit.raise_to(self.grant.next_credit(0.0, 0.0), self.sender.sent)
-            self.sender.consumed()
-
-    @rule()
-    def cut(self) -> None:
-        """The connection goes, with all that was on it; the sender goes back to where the receiver stands."""
-        self.line.clear()
-        self.parts.drop(7)
-        self.sender.rewind(self.receiver.arrived)
 
     @invariant()
     def delivered_is_a_prefix_of_sent(self) -> None:
@@ -297,14 +244,11 @@ class OneDirection(RuleBasedStateMachine):
         assert got == self.pushed[: len(got)]
 
     @invariant()
-    def the_replay_buffer_is_the_window(self) -> None:
-        kept = sum(batch.count for batch in self.sender.replay)
-        assert kept >= self.sender.sent - self.sender.limit.consumed
+    def the_sender_is_never_a_window_ahead(self) -> None:
         assert self.sender.pushed - len(self.delivered) <= 6
 
     def teardown(self) -> None:
-        self.cut()
-        while self.sender.has_frames() or self.receiver.queue:
+        while self.sender.has_frames() or self.line or self.receiver.queue:
             self.write(100)
             if self.line:
                 self.read(100)

@@ -21,6 +21,7 @@ from penstock.protocol._frames import (
     MORE,
     NO_DETAILS,
     Accept,
+    Ack,
     Body,
     Cancel,
     Credit,
@@ -30,7 +31,6 @@ from penstock.protocol._frames import (
     Hello,
     Open,
     Ping,
-    Resume,
     Resumed,
     Status,
 )
@@ -80,9 +80,9 @@ CONTROL: Final[list[tuple[str, int, int, int, Body]]] = [
     ("PONG", FrameType.PONG, 0, 0, Ping(1)),
     ("GOAWAY, a drain", FrameType.GOAWAY, 0, 0, GoAway(41, 0, "restarting")),
     ("GOAWAY, a broken rule", FrameType.GOAWAY, 0, 0, GoAway(41, 13, "PROTOCOL.md rule 4.2: ITEMS with no item")),
-    ("RESUME", FrameType.RESUME, 0, 0, Resume(bytes(range(16)), 2, [(1, 300), (4, 0)])),
-    ("RESUMED", FrameType.RESUMED, 0, 0, Resumed(0, bytes(range(16, 32)), [(1, 17)])),
+    ("RESUMED", FrameType.RESUMED, 0, 0, Resumed(0, 70_000)),
     ("RESUMED, refused", FrameType.RESUMED, 0, 0, Resumed(9, message="this server keeps no session to resume")),
+    ("ACK", FrameType.ACK, 0, 0, Ack(70_000)),
 ]
 _TWICE: Final = frame(
     FrameType.OPEN,

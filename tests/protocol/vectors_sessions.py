@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.protocol import Cancel, Connection, Grant, Open, ReceiveHalf, Settings, Status, WireStream, events
-from penstock.protocol._frames import HEADER, HEADER_BYTES, Body, FrameType, Ping, Resume
+from penstock.protocol._frames import HEADER, HEADER_BYTES, Body, FrameType, Ping
 from tests.protocol.kit import ALL, encode, encode_into, frame, hello, read_frames, values_of
 from tests.protocol.vectors_frames import Vector, meaning, plain
 
@@ -18,7 +18,7 @@ LIMITS: Final = {"max_frame_bytes": 262_144, "max_item_bytes": 16_777_216, "max_
 class Recorder:
     """Two sides that talk, and the record of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **of_client: Any) -> None:
         self.sides = {"client": Connection("client", Settings(), 0.0), "server": Connection("server", Settings(), 0.0)}
         self.steps: list[Vector] = []
         self.now_s = 0.0
@@ -26,7 +26,8 @@ class Recorder:
         for side in self.sides.values():
             side.data_to_send(ALL, 0.0)  # its own HELLO, which names what is installed here
         for name, what in (("client", "connects"), ("server", "is connected to")):
-            self.tell(name, hello(**LIMITS, compressions=["deflate"], agent=name), what)
+            fields = of_client if name == "client" else {}
+            self.tell(name, hello(**LIMITS, compressions=["deflate"], agent=name, **fields), what)
 
     def write(self, name: str, what: str) -> None:
         """Let one side write all it has, and record what it means. When it measures round trips is its own affair."""
@@ -258,10 +259,8 @@ def keep_alive() -> Recorder:
 
 
 def resume_refused() -> Recorder:
-    talk = Recorder()
-    asked = Resume(bytes(range(16)), 1, [(1, 300)])
-    talk.tell("client", frame(FrameType.RESUME, asked), "wants to take up an earlier session")
-    talk.sides["server"].refuse_resume("this server keeps no session to resume")
+    talk = Recorder(token=bytes(range(16)), received=300)
+    talk.sides["server"].links.refuse_resume(9, "this server keeps no session to resume", 0.0)
     talk.write("server", "cannot")
     return talk
 

@@ -19,7 +19,7 @@ from penstock.refs._proof import GENERATOR, NUMBER_BYTES, PRIME, Identity, answe
 from penstock.refs._source import _make as make_source
 from penstock.refs._state import RefState
 from penstock.remote import FarRef
-from penstock.session import Session
+from penstock.session import LastingSession
 from tests.streams.kit import rest
 
 URL = "memory://guarded"
@@ -61,7 +61,7 @@ async def connected_as(instance: bytes, claims: FakeClaims) -> AsyncIterator[pen
     """Connect as a process of its own, whose `HELLO` says `instance`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_server, "CLAIMS", claims)
-        patch.setattr(_peer, "Session", partial(_session_of, instance))
+        patch.setattr(_peer, "LastingSession", partial(_session_of, instance))
         connecting = penstock.connect(URL)
         peer = await connecting.__aenter__()
     try:
@@ -71,9 +71,9 @@ async def connected_as(instance: bytes, claims: FakeClaims) -> AsyncIterator[pen
         await connecting.__aexit__(None, None, None)
 
 
-def _session_of(said: bytes, role: str, settings: penstock.Settings, *, agent: str, instance: bytes) -> Session:
+def _session_of(said: bytes, role: str, settings: penstock.Settings, *, instance: bytes, **others: Any) -> LastingSession:
     """Make a session whose `HELLO` says another instance, at the side that dials."""
-    return Session(role, settings, agent=agent, instance=said if role == "client" else instance)
+    return LastingSession(role, settings, instance=said if role == "client" else instance, **others)
 
 
 def ref_of(instance: bytes, number: int = 0) -> penstock.SourceRef[int]:
@@ -196,4 +196,4 @@ async def test_a_connection_that_is_closed_during_the_proof_leaves_nothing(serve
             peer._scope.session.abort()
         with pytest.raises(Unavailable):
             await reading
-    assert not [scope for scope in _proof._PROOFS if _proof.is_proven(scope)]
+    assert not [session for session, outcome in _proof._PROOFS.items() if outcome is True]

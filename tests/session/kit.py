@@ -10,7 +10,7 @@ from penstock.codec import MSGPACK
 from penstock.protocol import Accept, Cancel, Grant, Open, ReceiveHalf, Settings, Status
 from penstock.session import Endpoint, RemoteSink, RemoteSource, Session, StreamHandle
 from penstock.testing import memory_pair
-from penstock.transports import Link, Segment
+from penstock.transports import Link, Receiver, Segment
 
 
 class Written(Endpoint):
@@ -107,6 +107,7 @@ class CountingLink(Link):
 
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
+    def hand_over(self, receiver: Receiver) -> None: ...
 
     def close(self) -> None:
         self.closed = True

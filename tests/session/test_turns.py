@@ -18,7 +18,7 @@ from penstock.protocol._decoder import READ_BYTES, FrameDecoder
 from penstock.protocol._frames import FrameType, Ping
 from penstock.session import Endpoint, Session, StreamHandle
 from penstock.session._turns import CALLS_PER_TURN, FRAMES_PER_LOOK, TURN_S
-from penstock.transports import Link, Segment, dial
+from penstock.transports import Link, Receiver, Segment, dial
 from tests.protocol.kit import encode, frame, hello, open_frame, read_frames
 from tests.streams.kit import rest
 from tests.transports.kit import Recorder
@@ -113,6 +113,7 @@ class Counting(Link):
     def resume_reading(self) -> None:
         self.events.append("resumed")
 
+    def hand_over(self, receiver: Receiver) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
 

@@ -204,6 +204,13 @@ class CallScope:
         self._attachments: dict[type[Attachment], Attachment] = {}
         self._drain = asyncio.Event()
         self._announced = False  # whether the other side was told to open no more calls
+
+    def go_on_with(self, session: Session) -> None:
+        """Use this session for new calls; one before it is lost, and its streams have ended."""
+        self.session = session
+        self._attachments.clear()
+        self._drain.clear()
+        self._announced = False
         session.on_draining = self._drained
         session.closed.add_done_callback(lambda _closed: self._check_gone())
 

@@ -2,11 +2,13 @@
 
 from penstock.peer._context import CallInfo, context
 from penstock.peer._peer import Peer
+from penstock.peer._reconnect import Reconnect
 from penstock.peer._server import Server, check_outside, connect, serve
 
 __all__ = [
     "CallInfo",
     "Peer",
+    "Reconnect",
     "Server",
     "check_outside",
     "connect",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -11,11 +10,12 @@ from penstock.actors import ActorRef, ActorStub, Router, checked_address, ref
 from penstock.actors.cell import is_actor_class
 from penstock.calls import Call, CallScope, Dispatcher, Interceptor, RemoteStream, Stream, Stub, call_unary, untyped_request
 from penstock.codec import MSGPACK, Codec
+from penstock.peer._sessions import PeerState, Sessions
 from penstock.protocol import CallKind, Settings
 from penstock.refs import offers, register_route
 from penstock.remote import RemoteRef
 from penstock.service import DEFAULT, CallOptions, service_of
-from penstock.session import Session
+from penstock.session import LastingSession
 
 T = TypeVar("T")
 
@@ -33,11 +33,29 @@ class Peer(Router):
     that of its event loop raises `WrongThread`; so do its stubs.
     """
 
-    def __init__(self, role: str, settings: Settings, dispatcher: Dispatcher, interceptors: Sequence[Interceptor]) -> None:
-        session = Session(role, settings, agent=AGENT, instance=offers().instance)
-        self._scope = CallScope(session, interceptors, self)
-        session.accept = partial(dispatcher.accept, self._scope)
-        session.ready.add_done_callback(lambda _ready: register_route(self._scope))
+    def __init__(
+        self,
+        role: str,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        interceptors: Sequence[Interceptor],
+        *,
+        keep_s: float = 0.0,
+        kept: Any = None,
+    ) -> None:
+        instance = offers().instance
+        make = partial(LastingSession, role, settings, agent=AGENT, instance=instance, keep_s=keep_s, kept=kept)
+        self._sessions = sessions = Sessions(make)
+        self._scope = CallScope(sessions.now, interceptors, self)
+        self._dispatcher = dispatcher
+        sessions.enter = self._enter
+        sessions.begin(sessions.now)
+
+    def _enter(self, session: LastingSession) -> None:
+        """Let a session reach the services of this side, and calls the session."""
+        self._scope.go_on_with(session)
+        session.accept = partial(self._dispatcher.accept, self._scope)
+        session.ready.add_done_callback(lambda ready: None if ready.exception() else register_route(self._scope))
 
     # ── calling ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,7 +127,7 @@ class Peer(Router):
         return RemoteRef(self._scope, address, shown)
 
     def _is_gone(self) -> bool:
-        return self._scope.session.closed.done()
+        return self._sessions.gone
 
     def actor(self, cls: Callable[..., T], actor: str | ActorRef) -> T:
         """Return a stub of an actor at the other side, typed as `cls`. It sends nothing.
@@ -175,9 +193,25 @@ class Peer(Router):
         """Wait until one of the two sides begins to shut down. Safe to cancel."""
         await self._scope.wait_draining()
 
+    @property
+    def state(self) -> PeerState:
+        """Whether the other side can be reached: "connected", "reconnecting" or "closed".
+
+        "reconnecting" is a client whose connection is lost and made again (`Reconnect`), and, at a server, a client that may
+        come back. What runs goes on after it, and new calls wait.
+        """
+        return self._sessions.state
+
+    def states(self) -> AsyncIterator[PeerState]:
+        """Iterate over the states of this peer, from the present one to "closed": ``async for state in peer.states()``.
+
+        A state that has passed before the program looked is left out. Safe to cancel and to leave.
+        """
+        return self._sessions.states()
+
     async def wait_closed(self) -> None:
-        """Wait until the connection is gone. Safe to cancel."""
-        await asyncio.shield(self._scope.session.closed)
+        """Wait until the connection is gone, and is not made again. Safe to cancel."""
+        await self._sessions.wait_gone()
 
     async def aclose(self) -> None:
         """Cancel the calls of both sides, wait for the clean-up of the handlers here, and close the connection. Idempotent.
@@ -185,9 +219,10 @@ class Peer(Router):
         It waits at most 5 s for each of: the arrival of what was sent through completed refs, the handlers, the arrival of the
         messages of `tell` in the mailboxes of their actors, and the last bytes. Cancelling it aborts the connection.
         """
+        self._sessions.closing = True
         await self._scope.aclose()
+        self._sessions.changed.notify()
 
     def __repr__(self) -> str:
-        session = self._scope.session
-        state = "lost" if session.lost else "draining" if self.draining else "up"
-        return f"<Peer {self.remote} {state}, {session.stream_count} streams>"
+        state = "draining" if self.draining and self.state == "connected" else self.state
+        return f"<Peer {self.remote} {state}, {self._scope.session.stream_count} streams>"

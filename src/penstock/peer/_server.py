@@ -15,12 +15,13 @@ from penstock.errors import Cause, FailedPrecondition, Unavailable
 from penstock.peer._block import block
 from penstock.peer._first import first_to_answer
 from penstock.peer._peer import Peer
+from penstock.peer._reconnect import Reconnect, Reconnector
 from penstock.peer._reflection import Reflection
 from penstock.protocol import Settings
 from penstock.refs import CLAIMS
 from penstock.remote import find_handler
 from penstock.service import exposed
-from penstock.session import Session
+from penstock.session import LastingSession, Session
 from penstock.streams import check_thread, checked_seconds
 from penstock.transports import TLS, Listener, dial, listen, tls_of_each
 
@@ -40,6 +41,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._closed = asyncio.Event()
         self._draining = False
+        self._kept = LastingSession.table()
         self._thread = get_ident()
         self.peers: set[Peer] = set()
 
@@ -119,7 +121,8 @@ class Server:
 
     def _new_session(self) -> Session:
         """Return the session of a peer whose link arrives."""
-        peer = Peer("server", self._settings, self._dispatcher, ())
+        keep_s = self._settings.detach_ttl_s
+        peer = Peer("server", self._settings, self._dispatcher, (), keep_s=keep_s, kept=self._kept)
         peer._scope.on_gone = lambda: self.peers.discard(peer)
         self.peers.add(peer)
         return peer._scope.session
@@ -205,6 +208,7 @@ async def connect(
     settings: Settings | None = None,
     interceptors: Sequence[Interceptor] = (),
     timeout: float = 10.0,
+    reconnect: Reconnect | None = None,
 ) -> AsyncIterator[Peer]:
     """Connect to a server, and return it as a `Peer`.
 
@@ -218,6 +222,8 @@ async def connect(
     settings: limits, windows and keep-alive of the connection; ``Settings()`` by default.
     interceptors: entered around every call of this side, the first one outermost; none by default.
     timeout: seconds for the connection to each URL, and again for its handshake; 10 by default.
+    reconnect: how a connection that is lost is made again. Everything that runs over it goes on exactly where it was, both
+        ways; new calls wait. None by default: the loss is the end, and all calls raise `ConnectionLost`.
 
     Raises `Unavailable` when no server answers in time, `InvalidArgument` for a URL that cannot be parsed, `TypeError` for a
     service with a type that cannot travel, `ValueError` for a `timeout` that is not above zero. Leaving the block, also by
@@ -230,10 +236,12 @@ async def connect(
     dispatcher = _dispatcher(services, (), expose_errors=False)
     tls_of = tls_of_each(urls, tls)
 
+    limits = settings or Settings()
+
     async def reach(url: str) -> Peer:
-        peer = Peer("client", settings or Settings(), dispatcher, interceptors)
+        peer = Peer("client", limits, dispatcher, interceptors, keep_s=limits.detach_ttl_s if reconnect else 0.0)
         try:
-            await _shake_hands(peer, url, tls_of[url], timeout_s)
+            await _shake_hands(peer._sessions.now, url, tls_of[url], timeout_s)
         except BaseException as error:
             if isinstance(error, Unavailable):
                 error.came_from(url)
@@ -246,19 +254,27 @@ async def connect(
         peer = await first_to_answer(urls, reach)
     else:
         peer = await reach(first)
+    reaches = [partial(_shake_hands, url=url, tls=tls_of[url], timeout_s=timeout_s) for url in urls]
+    reconnector = Reconnector(peer._sessions, reconnect, reaches) if reconnect is not None else None
     try:
         yield peer
     finally:
         await peer.aclose()
+        if reconnector is not None:
+            await reconnector.aclose()
 
 
-async def _shake_hands(peer: Peer, url: str, tls: TLS | None, timeout_s: float) -> None:
-    """Connect a peer to `url` and wait for its `HELLO`. Raises as `connect`. Cancelling it leaves the peer to be closed."""
-    await dial(url, peer._scope.session, tls=tls, timeout_s=timeout_s)
+async def _shake_hands(session: LastingSession, url: str, tls: TLS | None, timeout_s: float) -> None:
+    """Connect a session to `url`, and wait until it is ready or goes on. Raises as `connect`. Cancelling it drops the link."""
+    await dial(url, session, tls=tls, timeout_s=timeout_s)
     try:
         async with asyncio.timeout(timeout_s):
-            await asyncio.shield(peer._scope.session.ready)
-    except TimeoutError:
-        raise Unavailable(
-            f"{url} took the connection but did not say HELLO within {timeout_s:g} s", cause=Cause.TIMED_OUT, started=False
-        ) from None
+            await session.wait_up()
+    except BaseException as error:
+        if session.detached:
+            session.drop_link()
+        if isinstance(error, TimeoutError):
+            raise Unavailable(
+                f"{url} took the connection but did not say HELLO within {timeout_s:g} s", cause=Cause.TIMED_OUT, started=False
+            ) from None
+        raise

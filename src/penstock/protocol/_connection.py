@@ -26,15 +26,16 @@ from penstock.protocol._frames import (
     Open,
     Ping,
     Priority,
-    Resumed,
     Segment,
     Status,
     readable,
 )
 from penstock.protocol._inbound import Inbound
+from penstock.protocol._links import Links
 from penstock.protocol._outbox import DIRECT_BYTES
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import ONE_ITEM
+from penstock.protocol._sequence import ACK_ALONE_BYTES, ACK_BYTES
 from penstock.protocol._settings import Settings, hello_of
 from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts, shorten_deadline
 
@@ -56,19 +57,19 @@ class Connection:
         now_s: float,
         *,
         agent: str = "",
-        epoch: int = 0,
+        keep_s: float = 0.0,
         token: bytes = b"",
         instance: bytes = b"",
     ) -> None:
         self._state = state = ConnectionState(role, settings, now_s)
-        self._inbound = Inbound(state)
-        self.decoder = self._inbound.decoder
         self.unread = False
         self.settings = settings
         self.streams = state.streams
         self.keepalive = state.keepalive
         self.outbox = state.outbox
-        self.outbox.put_control(FrameType.HELLO, hello_of(settings, agent, epoch, token, instance))
+        self.links = Links(state, hello_of(settings, agent, keep_s, token, instance))
+        self._inbound = Inbound(state, self.links)
+        self.decoder = state.decoder
 
     @property
     def peer(self) -> Hello | None:
@@ -133,7 +134,7 @@ class Connection:
             self.ready(stream)
         return stream
 
-    def accept(self, stream: WireStream, grant: Grant | None, epoch: int = 0, payload: bytes | None = None) -> None:
+    def accept(self, stream: WireStream, grant: Grant | None, payload: bytes | None = None) -> None:
         """Send the caller `ACCEPT`. `grant` is how far its items may go, None when its kind has no items.
 
         `payload` is an encoded value for the caller. Raises `ResourceExhausted` for a payload over the peer's limit; then
@@ -152,7 +153,7 @@ class Connection:
             if stream.receiving == "ended":
                 stream.receive.final = 0
         credit = (grant.items, grant.bytes) if grant is not None else (0, 0)
-        self.outbox.put_control(FrameType.ACCEPT, (epoch, 0, *credit, payload), stream.id)
+        self.outbox.put_control(FrameType.ACCEPT, (0, 0, *credit, payload), stream.id)
 
     def ready(self, stream: WireStream) -> None:
         """Put a stream that has frames to send in line."""
@@ -245,10 +246,6 @@ class Connection:
         if stream.receive is not None:
             self._state.buffered_bytes -= stream.receive.discard()
 
-    def refuse_resume(self, message: str) -> None:
-        """Answer `RESUME`: the earlier session cannot be taken up (rule 9.5)."""
-        self.outbox.put_control(FrameType.RESUMED, Resumed(9, message=message))
-
     def refuse_streams(self) -> None:
         """Refuse every stream that the peer opens from now on. `drain` does the same and announces it."""
         self._state.draining = True
@@ -274,6 +271,9 @@ class Connection:
             state.abandon(stream)
         self.streams.late.clear()
         self.outbox.take_control()
+        self.outbox.take_of_link()
+        if state.sequence is not None:
+            state.sequence.forget()
 
     # ── bytes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -284,21 +284,32 @@ class Connection:
     def data_to_send(self, budget_bytes: int, now_s: float) -> list[Segment]:
         """Return the bytes to write now: control frames, then frames of streams in turn until `budget_bytes` are reached."""
         state = self._state
+        outbox, sequence = self.outbox, state.sequence
+        if sequence is not None and not state.failed:
+            if sequence.holds_back:
+                return outbox.take_of_link()
+            if sequence.again:
+                return [*outbox.take_of_link(), *sequence.take_again()]
         if self.streams.late:
             for stream in self.streams.late:
                 shorten_deadline(stream, now_s)
             self.streams.late.clear()
-        self.outbox.put_credits(now_s, self.keepalive.round_trip_s)
-        out = self.outbox.take_control()
+        outbox.put_credits(now_s, self.keepalive.round_trip_s)
+        out = outbox.take_control()
         if state.peer is not None and not state.failed:
-            self.outbox.take_frames(
+            outbox.take_frames(
                 out,
                 budget_bytes,
                 min(state.peer.max_frame_bytes, self.settings.max_frame_bytes),
                 self.streams.begin,
                 state.remove,
             )
-        return out
+        if sequence is None or not out:
+            return outbox.take_of_link() + out if outbox.of_link else out
+        sequence.keep(out)
+        if sequence.owes_ack(ACK_BYTES):
+            self.links.acknowledge()
+        return outbox.take_of_link() + out if outbox.of_link else out
 
     # ── bytes in ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -306,7 +317,7 @@ class Connection:
         """Return the memory for the next bytes; after `Failed` it is a scratch buffer that is never read."""
         if self._state.failed:
             return memoryview(bytearray(HANDSHAKE_BYTES))
-        return self._inbound.decoder.get_buffer(size_hint)
+        return self.decoder.get_buffer(size_hint)
 
     def buffer_updated(self, size: int, now_s: float, frames_max: int = MAX_NUMBER) -> list[ev.Event]:
         """Read the next `size` bytes in the buffer and return their events. After `Failed` nothing more is read.
@@ -323,6 +334,8 @@ class Connection:
             self.unread = self._inbound.read(size, events, now_s, frames_max)
         except ProtocolError as error:
             state.fail(error, events)
+        if state.sequence is not None and state.sequence.owes_ack(ACK_ALONE_BYTES):
+            self.links.acknowledge()
         state.check_outbox(events)
         return events
 
@@ -350,9 +363,10 @@ class Connection:
         state = self._state
         verdict = "fine" if state.failed else state.keepalive.check(now_s)
         if verdict == "ping":
-            state.outbox.put_control(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
+            state.outbox.put_of_link(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
         elif verdict == "lost":
-            state.failed = True
-            events.append(ev.Failed(None, f"the peer was silent for {state.keepalive.patience_s:g} s"))
+            message = f"the peer was silent for {state.keepalive.patience_s:g} s"
+            state.failed = state.sequence is None
+            events.append(ev.Failed(None, message) if state.failed else ev.Silent(message))
         state.check_outbox(events)
         return events

@@ -2,9 +2,9 @@
 
 `Connection` (commands and output) and `Inbound` (frames that arrive) work on one `ConnectionState`; `Inbound` knows nothing of
 `Connection`.
-Its fields are of two kinds. The streams and every count of bytes that this side holds for the peer belong to the session: a
-session that is resumed takes them along, and one budget in bytes can charge them here. The peer's `HELLO`, the output, the
-keep-alive and the unfinished messages belong to the one connection and end with it.
+Nearly all of it belongs to the session, and goes on when the session is resumed over another link: the streams, the output,
+the unfinished messages, and every count of bytes that this side holds for the peer. Only `greeted`, the keep-alive and the
+frames of the link in the outbox begin anew with each link (`_links`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from penstock.errors import Cause, ProtocolError, ResourceExhausted, Unavailable
 from penstock.protocol import _events as ev
 from penstock.protocol._compression import compressor
 from penstock.protocol._credit import Grant, Limit
+from penstock.protocol._decoder import FrameDecoder
 from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, GoAway, Hello, readable
 from penstock.protocol._keepalive import KeepAlive
 from penstock.protocol._outbox import Outbox
 from penstock.protocol._receive import Reassembly
-from penstock.protocol._send import BATCH_BYTES, LAYOUTS, ReplayBudget, SendHalf, SendRules, UnsentBudget
+from penstock.protocol._send import BATCH_BYTES, LAYOUTS, SendHalf, SendRules, UnsentBudget
+from penstock.protocol._sequence import Sequence
 from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream
 from penstock.protocol._table import StreamTable
@@ -28,16 +30,18 @@ class ConnectionState:
 
     `failed`: nothing is read or written any more. `draining`: this side refuses new streams. `peer_draining`: the peer does.
     `buffered_bytes`: items that arrived and wait for their consumers. `held_bytes`: arguments and answers of the calls that
-    the peer has open. `promised_bytes`: what the windows of the peer's calls have beyond the usual one. `replay_budget`:
-    None until a resume is negotiated.
+    the peer has open. `promised_bytes`: what the windows of the peer's calls have beyond the usual one. `greeted`: the link is
+    ready, and any frame may come. `sequence`: what is sent until it has arrived; None when the session cannot be resumed.
     """
 
     __slots__ = (
         "_send_rules",
         "batches",
         "buffered_bytes",
+        "decoder",
         "draining",
         "failed",
+        "greeted",
         "held_bytes",
         "keepalive",
         "openings",
@@ -45,7 +49,8 @@ class ConnectionState:
         "peer",
         "peer_draining",
         "promised_bytes",
-        "replay_budget",
+        "role",
+        "sequence",
         "settings",
         "streams",
         "unsent_budget",
@@ -53,13 +58,16 @@ class ConnectionState:
 
     def __init__(self, role: str, settings: Settings, now_s: float) -> None:
         self.settings = settings
+        self.role = role
+        self.decoder = FrameDecoder()
         self.streams = StreamTable(role, settings.max_waiting_calls)
         self.buffered_bytes = 0
         self.held_bytes = 0
         self.promised_bytes = 0
-        self.replay_budget: ReplayBudget | None = None
         self.unsent_budget = UnsentBudget(settings.max_unsent_bytes, settings.max_buffered_bytes)
         self.peer: Hello | None = None
+        self.greeted = False
+        self.sequence: Sequence | None = None
         self.failed = False
         self.draining = False
         self.peer_draining = False
@@ -104,7 +112,6 @@ class ConnectionState:
                 peer.max_item_bytes,
                 self.unsent_budget,
                 compressor(settings.compression, settings.compression_threshold_bytes, peer.compressions),
-                self.replay_budget,
             )
         return SendHalf(limit, rules)
 
@@ -161,8 +168,6 @@ class ConnectionState:
         if not stream.handled:
             self.release(stream)
         self.promised_bytes -= stream.promised_bytes
-        if stream.send is not None:
-            stream.send.forget()
         if self.openings.parts:
             self.openings.drop(stream.id)
         if self.batches.parts:

@@ -25,12 +25,16 @@ Frame = tuple[int, int, int, memoryview]  # type, flags, stream id, body
 
 
 class FrameDecoder:
-    """Cut a sequence of bytes into frames. `limit_bytes` is the largest body that is accepted."""
+    """Cut a sequence of bytes into frames. `limit_bytes` is the largest body that is accepted.
 
-    __slots__ = ("_end", "_memory", "_start", "_view", "limit_bytes")
+    `arrived_bytes`: all bytes so far.
+    """
+
+    __slots__ = ("_end", "_memory", "_start", "_view", "arrived_bytes", "limit_bytes")
 
     def __init__(self, limit_bytes: int = HANDSHAKE_BYTES - HEADER_BYTES) -> None:
         self.limit_bytes = limit_bytes
+        self.arrived_bytes = 0
         self._start = 0
         self._end = 0
         self._memory = bytearray(HANDSHAKE_BYTES)
@@ -58,6 +62,7 @@ class FrameDecoder:
     def buffer_updated(self, size: int) -> None:
         """Take `size` more bytes, written to the start of the memory that `get_buffer` returned."""
         self._end += size
+        self.arrived_bytes += size
 
     def next_frame(self) -> Frame | None:
         """Return the next complete frame, or None. Raises `ProtocolError` (rules 1.1 to 1.6)."""
@@ -92,6 +97,22 @@ class FrameDecoder:
     def buffered(self) -> int:
         """The number of bytes of a frame that is not complete yet."""
         return self._end - self._start
+
+    @property
+    def taken_bytes(self) -> int:
+        """The number of bytes of all frames that were returned or skipped so far."""
+        return self.arrived_bytes - self.buffered
+
+    def take_rest(self) -> bytes:
+        """Take the bytes that were not returned."""
+        rest = bytes(self._view[self._start : self._end])
+        self.restart()
+        return rest
+
+    def restart(self) -> None:
+        """Drop what was not returned: the next bytes are those of another link."""
+        self.arrived_bytes -= self.buffered
+        self._start = self._end = 0
 
     def _next_frame_bytes(self) -> int:
         """Return the size of the frame that has begun, as far as its header tells."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from penstock.errors import ProtocolError
-from penstock.protocol._frames import Accept, Cancel, GoAway, Hello, Resume, Resumed, Status
+from penstock.protocol._frames import Accept, Cancel, GoAway, Hello, Status
 from penstock.protocol._stream import WireStream
 
 
@@ -85,15 +85,33 @@ class Draining(Event, frozen=True):
 
 
 class ResumeAsked(Event, frozen=True):
-    """The peer wants to take up an earlier session on this connection."""
+    """The client wants to take up an earlier session over this link: `hello` has its token. `Links.refuse_resume` answers."""
 
-    resume: Resume
+    hello: Hello
 
 
-class ResumeAnswered(Event, frozen=True):
-    """The peer answered our request to take up an earlier session."""
+class WentOn(Event, frozen=True):
+    """The session goes on over the new link."""
 
-    resumed: Resumed
+
+class NotResumed(Event, frozen=True):
+    """The server cannot take up the session, for this reason."""
+
+    message: str
+
+
+class Confirmed(Event, frozen=True):
+    """The client knows that its session goes on, and the token of the new link: the earlier one is void."""
+
+
+class Silent(Event, frozen=True):
+    """The link of a session that can be resumed brings nothing any more, for this reason. Abort it."""
+
+    message: str
+
+
+class Left(Event, frozen=True):
+    """The peer has closed the session: nothing follows."""
 
 
 class Failed(Event, frozen=True):

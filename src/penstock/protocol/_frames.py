@@ -47,7 +47,7 @@ class FrameType(IntEnum):
     PING = 9
     PONG = 10
     GOAWAY = 11
-    RESUME = 12
+    ACK = 12
     RESUMED = 13
 
 
@@ -62,10 +62,13 @@ FLAGS: Final[dict[int, int]] = dict.fromkeys(map(int, FrameType), 0) | {
     FrameType.ITEMS: MORE | LAST | COMPRESSED,
 }
 
+#: The code of the `GOAWAY` that closes a session which could be resumed (rule 9.7).
+LEFT: Final = 1
+
+#: Types that belong to one link: they are not in the sequence of a session (rule 9.2).
+LINK_TYPES: Final = frozenset({FrameType.HELLO, FrameType.PING, FrameType.PONG, FrameType.ACK, FrameType.RESUMED})
 #: Types that belong to the connection: their stream id is 0.
-CONNECTION_TYPES: Final = frozenset(
-    {FrameType.HELLO, FrameType.PING, FrameType.PONG, FrameType.GOAWAY, FrameType.RESUME, FrameType.RESUMED}
-)
+CONNECTION_TYPES: Final = LINK_TYPES | {FrameType.GOAWAY}
 
 
 class Priority(IntEnum):
@@ -112,7 +115,12 @@ class Body(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Hello(Body, frozen=True, gc=False):
-    """The first frame of each side. `max_ahead_items` and `max_ahead_bytes` bound the windows of the other side; 0 does not."""
+    """The first frame of each side. `max_ahead_items` and `max_ahead_bytes` bound the windows of the other side; 0 does not.
+
+    `keep_ms`: for how long the session is kept without a link; 0 for a side that cannot resume. `token`: of a server, by which
+    the client takes this session up again; of a client that does so over a later link, that which it was given. `received`: the
+    position up to which that client has the sequence of the server.
+    """
 
     magic: str
     version: int
@@ -122,11 +130,12 @@ class Hello(Body, frozen=True, gc=False):
     max_streams: Number
     compressions: list[str]
     agent: str = ""
-    epoch: Number = 0
+    keep_ms: Number = 0
     token: bytes = b""
     instance: bytes = b""
     max_ahead_items: Number = 0
     max_ahead_bytes: Number = 0
+    received: Number = 0
 
 
 class Open(Body, frozen=True, gc=False):
@@ -158,9 +167,9 @@ class Open(Body, frozen=True, gc=False):
 
 
 class Accept(Body, frozen=True, gc=False):
-    """The callee has begun: the incarnation of the stream, the offset it starts at, how far the caller may go.
+    """The callee has begun, and how far the caller may go.
 
-    `payload` is an encoded value for the caller.
+    `payload` is an encoded value for the caller. The first two fields are reserved.
     """
 
     epoch: Number
@@ -231,21 +240,18 @@ class GoAway(Body, frozen=True, gc=False):
     message: str = ""
 
 
-class Resume(Body, frozen=True, gc=False):
-    """A request to take up a session again: its token and epoch, and for each stream the next offset to be sent."""
-
-    token: bytes
-    epoch: Number
-    streams: list[tuple[Number, Number]]
-
-
 class Resumed(Body, frozen=True, gc=False):
-    """The answer to `RESUME`: code 0, the token for the next time, and for each stream the next offset to be sent."""
+    """The answer to a `HELLO` that takes a session up again. Code 0: how far the client's sequence arrived; else why not."""
 
     code: Annotated[int, msgspec.Meta(ge=0, le=255)]
-    token: bytes = b""
-    streams: list[tuple[Number, Number]] = []
+    received: Number = 0
     message: str = ""
+
+
+class Ack(Body, frozen=True, gc=False):
+    """How far the sequence of the other side has arrived."""
+
+    received: Number
 
 
 BODIES: Final[dict[int, type[Body]]] = {
@@ -259,7 +265,7 @@ BODIES: Final[dict[int, type[Body]]] = {
     FrameType.PING: Ping,
     FrameType.PONG: Ping,
     FrameType.GOAWAY: GoAway,
-    FrameType.RESUME: Resume,
+    FrameType.ACK: Ack,
     FrameType.RESUMED: Resumed,
 }
 

@@ -11,25 +11,24 @@ from penstock.protocol import _events as ev
 from penstock.protocol._compression import plain
 from penstock.protocol._connection_state import ConnectionState
 from penstock.protocol._credit import Limit
-from penstock.protocol._decoder import Frame, FrameDecoder
+from penstock.protocol._decoder import Frame
 from penstock.protocol._frames import (
     COMPRESSED,
     ITEMS_PREFIX,
     ITEMS_PREFIX_BYTES,
     LAST,
+    LEFT,
     MORE,
     Cancel,
     FrameType,
     GoAway,
-    Hello,
     Open,
-    Ping,
     Status,
     decode_body,
 )
+from penstock.protocol._links import ON_LINK, Links
 from penstock.protocol._receive import Arrived, Reassembly
 from penstock.protocol._send import BATCH_BYTES, BYTES_HEAD_BYTES, JSON, MSGPACK, SINGLE_BYTES_MIN, bytes_head
-from penstock.protocol._settings import check_hello
 from penstock.protocol._states import CLOSING
 from penstock.protocol._stream import WireStream, refusal
 
@@ -37,12 +36,13 @@ from penstock.protocol._stream import WireStream, refusal
 class Inbound:
     """The reading side of one connection: it changes the `ConnectionState` as the peer's frames say, and makes events."""
 
-    __slots__ = ("_has_grown", "_state", "decoder", "refused")
+    __slots__ = ("_has_grown", "_links", "_state", "decoder", "refused")
 
-    def __init__(self, state: ConnectionState) -> None:
+    def __init__(self, state: ConnectionState, links: Links) -> None:
         self._state = state
+        self._links = links
         self._has_grown = False  # whether a message was read that may be larger than its last frame
-        self.decoder = FrameDecoder()
+        self.decoder = state.decoder
         self.refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
 
     def read(self, size: int, events: list[ev.Event], now_s: float, frames_max: int) -> bool:
@@ -62,8 +62,8 @@ class Inbound:
     def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:
         """Hand a frame to the method for its type; nothing but `HELLO` may come first."""
         kind, flags, stream_id, body = frame
-        if self._state.peer is None and kind != FrameType.HELLO:
-            raise ProtocolError("2.1", f"{FrameType(kind).name} before HELLO")
+        if not self._state.greeted and kind != FrameType.HELLO:
+            self._links.check_greeting(kind)
         if kind == FrameType.ITEMS:
             self._on_items(flags, stream_id, body, events)
         elif kind == FrameType.OPEN:
@@ -84,7 +84,11 @@ class Inbound:
             else:
                 _ON_STREAM[kind](self, stream, decoded, events)
         else:
-            _ON_CONNECTION[kind](self, decoded, events, now_s)
+            self._links.leave_out(kind, body)
+            if kind == FrameType.GOAWAY:
+                self._on_goaway(decoded, events)
+            else:
+                ON_LINK[kind](self._links, decoded, events, now_s)
 
     def _decode(self, kind: int, body: memoryview | bytes | bytearray) -> Any:
         limit_bytes = self._state.settings.max_header_bytes
@@ -209,7 +213,6 @@ class Inbound:
         half = stream.send
         if half is not None:
             more = half.limit.raise_to(credit, half.sent)
-            half.consumed()
             if more:
                 events.append(ev.RoomMade(stream))
 
@@ -256,33 +259,18 @@ class Inbound:
 
     # ── frames of the connection ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _on_hello(self, hello: Hello, events: list[ev.Event], now_s: float) -> None:
-        """Take the limits of the peer, and measure the first round trip."""
-        state = self._state
-        if state.peer is not None:
-            raise ProtocolError("2.3", "a second HELLO")
-        check_hello(hello)
-        state.peer = hello
-        state.streams.ours_max = hello.max_streams
-        self.decoder.grow(state.settings.max_frame_bytes)
-        state.keepalive.handshake_done(now_s)
-        state.outbox.put_control(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
-        events.append(ev.Ready(hello))
-
-    def _on_ping(self, ping: Ping, events: list[ev.Event], now_s: float) -> None:
-        self._state.outbox.put_control(FrameType.PONG, ping)
-
-    def _on_pong(self, pong: Ping, events: list[ev.Event], now_s: float) -> None:
-        keepalive = self._state.keepalive
-        if keepalive.pong_arrived(pong.number, now_s):
-            self._state.outbox.put_control(FrameType.PING, Ping(keepalive.next_ping(now_s)))
-
-    def _on_goaway(self, goaway: GoAway, events: list[ev.Event], now_s: float) -> None:
+    def _on_goaway(self, goaway: GoAway, events: list[ev.Event]) -> None:
         """Note that the peer drains and end the calls that it did not take; with a code, the connection is over.
 
         A second drain has nothing new to say: no call was opened since the first one.
         """
         state = self._state
+        if goaway.code == LEFT:
+            state.failed = True
+            events.append(ev.Left())
+            return
+        if not state.greeted and not goaway.code:
+            return  # of a link that is not this session's yet
         drained, state.peer_draining = state.peer_draining, True
         if goaway.code:
             state.failed = True
@@ -295,12 +283,6 @@ class Inbound:
         for stream in state.streams.all():
             if not stream.callee and not 0 < stream.id <= goaway.last_stream_id:
                 self._ended(stream, Status(14, "unavailable", message, started=False), events)
-
-    def _on_resume(self, resume: Any, events: list[ev.Event], now_s: float) -> None:
-        events.append(ev.ResumeAsked(resume))
-
-    def _on_resumed(self, resumed: Any, events: list[ev.Event], now_s: float) -> None:
-        events.append(ev.ResumeAnswered(resumed))
 
 
 #: What an entry of the metadata takes beside its text: two objects and their places in a map.
@@ -375,12 +357,4 @@ _ON_STREAM: Final[dict[int, Callable[[Inbound, WireStream, Any, list[ev.Event]],
     FrameType.END: Inbound._on_end,
     FrameType.STATUS: Inbound._on_status,
     FrameType.CANCEL: Inbound._on_cancel,
-}
-_ON_CONNECTION: Final[dict[int, Callable[[Inbound, Any, list[ev.Event], float], None]]] = {
-    FrameType.HELLO: Inbound._on_hello,
-    FrameType.PING: Inbound._on_ping,
-    FrameType.PONG: Inbound._on_pong,
-    FrameType.GOAWAY: Inbound._on_goaway,
-    FrameType.RESUME: Inbound._on_resume,
-    FrameType.RESUMED: Inbound._on_resumed,
 }

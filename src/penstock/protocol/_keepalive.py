@@ -38,13 +38,17 @@ class KeepAlive:
     def __init__(self, now_s: float, *, handshake_timeout_s: float, keepalive_s: float) -> None:
         self._interval_s = keepalive_s
         self._handshake_s = handshake_timeout_s
-        self._deadline_s = now_s + handshake_timeout_s
+        self._number = 0
+        self.round_trip_s = ASSUMED_ROUND_TRIP_S
+        self.begin(now_s)
+
+    def begin(self, now_s: float) -> None:
+        """Watch a new link, from its handshake on."""
+        self._deadline_s = now_s + self._handshake_s
         self._heard_at_s = now_s
         self._pinged_at_s: float | None = None
-        self._number = 0
         self._measured = 0
         self.ready = False
-        self.round_trip_s = ASSUMED_ROUND_TRIP_S
 
     @property
     def patience_s(self) -> float:

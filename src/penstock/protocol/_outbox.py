@@ -1,4 +1,7 @@
-"""The output of one connection, in its order: control frames, credit, frames of streams. It never encodes an item."""
+"""The output of one connection, in its order: frames of the link, control frames, credit, frames of streams.
+
+It never encodes an item.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,14 @@ MAX_CONTROL_FRAMES: Final = 32_768
 class Outbox:
     """The frames that wait to be written. `overflowing`: the peer does not read its answers; the connection is to be ended."""
 
-    __slots__ = ("_answers", "_control", "_credits", "_goodbye", "_scheduler", "overflowing")
+    __slots__ = ("_answers", "_control", "_credits", "_goodbye", "_scheduler", "of_link", "overflowing")
 
     def __init__(self) -> None:
         self.overflowing = False
         self._answers = 0
         self._goodbye: bytes | None = None
         self._control: list[bytes] = []
+        self.of_link: list[bytes] = []
         self._credits: dict[WireStream, None] = {}
         self._scheduler: Scheduler[WireStream] = Scheduler()
 
@@ -44,6 +48,14 @@ class Outbox:
     def put_control(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
         """Queue a control frame. It counts as an answer: nearly every control frame can be provoked by the peer."""
         self.put_answer(encode_frame(kind, 0, stream_id, body))
+
+    def put_of_link(self, frame_type: int, body: Body | tuple[object, ...]) -> None:
+        """Queue a frame that belongs to the link, ahead of everything else. It counts as an answer, too."""
+        if self._answers >= MAX_CONTROL_FRAMES:
+            self.overflowing = True
+        else:
+            self._answers += 1
+            self.of_link.append(encode_frame(frame_type, 0, 0, body))
 
     def put_goodbye(self, goaway: GoAway) -> None:
         """Write this as the last frame of the connection (rule 8.4), behind the control frames that wait when it is taken."""
@@ -67,7 +79,7 @@ class Outbox:
 
     def has_data(self) -> bool:
         """Whether anything waits to be written."""
-        return bool(self._control or self._credits or self._scheduler or self._goodbye)
+        return bool(self._control or self._credits or self._scheduler or self.of_link or self._goodbye)
 
     def put_credits(self, now_s: float, round_trip_s: float) -> None:
         """Queue `CREDIT` for each stream that is owed it."""
@@ -76,6 +88,13 @@ class Outbox:
             if half is not None and half.final is None:
                 self.put_control(FrameType.CREDIT, half.grant.next_credit(now_s, round_trip_s), stream.id)
         self._credits.clear()
+
+    def take_of_link(self) -> list[Segment]:
+        """Take all waiting frames of the link."""
+        taken: list[Segment] = [*self.of_link]
+        self._answers = max(0, self._answers - len(taken))
+        self.of_link.clear()
+        return taken
 
     def take_control(self) -> list[Segment]:
         """Take all waiting control frames, and the goodbye behind them."""

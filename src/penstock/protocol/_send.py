@@ -1,9 +1,8 @@
 """The sending half of a stream (PROTOCOL.md §4): encoded items from the program to frames. It knows no other stream.
 
 An item is encoded the moment it is sent, into the open batch, so later changes to the object have no effect. A batch is closed
-when a frame is wanted or at `BATCH_BYTES`. On a session that can be resumed, sent batches are kept, encoded, until the consumer
-has consumed them: **the replay buffer is the window**. On any other, nothing that was sent is kept. Batches are never cut anew,
-so items and bytes count the same each time they are sent.
+when a frame is wanted or at `BATCH_BYTES`. Nothing that was sent is kept here: a session that can be resumed keeps its frames
+(`_sequence`).
 """
 
 from __future__ import annotations
@@ -52,16 +51,6 @@ MSGPACK, JSON = 0, 1
 LAYOUTS: Final = {MSGPACK: MSGPACK_LAYOUT, JSON: JSON_LAYOUT}
 
 
-class ReplayBudget:
-    """The bytes in all replay buffers of a session that can be resumed, and their limit: a peer need not report consumption."""
-
-    __slots__ = ("bytes", "limit_bytes")
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.bytes = 0
-        self.limit_bytes = limit_bytes
-
-
 class UnsentBudget:
     """The bytes of closed batches that wait to be written, of all streams of a connection.
 
@@ -83,17 +72,13 @@ class UnsentBudget:
 
 
 class SendRules(NamedTuple):
-    """The limits and functions that all sending halves of a connection share, for one codec.
-
-    `replay_budget`: None on a session that cannot be resumed, which keeps nothing that was sent.
-    """
+    """The limits and functions that all sending halves of a connection share, for one codec."""
 
     layout: Layout
     max_frame_bytes: int
     max_item_bytes: int
     unsent: UnsentBudget
     compress: Compress | None = None
-    replay_budget: ReplayBudget | None = None
 
 
 class Batch:
@@ -113,7 +98,7 @@ class SendHalf:
     """One direction of a stream, seen by its sender.
 
     Counted in items and bytes: `pushed` by the program, `sent` in frames. `batch` is open and holds `count` items; `unsent` are
-    closed batches, counted in `budget`; `replay` holds the sent ones that are not consumed. `ended`: no item follows.
+    closed batches, counted in `budget`. `ended`: no item follows.
     """
 
     __slots__ = (
@@ -126,7 +111,6 @@ class SendHalf:
         "limit",
         "pushed",
         "pushed_bytes",
-        "replay",
         "rules",
         "sent",
         "sent_bytes",
@@ -143,7 +127,6 @@ class SendHalf:
         self.pushed = self.pushed_bytes = 0
         self.sent = self.sent_bytes = 0
         self.unsent: list[Batch] = []
-        self.replay: list[Batch] = []
         self.ended = False
         self._fragments: Iterator[list[Segment]] | None = None
 
@@ -238,10 +221,9 @@ class SendHalf:
         return bool(self.unsent or self.count)
 
     def discard(self) -> None:
-        """Forget all items, unsent and kept: the stream is over, or the peer takes no more."""
+        """Forget all unsent items: the stream is over, or the peer takes no more."""
         self.budget.count(-sum(batch.size for batch in self.unsent))
         self.unsent.clear()
-        self.forget()
         self.batch = bytearray()
         self.count = 0
         self._fragments = None
@@ -264,8 +246,6 @@ class SendHalf:
         self.budget.count(-batch.size)
         self.sent += batch.count
         self.sent_bytes += batch.size
-        if self.rules.replay_budget is not None:
-            self._keep(batch, self.rules.replay_budget)
         if batch.flags < 0:
             self._compress_once(batch)
         flags = batch.flags | (LAST if self.ended and not (self.unsent or self.count) else 0)
@@ -275,43 +255,6 @@ class SendHalf:
             return [head, *batch.segments]
         self._fragments = self._cut(batch, flags, stream_id, length)
         return next(self._fragments)
-
-    def consumed(self) -> None:
-        """Drop the kept batches whose items are all consumed, by the latest `CREDIT`."""
-        replay, consumed = self.replay, self.limit.consumed
-        done = 0
-        while done < len(replay) and replay[done].first + replay[done].count <= consumed:
-            done += 1
-        if done:
-            self._release(replay[:done])
-            del replay[:done]
-
-    def forget(self) -> None:
-        """Drop all kept batches: this stream cannot be resumed any more."""
-        self._release(self.replay)
-        self.replay.clear()
-
-    def _keep(self, batch: Batch, budget: ReplayBudget) -> None:
-        """Keep a sent batch for a resume. When the budget of the session is spent, this stream cannot be resumed."""
-        self.replay.append(batch)
-        budget.bytes += batch.size
-        if budget.bytes > budget.limit_bytes:
-            self.forget()
-
-    def _release(self, batches: list[Batch]) -> None:
-        if self.rules.replay_budget is not None:
-            self.rules.replay_budget.bytes -= sum(batch.size for batch in batches)
-
-    def rewind(self, offset: int) -> None:
-        """Queue the kept batches again from item `offset`, the receiver's position after a cut (rule 9.4)."""
-        self._fragments = None
-        again = [batch for batch in self.replay if batch.first + batch.count > offset]
-        self._release(again)
-        del self.replay[len(self.replay) - len(again) :]
-        self.unsent[:0] = again
-        self.budget.count(sum(batch.size for batch in again))
-        self.sent -= sum(batch.count for batch in again)
-        self.sent_bytes -= sum(batch.size for batch in again)
 
     def _compress_once(self, batch: Batch) -> None:
         batch.flags = 0

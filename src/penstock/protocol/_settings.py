@@ -76,6 +76,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: A peer that was silent for this time is sent `PING`; silent for twice this time, it is lost. A dead peer is noticed
     #: within 30 s, for two frames of 16 bytes every 15 s on an idle connection, which also keep NAT entries alive.
     keepalive_s: Seconds = 15.0
+    #: A session whose connection was lost is kept for this time, when both sides keep it: a client that connects again goes on
+    #: with it. What it holds stays within the windows of its streams. A train in a tunnel, a laptop that wakes up, a server
+    #: behind a balancer that restarts are back within half a minute.
+    detach_ttl_s: Seconds = 30.0
 
     #: The compression of `ITEMS` above the threshold, for a peer that can read it. Off by default: on a local network it costs
     #: more time than it saves.
@@ -94,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _Checked = msgspec.defstruct("Settings", [(field.name, field.type) for field in msgspec.structs.fields(Settings)])
 
 
-def hello_of(settings: Settings, agent: str, epoch: int, token: bytes, instance: bytes) -> Hello:
+def hello_of(settings: Settings, agent: str, keep_s: float, token: bytes, instance: bytes) -> Hello:
     """Make our `HELLO`: the limits that the peer must keep, the compressions that it may use, our name and instance."""
     return Hello(
         MAGIC,
@@ -105,7 +109,7 @@ def hello_of(settings: Settings, agent: str, epoch: int, token: bytes, instance:
         settings.max_streams,
         available(),
         agent,
-        epoch,
+        int(keep_s * 1000),
         token,
         instance,
         settings.max_ahead_items,

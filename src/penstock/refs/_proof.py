@@ -32,6 +32,7 @@ from penstock.calls import CallInfo, CallScope, Interceptor, call_unary, untyped
 from penstock.errors import StatusError, Unavailable
 from penstock.protocol import CallKind
 from penstock.service import CallOptions
+from penstock.session import Session
 
 log = logging.getLogger("penstock.refs")
 
@@ -102,20 +103,20 @@ def _number(data: bytes) -> int:
 # ── the side that asks ────────────────────────────────────────────────────────────────────────────────────────────────
 
 #: The outcome for each connection: a task while the answer is awaited. A finished task would keep its connection alive.
-_PROOFS: Final[WeakKeyDictionary[CallScope, bool | asyncio.Task[None]]] = WeakKeyDictionary()
+_PROOFS: Final[WeakKeyDictionary[Session, bool | asyncio.Task[None]]] = WeakKeyDictionary()
 
 
 def is_proven(scope: CallScope) -> bool | None:
     """Whether the other side has proven its instance; None before it has answered."""
-    outcome = _PROOFS.get(scope)
+    outcome = _PROOFS.get(scope.session)
     return outcome if isinstance(outcome, bool) else None
 
 
 def begin_proof(scope: CallScope) -> bool | asyncio.Task[None]:
     """Challenge the other side, once for each connection. Return the outcome, or the task that awaits it."""
-    outcome = _PROOFS.get(scope)
+    outcome = _PROOFS.get(scope.session)
     if outcome is None:
-        outcome = _PROOFS[scope] = scope.own(_ask(scope))
+        outcome = _PROOFS[scope.session] = scope.own(_ask(scope))
     return outcome
 
 
@@ -148,7 +149,7 @@ async def _proven(call: CallInfo) -> AsyncIterator[None]:
 
 async def _ask(scope: CallScope) -> None:
     """Ask the other side for a proof, and keep the outcome. A task that is cancelled proves nothing: its side is closing."""
-    secret = secrets.randbits(SECRET_BITS)
+    session, secret = scope.session, secrets.randbits(SECRET_BITS)
     challenge = pow(GENERATOR, secret, PRIME).to_bytes(NUMBER_BYTES, "big")
     proven, why = False, "its answer does not fit"
     try:
@@ -157,7 +158,7 @@ async def _ask(scope: CallScope) -> None:
     except (StatusError, ValueError, TypeError) as error:
         why = named(error)
     finally:
-        _PROOFS[scope] = proven
+        _PROOFS[session] = proven
     if not proven:
         log.warning("%s does not prove that it is the process %s: %.200s", scope.remote, scope.instance.hex()[:8], why)
 

@@ -1,6 +1,7 @@
 """One live connection: the event loop around the pure protocol, and the two ends of remote streams."""
 
 from penstock.session._endpoint import Carrier, Endpoint, WeakEndpoint
+from penstock.session._lasting import LastingSession
 from penstock.session._session import Session
 from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
@@ -12,6 +13,7 @@ __all__ = [
     "TURN_S",
     "Carrier",
     "Endpoint",
+    "LastingSession",
     "RemoteSink",
     "RemoteSource",
     "Session",

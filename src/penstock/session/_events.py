@@ -1,10 +1,11 @@
-"""`ON_STREAM`: how each event of a stream reaches its endpoint. The events of the connection itself belong to the session."""
+"""`DISPATCH`: how each event of a stream reaches its endpoint, and each event of the connection its session."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
 
+from penstock.errors import Cause, ConnectionLost
 from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT
 
@@ -26,8 +27,21 @@ def _closed(_session: object, event: ev.Closed) -> None:
     endpoint.on_closed(event.reason)
 
 
-#: Each function is called with the session, which it does not need, and the event: one table has the events of both.
-ON_STREAM: Final[dict[type[ev.Event], Callable[[Any, Any], None]]] = {
+def _resume_asked(session: Any, event: ev.ResumeAsked) -> None:
+    code, message = session.resume(event.hello)
+    if code:
+        session._connection.links.refuse_resume(code, message, session._now())
+        session._on_ready()
+
+
+def _left(session: Any, _event: ev.Left) -> None:
+    session.lose(ConnectionLost(f"the connection to {session.remote} was lost: the other side closed it", cause=Cause.LOST))
+    if session.link is not None:
+        session.link.close()
+
+
+#: Each function is called with the session, which the events of a stream do not need, and the event.
+DISPATCH: Final[dict[type[ev.Event], Callable[[Any, Any], None]]] = {
     ev.Accepted: lambda _session, event: event.stream.endpoint.on_accepted(event.accept),
     ev.ItemsArrived: lambda _session, event: event.stream.endpoint.on_items(),
     ev.RoomMade: lambda _session, event: event.stream.endpoint.on_room(),
@@ -36,4 +50,14 @@ ON_STREAM: Final[dict[type[ev.Event], Callable[[Any, Any], None]]] = {
     ev.Closed: _closed,
     ev.StopSending: lambda _session, event: event.stream.endpoint.on_stop_sending(event.cancel),
     ev.CallCancelled: _cancelled,
+    ev.Opened: lambda session, event: session._on_opened(event),
+    ev.Ready: lambda session, _event: session._on_ready(),
+    ev.Draining: lambda session, _event: session.on_draining(),
+    ev.ResumeAsked: _resume_asked,
+    ev.WentOn: lambda session, _event: session._go_on(),
+    ev.NotResumed: lambda session, event: session._on_not_resumed(event),
+    ev.Confirmed: lambda session, _event: session._kept.confirm(session),
+    ev.Silent: lambda session, _event: session._detach(),
+    ev.Left: _left,
+    ev.Failed: lambda session, event: session._on_failed(event),
 }

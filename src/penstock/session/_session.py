@@ -21,7 +21,7 @@ from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unava
 from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
-from penstock.session._events import ON_STREAM
+from penstock.session._events import DISPATCH
 from penstock.session._sink import RemoteSink
 from penstock.session._stream import StreamHandle
 from penstock.session._turns import FRAMES_PER_LOOK, WorkTurns
@@ -50,6 +50,8 @@ class Session:
     accept: called with each stream that the peer opens. By default every stream is refused.
     agent: the name and version of this program, for the `HELLO`.
     instance: the id of this side's event loop, for the `HELLO`.
+    keep_s: how long it could be kept without a link; 0 for a session that ends with its link (`LastingSession` keeps it).
+    token: by which the client can take it up again, at a server that keeps it.
 
     `ready` is done after the handshake, or has the error that prevented it; `closed` is done when the link is gone and every
     stream knows it. `lost` is the error that ended the connection, None until then. `context` is the empty context in which
@@ -64,13 +66,15 @@ class Session:
         *,
         agent: str = "",
         instance: bytes = b"",
+        keep_s: float = 0.0,
+        token: bytes = b"",
     ) -> None:
         keep_the_heap()
         self.loop = asyncio.get_running_loop()
         self.thread = get_ident()
         # the clock of another loop than asyncio's may count in milliseconds, and a round trip takes less than one
         self._now: Callable[[], float] = self.loop.time if isinstance(self.loop, asyncio.BaseEventLoop) else time.monotonic
-        self._connection = Connection(role, settings, self._now(), agent=agent, instance=instance)
+        self._connection = Connection(role, settings, self._now(), agent=agent, keep_s=keep_s, token=token, instance=instance)
         self.settings = settings
         self.link: Link | None = None
         self.lost: StatusError | None = None
@@ -227,7 +231,7 @@ class Session:
             self._written.notify()
             if self._close_when_written:
                 self._close_when_written = False
-                link.close()
+                self._close_link(link)
 
     def check_open(self) -> None:
         """Raise the error of a call that begins on a lost connection; do nothing on a live one."""
@@ -268,9 +272,12 @@ class Session:
             if self.has_data:
                 self._close_when_written = True
             else:
-                self.link.close()
+                self._close_link(self.link)
         elif not self.closed.done():
             self.closed.set_result(None)
+
+    def _close_link(self, link: Link) -> None:
+        link.close()
 
     def abort(self) -> None:
         """Close the link at once; queued frames are dropped."""
@@ -308,7 +315,7 @@ class Session:
         for event in events:
             calls += type(event) is ev.Opened
             try:
-                _DISPATCH[type(event)](self, event)
+                DISPATCH[type(event)](self, event)
             except BaseException as error:  # an error in one endpoint must not end the connection and all its other calls
                 log_error(log, error, "%.500r could not be handled", event)
                 if ends_the_loop(error):
@@ -346,10 +353,14 @@ class Session:
 
     # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _on_ready(self, _event: ev.Ready) -> None:
+    def _on_ready(self) -> None:
         if not self.ready.done():
             self.ready.set_result(None)
         self._arm()
+
+    def resume(self, _hello: Hello) -> tuple[int, str]:
+        """Refuse to go on with another session over this link: return the code of the error, and the reason."""
+        return 9, "this server keeps no session without a connection"
 
     def _on_opened(self, event: ev.Opened) -> None:
         event.stream.endpoint = NULL_ENDPOINT
@@ -371,13 +382,13 @@ class Session:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        due = self._connection.next_timeout() if self.lost is None else None
+        due = self._connection.next_timeout() if self.lost is None and self.link is not None else None
         self._timer = self.loop.call_at(due, self._on_time) if due is not None else None
 
     @upkeep
     def _on_time(self) -> None:
         for event in self._connection.handle_timeout(self._now()):
-            _DISPATCH[type(event)](self, event)
+            DISPATCH[type(event)](self, event)
         if self.lost is None:
             self._arm()
             self.flush()
@@ -385,14 +396,3 @@ class Session:
 
 def _refuse(stream: StreamHandle) -> None:
     stream.fail(Unimplemented("this side takes no calls", started=False))
-
-
-_DISPATCH: Final[dict[type[ev.Event], Callable[[Session, Any], None]]] = {
-    **ON_STREAM,
-    ev.Ready: Session._on_ready,
-    ev.Opened: Session._on_opened,
-    ev.Draining: lambda session, _event: session.on_draining(),
-    ev.ResumeAsked: lambda session, _event: session._connection.refuse_resume("this server keeps no session to resume"),
-    ev.ResumeAnswered: lambda _session, _event: None,
-    ev.Failed: Session._on_failed,
-}

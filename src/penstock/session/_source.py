@@ -320,7 +320,10 @@ class RemoteSource(Source[T]):
 def _told(source: RemoteSource[Any], outcome: Exception) -> Exception:
     """Return a copy of the outcome of a source to raise, and note that the consumer has it."""
     source.told = True
-    return reraisable(outcome, source._origin)
+    error = reraisable(outcome, source._origin)
+    if isinstance(error, ConnectionLost):
+        error.offset = source.statistics().received
+    return error
 
 
 def _dropped_in(items: list[Any]) -> int:

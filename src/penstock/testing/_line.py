@@ -158,6 +158,10 @@ class SimulatedLink(Link):
         self.reading = True
         self.incoming.schedule()
 
+    def hand_over(self, receiver: Receiver) -> None:
+        """Fill the buffers of another receiver."""
+        self.receiver = receiver
+
     def close(self) -> None:
         """Send the end behind all written bytes; both ends are lost when it arrives, or are aborted after `CLOSE_TIMEOUT_S`."""
         if not self.closing:
@@ -201,8 +205,11 @@ class SimulatedLink(Link):
         self.outgoing.drop_packets()
         if self._close_timer is not None:
             self._close_timer.cancel()
-        asyncio.get_running_loop().call_soon(self.receiver.link_lost, error)
+        asyncio.get_running_loop().call_soon(self._tell_loss, error)
         self._connection.on_link_lost()
+
+    def _tell_loss(self, error: Exception | None) -> None:
+        self.receiver.link_lost(error)
 
 
 class SimulatedConnection:

@@ -79,6 +79,13 @@ class Link(ABC):
         """Feed the receiver again."""
 
     @abstractmethod
+    def hand_over(self, receiver: Receiver) -> None:
+        """Feed `receiver` from now on, and tell it of the loss; the receiver before it gets nothing more.
+
+        `receiver.link_made` is not called. On a lost link it does nothing. It may be called while bytes are being taken.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close after all written bytes have left, or abort after `CLOSE_TIMEOUT_S`; `link_lost` follows, never from inside.
 

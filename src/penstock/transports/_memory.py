@@ -75,6 +75,10 @@ class _MemoryLink(Link):
             self.reading_paused = False
             self.other.schedule()
 
+    def hand_over(self, receiver: Receiver) -> None:
+        """Fill the buffers of another receiver."""
+        self.receiver = receiver
+
     def close(self) -> None:
         """End both sides once all written bytes are delivered, or abort after `CLOSE_TIMEOUT_S`."""
         if not self.closing:
@@ -156,7 +160,10 @@ class _MemoryLink(Link):
         if self._close_timer is not None:
             self._close_timer.cancel()
         # From a callback of its own: close() and abort() never call back into a session that is busy calling them.
-        self._loop.call_soon(self.receiver.link_lost, error)
+        self._loop.call_soon(self._tell_loss, error)
+
+    def _tell_loss(self, error: Exception | None) -> None:
+        self.receiver.link_lost(error)
 
 
 def memory_links(first: Receiver, second: Receiver, *, url: str = "memory://pair") -> tuple[Link, Link]:

@@ -93,6 +93,13 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         if self._receiver is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def hand_over(self, receiver: Receiver) -> None:
+        """Bind the methods of another receiver."""
+        if self._receiver is not None:
+            self._receiver = receiver
+            _bind_receiver(self, receiver)
+            self._transport.set_protocol(self)
+
     def close(self) -> None:
         """Close once the system has all written bytes, or abort after `CLOSE_TIMEOUT_S`."""
         if self._receiver is not None and not self._transport.is_closing():

@@ -1,0 +1,132 @@
+"""`Reconnect`, the rule by which a client makes its connection again, and `Reconnector`, which keeps it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import count
+from typing import Annotated, Final
+
+import msgspec
+
+from penstock.errors import Cause, ConnectionLost, StatusError
+from penstock.peer._sessions import Sessions
+from penstock.session import LastingSession
+
+log: Final = logging.getLogger("penstock.peer")
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client makes a lost connection again: the times between its attempts, and when it stops.
+
+    Before each attempt it waits a random time between 0 and a bound that doubles from `first_s` to `max_s`, so that a thousand
+    clients of one server do not come back at once (full jitter: M. Brooker, "Exponential Backoff and Jitter", AWS 2015).
+
+    first_s: the bound before the first attempt, in seconds.
+    max_s: the bound before later ones.
+    attempts: so many in a row may fail; None, the default, sets no bound.
+
+    Raises `ValueError`, with the name of the field, for a value out of its range. Give it to `connect`.
+    """
+
+    first_s: Seconds = 0.1
+    max_s: Seconds = 5.0
+    attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        for name, number in (("first_s", self.first_s), ("max_s", self.max_s), ("attempts", self.attempts)):
+            if number is not None and not number > 0:
+                raise ValueError(f"Reconnect.{name} is {number!r}, and has to be above zero")
+
+    def delays(self) -> Iterator[float]:
+        """Return the seconds to wait before each attempt in a row."""
+        numbers = count() if self.attempts is None else range(self.attempts)
+        return (random.uniform(0, min(self.max_s, self.first_s * 2.0 ** min(number, 32))) for number in numbers)  # noqa: S311
+
+
+#: Connects a session to one URL, and waits until it is ready or goes on. Raises `Unavailable` when it does not.
+Reach = Callable[[LastingSession], Awaitable[None]]
+
+
+class Reconnector:
+    """Makes the links of one client, one after the other. It has a task only while there is none.
+
+    sessions: those of the peer. The present one goes on; when it cannot, a new one takes its place.
+    policy: when to try, and how often.
+    reaches: a function for each URL; they are tried in turn.
+    """
+
+    def __init__(self, sessions: Sessions, policy: Reconnect, reaches: Sequence[Reach]) -> None:
+        self._sessions = sessions
+        self._policy = policy
+        self._reaches = reaches
+        self._task: asyncio.Task[None] | None = None
+        sessions.look = self._look
+        self._look()
+
+    def _look(self) -> None:
+        """Begin to try when the session has no link, unless a task does already."""
+        sessions = self._sessions
+        session = sessions.now
+        gone = session.lost is not None and not sessions.closing
+        if self._task is None and sessions.look is not None and (session.detached or gone):
+            log.warning("the connection to %s was lost; connecting again", session.remote)
+            self._task = session.loop.create_task(self._try())
+
+    async def _try(self) -> None:
+        """Try until the session goes on, or a new one has taken its place."""
+        loop = asyncio.get_running_loop()
+        began_s, failure = loop.time(), "no attempt was made"
+        try:
+            for number, delay_s in enumerate(self._policy.delays()):
+                await asyncio.sleep(delay_s)
+                try:
+                    await self._attempt(self._reaches[number % len(self._reaches)])
+                except StatusError as error:
+                    failure = error.message
+                else:
+                    log.warning("connected to %s again after %.1f s", self._sessions.now.remote, loop.time() - began_s)
+                    return
+            self._give_up(failure)
+        finally:
+            self._task = None
+            self._look()  # the new link may be lost already
+
+    async def _attempt(self, reach: Reach) -> None:
+        sessions = self._sessions
+        if sessions.now.detached:
+            try:
+                await reach(sessions.now)
+            except StatusError:
+                if sessions.now.lost is None:
+                    raise
+            else:
+                return
+        session = sessions.make()
+        try:
+            await reach(session)
+        except BaseException:
+            session.abort()
+            raise
+        sessions.begin(session)
+
+    def _give_up(self, failure: str) -> None:
+        sessions = self._sessions
+        remote = sessions.now.remote
+        why = f"{self._policy.attempts} attempts to make it again have failed, the last one because {failure}"
+        log.error("the connection to %s was lost: %s", remote, why)
+        sessions.look = None
+        sessions.now.end(ConnectionLost(f"the connection to {remote} was lost: {why}", cause=Cause.LOST))
+        sessions.changed.notify()
+
+    async def aclose(self) -> None:
+        """End the attempts."""
+        self._sessions.look = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._sessions.changed.notify()

@@ -1,0 +1,72 @@
+"""`Sessions`: the sessions of one peer, one after the other. Each of them may go on over several links."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Literal
+
+from penstock.session import LastingSession
+from penstock.streams import Bell
+
+PeerState = Literal["connected", "reconnecting", "closed"]
+
+
+class Sessions:
+    """The present session of a peer, its state, and what happens when it is lost.
+
+    make: makes a session, which has no link yet.
+    enter: called with each session that calls use from now on.
+    look: makes the connection again, and is called at each change; None when a loss is the end.
+    closing: whether this side has begun to close.
+    """
+
+    def __init__(self, make: Callable[[], LastingSession]) -> None:
+        self.make = make
+        self.enter: Callable[[LastingSession], None] = lambda _session: None
+        self.look: Callable[[], None] | None = None
+        self.closing = False
+        self.changed = Bell()
+        self.now = make()
+
+    def begin(self, session: LastingSession) -> None:
+        """Let calls use this session: the one before, if there was one, is lost."""
+        self.now = session
+        session.on_change = lambda: self._see(session)
+        self.enter(session)
+        self._see(session)
+
+    def _see(self, session: LastingSession) -> None:
+        if session is self.now:
+            self.changed.notify()
+            if self.look is not None:
+                self.look()
+
+    @property
+    def state(self) -> PeerState:
+        """See `Peer.state`."""
+        if self.now.lost is not None:
+            return "closed" if self.look is None or self.closing else "reconnecting"
+        return "reconnecting" if self.now.detached else "connected"
+
+    @property
+    def gone(self) -> bool:
+        """Whether the last session is over."""
+        return self.now.closed.done() and self.state == "closed"
+
+    async def states(self) -> AsyncIterator[PeerState]:
+        """See `Peer.states`."""
+        shown = None
+        while shown != "closed":
+            if self.state == shown:
+                await self.changed.wait()
+            else:
+                shown = self.state
+                yield shown
+
+    async def wait_gone(self) -> None:
+        """Wait until the last session is over. Safe to cancel."""
+        while not self.gone:
+            await asyncio.shield(self.now.closed)
+            if not self.gone:
+                await self.changed.wait()

@@ -1,0 +1,203 @@
+"""What begins anew with each link of a session: `HELLO`, keep-alive, and taking the session up again (PROTOCOL.md §2, §7, §9).
+
+The frames here belong to the link and not to the sequence of the session (`_sequence`): they pass while nothing else may.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from penstock.errors import ProtocolError
+from penstock.protocol import _events as ev
+from penstock.protocol._connection_state import ConnectionState
+from penstock.protocol._frames import (
+    HEADER_BYTES,
+    LEFT,
+    LINK_TYPES,
+    Ack,
+    FrameType,
+    GoAway,
+    Hello,
+    Ping,
+    Resumed,
+    readable,
+)
+from penstock.protocol._sequence import Sequence
+from penstock.protocol._settings import check_hello
+from penstock.protocol._stream import LONG_MESSAGE
+
+
+class Links:
+    """The links of one session, one after the other. `hello` is what this side says first on each of them."""
+
+    __slots__ = ("_hello", "_state")
+
+    def __init__(self, state: ConnectionState, hello: Hello) -> None:
+        self._state = state
+        self._hello = hello
+        state.outbox.put_of_link(FrameType.HELLO, hello)
+
+    # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the session can go on over another link."""
+        return self._state.sequence is not None and not self._state.failed
+
+    def _sequence(self) -> Sequence:
+        sequence = self._state.sequence
+        if sequence is None:
+            raise ProtocolError("9.1", "this session cannot be resumed", remote=False)
+        return sequence
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        """Bytes that were sent and may not have arrived."""
+        sequence = self._sequence()
+        return sequence.sent - sequence.acknowledged
+
+    def detach(self) -> None:
+        """Lose the link of a session that is `resumable`. Everything waits, until `rejoin` or `resume`."""
+        self._sequence().detach()
+        self._state.greeted = False
+        self._state.outbox.take_of_link()
+
+    def rejoin(self, now_s: float) -> None:
+        """Ask the server for this session over a new link: `WentOn` or `NotResumed` follows (client only)."""
+        sequence = self._sequence()
+        hello = msgspec.structs.replace(self._hello, token=sequence.token, received=sequence.tell())
+        self._state.keepalive.begin(now_s)
+        self._state.outbox.put_of_link(FrameType.HELLO, hello)
+
+    def can_resume(self, hello: Hello) -> bool:
+        """Whether everything is still here that the client wants."""
+        return self.resumable and self._sequence().can_repeat(hello.received)
+
+    def resume(self, hello: Hello, other: Links, now_s: float) -> None:
+        """Go on with this session, which is detached, over the link on which `other` got `hello` (server only).
+
+        Bytes that it has not read are read here.
+        """
+        sequence = self._sequence()
+        sequence.unconfirmed = True
+        rest = other._state.decoder.take_rest()
+        decoder = self._state.decoder
+        decoder.get_buffer()[: len(rest)] = rest
+        decoder.buffer_updated(len(rest))
+        self._state.outbox.put_of_link(FrameType.RESUMED, (0, sequence.tell()))
+        sequence.repeat(hello.received)
+        self._state.keepalive.begin(now_s)
+        self.begin(now_s)
+
+    def refuse_resume(self, code: int, message: str, now_s: float) -> None:
+        """Say that the earlier session cannot be taken up (rule 9.6). This link carries a new session: it is ready."""
+        self._state.outbox.put_of_link(FrameType.RESUMED, Resumed(code, message=readable(message, LONG_MESSAGE)))
+        self.begin(now_s)
+
+    def leave(self) -> None:
+        """Say that this side closes a session which could be resumed: the peer keeps nothing of it (rule 9.7)."""
+        self._state.outbox.put_of_link(FrameType.GOAWAY, GoAway(self._state.streams.highest_peer_id, LEFT, "closed"))
+
+    def acknowledge(self, size: int = 1) -> None:
+        """Acknowledge what has arrived, when it is at least so many bytes."""
+        sequence = self._state.sequence
+        if sequence is not None and sequence.up and sequence.owes_ack(size):
+            self._state.outbox.put_of_link(FrameType.ACK, (sequence.tell(),))
+
+    # ── frames ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def check_greeting(self, frame_type: int) -> None:
+        """Check a frame that arrives before the link is ready: before `HELLO`, or between `HELLO` and `RESUMED`."""
+        if self._state.peer is None:
+            if frame_type != FrameType.HELLO:
+                raise ProtocolError("2.1", f"{FrameType(frame_type).name} before HELLO")
+        elif frame_type not in LINK_TYPES and frame_type != FrameType.GOAWAY:
+            raise ProtocolError("9.3", f"{FrameType(frame_type).name} before RESUMED")
+
+    def leave_out(self, frame_type: int, body: memoryview) -> None:
+        """Do not count a frame of the link in the sequence of the session."""
+        sequence = self._state.sequence
+        if sequence is not None and (frame_type in LINK_TYPES or not self._state.greeted):
+            sequence.leave_out(HEADER_BYTES + len(body))
+
+    def begin(self, now_s: float) -> None:
+        """Take all frames over this link from now on, and measure its first round trip."""
+        state = self._state
+        state.greeted = True
+        state.keepalive.handshake_done(now_s)
+        state.outbox.put_of_link(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
+
+
+def _on_hello(links: Links, hello: Hello, events: list[ev.Event], now_s: float) -> None:
+    """Take the limits of the peer; over a later link, wait for its answer."""
+    state, sequence = links._state, links._state.sequence
+    if state.peer is not None:
+        if state.greeted or sequence is None or sequence.offered is not None or state.role == "server":
+            raise ProtocolError("2.3", "a second HELLO")
+        check_hello(hello)
+        sequence.offered = hello.token
+        if not hello.keep_ms:
+            events.append(ev.NotResumed("it keeps no session without a connection"))
+        return
+    check_hello(hello)
+    state.peer = hello
+    state.streams.ours_max = hello.max_streams
+    state.decoder.grow(state.settings.max_frame_bytes)
+    if hello.keep_ms and links._hello.keep_ms:
+        state.sequence = Sequence(state.decoder, hello.token)
+    if hello.token and state.role == "server":
+        events.append(ev.ResumeAsked(hello))
+    else:
+        links.begin(now_s)
+        events.append(ev.Ready(hello))
+
+
+def _on_ping(links: Links, ping: Ping, _events: list[ev.Event], _now_s: float) -> None:
+    """Answer, and acknowledge: a peer that asks may have heard nothing else for long."""
+    links._state.outbox.put_of_link(FrameType.PONG, ping)
+    links.acknowledge()
+
+
+def _on_pong(links: Links, pong: Ping, _events: list[ev.Event], now_s: float) -> None:
+    """Measure the round trip."""
+    keepalive = links._state.keepalive
+    if keepalive.pong_arrived(pong.number, now_s):
+        links._state.outbox.put_of_link(FrameType.PING, Ping(keepalive.next_ping(now_s)))
+
+
+def _on_resumed(links: Links, resumed: Resumed, events: list[ev.Event], now_s: float) -> None:
+    """Go on with the session over this link, or note that the server cannot. An answer without a question is ignored."""
+    state, sequence = links._state, links._state.sequence
+    if state.greeted or sequence is None or sequence.offered is None:
+        return
+    if resumed.code or not sequence.can_repeat(resumed.received):
+        events.append(ev.NotResumed(resumed.message))
+        return
+    sequence.token = sequence.offered
+    sequence.repeat(resumed.received)
+    links.begin(now_s)
+    state.outbox.put_of_link(FrameType.ACK, (sequence.tell(),))
+    events.append(ev.WentOn())
+
+
+def _on_ack(links: Links, ack: Ack, events: list[ev.Event], _now_s: float) -> None:
+    """Keep no more what has arrived at the peer."""
+    sequence = links._state.sequence
+    if sequence is None or not sequence.up:
+        return
+    sequence.acknowledge(ack.received)
+    if sequence.unconfirmed:
+        sequence.unconfirmed = False
+        events.append(ev.Confirmed())
+
+
+#: What each frame of a link does.
+ON_LINK: Final[dict[int, Any]] = {
+    FrameType.HELLO: _on_hello,
+    FrameType.PING: _on_ping,
+    FrameType.PONG: _on_pong,
+    FrameType.ACK: _on_ack,
+    FrameType.RESUMED: _on_resumed,
+}

@@ -1,0 +1,80 @@
+"""`KeptSessions`: where a server finds the session that a client takes up again."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from penstock.errors import Cause, ConnectionLost, StatusError
+
+#: Sessions that one server keeps without a link; of more, the one that has waited longest is given up. As many clients as come
+#: back at once to one process, at what their open streams hold.
+KEPT_MAX: Final = 4096
+RESUME_TOKEN_BYTES: Final = 16
+
+
+class Keepable(Protocol):
+    """A session, as the table sees it. principal: the only identity that may take it up."""
+
+    principal: Any
+
+    def end(self, error: StatusError) -> None:
+        """End it: it has no link."""
+
+
+K = TypeVar("K", bound=Keepable)
+
+
+class KeptSessions(Generic[K]):
+    """The sessions of one server that clients can take up again, by their tokens.
+
+    A session has one token, or two between the moment when it goes on over a new link and the client's word that it knows: the
+    one that the client has used, and that of the new link (PROTOCOL.md rule 9.5).
+    """
+
+    def __init__(self) -> None:
+        self._by_token: dict[bytes, K] = {}
+        self._tokens: dict[K, list[bytes]] = {}
+        self._waiting: OrderedDict[K, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def new_token(self) -> bytes:
+        """Return a token for the `HELLO` of a link."""
+        return secrets.token_bytes(RESUME_TOKEN_BYTES)
+
+    def find(self, token: bytes, principal: Any) -> K | None:
+        """Return the session with this token; None when there is none, or when it belongs to another principal."""
+        session = self._by_token.get(token)
+        return session if session is not None and session.principal == principal else None
+
+    def keep(self, session: K, *tokens: bytes) -> None:
+        """Let a client take up `session` with these tokens, and no others."""
+        for token in self._tokens.get(session, ()):
+            del self._by_token[token]
+        self._tokens[session] = [*tokens]
+        for token in tokens:
+            self._by_token[token] = session
+
+    def confirm(self, session: K) -> None:
+        """Let no client use the earlier token any more: the client knows the present one."""
+        self.keep(session, self._tokens[session][-1])
+
+    def forget(self, session: K) -> None:
+        """Let no client take up a session that is over."""
+        for token in self._tokens.pop(session, ()):
+            del self._by_token[token]
+        self._waiting.pop(session, None)
+
+    def begin_to_wait(self, session: K) -> None:
+        """Note that a session waits for a link, and give up another one when too many do."""
+        self._waiting[session] = None
+        if len(self._waiting) > KEPT_MAX:
+            longest = next(iter(self._waiting))
+            longest.end(ConnectionLost(f"more than {KEPT_MAX} sessions wait for their connections", cause=Cause.LOST))
+
+    def end_to_wait(self, session: K) -> None:
+        """Note that a session has a link again."""
+        self._waiting.pop(session, None)

@@ -1,0 +1,243 @@
+"""`LastingSession`: a session that outlives its link, and goes on over the next one (PROTOCOL.md §9).
+
+Between two links nothing is told to the streams: what they send waits, within their windows. The client makes the next link;
+the server finds the session of a link that returns by its token (`KeptSessions`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable
+from penstock.protocol import Hello, Settings
+from penstock.protocol import events as ev
+from penstock.session._kept import KeptSessions
+from penstock.session._session import Session
+from penstock.streams import Bell
+from penstock.transports import Link, Receiver
+
+if TYPE_CHECKING:
+    from penstock.session._stream import StreamHandle
+
+
+class LastingSession(Session):
+    """A session whose streams go on after the loss of a link, when both sides keep it.
+
+    keep_s: how long this side keeps it without a link; 0 for a session that ends with its link.
+    kept: where the server finds it again; None at a client.
+
+    `on_change` is called when a link is lost, when the session goes on over another one, and when it is over. `principal` is
+    the proven identity of the other side, the only one that may take it up.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        settings: Settings,
+        accept: Callable[[StreamHandle], None] | None = None,
+        *,
+        agent: str = "",
+        instance: bytes = b"",
+        keep_s: float,
+        kept: KeptSessions[LastingSession] | None = None,
+    ) -> None:
+        self._token = b"" if kept is None else kept.new_token()
+        super().__init__(role, settings, accept, agent=agent, instance=instance, keep_s=keep_s, token=self._token)
+        self._links = self._connection.links
+        self._keep_s = keep_s
+        self._kept = kept
+        self._last_remote = super().remote
+        self._patience: asyncio.TimerHandle | None = None  # it runs between two links
+        self._changed = Bell()
+        self.principal: Any = None
+        self.on_change: Callable[[], None] = lambda: None
+
+    @staticmethod
+    def table() -> KeptSessions[LastingSession]:
+        """Return an empty table of the sessions that a server keeps."""
+        return KeptSessions()
+
+    @property
+    def remote(self) -> str:
+        """The address of the other side; that of the last link, between two links."""
+        return super().remote if self.link is not None else self._last_remote
+
+    @property
+    def detached(self) -> bool:
+        """Whether the session waits for another link, or for the other side's word that it goes on over it."""
+        return self._patience is not None
+
+    async def wait_up(self) -> None:
+        """Wait until the link that was made carries the session. Safe to cancel: call `drop_link` or `abort` next.
+
+        Raises `Unavailable` or `ConnectionLost` when the link is lost before, or when the server does not take the session up.
+        """
+        if not self.detached:
+            await asyncio.shield(self.ready)
+        while self.detached and self.link is not None:
+            await self._changed.wait()
+        if self.lost is not None:
+            raise self.lost.fresh_copy()
+        if self.link is None:
+            raise Unavailable(f"{self.remote} closed the connection at once", cause=Cause.LOST, started=False)
+
+    # ── links ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def link_made(self, link: Link) -> None:
+        if self.lost is not None:
+            _drop(link)
+            return
+        if self.detached:
+            self._links.rejoin(self._now())
+        self._paused = False
+        super().link_made(link)
+
+    def link_lost(self, error: Exception | None) -> None:
+        if self._closing or self.lost is not None or not self._links.resumable:
+            super().link_lost(error)
+        else:
+            self._detach()
+
+    def drop_link(self) -> None:
+        """Abort the link, if there is one, and hear nothing of it any more."""
+        link, self.link = self.link, None
+        if link is not None:
+            self._last_remote = link.remote
+            _drop(link)
+
+    def _detach(self) -> None:
+        """Wait for another link, for as long as both sides keep the session."""
+        self.drop_link()
+        self._links.detach()
+        self._connection.unread = False
+        self._arm()
+        if not self.detached:
+            peer_keeps_s = (self.hello.keep_ms if self.hello is not None else 0) / 1000
+            why = f"the connection to {self.remote} was lost, and did not return in time"
+            gone = ConnectionLost(why, cause=Cause.LOST)
+            self._patience = self.loop.call_later(min(self._keep_s, peer_keeps_s), self.end, gone)
+            if self._kept is not None:
+                self._kept.begin_to_wait(self)
+        self._notify()
+
+    def _go_on(self) -> None:
+        """Go on over the link that was made."""
+        self._end_patience()
+        if self._kept is not None:
+            self._kept.end_to_wait(self)
+        self._arm()
+        self.flush()
+        self._notify()
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _notify(self) -> None:
+        self._changed.notify()
+        self.on_change()
+
+    # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def end(self, error: StatusError) -> None:
+        """End a session without a link, or one whose link leads nowhere: every stream ends with `error`."""
+        self.drop_link()
+        self._link_is_gone = True
+        self.lose(error)
+
+    def lose(self, error: StatusError) -> None:
+        self._end_patience()
+        if self._kept is not None:
+            self._kept.forget(self)
+        super().lose(error)
+        self._notify()
+
+    def close(self) -> None:
+        if self.detached:
+            self._closing = True
+            self.end(Cancelled("the connection was closed on this side"))
+        else:
+            super().close()
+
+    def abort(self) -> None:
+        if self.detached:
+            self.close()
+        else:
+            super().abort()
+
+    def _close_link(self, link: Link) -> None:
+        if self._links.resumable:
+            self._links.leave()
+            link.write(self._connection.data_to_send(0, self._now()))
+        link.close()
+
+    # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_ready(self) -> None:
+        if self._kept is not None and self._links.resumable:
+            self._kept.keep(self, self._token)
+        super()._on_ready()
+
+    def _on_not_resumed(self, event: ev.NotResumed) -> None:
+        why = f"the connection to {self.remote} was lost, and the server did not take the session up again: {event.message}"
+        link, self.link = self.link, None
+        if link is not None:  # it carries a new session at the server, which need not be kept
+            link.hand_over(_UNHEARD)
+            self._close_link(link)
+        self.end(ConnectionLost(why, cause=Cause.LOST))
+
+    def resume(self, hello: Hello) -> tuple[int, str]:
+        """Give the link of this session, in which nothing runs yet, to the session that `hello` names.
+
+        Return the code 0, or why that cannot be: this session then begins.
+        """
+        wanted = self._kept.find(hello.token, self.principal) if self._kept is not None else None
+        if wanted is None:
+            return 9, "this server has no such session: it was restarted, or the session has ended"
+        if not wanted._links.can_resume(hello):
+            return 11, f"position {hello.received} is not one that this session can go on from"
+        self.flush()  # the `HELLO` of this side
+        wanted._go_on_over_link_of(self, hello)
+        self._link_is_gone = True
+        self.lose(Cancelled("this link carries another session now"))
+        return 0, ""
+
+    def _go_on_over_link_of(self, other: LastingSession, hello: Hello) -> None:
+        if not self.detached:
+            self._detach()  # its link is dead, and this side has not noticed
+        link, other.link = other.link, None
+        if link is None:
+            return
+        link.hand_over(self)
+        self.link = link
+        self._paused = False
+        self._links.resume(hello, other._links, self._now())
+        if self._kept is not None:
+            self._kept.keep(self, hello.token, other._token)
+        self._go_on()
+        self.buffer_updated(0)
+
+
+def _drop(link: Link) -> None:
+    link.hand_over(_UNHEARD)
+    link.abort()
+
+
+class _Unheard(Receiver):
+    """Takes the bytes of a link that is given up."""
+
+    def link_made(self, link: Link) -> None: ...
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        return memoryview(bytearray(4096))
+
+    def buffer_updated(self, size: int) -> None: ...
+    def link_lost(self, error: Exception | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+
+_UNHEARD: Final = _Unheard()

@@ -1,0 +1,266 @@
+"""A client that connects again: what ran goes on, and what cannot go on says so with the number of items that came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+import penstock
+from penstock.errors import ConnectionLost, Unavailable
+from penstock.testing import SimulatedNetwork
+
+URL = "sim://client@server"
+AGAIN = penstock.Reconnect(first_s=0.01, max_s=0.1)
+
+
+class Desk:
+    """A service whose handlers write down how they ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[str] = []
+
+    async def numbers(self, count: int) -> AsyncIterator[int]:
+        try:
+            for number in range(count):
+                yield number
+                await asyncio.sleep(0.1)
+        finally:
+            self.ended.append("numbers")
+
+    async def total(self, numbers: AsyncIterator[int]) -> int:
+        return sum([number async for number in numbers])
+
+    async def echo(self, value: int) -> int:
+        await asyncio.sleep(0.1)
+        return value
+
+
+@asynccontextmanager
+async def served(
+    *, reconnect: penstock.Reconnect | None = AGAIN, **settings: float
+) -> AsyncIterator[tuple[SimulatedNetwork, Desk, penstock.Server, penstock.Peer]]:
+    desk = Desk()
+    limits = penstock.Settings(**settings)
+    with SimulatedNetwork(seed=1, latency_s=(0.001, 0.002)) as network:
+        async with (
+            penstock.serve(desk, listen=URL, settings=limits) as server,
+            penstock.connect(URL, reconnect=reconnect, settings=limits) as peer,
+        ):
+            yield network, desk, server, peer
+
+
+async def connected(peer: penstock.Peer) -> None:
+    """Wait until a peer is connected again."""
+    async for state in peer.states():
+        if state == "connected":
+            return
+
+
+async def test_all_kinds_of_calls_go_on_where_they_were():
+    async with served() as (network, _desk, server, peer):
+        desk = peer.service(Desk)
+
+        async def cuts() -> None:
+            for _ in range(30):
+                await asyncio.sleep(network.random.uniform(0.01, 0.4))
+                network.cut()
+
+        async def slow() -> AsyncIterator[int]:
+            for number in range(50):
+                yield number
+                await asyncio.sleep(0.1)
+
+        async def echoes() -> list[int]:
+            return [await desk.echo(number) for number in range(50)]
+
+        async def numbers() -> list[int]:
+            return [number async for number in desk.numbers(50)]
+
+        *got, _cuts = await asyncio.gather(numbers(), echoes(), desk.total(slow()), cuts())
+        assert got == [[*range(50)], [*range(50)], sum(range(50))]
+        assert len(server.peers) == 1
+
+
+async def test_a_program_sees_the_states_of_its_peer():
+    seen = []
+    async with served() as (network, _desk, _server, peer):
+
+        async def watch() -> None:
+            seen.extend([state async for state in peer.states()])
+
+        watching = asyncio.create_task(watch())
+        await asyncio.sleep(1)
+        network.cut()
+        assert "connected" in repr(peer) or "reconnecting" in repr(peer)
+        await asyncio.sleep(1)
+        assert peer.state == "connected"
+    await watching
+    assert seen == ["connected", "reconnecting", "connected", "closed"]
+
+
+async def test_a_server_shows_a_client_that_may_come_back():
+    async with served() as (network, _desk, server, peer):
+        await peer.service(Desk).echo(1)
+        network.partition()
+        network.cut()
+        await asyncio.sleep(0.01)
+        (client,) = server.peers
+        assert client.state == peer.state == "reconnecting"
+        network.heal()
+        await asyncio.sleep(20)
+        assert client.state == peer.state == "connected"
+
+
+async def test_a_call_that_begins_between_two_links_waits():
+    async with served() as (network, _desk, _server, peer):
+        await peer.service(Desk).echo(6)
+        network.cut()
+        await asyncio.sleep(0)
+        assert peer.state == "reconnecting"
+        assert await peer.service(Desk).echo(7) == 7
+
+
+async def test_after_the_time_to_live_a_stream_is_lost_with_its_offset_and_its_handler_ends():
+    async with served(detach_ttl_s=5.0) as (network, desk, server, peer):
+        got = []
+
+        async def read() -> None:
+            async for number in peer.service(Desk).numbers(1000):
+                got.append(number)
+                if number == 20:
+                    network.partition()
+                    network.cut()
+
+        with pytest.raises(ConnectionLost, match="did not return in time") as caught:
+            await read()
+        assert caught.value.offset == len(got) == 21
+        await asyncio.sleep(6)
+        assert desk.ended == ["numbers"]
+        assert not server.peers
+        network.heal()
+        await asyncio.sleep(10)
+        assert await peer.service(Desk).echo(3) == 3  # a new session
+
+
+async def test_a_server_that_has_restarted_refuses_and_the_next_calls_reach_it():
+    with SimulatedNetwork(seed=1) as network:
+        first = Desk()
+        async with penstock.serve(first, listen=URL) as server:
+            connecting = penstock.connect(URL, reconnect=AGAIN)
+            peer = await connecting.__aenter__()
+            stream = peer.service(Desk).numbers(1000)
+            assert [await anext(stream) for _ in range(5)] == [*range(5)]
+            for listener in server._listeners:  # as `kill -9` does: no goodbye
+                await listener.aclose()
+            network.cut()
+            for session in [*server._kept._tokens]:
+                server._kept.forget(session)
+            async with penstock.serve(Desk(), listen=URL):
+                with pytest.raises(ConnectionLost, match="no such session") as caught:
+                    async for _number in stream:
+                        pass
+                assert caught.value.offset == 5
+                await connected(peer)
+                assert await peer.service(Desk).echo(9) == 9
+                await connecting.__aexit__(None, None, None)
+
+
+async def test_a_client_that_leaves_on_purpose_is_not_kept():
+    async with served() as (_network, desk, server, peer):
+        stream = peer.service(Desk).numbers(1000)
+        await anext(stream)
+        await peer.aclose()
+        await asyncio.sleep(0.1)
+        assert desk.ended == ["numbers"]
+        assert not server.peers
+        assert not len(server._kept)
+        assert peer.state == "closed"
+
+
+async def test_a_server_that_closes_on_purpose_ends_its_streams():
+    async with served(reconnect=penstock.Reconnect(first_s=0.01, attempts=2)) as (_network, _desk, server, peer):
+        stream = peer.service(Desk).numbers(1000)
+        await anext(stream)
+        await server.aclose(0.5)
+        with pytest.raises(penstock.PenstockError):
+            async for _number in stream:
+                pass
+        await peer.wait_closed()
+        assert peer.state == "closed"
+
+
+async def test_a_dead_link_is_found_by_its_silence_and_the_session_goes_on():
+    async with served(keepalive_s=1.0) as (network, _desk, server, peer):
+        got = []
+        async for number in peer.service(Desk).numbers(100):
+            got.append(number)
+            if number == 10:
+                network.silence()
+        assert got == [*range(100)]
+        assert len(server.peers) == 1
+
+
+async def test_after_its_attempts_a_client_gives_up():
+    async with served(reconnect=penstock.Reconnect(first_s=0.01, attempts=3)) as (network, _desk, server, peer):
+        for listener in list(server._listeners):
+            await listener.aclose()
+        network.cut()
+        await asyncio.wait_for(peer.wait_closed(), 20)
+        with pytest.raises(Unavailable, match="3 attempts"):
+            await peer.service(Desk).echo(1)
+
+
+async def test_of_several_urls_a_lost_client_takes_the_next_one():
+    with SimulatedNetwork(seed=1):
+        async with (
+            penstock.serve(Desk(), listen="sim://second"),
+            penstock.serve(Desk(), listen="sim://first") as first,
+            penstock.connect("sim://first", "sim://second", reconnect=AGAIN) as peer,
+        ):
+            assert peer.remote == "sim://first"
+            await first.aclose()
+            await connected(peer)
+            assert peer.remote == "sim://second"
+            assert await peer.service(Desk).echo(4) == 4
+
+
+async def test_without_reconnect_the_loss_is_the_end_and_the_server_keeps_nothing():
+    async with served(reconnect=None) as (network, desk, server, peer):
+        stream = peer.service(Desk).numbers(1000)
+        await anext(stream)
+        network.cut()
+        with pytest.raises(ConnectionLost):
+            await anext(stream)
+        await asyncio.sleep(0.01)
+        assert desk.ended == ["numbers"]
+        assert not server.peers
+
+
+async def test_closing_a_client_between_two_links_takes_no_time():
+    loop = asyncio.get_running_loop()
+    async with served() as (network, _desk, _server, _peer):
+        network.partition()
+        network.cut()
+        await asyncio.sleep(0.01)
+        began_s = loop.time()
+    assert loop.time() - began_s < 2
+
+
+@pytest.mark.parametrize("wrong", [{"first_s": 0}, {"max_s": -1}, {"attempts": 0}])
+def test_a_policy_out_of_range_is_an_error_that_names_its_field(wrong):
+    with pytest.raises(ValueError, match=f"Reconnect.{next(iter(wrong))}"):
+        penstock.Reconnect(**wrong)
+
+
+def test_the_times_between_attempts_grow_to_their_bound_and_are_drawn_at_random():
+    delays = [
+        [next(one) for _ in range(12)] for one in (penstock.Reconnect(first_s=0.1, max_s=2.0).delays() for _ in range(200))
+    ]
+    for number in range(12):
+        at_number = [series[number] for series in delays]
+        bound = min(2.0, 0.1 * 2**number)
+        assert 0 <= min(at_number) < bound / 4
+        assert bound * 3 / 4 < max(at_number) <= bound
