@@ -18,6 +18,7 @@ from tests.attack.wire import (
     CREDIT,
     GOAWAY,
     HELLO,
+    LAST,
     PING,
     array_head,
     cut_open,
@@ -48,6 +49,7 @@ async def _storm(to: Victim, first: bytes, burst: Callable[[int], bytes], *, pau
         with contextlib.suppress(ConnectionError):
             async with dialled(to) as line:
                 await line.write(first)
+                await asyncio.sleep(pause_s)  # streams are accepted
                 reading = asyncio.ensure_future(_read(line))
                 try:
                     number = 0
@@ -112,17 +114,21 @@ async def _values(to: Victim) -> None:
 
 
 def _compressed(value: bytes) -> Callable[[Victim], Awaitable[None]]:
-    """Return a storm of this encoded item in compressed frames, eight in a write, each on a stream of its own."""
+    """Return a storm of this encoded item in compressed frames, eight in a write, each on a stream that was opened before."""
     payload = deflated(b"\xdd\0\0\0\1" + value)
 
+    def streams(number: int) -> range:
+        return range(1 + 16 * number, 17 + 16 * number, 2)
+
+    def opened(number: int) -> bytes:
+        return b"".join(open_(stream, "Desk/total", CLIENT_STREAMING) for stream in streams(number))
+
     def burst(number: int) -> bytes:
-        return b"".join(
-            open_(stream, "Desk/total", CLIENT_STREAMING) + items(stream, 0, payload=payload, count=1, flags=COMPRESSED)
-            for stream in range(1 + 16 * number, 17 + 16 * number, 2)
-        )
+        sent = [items(stream, 0, payload=payload, count=1, flags=LAST | COMPRESSED) for stream in streams(number)]
+        return opened(number + 1) + b"".join(sent)
 
     async def attack(to: Victim) -> None:
-        await _storm(to, H, burst, pause_s=0.05)
+        await _storm(to, H + opened(0), burst, pause_s=0.05)
 
     return attack
 

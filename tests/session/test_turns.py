@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -15,9 +17,9 @@ import penstock
 from penstock.errors import ConnectionLost, StatusError
 from penstock.protocol import Cancel, Settings
 from penstock.protocol._decoder import READ_BYTES, FrameDecoder
-from penstock.protocol._frames import FrameType, Ping
+from penstock.protocol._frames import LAST, MORE, FrameType, Ping
 from penstock.session import Endpoint, Session, StreamHandle
-from penstock.session._turns import CALLS_PER_TURN, FRAMES_PER_LOOK, TURN_S
+from penstock.session._turns import CALLS_PER_TURN, FRAMES_PER_LOOK, REST_MAX_S, RESTS, TURN_S, WorkTurns
 from penstock.transports import Link, Receiver, Segment, dial
 from tests.protocol.kit import encode, frame, hello, open_frame, read_frames
 from tests.streams.kit import rest
@@ -251,3 +253,42 @@ async def test_describe_is_made_once(monkeypatch: pytest.MonkeyPatch):
         for _ in range(5):
             assert len(await peer.call("Penstock/describe")) == 2
     assert len(made) == 2
+
+
+async def test_a_connection_with_work_left_over_rests_after_a_long_turn():
+    """Calls of others take several turns of the loop, and each was as long as one large message."""
+    loop, done, spent = asyncio.get_running_loop(), [], 0.0
+    long = [0.001, 0.01, 0.001, 1.0, 0.001, 0.001]
+
+    def now() -> float:
+        return loop.time() + spent
+
+    def step(_now_s: float) -> int | None:
+        nonlocal spent
+        if len(done) == 6:
+            return None
+        done.append(loop.time())
+        spent += long[len(done) - 1]
+        return 0
+
+    work = WorkTurns(step, now, Context())
+    work.begin()
+    await asyncio.sleep(1)
+    assert len(done) == 6
+    rests = [round(later - sooner, 3) for sooner, later in itertools.pairwise(done)]
+    assert rests == [0, RESTS * 0.01, 0, REST_MAX_S, 0]
+    assert not work.waiting
+
+
+async def test_one_message_that_may_be_large_is_read_in_a_turn():
+    async with busy_desk() as (desk, client):
+        cut = b"".join(
+            frame(FrameType.OPEN, body[:20], flags=MORE | LAST, stream=number)
+            + frame(FrameType.OPEN, body[20:], flags=LAST, stream=number)
+            for number in range(1, 21, 2)
+            for body in [open_frame(number, 0, target="Desk/note", argument=encode([number]))[14:]]
+        )
+        client.link.write([cut])
+        await turns(200)
+        assert [number for _turn, number in desk.begun] == list(range(1, 21, 2))
+        assert len({turn for turn, _number in desk.begun}) == 10

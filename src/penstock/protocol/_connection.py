@@ -47,7 +47,8 @@ class Connection:
     """One connection, seen by the program that drives it. `role` is "client" for the side that dialled.
 
     Times are seconds of one steady clock. After any command, `has_data` says whether `data_to_send` has bytes to write. The
-    properties are for reading; commands change them. `unread` says after `buffer_updated` whether frames may wait in `decoder`.
+    properties are for reading; commands change them. `unread` says after `buffer_updated` whether frames may wait in `decoder`,
+    and `has_grown` whether a message may be larger than its last frame, because it was compressed or in fragments.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Connection:
         instance: bytes = b"",
     ) -> None:
         self._state = state = ConnectionState(role, settings, now_s)
-        self.unread = False
+        self.unread = self.has_grown = False
         self.settings = settings
         self.streams = state.streams
         self.keepalive = state.keepalive
@@ -326,7 +327,7 @@ class Connection:
         """
         events: list[ev.Event] = []
         state = self._state
-        self.unread = False
+        self.unread = self.has_grown = False
         if state.failed:
             return events
         state.keepalive.heard(now_s)
@@ -334,6 +335,7 @@ class Connection:
             self.unread = self._inbound.read(size, events, now_s, frames_max)
         except ProtocolError as error:
             state.fail(error, events)
+        self.has_grown = self._inbound.has_grown
         if state.sequence is not None and state.sequence.owes_ack(ACK_ALONE_BYTES):
             self.links.acknowledge()
         state.check_outbox(events)

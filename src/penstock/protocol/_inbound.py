@@ -36,12 +36,13 @@ from penstock.protocol._stream import WireStream, refusal
 class Inbound:
     """The reading side of one connection: it changes the `ConnectionState` as the peer's frames say, and makes events."""
 
-    __slots__ = ("_has_grown", "_links", "_state", "decoder", "refused")
+    __slots__ = ("_has_grown", "_links", "_state", "decoder", "has_grown", "refused")
 
     def __init__(self, state: ConnectionState, links: Links) -> None:
         self._state = state
         self._links = links
-        self._has_grown = False  # whether a message was read that may be larger than its last frame
+        self._has_grown = False  # whether the last frame has ended a message that may be larger than itself …
+        self.has_grown = False  # … or one of the last `read` has
         self.decoder = state.decoder
         self.refused: dict[int, None] = {}  # ids of refused calls whose other fragments may still be on their way
 
@@ -51,12 +52,15 @@ class Inbound:
         A message that is compressed, or was in fragments, counts as `GROWN_FRAMES`. Raises `ProtocolError` at a bad frame.
         """
         self.decoder.buffer_updated(size)
+        self.has_grown = False
         while frames_max > 0:
             if self._state.failed or (frame := self.decoder.next_frame()) is None:
                 return False
             self._on_frame(frame, events, now_s)
-            frames_max -= GROWN_FRAMES if self._has_grown else 1
-            self._has_grown = False
+            frames_max -= 1
+            if self._has_grown:
+                frames_max -= GROWN_FRAMES - 1
+                self._has_grown, self.has_grown = False, True
         return not self._state.failed
 
     def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:

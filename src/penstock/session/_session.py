@@ -24,7 +24,7 @@ from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
 from penstock.session._events import DISPATCH
 from penstock.session._sink import RemoteSink
 from penstock.session._stream import StreamHandle
-from penstock.session._turns import FRAMES_PER_LOOK, WorkTurns
+from penstock.session._turns import CALLS_PER_TURN, FRAMES_PER_LOOK, WorkTurns
 from penstock.streams import Bell, check_thread
 from penstock.transports import Link
 
@@ -311,7 +311,7 @@ class Session:
 
     def _handle(self, events: Sequence[ev.Event]) -> int:
         """Hand events to their endpoints, and have the answers written; return how many calls were begun."""
-        calls = 0
+        calls = CALLS_PER_TURN if self._connection.has_grown else 0  # the handler of a large message decodes it in this turn
         for event in events:
             calls += type(event) is ev.Opened
             try:

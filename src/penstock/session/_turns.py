@@ -15,6 +15,12 @@ from typing import Any, Final
 FRAMES_PER_LOOK: Final = 8
 #: Seconds of one turn that one connection may take: ten connections that do their worst delay a call of another by 10 ms.
 TURN_S: Final = 0.001
+#: Seconds of a turn of the loop, with the handlers of its calls, after which a connection with work left over rests: for one
+#: large message cannot be parted, and a call of another connection takes several turns.
+LONG_TURN_S: Final = 0.005
+#: How long it rests, as a multiple of that turn, and at most: a turn may be long because of other work.
+RESTS: Final = 2
+REST_MAX_S: Final = 0.1
 #: Calls that one connection may begin or lose in one turn, because their handlers run behind it: as much work as in `TURN_S`,
 #: at 30 µs for each.
 CALLS_PER_TURN: Final = 32
@@ -29,7 +35,7 @@ class WorkTurns:
     waiting: whether work is left over for the next turn.
     """
 
-    __slots__ = ("_context", "_loop", "_now", "_running", "_step", "waiting")
+    __slots__ = ("_began_s", "_context", "_loop", "_now", "_running", "_step", "waiting")
 
     def __init__(self, step: Callable[[float], int | None], now: Callable[[], float], context: Context) -> None:
         self._step = step
@@ -37,6 +43,7 @@ class WorkTurns:
         self._context = context
         self._loop: Any = asyncio.get_running_loop()
         self._running = False
+        self._began_s = 0.0  # when the last turn has begun
         self.waiting = False
 
     def begin(self) -> None:
@@ -55,7 +62,7 @@ class WorkTurns:
             while True:
                 now_s = self._now()
                 if now_s - began_s >= TURN_S or calls >= CALLS_PER_TURN:
-                    self.waiting = True
+                    self.waiting, self._began_s = True, began_s
                     self._loop.call_soon(self._next_turn, context=self._context)
                     return True
                 more = self._step(now_s)
@@ -68,4 +75,12 @@ class WorkTurns:
         return False
 
     def _next_turn(self) -> None:
+        now_s = self._now()
+        took_s = now_s - self._began_s
+        if took_s < LONG_TURN_S:
+            self.go_on(now_s, 0)
+        else:
+            self._loop.call_later(min(RESTS * took_s, REST_MAX_S), self._rested, context=self._context)
+
+    def _rested(self) -> None:
         self.go_on(self._now(), 0)
