@@ -163,9 +163,62 @@ async def test_a_server_that_has_restarted_refuses_and_the_next_calls_reach_it()
                     async for _number in stream:
                         pass
                 assert caught.value.offset == 5
-                await connected(peer)
-                assert await peer.service(Desk).echo(9) == 9
+                assert peer.state == "reconnecting"
+                assert await peer.service(Desk).echo(9) == 9  # it waits for the new session
                 await connecting.__aexit__(None, None, None)
+
+
+async def test_a_call_that_had_surely_not_started_is_made_again_by_the_next_session():
+    async with served() as (network, _desk, server, peer):
+        await peer.service(Desk).echo(1)
+        network.partition()
+        network.cut()
+        await asyncio.sleep(0.01)
+        waiting = [asyncio.ensure_future(peer.service(Desk).echo(number)) for number in range(5)]
+        await asyncio.sleep(0.01)
+        for session in [*server._kept._tokens]:
+            session.end(ConnectionLost("as a restart does"))
+        network.heal()
+        assert await asyncio.gather(*waiting) == [*range(5)]
+
+
+async def test_a_call_waits_for_the_next_session_no_longer_than_its_deadline():
+    async with served(detach_ttl_s=1.0) as (network, _desk, _server, peer):
+        network.partition()
+        network.cut()
+        await asyncio.sleep(2)
+        assert peer.state == "reconnecting"
+        with pytest.raises(penstock.DeadlineExceeded, match="was made again"):
+            await penstock.options(peer.service(Desk), timeout=3).echo(1)
+
+
+async def test_an_actor_is_reached_by_the_same_stub_after_a_restart():
+    class Counter(penstock.Actor):
+        def __init__(self) -> None:
+            self.sum = 0
+
+        async def add(self, number: int) -> int:
+            await asyncio.sleep(0)
+            self.sum += number
+            return self.sum
+
+    with SimulatedNetwork(seed=1) as network:
+        async with penstock.ActorSystem() as system:
+            await system.spawn(Counter, name="counter")
+            async with (
+                penstock.serve(system, listen=URL) as server,
+                penstock.connect(URL, reconnect=AGAIN) as peer,
+            ):
+                counter = peer.actor(Counter, "counter")
+                assert await counter.add(1) == 1
+                network.cut()
+                for session in [*server._kept._tokens]:
+                    session.end(ConnectionLost("as a restart does"))
+                await asyncio.sleep(1)
+                assert await counter.add(2) == 3
+                await penstock.tell(counter).add(3)
+                assert await peer.ask("counter", "add", 4) == 10
+                assert peer.state == "connected"
 
 
 async def test_a_client_that_leaves_on_purpose_is_not_kept():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol, TypeVar, cast
 from weakref import WeakSet
@@ -189,6 +189,7 @@ class CallScope:
     deliveries: what was sent into streams and is not at the other side yet.
     closing: whether this side has begun to close.
     on_gone: called once, when the connection is gone and its last task has ended.
+    when_lost: waits, until a deadline, for the session that takes the place of a lost one; None when the loss is the end.
     """
 
     def __init__(self, session: Session, interceptors: Sequence[Around], peer: Any) -> None:
@@ -198,6 +199,7 @@ class CallScope:
         self.principal: Any = None
         self.closing = False
         self.on_gone: Callable[[], None] = lambda: None
+        self.when_lost: Callable[[float | None], Awaitable[None]] | None = None
         self.tasks: set[asyncio.Task[Any]] = set()
         self.waiting = WaitingCalls(self)
         self.deliveries = Deliveries(self)
@@ -208,7 +210,6 @@ class CallScope:
     def go_on_with(self, session: Session) -> None:
         """Use this session for new calls; one before it is lost, and its streams have ended."""
         self.session = session
-        self._attachments.clear()
         self._drain.clear()
         self._announced = False
         session.on_draining = self._drained

@@ -10,7 +10,7 @@ from penstock.calls._context import CallInfo, inherited_deadline, intercepted
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import CallScope
 from penstock.codec import UNDECODABLE
-from penstock.errors import DataLoss, DeadlineExceeded, StatusError
+from penstock.errors import ConnectionLost, DataLoss, DeadlineExceeded, StatusError
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
 from penstock.session import Endpoint, Session, error_of
 
@@ -25,12 +25,11 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
     Raises the callee's error, `DeadlineExceeded`, `ConnectionLost`, `Unavailable` when no call can begin, and `DataLoss` for a
     result that does not fit its type.
     """
-    session = scope.session
-    deadline = inherited_deadline(request.options.timeout, session.loop.time())
+    deadline = inherited_deadline(request.options.timeout, scope.session.loop.time())
     metadata = request.options.metadata
     around = request.around(scope)
     if not around:
-        return await Unary(session, request, metadata, deadline).result(deadline)
+        return await _call(scope, request, metadata, deadline)
     call = CallInfo(
         request.target,
         "unary",
@@ -41,7 +40,21 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
         priority=request.options.priority,
     )
     async with intercepted(around, call, deadline=deadline):
-        return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)
+        return await _call(scope, request, call.metadata, call.deadline)
+
+
+async def _call(scope: CallScope, request: Request, metadata: dict[str, str], deadline: float | None) -> Any:
+    """Make the call, over the session that follows when the present one is lost and the call has surely not started."""
+    when_lost = scope.when_lost
+    if scope.session.lost is not None and when_lost is not None:
+        await when_lost(deadline)
+    try:
+        return await Unary(scope.session, request, metadata, deadline).result(deadline)
+    except ConnectionLost as error:
+        if error.started or when_lost is None:
+            raise
+    await when_lost(deadline)
+    return await Unary(scope.session, request, metadata, deadline).result(deadline)
 
 
 class Unary(Endpoint):

@@ -47,6 +47,8 @@ class Peer(Router):
         make = partial(LastingSession, role, settings, agent=AGENT, instance=instance, keep_s=keep_s, kept=kept)
         self._sessions = sessions = Sessions(make)
         self._scope = CallScope(sessions.now, interceptors, self)
+        if keep_s and role == "client":
+            self._scope.when_lost = sessions.wait_next
         self._dispatcher = dispatcher
         sessions.enter = self._enter
         sessions.begin(sessions.now)

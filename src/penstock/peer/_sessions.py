@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
+from penstock.errors import DeadlineExceeded
 from penstock.session import LastingSession
 from penstock.streams import Bell
 
@@ -53,6 +54,21 @@ class Sessions:
     def gone(self) -> bool:
         """Whether the last session is over."""
         return self.now.closed.done() and self.state == "closed"
+
+    async def wait_next(self, deadline: float | None) -> None:
+        """Wait until the present session is not lost, at most until a time of the loop's clock. Safe to cancel.
+
+        Raises the error of its loss when no other one follows, and `DeadlineExceeded`.
+        """
+        try:
+            async with asyncio.timeout_at(deadline):
+                while self.now.lost is not None:
+                    if self.state == "closed":
+                        self.now.check_open()
+                    await self.changed.wait()
+        except TimeoutError:
+            why = f"the deadline passed before the connection to {self.now.remote} was made again"
+            raise DeadlineExceeded(why, started=False) from None
 
     async def states(self) -> AsyncIterator[PeerState]:
         """See `Peer.states`."""

@@ -128,7 +128,7 @@ class Connection:
             raise ResourceExhausted(f"{opened.target}: metadata over the peer's {peer.max_header_bytes} bytes", started=False)
         if not state.streams.add_ours(stream):
             stream.waits_since = 0.0
-        elif not opened.kind and opened.priority != Priority.BULK and opening_bytes <= DIRECT_BYTES:
+        elif not opened.kind and opened.priority != Priority.BULK and opening_bytes <= DIRECT_BYTES and state.greeted:
             state.streams.begin(stream)
             state.outbox.put(b"".join(stream.next_frame(DIRECT_BYTES)))
         else:

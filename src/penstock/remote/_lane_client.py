@@ -215,7 +215,10 @@ class Lanes:
         A closing lane must end first, or the next message would overtake its messages. That wait ends at `deadline` (a time of
         the loop's clock) with `DeadlineExceeded`. Raises `Unavailable` on a connection that is draining or gone.
         """
-        lanes, session = self.open, self._scope.session
+        scope = self._scope
+        if scope.session.lost is not None and scope.when_lost is not None:
+            await scope.when_lost(deadline)
+        lanes, session = self.open, scope.session
         while (lane := lanes.get(address)) is not None:
             if not lane.closing:
                 return lane
@@ -232,7 +235,7 @@ class Lanes:
             idle = next((lane for lane in lanes.values() if not lane.closing and lane.idle), None)
             if idle is not None:
                 idle.close()
-        lane = lanes[address] = LaneClient(self._scope, lanes, address)
+        lane = lanes[address] = LaneClient(scope, lanes, address)
         return lane
 
     def drain(self) -> None:
