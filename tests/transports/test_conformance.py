@@ -90,6 +90,35 @@ async def test_the_writer_is_paused_within_the_write_that_passes_the_high_water(
         await pair.server.until_received(40 * WRITE_HIGH_WATER_BYTES)
 
 
+@pytest.mark.parametrize("inside", [True, False], ids=["while it is fed", "between"])
+async def test_a_link_that_is_handed_over_feeds_the_other_receiver_and_tells_it_of_the_loss(open_pair, inside) -> None:
+    heir = Recorder()
+
+    def hand_over() -> None:
+        pair.server.on_data = lambda: None
+        heir.link = pair.server.link
+        pair.server.link.hand_over(heir)
+
+    async with open_pair() as pair:
+        if inside:
+            pair.server.on_data = hand_over
+        pair.client.link.write([b"for the first one"])
+        await pair.server.until_received(17)
+        if not inside:
+            hand_over()
+        pair.client.link.write([b"for the heir", bytes(300_000)])
+        await heir.until_received(300_012)
+        assert pair.server.received == b"for the first one"
+        assert heir.received.startswith(b"for the heir")
+        heir.link.write([b"back"])
+        await pair.client.until_received(4)
+        pair.client.link.abort()
+        await heir.until(lambda: heir.lost, "link_lost")
+        assert pair.server.lost == []
+        assert heir.made == 0
+        pair.server.lost = heir.lost
+
+
 async def test_pause_reading_holds_arriving_bytes(open_pair) -> None:
     async with open_pair() as pair:
         pair.server.link.pause_reading()

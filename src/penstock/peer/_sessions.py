@@ -60,15 +60,15 @@ class Sessions:
 
         Raises the error of its loss when no other one follows, and `DeadlineExceeded`.
         """
-        try:
-            async with asyncio.timeout_at(deadline):
-                while self.now.lost is not None:
-                    if self.state == "closed":
-                        self.now.check_open()
+        while self.now.lost is not None:
+            if self.state == "closed":
+                self.now.check_open()
+            try:
+                async with asyncio.timeout_at(deadline):
                     await self.changed.wait()
-        except TimeoutError:
-            why = f"the deadline passed before the connection to {self.now.remote} was made again"
-            raise DeadlineExceeded(why, started=False) from None
+            except TimeoutError:
+                why = f"the deadline passed before the connection to {self.now.remote} was made again"
+                raise DeadlineExceeded(why, started=False) from None
 
     async def states(self) -> AsyncIterator[PeerState]:
         """See `Peer.states`."""
