@@ -226,7 +226,11 @@ def inherited_deadline(timeout_s: float | None, now_s: float) -> float | None:
     """Return the deadline of a new call: the sooner of its own time-out and the deadline of the call that is handled here."""
     own = None if timeout_s is None or timeout_s > NO_DEADLINE_S else now_s + timeout_s
     call = current_call.get()
-    deadline = unannounced_call.get().deadline() if call is None else call.deadline
+    if call is not None:
+        deadline = call.deadline
+    else:
+        unannounced = unannounced_call.get()
+        deadline = None if unannounced is _OUTSIDE else unannounced.deadline()
     if deadline is None:
         return own
     return deadline if own is None else min(own, deadline)

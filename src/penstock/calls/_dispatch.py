@@ -80,7 +80,7 @@ class Dispatcher:
 
     def accept(self, scope: CallScope, handle: StreamHandle) -> None:
         """Begin the handler of a stream that the peer opened, let it wait for room, or refuse it. It never raises."""
-        if scope.waiting.is_needed():
+        if scope.waiting or len(scope.tasks) >= scope.waiting.tasks_max:
             scope.waiting.add(handle, partial(self._begin_or_refuse, scope))
         else:
             self._begin_or_refuse(scope, handle)

@@ -89,21 +89,19 @@ class WaitingCall(Endpoint):
 class WaitingCalls(OrderedDict[WaitingCall, None]):
     """The calls of the other side that wait until a handler of an earlier call has ended, in their order.
 
-    Each of them is an open stream, so there are at most `Settings.max_streams`.
+    Each of them is an open stream, so there are at most `Settings.max_streams`. A new call has to wait while others do, or
+    while `tasks_max` handlers run; those of cancelled calls count until their end.
     """
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_scope", "tasks_max")
 
     def __init__(self, scope: CallScope) -> None:
         super().__init__()
         self._scope = scope
-
-    def is_needed(self) -> bool:
-        """Whether a new call has to wait: handlers of cancelled calls count until their end."""
-        return self._is_full() or bool(self)
+        self.tasks_max = scope.session.settings.max_streams
 
     def _is_full(self) -> bool:
-        return len(self._scope.tasks) >= self._scope.session.settings.max_streams
+        return len(self._scope.tasks) >= self.tasks_max
 
     def add(self, handle: StreamHandle, begin: Callable[[StreamHandle], None]) -> None:
         """Let a call wait; `begin` is called when there is room."""

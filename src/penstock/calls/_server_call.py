@@ -81,7 +81,7 @@ class ServerCall(Endpoint):
         self.source: RemoteSource[Any] | None = None
         self.sink: RemoteSink[Any] | None = None
         self._ended = False  # whether the caller has ended its requests before they were accepted
-        if method.streams_responses:
+        if method.kind & 2:  # streams_responses, without the call
             self.sink = handle.sink(by_number(opened.codec))
         if method.kind and not interceptors:
             _accept(self, handle.accept_on_arrival)
@@ -95,7 +95,7 @@ class ServerCall(Endpoint):
             scope=scope,
             priority=PRIORITIES[opened.priority],
         )
-        self.call._into(self.sink)
+        self.call.sink = self.sink
 
     def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler in a task."""

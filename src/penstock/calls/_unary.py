@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 from penstock._outcomes import text_of
 from penstock.calls._context import CallInfo, inherited_deadline, intercepted
 from penstock.calls._request import Request, open_of
-from penstock.calls._scope import CallScope
+from penstock.calls._scope import Around, CallScope
 from penstock.codec import UNDECODABLE
 from penstock.errors import ConnectionLost, DataLoss, DeadlineExceeded, StatusError
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
@@ -28,22 +29,29 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
     deadline = inherited_deadline(request.options.timeout, scope.session.loop.time())
     metadata = request.options.metadata
     around = request.around(scope)
-    if not around:
-        return await _call(scope, request, metadata, deadline)
+    if around:
+        return await _call_inside(around, scope, request, deadline)
+    if scope.when_lost is not None:
+        return await _call_again(scope, request, metadata, deadline)
+    return await Unary(scope.session, request, metadata, deadline).result(deadline)
+
+
+async def _call_inside(around: Sequence[Around], scope: CallScope, request: Request, deadline: float | None) -> Any:
+    """Make the call inside interceptors."""
     call = CallInfo(
         request.target,
         "unary",
         "caller",
-        metadata=dict(metadata),
+        metadata=dict(request.options.metadata),
         deadline=deadline,
         scope=scope,
         priority=request.options.priority,
     )
     async with intercepted(around, call, deadline=deadline):
-        return await _call(scope, request, call.metadata, call.deadline)
+        return await _call_again(scope, request, call.metadata, call.deadline)
 
 
-async def _call(scope: CallScope, request: Request, metadata: dict[str, str], deadline: float | None) -> Any:
+async def _call_again(scope: CallScope, request: Request, metadata: dict[str, str], deadline: float | None) -> Any:
     """Make the call, over the session that follows when the present one is lost and the call has surely not started."""
     when_lost = scope.when_lost
     if scope.session.lost is not None and when_lost is not None:

@@ -199,18 +199,23 @@ class SendHalf:
 
     def seal(self) -> None:
         """Close the open batch, if it has items."""
-        if not self.count:
-            return
+        if self.count:
+            batch = self._sealed()
+            self.unsent.append(batch)
+            self.budget.count(batch.size)
+
+    def _sealed(self) -> Batch:
+        """Close the open batch, which has items, and return it."""
         batch = self.batch
         if self.layout.end:
             batch += self.layout.end
             self.pushed_bytes += len(self.layout.end)
         else:
             batch[1:5] = self.count.to_bytes(4, "big")
-        self.unsent.append(Batch(self.pushed - self.count, self.count, [batch], len(batch)))
-        self.budget.count(len(batch))
+        sealed = Batch(self.pushed - self.count, self.count, [batch], len(batch))
         self.batch = bytearray()
         self.count = 0
+        return sealed
 
     def end(self) -> None:
         """Push no more items: the frame of the last unsent batch carries `LAST`."""
@@ -240,10 +245,11 @@ class SendHalf:
             if not frame[0][5] & MORE:
                 self._fragments = None
             return frame
-        if not self.unsent:
-            self.seal()
-        batch = self.unsent.pop(0)
-        self.budget.count(-batch.size)
+        if self.unsent:
+            batch = self.unsent.pop(0)
+            self.budget.count(-batch.size)
+        else:
+            batch = self._sealed()
         self.sent += batch.count
         self.sent_bytes += batch.size
         if batch.flags < 0:

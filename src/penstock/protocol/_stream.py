@@ -191,7 +191,9 @@ def refusal(
         limit = "too many arguments, answers and items wait on this connection (Settings.max_buffered_bytes)"
     elif argument_bytes > settings.max_item_bytes:
         limit = f"an argument of {argument_bytes} bytes, over {settings.max_item_bytes} (Settings.max_item_bytes)"
-    elif is_over(opened.argument or b"", settings.max_item_values, json=opened.codec == JSON):
+    elif argument_bytes > settings.max_item_values and is_over(
+        opened.argument or b"", settings.max_item_values, json=opened.codec == JSON
+    ):
         limit = f"an argument of more than {settings.max_item_values} values (Settings.max_item_values)"
     elif size - argument_bytes > settings.max_header_bytes:
         limit = f"metadata over {settings.max_header_bytes} bytes (Settings.max_header_bytes)"

@@ -50,7 +50,6 @@ DISPATCH: Final[dict[type[ev.Event], Callable[[Any, Any], None]]] = {
     ev.Closed: _closed,
     ev.StopSending: lambda _session, event: event.stream.endpoint.on_stop_sending(event.cancel),
     ev.CallCancelled: _cancelled,
-    ev.Opened: lambda session, event: session._on_opened(event),
     ev.Ready: lambda session, _event: session._on_ready(),
     ev.Draining: lambda session, _event: session.on_draining(),
     ev.ResumeAsked: _resume_asked,

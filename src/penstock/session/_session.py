@@ -50,8 +50,7 @@ class Session:
     accept: called with each stream that the peer opens. By default every stream is refused.
     agent: the name and version of this program, for the `HELLO`.
     instance: the id of this side's event loop, for the `HELLO`.
-    keep_s: how long it could be kept without a link; 0 for a session that ends with its link (`LastingSession` keeps it).
-    token: by which the client can take it up again, at a server that keeps it.
+    keep_s: how long it could be kept without a link (`LastingSession`); token: by which the client could take it up again.
 
     `ready` is done after the handshake, or has the error that prevented it; `closed` is done when the link is gone and every
     stream knows it. `lost` is the error that ended the connection, None until then. `context` is the empty context in which
@@ -141,8 +140,8 @@ class Session:
 
     def open_unwritten(self, opened: Open, half: ReceiveHalf, endpoint: Endpoint) -> StreamHandle:
         """As `open`, but write nothing yet: a unary call goes on with `StreamHandle.begin_unary`."""
-        check_thread(self.thread, self)
-        if self.lost is not None:
+        if get_ident() != self.thread or self.lost is not None:
+            check_thread(self.thread, self)
             self.check_open()
         try:
             wire = self._connection.open(opened, half)
@@ -315,7 +314,7 @@ class Session:
         for event in events:
             calls += type(event) is ev.Opened
             try:
-                DISPATCH[type(event)](self, event)
+                _DISPATCH[type(event)](self, event)
             except BaseException as error:  # an error in one endpoint must not end the connection and all its other calls
                 log_error(log, error, "%.500r could not be handled", event)
                 if ends_the_loop(error):
@@ -388,7 +387,7 @@ class Session:
     @upkeep
     def _on_time(self) -> None:
         for event in self._connection.handle_timeout(self._now()):
-            DISPATCH[type(event)](self, event)
+            _DISPATCH[type(event)](self, event)
         if self.lost is None:
             self._arm()
             self.flush()
@@ -396,3 +395,6 @@ class Session:
 
 def _refuse(stream: StreamHandle) -> None:
     stream.fail(Unimplemented("this side takes no calls", started=False))
+
+
+_DISPATCH: Final[dict[type[ev.Event], Any]] = {**DISPATCH, ev.Opened: Session._on_opened}
