@@ -51,4 +51,4 @@ def test_every_state_is_reached_and_closed_is_final(table):
 
 def test_frames_of_the_connection_are_in_no_table():
     known = {kind for table in (CALLER, CALLEE) for steps in table.values() for kind, _ in steps}
-    assert {kind.name for kind in known} == {"OPEN", "ACCEPT", "ITEMS", "CREDIT", "END", "STATUS", "CANCEL"}
+    assert {FrameType(kind).name for kind in known} == {"OPEN", "ACCEPT", "ITEMS", "CREDIT", "END", "STATUS", "CANCEL"}

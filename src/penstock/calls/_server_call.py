@@ -81,7 +81,7 @@ class ServerCall(Endpoint):
         self.source: RemoteSource[Any] | None = None
         self.sink: RemoteSink[Any] | None = None
         self._ended = False  # whether the caller has ended its requests before they were accepted
-        if method.kind & 2:  # streams_responses, without the call
+        if method.streams_responses:
             self.sink = handle.sink(by_number(opened.codec))
         if method.kind and not interceptors:
             _accept(self, handle.accept_on_arrival)

@@ -15,6 +15,10 @@ from penstock.protocol._connection_state import ConnectionState
 from penstock.protocol._credit import Grant, Limit
 from penstock.protocol._decoder import HANDSHAKE_BYTES
 from penstock.protocol._frames import (
+    ACCEPT,
+    BULK,
+    CANCEL,
+    ITEMS,
     ITEMS_HEADER,
     ITEMS_PREFIX_BYTES,
     LAST,
@@ -25,7 +29,6 @@ from penstock.protocol._frames import (
     Hello,
     Open,
     Ping,
-    Priority,
     Segment,
     Status,
     readable,
@@ -111,7 +114,7 @@ class Connection:
         state = self._state
         peer = state.usable_peer()
         stream = WireStream(opened, callee=False)
-        receive.grant.yields = opened.priority == Priority.BULK
+        receive.grant.yields = opened.priority == BULK
         if opened.streams_requests:
             stream.send = state.send_half(Limit(ahead=self.settings.max_ahead_items), opened.codec)
         stream.receive = receive
@@ -128,7 +131,7 @@ class Connection:
             raise ResourceExhausted(f"{opened.target}: metadata over the peer's {peer.max_header_bytes} bytes", started=False)
         if not state.streams.add_ours(stream):
             stream.waits_since = 0.0
-        elif not opened.kind and opened.priority != Priority.BULK and opening_bytes <= DIRECT_BYTES and state.greeted:
+        elif not opened.kind and opened.priority != BULK and opening_bytes <= DIRECT_BYTES and state.greeted:
             state.streams.begin(stream)
             state.outbox.put(b"".join(stream.next_frame(DIRECT_BYTES)))
         else:
@@ -146,15 +149,15 @@ class Connection:
             raise ResourceExhausted(
                 f"a payload of {len(payload)} bytes to accept with, where the peer takes {limit_bytes} (its header limit)"
             )
-        stream.sends(FrameType.ACCEPT)
+        stream.sends(ACCEPT)
         if grant is not None:
-            grant.yields = stream.priority == Priority.BULK
+            grant.yields = stream.priority == BULK
             self._state.promise(stream, grant)
             stream.receive = ReceiveHalf(grant)
             if stream.receiving == "ended":
                 stream.receive.final = 0
         credit = (grant.items, grant.bytes) if grant is not None else (0, 0)
-        self.outbox.put_control(FrameType.ACCEPT, (0, 0, *credit, payload), stream.id)
+        self.outbox.put_control(ACCEPT, (0, 0, *credit, payload), stream.id)
 
     def ready(self, stream: WireStream) -> None:
         """Put a stream that has frames to send in line."""
@@ -186,10 +189,10 @@ class Connection:
         half, opened = stream.send, stream.opened
         if half is None or not half.has_room():
             return False
-        if len(encoded) <= DIRECT_BYTES and opened.codec == 0 and opened.priority != Priority.BULK:
-            stream.sends(FrameType.ITEMS, LAST)
+        if len(encoded) <= DIRECT_BYTES and opened.codec == 0 and opened.priority != BULK:
+            stream.sends(ITEMS, LAST)
             size = ITEMS_PREFIX_BYTES + len(ONE_ITEM) + len(encoded)
-            head = ITEMS_HEADER.pack(size, FrameType.ITEMS, LAST, stream.id, 0, 1)
+            head = ITEMS_HEADER.pack(size, ITEMS, LAST, stream.id, 0, 1)
             self.outbox.put_answer(head + ONE_ITEM + encoded)
             self._state.remove(stream)
         else:
@@ -225,7 +228,7 @@ class Connection:
         """Ask the caller to end its items; our answer goes on."""
         if stream.sending in {"open", "ended"} and stream.receiving == "open" and not stream.stopped:
             stream.stopped = True
-            self.outbox.put_control(FrameType.CANCEL, cancel, stream.id)
+            self.outbox.put_control(CANCEL, cancel, stream.id)
 
     def consume(self, stream: WireStream, items: int, size: int) -> bool:
         """Count items that the consumer of a stream took; return whether credit for the peer is to be written."""

@@ -51,6 +51,20 @@ class FrameType(IntEnum):
     RESUMED = 13
 
 
+#: The types of a stream as plain numbers: on Python 3.11 a look-up in the class takes 110 ns, and one of a name 20.
+OPEN, ACCEPT, ITEMS, CREDIT, END, STATUS, CANCEL = (
+    int(frame_type)
+    for frame_type in (
+        FrameType.OPEN,
+        FrameType.ACCEPT,
+        FrameType.ITEMS,
+        FrameType.CREDIT,
+        FrameType.END,
+        FrameType.STATUS,
+        FrameType.CANCEL,
+    )
+)
+
 MORE: Final = 0x01  # another fragment of the same message follows
 LAST: Final = 0x02  # the sender's direction ends after this message
 COMPRESSED: Final = 0x04  # the payload starts with the number of its compression
@@ -77,6 +91,9 @@ class Priority(IntEnum):
     INTERACTIVE = 0
     NORMAL = 1
     BULK = 2
+
+
+BULK: Final = int(Priority.BULK)
 
 
 class CallKind(IntFlag):

@@ -13,12 +13,19 @@ from penstock.protocol._connection_state import ConnectionState
 from penstock.protocol._credit import Limit
 from penstock.protocol._decoder import Frame
 from penstock.protocol._frames import (
+    ACCEPT,
+    CANCEL,
     COMPRESSED,
+    CREDIT,
+    END,
+    ITEMS,
     ITEMS_PREFIX,
     ITEMS_PREFIX_BYTES,
     LAST,
     LEFT,
     MORE,
+    OPEN,
+    STATUS,
     Cancel,
     FrameType,
     GoAway,
@@ -68,9 +75,9 @@ class Inbound:
         kind, flags, stream_id, body = frame
         if not self._state.greeted and kind != FrameType.HELLO:
             self._links.check_greeting(kind)
-        if kind == FrameType.ITEMS:
+        if kind == ITEMS:
             self._on_items(flags, stream_id, body, events)
-        elif kind == FrameType.OPEN:
+        elif kind == OPEN:
             self._on_open(flags, stream_id, body, events)
         else:
             self._on_control(kind, stream_id, body, events, now_s)
@@ -81,7 +88,7 @@ class Inbound:
         if stream_id:
             stream = self._state.streams.find(kind, stream_id)
             if stream is None:
-                if kind != FrameType.CANCEL and stream_id in self._state.openings.parts:
+                if kind != CANCEL and stream_id in self._state.openings.parts:
                     raise ProtocolError("3.4", f"{FrameType(kind).name} between the fragments of an OPEN")
                 self.refused.pop(stream_id, None)
                 self._state.openings.drop(stream_id)  # a call may be cancelled before its argument is complete
@@ -96,7 +103,7 @@ class Inbound:
 
     def _decode(self, kind: int, body: memoryview | bytes | bytearray) -> Any:
         limit_bytes = self._state.settings.max_header_bytes
-        if kind != FrameType.OPEN and len(body) > limit_bytes:
+        if kind != OPEN and len(body) > limit_bytes:
             raise ProtocolError("10.2", f"a control frame of {len(body)} bytes, over {limit_bytes}")
         try:
             return decode_body(kind, body)
@@ -115,11 +122,11 @@ class Inbound:
         if (flags & MORE or stream_id in openings.parts) and openings.is_full(body):
             self._refuse_opening(stream_id, more=bool(flags & MORE))
             return
-        whole = _whole(openings, stream_id, flags, (FrameType.OPEN, flags & LAST, 0), body)
+        whole = _whole(openings, stream_id, flags, (OPEN, flags & LAST, 0), body)
         if whole is None:
             return
         self._has_grown = len(whole) > len(body)
-        opened: Open = self._decode(FrameType.OPEN, whole)
+        opened: Open = self._decode(OPEN, whole)
         if opened.streams_requests == bool(flags & LAST):
             raise ProtocolError("3.6", "OPEN whose LAST flag does not fit its kind")
         self._take_stream(stream_id, opened, len(whole), flags, events)
@@ -129,7 +136,7 @@ class Inbound:
         settings = self._state.settings
         message = f"over {settings.max_buffered_bytes} bytes in unfinished arguments (Settings.max_buffered_bytes)"
         status = Status(8, "resource_exhausted", message, started=False)
-        self._state.outbox.put_control(FrameType.STATUS, status, stream_id)
+        self._state.outbox.put_control(STATUS, status, stream_id)
         self._state.openings.drop(stream_id)
         if more:
             self.refused[stream_id] = None
@@ -150,11 +157,11 @@ class Inbound:
             draining=state.draining,
         )
         if refused is not None:
-            state.outbox.put_control(FrameType.STATUS, refused, stream_id)
+            state.outbox.put_control(STATUS, refused, stream_id)
             return
         stream = WireStream(opened, callee=True)
         stream.id = stream_id
-        stream.receives(FrameType.OPEN, flags)
+        stream.receives(OPEN, flags)
         limit = Limit(opened.credit_items, opened.credit_bytes, state.settings.max_ahead_items)
         stream.send = state.send_half(limit, opened.codec)
         state.streams.add_theirs(stream)
@@ -164,7 +171,7 @@ class Inbound:
     def _on_items(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
         """Check a batch against credit and offsets, put it together, queue it for its consumer."""
         state = self._state
-        stream = state.streams.find(FrameType.ITEMS, stream_id)
+        stream = state.streams.find(ITEMS, stream_id)
         if stream is None:
             return
         if len(body) < ITEMS_PREFIX_BYTES:
@@ -184,7 +191,7 @@ class Inbound:
             return
         if arrived is None:
             return
-        stream.receives(FrameType.ITEMS, flags)
+        stream.receives(ITEMS, flags)
         state.buffered_bytes += half.add(arrived)
         events.append(ev.ItemsArrived(stream))
         if flags & LAST:
@@ -197,7 +204,7 @@ class Inbound:
         status = Status(8, "resource_exhausted", limit)
         cancel = Cancel(8, status.reason, status.message)
         if stream.callee:
-            state.outbox.put_control(FrameType.STATUS, status, stream.id)
+            state.outbox.put_control(STATUS, status, stream.id)
             self._state.abandon(stream)
             events.append(ev.CallCancelled(stream, cancel))
         else:
@@ -207,13 +214,13 @@ class Inbound:
     # ── frames of a stream ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _on_accept(self, stream: WireStream, accept: Any, events: list[ev.Event]) -> None:
-        stream.receives(FrameType.ACCEPT)
+        stream.receives(ACCEPT)
         if stream.send is not None:
             stream.send.limit.start_at(accept.credit_items, accept.credit_bytes)
         events.append(ev.Accepted(stream, accept))
 
     def _on_credit(self, stream: WireStream, credit: Any, events: list[ev.Event]) -> None:
-        stream.receives(FrameType.CREDIT)
+        stream.receives(CREDIT)
         half = stream.send
         if half is not None:
             more = half.limit.raise_to(credit, half.sent)
@@ -223,7 +230,7 @@ class Inbound:
     def _on_end(self, stream: WireStream, end: Any, events: list[ev.Event]) -> None:
         """End the peer's direction; with a reason, the whole call."""
         self._state.batches.check_whole(stream.id)
-        stream.receives(FrameType.END, 0 if end.reason is None else CLOSING)
+        stream.receives(END, 0 if end.reason is None else CLOSING)
         if stream.receive is not None:
             stream.receive.finish(end.count)
         elif end.count:
@@ -237,7 +244,7 @@ class Inbound:
             events.append(ev.HalfClosed(stream))
 
     def _on_status(self, stream: WireStream, status: Any, events: list[ev.Event]) -> None:
-        stream.receives(FrameType.STATUS)
+        stream.receives(STATUS)
         if status.code == 0:
             self._state.batches.check_whole(stream.id)
             if stream.receive is not None:
@@ -246,7 +253,7 @@ class Inbound:
 
     def _on_cancel(self, stream: WireStream, cancel: Any, events: list[ev.Event]) -> None:
         """End a call that the caller gives up, or stop sending items that the callee does not take."""
-        stream.receives(FrameType.CANCEL)
+        stream.receives(CANCEL)
         if stream.callee:
             self._state.abandon(stream)
             events.append(ev.CallCancelled(stream, cancel))
@@ -356,9 +363,9 @@ def _whole(
 
 
 _ON_STREAM: Final[dict[int, Callable[[Inbound, WireStream, Any, list[ev.Event]], None]]] = {
-    FrameType.ACCEPT: Inbound._on_accept,
-    FrameType.CREDIT: Inbound._on_credit,
-    FrameType.END: Inbound._on_end,
-    FrameType.STATUS: Inbound._on_status,
-    FrameType.CANCEL: Inbound._on_cancel,
+    ACCEPT: Inbound._on_accept,
+    CREDIT: Inbound._on_credit,
+    END: Inbound._on_end,
+    STATUS: Inbound._on_status,
+    CANCEL: Inbound._on_cancel,
 }

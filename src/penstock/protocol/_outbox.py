@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from penstock.protocol._frames import Body, FrameType, GoAway, Segment, encode_frame
+from penstock.protocol._frames import (
+    CREDIT,
+    Body,
+    FrameType,
+    GoAway,
+    Segment,
+    encode_frame,
+)
 from penstock.protocol._scheduler import Scheduler
 from penstock.protocol._stream import WireStream
 
@@ -86,7 +93,7 @@ class Outbox:
         for stream in self._credits:
             half = stream.receive
             if half is not None and half.final is None:
-                self.put_control(FrameType.CREDIT, half.grant.next_credit(now_s, round_trip_s), stream.id)
+                self.put_control(CREDIT, half.grant.next_credit(now_s, round_trip_s), stream.id)
         self._credits.clear()
 
     def take_of_link(self) -> list[Segment]:

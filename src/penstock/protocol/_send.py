@@ -13,7 +13,16 @@ from typing import Any, Final, NamedTuple
 from penstock.errors import ResourceExhausted
 from penstock.protocol._compression import Compress
 from penstock.protocol._credit import Limit
-from penstock.protocol._frames import COMPRESSED, ITEMS_HEADER, ITEMS_PREFIX_BYTES, LAST, MAX_NUMBER, MORE, FrameType, Segment
+from penstock.protocol._frames import (
+    COMPRESSED,
+    ITEMS,
+    ITEMS_HEADER,
+    ITEMS_PREFIX_BYTES,
+    LAST,
+    MAX_NUMBER,
+    MORE,
+    Segment,
+)
 
 EncodeInto = Callable[[Any, bytearray, int], None]
 
@@ -200,22 +209,9 @@ class SendHalf:
     def seal(self) -> None:
         """Close the open batch, if it has items."""
         if self.count:
-            batch = self._sealed()
+            batch = _sealed(self)
             self.unsent.append(batch)
             self.budget.count(batch.size)
-
-    def _sealed(self) -> Batch:
-        """Close the open batch, which has items, and return it."""
-        batch = self.batch
-        if self.layout.end:
-            batch += self.layout.end
-            self.pushed_bytes += len(self.layout.end)
-        else:
-            batch[1:5] = self.count.to_bytes(4, "big")
-        sealed = Batch(self.pushed - self.count, self.count, [batch], len(batch))
-        self.batch = bytearray()
-        self.count = 0
-        return sealed
 
     def end(self) -> None:
         """Push no more items: the frame of the last unsent batch carries `LAST`."""
@@ -249,7 +245,7 @@ class SendHalf:
             batch = self.unsent.pop(0)
             self.budget.count(-batch.size)
         else:
-            batch = self._sealed()
+            batch = _sealed(self)
         self.sent += batch.count
         self.sent_bytes += batch.size
         if batch.flags < 0:
@@ -257,7 +253,7 @@ class SendHalf:
         flags = batch.flags | (LAST if self.ended and not (self.unsent or self.count) else 0)
         length = sum(map(len, batch.segments)) if flags & COMPRESSED else batch.size
         if length + ITEMS_PREFIX_BYTES <= self.rules.max_frame_bytes:
-            head = ITEMS_HEADER.pack(length + ITEMS_PREFIX_BYTES, FrameType.ITEMS, flags, stream_id, batch.first, batch.count)
+            head = ITEMS_HEADER.pack(length + ITEMS_PREFIX_BYTES, ITEMS, flags, stream_id, batch.first, batch.count)
             return [head, *batch.segments]
         self._fragments = self._cut(batch, flags, stream_id, length)
         return next(self._fragments)
@@ -278,7 +274,7 @@ class SendHalf:
             size = sum(map(len, piece))
             left -= size
             head = ITEMS_HEADER.pack(
-                size + ITEMS_PREFIX_BYTES, FrameType.ITEMS, flags | (MORE if left else 0), stream_id, batch.first, batch.count
+                size + ITEMS_PREFIX_BYTES, ITEMS, flags | (MORE if left else 0), stream_id, batch.first, batch.count
             )
             yield [head, *piece]
 
@@ -287,6 +283,20 @@ class SendHalf:
             f"item {self.pushed} of this stream is {size} bytes encoded, where the peer takes {self.rules.max_item_bytes}; "
             "send it in pieces, or raise Settings.max_item_bytes there"
         )
+
+
+def _sealed(half: SendHalf) -> Batch:
+    """Close the open batch, which has items, and return it."""
+    batch = half.batch
+    if half.layout.end:
+        batch += half.layout.end
+        half.pushed_bytes += len(half.layout.end)
+    else:
+        batch[1:5] = half.count.to_bytes(4, "big")
+    sealed = Batch(half.pushed - half.count, half.count, [batch], len(batch))
+    half.batch = bytearray()
+    half.count = 0
+    return sealed
 
 
 def _pieces(segments: list[Segment], room: int) -> Iterator[list[Segment]]:

@@ -16,52 +16,60 @@ from __future__ import annotations
 from typing import Final
 
 from penstock.errors import ProtocolError
-from penstock.protocol._frames import LAST, FrameType
+from penstock.protocol._frames import (
+    ACCEPT,
+    CANCEL,
+    CREDIT,
+    END,
+    ITEMS,
+    LAST,
+    OPEN,
+    STATUS,
+    FrameType,
+)
 
 Table = dict[str, dict[tuple[int, int], str]]
 
 #: The mark of an `END` that has a reason, in the place of the flags: `END` has no flag on the wire.
 CLOSING: Final = LAST
 
-_OPEN, _ACCEPT, _ITEMS, _CREDIT = FrameType.OPEN, FrameType.ACCEPT, FrameType.ITEMS, FrameType.CREDIT
-_END, _STATUS, _CANCEL = FrameType.END, FrameType.STATUS, FrameType.CANCEL
 
 CALLER: Final[Table] = {
-    "idle": {(_OPEN, 0): "open", (_OPEN, LAST): "ended"},
+    "idle": {(OPEN, 0): "open", (OPEN, LAST): "ended"},
     "open": {
-        (_ITEMS, 0): "open",
-        (_ITEMS, LAST): "ended",
-        (_END, 0): "ended",
-        (_END, CLOSING): "closed",
-        (_CREDIT, 0): "open",
-        (_CANCEL, 0): "closed",
+        (ITEMS, 0): "open",
+        (ITEMS, LAST): "ended",
+        (END, 0): "ended",
+        (END, CLOSING): "closed",
+        (CREDIT, 0): "open",
+        (CANCEL, 0): "closed",
     },
-    "ended": {(_CREDIT, 0): "ended", (_END, CLOSING): "closed", (_CANCEL, 0): "closed"},
+    "ended": {(CREDIT, 0): "ended", (END, CLOSING): "closed", (CANCEL, 0): "closed"},
     "closed": {},
 }
 
 CALLEE: Final[Table] = {
     "idle": {
-        (_ACCEPT, 0): "open",
-        (_ITEMS, LAST): "closed",
-        (_STATUS, 0): "closed",
+        (ACCEPT, 0): "open",
+        (ITEMS, LAST): "closed",
+        (STATUS, 0): "closed",
     },
     "open": {
-        (_ITEMS, 0): "open",
-        (_ITEMS, LAST): "closed",
-        (_STATUS, 0): "closed",
-        (_END, 0): "ended",
-        (_CREDIT, 0): "open",
-        (_CANCEL, 0): "open",
+        (ITEMS, 0): "open",
+        (ITEMS, LAST): "closed",
+        (STATUS, 0): "closed",
+        (END, 0): "ended",
+        (CREDIT, 0): "open",
+        (CANCEL, 0): "open",
     },
-    "ended": {(_STATUS, 0): "closed", (_CREDIT, 0): "ended", (_CANCEL, 0): "ended"},
+    "ended": {(STATUS, 0): "closed", (CREDIT, 0): "ended", (CANCEL, 0): "ended"},
     "closed": {},
 }
 
 
 def step_name(kind: int, flags: int) -> str:
     """Return the name of a step as PROTOCOL.md writes it."""
-    return FrameType(kind).name + ("" if not flags & LAST else "+reason" if kind == _END else "+LAST")
+    return FrameType(kind).name + ("" if not flags & LAST else "+reason" if kind == END else "+LAST")
 
 
 def advance(table: Table, state: str, kind: int, flags: int, *, remote: bool) -> str:

@@ -8,7 +8,21 @@ import msgspec
 
 from penstock._values import is_over
 from penstock.errors import InvalidArgument
-from penstock.protocol._frames import HEADER, LAST, MORE, NO_DETAILS, FrameType, Open, Segment, Status, encode_body, readable
+from penstock.protocol._frames import (
+    END,
+    HEADER,
+    ITEMS,
+    LAST,
+    MORE,
+    NO_DETAILS,
+    OPEN,
+    STATUS,
+    Open,
+    Segment,
+    Status,
+    encode_body,
+    readable,
+)
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import JSON, LAYOUTS, SendHalf
 from penstock.protocol._settings import Settings
@@ -86,7 +100,7 @@ class WireStream:
 
     def open(self) -> None:
         """Queue `OPEN`."""
-        self.sends(FrameType.OPEN, 0 if self.opened.streams_requests else LAST)
+        self.sends(OPEN, 0 if self.opened.streams_requests else LAST)
         self._opening = encode_body(self.opened)
 
     def opening_bytes(self) -> int:
@@ -97,22 +111,22 @@ class WireStream:
         """End our direction normally, after its queued items; for a callee this ends the call."""
         half = self.send
         if half is not None and half.ends_with_items():
-            self.sends(FrameType.ITEMS, LAST)
+            self.sends(ITEMS, LAST)
             half.end()
         elif self.callee:
-            self.sends(FrameType.STATUS)
-            self._ending = FrameType.STATUS, encode_body((0, "", "", NO_DETAILS, True, self._count()))
+            self.sends(STATUS)
+            self._ending = STATUS, encode_body((0, "", "", NO_DETAILS, True, self._count()))
         else:
             self.half_close()
 
     def half_close(self) -> None:
         """End our direction normally, after its queued items; the other one goes on, and a callee's `STATUS` comes later."""
-        self.sends(FrameType.END)
-        self._ending = FrameType.END, encode_body((self._count(), None))
+        self.sends(END)
+        self._ending = END, encode_body((self._count(), None))
 
     def close(self, reason: str, limit_bytes: int) -> None:
         """End both directions normally, after the queued items; a reason over the peer's limit is cut."""
-        self.sends(*((FrameType.STATUS,) if self.callee else (FrameType.END, CLOSING)))
+        self.sends(*((STATUS,) if self.callee else (END, CLOSING)))
         ending = self._closing(readable(reason, limit_bytes))
         if len(ending[1]) > limit_bytes:
             ending = self._closing(readable(reason, LONG_MESSAGE))
@@ -120,20 +134,20 @@ class WireStream:
 
     def _closing(self, reason: str) -> tuple[int, bytes]:
         if self.callee:
-            return FrameType.STATUS, encode_body((0, "", reason, NO_DETAILS, True, self._count()))
-        return FrameType.END, encode_body((self._count(), reason))
+            return STATUS, encode_body((0, "", reason, NO_DETAILS, True, self._count()))
+        return END, encode_body((self._count(), reason))
 
     def _count(self) -> int:
         return self.send.pushed if self.send is not None else 0
 
     def fail(self, status: Status, limit_bytes: int) -> None:
         """End the call with an error, after the queued items (callee only); one over the peer's limit loses its details."""
-        self.sends(FrameType.STATUS)
+        self.sends(STATUS)
         ending = encode_body(status)
         if len(ending) > limit_bytes:
             message = f"{status.message[:LONG_MESSAGE]} (its details are over the peer's limit and were left out)"
             ending = encode_body((status.code, status.reason, message, NO_DETAILS, status.started))
-        self._ending = FrameType.STATUS, ending
+        self._ending = STATUS, ending
 
     def stop_sending(self) -> None:
         """Drop the queued frames: the peer does not take them any more."""
@@ -156,7 +170,7 @@ class WireStream:
             return self._next_opening(max_frame_bytes)
         if self.send is not None and self.send.has_frames():
             return self.send.next_frame(self.id)
-        (kind, ending), self._ending = self._ending or (FrameType.END, b""), None
+        (kind, ending), self._ending = self._ending or (END, b""), None
         return [HEADER.pack(len(ending), kind, 0, self.id) + ending]
 
     def finished(self) -> bool:
@@ -168,7 +182,7 @@ class WireStream:
         part, rest = body[:max_frame_bytes], body[max_frame_bytes:]
         self._opening = rest or None
         flags = (0 if self.opened.streams_requests else LAST) | (MORE if rest else 0)
-        return [HEADER.pack(len(part), FrameType.OPEN, flags, self.id) + part]
+        return [HEADER.pack(len(part), OPEN, flags, self.id) + part]
 
     def __repr__(self) -> str:
         side = "callee" if self.callee else "caller"
