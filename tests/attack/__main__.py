@@ -66,7 +66,9 @@ async def violations(table: Table, count: int) -> None:
     name = f"{count:,} violations of {len(BREAKING)} kinds"
     async with victim() as server, victim() as client:
         # the allocator of a process that is new has to grow once
-        await repeat(WARM_ROUNDS * len(BREAKING), lambda number: commit(BREAKING[number % len(BREAKING)], server), lambda _n: None)
+        await repeat(
+            WARM_ROUNDS * len(BREAKING), lambda number: commit(BREAKING[number % len(BREAKING)], server), lambda _n: None
+        )
         idle = await client.ask("honest", url=server.url, seconds=4)
         before = await server.figures()
         begun = time.monotonic()

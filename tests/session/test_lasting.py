@@ -20,7 +20,7 @@ class House:
     """A server that keeps its sessions, and clients of it."""
 
     def __init__(self) -> None:
-        self.kept = LastingSession.table()
+        self.kept = LastingSession.table(Settings(max_buffered_bytes=1_000_000))
         self.sessions: list[LastingSession] = []
 
     def join(self, client: LastingSession) -> LastingSession:
@@ -189,6 +189,21 @@ async def test_of_too_many_that_wait_the_longest_is_given_up(monkeypatch):
             await settled()
         lost = [server.lost is not None for _client, server in pairs]
         assert lost == [True, True, False, False, False]
+
+
+async def test_those_that_hold_too_much_together_are_given_up_the_longest_first():
+    async with house() as home:
+        pairs = [await home.client() for _ in range(3)]
+        for client, server in pairs:
+            server._connection._state.buffered_bytes += 400_000
+            assert client.link is not None
+            client.link.abort()
+            await settled()
+        assert [server.lost is not None for _client, server in pairs] == [True, False, False]
+        assert home.kept.waiting_bytes == 800_000
+        home.join(pairs[1][0])
+        await settled()
+        assert home.kept.waiting_bytes == 400_000
 
 
 async def test_a_peer_that_keeps_no_session_loses_it_with_its_link():

@@ -41,7 +41,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._closed = asyncio.Event()
         self._draining = False
-        self._kept = LastingSession.table()
+        self._kept = LastingSession.table(settings)
         self._thread = get_ident()
         self.peers: set[Peer] = set()
 

@@ -109,18 +109,18 @@ class Reassembly:
     `parts` has the streams with an unfinished message.
     """
 
-    __slots__ = ("_max_messages", "_max_total_bytes", "_message_bytes", "_total_bytes", "parts")
+    __slots__ = ("_max_messages", "_max_total_bytes", "_message_bytes", "parts", "total_bytes")
 
     def __init__(self, message_bytes: int, max_messages: int, max_total_bytes: int) -> None:
         self._message_bytes = message_bytes
         self._max_messages = max_messages
         self._max_total_bytes = max_total_bytes
         self.parts: dict[int, tuple[tuple[int, int, int], bytearray]] = {}
-        self._total_bytes = 0
+        self.total_bytes = 0
 
     def is_full(self, part: memoryview) -> bool:
         """Whether this fragment would bring all unfinished messages together over their limit."""
-        return self._total_bytes + len(part) > self._max_total_bytes
+        return self.total_bytes + len(part) > self._max_total_bytes
 
     def add(self, stream_id: int, key: tuple[int, int, int], part: memoryview) -> bytearray:
         """Add a fragment; return the message as far as it is here.
@@ -132,8 +132,8 @@ class Reassembly:
             raise ProtocolError("4.5", "a fragment that is empty or does not belong to the message that was begun")
         if len(whole) + len(part) > self._message_bytes:
             raise ProtocolError("4.6", f"a message over {self._message_bytes} bytes in fragments")
-        self._total_bytes += len(part)
-        if self._total_bytes > self._max_total_bytes:
+        self.total_bytes += len(part)
+        if self.total_bytes > self._max_total_bytes:
             raise ProtocolError("10.4", f"over {self._max_total_bytes} bytes in unfinished messages")
         whole += part
         return whole
@@ -147,12 +147,12 @@ class Reassembly:
         """Forget the fragments of a stream: its message is complete, or the stream is over."""
         begun = self.parts.pop(stream_id, None)
         if begun is not None:
-            self._total_bytes -= len(begun[1])
+            self.total_bytes -= len(begun[1])
 
     def clear(self) -> None:
         """Forget the fragments of all streams."""
         self.parts.clear()
-        self._total_bytes = 0
+        self.total_bytes = 0
 
     def _begin(self, stream_id: int, key: tuple[int, int, int]) -> tuple[tuple[int, int, int], bytearray]:
         if len(self.parts) >= self._max_messages:

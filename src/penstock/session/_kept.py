@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from abc import abstractmethod
 from collections import OrderedDict
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -19,6 +20,11 @@ class Keepable(Protocol):
 
     principal: Any
 
+    @property
+    @abstractmethod
+    def kept_bytes(self) -> int:
+        """The bytes that it holds for its peer."""
+
     def end(self, error: StatusError) -> None:
         """End it: it has no link."""
 
@@ -31,12 +37,17 @@ class KeptSessions(Generic[K]):
 
     A session has one token, or two between the moment when it goes on over a new link and the client's word that it knows: the
     one that the client has used, and that of the new link (PROTOCOL.md rule 9.5).
+
+    limit_bytes: what all sessions without a link may hold together, as far as they held it when they lost their links; what
+    their handlers send afterwards stays within the windows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
         self._by_token: dict[bytes, K] = {}
         self._tokens: dict[K, list[bytes]] = {}
-        self._waiting: OrderedDict[K, None] = OrderedDict()
+        self._waiting: OrderedDict[K, int] = OrderedDict()
+        self.waiting_bytes = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -66,15 +77,17 @@ class KeptSessions(Generic[K]):
         """Let no client take up a session that is over."""
         for token in self._tokens.pop(session, ()):
             del self._by_token[token]
-        self._waiting.pop(session, None)
+        self.end_to_wait(session)
 
     def begin_to_wait(self, session: K) -> None:
-        """Note that a session waits for a link, and give up another one when too many do."""
-        self._waiting[session] = None
-        if len(self._waiting) > KEPT_MAX:
+        """Note that a session waits for a link, and give up those that wait longest while too many do, or hold too much."""
+        self._waiting[session] = size = session.kept_bytes
+        self.waiting_bytes += size
+        while len(self._waiting) > KEPT_MAX or self.waiting_bytes > self._limit_bytes:
             longest = next(iter(self._waiting))
-            longest.end(ConnectionLost(f"more than {KEPT_MAX} sessions wait for their connections", cause=Cause.LOST))
+            why = f"{len(self._waiting)} sessions wait for their connections, with {self.waiting_bytes} bytes"
+            longest.end(ConnectionLost(f"{why}, and the one that has waited longest is given up", cause=Cause.LOST))
 
     def end_to_wait(self, session: K) -> None:
-        """Note that a session has a link again."""
-        self._waiting.pop(session, None)
+        """Note that a session has a link again, or is over."""
+        self.waiting_bytes -= self._waiting.pop(session, 0)

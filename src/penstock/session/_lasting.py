@@ -55,9 +55,14 @@ class LastingSession(Session):
         self.on_change: Callable[[], None] = lambda: None
 
     @staticmethod
-    def table() -> KeptSessions[LastingSession]:
-        """Return an empty table of the sessions that a server keeps."""
-        return KeptSessions()
+    def table(settings: Settings) -> KeptSessions[LastingSession]:
+        """Return an empty table of the sessions that a server keeps: together, they hold as much as one connection may."""
+        return KeptSessions(settings.max_buffered_bytes)
+
+    @property
+    def kept_bytes(self) -> int:
+        """The bytes that this session holds for its peer."""
+        return self._links.kept_bytes
 
     @property
     def remote(self) -> str:
