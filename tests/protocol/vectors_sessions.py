@@ -15,24 +15,56 @@ from tests.protocol.vectors_frames import Vector, meaning, plain
 LIMITS: Final = {"max_frame_bytes": 262_144, "max_item_bytes": 16_777_216, "max_header_bytes": 65_536, "max_streams": 16_384}
 
 
+#: How long both sides keep a session that is resumed, and the tokens of its links.
+KEEP_S: Final = 30.0
+TOKENS: Final = [bytes([number]) * 16 for number in (1, 2)]
+
+
 class Recorder:
     """Two sides that talk, and the record of it."""
 
-    def __init__(self, **of_client: Any) -> None:
-        self.sides = {"client": Connection("client", Settings(), 0.0), "server": Connection("server", Settings(), 0.0)}
+    def __init__(self, *, keep_s: float = 0.0, **of_client: Any) -> None:
+        self.kept = Connection("server", Settings(), 0.0, keep_s=keep_s, token=TOKENS[0] if keep_s else b"")
+        self.sides = {"client": Connection("client", Settings(), 0.0, keep_s=keep_s), "server": self.kept}
         self.steps: list[Vector] = []
         self.now_s = 0.0
         self.opened: dict[int, WireStream] = {}
         for side in self.sides.values():
             side.data_to_send(ALL, 0.0)  # its own HELLO, which names what is installed here
         for name, what in (("client", "connects"), ("server", "is connected to")):
-            fields = of_client if name == "client" else {}
+            keeping = {"keep_ms": int(keep_s * 1000)} if keep_s else {}
+            fields = keeping | (of_client if name == "client" else {"token": TOKENS[0]} if keep_s else {})
             self.tell(name, hello(**LIMITS, compressions=["deflate"], agent=name, **fields), what)
+
+    def lose(self, name: str, what: str) -> None:
+        """Let one side write all it has. None of it arrives, because the link is lost."""
+        data = _without_pings(b"".join(self.sides[name].data_to_send(ALL, self.now_s)))
+        frames = [meaning(read, items=_items(read)) for read in read_frames(data)]
+        self.steps.append({"from": name, "what": what, "lost": True, "hex": data.hex(), "frames": frames, "events": []})
+
+    def come_back(self) -> None:
+        """Lose the link, and go on over another one."""
+        client, server = self.sides["client"].links, self.sides["server"].links
+        client.detach()
+        server.detach()
+        client.rejoin(self.now_s)
+        (said,) = read_frames(b"".join(self.sides["client"].data_to_send(ALL, self.now_s)))
+        fresh = self.sides["server"] = Connection("server", Settings(), self.now_s, keep_s=KEEP_S, token=TOKENS[1])
+        fresh.data_to_send(ALL, self.now_s)
+        kept = {"keep_ms": int(KEEP_S * 1000), "token": said.body.token, "received": said.body.received}
+        self.tell("client", hello(**LIMITS, compressions=["deflate"], agent="client", **kept), "connects again: another link")
+        server.resume(said.body, fresh.links, self.now_s)
+        self.sides["server"] = self.kept
+        kept = {"keep_ms": int(KEEP_S * 1000), "token": TOKENS[1]}
+        greeting = hello(**LIMITS, compressions=["deflate"], agent="server", **kept)
+        data = _without_pings(b"".join(self.kept.data_to_send(ALL, self.now_s)))
+        self.tell("server", greeting + data, "finds the session by its token, and sends again what had not arrived")
+        self.write("client", "acknowledges, and sends again what had not arrived")
 
     def write(self, name: str, what: str) -> None:
         """Let one side write all it has, and record what it means. When it measures round trips is its own affair."""
         data = b"".join(self.sides[name].data_to_send(ALL, self.now_s))
-        self.tell(name, b"".join(piece for piece in cut(data) if piece[4] not in {FrameType.PING, FrameType.PONG}), what)
+        self.tell(name, _without_pings(data), what)
 
     def tell(self, name: str, data: bytes, what: str) -> None:
         """Hand bytes to the other side, and record what they mean to it."""
@@ -61,6 +93,10 @@ class Recorder:
         for batch in stream.receive.queue:
             self.sides[name].consume(stream, batch.items, batch.size)
         stream.receive.queue.clear()
+
+
+def _without_pings(data: bytes) -> bytes:
+    return b"".join(piece for piece in cut(data) if piece[4] not in {FrameType.PING, FrameType.PONG})
 
 
 def cut(data: bytes) -> list[bytes]:
@@ -265,6 +301,41 @@ def resume_refused() -> Recorder:
     return talk
 
 
+def resumed_items() -> Recorder:
+    talk = Recorder(keep_s=KEEP_S)
+    call = talk.call("client", "Prices/watch", 2, ["AAPL"], Grant(10, 1000))
+    talk.write("client", "calls Prices/watch('AAPL')")
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, None)
+    talk.push("server", answer, 1.5)
+    talk.write("server", "begins, and sends an item")
+    talk.push("server", answer, 2.5)
+    talk.lose("server", "sends an item, and the link is lost")
+    talk.come_back()
+    talk.push("server", answer, 3.5)
+    talk.sides["server"].end(answer)
+    talk.write("server", "goes on, and ends the call with an item")
+    return talk
+
+
+def resumed_before_the_first_item() -> Recorder:
+    talk = Recorder(keep_s=KEEP_S)
+    call = talk.call("client", "Prices/record", 1, None, Grant(1, 67_108_864))
+    talk.lose("client", "calls Prices/record(prices), and the link is lost")
+    talk.come_back()
+    answer = talk.opened[call.id]
+    talk.sides["server"].accept(answer, Grant(4, 1000))
+    talk.lose("server", "begins, and the link is lost again")
+    talk.come_back()
+    talk.push("client", call, "a")
+    talk.sides["client"].end(call)
+    talk.write("client", "sends an item, which is the last")
+    talk.push("server", answer, 1)
+    talk.sides["server"].end(answer)
+    talk.write("server", "returns")
+    return talk
+
+
 SESSIONS: Final = {
     play.__name__: play
     for play in (
@@ -280,5 +351,7 @@ SESSIONS: Final = {
         drained,
         keep_alive,
         resume_refused,
+        resumed_items,
+        resumed_before_the_first_item,
     )
 }

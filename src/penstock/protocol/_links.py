@@ -93,7 +93,7 @@ class Links:
         decoder = self._state.decoder
         decoder.get_buffer()[: len(rest)] = rest
         decoder.buffer_updated(len(rest))
-        self._state.outbox.put_of_link(FrameType.RESUMED, (0, sequence.tell()))
+        self._state.outbox.put_of_link(FrameType.RESUMED, Resumed(0, sequence.tell()))
         sequence.repeat(hello.received)
         self._state.keepalive.begin(now_s)
         self.begin(now_s)
