@@ -35,7 +35,7 @@ MANY_SIDED = {
     "Peer": 22,  # four ways to call, and a life with its states
     "CallScope": 19,  # the tasks of a connection, its attachments, its life
     "Session": 34,  # what the link calls, what streams call, what events do
-    "LastingSession": 22,  # the life of a session between its links
+    "LastingSession": 25,  # the life of a session between its links
     "SocketLink": 16,  # the eight of a link, and those of a protocol of asyncio
     "StreamHandle": 30,  # the verbs of a stream, of a callee, a caller and both: a line or two each
     "RemoteSource": 21,

@@ -157,7 +157,8 @@ def come_back(data: bytes, size: int) -> list[events.Event]:
         client.write()
     rule = rule_of(seen)
     assert rule is None or rule in RULES
-    assert client.connection.failed == any(isinstance(event, events.Failed | events.Left) for event in seen)
+    ends = events.Failed | events.Left | events.NotResumed
+    assert client.connection.failed == any(isinstance(event, ends) for event in seen)
     return seen
 
 

@@ -188,7 +188,7 @@ async def test_a_call_waits_for_the_next_session_no_longer_than_its_deadline():
         network.cut()
         await asyncio.sleep(2)
         assert peer.state == "reconnecting"
-        with pytest.raises(penstock.DeadlineExceeded, match="was made again"):
+        with pytest.raises(penstock.DeadlineExceeded, match="deadline passed"):
             await penstock.options(peer.service(Desk), timeout=3).echo(1)
 
 
@@ -219,6 +219,136 @@ async def test_an_actor_is_reached_by_the_same_stub_after_a_restart():
                 await penstock.tell(counter).add(3)
                 assert await peer.ask("counter", "add", 4) == 10
                 assert peer.state == "connected"
+
+
+async def counted(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+async def restarted(network: SimulatedNetwork, server: penstock.Server) -> None:
+    """Let the server forget its sessions, as a restart does, and cut the connections."""
+    network.cut()
+    await asyncio.sleep(0)
+    for session in [*server._kept._tokens]:
+        session.end(ConnectionLost("as a restart does"))
+
+
+async def test_the_deadline_of_a_call_runs_while_the_call_waits_for_a_link():
+    class Clock:
+        async def left(self) -> float | None:
+            return penstock.context().time_remaining()
+
+    with SimulatedNetwork(seed=1) as network:
+        async with penstock.serve(Clock(), listen=URL), penstock.connect(URL, reconnect=AGAIN) as peer:
+            clock = penstock.options(peer.service(Clock), timeout=3)
+            await clock.left()
+            network.partition()
+            network.cut()
+            await asyncio.sleep(0.01)
+            asyncio.get_running_loop().call_later(2, network.heal)
+            left_s = await clock.left()
+            assert left_s is not None
+            assert left_s < 1.1
+
+
+async def test_a_loop_that_opens_its_stream_again_waits_for_the_next_session():
+    async with served() as (network, _desk, server, peer):
+        desk, opened, got, offsets = peer.service(Desk), 0, [], []
+        while len(got) < 10:
+            opened += 1
+            assert opened < 5, "it spins"
+            try:
+                async for number in desk.numbers(10):
+                    got.append(number)
+                    if opened == 1 and number == 3:
+                        await restarted(network, server)
+            except ConnectionLost as error:
+                offsets.append(error.offset)
+                got.clear()
+        assert got == [*range(10)]
+        assert opened == 2
+        assert offsets == [4]
+        assert await desk.total(number for number in range(5)) == 10
+
+
+async def test_a_ref_of_the_client_reaches_a_server_that_has_restarted():
+    class Adder:
+        async def add(self, numbers: penstock.SourceRef[int]) -> int:
+            return sum([number async for number in numbers])
+
+    with SimulatedNetwork(seed=1) as network:
+        async with (
+            penstock.serve(Adder(), listen=URL) as server,
+            penstock.connect(URL, reconnect=AGAIN) as peer,
+        ):
+            adder = peer.service(Adder)
+            assert await adder.add(penstock.SourceRef(counted(3))) == 3
+            for _ in range(2):
+                await restarted(network, server)
+                await asyncio.sleep(1)
+                assert await adder.add(penstock.SourceRef(counted(5))) == 10
+
+
+async def test_a_peer_that_was_closed_between_two_links_stays_closed():
+    async with served() as (network, _desk, _server, peer):
+        network.partition()
+        network.cut()
+        await asyncio.sleep(0.01)
+        await peer.aclose()
+        network.heal()
+        await asyncio.sleep(10)
+        assert peer.state == "closed"
+        assert not [task for task in asyncio.all_tasks() if "_try" in repr(task)]
+
+
+async def test_a_session_goes_on_where_it_was_and_not_at_the_first_url():
+    with SimulatedNetwork(seed=1) as network:
+        async with (
+            penstock.serve(Desk(), listen="sim://b"),
+            penstock.connect("sim://a", "sim://b", reconnect=AGAIN) as peer,
+            penstock.serve(Desk(), listen="sim://a"),
+        ):
+            assert peer.remote == "sim://b"
+            got = []
+            async for number in peer.service(Desk).numbers(30):
+                got.append(number)
+                if number % 10 == 5:
+                    network.cut()
+            assert got == [*range(30)]
+            assert peer.remote == "sim://b"
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n", b"\0" * 100, b"\0\0\0=\1\0"]
+)
+async def test_a_foreign_answer_is_a_failed_attempt_and_the_session_goes_on(answer, monkeypatch):
+    """A balancer answers for a server that is away."""
+    async with served() as (network, _desk, _server, peer):
+        session, foreign = peer._sessions.now, 3
+        rejoin = session._links.rejoin
+
+        def answered(now_s: float) -> None:
+            nonlocal foreign
+            rejoin(now_s)
+            if foreign:
+                foreign -= 1
+                session.loop.call_soon(take, answer)
+
+        def take(data: bytes) -> None:
+            session.get_buffer(-1)[: len(data)] = data
+            session.buffer_updated(len(data))
+            if session.link is not None:
+                session.link.abort()
+
+        monkeypatch.setattr(type(session._links), "rejoin", lambda _links, now_s: answered(now_s))
+        got = []
+        async for number in peer.service(Desk).numbers(20):
+            got.append(number)
+            if number == 5:
+                network.cut()
+        assert got == [*range(20)]
+        assert foreign == 0
 
 
 async def test_a_client_that_leaves_on_purpose_is_not_kept():

@@ -199,11 +199,51 @@ async def test_those_that_hold_too_much_together_are_given_up_the_longest_first(
             assert client.link is not None
             client.link.abort()
             await settled()
-        assert [server.lost is not None for _client, server in pairs] == [True, False, False]
+        assert [server.lost is not None for _client, server in pairs].count(True) == 1
         assert home.kept.waiting_bytes == 800_000
-        home.join(pairs[1][0])
+        back = next(client for client, server in pairs if server.lost is None)
+        home.join(back)
         await settled()
         assert home.kept.waiting_bytes == 400_000
+
+
+async def test_a_session_that_holds_too_much_alone_takes_no_other_with_it():
+    async with house() as home:
+        pairs = [await home.client() for _ in range(5)]
+        for client, server in pairs:
+            hoards = server is pairs[-1][1]
+            server._connection._state.buffered_bytes += 2_000_000 if hoards else 10
+            assert client.link is not None
+            client.link.abort()
+            await settled()
+        assert [server.lost is not None for _client, server in pairs] == [False, False, False, False, True]
+
+
+async def test_nothing_more_is_taken_to_be_sent_while_there_is_no_link():
+    async with house() as home:
+        client, server = await home.client()
+        budget = server._connection._state.unsent_budget
+        assert budget.stream_bytes > 0
+        assert client.link is not None
+        client.link.abort()
+        await settled()
+        assert budget.stream_bytes == 0
+        home.join(client)
+        await settled()
+        assert budget.stream_bytes > 0
+
+
+async def test_a_drain_before_the_handshake_is_told_after_it():
+    async with house() as home:
+        client = LastingSession("client", Settings(), keep_s=KEEP_S)
+        server = LastingSession("server", Settings(), keep_s=KEEP_S, kept=home.kept)
+        home.sessions += [client, server]
+        server.drain("soon")
+        memory_pair(client, server)
+        await settled()
+        assert client.peer_draining
+        await cut(home, client)
+        assert client.lost is server.lost is None
 
 
 async def test_a_peer_that_keeps_no_session_loses_it_with_its_link():

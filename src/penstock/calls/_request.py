@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from math import inf
 from typing import Any
 
@@ -43,13 +45,22 @@ class Request(msgspec.Struct, frozen=True):
     guard: Interceptor | None = None
 
     def around(self, scope: CallScope) -> tuple[Around, ...]:
-        """Return the interceptors of the call, the outermost first."""
+        """Return the interceptors of the call, the outermost first. A call on a lost session first waits for the next one."""
+        if scope.session.lost is not None and scope.when_lost is not None:
+            return (_next_session, *((self.guard,) if self.guard is not None else ()), *scope.interceptors)
         return scope.interceptors if self.guard is None else (self.guard, *scope.interceptors)
 
     @property
     def name(self) -> str:
         """The name in error messages."""
         return self.label or self.target
+
+
+@asynccontextmanager
+async def _next_session(call: Any) -> AsyncIterator[None]:
+    """Wait for the session that takes the place of a lost one: an interceptor."""
+    await call._scope.when_lost(call.deadline)
+    yield
 
 
 def untyped_request(

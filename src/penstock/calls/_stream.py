@@ -154,7 +154,8 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
 
     def _begin(self, requests: Requests | None) -> None:
         """Open the stream. Raises `Unavailable` or `ResourceExhausted` when no call can begin."""
-        session, request, call = self._scope.session, self._request, self.call
+        request, call = self._request, self.call
+        self.session = session = self._scope.session  # another one than before, when the call has waited for it
         opened = open_of(session, request, call.metadata, call.deadline, self._half.grant)
         self._handle = handle = session.open(opened, self._half, WeakEndpoint(self))
         handle.feed_into(self)

@@ -16,6 +16,7 @@ from penstock.refs import offers, register_route
 from penstock.remote import RemoteRef
 from penstock.service import DEFAULT, CallOptions, service_of
 from penstock.session import LastingSession
+from penstock.streams import check_thread
 
 T = TypeVar("T")
 
@@ -209,10 +210,12 @@ class Peer(Router):
 
         A state that has passed before the program looked is left out. Safe to cancel and to leave.
         """
+        check_thread(self._sessions.now.thread, self)
         return self._sessions.states()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is gone, and is not made again. Safe to cancel."""
+        check_thread(self._sessions.now.thread, self)
         await self._sessions.wait_gone()
 
     async def aclose(self) -> None:
@@ -222,8 +225,12 @@ class Peer(Router):
         messages of `tell` in the mailboxes of their actors, and the last bytes. Cancelling it aborts the connection.
         """
         self._sessions.closing = True
-        await self._scope.aclose()
-        self._sessions.changed.notify()
+        try:
+            await self._scope.aclose()
+        finally:
+            if self._sessions.stop is not None:
+                await self._sessions.stop()
+            self._sessions.changed.notify()
 
     def __repr__(self) -> str:
         state = "draining" if self.draining and self.state == "connected" else self.state

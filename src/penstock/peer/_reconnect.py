@@ -57,23 +57,26 @@ class Reconnector:
 
     sessions: those of the peer. The present one goes on; when it cannot, a new one takes its place.
     policy: when to try, and how often.
-    reaches: a function for each URL; they are tried in turn.
+    reaches: a function for each URL; they are tried in turn, beginning with the one that has answered last, at first `first`.
     """
 
-    def __init__(self, sessions: Sessions, policy: Reconnect, reaches: Sequence[Reach]) -> None:
+    def __init__(self, sessions: Sessions, policy: Reconnect, reaches: Sequence[Reach], first: int = 0) -> None:
         self._sessions = sessions
         self._policy = policy
         self._reaches = reaches
+        self._at = first  # the URL that is tried next: after a loss, the one that has answered last
         self._task: asyncio.Task[None] | None = None
         sessions.look = self._look
+        sessions.stop = self.aclose
+        sessions.now.servers = len(reaches)
         self._look()
 
     def _look(self) -> None:
         """Begin to try when the session has no link, unless a task does already."""
         sessions = self._sessions
         session = sessions.now
-        gone = session.lost is not None and not sessions.closing
-        if self._task is None and sessions.look is not None and (session.detached or gone):
+        down = session.detached or session.lost is not None
+        if self._task is None and sessions.look is not None and down and not sessions.closing:
             log.warning("the connection to %s was lost; connecting again", session.remote)
             self._task = session.loop.create_task(self._try())
 
@@ -82,14 +85,17 @@ class Reconnector:
         loop = asyncio.get_running_loop()
         began_s, failure = loop.time(), "no attempt was made"
         try:
-            for number, delay_s in enumerate(self._policy.delays()):
+            for delay_s in self._policy.delays():
                 await asyncio.sleep(delay_s)
+                if self._sessions.closing:
+                    return
                 try:
-                    await self._attempt(self._reaches[number % len(self._reaches)])
+                    await self._attempt(self._reaches[self._at])
                 except StatusError as error:
                     failure = error.message
+                    self._at = (self._at + 1) % len(self._reaches)
                 else:
-                    log.warning("connected to %s again after %.1f s", self._sessions.now.remote, loop.time() - began_s)
+                    log.info("connected to %s again after %.1f s", self._sessions.now.remote, loop.time() - began_s)
                     return
             self._give_up(failure)
         finally:
@@ -102,17 +108,19 @@ class Reconnector:
             try:
                 await reach(sessions.now)
             except StatusError:
-                if sessions.now.lost is None:
+                if sessions.now.lost is None or sessions.closing:
                     raise
             else:
                 return
+        await asyncio.shield(sessions.now.closed)  # then all its streams, lanes and routes know
         session = sessions.make()
+        session.servers = len(self._reaches)
+        session.on_ready = lambda: sessions.begin(session)
         try:
             await reach(session)
         except BaseException:
             session.abort()
             raise
-        sessions.begin(session)
 
     def _give_up(self, failure: str) -> None:
         sessions = self._sessions

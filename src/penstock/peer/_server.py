@@ -255,13 +255,13 @@ async def connect(
     else:
         peer = await reach(first)
     reaches = [partial(_shake_hands, url=url, tls=tls_of[url], timeout_s=timeout_s) for url in urls]
-    reconnector = Reconnector(peer._sessions, reconnect, reaches) if reconnect is not None else None
+    at = next((number for number, url in enumerate(urls) if url == peer.remote), 0)
+    if reconnect is not None:
+        Reconnector(peer._sessions, reconnect, reaches, at)
     try:
         yield peer
     finally:
         await peer.aclose()
-        if reconnector is not None:
-            await reconnector.aclose()
 
 
 async def _shake_hands(session: LastingSession, url: str, tls: TLS | None, timeout_s: float) -> None:
@@ -271,8 +271,7 @@ async def _shake_hands(session: LastingSession, url: str, tls: TLS | None, timeo
         async with asyncio.timeout(timeout_s):
             await session.wait_up()
     except BaseException as error:
-        if session.detached:
-            session.drop_link()
+        session.fail_attempt()
         if isinstance(error, TimeoutError):
             raise Unavailable(
                 f"{url} took the connection but did not say HELLO within {timeout_s:g} s", cause=Cause.TIMED_OUT, started=False

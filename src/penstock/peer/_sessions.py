@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal
 
 from penstock.errors import DeadlineExceeded
@@ -19,6 +19,7 @@ class Sessions:
     make: makes a session, which has no link yet.
     enter: called with each session that calls use from now on.
     look: makes the connection again, and is called at each change; None when a loss is the end.
+    stop: ends the attempts to make it again.
     closing: whether this side has begun to close.
     """
 
@@ -26,6 +27,7 @@ class Sessions:
         self.make = make
         self.enter: Callable[[LastingSession], None] = lambda _session: None
         self.look: Callable[[], None] | None = None
+        self.stop: Callable[[], Awaitable[None]] | None = None
         self.closing = False
         self.changed = Bell()
         self.now = make()

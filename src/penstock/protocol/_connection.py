@@ -136,6 +136,9 @@ class Connection:
             state.outbox.put(b"".join(stream.next_frame(DIRECT_BYTES)))
         else:
             self.ready(stream)
+            if not state.greeted and opened.deadline_ms is not None:  # it waits for a link
+                stream.waits_since = 0.0
+                state.streams.late.append(stream)
         return stream
 
     def accept(self, stream: WireStream, grant: Grant | None, payload: bytes | None = None) -> None:
@@ -289,6 +292,8 @@ class Connection:
         """Return the bytes to write now: control frames, then frames of streams in turn until `budget_bytes` are reached."""
         state = self._state
         outbox, sequence = self.outbox, state.sequence
+        if state.peer is None and not state.failed:  # a drain waits too, so that both sides count alike (rule 9.2)
+            return outbox.take_of_link()
         if sequence is not None and not state.failed:
             if sequence.holds_back:
                 return outbox.take_of_link()

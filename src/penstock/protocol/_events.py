@@ -95,9 +95,10 @@ class WentOn(Event, frozen=True):
 
 
 class NotResumed(Event, frozen=True):
-    """The server cannot take up the session, for this reason."""
+    """The server cannot take up the session, for this reason. `elsewhere`: it is another one than the session was with."""
 
     message: str
+    elsewhere: bool = False
 
 
 class Confirmed(Event, frozen=True):

@@ -68,8 +68,9 @@ class Links:
     def detach(self) -> None:
         """Lose the link of a session that is `resumable`. Everything waits, until `rejoin` or `resume`."""
         self._sequence().detach()
-        self._state.greeted = False
-        self._state.outbox.take_of_link()
+        self._state.greeted = self._state.failed = False
+        self._state.outbox.forget_link()
+        self._state.unsent_budget.pause(paused=True)
 
     def rejoin(self, now_s: float) -> None:
         """Ask the server for this session over a new link: `WentOn` or `NotResumed` follows (client only)."""
@@ -133,6 +134,7 @@ class Links:
         """Take all frames over this link from now on, and measure its first round trip."""
         state = self._state
         state.greeted = True
+        state.unsent_budget.pause(paused=False)
         state.keepalive.handshake_done(now_s)
         state.outbox.put_of_link(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
 
@@ -145,8 +147,9 @@ def _on_hello(links: Links, hello: Hello, events: list[ev.Event], now_s: float) 
             raise ProtocolError("2.3", "a second HELLO")
         check_hello(hello)
         sequence.offered = hello.token
+        sequence.elsewhere = hello.instance != state.peer.instance
         if not hello.keep_ms:
-            events.append(ev.NotResumed("it keeps no session without a connection"))
+            _refused(links, "it keeps no session without a connection", events)
         return
     check_hello(hello)
     state.peer = hello
@@ -180,7 +183,7 @@ def _on_resumed(links: Links, resumed: Resumed, events: list[ev.Event], now_s: f
     if state.greeted or sequence is None or sequence.offered is None:
         return
     if resumed.code or not sequence.can_repeat(resumed.received):
-        events.append(ev.NotResumed(resumed.message))
+        _refused(links, resumed.message, events)
         return
     sequence.token = sequence.offered
     sequence.repeat(resumed.received)
@@ -198,6 +201,13 @@ def _on_ack(links: Links, ack: Ack, events: list[ev.Event], _now_s: float) -> No
     if sequence.unconfirmed:
         sequence.unconfirmed = False
         events.append(ev.Confirmed())
+
+
+def _refused(links: Links, message: str, events: list[ev.Event]) -> None:
+    """Read nothing more over this link, which does not carry the session."""
+    sequence = links._sequence()
+    links._state.failed = True
+    events.append(ev.NotResumed(message, sequence.elsewhere))
 
 
 #: What each frame of a link does.

@@ -103,6 +103,11 @@ class Outbox:
         self.of_link.clear()
         return taken
 
+    def forget_link(self) -> None:
+        """Drop the frames of a link that is lost, and its goodbye."""
+        self.take_of_link()
+        self._goodbye = None
+
     def take_control(self) -> list[Segment]:
         """Take all waiting control frames, and the goodbye behind them."""
         control: list[Segment] = [*self._control]

@@ -66,10 +66,11 @@ class UnsentBudget:
     `stream_bytes`: with so many bytes unsent, a stream takes no further item; 0 while all together have reached their limit.
     """
 
-    __slots__ = ("_limit_bytes", "_max_stream_bytes", "bytes", "stream_bytes")
+    __slots__ = ("_limit_bytes", "_max_stream_bytes", "_paused", "bytes", "stream_bytes")
 
     def __init__(self, max_stream_bytes: int, limit_bytes: int = MAX_NUMBER) -> None:
         self.bytes = 0
+        self._paused = False
         self.stream_bytes = max_stream_bytes
         self._max_stream_bytes = max_stream_bytes
         self._limit_bytes = limit_bytes
@@ -77,7 +78,12 @@ class UnsentBudget:
     def count(self, size: int) -> None:
         """Count bytes that were added; below zero, bytes that left."""
         self.bytes += size
-        self.stream_bytes = self._max_stream_bytes if self.bytes < self._limit_bytes else 0
+        self.stream_bytes = self._max_stream_bytes if self.bytes < self._limit_bytes and not self._paused else 0
+
+    def pause(self, *, paused: bool) -> None:
+        """Let no stream take a further item until the session has a link again; or let them go on."""
+        self._paused = paused
+        self.count(0)
 
 
 class SendRules(NamedTuple):

@@ -41,9 +41,11 @@ class Sequence:
         "_decoder",
         "_kept",
         "_outside",
+        "_position",
         "_told",
         "acknowledged",
         "again",
+        "elsewhere",
         "offered",
         "sent",
         "token",
@@ -55,11 +57,13 @@ class Sequence:
         self.token = token
         self.offered: bytes | None = None
         self.unconfirmed = False
+        self.elsewhere = False  # whether the present link leads to another server than the first one
         self._decoder = decoder
         self._kept: deque[Segment] = deque()
         self._begin = 0  # the position of the first byte that is kept
         self._block: bytearray | None = None  # the last segment that is kept, while small ones may be added
         self._told = 0
+        self._position = 0  # how far the peer's sequence had arrived when the last link was lost
         self.sent = 0
         self.acknowledged = 0
         self.up = True
@@ -109,6 +113,7 @@ class Sequence:
 
     def repeat(self, position: int) -> None:
         """Send everything from `position` on again, over a new link; `can_repeat` is true."""
+        self._go_on_from_position()
         self.acknowledge(position)
         self._block = None  # what is sent again must not change
         self.again = [*self._kept]
@@ -153,7 +158,14 @@ class Sequence:
 
     def detach(self) -> None:
         """Lose the link: the bytes of a frame that has not arrived whole will come again."""
+        if self.up:
+            self._position = self.received
         self.up = False
         self.offered = None
         self.again = []
         self._decoder.restart()
+        self._go_on_from_position()
+
+    def _go_on_from_position(self) -> None:
+        """Count none of the bytes that a link has brought before it carries the session."""
+        self._outside = self._decoder.taken_bytes - self._position

@@ -79,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: A session whose connection was lost is kept for this time, when both sides keep it: a client that connects again goes on
     #: with it. What it holds stays within the windows of its streams. A train in a tunnel, a laptop that wakes up, a server
     #: behind a balancer that restarts are back within half a minute.
-    detach_ttl_s: Seconds = 30.0
+    detach_ttl_s: Annotated[float, msgspec.Meta(gt=0, le=7 * 86_400)] = 30.0
 
     #: The compression of `ITEMS` above the threshold, for a peer that can read it. Off by default: on a local network it costs
     #: more time than it saves.

@@ -9,15 +9,15 @@ from weakref import WeakSet
 
 from msgspec.msgpack import Ext
 
-from penstock.calls import CallScope, context
+from penstock.calls import context
 from penstock.errors import Aborted, FailedPrecondition, InvalidArgument, StatusError, StreamCancelled
 from penstock.refs._offers import offers
 from penstock.refs._sink import SinkRef, failure_in
 from penstock.refs._source import SourceRef
-from penstock.session import RemoteSource
+from penstock.session import RemoteSource, Session
 
 #: The connections whose challenge was answered.
-_PROVEN_TO: Final[WeakSet[CallScope]] = WeakSet()
+_PROVEN_TO: Final[WeakSet[Session]] = WeakSet()
 
 
 class Claims:
@@ -58,9 +58,9 @@ class Claims:
         another one, `InvalidArgument` for a challenge that is not a number of the group.
         """
         scope, identity = context()._scope, offers().identity
-        if scope is None or scope in _PROVEN_TO:
+        if scope is None or scope.session in _PROVEN_TO:
             raise FailedPrecondition("one challenge is answered for each connection")
-        _PROVEN_TO.add(scope)
+        _PROVEN_TO.add(scope.session)
         try:
             answer = identity.answer(challenge, scope.session.role, scope.instance)
         except ValueError as error:

@@ -159,7 +159,7 @@ async def _ask(scope: CallScope) -> None:
         why = named(error)
     finally:
         _PROOFS[session] = proven
-    if not proven:
+    if not proven and session.lost is None:
         log.warning("%s does not prove that it is the process %s: %.200s", scope.remote, scope.instance.hex()[:8], why)
 
 

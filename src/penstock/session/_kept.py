@@ -9,8 +9,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from penstock.errors import Cause, ConnectionLost, StatusError
 
-#: Sessions that one server keeps without a link; of more, the one that has waited longest is given up. As many clients as come
-#: back at once to one process, at what their open streams hold.
+#: Sessions that one server keeps without a link: as many clients as come back at once to one process.
 KEPT_MAX: Final = 4096
 RESUME_TOKEN_BYTES: Final = 16
 
@@ -19,6 +18,11 @@ class Keepable(Protocol):
     """A session, as the table sees it. principal: the only identity that may take it up."""
 
     principal: Any
+
+    @property
+    @abstractmethod
+    def remote(self) -> str:
+        """The address of its peer."""
 
     @property
     @abstractmethod
@@ -38,15 +42,15 @@ class KeptSessions(Generic[K]):
     A session has one token, or two between the moment when it goes on over a new link and the client's word that it knows: the
     one that the client has used, and that of the new link (PROTOCOL.md rule 9.5).
 
-    limit_bytes: what all sessions without a link may hold together, as far as they held it when they lost their links; what
-    their handlers send afterwards stays within the windows.
+    limit_bytes: what all sessions without a link may hold together. They take nothing more to send meanwhile (`Links.detach`).
     """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._by_token: dict[bytes, K] = {}
         self._tokens: dict[K, list[bytes]] = {}
-        self._waiting: OrderedDict[K, int] = OrderedDict()
+        self._waiting: dict[K, int] = {}
+        self._hosts: dict[str, OrderedDict[K, None]] = {}
         self.waiting_bytes = 0
 
     def __len__(self) -> int:
@@ -79,15 +83,37 @@ class KeptSessions(Generic[K]):
             del self._by_token[token]
         self.end_to_wait(session)
 
+    def tokens(self, session: K) -> list[bytes]:
+        """Return the tokens of a session: a client may know any of those since it has confirmed one."""
+        return self._tokens.get(session, [])
+
     def begin_to_wait(self, session: K) -> None:
-        """Note that a session waits for a link, and give up those that wait longest while too many do, or hold too much."""
+        """Note that a session waits for a link, and give up others when that is too much.
+
+        While too many wait, it is one of the host with most of them; while they hold too much, the one that holds most.
+        """
+        host = host_of(session.remote)
         self._waiting[session] = size = session.kept_bytes
+        self._hosts.setdefault(host, OrderedDict())[session] = None
         self.waiting_bytes += size
-        while len(self._waiting) > KEPT_MAX or self.waiting_bytes > self._limit_bytes:
-            longest = next(iter(self._waiting))
-            why = f"{len(self._waiting)} sessions wait for their connections, with {self.waiting_bytes} bytes"
-            longest.end(ConnectionLost(f"{why}, and the one that has waited longest is given up", cause=Cause.LOST))
+        while len(self._waiting) > KEPT_MAX:
+            crowd = max(self._hosts.values(), key=len)
+            self._give_up(next(iter(crowd)))
+        while self.waiting_bytes > self._limit_bytes:
+            self._give_up(max(self._waiting, key=self._waiting.__getitem__))
+
+    def _give_up(self, session: K) -> None:
+        why = f"{len(self._waiting)} sessions wait for their connections, with {self.waiting_bytes} bytes: one was given up"
+        session.end(ConnectionLost(why, cause=Cause.LOST))
 
     def end_to_wait(self, session: K) -> None:
         """Note that a session has a link again, or is over."""
         self.waiting_bytes -= self._waiting.pop(session, 0)
+        host = host_of(session.remote)
+        if (crowd := self._hosts.get(host)) is not None and crowd.pop(session, session) is None and not crowd:
+            del self._hosts[host]
+
+
+def host_of(remote: str) -> str:
+    """Return the address of a peer without its port."""
+    return remote.rpartition(":")[0]

@@ -28,8 +28,9 @@ class LastingSession(Session):
     keep_s: how long this side keeps it without a link; 0 for a session that ends with its link.
     kept: where the server finds it again; None at a client.
 
-    `on_change` is called when a link is lost, when the session goes on over another one, and when it is over. `principal` is
-    the proven identity of the other side, the only one that may take it up.
+    `on_ready` is called when it is ready, before its first frame is handled; `on_change` when a link is lost, when the session
+    goes on over another one, and when it is over. `principal` is the proven identity of the other side, the only one that may
+    take it up. `servers`: at how many URLs a client may ask for it, before the answer of servers that do not have it counts.
     """
 
     def __init__(
@@ -51,7 +52,11 @@ class LastingSession(Session):
         self._last_remote = super().remote
         self._patience: asyncio.TimerHandle | None = None  # it runs between two links
         self._changed = Bell()
+        self.servers = 1
+        self._refusals = 0
         self.principal: Any = None
+        self._proof: tuple[bool, object] = (False, None)  # whether the first link was encrypted, and its certificate
+        self.on_ready: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
 
     @staticmethod
@@ -75,7 +80,7 @@ class LastingSession(Session):
         return self._patience is not None
 
     async def wait_up(self) -> None:
-        """Wait until the link that was made carries the session. Safe to cancel: call `drop_link` or `abort` next.
+        """Wait until the link that was made carries the session. Safe to cancel: call `fail_attempt` or `abort` next.
 
         Raises `Unavailable` or `ConnectionLost` when the link is lost before, or when the server does not take the session up.
         """
@@ -105,6 +110,11 @@ class LastingSession(Session):
         else:
             self._detach()
 
+    def fail_attempt(self) -> None:
+        """Drop a link that was to carry the session on, and did not: the session waits for another one."""
+        if self.detached:
+            self._detach()
+
     def drop_link(self) -> None:
         """Abort the link, if there is one, and hear nothing of it any more."""
         link, self.link = self.link, None
@@ -129,6 +139,7 @@ class LastingSession(Session):
 
     def _go_on(self) -> None:
         """Go on over the link that was made."""
+        self._refusals = 0
         self._end_patience()
         if self._kept is not None:
             self._kept.end_to_wait(self)
@@ -184,14 +195,34 @@ class LastingSession(Session):
     def _on_ready(self) -> None:
         if self._kept is not None and self._links.resumable:
             self._kept.keep(self, self._token)
+        self._proof = _proof_of(self.link)
+        self.on_ready()
         super()._on_ready()
 
+    def _on_failed(self, event: ev.Failed) -> None:
+        if self.detached:  # over a link that does not carry the session yet
+            self._detach()
+        else:
+            super()._on_failed(event)
+
+    @property
+    def has_data(self) -> bool:
+        """Whether frames wait to be written, and can be."""
+        return not self.detached and super().has_data
+
     def _on_not_resumed(self, event: ev.NotResumed) -> None:
+        """End the session, unless another server may still have it."""
+        self._refusals += 1
+        if event.elsewhere and self._refusals < self.servers:
+            self._detach()
+            return
         why = f"the connection to {self.remote} was lost, and the server did not take the session up again: {event.message}"
         link, self.link = self.link, None
         if link is not None:  # it carries a new session at the server, which need not be kept
             link.hand_over(_UNHEARD)
-            self._close_link(link)
+            self._links.leave()
+            link.write(self._connection.outbox.take_of_link())
+            link.close()
         self.end(ConnectionLost(why, cause=Cause.LOST))
 
     def resume(self, hello: Hello) -> tuple[int, str]:
@@ -200,7 +231,7 @@ class LastingSession(Session):
         Return the code 0, or why that cannot be: this session then begins.
         """
         wanted = self._kept.find(hello.token, self.principal) if self._kept is not None else None
-        if wanted is None:
+        if wanted is None or self._connection.failed or wanted._proof != _proof_of(self.link):
             return 9, "this server has no such session: it was restarted, or the session has ended"
         if not wanted._links.can_resume(hello):
             return 11, f"position {hello.received} is not one that this session can go on from"
@@ -221,9 +252,14 @@ class LastingSession(Session):
         self._paused = False
         self._links.resume(hello, other._links, self._now())
         if self._kept is not None:
-            self._kept.keep(self, hello.token, other._token)
+            self._kept.keep(self, *self._kept.tokens(self), other._token)
         self._go_on()
         self.buffer_updated(0)
+
+
+def _proof_of(link: Link | None) -> tuple[bool, object]:
+    """Return whether a link is encrypted, and the certificate of the other side: another link must have the same."""
+    return link is not None and link.remote.startswith("tls:"), None if link is None else link.certificate
 
 
 def _drop(link: Link) -> None:
