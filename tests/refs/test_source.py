@@ -313,13 +313,14 @@ async def test_offers_are_bounded(apart, monkeypatch):
     exchange = Exchange()
     async with linked(exchange) as pair:
         exchange.given = refs[:2]
-        await pair.peer.call("Exchange/give")
+        kept = await pair.peer.call("Exchange/give")  # dropped, they would end
         exchange.given = refs
         with pytest.raises(penstock.ResourceExhausted, match="OFFERS_MAX"):
             await pair.peer.call("Exchange/give")
         assert [number async for number in refs[2]] == [0]
         for ref in refs[:2]:
             await ref.aclose()
+        assert len(kept) == 2
     assert len(offers()) == 0
 
 
