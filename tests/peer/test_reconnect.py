@@ -10,9 +10,12 @@ import pytest
 
 import penstock
 from penstock.errors import ConnectionLost, Unavailable
+from penstock.protocol._frames import FrameType, GoAway
 from penstock.testing import SimulatedNetwork
+from tests.protocol.kit import frame, hello
 
 URL = "sim://client@server"
+CLOSED = hello(keep_ms=9) + frame(FrameType.GOAWAY, GoAway(0, 8, "overloaded"))
 AGAIN = penstock.Reconnect(first_s=0.01, max_s=0.1)
 
 
@@ -320,7 +323,9 @@ async def test_a_session_goes_on_where_it_was_and_not_at_the_first_url():
 
 
 @pytest.mark.parametrize(
-    "answer", [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n", b"\0" * 100, b"\0\0\0=\1\0"]
+    "answer",
+    [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n", bytes(100), b"\0\0\0=\1\0", CLOSED],
+    ids=["HTTP", "SSH", "zeros", "half a HELLO", "GOAWAY"],
 )
 async def test_a_foreign_answer_is_a_failed_attempt_and_the_session_goes_on(answer, monkeypatch):
     """A balancer answers for a server that is away."""

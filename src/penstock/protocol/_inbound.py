@@ -276,12 +276,15 @@ class Inbound:
         A second drain has nothing new to say: no call was opened since the first one.
         """
         state = self._state
+        if not state.greeted and state.sequence is not None:  # it is about a link that does not carry the session
+            if goaway.code:
+                state.failed = True
+                events.append(ev.Silent(f"the peer closed the connection: {goaway.message}"))
+            return
         if goaway.code == LEFT:
             state.failed = True
             events.append(ev.Left())
             return
-        if not state.greeted and not goaway.code:
-            return  # of a link that is not this session's yet
         drained, state.peer_draining = state.peer_draining, True
         if goaway.code:
             state.failed = True

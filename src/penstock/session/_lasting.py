@@ -124,6 +124,8 @@ class LastingSession(Session):
 
     def _detach(self) -> None:
         """Wait for another link, for as long as both sides keep the session."""
+        if self.lost is not None:
+            return
         self.drop_link()
         self._links.detach()
         self._connection.unread = False
