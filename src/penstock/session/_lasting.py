@@ -1,6 +1,6 @@
 """`LastingSession`: a session that outlives its link, and goes on over the next one (PROTOCOL.md §9).
 
-Between two links nothing is told to the streams: what they send waits, within their windows. The client makes the next link;
+Between two links nothing is told to the streams, and nothing more is taken to be sent. The client makes the next link;
 the server finds the session of a link that returns by its token (`KeptSessions`).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable
 from penstock.protocol import Hello, Settings
@@ -17,9 +17,6 @@ from penstock.session._kept import KeptSessions
 from penstock.session._session import Session
 from penstock.streams import Bell
 from penstock.transports import Link, Receiver
-
-if TYPE_CHECKING:
-    from penstock.session._stream import StreamHandle
 
 
 class LastingSession(Session):
@@ -37,7 +34,6 @@ class LastingSession(Session):
         self,
         role: str,
         settings: Settings,
-        accept: Callable[[StreamHandle], None] | None = None,
         *,
         agent: str = "",
         instance: bytes = b"",
@@ -45,7 +41,7 @@ class LastingSession(Session):
         kept: KeptSessions[LastingSession] | None = None,
     ) -> None:
         self._token = b"" if kept is None else kept.new_token()
-        super().__init__(role, settings, accept, agent=agent, instance=instance, keep_s=keep_s, token=self._token)
+        super().__init__(role, settings, agent=agent, instance=instance, keep_s=keep_s, token=self._token)
         self._links = self._connection.links
         self._keep_s = keep_s
         self._kept = kept
