@@ -275,6 +275,40 @@ async def test_a_loop_that_opens_its_stream_again_waits_for_the_next_session():
         assert await desk.total(number for number in range(5)) == 10
 
 
+async def test_an_answer_that_comes_in_the_turn_of_its_time_out_counts():
+    """The loop stood still: the time-out of the attempt and the word of the server are there at once."""
+    with SimulatedNetwork(seed=1, latency_s=(0.2, 0.2)) as network:
+        async with (
+            penstock.serve(Desk(), listen=URL) as server,
+            penstock.connect(URL, reconnect=AGAIN, timeout=5) as peer,
+        ):
+            numbers = peer.service(Desk).numbers(40)
+            assert await numbers.receive() == 0
+            network.cut()
+            (served,) = server.peers
+            await asyncio.sleep(0.01)
+            await connected(served)
+            assert peer.state == "reconnecting"
+            asyncio.get_running_loop().advance(6)
+            await connected(peer)
+            await asyncio.sleep(1)
+            network.cut()
+            assert [number async for number in numbers] == [*range(1, 40)]
+            assert len(server.peers) == 1
+
+
+async def test_a_stream_that_has_waited_for_the_next_session_gives_its_credit_there():
+    async with served() as (network, _desk, _server, peer):
+        desk = penstock.options(peer.service(Desk), buffer_size=2)
+        network.partition()
+        peer._scope.session.end(ConnectionLost("given up"))
+        waiting = desk.numbers(20)
+        asyncio.get_running_loop().call_later(0.5, network.heal)
+        async with asyncio.timeout(60):
+            assert [number async for number in waiting] == [*range(20)]
+        assert peer._scope.session._connection.buffered_bytes == 0
+
+
 async def test_a_ref_of_the_client_reaches_a_server_that_has_restarted():
     class Adder:
         async def add(self, numbers: penstock.SourceRef[int]) -> int:

@@ -39,6 +39,20 @@ async def test_latency_varies_within_its_bounds_and_keeps_the_order(seed) -> Non
             assert len(set(arrivals)) > 20
 
 
+async def test_a_packet_that_is_lost_below_is_sent_again_and_holds_up_those_behind_it(seed) -> None:
+    with SimulatedNetwork(seed, latency_s=(0.01, 0.01), loss=0.3):
+        async with linked("sim://server") as pair:
+            times = []
+            for number in range(200):
+                before = now()
+                pair.client.link.write([b"x"])
+                await pair.server.until_received(number + 1)
+                times.append(round(now() - before, 6))
+    assert set(times) >= {0.01, 0.21, 0.61}
+    assert 120 < times.count(0.01) < 160
+    assert all(time in {round(0.01 + 0.2 * (2**losses - 1), 6) for losses in range(7)} for time in times)
+
+
 async def test_bandwidth_bounds_what_passes_in_a_second() -> None:
     with SimulatedNetwork(1, bandwidth_bytes_s=10_000):
         async with linked("sim://server") as pair:

@@ -155,7 +155,11 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
     def _begin(self, requests: Requests | None) -> None:
         """Open the stream. Raises `Unavailable` or `ResourceExhausted` when no call can begin."""
         request, call = self._request, self.call
-        self.session = session = self._scope.session  # another one than before, when the call has waited for it
+        session = self._scope.session
+        if session is not self.session:  # the call has waited for it
+            self.session = session
+            if session.hello is not None:
+                self._half.grant.keep_to(session.hello)
         opened = open_of(session, request, call.metadata, call.deadline, self._half.grant)
         self._handle = handle = session.open(opened, self._half, WeakEndpoint(self))
         handle.feed_into(self)

@@ -271,9 +271,16 @@ async def _shake_hands(session: LastingSession, url: str, tls: TLS | None, timeo
         async with asyncio.timeout(timeout_s):
             await session.wait_up()
     except BaseException as error:
+        if isinstance(error, TimeoutError) and _is_up(session):  # both in one turn of the loop, which had stood still
+            return
         session.fail_attempt()
         if isinstance(error, TimeoutError):
             raise Unavailable(
                 f"{url} took the connection but did not say HELLO within {timeout_s:g} s", cause=Cause.TIMED_OUT, started=False
             ) from None
         raise
+
+
+def _is_up(session: LastingSession) -> bool:
+    """Whether the link of a session carries it."""
+    return session.ready.done() and not session.detached and session.lost is None

@@ -118,6 +118,10 @@ class Grant:
         self.max_window_items = min(self.max_window_items, items)
         self.max_window_bytes = min(self.max_window_bytes, bytes_)
 
+    def keep_to(self, peer: Hello) -> None:
+        """Bound the window by how far the peer sends ahead (rule 5.9): the credit that it waits for would never be due."""
+        self.keep_below(peer.max_ahead_items or MAX_NUMBER, peer.max_ahead_bytes or MAX_NUMBER)
+
     def consume(self, items: int, bytes_: int) -> bool:
         """Count items that the consumer took; return whether credit is due (half a window since the last grant)."""
         self.consumed_items += items
@@ -167,11 +171,11 @@ def grant_for(settings: Settings, peer: Hello | None, items: int | None, bytes_:
     """Make the grant for a stream whose buffer was set to `items` and `bytes_`; a window of None tunes itself.
 
     With only the items set, the bytes are bounded by `set_window_bytes`, so that the item count is the bound that holds. No
-    window is larger than what the peer sends ahead (rule 5.9): the credit that it waits for would never be due.
+    window is larger than the peer's own bound.
     """
     grant = _grant(settings, items, bytes_)
     if peer is not None:
-        grant.keep_below(peer.max_ahead_items or MAX_NUMBER, peer.max_ahead_bytes or MAX_NUMBER)
+        grant.keep_to(peer)
     return grant
 
 

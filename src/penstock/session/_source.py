@@ -90,7 +90,8 @@ class RemoteSource(Source[T]):
         self.told = False
         self.waiter: asyncio.Future[None] | None = None
         self._half = half
-        self._count: Callable[[WireStream, int, int], bool] = session._connection.consume  # counts items as consumed
+        #: Counts items as consumed, in the place of the session; None for the session.
+        self._count: Callable[[WireStream, int, int], bool] | None = None
         self._decode = decode
         self._origin: TracebackType | None = None
         self._bad: StatusError | None = None
@@ -240,7 +241,7 @@ class RemoteSource(Source[T]):
         size = 0
         if not self._rest:
             size, self._pending_bytes = self._pending_bytes, 0
-        if self.wire is not None and self._count(self.wire, items, size):
+        if self.wire is not None and (self._count or self.session._connection.consume)(self.wire, items, size):
             self.session.flush_soon()
             if self._pressure is not None:
                 self._pressure.set(False)

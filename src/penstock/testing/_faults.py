@@ -8,6 +8,11 @@ import random
 
 #: Into how many pieces one write is split at most.
 PIECES_MAX = 8
+#: How long TCP waits, at least, before it sends a lost segment again; each further loss of the segment doubles it (RFC 6298,
+#: with the least time of Linux).
+RETRANSMIT_S = 0.2
+#: A packet that is drawn as lost so often in a row arrives all the same.
+LOSSES_MAX = 6
 
 
 class Packet:
@@ -24,7 +29,14 @@ class Faults:
     """Delays, pieces and partitions, drawn from one seed. For the parameters see `SimulatedNetwork`."""
 
     def __init__(
-        self, seed: int, *, latency_s: tuple[float, float], bandwidth_bytes_s: float | None, split: float, coalesce: float
+        self,
+        seed: int,
+        *,
+        latency_s: tuple[float, float],
+        bandwidth_bytes_s: float | None,
+        split: float,
+        coalesce: float,
+        loss: float,
     ) -> None:
         if not 0 <= latency_s[0] <= latency_s[1]:
             raise ValueError(f"latency_s is {latency_s}; it is the least and the most latency, in seconds")
@@ -33,6 +45,7 @@ class Faults:
         self._bandwidth_bytes_s = bandwidth_bytes_s
         self._split = split
         self._coalesce = coalesce
+        self._loss = loss
         self._partitioned: set[frozenset[str]] = set()
         self._all_partitioned = False
         self._healed = asyncio.Event()
@@ -49,6 +62,8 @@ class Faults:
             after = max(after, now + self._latency()) + self._transfer_s(len(piece))
             if self._coalesce and self.random.random() < self._coalesce:
                 after += self.random.uniform(0.0, self.latency_s[1])
+            if self._loss:
+                after += self._repair_s()
             packets.append(Packet(piece, after))
         return packets
 
@@ -85,6 +100,13 @@ class Faults:
 
     def _latency(self) -> float:
         return self.random.uniform(*self.latency_s)
+
+    def _repair_s(self) -> float:
+        """Return how long the losses of one packet hold it up, and those behind it."""
+        losses = 0
+        while losses < LOSSES_MAX and self.random.random() < self._loss:
+            losses += 1
+        return RETRANSMIT_S * (2.0**losses - 1)
 
     def _transfer_s(self, size: int) -> float:
         return size / self._bandwidth_bytes_s if self._bandwidth_bytes_s else 0.0

@@ -36,9 +36,10 @@ class SimulatedNetwork(Transport):
     seed: decides every random choice. latency_s: the least and the most time that a packet takes in one direction, in seconds
     (0 by default); the order within a direction is kept. bandwidth_bytes_s: bytes per second and direction; None sets no limit.
     split: the probability that a write arrives in pieces. coalesce: the probability that a packet is delayed once more, by up
-    to the latency, so that the next packets arrive together with it. scheme: "sim" by default; each of several networks at a
-    time needs its own. Raises `ValueError` when `latency_s` is negative or in the wrong order. Leaving the block cuts all
-    connections.
+    to the latency, so that the next packets arrive together with it. loss: the probability that a packet is lost below the
+    connection, as an IP packet is: TCP sends it again after 0.2 s or more, and what is behind it waits. scheme: "sim" by
+    default; each of several networks at a time needs its own. Raises `ValueError` when `latency_s` is negative or in the wrong
+    order. Leaving the block cuts all connections.
     """
 
     def __init__(
@@ -49,11 +50,14 @@ class SimulatedNetwork(Transport):
         bandwidth_bytes_s: float | None = None,
         split: float = 0.0,
         coalesce: float = 0.0,
+        loss: float = 0.0,
         scheme: str = "sim",
     ) -> None:
         self.seed = seed
         self.scheme = scheme
-        self._faults = Faults(seed, latency_s=latency_s, bandwidth_bytes_s=bandwidth_bytes_s, split=split, coalesce=coalesce)
+        self._faults = Faults(
+            seed, latency_s=latency_s, bandwidth_bytes_s=bandwidth_bytes_s, split=split, coalesce=coalesce, loss=loss
+        )
         #: The generator of every random choice; a scenario may draw its own numbers from it.
         self.random = self._faults.random
         self._listeners: dict[str, _SimulatedListener] = {}
