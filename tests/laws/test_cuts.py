@@ -67,7 +67,6 @@ async def cut_again_and_again(seed: int) -> AsyncIterator[Place]:
                 assert look is not None
                 look()
 
-            await asyncio.sleep(0.001)  # a session that the server has not heard of cannot be taken up
             peer._sessions.look = changed
             next_cut()
             yield Place(system, peer)

@@ -75,7 +75,7 @@ class Program:
     def on_resumeasked(self, event: events.ResumeAsked) -> None:
         links, kept = self.side.connection.links, self.kept.connection.links
         if event.hello.token != TOKEN or not kept.can_resume(event.hello):
-            links.refuse_resume(9, "no such session", 0.0)
+            links.begin_new(9, "no such session", 0.0)
         else:
             self.side.write()
             kept.resume(event.hello, links, 0.0)

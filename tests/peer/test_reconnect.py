@@ -87,6 +87,40 @@ async def test_all_kinds_of_calls_go_on_where_they_were():
         assert len(server.peers) == 1
 
 
+@pytest.mark.parametrize("fault", ["cut", "silence"])
+async def test_a_session_whose_first_word_was_lost_with_its_link_goes_on(fault: str):
+    """The client has heard the server, and the server has heard nothing: it may not even know that the link is lost."""
+    settings = penstock.Settings(keepalive_s=1.0)
+    with SimulatedNetwork(seed=1, latency_s=(0.1, 0.1)) as network:
+        async with (
+            penstock.serve(Desk(), listen=URL, settings=settings) as server,
+            penstock.connect(URL, reconnect=AGAIN, settings=settings) as peer,
+        ):
+            numbers, echo = peer.service(Desk).numbers(5), asyncio.ensure_future(peer.service(Desk).echo(7))
+            await asyncio.sleep(0.01)
+            assert [served._scope.session.hello for served in server.peers] == [None]
+            getattr(network, fault)()
+            assert [number async for number in numbers] == [*range(5)]
+            assert await echo == 7
+            assert len(server.peers) == 1
+
+
+async def test_a_session_that_began_over_its_second_link_goes_on_when_that_answer_is_lost_too():
+    with SimulatedNetwork(seed=1, latency_s=(0.1, 0.1)) as network:
+        async with penstock.serve(Desk(), listen=URL) as server, penstock.connect(URL, reconnect=AGAIN) as peer:
+            numbers = peer.service(Desk).numbers(5)
+            await asyncio.sleep(0.01)
+            network.cut()
+            while peer._scope.session.link is None:  # noqa: ASYNC110 - of the virtual clock
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.15)
+            assert [served.state for served in server.peers] == ["connected"]
+            assert peer.state == "reconnecting"
+            network.cut()
+            assert [number async for number in numbers] == [*range(5)]
+            assert len(server.peers) == 1
+
+
 async def test_a_program_sees_the_states_of_its_peer():
     seen = []
     async with served() as (network, _desk, _server, peer):

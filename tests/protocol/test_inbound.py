@@ -237,7 +237,7 @@ def test_a_hello_with_a_token_is_a_question_and_is_refused_with_code_9():
     (asked,) = made.feed(hello(token=b"token", received=5))
     assert isinstance(asked, events.ResumeAsked)
     assert (asked.hello.token, asked.hello.received) == (b"token", 5)
-    made.connection.links.refuse_resume(9, "no session here", 0.0)
+    made.connection.links.begin_new(9, "no session here", 0.0)
     answer = next(seen for seen in made.frames() if seen.kind == "RESUMED")
     assert answer.body == Resumed(9, 0, "no session here")
     assert side("client").feed(frame(FrameType.RESUMED, answer.body)) == []  # it has not asked

@@ -218,7 +218,7 @@ def test_a_refused_client_is_told_why_and_its_link_carries_a_new_session():
     (asked,) = fresh.receive_data(b"".join(wire.client.data_to_send(ALL, 0.0)), 0.0)
     assert isinstance(asked, events.ResumeAsked)
     assert asked.hello.token == TOKENS[0]
-    fresh.links.refuse_resume(9, "no such session", 0.0)
+    fresh.links.begin_new(9, "no such session", 0.0)
     back = b"".join(fresh.data_to_send(ALL, 0.0))
     assert [seen.body for seen in read_frames(back) if seen.kind == "RESUMED"] == [Resumed(9, 0, "no such session")]
     (told,) = wire.client.receive_data(back, 0.0)

@@ -296,7 +296,7 @@ def keep_alive() -> Recorder:
 
 def resume_refused() -> Recorder:
     talk = Recorder(token=bytes(range(16)), received=300)
-    talk.sides["server"].links.refuse_resume(9, "this server keeps no session to resume", 0.0)
+    talk.sides["server"].links.begin_new(9, "this server keeps no session to resume", 0.0)
     talk.write("server", "cannot")
     return talk
 

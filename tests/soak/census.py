@@ -76,7 +76,6 @@ class Census:
             return {"during a resume"}
         server = self._world.other_side(client)
         if server is None or server.hello is None:
-            self._world.excuse_unheard(client)
             return {"first handshake"}
         found: set[str] = set()
         for near in client._connection.streams.begun.values():

@@ -141,7 +141,9 @@ _BRINGS: Final[dict[str, tuple[type[BaseException], ...]]] = {
 def _brings(flow: Flow) -> tuple[type[BaseException], ...]:
     """Return the errors that the ending of a flow brings. What fills a sink ends it when its own call ends."""
     brings = _BRINGS[flow.ending]
-    return (*brings, penstock.Aborted, penstock.StreamCancelled) if brings and flow.kind == "sink" else brings
+    return (
+        (*brings, penstock.Aborted, penstock.StreamCancelled, penstock.NotFound) if brings and flow.kind == "sink" else brings
+    )
 
 
 class Flow:

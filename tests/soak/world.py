@@ -158,12 +158,6 @@ class World:
         await asyncio.sleep(0.5)
         link.abort()
 
-    def excuse_unheard(self, session: LastingSession) -> None:
-        """Excuse the flows over a session that the server has not heard of: it cannot be taken up."""
-        for name, client in self.clients.items():
-            if client.session is session:
-                self.excuse(penstock.ConnectionLost, client=name)
-
     # ── refs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager

@@ -85,7 +85,7 @@ class Draining(Event, frozen=True):
 
 
 class ResumeAsked(Event, frozen=True):
-    """The client wants to take up an earlier session over this link: `hello` has its token. `Links.refuse_resume` answers."""
+    """The client wants to take up an earlier session over this link: `hello` has its token. `Links.begin_new` answers."""
 
     hello: Hello
 

@@ -99,8 +99,14 @@ class Links:
         self._state.keepalive.begin(now_s)
         self.begin(now_s)
 
-    def refuse_resume(self, code: int, message: str, now_s: float) -> None:
-        """Say that the earlier session cannot be taken up (rule 9.6). This link carries a new session: it is ready."""
+    def begin_new(self, code: int, message: str, now_s: float) -> None:
+        """Begin a session over a link on which the client has asked for an earlier one. It is ready.
+
+        code: why the earlier one cannot be taken up (rule 9.6); 0 when nothing of it has arrived, so that this one is it
+            (rule 9.8).
+        """
+        if not code and self._state.sequence is not None:
+            self._state.sequence.unconfirmed = True
         self._state.outbox.put_of_link(FrameType.RESUMED, Resumed(code, message=readable(message, LONG_MESSAGE)))
         self.begin(now_s)
 

@@ -30,7 +30,7 @@ def _closed(_session: object, event: ev.Closed) -> None:
 def _resume_asked(session: Any, event: ev.ResumeAsked) -> None:
     code, message = session.resume(event.hello)
     if code:
-        session._connection.links.refuse_resume(code, message, session._now())
+        session._connection.links.begin_new(code, message, session._now())
         session._on_ready()
 
 

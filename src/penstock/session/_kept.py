@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import weakref
 from abc import abstractmethod
 from collections import OrderedDict
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from penstock.errors import Cause, ConnectionLost, StatusError
 
-#: Sessions that one server keeps without a link: as many clients as come back at once to one process.
+#: Sessions that one server keeps without a link: as many clients as come back at once to one process. So many tokens are kept,
+#: too, of which no client has said yet that it has them.
 KEPT_MAX: Final = 4096
 RESUME_TOKEN_BYTES: Final = 16
 
@@ -51,14 +53,27 @@ class KeptSessions(Generic[K]):
         self._tokens: dict[K, list[bytes]] = {}
         self._waiting: dict[K, int] = {}
         self._hosts: dict[str, OrderedDict[K, None]] = {}
+        self._unheard: OrderedDict[bytes, weakref.ref[K]] = OrderedDict()
         self.waiting_bytes = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def new_token(self) -> bytes:
-        """Return a token for the `HELLO` of a link."""
-        return secrets.token_bytes(RESUME_TOKEN_BYTES)
+    def new_token(self, session: K) -> bytes:
+        """Return a token for the first frame of a new session, which has heard nothing of its client yet."""
+        token = secrets.token_bytes(RESUME_TOKEN_BYTES)
+        self._unheard[token] = weakref.ref(session)
+        if len(self._unheard) > KEPT_MAX:
+            self._unheard.popitem(last=False)
+        return token
+
+    def take_unheard(self, token: bytes) -> bool:
+        """Return whether a client has this token of which nothing was heard: its link was lost before, or is ended now."""
+        expected = self._unheard.pop(token, None)
+        session = None if expected is None else expected()
+        if session is not None:
+            session.end(ConnectionLost("its client has come back over another connection", cause=Cause.LOST))
+        return expected is not None
 
     def find(self, token: bytes, principal: Any) -> K | None:
         """Return the session with this token; None when there is none, or when it belongs to another principal."""
@@ -72,6 +87,7 @@ class KeptSessions(Generic[K]):
         self._tokens[session] = [*tokens]
         for token in tokens:
             self._by_token[token] = session
+            self._unheard.pop(token, None)
 
     def confirm(self, session: K) -> None:
         """Let no client use the earlier token any more: the client knows the present one."""

@@ -40,7 +40,7 @@ class LastingSession(Session):
         keep_s: float,
         kept: KeptSessions[LastingSession] | None = None,
     ) -> None:
-        self._token = b"" if kept is None else kept.new_token()
+        self._token = b"" if kept is None else kept.new_token(self)
         super().__init__(role, settings, agent=agent, instance=instance, keep_s=keep_s, token=self._token)
         self._links = self._connection.links
         self._keep_s = keep_s
@@ -226,8 +226,15 @@ class LastingSession(Session):
     def resume(self, hello: Hello) -> tuple[int, str]:
         """Give the link of this session, in which nothing runs yet, to the session that `hello` names.
 
-        Return the code 0, or why that cannot be: this session then begins.
+        Return the code 0, or why that cannot be: this session then begins. When nothing of the wanted session has arrived here,
+        this one is it.
         """
+        if self._kept is not None and self._kept.take_unheard(hello.token) and not hello.received:
+            self._links.begin_new(0, "", self._now())
+            self._on_ready()
+            if self._links.resumable:
+                self._kept.keep(self, hello.token, self._token)
+            return 0, ""
         wanted = self._kept.find(hello.token, self.principal) if self._kept is not None else None
         if wanted is None or self._connection.failed or wanted._proof != _proof_of(self.link):
             return 9, "this server has no such session: it was restarted, or the session has ended"
