@@ -14,6 +14,8 @@ from tests.soak.world import KEPT_S, SERVER, World
 
 LOST: Final = (penstock.ConnectionLost, penstock.Unavailable, penstock.Cancelled, penstock.NotFound, penstock.DeadlineExceeded)
 JUMP_S: Final = 3600.0
+#: How often a bad line looks for the next link.
+LOOK_S: Final = 0.03
 OF_ACTORS: Final = frozenset({"asks", "tells", "crowd", "actor stream", "actor requests", "channel"})
 
 
@@ -32,12 +34,12 @@ async def bad_line(world: World, given: dict[str, Any]) -> None:
     chance = random.Random(given["seed"])
     ends_at = world.loop.time() + 4 * given["for_s"]
     for _ in range(given["times"]):
-        _cut_after(
-            world, given["client"], chance.choice([chance.randint(0, 300), chance.randint(0, 5000)]), down=chance.random() < 0.5
-        )
-        before = _connection(world, given["client"])
-        while world.loop.time() < ends_at and _connection(world, given["client"]) in {before, None}:  # noqa: ASYNC110 - of the virtual clock
-            await asyncio.sleep(0.01)
+        more_bytes = chance.choice([chance.randint(0, 60), chance.randint(0, 300), chance.randint(0, 3000)])
+        _cut_after(world, given["client"], more_bytes, down=chance.random() < 0.5)
+        to_cut = _connection(world, given["client"])
+        while world.loop.time() < ends_at and (to_cut is None or to_cut is _connection(world, given["client"])):
+            await asyncio.sleep(LOOK_S)
+            to_cut = to_cut or _connection(world, given["client"])
     _let_live(world, given["client"])
 
 

@@ -29,7 +29,7 @@ FLOWS: Final = {
     "unclaimed": 1,
 }
 #: Faults through which everything goes on: of these programs nothing is excused.
-CUTS: Final = {"cut": 6, "cut byte": 6, "bad line": 8, "silence": 2, "partition": 2, "hold": 2, "stall": 1, "weather": 2}
+CUTS: Final = {"cut": 6, "cut byte": 6, "bad line": 12, "silence": 2, "partition": 2, "hold": 2, "stall": 1, "weather": 2}
 #: Faults that may end some flows, with a typed outcome and a true beginning.
 LOSSES: Final = {
     "outage": 2,
@@ -148,7 +148,7 @@ def _sky(chance: random.Random) -> dict[str, Any]:
 
 def _limits(chance: random.Random) -> dict[str, Any]:
     return {
-        "keepalive_s": chance.choice([1.0, 2.0]),
+        "keepalive_s": chance.choice([1.0, 2.0, 4.0]),
         "window_items": chance.choice([1, 2, 256]),
         "window_bytes": chance.choice([1, 1000, 256 * 1024]),
         "max_frame_bytes": chance.choice([16 * 1024, 256 * 1024]),

@@ -23,7 +23,7 @@ from tests.soak.services import Desk, Hall, actors_of, at_the_door
 
 AGAIN: Final = Reconnect(first_s=0.02, max_s=0.2)
 #: Sessions are kept for the time that a partition of a program cannot last, and less than one that it calls an outage.
-KEPT_S: Final = 30.0
+KEPT_S: Final = 20.0
 CONNECT_S: Final = 5.0
 SERVER: Final = "server"
 
