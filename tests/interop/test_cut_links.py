@@ -3,55 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import random
 from collections.abc import AsyncIterator, Iterator
-from typing import Self
 
 import penstock
+from tests.interop.proxy import AT_ONCE, Proxy, port_of
 
 STREAMS = 10
 ITEMS = 400
-AT_ONCE = penstock.Reconnect(first_s=0.005, max_s=0.05)
-
-
-class Proxy:
-    """Carries bytes between clients and the server at `port`, until it cuts all connections."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._writers: set[asyncio.StreamWriter] = set()
-        self.cuts = 0
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
-        self.url = f"tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        self._server.close()
-        self.cut()
-        await asyncio.sleep(0)
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, server = await asyncio.open_connection("127.0.0.1", self._port)
-        self._writers |= {writer, server}
-        await asyncio.gather(self._copy(reader, server), self._copy(there, writer))
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-        self._writers.discard(writer)
-
-    def cut(self) -> None:
-        """Cut every connection, with a reset."""
-        self.cuts += len(self._writers) // 2
-        for writer in tuple(self._writers):
-            writer.transport.abort()
 
 
 def payloads(seed: int) -> Iterator[bytes]:
@@ -84,7 +44,7 @@ def digest_of(seed: int) -> str:
 async def test_every_stream_is_whole_through_a_proxy_that_cuts_again_and_again():
     async with (
         penstock.serve(Depot(), listen="tcp://127.0.0.1:0") as server,
-        Proxy(int(server.urls[0].rpartition(":")[2])) as proxy,
+        Proxy(port_of(server)) as proxy,
         penstock.connect(proxy.url, reconnect=AT_ONCE) as peer,
     ):
         depot = peer.service(Depot)

@@ -267,3 +267,21 @@ async def test_a_session_that_waits_for_a_link_can_be_closed(closes: Callable[[L
         closes(client)
         await client.closed
         assert not client.detached
+
+
+async def test_a_token_of_which_nothing_was_heard_is_taken_by_nobody_who_knows_a_position():
+    """The client of the first link has lost it before its first word arrived; a liar comes before it does."""
+    async with house() as home:
+        client = LastingSession("client", Settings(), keep_s=KEEP_S)
+        server = home.join(client)
+        assert server.link is not None
+        server.link.pause_reading()
+        await client.ready
+        token = token_of(client)
+        liar = await home.thief(token=token, received=7)
+        assert "no such session" in str(liar.lost)
+        await cut(home, client)
+        assert client.lost is None
+        assert not client.detached
+        assert isinstance(server.lost, ConnectionLost)
+        assert len(home.kept) == 2

@@ -12,7 +12,14 @@ from penstock.protocol._frames import IGNORABLE, encode_frame
 from penstock.testing._line import SimulatedConnection
 from tests.soak.world import KEPT_S, SERVER, World
 
-LOST: Final = (penstock.ConnectionLost, penstock.Unavailable, penstock.Cancelled, penstock.NotFound, penstock.DeadlineExceeded)
+LOST: Final = (
+    penstock.ConnectionLost,
+    penstock.Unavailable,
+    penstock.Cancelled,
+    penstock.Aborted,
+    penstock.NotFound,
+    penstock.DeadlineExceeded,
+)
 JUMP_S: Final = 3600.0
 #: How often a bad line looks for the next link.
 LOOK_S: Final = 0.03

@@ -70,6 +70,8 @@ class Hall:
         self._kept[number] = source
 
     async def kept(self, number: int) -> SourceRef[Item]:
+        if number not in self._kept:
+            raise penstock.NotFound("this server was begun after it was given")
         return self._kept.pop(number)
 
 

@@ -229,7 +229,7 @@ class LastingSession(Session):
         Return the code 0, or why that cannot be: this session then begins. When nothing of the wanted session has arrived here,
         this one is it.
         """
-        if self._kept is not None and self._kept.take_unheard(hello.token) and not hello.received:
+        if self._kept is not None and not hello.received and self._kept.take_unheard(hello.token):
             self._links.begin_new(0, "", self._now())
             self._on_ready()
             if self._links.resumable:
