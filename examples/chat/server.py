@@ -12,7 +12,8 @@ from service import Chat
 
 
 async def main(url: str = "tls://127.0.0.1:8443") -> None:
-    async with penstock.serve(Chat(), listen=url, tls=penstock.TLS.development()) as server:
+    brief = penstock.Settings(detach_ttl_s=1.0)  # a member whose connection is lost for longer has left the room
+    async with penstock.serve(Chat(), listen=url, tls=penstock.TLS.development(), settings=brief) as server:
         print("serving at", *server.urls, flush=True)
         await server.wait_closed()
 

@@ -60,7 +60,7 @@ from penstock.errors import (
 from penstock.peer import CallInfo, Peer, Reconnect, Server, connect, context, serve
 from penstock.protocol import Settings
 from penstock.refs import SinkRef, SourceRef
-from penstock.service import CallOptions, exposed, options, receives
+from penstock.service import CallOptions, exposed, idempotent, options, receives
 from penstock.streams import Dropped, Port, Sink, Source, Statistics, pipe, watch_backpressure
 from penstock.transports import TLS
 
@@ -131,6 +131,7 @@ __all__ = [
     "connect",
     "context",
     "exposed",
+    "idempotent",
     "options",
     "pipe",
     "receives",

@@ -287,7 +287,7 @@ async def test_send_nowait_of_the_sink_refuses_without_credit(pair, desk):
 
 
 async def test_senders_that_wait_are_told_when_the_connection_is_lost(desk):
-    async with linked(desk, gate=False) as pair:
+    async with linked(desk, gate=False, client_reconnect=None) as pair:
         call = gated(pair, 1)
         senders = [await started(call.send(number)) for number in range(5)]
         pair.served._scope.session.link.abort()

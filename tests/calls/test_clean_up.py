@@ -110,7 +110,7 @@ async def test_a_handler_whose_caller_has_left_is_not_cancelled_again(kind, seco
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_handler_whose_connection_is_lost_is_not_cancelled_again_when_the_server_closes(kind):
     service = Careful()
-    async with linked(service, gate=False) as pair:
+    async with linked(service, gate=False, client_reconnect=None) as pair:
         calling = begin(pair.stub(Careful), kind)
         await rest()
         pair.served._scope.session.link.abort()

@@ -247,7 +247,7 @@ async def test_a_task_cancelled_while_an_interceptor_has_its_call_leaves_nothing
 @pytest.mark.parametrize("kind", KINDS)
 async def test_interceptors_are_left_when_the_connection_is_lost(kind, side):
     log = Log()
-    async with linked(Service(log), **around(side, log.around("a")), gate=False) as pair:
+    async with linked(Service(log), **around(side, log.around("a")), gate=False, client_reconnect=None) as pair:
         calling = await started(call(pair.stub(Service), kind, wait=True))
         pair.peer._scope.session.link.abort() if side == "callee" else pair.served._scope.session.link.abort()
         _, error = await ended(calling)

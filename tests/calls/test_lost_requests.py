@@ -103,7 +103,7 @@ async def cut_after(seconds: float, seen: Seen, kind: str, *, actor: bool, ends:
             await system.spawn(ActorWorks, seen, name="works")
             async with (
                 penstock.serve(Service(seen), system, listen="sim://server") as server,
-                penstock.connect("sim://client@server") as peer,
+                penstock.connect("sim://client@server", reconnect=None) as peer,
             ):
                 stub = peer.actor(ActorWorks, "works") if actor else peer.service(Service)
                 calling = asyncio.ensure_future(call(stub, kind, ends=ends))
@@ -163,7 +163,10 @@ async def test_a_handler_that_has_its_end_is_cancelled_at_once():
 
     seen = Seen()
     with SimulatedNetwork(1, latency_s=(0.001, 0.001)) as network:
-        async with penstock.serve(Slow(seen), listen="sim://server"), penstock.connect("sim://client@server") as peer:
+        async with (
+            penstock.serve(Slow(seen), listen="sim://server"),
+            penstock.connect("sim://client@server", reconnect=None) as peer,
+        ):
             calling = asyncio.ensure_future(peer.service(Service).record(requests(ends=True)))
             await asyncio.sleep(0.5)
             network.cut()

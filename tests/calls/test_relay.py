@@ -168,7 +168,10 @@ async def test_leaving_goes_through_in_the_direction_of_the_requests_too():
 async def test_the_loss_of_the_far_connection_is_no_end_and_the_near_one_lives_on():
     end = End()
     relay = Relay(end, "loop")
-    async with linked(relay, url="memory://relay") as near, linked(end, url="memory://end", gate=False) as far:
+    async with (
+        linked(relay, url="memory://relay", client_reconnect=None) as near,
+        linked(end, url="memory://end", gate=False, client_reconnect=None) as far,
+    ):
         relay.end = far.peer.service(End)
         stream = near.stub(Relay, buffer_size=5).numbers()
         assert await stream.receive() == 0

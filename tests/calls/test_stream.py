@@ -226,7 +226,7 @@ async def test_a_consumer_that_waits_when_another_task_cancels_is_told(pair):
 
 @pytest.mark.parametrize("end", ["client", "server"])
 async def test_a_lost_connection_is_lost_after_the_items_that_came(numbers, end):
-    async with linked(numbers, gate=False) as pair:
+    async with linked(numbers, gate=False, client_reconnect=None) as pair:
         streams = [pair.stub(Numbers, buffer_size=5).endless() for _ in range(3)]
         await rest()
         (pair.peer if end == "client" else pair.served)._scope.session.link.abort()
@@ -247,7 +247,7 @@ async def test_a_lost_connection_is_lost_after_the_items_that_came(numbers, end)
 
 
 async def test_calls_on_a_lost_connection_raise_without_growing(numbers):
-    async with linked(numbers, gate=False) as pair:
+    async with linked(numbers, gate=False, client_reconnect=None) as pair:
         pair.served._scope.session.link.abort()
         await rest()
         depths = set()

@@ -130,7 +130,7 @@ async def test_a_deadline_that_is_not_reached_leaves_no_timer(pair):
 
 
 async def test_a_lost_connection_is_told_to_every_call_each_its_own_error(service):
-    async with linked(service, gate=False) as pair:
+    async with linked(service, gate=False, client_reconnect=None) as pair:
         calls = [await started(pair.stub(Service).wait()) for _ in range(5)]
         pair.served._scope.session.link.abort()
         errors = [await ended(call) for call in calls]
@@ -142,7 +142,7 @@ async def test_a_lost_connection_is_told_to_every_call_each_its_own_error(servic
 
 
 async def test_a_call_that_nobody_awaits_any_more_says_nothing(service):
-    async with linked(service, gate=False) as pair:
+    async with linked(service, gate=False, client_reconnect=None) as pair:
         call = await started(pair.stub(Service).wait())
         pair.served._scope.session.link.abort()
         call.cancel()
@@ -212,7 +212,7 @@ async def test_too_many_waiting_calls_are_refused(service):
 
 
 async def test_calls_that_wait_for_their_turn_hear_of_a_lost_connection(service):
-    async with linked(service, settings=penstock.Settings(max_streams=1), gate=False) as pair:
+    async with linked(service, settings=penstock.Settings(max_streams=1), gate=False, client_reconnect=None) as pair:
         first = await started(pair.stub(Service).wait())
         late = [await started(pair.stub(Service).echo(number)) for number in range(5)]
         pair.served._scope.session.abort()

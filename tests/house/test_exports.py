@@ -14,7 +14,7 @@ from tests.house._exports import exported_for_one, unused
 from tests.house._source import PACKAGE, ROOT, modules, tree
 
 NAMES = getattr(penstock, "__all__", [])
-NAMES_MAX = 70
+NAMES_MAX = 71  # 70, and `idempotent`, which a method says of itself: no option of a call can say it
 FOLDERS = sorted(
     ".".join(path.parent.relative_to(PACKAGE.parent).parts)
     for path in modules()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -59,6 +60,11 @@ class Far:
     async def how_many(self) -> int:
         return self.produced
 
+    async def process_id(self, seconds: float) -> int:
+        (self.folder / "process_id").write_text("begun")
+        await asyncio.sleep(seconds)
+        return os.getpid()
+
 
 async def requests() -> AsyncIterator[bytes]:
     while True:
@@ -73,7 +79,7 @@ async def serve(url: str, folder: str, tls: penstock.TLS | None) -> None:
 
 
 async def consume(url: str, method: str, tls: penstock.TLS | None) -> None:
-    async with penstock.connect(url, tls=tls) as peer:
+    async with penstock.connect(url, tls=tls, reconnect=None) as peer:
         first = await begin(peer.service(Far), method)
         print("consuming", flush=True)
         await first

@@ -13,6 +13,16 @@ from tests.interop.kit import far, take, tls_for, until, url_for
 
 LOST_S = 1.0
 METHODS = ["ticks", "wait", "swallow", "mirror"]
+SOON = penstock.Reconnect(first_s=0.01, max_s=0.1)
+
+
+class Repeatable:
+    """`Far`, as a client sees it that may call twice."""
+
+    service_name = "Far"
+
+    @penstock.idempotent
+    async def process_id(self, seconds: float) -> int: ...
 
 
 @pytest.mark.processes
@@ -21,7 +31,7 @@ async def test_killing_the_server_is_connection_lost_within_a_second_and_never_a
     tls = tls_for(scheme, tmp_path)
     extra = [str(tmp_path / "tls")] if tls else []
     process_of = far("serve", url_for(scheme, tmp_path), str(tmp_path), *extra)
-    async with process_of as (process, url), penstock.connect(url, tls=tls) as peer:
+    async with process_of as (process, url), penstock.connect(url, tls=tls, reconnect=None) as peer:
         calls = [await begin(peer.service(Far), method) for method in METHODS]
         stalled = penstock.options(peer.service(Far), buffer_size=3).endless(8)
         await stalled.receive()
@@ -50,14 +60,32 @@ async def test_killing_the_client_runs_the_finally_of_the_handler_within_a_secon
 
 
 @pytest.mark.processes
-async def test_a_server_that_comes_back_can_be_called_again_after_its_loss_was_told(tmp_path):
+async def test_a_server_that_comes_back_can_be_called_again_by_the_same_peer(tmp_path):
     url = f"unix://{tmp_path}/s"
-    async with far("serve", url, str(tmp_path)) as (process, _), penstock.connect(url) as peer:
-        ticks = peer.service(Far).ticks()
+    async with far("serve", url, str(tmp_path)) as (process, _), penstock.connect(url, reconnect=SOON) as peer:
+        stub = peer.service(Far)
+        ticks, whole = stub.ticks(), asyncio.ensure_future(stub.process_id(5.0))
         await ticks.receive()
+        await until((tmp_path / "process_id").exists, "the beginning of the call")
         process.kill()
         await process.wait()
-        with pytest.raises(ConnectionLost):
-            await take(ticks, 10_000)
-    async with far("serve", url, str(tmp_path)), penstock.connect(url) as peer:
-        assert await peer.service(Far).ticks().receive() == 0
+        async with far("serve", url, str(tmp_path)) as (second, _):
+            with pytest.raises(ConnectionLost, match="did not take the session up again") as caught:
+                await take(ticks, 10_000)
+            assert caught.value.offset >= 1
+            with pytest.raises(ConnectionLost):
+                await whole
+            assert await stub.ticks().receive() == 0
+            assert await stub.process_id(0.0) == second.pid
+
+
+@pytest.mark.processes
+async def test_a_call_of_an_idempotent_method_is_made_again_after_kill_9(tmp_path):
+    url = f"unix://{tmp_path}/s"
+    async with far("serve", url, str(tmp_path)) as (process, _), penstock.connect(url, reconnect=SOON) as peer:
+        calls = [asyncio.ensure_future(peer.service(Repeatable).process_id(1.0)) for _ in range(20)]
+        await until((tmp_path / "process_id").exists, "the beginning of the calls")
+        process.kill()
+        await process.wait()
+        async with far("serve", url, str(tmp_path)) as (second, _):
+            assert await asyncio.gather(*calls) == [second.pid] * 20

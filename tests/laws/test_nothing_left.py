@@ -266,7 +266,7 @@ def test_nothing_is_left_after_a_lost_connection(begin):
 
 async def check_loss(begin) -> None:
     before = counted()
-    async with town() as joined:
+    async with town(reconnect=None) as joined:
         await joined.system.spawn(Everything, name="all")
         case = Case(joined, "elsewhere")
 

@@ -96,7 +96,7 @@ async def error_of(call: Awaitable[Any]) -> StatusError:
 
 
 async def joined(url: str, leave: asyncio.Event, how: str) -> None:
-    async with penstock.connect(url, services=[Worker()]) as peer:
+    async with penstock.connect(url, services=[Worker()], reconnect=None) as peer:
         await peer.service(Gateway).join()
         await leave.wait()
         if how == "cut":

@@ -50,7 +50,7 @@ async def test_a_peer_says_in_one_line_what_it_is():
 
 
 async def test_wait_closed_and_wait_draining_return_when_it_is_so():
-    async with linked(Service(), gate=False) as pair:
+    async with linked(Service(), gate=False, client_reconnect=None) as pair:
         waiting = [await started(wait()) for wait in (pair.peer.wait_closed, pair.peer.wait_draining)]
         assert not any(wait.done() for wait in waiting)
         await pair.server.aclose()
@@ -100,7 +100,7 @@ async def test_leaving_while_nothing_passes_takes_a_bounded_time():
     service = Service()
     with SimulatedNetwork(1, latency_s=(0.01, 0.01)) as network:
         async with penstock.serve(service, listen="sim://server"):
-            async with penstock.connect("sim://client@server") as peer:
+            async with penstock.connect("sim://client@server", reconnect=None) as peer:
                 stream = peer.service(Service).endless()
                 await stream.receive()
                 network.partition()
@@ -126,7 +126,7 @@ async def test_a_server_that_closes_while_nothing_passes_takes_a_bounded_time():
 
 
 async def test_a_handler_may_close_the_connection_it_is_called_on():
-    async with linked(Service(), gate=False) as pair:
+    async with linked(Service(), gate=False, client_reconnect=None) as pair:
         with pytest.raises(Unavailable):
             await pair.stub(Service).hang_up()
         await asyncio.sleep(10)
@@ -159,7 +159,7 @@ async def test_a_stream_forgotten_inside_its_interceptors_leaves_them():
 async def test_two_connections_to_one_server_are_apart():
     service = Service()
     async with penstock.serve(service, listen=URL) as server:
-        async with penstock.connect(URL) as first, penstock.connect(URL) as second:
+        async with penstock.connect(URL, reconnect=None) as first, penstock.connect(URL, reconnect=None) as second:
             streams = [peer.service(Service).endless() for peer in (first, second)]
             for stream in streams:
                 await stream.receive()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -12,54 +11,10 @@ import penstock
 from penstock.errors import ConnectionLost, Unavailable
 from penstock.protocol._frames import FrameType, GoAway
 from penstock.testing import SimulatedNetwork
+from tests.peer.kit import AGAIN, URL, Desk, away, connected, restarted, served
 from tests.protocol.kit import frame, hello
 
-URL = "sim://client@server"
 CLOSED = hello(keep_ms=9) + frame(FrameType.GOAWAY, GoAway(0, 8, "overloaded"))
-AGAIN = penstock.Reconnect(first_s=0.01, max_s=0.1)
-
-
-class Desk:
-    """A service whose handlers write down how they ended."""
-
-    def __init__(self) -> None:
-        self.ended: list[str] = []
-
-    async def numbers(self, count: int) -> AsyncIterator[int]:
-        try:
-            for number in range(count):
-                yield number
-                await asyncio.sleep(0.1)
-        finally:
-            self.ended.append("numbers")
-
-    async def total(self, numbers: AsyncIterator[int]) -> int:
-        return sum([number async for number in numbers])
-
-    async def echo(self, value: int) -> int:
-        await asyncio.sleep(0.1)
-        return value
-
-
-@asynccontextmanager
-async def served(
-    *, reconnect: penstock.Reconnect | None = AGAIN, **settings: float
-) -> AsyncIterator[tuple[SimulatedNetwork, Desk, penstock.Server, penstock.Peer]]:
-    desk = Desk()
-    limits = penstock.Settings(**settings)
-    with SimulatedNetwork(seed=1, latency_s=(0.001, 0.002)) as network:
-        async with (
-            penstock.serve(desk, listen=URL, settings=limits) as server,
-            penstock.connect(URL, reconnect=reconnect, settings=limits) as peer,
-        ):
-            yield network, desk, server, peer
-
-
-async def connected(peer: penstock.Peer) -> None:
-    """Wait until a peer is connected again."""
-    async for state in peer.states():
-        if state == "connected":
-            return
 
 
 async def test_all_kinds_of_calls_go_on_where_they_were():
@@ -220,13 +175,38 @@ async def test_a_call_that_had_surely_not_started_is_made_again_by_the_next_sess
 
 
 async def test_a_call_waits_for_the_next_session_no_longer_than_its_deadline():
-    async with served(detach_ttl_s=1.0) as (network, _desk, _server, peer):
-        network.partition()
-        network.cut()
-        await asyncio.sleep(2)
+    async with served() as (network, _desk, server, peer):
+        await away(network, server)
         assert peer.state == "reconnecting"
         with pytest.raises(penstock.DeadlineExceeded, match="deadline passed"):
             await penstock.options(peer.service(Desk), timeout=3).echo(1)
+
+
+@pytest.mark.parametrize("use", ["unary", "stream", "ask", "tell"])
+async def test_a_call_without_a_deadline_waits_until_the_connection_has_been_lost_for_30_s_and_later_ones_fail_at_once(use):
+    loop = asyncio.get_running_loop()
+    uses = {
+        "unary": lambda peer: peer.service(Desk).echo(1),
+        "stream": lambda peer: anext(peer.service(Desk).numbers(3)),
+        "ask": lambda peer: peer.ask("nobody", "add", 4, timeout=None),
+        "tell": lambda peer: peer.tell("nobody", "add", 4),
+    }
+    async with served() as (network, _desk, server, peer):
+        lost_s = await away(network, server)
+        with pytest.raises(
+            (Unavailable, ConnectionLost), match=r"lost 30 s ago, and is not made again yet: nothing|in time"
+        ) as caught:
+            await uses[use](peer)
+        assert not caught.value.started
+        assert loop.time() - lost_s == pytest.approx(30, abs=0.1)
+        await asyncio.sleep(100)
+        before_s = loop.time()
+        with pytest.raises(Unavailable, match="lost 130 s ago"):
+            await uses[use](peer)
+        assert loop.time() - before_s < 0.01
+        async with penstock.serve(Desk(), listen=URL):  # the client is still trying
+            await connected(peer)
+            assert await peer.service(Desk).echo(1) == 1
 
 
 async def test_an_actor_is_reached_by_the_same_stub_after_a_restart():
@@ -261,14 +241,6 @@ async def test_an_actor_is_reached_by_the_same_stub_after_a_restart():
 async def counted(count: int) -> AsyncIterator[int]:
     for number in range(count):
         yield number
-
-
-async def restarted(network: SimulatedNetwork, server: penstock.Server) -> None:
-    """Let the server forget its sessions, as a restart does, and cut the connections."""
-    network.cut()
-    await asyncio.sleep(0)
-    for session in [*server._kept._tokens]:
-        session.end(ConnectionLost("as a restart does"))
 
 
 async def test_the_deadline_of_a_call_runs_while_the_call_waits_for_a_link():

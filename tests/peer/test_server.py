@@ -73,7 +73,7 @@ async def service():
 
 
 async def test_a_drain_is_told_to_handlers_peers_and_new_calls_and_lets_old_calls_finish(service):
-    async with linked(service, gate=False) as pair:
+    async with linked(service, gate=False, client_reconnect=None) as pair:
         stub = pair.stub(Service)
         sleeping = await started(stub.sleep(3))
         ticking = asyncio.ensure_future(collected(stub.ticks(0.5)))
@@ -336,7 +336,7 @@ async def test_a_handler_that_closes_its_server_is_told_that_it_would_wait_for_i
     async with penstock.ActorSystem() as system:
         await system.spawn(Stopper, name="stopper")
         for reach in (lambda peer: peer.service(Stopping), lambda peer: peer.actor(Stopper, "stopper")):
-            async with penstock.serve(Stopping(), system, listen=URL) as server, penstock.connect(URL) as peer:
+            async with penstock.serve(Stopping(), system, listen=URL) as server, penstock.connect(URL, reconnect=None) as peer:
                 Stopper.servers.append(server)
                 stub = reach(peer)
                 with pytest.raises(penstock.FailedPrecondition, match="a task of its own"):

@@ -146,7 +146,7 @@ def test_the_sender_is_told_that_the_connection_was_lost():
     """FAULTS A4"""
 
     async def program(url: str) -> None:
-        async with penstock.connect(url) as peer:
+        async with penstock.connect(url, reconnect=None) as peer:
             sink = await peer.service(Hall).entrance()
             await sink.put(1)
             peer._scope.session.abort()

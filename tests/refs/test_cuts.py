@@ -44,7 +44,7 @@ async def _write(peer: penstock.Peer) -> Exception | None:
 async def test_a_source_that_is_cut(apart, turns):
     exchange = Exchange()
     exchange.producer = producer = Producer(COUNT)
-    async with linked(exchange, gate=False) as pair:
+    async with linked(exchange, gate=False, client_reconnect=None) as pair:
         cutting = asyncio.ensure_future(_cut_after(pair.peer, turns))
         items, error = await _read(pair.peer)
         await cutting
@@ -59,7 +59,7 @@ async def test_a_source_that_is_cut(apart, turns):
 @pytest.mark.parametrize("turns", range(0, 120, 3))
 async def test_a_sink_that_is_cut(apart, turns):
     exchange = Exchange()
-    async with linked(exchange, gate=False) as pair:
+    async with linked(exchange, gate=False, client_reconnect=None) as pair:
         reading = asyncio.ensure_future(collected(exchange.source))
         exchange.given = SinkRef(exchange.sink)
         cutting = asyncio.ensure_future(_cut_after(pair.peer, turns))

@@ -181,7 +181,7 @@ async def test_leaving_runs_the_producers_finally(apart, how):
 
 async def test_a_connection_that_is_lost_is_never_an_end(apart):
     exchange = Exchange()
-    async with linked(exchange, gate=False) as pair:
+    async with linked(exchange, gate=False, client_reconnect=None) as pair:
         ref = await pair.stub(Exchange).numbers()
         source = ref.claim(buffer_size=2)
         assert await source.receive() == 0
@@ -296,7 +296,7 @@ async def test_what_nobody_claims_is_reclaimed_after_its_time_and_who_comes_late
 async def test_the_connection_over_which_it_was_sent_may_be_gone_it_is_reclaimed_all_the_same(apart):
     producer = Producer()
     exchange = Exchange()
-    async with linked(exchange, gate=False) as pair:
+    async with linked(exchange, gate=False, client_reconnect=None) as pair:
         exchange.given = SourceRef(producer)
         sent = await pair.peer.call("Exchange/give")
         pair.peer._scope.session.abort()

@@ -189,6 +189,10 @@ class Town:
         return found
 
 
+#: As the default of `connect`.
+RECONNECT = penstock.Reconnect()
+
+
 @asynccontextmanager
 async def town(
     url: str = URL,
@@ -198,6 +202,7 @@ async def town(
     interceptors: Sequence[Any] = (),
     client_interceptors: Sequence[Any] = (),
     expose_errors: bool = False,
+    reconnect: penstock.Reconnect | None = RECONNECT,
 ) -> AsyncIterator[Town]:
     """Join two systems by a connection."""
     async with (
@@ -205,7 +210,11 @@ async def town(
         ActorSystem("visitors") as visitors,
         penstock.serve(system, listen=url, settings=settings, interceptors=interceptors, expose_errors=expose_errors) as server,
         penstock.connect(
-            server.urls[0], services=[visitors], settings=client_settings, interceptors=client_interceptors
+            server.urls[0],
+            services=[visitors],
+            settings=client_settings,
+            interceptors=client_interceptors,
+            reconnect=reconnect,
         ) as peer,
     ):
         yield Town(system, server, peer, visitors)

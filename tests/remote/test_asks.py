@@ -83,7 +83,7 @@ async def _give_up(place, stub, how):
 @pytest.mark.parametrize("interceptors", [[], [_open_door]])
 @pytest.mark.parametrize("how", ["cancel", "deadline", "token", "lost"])
 async def test_asks_that_are_given_up_elsewhere_leave_the_mailbox_at_once(how, interceptors):
-    async with town(interceptors=interceptors) as place:
+    async with town(interceptors=interceptors, reconnect=None) as place:
         desk, stub = await place.desk(mailbox=penstock.Mailbox(3, "reject"))
         first = asyncio.ensure_future(place.system.ask("desk", "wait", timeout=100))
         await asyncio.sleep(0.1)

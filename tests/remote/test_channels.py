@@ -139,7 +139,7 @@ async def test_a_handler_that_waits_for_its_channel_is_told_and_not_cancelled(pl
 
 async def test_a_lost_connection_ends_the_handlers_of_its_channels():
     """FAULTS B2"""
-    async with town() as joined:
+    async with town(reconnect=None) as joined:
         place = Place(joined, "elsewhere")
         await joined.system.spawn(Keeper, name="keeper")
         channels = [await joined.peer.open_channel("keeper", "accept") for _ in range(20)]

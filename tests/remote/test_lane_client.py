@@ -214,7 +214,7 @@ async def test_a_result_that_does_not_fit_its_type_is_data_loss():
 
 
 async def test_a_connection_that_is_lost_in_mid_ask_says_so():
-    async with town() as place:
+    async with town(reconnect=None) as place:
         _desk, stub = await place.desk()
         waiting = asyncio.ensure_future(outcome(stub.wait()))
         await asyncio.sleep(1)

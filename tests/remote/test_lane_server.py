@@ -154,7 +154,7 @@ async def test_what_a_handler_raised_is_told_only_where_errors_are_exposed():
 
 
 async def test_what_waits_for_a_full_mailbox_becomes_visible_when_its_teller_is_long_gone():
-    async with town() as place:
+    async with town(reconnect=None) as place:
         desk = await left_with_a_full_mailbox(place, notes=5)
         await asyncio.sleep(4)
         assert place.system.dead_letters.count == 0
@@ -171,7 +171,7 @@ async def transparent(_call: penstock.CallInfo) -> AsyncIterator[None]:
 
 
 async def test_a_message_inside_interceptors_is_a_dead_letter_or_handled_never_both():
-    async with town(interceptors=[transparent]) as place:
+    async with town(interceptors=[transparent], reconnect=None) as place:
         desk = await left_with_a_full_mailbox(place, notes=3)
         await asyncio.sleep(6)
         assert place.system.dead_letters.count == 2
@@ -181,7 +181,7 @@ async def test_a_message_inside_interceptors_is_a_dead_letter_or_handled_never_b
 
 
 async def test_asks_whose_asker_is_gone_never_begin():
-    async with town() as place:
+    async with town(reconnect=None) as place:
         desk, stub = await place.desk()
         asks = [asyncio.ensure_future(outcome(stub.wait(number))) for number in range(5)]
         await asyncio.sleep(1)

@@ -205,7 +205,7 @@ async def test_the_handler_the_history_and_the_consumer_name_one_outcome(where, 
     if where == "here" and end in {"close the server", "close the connection"}:
         return
     tape = Tape()
-    async with town() as place:
+    async with town(reconnect=None) as place:
         place.system._host.tap = tape
         local = await place.system.spawn(Told, name="told")
         told = place.object("told", Told)

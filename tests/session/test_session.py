@@ -152,7 +152,9 @@ async def test_an_idle_connection_says_little():
 async def test_a_half_open_peer_is_found_dead_within_two_keep_alives(keepalive_s):
     settings = Settings(keepalive_s=keepalive_s)
     with SimulatedNetwork(7, latency_s=(0.01, 0.02)) as network:
-        async with linked(Service(), url="sim://server", settings=settings, client_settings=settings, gate=False) as pair:
+        async with linked(
+            Service(), url="sim://server", settings=settings, client_settings=settings, gate=False, client_reconnect=None
+        ) as pair:
             waiting = await started(pair.stub(Service).wait())
             await asyncio.sleep(5.3 * keepalive_s)
             begun = now()

@@ -203,7 +203,7 @@ async def world(seed: int, *, gate: bool = True, network: dict[str, Any] | None 
     """A simulated network with a server and a client on it."""
     line = Line()
     with SimulatedNetwork(seed, **(network or {})) as simulated:
-        async with linked(line, url=options.pop("url", URL), gate=gate, **options) as pair:
+        async with linked(line, url=options.pop("url", URL), gate=gate, client_reconnect=None, **options) as pair:
             await pair.served._scope.session.ready  # its HELLO may still be on the way
             yield World(simulated, pair, line)
     await rest()

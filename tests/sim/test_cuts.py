@@ -29,7 +29,7 @@ async def cut(kind: str, seed: int, *, source: str, target: str, at: int) -> boo
     with SimulatedNetwork(seed, **LATENCY) as network:
         network.cut_after(at, source=source, target=target)
         try:
-            async with linked(line, url=URL, gate=False) as pair:
+            async with linked(line, url=URL, gate=False, client_reconnect=None) as pair:
                 call = Run(pair.stub(Line, buffer_size=5), kind, count=COUNT, size=SIZE, pause_s=0.001)
                 await call.go()
                 call.check_typed(ConnectionLost)
@@ -126,7 +126,7 @@ async def test_a_client_comes_back_after_each_loss(seed):
     with SimulatedNetwork(seed, latency_s=(0.01, 0.02)) as network:
         async with penstock.serve(line, listen="sim://server"):
             for _ in range(20):
-                async with penstock.connect("sim://client@server") as peer:
+                async with penstock.connect("sim://client@server", reconnect=None) as peer:
                     call = Run(peer.service(Line), "watch", count=10**6, pause_s=0.01)
                     going = asyncio.ensure_future(call.go())
                     await asyncio.sleep(network.random.uniform(0, 1))

@@ -32,6 +32,7 @@ class Request(msgspec.Struct, frozen=True):
     guard: an interceptor of this call alone, outside the others; None for none.
     window: when not 0, the number of items that may be under way at first. A fast consumer gets more, up to `buffer_size`;
         a slow consumer gets recent items.
+    idempotent: whether a unary call may be made again when it may have started.
     """
 
     target: str
@@ -43,6 +44,7 @@ class Request(msgspec.Struct, frozen=True):
     label: str = ""
     window: int = 0
     guard: Interceptor | None = None
+    idempotent: bool = False
 
     def around(self, scope: CallScope) -> tuple[Around, ...]:
         """Return the interceptors of the call, the outermost first. A call on a lost session first waits for the next one."""

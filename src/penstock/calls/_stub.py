@@ -58,7 +58,8 @@ def bind(scope: CallScope, method: Method, options: CallOptions, guard: Intercep
 
     def request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Request, Any]:
         argument, requests = arguments.encode(codec, args, kwargs)
-        return Request(method.target, method.kind, codec, argument, decode, options, guard=guard), requests
+        made = Request(method.target, method.kind, codec, argument, decode, options, guard=guard, idempotent=method.idempotent)
+        return made, requests
 
     async def unary(*args: Any, **kwargs: Any) -> Any:
         return await call_unary(scope, request(args, kwargs)[0])

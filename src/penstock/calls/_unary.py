@@ -18,6 +18,9 @@ from penstock.session import Endpoint, Session, error_of
 #: The grant of every unary call: one item of any size. It never changes, so all calls share it.
 _ONE: Final = Grant(1, MAX_NUMBER)
 _NOTHING: Final[Any] = object()
+#: A call of an idempotent method that may have started is made again so often: a call that kills its server would kill all of
+#: them, one after the other.
+AGAIN_MAX: Final = 3
 
 
 async def call_unary(scope: CallScope, request: Request) -> Any:
@@ -27,13 +30,14 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
     result that does not fit its type.
     """
     deadline = inherited_deadline(request.options.timeout, scope.session.loop.time())
-    metadata = request.options.metadata
     around = request.around(scope)
     if around:
         return await _call_inside(around, scope, request, deadline)
-    if scope.when_lost is not None:
-        return await _call_again(scope, request, metadata, deadline)
-    return await Unary(scope.session, request, metadata, deadline).result(deadline)
+    try:
+        return await Unary(scope.session, request, request.options.metadata, deadline).result(deadline)
+    except ConnectionLost as error:
+        lost = error
+    return await _call_again(scope, request, request.options.metadata, deadline, lost)
 
 
 async def _call_inside(around: Sequence[Around], scope: CallScope, request: Request, deadline: float | None) -> Any:
@@ -48,21 +52,26 @@ async def _call_inside(around: Sequence[Around], scope: CallScope, request: Requ
         priority=request.options.priority,
     )
     async with intercepted(around, call, deadline=deadline):
-        return await _call_again(scope, request, call.metadata, call.deadline)
+        try:
+            return await Unary(scope.session, request, call.metadata, call.deadline).result(call.deadline)
+        except ConnectionLost as error:
+            lost = error
+        return await _call_again(scope, request, call.metadata, call.deadline, lost)
 
 
-async def _call_again(scope: CallScope, request: Request, metadata: dict[str, str], deadline: float | None) -> Any:
-    """Make the call, over the session that follows when the present one is lost and the call has surely not started."""
-    when_lost = scope.when_lost
-    if scope.session.lost is not None and when_lost is not None:
-        await when_lost(deadline)
-    try:
-        return await Unary(scope.session, request, metadata, deadline).result(deadline)
-    except ConnectionLost as error:
-        if error.started or when_lost is None:
-            raise
-    await when_lost(deadline)
-    return await Unary(scope.session, request, metadata, deadline).result(deadline)
+async def _call_again(
+    scope: CallScope, request: Request, metadata: dict[str, str], deadline: float | None, lost: ConnectionLost
+) -> Any:
+    """Make a call again over the session that follows, if it has surely not started or its method is idempotent."""
+    again = AGAIN_MAX if request.idempotent else 0
+    while scope.when_lost is not None and (again or not lost.started):
+        again -= bool(lost.started)
+        await scope.when_lost(deadline)
+        try:
+            return await Unary(scope.session, request, metadata, deadline).result(deadline)
+        except ConnectionLost as error:
+            lost = error
+    raise lost
 
 
 class Unary(Endpoint):

@@ -63,7 +63,8 @@ async def connecting(url: str, tls: TLS | None, timeout_s: float = CONNECT_TIMEO
     logging.getLogger("penstock").setLevel(logging.CRITICAL)  # warnings of the connection would repeat the error
     async with AsyncExitStack() as stack:
         try:
-            peer = await stack.enter_async_context(connect(url, tls=tls, timeout=timeout_s))
+            # a person or a script sees the loss at once, by the exit code
+            peer = await stack.enter_async_context(connect(url, tls=tls, timeout=timeout_s, reconnect=None))
         except InvalidArgument as error:
             raise Unusable(error.message) from None
         except Unavailable as error:
@@ -171,6 +172,7 @@ def _method(method: MethodDescription) -> dict[str, Any]:
         "target": method.target,
         "kind": method.kind,
         "doc": method.doc,
+        "idempotent": method.idempotent,
         "parameters": {
             "type": "object",
             "properties": {parameter.name: parameter.schema for parameter in method.parameters},

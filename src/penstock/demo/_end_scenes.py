@@ -116,7 +116,10 @@ async def _freed_after(stage: Stage, run: str, way: Callable[[penstock.Stream[Nu
 
 async def lose(stage: Stage, card: Card) -> None:
     """Kill a server in the middle of a stream and of a waiting call."""
-    async with server_process(stage.workspace, throw_away=True) as server, penstock.connect(server.urls[0]) as peer:
+    async with (
+        server_process(stage.workspace, throw_away=True) as server,
+        penstock.connect(server.urls[0], reconnect=None) as peer,
+    ):
         stage.pids.append(server.pid)
         numbers, received = peer.service(Numbers), [0]
         consuming = asyncio.create_task(_outcome(_consume(numbers, received)))

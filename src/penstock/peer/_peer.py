@@ -46,7 +46,7 @@ class Peer(Router):
     ) -> None:
         instance = offers().instance
         make = partial(LastingSession, role, settings, agent=AGENT, instance=instance, keep_s=keep_s, kept=kept)
-        self._sessions = sessions = Sessions(make)
+        self._sessions = sessions = Sessions(make, keep_s)
         self._scope = CallScope(sessions.now, interceptors, self)
         if keep_s and role == "client":
             self._scope.when_lost = sessions.wait_next
@@ -201,7 +201,7 @@ class Peer(Router):
         """Whether the other side can be reached: "connected", "reconnecting" or "closed".
 
         "reconnecting" is a client whose connection is lost and made again (`Reconnect`), and, at a server, a client that may
-        come back. What runs goes on after it, and new calls wait.
+        come back. What runs goes on after it, and new calls wait, at most until it has been lost for `Settings.detach_ttl_s`.
         """
         return self._sessions.state
 
@@ -212,6 +212,14 @@ class Peer(Router):
         """
         check_thread(self._sessions.now.thread, self)
         return self._sessions.states()
+
+    async def wait_connected(self) -> None:
+        """Wait until the other side can be reached, however long that takes; return at once when it can be. Safe to cancel.
+
+        Raises the error of the loss when the connection is gone and is not made again.
+        """
+        check_thread(self._sessions.now.thread, self)
+        await self._sessions.wait_connected()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is gone, and is not made again. Safe to cancel."""

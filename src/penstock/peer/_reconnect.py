@@ -6,13 +6,16 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Annotated, Final
 
 import msgspec
 
+from penstock._upkeep import upkeep
 from penstock.errors import Cause, ConnectionLost, StatusError
 from penstock.peer._sessions import Sessions
+from penstock.protocol import check_fields
 from penstock.session import LastingSession
 
 log: Final = logging.getLogger("penstock.peer")
@@ -28,7 +31,8 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
 
     first_s: the bound before the first attempt, in seconds.
     max_s: the bound before later ones.
-    attempts: so many in a row may fail; None, the default, sets no bound.
+    attempts: so many in a row may fail; None, the default, sets no bound: the program's own block ends the attempts. Calls do
+        not wait for all of them, see `connect`.
 
     Raises `ValueError`, with the name of the field, for a value out of its range. Give it to `connect`.
     """
@@ -38,15 +42,16 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
     attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
-        for name, number in (("first_s", self.first_s), ("max_s", self.max_s), ("attempts", self.attempts)):
-            if number is not None and not number > 0:
-                raise ValueError(f"Reconnect.{name} is {number!r}, and has to be above zero")
+        check_fields(self)
 
     def delays(self) -> Iterator[float]:
         """Return the seconds to wait before each attempt in a row."""
         numbers = count() if self.attempts is None else range(self.attempts)
         return (random.uniform(0, min(self.max_s, self.first_s * 2.0 ** min(number, 32))) for number in numbers)  # noqa: S311
 
+
+#: The policy of a program that names none.
+RECONNECT: Final = Reconnect()
 
 #: Connects a session to one URL, and waits until it is ready or goes on. Raises `Unavailable` when it does not.
 Reach = Callable[[LastingSession], Awaitable[None]]
@@ -78,26 +83,26 @@ class Reconnector:
         down = session.detached or session.lost is not None
         if self._task is None and sessions.look is not None and down and not sessions.closing:
             log.warning("the connection to %s was lost; connecting again", session.remote)
-            self._task = session.loop.create_task(self._try())
+            self._task = upkeep(session.loop.create_task(self._try()))
 
     async def _try(self) -> None:
         """Try until the session goes on, or a new one has taken its place."""
         loop = asyncio.get_running_loop()
-        began_s, failure = loop.time(), "no attempt was made"
+        began_s = loop.time()
         try:
             for delay_s in self._policy.delays():
-                await asyncio.sleep(delay_s)
+                await _pause(loop, delay_s)
                 if self._sessions.closing:
                     return
                 try:
                     await self._attempt(self._reaches[self._at])
                 except StatusError as error:
-                    failure = error.message
+                    self._sessions.failure = error.message
                     self._at = (self._at + 1) % len(self._reaches)
                 else:
                     log.info("connected to %s again after %.1f s", self._sessions.now.remote, loop.time() - began_s)
                     return
-            self._give_up(failure)
+            self._give_up()
         finally:
             self._task = None
             self._look()  # the new link may be lost already
@@ -122,19 +127,29 @@ class Reconnector:
             session.abort()
             raise
 
-    def _give_up(self, failure: str) -> None:
+    def _give_up(self) -> None:
         sessions = self._sessions
         remote = sessions.now.remote
-        why = f"{self._policy.attempts} attempts to make it again have failed, the last one because {failure}"
+        why = f"{self._policy.attempts} attempts to make it again have failed, the last one because {sessions.failure}"
         log.error("the connection to %s was lost: %s", remote, why)
         sessions.look = None
         sessions.now.end(ConnectionLost(f"the connection to {remote} was lost: {why}", cause=Cause.LOST))
         sessions.changed.notify()
 
     async def aclose(self) -> None:
-        """End the attempts."""
+        """End the attempts. Safe to cancel."""
         self._sessions.look = None
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         self._sessions.changed.notify()
+
+
+async def _pause(loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
+    """Wait for the next attempt. A program in which nothing else goes on waits for ever: see `upkeep`."""
+    over = asyncio.Event()
+    timer = loop.call_later(delay_s, upkeep(partial(over.set)))
+    try:
+        await over.wait()
+    finally:
+        timer.cancel()

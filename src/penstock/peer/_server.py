@@ -15,7 +15,7 @@ from penstock.errors import Cause, FailedPrecondition, Unavailable
 from penstock.peer._block import block
 from penstock.peer._first import first_to_answer
 from penstock.peer._peer import Peer
-from penstock.peer._reconnect import Reconnect, Reconnector
+from penstock.peer._reconnect import RECONNECT, Reconnect, Reconnector
 from penstock.peer._reflection import Reflection
 from penstock.protocol import Settings
 from penstock.refs import CLAIMS
@@ -208,7 +208,7 @@ async def connect(
     settings: Settings | None = None,
     interceptors: Sequence[Interceptor] = (),
     timeout: float = 10.0,
-    reconnect: Reconnect | None = None,
+    reconnect: Reconnect | None = RECONNECT,
 ) -> AsyncIterator[Peer]:
     """Connect to a server, and return it as a `Peer`.
 
@@ -222,8 +222,10 @@ async def connect(
     settings: limits, windows and keep-alive of the connection; ``Settings()`` by default.
     interceptors: entered around every call of this side, the first one outermost; none by default.
     timeout: seconds for the connection to each URL, and again for its handshake; 10 by default.
-    reconnect: how a connection that is lost is made again. Everything that runs over it goes on exactly where it was, both
-        ways; new calls wait. None by default: the loss is the end, and all calls raise `ConnectionLost`.
+    reconnect: how a connection that is lost is made again; by default ``Reconnect()``, which tries until the block ends.
+        Everything that runs over it goes on exactly where it was, both ways. New calls wait until it has been lost for
+        `Settings.detach_ttl_s` (30 s), then they raise `Unavailable` at once. None: the loss is the end, and all calls raise
+        `ConnectionLost`.
 
     Raises `Unavailable` when no server answers in time, `InvalidArgument` for a URL that cannot be parsed, `TypeError` for a
     service with a type that cannot travel, `ValueError` for a `timeout` that is not above zero. Leaving the block, also by

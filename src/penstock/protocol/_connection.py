@@ -38,7 +38,6 @@ from penstock.protocol._links import Links
 from penstock.protocol._outbox import DIRECT_BYTES
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import ONE_ITEM
-from penstock.protocol._sequence import ACK_ALONE_BYTES, ACK_BYTES
 from penstock.protocol._settings import Settings, hello_of
 from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts, shorten_deadline
 
@@ -278,7 +277,7 @@ class Connection:
             state.abandon(stream)
         self.streams.late.clear()
         self.outbox.take_control()
-        self.outbox.take_of_link()
+        self.outbox.forget_link()
         if state.sequence is not None:
             state.sequence.forget()
 
@@ -294,11 +293,10 @@ class Connection:
         outbox, sequence = self.outbox, state.sequence
         if state.peer is None and not state.failed:  # a drain waits too, so that both sides count alike (rule 9.2)
             return outbox.take_of_link()
-        if sequence is not None and not state.failed:
-            if sequence.holds_back:
-                return outbox.take_of_link()
-            if sequence.again:
-                return [*outbox.take_of_link(), *sequence.take_again()]
+        if outbox.again:
+            return [*outbox.take_of_link(), *outbox.take_again(budget_bytes)]
+        if sequence is not None and not sequence.flows and not state.failed:
+            return outbox.take_of_link()
         if self.streams.late:
             for stream in self.streams.late:
                 shorten_deadline(stream, now_s)
@@ -315,8 +313,8 @@ class Connection:
             )
         if sequence is None or not out:
             return outbox.take_of_link() + out if outbox.of_link else out
-        sequence.keep(out)
-        if sequence.owes_ack(ACK_BYTES):
+        out = sequence.keep(out)
+        if self.decoder.arrived_bytes >= sequence.ack_due:
             self.links.acknowledge()
         return outbox.take_of_link() + out if outbox.of_link else out
 
@@ -344,7 +342,7 @@ class Connection:
         except ProtocolError as error:
             state.fail(error, events)
         self.has_grown = self._inbound.has_grown
-        if state.sequence is not None and state.sequence.owes_ack(ACK_ALONE_BYTES):
+        if state.sequence is not None and self.decoder.arrived_bytes >= state.sequence.ack_alone_due:
             self.links.acknowledge()
         state.check_outbox(events)
         return events

@@ -46,6 +46,12 @@ class Links:
         """Whether the session can go on over another link."""
         return self._state.sequence is not None and not self._state.failed
 
+    @property
+    def can_return(self) -> bool:
+        """Whether the peer could take the session up again: a client that has sent nothing but `HELLO` may have no token."""
+        sequence = self._state.sequence
+        return self.resumable and sequence is not None and (self._state.role == "client" or sequence.begun)
+
     def _sequence(self) -> Sequence:
         sequence = self._state.sequence
         if sequence is None:
@@ -95,7 +101,7 @@ class Links:
         decoder.get_buffer()[: len(rest)] = rest
         decoder.buffer_updated(len(rest))
         self._state.outbox.put_of_link(FrameType.RESUMED, Resumed(0, sequence.tell()))
-        sequence.repeat(hello.received)
+        self._state.outbox.again += sequence.repeat(hello.received)
         self._state.keepalive.begin(now_s)
         self.begin(now_s)
 
@@ -114,10 +120,10 @@ class Links:
         """Say that this side closes a session which could be resumed: the peer keeps nothing of it (rule 9.7)."""
         self._state.outbox.put_of_link(FrameType.GOAWAY, GoAway(self._state.streams.highest_peer_id, LEFT, "closed"))
 
-    def acknowledge(self, size: int = 1) -> None:
-        """Acknowledge what has arrived, when it is at least so many bytes."""
+    def acknowledge(self) -> None:
+        """Acknowledge what has arrived."""
         sequence = self._state.sequence
-        if sequence is not None and sequence.up and sequence.owes_ack(size):
+        if sequence is not None and sequence.up and sequence.owes_ack:
             self._state.outbox.put_of_link(FrameType.ACK, (sequence.tell(),))
 
     # ── frames ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,7 +139,7 @@ class Links:
     def leave_out(self, frame_type: int, body: memoryview) -> None:
         """Do not count a frame of the link in the sequence of the session."""
         sequence = self._state.sequence
-        if sequence is not None and (frame_type in LINK_TYPES or not self._state.greeted):
+        if sequence is not None and frame_type in LINK_TYPES:
             sequence.leave_out(HEADER_BYTES + len(body))
 
     def begin(self, now_s: float) -> None:
@@ -192,7 +198,7 @@ def _on_resumed(links: Links, resumed: Resumed, events: list[ev.Event], now_s: f
         _refused(links, resumed.message, events)
         return
     sequence.token = sequence.offered
-    sequence.repeat(resumed.received)
+    state.outbox.again += sequence.repeat(resumed.received)
     links.begin(now_s)
     state.outbox.put_of_link(FrameType.ACK, (sequence.tell(),))
     events.append(ev.WentOn())

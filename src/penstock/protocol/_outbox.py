@@ -5,6 +5,7 @@ It never encodes an item.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -27,9 +28,13 @@ MAX_CONTROL_FRAMES: Final = 32_768
 
 
 class Outbox:
-    """The frames that wait to be written. `overflowing`: the peer does not read its answers; the connection is to be ended."""
+    """The frames that wait to be written.
 
-    __slots__ = ("_answers", "_control", "_credits", "_goodbye", "_scheduler", "of_link", "overflowing")
+    `overflowing`: the peer does not read its answers; the connection is to be ended. `again`: what a new link sends once more,
+    before everything else but the frames of the link.
+    """
+
+    __slots__ = ("_answers", "_control", "_credits", "_goodbye", "_scheduler", "again", "of_link", "overflowing")
 
     def __init__(self) -> None:
         self.overflowing = False
@@ -37,6 +42,7 @@ class Outbox:
         self._goodbye: bytes | None = None
         self._control: list[bytes] = []
         self.of_link: list[bytes] = []
+        self.again: deque[Segment] = deque()
         self._credits: dict[WireStream, None] = {}
         self._scheduler: Scheduler[WireStream] = Scheduler()
 
@@ -44,13 +50,13 @@ class Outbox:
         """Queue a small frame that this side sends unasked, ahead of the frames of the streams."""
         self._control.append(frame)
 
-    def put_answer(self, frame: bytes) -> None:
+    def put_answer(self, frame: bytes, *, of_link: bool = False) -> None:
         """Queue a small frame that the peer provoked; with more than `MAX_CONTROL_FRAMES` the outbox is `overflowing`."""
         if self._answers >= MAX_CONTROL_FRAMES:
             self.overflowing = True
         else:
             self._answers += 1
-            self._control.append(frame)
+            (self.of_link if of_link else self._control).append(frame)
 
     def put_control(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
         """Queue a control frame. It counts as an answer: nearly every control frame can be provoked by the peer."""
@@ -58,11 +64,7 @@ class Outbox:
 
     def put_of_link(self, frame_type: int, body: Body | tuple[object, ...]) -> None:
         """Queue a frame that belongs to the link, ahead of everything else. It counts as an answer, too."""
-        if self._answers >= MAX_CONTROL_FRAMES:
-            self.overflowing = True
-        else:
-            self._answers += 1
-            self.of_link.append(encode_frame(frame_type, 0, 0, body))
+        self.put_answer(encode_frame(frame_type, 0, 0, body), of_link=True)
 
     def put_goodbye(self, goaway: GoAway) -> None:
         """Write this as the last frame of the connection (rule 8.4), behind the control frames that wait when it is taken."""
@@ -86,7 +88,7 @@ class Outbox:
 
     def has_data(self) -> bool:
         """Whether anything waits to be written."""
-        return bool(self._control or self._credits or self._scheduler or self.of_link or self._goodbye)
+        return bool(self._control or self._credits or self._scheduler or self.of_link or self._goodbye or self.again)
 
     def put_credits(self, now_s: float, round_trip_s: float) -> None:
         """Queue `CREDIT` for each stream that is owed it."""
@@ -103,9 +105,18 @@ class Outbox:
         self.of_link.clear()
         return taken
 
+    def take_again(self, budget_bytes: int) -> list[Segment]:
+        """Take segments that are to be sent once more, until the budget is spent."""
+        taken: list[Segment] = []
+        while self.again and budget_bytes > 0:
+            taken.append(self.again.popleft())
+            budget_bytes -= len(taken[-1])
+        return taken
+
     def forget_link(self) -> None:
-        """Drop the frames of a link that is lost, and its goodbye."""
+        """Drop the frames of a link that is lost, its goodbye, and what was to be sent once more over it."""
         self.take_of_link()
+        self.again.clear()
         self._goodbye = None
 
     def take_control(self) -> list[Segment]:

@@ -22,30 +22,37 @@ ACK_ALONE_BYTES: Final = 8 * ACK_BYTES
 #: The most bytes that are kept for a peer that acknowledges none; no frame of the session is sent beyond them. Twice the
 #: largest window that tunes itself, so what is on its way on a long path is never held back.
 KEPT_BYTES_MAX: Final = 16 * 1024 * 1024
-#: Segments below this size are copied into one block: an object for each small frame would weigh more than the frame.
-SMALL_SEGMENT_BYTES: Final = 4096
+#: Writes below this size are copied into one block: an object for each small frame would weigh more than the frame.
+SMALL_WRITE_BYTES: Final = 4096
+#: The segments of a write below this size are joined before they are kept, and written as they are kept. A link would join
+#: them anyway, so this costs nothing; to keep three segments for each item of 64 KiB cost a tenth of such an item.
+JOINED_BYTES: Final = 512 * 1024
 
 
 class Sequence:
     """What one session has sent and received over all its links.
 
     `sent`, `acknowledged`: positions in this side's sequence, in bytes. `up`: the link carries the session; before that, and
-    between two links, only frames of the link are sent. `token`: by which the client takes the session up again; `offered` is
-    the token of the new link, which replaces it then. `unconfirmed`: the client may not know yet that the session goes on.
-    `again`: what is to be sent once more, before everything new.
+    between two links, only frames of the link are sent. `flows`: new frames of the session may be sent now. `token`: by which
+    the client takes the session up again; `offered` is the token of the new link, which replaces it then. `unconfirmed`: the
+    client may not know yet that the session goes on. `ack_due`, `ack_alone_due`: how many bytes the decoder has when an `ACK`
+    leaves with the next write, and when it leaves alone.
     """
 
     __slots__ = (
         "_begin",
         "_block",
         "_decoder",
+        "_hello_bytes",
         "_kept",
         "_outside",
         "_position",
         "_told",
+        "ack_alone_due",
+        "ack_due",
         "acknowledged",
-        "again",
         "elsewhere",
+        "flows",
         "offered",
         "sent",
         "token",
@@ -66,32 +73,30 @@ class Sequence:
         self._position = 0  # how far the peer's sequence had arrived when the last link was lost
         self.sent = 0
         self.acknowledged = 0
-        self.up = True
-        self.again: list[Segment] = []
-        self._outside = decoder.taken_bytes  # with the `HELLO` of the first link
+        self.up = self.flows = True
+        self._outside = self._hello_bytes = decoder.taken_bytes  # with the `HELLO` of the first link
+        self.ack_due, self.ack_alone_due = ACK_BYTES, ACK_ALONE_BYTES
 
     # ── sent ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def holds_back(self) -> bool:
-        """Whether no frame of the session may be sent now."""
-        return not self.up or self.sent - self.acknowledged >= KEPT_BYTES_MAX
-
-    def keep(self, segments: list[Segment]) -> None:
-        """Keep what is sent now, until it is acknowledged. Large segments are kept as they are, and must not change."""
-        block = self._block
-        for segment in segments:
-            size = len(segment)
-            self.sent += size
-            if size >= SMALL_SEGMENT_BYTES:
-                self._kept.append(segment)
-                block = None
-                continue
-            if block is None or len(block) >= SMALL_SEGMENT_BYTES:
-                block = bytearray()
+    def keep(self, segments: list[Segment]) -> list[Segment]:
+        """Keep what is sent now, until it is acknowledged, and return it as it is to be written. It must not change."""
+        size = len(segments[0]) if len(segments) == 1 else sum(map(len, segments))
+        if len(segments) > 1 and size < JOINED_BYTES:
+            segments = [b"".join(segments)]
+        self.sent += size
+        if size >= SMALL_WRITE_BYTES:
+            self._kept += segments
+            self._block = None
+        else:
+            block = self._block
+            if block is None or len(block) >= SMALL_WRITE_BYTES:
+                self._block = block = bytearray()
                 self._kept.append(block)
-            block += segment
-        self._block = block
+            block += segments[0]
+        if self.sent - self.acknowledged >= KEPT_BYTES_MAX:
+            self.flows = False
+        return segments
 
     def acknowledge(self, position: int) -> None:
         """Drop what has arrived at the peer. A position that was passed before is old news.
@@ -106,33 +111,29 @@ class Sequence:
             self._begin += len(kept.popleft())
         if not kept:
             self._block = None
+        self.flows = self.up and self.sent - self.acknowledged < KEPT_BYTES_MAX
 
     def can_repeat(self, position: int) -> bool:
         """Whether everything from this position of the peer on is still here."""
         return self.acknowledged <= position <= self.sent
 
-    def repeat(self, position: int) -> None:
-        """Send everything from `position` on again, over a new link; `can_repeat` is true."""
+    def repeat(self, position: int) -> list[Segment]:
+        """Go on over a new link; `can_repeat` is true. Return what is to be sent once more, before everything new."""
         self._go_on_from_position()
+        self.up = True
         self.acknowledge(position)
         self._block = None  # what is sent again must not change
-        self.again = [*self._kept]
+        again = [*self._kept]
         skipped = position - self._begin
         if skipped:
-            self.again[0] = memoryview(self.again[0])[skipped:]
-        self.up = True
-
-    def take_again(self) -> list[Segment]:
-        """Take what is to be sent once more, before everything new."""
-        again, self.again = self.again, []
+            again[0] = memoryview(again[0])[skipped:]
         return again
 
     def forget(self) -> None:
         """Drop everything that is kept: the session is over."""
         self._kept.clear()
         self._block = None
-        self.again = []
-        self.up = False
+        self.up = self.flows = False
 
     # ── received ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,14 +146,22 @@ class Sequence:
         """Do not count a frame of this size, which has just arrived: it belongs to the link."""
         self._outside += size
 
-    def owes_ack(self, size: int) -> bool:
-        """Whether about so many bytes have arrived since the peer was told."""
-        return self._decoder.arrived_bytes - self._outside - self._told >= size
+    @property
+    def owes_ack(self) -> bool:
+        """Whether frames have arrived since the peer was told."""
+        return self.received > self._told
 
     def tell(self) -> int:
         """Return the position to tell the peer now."""
         self._told = self.received
+        self.ack_due = self._decoder.arrived_bytes + ACK_BYTES
+        self.ack_alone_due = self._decoder.arrived_bytes + ACK_ALONE_BYTES
         return self._told
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything has come from the peer after its first `HELLO`."""
+        return self._decoder.taken_bytes > self._hello_bytes
 
     # ── links ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,9 +169,8 @@ class Sequence:
         """Lose the link: the bytes of a frame that has not arrived whole will come again."""
         if self.up:
             self._position = self.received
-        self.up = False
+        self.up = self.flows = False
         self.offered = None
-        self.again = []
         self._decoder.restart()
         self._go_on_from_position()
 

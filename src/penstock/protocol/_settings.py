@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -88,14 +89,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     compression_threshold_bytes: Positive = KIB
 
     def __post_init__(self) -> None:
-        try:
-            msgspec.convert(msgspec.structs.asdict(self), _Checked)
-        except msgspec.ValidationError as error:
-            name = str(error).rpartition("$.")[2].rstrip("`")
-            raise ValueError(f"Settings.{name} is {getattr(self, name, None)!r}: {error}") from None
+        check_fields(self)
 
 
-_Checked = msgspec.defstruct("Settings", [(field.name, field.type) for field in msgspec.structs.fields(Settings)])
+@cache
+def _checked(cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return a struct with the same fields, which is only for decoding: that checks their ranges."""
+    return msgspec.defstruct(cls.__name__, [(field.name, field.type) for field in msgspec.structs.fields(cls)])
+
+
+def check_fields(struct: msgspec.Struct) -> None:
+    """Raise `ValueError`, with the name of the field, when a field of a struct is out of the range that its type states."""
+    cls = type(struct)
+    try:
+        msgspec.convert(msgspec.structs.asdict(struct), _checked(cls))
+    except msgspec.ValidationError as error:
+        name = str(error).rpartition("$.")[2].rstrip("`")
+        raise ValueError(f"{cls.__name__}.{name} is {getattr(struct, name, None)!r}: {error}") from None
 
 
 def hello_of(settings: Settings, agent: str, keep_s: float, token: bytes, instance: bytes) -> Hello:

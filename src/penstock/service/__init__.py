@@ -4,7 +4,17 @@ from penstock.service._arguments import Arguments
 from penstock.service._describe import MethodDescription, ParameterDescription, ServiceDescription, describe
 from penstock.service._exposed import Exposed, exposed, served
 from penstock.service._hints import hints_of
-from penstock.service._options import DEFAULT, NO_DEADLINE_S, PRIORITIES, CallOptions, PriorityName, changed, options, receives
+from penstock.service._options import (
+    DEFAULT,
+    NO_DEADLINE_S,
+    PRIORITIES,
+    CallOptions,
+    PriorityName,
+    changed,
+    idempotent,
+    options,
+    receives,
+)
 from penstock.service._payload import arguments_in, arguments_of, written_arguments
 from penstock.service._service import Method, Service, service_of
 from penstock.service._suggest import suggest, unknown_method
@@ -28,6 +38,7 @@ __all__ = [
     "describe",
     "exposed",
     "hints_of",
+    "idempotent",
     "options",
     "receives",
     "served",

@@ -32,7 +32,8 @@ class MethodDescription(msgspec.Struct, frozen=True):
 
     target: how a peer calls it, "Service/method". kind: unary, client_streaming, server_streaming or bidirectional. doc: its
     docstring. parameters: in the order of their declaration. request: the schema of one item of the request stream, None for a
-    method without one. response: the schema of the result, or of one item of the response stream.
+    method without one. response: the schema of the result, or of one item of the response stream. idempotent: whether a call
+    may be made twice.
     """
 
     name: str
@@ -42,6 +43,7 @@ class MethodDescription(msgspec.Struct, frozen=True):
     parameters: list[ParameterDescription]
     request: dict[str, Any] | None
     response: dict[str, Any]
+    idempotent: bool = False
 
 
 class ServiceDescription(msgspec.Struct, frozen=True):
@@ -90,4 +92,6 @@ def _method(method: Method, schemas: list[dict[str, Any]]) -> MethodDescription:
     ]
     count = len(parameters)
     request = schemas[count + 1] if method.streams_requests else None
-    return MethodDescription(method.name, method.target, method.kind.label, method.doc, parameters, request, schemas[count])
+    return MethodDescription(
+        method.name, method.target, method.kind.label, method.doc, parameters, request, schemas[count], method.idempotent
+    )

@@ -17,6 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: The attribute of a function with the window of its requests.
 _WINDOW: Final = "_penstock_window"
+_IDEMPOTENT: Final = "_penstock_idempotent"
 
 #: A time-out above this, about thirty years, is none, as an infinite one is.
 NO_DEADLINE_S: Final = 1e9
@@ -125,6 +126,25 @@ def window_of(handler: Any) -> tuple[int, int]:
     """Return the window that `receives` has set for a handler, in items and bytes; 0 for each that it has not set."""
     window: tuple[int, int] = getattr(handler, _WINDOW, (0, 0))
     return window
+
+
+def idempotent(method: F) -> F:
+    """Mark a unary method whose call may be made twice: a decorator.
+
+    ``@penstock.idempotent`` above ``async def price(self, symbol: str) -> float``, in the class of which the caller makes its
+    stub. When the server is lost while such a call runs, a client that reconnects (`Reconnect`) makes the call again at the
+    next server, within its deadline and at most three times; any other call that may have started raises `ConnectionLost`. So
+    the handler may run more than once, also at the same time.
+
+    `serve` and `Peer.service` raise `TypeError` when the method has a stream.
+    """
+    setattr(method, _IDEMPOTENT, True)
+    return method
+
+
+def is_idempotent(method: Any) -> bool:
+    """Whether a method is marked by `idempotent`."""
+    return getattr(method, _IDEMPOTENT, False) is True
 
 
 def changed(base: CallOptions, changes: Mapping[str, Any]) -> CallOptions:

@@ -101,7 +101,7 @@ class LastingSession(Session):
         super().link_made(link)
 
     def link_lost(self, error: Exception | None) -> None:
-        if self._closing or self.lost is not None or not self._links.resumable:
+        if self._closing or self.lost is not None or not self._links.can_return:
             super().link_lost(error)
         else:
             self._detach()

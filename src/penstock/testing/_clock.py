@@ -42,8 +42,8 @@ UPKEEP_ROUNDS = 4
 class Deadlock(Exception):
     """The program would wait for ever: nothing is ready, no deadline is set and no I/O is awaited. Lists the waiting tasks.
 
-    The keep-alive of a connection does not count as a deadline when all tasks go on waiting while the peers answer. So the
-    clock may have moved on by some intervals of it.
+    The keep-alive of a connection does not count as a deadline when all tasks go on waiting while the peers answer, nor do the
+    attempts to connect again. So the clock may have moved on by some intervals of them.
     """
 
 
@@ -85,7 +85,8 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Any = None) -> asyncio.Handle:  # type: ignore[override]
         """Arrange for a callback to be called, and note that a task goes on when it is a step of one."""
-        if isinstance(getattr(callback, "__self__", None), asyncio.Task):
+        owner = getattr(callback, "__self__", None)
+        if isinstance(owner, asyncio.Task) and not is_upkeep(owner):
             self._quiet_until = None
         return super().call_soon(callback, *args, context=context)
 

@@ -58,7 +58,8 @@ def _method_row(method: MethodDescription) -> tuple[Any, ...]:
         parts += [", " if method.parameters else "", ("stream ", "magenta"), _type(method.request)]
     stream = ("stream ", "magenta") if method.kind in {"server_streaming", "bidirectional"} else ""
     parts += [") → ", stream, _type(method.response)]
-    return Text.assemble(*parts), Text(method.kind.replace("_", " "), "dim"), Text(first_line(method.doc), "italic")
+    kind = method.kind.replace("_", " ") + (", idempotent" if method.idempotent else "")
+    return Text.assemble(*parts), Text(kind, "dim"), Text(first_line(method.doc), "italic")
 
 
 def _type_row(name: str, schema: Mapping[str, Any]) -> tuple[Any, ...]:
