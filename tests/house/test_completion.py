@@ -26,7 +26,8 @@ SHOWN = {
     penstock.CancelToken: ["cancel", "cancelled", "check", "reason"],
     penstock.Peer: [
         *(*ROUTER, "actor", "call", "open", "service"),
-        *("aclose", "draining", "instance", "name", "principal", "remote", "state", "states", "wait_closed", "wait_draining"),
+        *("aclose", "draining", "instance", "name", "principal", "remote", "state", "states"),
+        *("wait_closed", "wait_connected", "wait_draining"),
     ],
     penstock.Server: ["aclose", "begin_drain", "busy", "listen", "urls", "wait_closed"],
     penstock.SinkRef: [*SINK, "claim", "complete", "put"],

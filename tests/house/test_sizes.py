@@ -32,7 +32,7 @@ MANY_SIDED = {
     "RemoteWire": 19,  # six steps of this side, nine events of its stream
     "Connection": 31,  # the whole of the pure core from outside: a line or two each
     "Inbound": 17,  # a method for each frame type of a stream
-    "Peer": 22,  # four ways to call, and a life with its states
+    "Peer": 23,  # four ways to call, and a life with its states, each of which a program may wait for
     "CallScope": 19,  # the tasks of a connection, its attachments, its life
     "Session": 34,  # what the link calls, what streams call, what events do
     "LastingSession": 25,  # the life of a session between its links

@@ -12,10 +12,10 @@ from typing import Annotated, Final
 
 import msgspec
 
+from penstock._fields import check_fields
 from penstock._upkeep import upkeep
 from penstock.errors import Cause, ConnectionLost, StatusError
 from penstock.peer._sessions import Sessions
-from penstock.protocol import check_fields
 from penstock.session import LastingSession
 
 log: Final = logging.getLogger("penstock.peer")

@@ -32,7 +32,7 @@ class Sessions:
         self.stop: Callable[[], Awaitable[None]] | None = None
         self.closing = False
         self.failure = ""
-        self._lost_s: float | None = None  # the time of the loss, while there is no connection
+        self._lost_s: float | None = None  # the time of the loss, until the connection is made again
         self.changed = Bell()
         self.now = make()
 
@@ -86,7 +86,7 @@ class Sessions:
 
     async def wait_connected(self) -> None:
         """See `Peer.wait_connected`."""
-        while self.now.lost is not None or self.now.detached:
+        while self.now.lost is not None or self.now.detached or self.now.peer_draining:
             if self.state == "closed":
                 self.now.check_open()
             await self.changed.wait()

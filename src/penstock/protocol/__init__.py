@@ -18,7 +18,7 @@ from penstock.protocol._frames import (
 )
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf
-from penstock.protocol._settings import Settings, check_fields
+from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts, shorten_deadline
 
 __all__ = [
@@ -43,7 +43,6 @@ __all__ = [
     "Settings",
     "Status",
     "WireStream",
-    "check_fields",
     "check_texts",
     "events",
     "grant_for",

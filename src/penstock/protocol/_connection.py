@@ -294,7 +294,7 @@ class Connection:
         if state.peer is None and not state.failed:  # a drain waits too, so that both sides count alike (rule 9.2)
             return outbox.take_of_link()
         if outbox.again:
-            return [*outbox.take_of_link(), *outbox.take_again(budget_bytes)]
+            return outbox.take_of_link(budget_bytes)
         if sequence is not None and not sequence.flows and not state.failed:
             return outbox.take_of_link()
         if self.streams.late:

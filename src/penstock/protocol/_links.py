@@ -59,17 +59,13 @@ class Links:
         return sequence
 
     @property
-    def unacknowledged_bytes(self) -> int:
-        """Bytes that were sent and may not have arrived."""
-        sequence = self._sequence()
-        return sequence.sent - sequence.acknowledged
-
-    @property
     def kept_bytes(self) -> int:
         """Bytes that this side holds for the peer: items, arguments, answers, unfinished messages, what is not acknowledged."""
         state = self._state
         unfinished = state.openings.total_bytes + state.batches.total_bytes
-        return state.buffered_bytes + state.held_bytes + state.unsent_budget.bytes + unfinished + self.unacknowledged_bytes
+        return (
+            state.buffered_bytes + state.held_bytes + state.unsent_budget.bytes + unfinished + self._sequence().unacknowledged
+        )
 
     def detach(self) -> None:
         """Lose the link of a session that is `resumable`. Everything waits, until `rejoin` or `resume`."""

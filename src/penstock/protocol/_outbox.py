@@ -98,19 +98,14 @@ class Outbox:
                 self.put_control(CREDIT, half.grant.next_credit(now_s, round_trip_s), stream.id)
         self._credits.clear()
 
-    def take_of_link(self) -> list[Segment]:
-        """Take all waiting frames of the link."""
+    def take_of_link(self, again_bytes: int = 0) -> list[Segment]:
+        """Take all waiting frames of the link, and about so many bytes of what is to be sent once more."""
         taken: list[Segment] = [*self.of_link]
         self._answers = max(0, self._answers - len(taken))
         self.of_link.clear()
-        return taken
-
-    def take_again(self, budget_bytes: int) -> list[Segment]:
-        """Take segments that are to be sent once more, until the budget is spent."""
-        taken: list[Segment] = []
-        while self.again and budget_bytes > 0:
+        while self.again and again_bytes > 0:
             taken.append(self.again.popleft())
-            budget_bytes -= len(taken[-1])
+            again_bytes -= len(taken[-1])
         return taken
 
     def forget_link(self) -> None:

@@ -1,6 +1,6 @@
 """The two sequences of a session that can be resumed (PROTOCOL.md §9): bytes that were sent, and how far the peer's arrived.
 
-A sequence is all frames of one direction, side by side, but for those that belong to one link. Who sends keeps it until the
+A sequence is all frames of one direction, side by side, but for those that belong to one link. The sender keeps it until the
 other side acknowledges it, and sends it again from there over the next link. So whatever a session carries (streams, messages,
 credit, endings) goes on where it was: no other ledger knows of a cut.
 """
@@ -80,7 +80,7 @@ class Sequence:
     # ── sent ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def keep(self, segments: list[Segment]) -> list[Segment]:
-        """Keep what is sent now, until it is acknowledged, and return it as it is to be written. It must not change."""
+        """Keep segments that are sent now until they are acknowledged; return them as they are to be written, unchanged."""
         size = len(segments[0]) if len(segments) == 1 else sum(map(len, segments))
         if len(segments) > 1 and size < JOINED_BYTES:
             segments = [b"".join(segments)]
@@ -98,6 +98,11 @@ class Sequence:
             self.flows = False
         return segments
 
+    @property
+    def unacknowledged(self) -> int:
+        """Bytes that were sent and may not have arrived."""
+        return self.sent - self.acknowledged
+
     def acknowledge(self, position: int) -> None:
         """Drop what has arrived at the peer. A position that was passed before is old news.
 
@@ -111,14 +116,14 @@ class Sequence:
             self._begin += len(kept.popleft())
         if not kept:
             self._block = None
-        self.flows = self.up and self.sent - self.acknowledged < KEPT_BYTES_MAX
+        self.flows = self.up and self.unacknowledged < KEPT_BYTES_MAX
 
     def can_repeat(self, position: int) -> bool:
         """Whether everything from this position of the peer on is still here."""
         return self.acknowledged <= position <= self.sent
 
     def repeat(self, position: int) -> list[Segment]:
-        """Go on over a new link; `can_repeat` is true. Return what is to be sent once more, before everything new."""
+        """Go on over a new link; `can_repeat` is true. Return the segments to send once more, before all new ones."""
         self._go_on_from_position()
         self.up = True
         self.acknowledge(position)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Annotated, Literal
 
 import msgspec
 
+from penstock._fields import check_fields
 from penstock.errors import ProtocolError
 from penstock.protocol._compression import available
 from penstock.protocol._frames import MAGIC, VERSION, Hello
@@ -90,22 +90,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_fields(self)
-
-
-@cache
-def _checked(cls: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Return a struct with the same fields, which is only for decoding: that checks their ranges."""
-    return msgspec.defstruct(cls.__name__, [(field.name, field.type) for field in msgspec.structs.fields(cls)])
-
-
-def check_fields(struct: msgspec.Struct) -> None:
-    """Raise `ValueError`, with the name of the field, when a field of a struct is out of the range that its type states."""
-    cls = type(struct)
-    try:
-        msgspec.convert(msgspec.structs.asdict(struct), _checked(cls))
-    except msgspec.ValidationError as error:
-        name = str(error).rpartition("$.")[2].rstrip("`")
-        raise ValueError(f"{cls.__name__}.{name} is {getattr(struct, name, None)!r}: {error}") from None
 
 
 def hello_of(settings: Settings, agent: str, keep_s: float, token: bytes, instance: bytes) -> Hello:
