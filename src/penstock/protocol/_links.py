@@ -47,10 +47,9 @@ class Links:
         return self._state.sequence is not None and not self._state.failed
 
     @property
-    def can_return(self) -> bool:
-        """Whether the peer could take the session up again: a client that has sent nothing but `HELLO` may have no token."""
-        sequence = self._state.sequence
-        return self.resumable and sequence is not None and (self._state.role == "client" or sequence.begun)
+    def begun(self) -> bool:
+        """Whether anything has come from the peer after its first `HELLO`."""
+        return self._sequence().begun
 
     def _sequence(self) -> Sequence:
         sequence = self._state.sequence

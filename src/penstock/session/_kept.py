@@ -62,10 +62,14 @@ class KeptSessions(Generic[K]):
     def new_token(self, session: K) -> bytes:
         """Return a token for the first frame of a new session, which has heard nothing of its client yet."""
         token = secrets.token_bytes(RESUME_TOKEN_BYTES)
+        self.expect(token, session)
+        return token
+
+    def expect(self, token: bytes, session: K) -> None:
+        """Let a client begin with this token, because nothing that it has sent after `HELLO` has arrived."""
         self._unheard[token] = weakref.ref(session)
         if len(self._unheard) > KEPT_MAX:
             self._unheard.popitem(last=False)
-        return token
 
     def take_unheard(self, token: bytes) -> bool:
         """Return whether a client has this token of which nothing was heard: its link was lost before, or is ended now."""

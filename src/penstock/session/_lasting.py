@@ -101,8 +101,13 @@ class LastingSession(Session):
         super().link_made(link)
 
     def link_lost(self, error: Exception | None) -> None:
-        if self._closing or self.lost is not None or not self._links.can_return:
+        if self._closing or self.lost is not None or not self._links.resumable:
             super().link_lost(error)
+        elif self._kept is not None and not self._links.begun:
+            tokens = self._kept.tokens(self)  # a client that has one of them may begin with it again
+            super().link_lost(error)
+            for token in tokens:
+                self._kept.expect(token, self)
         else:
             self._detach()
 
