@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import msgspec
@@ -10,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock import _values
-from penstock._values import NUMBER_KEYS_MAX, SLOW_VALUES, SMALL_MAP, bad_key, is_over, large_items, large_maps, values_of
+from penstock._values import (
+    NUMBER_KEYS_MAX,
+    SLOW_VALUES,
+    SMALL_MAP,
+    bad_key,
+    is_over,
+    large_items,
+    large_maps,
+    objects_bytes,
+    values_of,
+)
 from tests.attack.wire import array_head, map_head, pack
 
 encode = msgspec.msgpack.encode
@@ -66,9 +77,9 @@ def test_no_more_values_are_looked_at_than_the_limit(values, monkeypatch):
     looks = []
     some = _values._count_some
 
-    def counted(payload: bytes, at: int) -> tuple[int, int, int, int]:
+    def counted(payload: bytes, at: int, most: int) -> tuple[int, int, int, int]:
         looks.append(at)
-        return some(payload, at)
+        return some(payload, at, most)
 
     monkeypatch.setattr(_values, "_count_some", counted)
     assert is_over(array_head(1_000_000) + values * 500_000, 10_000, json=False)
@@ -199,3 +210,42 @@ def test_a_large_map_is_known_by_its_head():
         assert large_items(b"x" + item, [len(item)], 1) == (item in items[:2])
     assert large_items(b"".join(items), map(len, items), 0) == 2
     assert bad_key(b"\xdf\0\0\0\x10" + b"\x91\x01\x01" * 16)
+
+
+def deep_size(value: object) -> int:
+    """Return the bytes of a value with those inside it, each with its place."""
+    size = sys.getsizeof(value) + 8
+    if isinstance(value, dict):
+        return size + sum(deep_size(part) for pair in value.items() for part in pair)
+    return size + sum(map(deep_size, value)) if isinstance(value, list) else size
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[]] * 1000,
+        [{}] * 1000,
+        list(range(-30, 0)) * 40,
+        [[[]], {"a": []}] * 300,
+        [f"text {number}" for number in range(500)],
+        [{"name": "a", "value": 1.5, "left": None} for _ in range(100)],
+        "x" * 5000,
+        bytes(range(256)) * 100,
+        [bytes(3000), "y" * 3000],
+    ],
+    ids=["lists", "maps", "numbers", "nested", "texts", "records", "a text", "bytes", "two"],
+)
+def test_objects_are_not_underrated_and_large_values_are_not_overrated(value):
+    encoded = msgspec.msgpack.encode(value)
+    small = len(encoded) + objects_bytes(encoded, 131_072, json=False)
+    decoded = msgspec.msgpack.decode(encoded)
+    assert small >= 0.75 * deep_size(decoded)
+    if isinstance(value, str | bytes):
+        assert small <= 1.1 * len(encoded) + 1000
+
+
+def test_a_message_in_json_weighs_by_its_marks():
+    assert objects_bytes(b"[" + b"[]," * 1000 + b"[]]", 131_072, json=True) >= 72 * 2000
+    assert objects_bytes(b'"' + b"x" * 1000 + b'"', 131_072, json=True) == 72
+    assert objects_bytes(b"[1]", 131_072, json=False) == 0
+    assert objects_bytes(b"\xdd\0\1\0\0" + b"\x90" * 65_536, 1000, json=False) == 72_000

@@ -75,6 +75,16 @@ _RUNS: Final = {
 }
 #: The bits of a byte.
 _BYTE: Final = 8
+#: What a value of one byte can become: an empty list, with its place in another; and a small number, which has only the place.
+VALUE_BYTES: Final = 72
+_PLACE_BYTES: Final = 8
+#: Bytes of a message whose objects are not worth counting.
+_FEW_BYTES: Final = 64
+#: Values that are counted before they are guessed.
+_FEW_VALUES: Final = 8
+#: Bytes of msgpack that are texts in ASCII or small numbers, and the marks of JSON that begin a value.
+_PLAIN: Final = bytes(range(0x80))
+_MARKS: Final = b",:[{"
 _SMALL_16, _SMALL_32 = SMALL_MAP.to_bytes(2, "big"), SMALL_MAP.to_bytes(4, "big")
 
 #: What a key can be, each kind with those before it: texts, bytes, nil and booleans; numbers and moments; anything.
@@ -102,10 +112,28 @@ def is_over(payload: Encoded, limit: int, *, json: bool) -> bool:
     return _is_over_json(payload, limit) if json else _is_over_msgpack(payload, limit)
 
 
+def objects_bytes(payload: Encoded, values_max: int, *, json: bool) -> int:
+    """Return how many bytes the objects of a message can have, beside its own: rather too many than too few.
+
+    values_max: more values are not in it. A message of few values is counted. In any other each byte is taken for the largest
+    object that it can begin, which takes a nanosecond for each.
+    """
+    size = len(payload)
+    if size <= _FEW_BYTES:
+        return 0
+    if json:
+        return VALUE_BYTES * min(1 + size - len(payload.translate(None, _MARKS)), values_max)
+    at, _head, values, extra = _count_some(payload, 0, _FEW_VALUES)
+    if at >= size:
+        return VALUE_BYTES * (values + extra)
+    dear = min(len(payload.translate(None, _PLAIN)), values_max)
+    return VALUE_BYTES * dear + _PLACE_BYTES * (min(size, values_max) - dear)
+
+
 def _is_over_msgpack(payload: Encoded, limit: int) -> bool:
     at = count = 0
     while count <= limit:
-        at, head, values, extra = _count_some(payload, at)
+        at, head, values, extra = _count_some(payload, at, _VALUES_PER_LOOK)
         count += values + extra
         if values < _VALUES_PER_LOOK:
             break
@@ -116,11 +144,11 @@ def _is_over_msgpack(payload: Encoded, limit: int) -> bool:
     return count > limit
 
 
-def _count_some(payload: Encoded, at: int) -> tuple[int, int, int, int]:
-    """Count some values from `at` on, one by one; return where they end, the last head, their number, and `_extra` of all."""
+def _count_some(payload: Encoded, at: int, most: int) -> tuple[int, int, int, int]:
+    """Count `most` values from `at` on, one by one; return where they end, the last head, their number, and `_extra` of all."""
     values = head = extra = 0
     try:
-        for values in range(_VALUES_PER_LOOK):  # noqa: B007 - how many there were when the message ends
+        for values in range(most):  # noqa: B007 - how many there were when the message ends
             head = payload[at]
             size = _STEP[head]
             if size:
@@ -132,7 +160,7 @@ def _count_some(payload: Encoded, at: int) -> tuple[int, int, int, int]:
                 at += _long(payload, at, head)
     except _CUT:
         return at, head, values, extra
-    return at, head, _VALUES_PER_LOOK, extra
+    return at, head, most, extra
 
 
 def _extra(payload: Encoded, at: int, head: int) -> int:

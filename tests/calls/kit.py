@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import penstock
+from tests.session.kit import held_for_peer
 from tests.streams.kit import ended, rest, started  # noqa: F401 - the tests of calls take them from here
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ def _left_over(peer: penstock.Peer) -> dict[str, object]:
     session = peer._scope.session
     found = {
         "streams": session._connection.streams.all(),
-        "bytes that wait": session._connection.buffered_bytes,
+        "bytes that wait": held_for_peer(session),
         "sinks that wait": list(session.waiting_sinks),
         "tasks": list(peer._scope.tasks),
         "unary calls": session.unary_calls,

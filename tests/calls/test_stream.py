@@ -11,6 +11,7 @@ import penstock
 from penstock import Cancelled, ConnectionLost, EndOfStream, PenstockError, StreamClosed
 from tests.calls.kit import collected, ended, linked, rest, started
 from tests.calls.numbers import Numbers
+from tests.session.kit import held_for_peer
 from tests.streams.kit import depth
 
 # ── every way to leave frees the producer ─────────────────────────────────────────────────────────────────────────────
@@ -161,11 +162,11 @@ async def test_the_bytes_of_items_that_nobody_read_are_given_back(pair):
         assert stream.statistics().buffered == 99
         del stream
         await rest()
-        assert pair.peer._scope.session._connection.buffered_bytes == 0
+        assert held_for_peer(pair.peer._scope.session) == 0
     stream = pair.stub(Numbers).count(100)
     await rest()
     stream.cancel()
-    assert pair.peer._scope.session._connection.buffered_bytes == 0
+    assert held_for_peer(pair.peer._scope.session) == 0
 
 
 async def test_a_stream_cancelled_before_it_left_is_never_heard_of(pair, numbers):

@@ -13,6 +13,7 @@ from penstock.protocol import Settings, Status
 from penstock.session import Endpoint, Session, StreamHandle
 from penstock.testing import SimulatedNetwork, memory_pair
 from penstock.transports import dial, listen
+from tests.session.kit import held_for_peer
 
 URLS = {"sim": "sim://alice@server", "tcp": "tcp://127.0.0.1:0"}
 
@@ -63,8 +64,7 @@ class World:
         for session in (self.client, self.server):
             if session is not None and session.lost is None:
                 assert not session._connection.streams.all()
-                assert session._connection.buffered_bytes == 0
-                assert session._connection.held_bytes == 0
+                assert held_for_peer(session) == 0
                 assert not session.waiting_sinks
 
 

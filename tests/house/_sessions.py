@@ -12,7 +12,7 @@ CONNECTION = {"connection", "_connection"}
 FLUSH = {"flush", "flush_soon", "flush_for"}
 SESSION = {"session", "_session"}
 #: What the objects are called that count for a stream. `wire` is the state of a stream in the protocol.
-LEDGERS = {*CONNECTION, "grant", "limit", "wire", "half", "_half"}
+LEDGERS = {*CONNECTION, "budget", "grant", "limit", "wire", "half", "_half"}
 OWNERS = {"protocol", "session"}
 
 

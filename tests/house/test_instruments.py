@@ -75,7 +75,7 @@ def test_files_in_one_direction_are_no_circle(package):
         (flushes, "session.flush_for(1)"),
         (into_wire, "self.handle.wire.over"),
         (written_ledgers, "grant.items = 1"),
-        (written_ledgers, "session.connection.held_bytes -= size"),
+        (written_ledgers, "session.connection.budget.held_bytes -= size"),
         (written_ledgers, "first, wire.limit.items = 1, 2"),
     ],
 )

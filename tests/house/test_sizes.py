@@ -22,7 +22,7 @@ POSITIONAL_PARAMETERS_MAX = 5
 # What is over a limit, how far, and why it stays in one piece. The numbers are those of today: lower one when it falls, and
 # take out the entry that is not needed any more.
 CROWDED = {
-    "src/penstock/protocol": 20,  # a ledger, a file: nine ledgers, the links, and what they have in common
+    "src/penstock/protocol": 21,  # a ledger, a file: ten ledgers, the links, and what they have in common
 }
 MANY_SIDED = {
     "Actor": 22,  # what it knows of itself, what it can do, the hooks
@@ -30,14 +30,14 @@ MANY_SIDED = {
     "Cell": 16,  # taking messages, and the one loop that runs them
     "Channel": 23,  # its public verbs and attributes, and how Python uses them: no private step
     "RemoteWire": 19,  # six steps of this side, nine events of its stream
-    "Connection": 31,  # the whole of the pure core from outside: a line or two each
+    "Connection": 30,  # the whole of the pure core from outside: a line or two each
     "Inbound": 17,  # a method for each frame type of a stream
     "Peer": 23,  # four ways to call, and a life with its states, each of which a program may wait for
     "CallScope": 19,  # the tasks of a connection, its attachments, its life
     "Session": 34,  # what the link calls, what streams call, what events do
     "LastingSession": 25,  # the life of a session between its links
     "SocketLink": 16,  # the eight of a link, and those of a protocol of asyncio
-    "StreamHandle": 30,  # the verbs of a stream, of a callee, a caller and both: a line or two each
+    "StreamHandle": 31,  # the verbs of a stream, of a callee, a caller and both: a line or two each
     "RemoteSource": 21,
     "RemoteSink": 17,
     "RemoteStream": 17,  # the endpoint of its stream, and what interceptors add

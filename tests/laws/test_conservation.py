@@ -14,6 +14,7 @@ from random import Random
 import pytest
 
 from penstock.protocol import Settings
+from tests.laws.ledgers import weighed
 from tests.laws.two_sides import ALL, ROLES, Call, End, Window, joined
 
 STEPS = 1200
@@ -109,8 +110,11 @@ class Scenario:
             for role in ROLES:
                 check_credit(call, role)
         for end in self.ends:
-            assert end.connection.buffered_bytes == sum(half.waiting_bytes for half in self.halves_at(end))
+            assert end.connection.budget.held_bytes == weighed(end.connection, self.halves_at(end), self.handled_at(end))
             assert end.connection.streams.theirs <= end.settings.max_streams
+
+    def handled_at(self, end: End):
+        return [call.handled for call in self.book.values() if call.handled is not None and call.callee is end]
 
     def halves_at(self, end: End):
         streams = [call.stream_of(role) for call in self.book.values() for role in ROLES if call.end_of(role) is end]
@@ -188,7 +192,7 @@ def check_outcome(call: Call) -> None:
 def check_nothing_left(end: End) -> None:
     connection = end.connection
     assert (connection.streams.ours, connection.streams.theirs, len(connection.streams)) == (0, 0, 0)
-    assert connection.buffered_bytes == 0
+    assert connection.budget.held_bytes == 0
     assert not connection.has_data()
     assert not end.arriving
 

@@ -131,7 +131,7 @@ class Program:
         assert [type(event) for event in self.seen].count(events.Failed) <= 1
         assert connection.failed == any(isinstance(event, events.Failed | events.Left) for event in self.seen)
         assert connection.streams.theirs <= LIMITS["max_streams"]
-        assert 0 <= connection.buffered_bytes <= LIMITS["max_buffered_bytes"]
+        assert 0 <= connection.budget.held_bytes <= LIMITS["max_connection_bytes"] + 40_000
 
 
 def pieces(data: bytes, size: int) -> list[bytes]:

@@ -9,11 +9,12 @@ import pytest
 
 from penstock.errors import ProtocolError
 from penstock.protocol import Cancel, Grant, events
+from penstock.protocol._budget import STREAM_BYTES, UNFINISHED_COST_BYTES
 from penstock.protocol._compression import decompress
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, End, FrameType, GoAway, Ping
 from penstock.protocol._outbox import MAX_CONTROL_FRAMES
 from tests.protocol.bad_inputs import control, deflated, nested
-from tests.protocol.kit import Side, frame, hello, items_frame, open_frame, push, rule_of, side
+from tests.protocol.kit import Side, encode, frame, hello, items_frame, open_frame, push, rule_of, side
 
 CANCEL = FrameType.CANCEL
 
@@ -112,7 +113,7 @@ def test_beginning_messages_and_never_finishing_them_breaks_rule_10_4():
 
 
 def test_a_fragment_too_many_over_all_streams_ends_its_stream_and_no_other():
-    made = side(max_buffered_bytes=100_000)
+    made = side(max_connection_bytes=300_000)
     total, seen = 0, []
     for stream_id in range(1, 99, 2):
         made.answer(stream_id, 3)
@@ -120,8 +121,8 @@ def test_a_fragment_too_many_over_all_streams_ends_its_stream_and_no_other():
         seen = made.feed(items_frame(stream_id, 0, payload=bytes(9000), count=1, flags=MORE))
         if seen:
             break
-        total += 9000
-    assert 91_000 < total <= 100_000
+        total += 9000 + STREAM_BYTES * 3 // 2 + UNFINISHED_COST_BYTES
+    assert 270_000 < total <= 300_000
     (cancelled,) = seen
     assert (cancelled.stream.id, cancelled.cancel.code, cancelled.stream.over) == (stream_id, 8, True)
     (told,) = made.frames()
@@ -131,7 +132,7 @@ def test_a_fragment_too_many_over_all_streams_ends_its_stream_and_no_other():
 
 
 def test_a_caller_gives_up_the_call_whose_answer_is_a_fragment_too_many():
-    made = side("client", max_buffered_bytes=1000, max_item_bytes=100_000)
+    made = side("client", max_connection_bytes=1000, max_item_bytes=100_000)
     stream = made.call(2)
     made.feed(frame(FrameType.ACCEPT, Accept(0, 0, 0, 0), stream=1))
     made.write()
@@ -142,7 +143,7 @@ def test_a_caller_gives_up_the_call_whose_answer_is_a_fragment_too_many():
 
 
 def test_fragments_and_then_cancel_leave_nothing_behind():
-    made = side(max_buffered_bytes=100_000)
+    made = side(max_connection_bytes=100_000)
     for stream_id in range(1, 401, 4):
         made.answer(stream_id, 3)
         made.feed(items_frame(stream_id, 0, payload=bytes(9000), count=1, flags=MORE))
@@ -173,19 +174,22 @@ def test_a_window_of_one_trickles_without_end():
         assert made.connection.consume(stream, 1, len(batch.payload))
         (credit,) = made.frames()
         assert credit.body.items == number + 2
-    assert made.connection.buffered_bytes == 0
+    assert made.connection.budget.held_bytes == stream.held_bytes
 
 
 def test_too_much_that_waits_refuses_new_streams_and_old_ones_go_on():
-    made = side(max_buffered_bytes=20_000)
+    made = side(max_connection_bytes=70_000)
     stream = made.answer(1, 3, window=Grant(100, 100_000))
+    made.connection.budget.take(15_000)  # of other ledgers
     for number in range(30):
         made.feed(items_frame(1, number, bytes(1000)))
     made.feed(open_frame(3))
     (refused,) = made.frames()
     assert (refused.stream, refused.body.code, refused.body.started) == (3, 8, False)
+    assert not stream.over
+    for arrived in stream.receive.queue:
+        made.connection.consume(stream, 1, arrived.size)
     stream.receive.queue.clear()
-    made.connection.consume(stream, 30, stream.receive.arrived_bytes)
     made.write()
     assert isinstance(made.feed(open_frame(5))[0], events.Opened)
 
@@ -262,7 +266,7 @@ def test_cancel_and_the_end_may_cross():
 
 
 def test_an_argument_in_a_fragment_too_many_is_refused_and_the_connection_goes_on():
-    made = side(max_buffered_bytes=100_000)
+    made = side(max_connection_bytes=100_000)
     seen = []
     for stream_id in range(1, 99, 2):
         seen = made.feed(frame(FrameType.OPEN, bytes(9000), flags=MORE | LAST, stream=stream_id))
@@ -277,24 +281,24 @@ def test_an_argument_in_a_fragment_too_many_is_refused_and_the_connection_goes_o
 
 
 def test_arguments_and_answers_that_wait_count_until_their_call_is_over():
-    made = side(max_buffered_bytes=10_000)
+    made = side(max_connection_bytes=46_000)
     taken = []
     for stream_id in range(1, 99, 2):
-        opened = made.feed(open_frame(stream_id, 0, argument=bytes(3000)))
+        opened = made.feed(open_frame(stream_id, 0, argument=encode(bytes(3000))))
         if not opened:
             break
         taken.append(opened[0].stream)
     assert len(taken) == 4
-    assert 4 * 3000 <= made.connection.held_bytes < 4 * 3100
+    assert 4 * (3000 + STREAM_BYTES) <= made.connection.budget.held_bytes < 4 * (3200 + STREAM_BYTES)
     made.write()
     for stream in taken:
         made.feed(frame(CANCEL, Cancel(), stream=stream.id))
-    assert made.connection.held_bytes == 0
-    assert made.feed(open_frame(101, 0, argument=bytes(3000)))
+    assert made.connection.budget.held_bytes == 0
+    assert made.feed(open_frame(101, 0, argument=encode(bytes(3000))))
 
 
 def test_forty_large_arguments_at_once_cost_some_calls_and_not_the_connection():
-    made = side(max_buffered_bytes=100_000)
+    made = side(max_connection_bytes=100_000)
     size, told = 9000, []
     for fragment in range(2):
         for stream_id in range(1, 81, 2):

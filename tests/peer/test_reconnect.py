@@ -13,6 +13,7 @@ from penstock.protocol._frames import FrameType, GoAway
 from penstock.testing import SimulatedNetwork
 from tests.peer.kit import AGAIN, URL, Desk, away, connected, restarted, served
 from tests.protocol.kit import frame, hello
+from tests.session.kit import held_for_peer
 
 CLOSED = hello(keep_ms=9) + frame(FrameType.GOAWAY, GoAway(0, 8, "overloaded"))
 
@@ -312,7 +313,7 @@ async def test_a_stream_that_has_waited_for_the_next_session_gives_its_credit_th
         asyncio.get_running_loop().call_later(0.5, network.heal)
         async with asyncio.timeout(60):
             assert [number async for number in waiting] == [*range(20)]
-        assert peer._scope.session._connection.buffered_bytes == 0
+        assert held_for_peer(peer._scope.session) == 0
 
 
 async def test_a_ref_of_the_client_reaches_a_server_that_has_restarted():

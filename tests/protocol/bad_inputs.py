@@ -32,7 +32,7 @@ LIMITS: Final = {
     "max_item_bytes": 20_000,
     "max_header_bytes": 1024,
     "max_streams": 4,
-    "max_buffered_bytes": 120_000,
+    "max_connection_bytes": 120_000,
 }
 #: What a batch may be: the largest item, and what may be before it in the same batch.
 BATCH_MAX: Final = LIMITS["max_item_bytes"] + 64 * 1024

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from penstock.protocol import Connection, Grant, Open, ReceiveHalf, Settings, WireStream, events
+from penstock.protocol import Budget, Connection, Grant, Open, ReceiveHalf, Settings, WireStream, events
 from penstock.protocol._frames import (
     BODIES,
     COMPRESSED,
@@ -30,6 +30,11 @@ encode_into: Final = msgspec.msgpack.Encoder().encode_into
 #: More than any test writes: `data_to_send` then gives all there is.
 ALL: Final = 1 << 40
 FLAG_NAMES: Final = {"MORE": MORE, "LAST": LAST, "COMPRESSED": COMPRESSED, "IGNORABLE": IGNORABLE}
+
+
+def ample() -> Budget:
+    """Make a budget that no test uses up."""
+    return Budget(ALL, ALL)
 
 
 class Seen(NamedTuple):

@@ -127,7 +127,8 @@ def test_consumed_items_become_credit_at_half_a_window():
     assert made.connection.consume(stream, 1, len(array(1, 2)))
     (seen,) = made.frames()
     assert (seen.kind, seen.body) == ("CREDIT", Credit(6, 1007, 2))
-    assert made.connection.buffered_bytes == 0
+    assert stream.receive.held_bytes == 0
+    assert made.connection.budget.held_bytes == stream.held_bytes
 
 
 def test_no_credit_for_a_stream_that_is_over():
@@ -144,9 +145,9 @@ def test_discarded_items_are_not_counted_now_nor_later():
     stream = made.answer(1, 3)
     made.feed(items_frame(1, 0, 1, 2))
     made.connection.discard(stream)
-    assert made.connection.buffered_bytes == 0
+    assert made.connection.budget.held_bytes == stream.held_bytes
     made.feed(items_frame(1, 2, 3))
-    assert (made.connection.buffered_bytes, stream.receive.queue) == (0, [])
+    assert (made.connection.budget.held_bytes, stream.receive.queue) == (stream.held_bytes, [])
 
 
 def test_a_callee_asks_for_no_more_items_only_while_some_may_come():
@@ -263,9 +264,9 @@ def test_the_side_that_closes_a_stream_drops_later_items_and_forgets_it_when_the
     push(stream, 1)
     made.connection.close(stream, "done")
     made.connection.discard(stream)
-    assert made.connection.buffered_bytes == 0
+    assert made.connection.budget.held_bytes == stream.held_bytes
     made.feed(items_frame(1, 1, "b"), frame(FrameType.CREDIT, Credit(20, 2000, 0), stream=1))
-    assert made.connection.buffered_bytes == 0
+    assert made.connection.budget.held_bytes == stream.held_bytes
     assert not stream.over
     assert [seen.kind for seen in made.frames()] == ["ITEMS", "END" if role == "client" else "STATUS"]
     assert stream.over
@@ -287,7 +288,7 @@ def test_a_callee_may_half_close_and_answer_later():
 
 def test_the_counts_of_a_connection_are_changed_by_commands_only():
     connection = side().connection
-    for name in ("peer", "failed", "peer_draining", "buffered_bytes", "held_bytes"):
+    for name in ("peer", "failed", "peer_draining"):
         with pytest.raises(AttributeError):
             setattr(connection, name, 1)
 
@@ -312,13 +313,13 @@ def test_a_side_that_refuses_streams_announces_nothing_and_answers_each_open():
     assert (refused.kind, refused.body.code, refused.body.started) == ("STATUS", 14, False)
 
 
-def test_the_result_of_a_unary_call_is_taken_out_of_the_buffered_bytes():
+def test_the_result_of_a_unary_call_is_taken_out_of_the_budget():
     made = side("client")
     stream = made.call(0, window=Grant(1, 1000))
     made.feed(items_frame(stream.id, 0, "result", flags=LAST))
-    assert made.connection.buffered_bytes > 0
+    assert made.connection.budget.held_bytes > 0
     assert values_of(made.connection.take_result(stream.receive).payload) == ["result"]
-    assert made.connection.buffered_bytes == 0
+    assert made.connection.budget.held_bytes == 0
     assert made.frames() == []
 
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from penstock.errors import ProtocolError
 from penstock.protocol._decoder import HANDSHAKE_BYTES, READ_BYTES, FrameDecoder
 from penstock.protocol._frames import CONNECTION_TYPES, FLAGS, HEADER, HEADER_BYTES, IGNORABLE, FrameType
-from tests.protocol.kit import frame
+from tests.protocol.kit import ample, frame
 
 Result = tuple[list[tuple[int, int, int, bytes]], str | None]
 
 
 def decode(pieces: list[bytes], limit_bytes: int | None = None) -> Result:
     """Feed the pieces; return the frames and the rule that was broken, if one was."""
-    decoder = FrameDecoder()
+    decoder = FrameDecoder(ample())
     if limit_bytes is not None:
         decoder.grow(limit_bytes)
     found: list[tuple[int, int, int, bytes]] = []
@@ -89,7 +89,7 @@ def test_a_length_is_judged_before_a_byte_of_the_body_arrives():
 
 
 def test_a_long_length_alone_takes_no_memory():
-    decoder = FrameDecoder()
+    decoder = FrameDecoder(ample())
     decoder.grow(16 * 1024 * 1024)
     room = decoder.get_buffer()
     room[:HEADER_BYTES] = HEADER.pack(16 * 1024 * 1024, FrameType.OPEN, 0, 1)
@@ -99,11 +99,11 @@ def test_a_long_length_alone_takes_no_memory():
 
 
 def test_before_the_handshake_a_connection_costs_four_kibibytes():
-    assert len(FrameDecoder().get_buffer()) == HANDSHAKE_BYTES
+    assert len(FrameDecoder(ample()).get_buffer()) == HANDSHAKE_BYTES
 
 
 def test_the_bytes_of_an_unfinished_frame_are_counted():
-    decoder = FrameDecoder()
+    decoder = FrameDecoder(ample())
     decoder.get_buffer()[:5] = b"\0\0\0\5\1"
     decoder.buffer_updated(5)
     assert decoder.next_frame() is None
@@ -139,7 +139,7 @@ def test_stream_zero_is_for_the_connection_and_nothing_else(kind):
     ],
 )
 def test_another_protocol_is_recognised_and_named(data, word):
-    decoder = FrameDecoder()
+    decoder = FrameDecoder(ample())
     decoder.get_buffer()[: len(data)] = data
     decoder.buffer_updated(len(data))
     with pytest.raises(ProtocolError, match=word):
@@ -149,7 +149,7 @@ def test_another_protocol_is_recognised_and_named(data, word):
 @pytest.mark.parametrize(("start", "words"), [(b"\x15\x03\x03\x00\x02", "speaks TLS"), (b"HTTP", "speaks HTTP")])
 def test_another_protocol_is_known_by_its_first_four_bytes(start, words):
     """A TLS alert is shorter than a header, and whoever sent it waits (FAULTS G6)."""
-    decoder = FrameDecoder()
+    decoder = FrameDecoder(ample())
     view = decoder.get_buffer()
     view[: len(start)] = start
     decoder.buffer_updated(len(start))

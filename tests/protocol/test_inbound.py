@@ -153,7 +153,7 @@ def test_a_callee_that_cancels_wants_no_more_items_and_still_answers():
 
 
 def test_a_call_cancelled_before_its_argument_is_complete_leaves_nothing():
-    made = side(max_buffered_bytes=1000, max_item_bytes=1024)
+    made = side(max_connection_bytes=1000, max_item_bytes=1024)
     for stream_id in range(1, 101, 2):
         half = frame(FrameType.OPEN, bytes(100), flags=MORE | LAST, stream=stream_id)
         assert made.feed(half, frame(CANCEL, Cancel(), stream=stream_id)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from penstock.protocol import events
+from penstock.protocol._budget import BATCH_COST_BYTES
 from penstock.protocol._frames import LAST, MORE, Credit, FrameType
 from tests.protocol.kit import array, frame, items_frame, rule_of, side, values_of
 
@@ -14,7 +15,8 @@ def test_items_wait_for_their_consumer_and_are_counted():
     stream = made.answer(1, 3)
     made.feed(items_frame(1, 0, 1, 2), items_frame(1, 2, 3))
     assert [values_of(batch.payload) for batch in stream.receive.queue] == [[1, 2], [3]]
-    assert made.connection.buffered_bytes == len(array(1, 2)) + len(array(3))
+    assert stream.receive.held_bytes == len(array(1, 2)) + len(array(3)) + 2 * BATCH_COST_BYTES
+    assert made.connection.budget.held_bytes == stream.receive.held_bytes + stream.held_bytes
 
 
 def test_items_with_last_end_the_direction():
@@ -94,7 +96,7 @@ def test_a_large_bytes_item_arrives_as_one():
     stream = made.answer(1, 3)
     assert rule_of(made.feed(items_frame(1, 0, payload=WHOLE, count=1))) is None
     assert (stream.receive.arrived, stream.receive.arrived_bytes) == (1, len(WHOLE))
-    assert made.connection.buffered_bytes == len(WHOLE)
+    assert stream.receive.held_bytes == len(WHOLE) + BATCH_COST_BYTES
 
 
 @pytest.mark.parametrize("offset", [0, 1, 77])

@@ -5,14 +5,14 @@ from __future__ import annotations
 from penstock.protocol import Grant, ReceiveHalf, WireStream
 from penstock.protocol._frames import FrameType, GoAway, Ping
 from penstock.protocol._outbox import MAX_CONTROL_FRAMES, Outbox
-from tests.protocol.kit import ALL, opening, read_frames
+from tests.protocol.kit import ALL, ample, opening, read_frames
 
 
 class Driven:
     """An outbox with a table of its own."""
 
     def __init__(self) -> None:
-        self.outbox = Outbox()
+        self.outbox = Outbox(ample())
         self.next_id = 1
         self.finished: list[WireStream] = []
 
@@ -108,7 +108,7 @@ def test_a_stream_that_is_over_is_forgotten():
 
 
 def test_answers_that_are_not_read_pile_up_to_a_limit():
-    outbox = Outbox()
+    outbox = Outbox(ample())
     for number in range(MAX_CONTROL_FRAMES):
         outbox.put_control(FrameType.PONG, Ping(number))
     assert not outbox.overflowing
@@ -118,7 +118,7 @@ def test_answers_that_are_not_read_pile_up_to_a_limit():
 
 
 def test_the_goodbye_is_the_last_frame_even_when_too_much_waits():
-    outbox = Outbox()
+    outbox = Outbox(ample())
     for number in range(MAX_CONTROL_FRAMES + 5):
         outbox.put_control(FrameType.PONG, Ping(number))
     outbox.put_goodbye(GoAway(0, 13, "enough"))
@@ -127,7 +127,7 @@ def test_the_goodbye_is_the_last_frame_even_when_too_much_waits():
 
 def test_nothing_is_written_behind_the_goodbye():
     """FAULTS H1: calls that arrived together with a violation were accepted behind the last frame (rule 8.4)."""
-    outbox = Outbox()
+    outbox = Outbox(ample())
     outbox.put_goodbye(GoAway(0, 13, "enough"))
     outbox.put_control(FrameType.PING, Ping(1))
     assert outbox.has_data()

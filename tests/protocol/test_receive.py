@@ -9,7 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from penstock.errors import ProtocolError
 from penstock.protocol import Grant, ReceiveHalf
+from penstock.protocol._budget import UNFINISHED_COST_BYTES
 from penstock.protocol._receive import Arrived, Reassembly
+from tests.protocol.kit import ample
 
 
 def broken(function, *arguments) -> str | None:
@@ -89,7 +91,7 @@ def test_items_for_a_consumer_that_left_are_dropped():
 
 
 def test_fragments_of_several_streams_are_put_together():
-    parts = Reassembly(100, 10, 1000)
+    parts = Reassembly(100, 10, ample())
     for stream_id, part in [(1, b"ab"), (3, b"xy"), (1, b"cd"), (3, b"z")]:
         whole = parts.add(stream_id, (0, 1, 0), memoryview(part))
     assert whole == b"xyz"
@@ -101,27 +103,32 @@ def test_fragments_of_several_streams_are_put_together():
 
 @pytest.mark.parametrize("key", [(1, 1, 0), (0, 2, 0), (0, 1, 2)])
 def test_fragments_of_one_message_have_all_but_more_in_common(key):
-    parts = Reassembly(100, 10, 1000)
+    parts = Reassembly(100, 10, ample())
     parts.add(1, (0, 1, 0), memoryview(b"a"))
     assert broken(parts.add, 1, key, memoryview(b"b")) == "4.5"
 
 
 def test_a_fragment_is_never_empty():
-    parts = Reassembly(100, 10, 1000)
+    parts = Reassembly(100, 10, ample())
     assert broken(parts.add, 1, (0, 1, 0), memoryview(b"")) == "4.5"
 
 
-def test_a_message_has_a_limit_and_all_unfinished_ones_have():
-    parts = Reassembly(100, 3, 150)
+def test_a_message_has_a_limit_and_all_unfinished_ones_are_charged():
+    budget = ample()
+    parts = Reassembly(100, 3, budget)
     key = (0, 1, 0)
     parts.add(1, key, memoryview(bytes(100)))
     assert broken(parts.add, 1, key, memoryview(b"x")) == "4.6"
     parts.add(3, key, memoryview(bytes(50)))
-    assert broken(parts.add, 5, key, memoryview(b"x")) == "10.4"
+    assert budget.held_bytes == 150 + 2 * UNFINISHED_COST_BYTES
+    parts.drop(1)
+    assert budget.held_bytes == 50 + UNFINISHED_COST_BYTES
+    parts.clear()
+    assert budget.held_bytes == 0
 
 
 def test_the_number_of_unfinished_messages_has_a_limit():
-    parts = Reassembly(100, 3, 150)
+    parts = Reassembly(100, 3, ample())
     for stream_id in (1, 3, 5):
         parts.add(stream_id, (0, 1, 0), memoryview(b"x"))
     assert broken(parts.add, 7, (0, 1, 0), memoryview(b"x")) == "10.4"
@@ -134,7 +141,8 @@ class Parts(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.parts = Reassembly(60, 3, 100)
+        self.budget = ample()
+        self.parts = Reassembly(60, 3, self.budget)
         self.model: dict[int, bytes] = {}
 
     @rule(stream_id=st.integers(1, 6), part=st.binary(max_size=40))
@@ -150,7 +158,7 @@ class Parts(RuleBasedStateMachine):
     @rule(stream_id=st.integers(1, 6), part=st.binary(min_size=1, max_size=9))
     def complete(self, stream_id, part) -> None:
         """The last fragment: the message is complete and as it was sent."""
-        if len(self.model.get(stream_id, b"") + part) <= 60 and sum(map(len, self.model.values())) + len(part) <= 100:
+        if len(self.model.get(stream_id, b"") + part) <= 60:
             known = self.model.pop(stream_id, None)
             if known is not None:
                 assert self.parts.add(stream_id, (0, 1, 0), memoryview(part)) == known + part
@@ -164,7 +172,7 @@ class Parts(RuleBasedStateMachine):
     @invariant()
     def bounded(self) -> None:
         assert len(self.model) <= 3
-        assert sum(map(len, self.model.values())) <= 100
+        assert self.budget.held_bytes == sum(len(whole) + UNFINISHED_COST_BYTES for whole in self.model.values())
         assert all(len(whole) <= 60 for whole in self.model.values())
         assert all(stream_id in self.parts.parts for stream_id in self.model)
 

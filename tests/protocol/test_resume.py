@@ -15,7 +15,7 @@ from penstock.protocol import Cancel, Connection, Grant, ReceiveHalf, Settings, 
 from penstock.protocol._decoder import FrameDecoder
 from penstock.protocol._frames import FrameType, Hello, Resumed
 from penstock.protocol._sequence import ACK_ALONE_BYTES, ACK_BYTES, KEPT_BYTES_MAX, Sequence
-from tests.protocol.kit import ALL, encode_into, frame, hello, opening, read_frames
+from tests.protocol.kit import ALL, ample, encode_into, frame, hello, opening, read_frames
 
 TOKENS = [bytes([number]) * 16 for number in range(1, 200)]
 
@@ -194,7 +194,7 @@ def test_a_position_that_was_never_sent_is_refused(received: int):
 
 
 def test_a_position_that_is_not_kept_any_more_is_refused():
-    sequence = Sequence(FrameDecoder(), b"")
+    sequence = Sequence(FrameDecoder(ample()), b"", ample())
     sequence.keep([b"x" * 100])
     sequence.acknowledge(50)
     assert not sequence.can_repeat(49)
@@ -205,7 +205,7 @@ def test_a_position_that_is_not_kept_any_more_is_refused():
 
 def test_an_acknowledgement_beyond_what_was_sent_breaks_a_rule():
     with pytest.raises(ProtocolError, match=r"9\.4"):
-        Sequence(FrameDecoder(), b"").acknowledge(1)
+        Sequence(FrameDecoder(ample()), b"", ample()).acknowledge(1)
 
 
 def test_a_refused_client_is_told_why_and_its_link_carries_a_new_session():

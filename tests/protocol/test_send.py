@@ -10,10 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from penstock import codec
 from penstock.errors import ResourceExhausted
 from penstock.protocol import BATCH_BYTES, Grant, Limit, ReceiveHalf, SendHalf
+from penstock.protocol._budget import Unsent
 from penstock.protocol._frames import COMPRESSED, LAST, MAX_NUMBER, MORE, Credit
 from penstock.protocol._receive import Arrived, Reassembly
-from penstock.protocol._send import JSON_LAYOUT, MSGPACK_LAYOUT, Layout, SendRules, UnsentBudget
-from tests.protocol.kit import Seen, array, encode_into, read_frames, values_of
+from penstock.protocol._send import JSON_LAYOUT, MSGPACK_LAYOUT, Layout, SendRules
+from tests.protocol.kit import Seen, ample, array, encode_into, read_frames, values_of
 
 SMALL_FRAME = 12 + 7  # seven bytes of payload in each fragment
 
@@ -28,7 +29,7 @@ def half(
     layout: Layout = MSGPACK_LAYOUT,
     compress=None,
 ) -> SendHalf:
-    return SendHalf(Limit(items, bytes_), SendRules(layout, frame, item, UnsentBudget(unsent), compress))
+    return SendHalf(Limit(items, bytes_), SendRules(layout, frame, item, Unsent(unsent, ample()), compress))
 
 
 def drain(sender: SendHalf) -> list[Seen]:
@@ -193,7 +194,7 @@ class OneDirection(RuleBasedStateMachine):
         self.grant = Grant(6, 300)
         self.sender = half(6, 300, frame=SMALL_FRAME)
         self.receiver = ReceiveHalf(self.grant)
-        self.parts = Reassembly(10_000, 10, 10_000)
+        self.parts = Reassembly(10_000, 10, ample())
         self.line: list[Seen] = []
         self.pushed: list[str] = []
         self.delivered: list[str] = []

@@ -9,16 +9,17 @@ from msgspec import Raw
 
 from penstock.errors import ProtocolError
 from penstock.protocol import Limit, SendHalf, Settings, Status, WireStream
+from penstock.protocol._budget import Unsent
 from penstock.protocol._frames import LAST, MORE, NO_DETAILS, End, FrameType, decode_body
-from penstock.protocol._send import MSGPACK_LAYOUT, SendRules, UnsentBudget
+from penstock.protocol._send import MSGPACK_LAYOUT, SendRules
 from penstock.protocol._stream import refusal
-from tests.protocol.kit import ALL, Seen, array, encode, opening, push, read_frames
+from tests.protocol.kit import ALL, Seen, ample, array, encode, opening, push, read_frames
 
 
 def stream(kind: int = 3, *, callee: bool = False, **changes) -> WireStream:
     made = WireStream(opening(kind, **changes), callee=callee)
     made.id = 1
-    made.send = SendHalf(Limit(100, 100_000), SendRules(MSGPACK_LAYOUT, 60, 10_000, UnsentBudget(10_000), None))
+    made.send = SendHalf(Limit(100, 100_000), SendRules(MSGPACK_LAYOUT, 60, 10_000, Unsent(10_000, ample()), None))
     if callee:
         made.receives(FrameType.OPEN, 0 if kind & 1 else LAST)
     else:
@@ -148,7 +149,6 @@ def test_its_repr_says_how_it_stands():
 
 REFUSED = [
     ({}, {"open_streams": 3}, 8, "max_streams"),
-    ({}, {"buffered_bytes": 1001}, 8, "max_buffered_bytes"),
     ({"argument": bytes(2001)}, {"size": 2100}, 8, "max_item_bytes"),
     ({"metadata": {"a": "b"}}, {"size": 1025}, 8, "max_header_bytes"),
     ({"codec": 2}, {}, 12, "codec 2"),
@@ -158,20 +158,20 @@ REFUSED = [
 
 @pytest.mark.parametrize(("changes", "given", "code", "word"), REFUSED, ids=[case[3] for case in REFUSED])
 def test_a_stream_that_is_not_taken_was_never_started(changes, given, code, word):
-    ours = Settings(max_streams=3, max_buffered_bytes=1000, max_item_bytes=2000, max_header_bytes=1024)
+    ours = Settings(max_streams=3, max_item_bytes=2000, max_header_bytes=1024)
     status = refusal(
         opening(**changes),
         settings=ours,
-        **({"size": 100, "open_streams": 2, "buffered_bytes": 1000, "draining": False} | given),
+        **({"size": 100, "open_streams": 2, "draining": False} | given),
     )
     assert (status.code, status.started) == (code, False)
     assert word in status.message
 
 
 def test_a_stream_within_all_limits_is_taken():
-    ours = Settings(max_streams=3, max_buffered_bytes=1000, max_item_bytes=2000, max_header_bytes=1024)
+    ours = Settings(max_streams=3, max_item_bytes=2000, max_header_bytes=1024)
     opened = opening(argument=bytes(2000))
-    assert refusal(opened, 3024, ours, open_streams=2, buffered_bytes=1000, draining=False) is None
+    assert refusal(opened, 3024, ours, open_streams=2, draining=False) is None
 
 
 @pytest.mark.parametrize("callee", [False, True], ids=["caller", "callee"])

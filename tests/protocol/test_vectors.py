@@ -16,7 +16,7 @@ from penstock.protocol._decoder import FrameDecoder
 from penstock.protocol._frames import BODIES, FrameType, decode_body
 from penstock.protocol._receive import Reassembly
 from tests.protocol.bad_inputs import CASES
-from tests.protocol.kit import FLAG_NAMES, encode, frame, items_frame, read_frames, values_of
+from tests.protocol.kit import FLAG_NAMES, ample, encode, frame, items_frame, read_frames, values_of
 from tests.protocol.make_vectors import VECTORS, vectors, written
 from tests.protocol.page import MADE, PAGE, ROOT, made_anew, names_of_parts
 from tests.protocol.vectors_frames import meaning, plain
@@ -59,7 +59,7 @@ def write(told: Vector) -> bytes:
 
 def cut(data: bytes) -> list[bytes]:
     """Cut bytes into frames with the decoder of the library."""
-    decoder = FrameDecoder()
+    decoder = FrameDecoder(ample())
     decoder.grow(1 << 20)
     found = []
     decoder.get_buffer()[: len(data)] = data
@@ -93,7 +93,7 @@ def test_a_frame_is_written_from_its_meaning_and_read_back(vector):
 
 @pytest.mark.parametrize("vector", stored("fragments.json"), ids=_id)
 def test_fragments_are_put_together(vector):
-    parts = Reassembly(1000, 10, 1000)
+    parts = Reassembly(1000, 10, ample())
     for piece in vector["frames"]:
         assert write(piece["frame"]).hex() == piece["hex"]
         body = piece["frame"]["body"]

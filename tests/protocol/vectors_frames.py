@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock.protocol import MAX_NUMBER, Limit
+from penstock.protocol._budget import Unsent
 from penstock.protocol._compression import DEFLATE, ZSTD
 from penstock.protocol._frames import (
     COMPRESSED,
@@ -34,9 +35,9 @@ from penstock.protocol._frames import (
     Resumed,
     Status,
 )
-from penstock.protocol._send import MSGPACK_LAYOUT, SendHalf, SendRules, UnsentBudget
+from penstock.protocol._send import MSGPACK_LAYOUT, SendHalf, SendRules
 from penstock.refs._proof import GENERATOR, NUMBER_BYTES, PRIME, Identity
-from tests.protocol.kit import Seen, array, encode, encode_into, frame, items_frame, read_frames
+from tests.protocol.kit import Seen, ample, array, encode, encode_into, frame, items_frame, read_frames
 
 Vector = dict[str, Any]
 
@@ -158,7 +159,7 @@ def frames() -> list[Vector]:
 
 def fragments() -> list[Vector]:
     """Messages cut into several frames, here of at most 60 bytes of body."""
-    sender = SendHalf(Limit(100, 1000), SendRules(MSGPACK_LAYOUT, 60, 1000, UnsentBudget(1000), None))
+    sender = SendHalf(Limit(100, 1000), SendRules(MSGPACK_LAYOUT, 60, 1000, Unsent(1000, ample()), None))
     sender.push(encode_into, "x" * 100)
     sender.end()
     pieces = []

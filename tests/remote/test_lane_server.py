@@ -12,11 +12,11 @@ import pytest
 
 import penstock
 from penstock import Mailbox, Settings
-from penstock.actors.cell import _mailbox
 from penstock.errors import InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
 from penstock.remote import _answers
 from penstock.service import CallOptions
 from tests.remote.kit import SMALL, Desk, Town, outcome, town
+from tests.session.kit import held_for_peer
 
 NIL_ARGUMENTS: list[Any] = []
 
@@ -106,7 +106,7 @@ async def test_asks_of_one_lane_are_bounded(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("method", ["large", "large_late"])
 async def test_a_peer_that_reads_no_answers_is_not_worked_for(method: str):
-    settings = Settings(max_unsent_bytes=100_000, max_buffered_bytes=1_000_000)
+    settings = Settings(max_unsent_bytes=100_000, max_connection_bytes=1_000_000)
     async with town(settings=settings) as place:
         await place.desk()
         async with lane(place, buffer_size=1) as call:
@@ -116,14 +116,14 @@ async def test_a_peer_that_reads_no_answers_is_not_worked_for(method: str):
                         await call.send([number, method, [50_000]])
                 except TimeoutError:
                     break
-            connection = place.back._scope.session._connection
-            assert 0 < connection.held_bytes <= 1_000_000
+            session = place.back._scope.session
+            assert 0 < held_for_peer(session) <= 1_000_000
             answers = await replies(call, number - 1)
             refused = [answer for answer in answers if len(answer) > 2]
             assert all(answer[2][1] == "resource_exhausted" for answer in refused)
             assert len(answers) - len(refused) >= 3
         await asyncio.sleep(1)
-        assert connection.held_bytes == 0
+        assert held_for_peer(session) == 0
 
 
 async def test_an_answer_over_the_limit_of_its_reader_is_an_error_and_the_lane_goes_on():
@@ -481,19 +481,21 @@ class Slow(penstock.Actor):
         self.taken += len(data)
 
 
-async def test_large_messages_that_wait_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_mailbox, "HELD_BYTES_MAX", 100_000)
-    async with town() as place:
+async def test_messages_that_wait_are_bounded_by_the_budget_of_their_connection():
+    """A mailbox of 1,000 messages took a gigabyte of one peer, whatever the limits of the connection were."""
+    async with town(settings=Settings(max_connection_bytes=2_000_000)) as place:
         await place.system.spawn(Slow, name="slow")
         cell = place.system._host.cell("slow")
         told = asyncio.ensure_future(_tell_many(penstock.tell(place.peer.actor(Slow, "slow"))))
         await asyncio.sleep(1)
-        waiting = cell.queue.held_bytes
-        assert 100_000 <= waiting <= 140_000
+        session = place.back._scope.session
+        assert 400_000 <= sum(len(each.args[0]) for each in cell.queue.envelopes) <= 1_000_000
+        assert held_for_peer(session) <= 1_500_000
         cell.actor.go.set()
         await told
         await asyncio.sleep(1)
-        assert (cell.actor.taken, cell.queue.held_bytes, cell.queue.over_bytes) == (100 * 40_000, 0, False)
+        assert cell.actor.taken == 100 * 40_000
+        assert held_for_peer(session) < 13_000  # the lane itself
 
 
 async def _tell_many(stub: Any) -> None:

@@ -8,9 +8,19 @@ from typing import Any, Self
 
 from penstock.codec import MSGPACK
 from penstock.protocol import Accept, Cancel, Grant, Open, ReceiveHalf, Settings, Status
+from penstock.protocol._decoder import READ_BYTES
 from penstock.session import Endpoint, RemoteSink, RemoteSource, Session, StreamHandle
+from penstock.session._process import READY_COST_BYTES
 from penstock.testing import memory_pair
 from penstock.transports import Link, Receiver, Segment
+
+
+def held_for_peer(session: Session) -> int:
+    """Return the bytes that a session holds for its peer, without what it weighs by itself and what is not acknowledged yet."""
+    state = session._connection._state
+    own = 0 if session.closed.done() else READY_COST_BYTES
+    kept = () if state.sequence is None else state.sequence._kept
+    return session.budget.held_bytes - own - max(0, len(state.decoder._memory) - READ_BYTES) - sum(map(len, kept))
 
 
 class Written(Endpoint):

@@ -20,7 +20,7 @@ class House:
     """A server that keeps its sessions, and clients of it."""
 
     def __init__(self) -> None:
-        self.kept = LastingSession.table(Settings(max_buffered_bytes=1_000_000))
+        self.kept = LastingSession.table(Settings(max_process_bytes=4_000_000))
         self.sessions: list[LastingSession] = []
 
     def join(self, client: LastingSession) -> LastingSession:
@@ -195,7 +195,7 @@ async def test_those_that_hold_too_much_together_are_given_up_the_longest_first(
     async with house() as home:
         pairs = [await home.client() for _ in range(3)]
         for client, server in pairs:
-            server._connection._state.buffered_bytes += 400_000
+            server.budget.take(400_000 - server.budget.held_bytes)
             assert client.link is not None
             client.link.abort()
             await settled()
@@ -212,7 +212,7 @@ async def test_a_session_that_holds_too_much_alone_takes_no_other_with_it():
         pairs = [await home.client() for _ in range(5)]
         for client, server in pairs:
             hoards = server is pairs[-1][1]
-            server._connection._state.buffered_bytes += 2_000_000 if hoards else 10
+            server.budget.take(2_000_000 if hoards else 10)
             assert client.link is not None
             client.link.abort()
             await settled()
@@ -222,7 +222,7 @@ async def test_a_session_that_holds_too_much_alone_takes_no_other_with_it():
 async def test_nothing_more_is_taken_to_be_sent_while_there_is_no_link():
     async with house() as home:
         client, server = await home.client()
-        budget = server._connection._state.unsent_budget
+        budget = server._connection._state.unsent
         assert budget.stream_bytes > 0
         assert client.link is not None
         client.link.abort()

@@ -21,7 +21,7 @@ from penstock.protocol._frames import LAST, MORE, FrameType, Ping
 from penstock.session import Endpoint, Session, StreamHandle
 from penstock.session._turns import CALLS_PER_TURN, FRAMES_PER_LOOK, REST_MAX_S, RESTS, TURN_S, WorkTurns
 from penstock.transports import Link, Receiver, Segment, dial
-from tests.protocol.kit import encode, frame, hello, open_frame, read_frames
+from tests.protocol.kit import ample, encode, frame, hello, open_frame, read_frames
 from tests.streams.kit import rest
 from tests.transports.kit import Recorder
 
@@ -223,7 +223,7 @@ def test_nothing_is_left_of_a_connection_whose_loop_is_closed_meanwhile(said: in
 
 
 def test_a_decoder_that_is_full_of_unread_frames_makes_room():
-    decoder = FrameDecoder()
+    decoder = FrameDecoder(ample())
     decoder.grow(READ_BYTES)
     ping = frame(FrameType.PING, Ping(1))
     fed = 0

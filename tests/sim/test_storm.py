@@ -12,6 +12,7 @@ import penstock
 from penstock import Cancelled, DeadlineExceeded, PenstockError
 from penstock.testing import run
 from tests.calls.kit import ended, rest
+from tests.session.kit import held_for_peer
 from tests.sim.kit import KINDS, Line, Run, World, world
 
 CALLS = 40
@@ -102,8 +103,8 @@ async def storm(seed: int) -> None:
         assert back.closed == back.begun
         assert not here.pair.left_over()
         assert here.pair.peer._scope.session.lost is None, "the session did not live through it"
-        for connection in (here.pair.peer._scope.session._connection, here.pair.served._scope.session._connection):
-            assert connection.buffered_bytes == 0
+        for session in (here.pair.peer._scope.session, here.pair.served._scope.session):
+            assert held_for_peer(session) == 0
     await rest()
 
 

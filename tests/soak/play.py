@@ -13,6 +13,7 @@ from penstock.refs import offers
 from penstock.testing import Deadlock, SimulatedNetwork, VirtualClockLoop
 from penstock.testing._clock import _where as where
 from tests.gates import COUNTED
+from tests.session.kit import held_for_peer
 from tests.soak.faults import FAULTS, JUMP_S
 from tests.soak.flows import Player
 from tests.soak.model import Flow
@@ -168,10 +169,8 @@ def _check_quiet(world: World) -> None:
         session = peer._scope.session
         held = {
             "streams": [one for one in session._connection.streams.all() if not one.opened.target.endswith("!lane")],
-            "bytes that wait": session._connection.buffered_bytes,
-            "bytes held": session._connection._state.held_bytes - _of_lanes(session),
-            "bytes promised": session._connection._state.promised_bytes,
-            "bytes unsent": session._connection._state.unsent_budget.bytes,
+            "bytes": held_for_peer(session) - _of_lanes(session),
+            "bytes unsent": session._connection._state.unsent.bytes,
             "sinks": list(session.waiting_sinks),
             "tasks": [task for task in peer._scope.tasks if "LaneServer" not in repr(task)],
             "calls": session.unary_calls,

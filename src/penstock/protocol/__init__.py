@@ -1,6 +1,7 @@
 """The wire, pure: bytes in, events out; commands in, bytes out (PROTOCOL.md). It never waits and never reads a clock."""
 
 from penstock.protocol import _events as events
+from penstock.protocol._budget import Budget, Process
 from penstock.protocol._connection import Connection
 from penstock.protocol._credit import Grant, Limit, grant_for, grant_wished
 from penstock.protocol._frames import (
@@ -29,6 +30,7 @@ __all__ = [
     "SINGLE_BYTES_MIN",
     "Accept",
     "Arrived",
+    "Budget",
     "CallKind",
     "Cancel",
     "Connection",
@@ -38,6 +40,7 @@ __all__ = [
     "Limit",
     "Open",
     "Priority",
+    "Process",
     "ReceiveHalf",
     "SendHalf",
     "Settings",

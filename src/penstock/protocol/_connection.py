@@ -43,6 +43,8 @@ from penstock.protocol._stream import LONG_MESSAGE, WireStream, check_texts, sho
 
 #: The largest `ACCEPT` without its payload: four numbers and two heads.
 ACCEPT_HEAD_BYTES: Final = 42
+#: What a link holds that takes nothing more: its high-water mark, and as much as one write.
+LINK_BYTES: Final = 512 * 1024
 
 
 class Connection:
@@ -65,6 +67,7 @@ class Connection:
         instance: bytes = b"",
     ) -> None:
         self._state = state = ConnectionState(role, settings, now_s)
+        self.budget = state.budget
         self.unread = self.has_grown = False
         self.settings = settings
         self.streams = state.streams
@@ -89,16 +92,6 @@ class Connection:
         """Whether the peer takes no new streams."""
         return self._state.peer_draining
 
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes of items that arrived and wait for their consumers."""
-        return self._state.buffered_bytes
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of arguments and answers that are held for the calls that the peer has open."""
-        return self._state.held_bytes
-
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, opened: Open, receive: ReceiveHalf) -> WireStream:
@@ -117,6 +110,8 @@ class Connection:
         if opened.streams_requests:
             stream.send = state.send_half(Limit(ahead=self.settings.max_ahead_items), opened.codec)
         stream.receive = receive
+        if opened.kind and receive.grant.grows:
+            state.promises.count(receive.grant)
         check_texts(opened.target, opened.metadata)
         stream.open()
         argument_bytes = len(opened.argument or b"")
@@ -128,12 +123,16 @@ class Connection:
         opening_bytes = stream.opening_bytes()
         if opening_bytes - argument_bytes > peer.max_header_bytes:
             raise ResourceExhausted(f"{opened.target}: metadata over the peer's {peer.max_header_bytes} bytes", started=False)
+        if opening_bytes > DIRECT_BYTES:
+            state.budget.check(opening_bytes, f"{opened.target}: an OPEN", started=False)
         if not state.streams.add_ours(stream):
             stream.waits_since = 0.0
+            state.hold(stream, opening_bytes)
         elif not opened.kind and opened.priority != BULK and opening_bytes <= DIRECT_BYTES and state.greeted:
             state.streams.begin(stream)
-            state.outbox.put(b"".join(stream.next_frame(DIRECT_BYTES)))
+            state.outbox.put(b"".join(stream.next_frame(DIRECT_BYTES)), 0)
         else:
+            state.hold(stream, opening_bytes)
             self.ready(stream)
             if not state.greeted and opened.deadline_ms is not None:  # it waits for a link
                 stream.waits_since = 0.0
@@ -151,10 +150,12 @@ class Connection:
             raise ResourceExhausted(
                 f"a payload of {len(payload)} bytes to accept with, where the peer takes {limit_bytes} (its header limit)"
             )
+        if payload is not None:
+            self.budget.check(len(payload), f"{stream.opened.target}: a payload to accept with")
         stream.sends(ACCEPT)
         if grant is not None:
             grant.yields = stream.priority == BULK
-            self._state.promise(stream, grant)
+            self._state.promises.make(grant)
             stream.receive = ReceiveHalf(grant)
             if stream.receiving == "ended":
                 stream.receive.final = 0
@@ -195,7 +196,7 @@ class Connection:
             stream.sends(ITEMS, LAST)
             size = ITEMS_PREFIX_BYTES + len(ONE_ITEM) + len(encoded)
             head = ITEMS_HEADER.pack(size, ITEMS, LAST, stream.id, 0, 1)
-            self.outbox.put_answer(head + ONE_ITEM + encoded)
+            self.outbox.put(head + ONE_ITEM + encoded)
             self._state.remove(stream)
         else:
             self._state.release(stream)
@@ -205,9 +206,9 @@ class Connection:
         return True
 
     def hold(self, stream: WireStream, size: int, *, answer: bool = False) -> None:
-        """Count `size` bytes more that are held for a call of the peer, until both the call and its handler are over.
+        """Charge `size` bytes for a call of the peer, until both the call and its handler are over.
 
-        Raises `ResourceExhausted` for an answer that would bring them over `max_buffered_bytes`.
+        Raises `ResourceExhausted` for an answer that does not fit.
         """
         self._state.hold(stream, size, answer=answer)
 
@@ -218,9 +219,19 @@ class Connection:
             self._state.release(stream)
 
     def fail(self, stream: WireStream, status: Status) -> None:
-        """End a call that the peer opened with an error, after its queued items."""
-        stream.fail(status, self._state.control_bytes_max())
+        """End a call that the peer opened with an error, after its queued items; without details that do not fit."""
+        limit_bytes = self._state.control_bytes_max()
+        size = stream.fail(status, limit_bytes if self.budget.fits(limit_bytes) else DIRECT_BYTES)
+        self._state.hold(stream, size)
         self.ready(stream)
+
+    def block(self, *, blocked: bool) -> None:
+        """Note that the link takes nothing more for now, or takes more again."""
+        if blocked:
+            self.outbox.standstill.begin(LINK_BYTES)
+        elif self._state.greeted:
+            self.outbox.standstill.end()
+        self._state.unsent.count(0)
 
     def cancel(self, stream: WireStream, cancel: Cancel) -> None:
         """Give up a call of ours: its queued frames are dropped, frames that still arrive for it are ignored."""
@@ -235,8 +246,11 @@ class Connection:
     def consume(self, stream: WireStream, items: int, size: int) -> bool:
         """Count items that the consumer of a stream took; return whether credit for the peer is to be written."""
         half = stream.receive
-        self._state.buffered_bytes -= size
-        if half is not None and half.grant.consume(items, size) and half.final is None and stream.begun and not stream.over:
+        if half is None:
+            return False
+        if size:
+            self.budget.give(half.consume(size))
+        if half.grant.consume(items, size) and half.final is None and stream.begun and not stream.over:
             self.outbox.owe_credit(stream)
             return True
         return False
@@ -244,13 +258,15 @@ class Connection:
     def take_result(self, half: ReceiveHalf) -> Arrived:
         """Take the one batch of a unary answer that just arrived. No credit follows: no second item may come."""
         arrived = half.queue.pop()
-        self._state.buffered_bytes -= arrived.size
+        held, half.held_bytes = half.held_bytes, 0
+        self.budget.held_bytes -= held
+        self.budget.process.held_bytes -= held
         return arrived
 
     def discard(self, stream: WireStream) -> None:
         """Drop the items that wait for a consumer which has left, and those that still arrive."""
         if stream.receive is not None:
-            self._state.buffered_bytes -= stream.receive.discard()
+            self.budget.give(stream.receive.discard())
 
     def refuse_streams(self) -> None:
         """Refuse every stream that the peer opens from now on. `drain` does the same and announces it."""
@@ -273,6 +289,7 @@ class Connection:
         self._inbound.refused.clear()
         state.openings.clear()
         state.batches.clear()
+        self.outbox.standstill.end()
         for stream in self.streams.all():
             state.abandon(stream)
         self.streams.late.clear()
@@ -308,7 +325,7 @@ class Connection:
                 out,
                 budget_bytes,
                 min(state.peer.max_frame_bytes, self.settings.max_frame_bytes),
-                self.streams.begin,
+                state.begin,
                 state.remove,
             )
         if sequence is None or not out:

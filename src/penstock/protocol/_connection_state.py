@@ -9,16 +9,17 @@ frames of the link in the outbox begin anew with each link (`_links`).
 
 from __future__ import annotations
 
-from penstock.errors import Cause, ProtocolError, ResourceExhausted, Unavailable
+from penstock.errors import Cause, ProtocolError, Unavailable
 from penstock.protocol import _events as ev
+from penstock.protocol._budget import Budget, Unsent
 from penstock.protocol._compression import compressor
-from penstock.protocol._credit import Grant, Limit
+from penstock.protocol._credit import Limit, Promises
 from penstock.protocol._decoder import FrameDecoder
 from penstock.protocol._frames import MAX_NUMBER, Cancel, FrameType, GoAway, Hello, readable
 from penstock.protocol._keepalive import KeepAlive
 from penstock.protocol._outbox import Outbox
 from penstock.protocol._receive import Reassembly
-from penstock.protocol._send import BATCH_BYTES, LAYOUTS, SendHalf, SendRules, UnsentBudget
+from penstock.protocol._send import BATCH_BYTES, LAYOUTS, SendHalf, SendRules
 from penstock.protocol._sequence import Sequence
 from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream
@@ -29,42 +30,39 @@ class ConnectionState:
     """Settings, streams, peer, output, keep-alive and counters of one connection.
 
     `failed`: nothing is read or written any more. `draining`: this side refuses new streams. `peer_draining`: the peer does.
-    `buffered_bytes`: items that arrived and wait for their consumers. `held_bytes`: arguments and answers of the calls that
-    the peer has open. `promised_bytes`: what the windows of the peer's calls have beyond the usual one. `greeted`: the link is
-    ready, and any frame may come. `sequence`: what is sent until it has arrived; None when the session cannot be resumed.
+    `budget`: charged by every ledger. `promises`: the sum of the windows. `greeted`: the link is ready, and any
+    frame may come. `sequence`: what is sent until it has arrived; None when the session cannot be resumed.
     """
 
     __slots__ = (
         "_send_rules",
         "batches",
-        "buffered_bytes",
+        "budget",
         "decoder",
         "draining",
         "failed",
         "greeted",
-        "held_bytes",
         "keepalive",
         "openings",
         "outbox",
         "peer",
         "peer_draining",
-        "promised_bytes",
+        "promises",
         "role",
         "sequence",
         "settings",
         "streams",
-        "unsent_budget",
+        "unsent",
     )
 
     def __init__(self, role: str, settings: Settings, now_s: float) -> None:
         self.settings = settings
         self.role = role
-        self.decoder = FrameDecoder()
+        self.budget = budget = Budget(settings.max_connection_bytes, settings.max_process_bytes)
+        self.decoder = FrameDecoder(budget)
         self.streams = StreamTable(role, settings.max_waiting_calls)
-        self.buffered_bytes = 0
-        self.held_bytes = 0
-        self.promised_bytes = 0
-        self.unsent_budget = UnsentBudget(settings.max_unsent_bytes, settings.max_buffered_bytes)
+        self.promises = Promises(settings.window_bytes, settings.max_connection_bytes)
+        self.unsent = Unsent(settings.max_unsent_bytes, budget)
         self.peer: Hello | None = None
         self.greeted = False
         self.sequence: Sequence | None = None
@@ -72,12 +70,10 @@ class ConnectionState:
         self.draining = False
         self.peer_draining = False
         self.keepalive = KeepAlive(now_s, handshake_timeout_s=settings.handshake_timeout_s, keepalive_s=settings.keepalive_s)
-        self.outbox = Outbox()
-        self.openings = Reassembly(
-            settings.max_item_bytes + settings.max_header_bytes, settings.max_streams, settings.max_buffered_bytes
-        )
+        self.outbox = Outbox(budget)
+        self.openings = Reassembly(settings.max_item_bytes + settings.max_header_bytes, settings.max_streams, budget)
         # at most one unfinished batch for each stream, and the number of streams has a limit of its own
-        self.batches = Reassembly(settings.max_item_bytes + BATCH_BYTES, MAX_NUMBER, settings.max_buffered_bytes)
+        self.batches = Reassembly(settings.max_item_bytes + BATCH_BYTES, MAX_NUMBER, budget)
         self._send_rules: dict[int, SendRules] = {}
 
     # ── the peer ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -110,7 +106,7 @@ class ConnectionState:
                 LAYOUTS[codec],
                 min(settings.max_frame_bytes, peer.max_frame_bytes),
                 peer.max_item_bytes,
-                self.unsent_budget,
+                self.unsent,
                 compressor(settings.compression, settings.compression_threshold_bytes, peer.compressions),
             )
         return SendHalf(limit, rules)
@@ -118,33 +114,26 @@ class ConnectionState:
     # ── streams ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def hold(self, stream: WireStream, size: int, *, answer: bool = False) -> None:
-        """Count `size` bytes more that are held for a call of the peer, until both the call and its handler are over.
+        """Charge `size` bytes for a call, until both the call and its handler are over.
 
-        Raises `ResourceExhausted` for an answer that would bring them over `max_buffered_bytes`.
+        Raises `ResourceExhausted` for an answer that does not fit.
         """
-        limit_bytes = self.settings.max_buffered_bytes
-        if answer and self.held_bytes + size > limit_bytes:
-            raise ResourceExhausted(
-                f"{stream.opened.target}: {self.held_bytes} bytes of arguments and answers are held for the other side "
-                f"(Settings.max_buffered_bytes is {limit_bytes}); an answer of {size} bytes was dropped. "
-                "Make fewer such calls at once, or send the data as a stream"
-            )
+        if answer:
+            self.budget.check(size, f"{stream.opened.target} was dropped: an answer")
         stream.held_bytes += size
-        self.held_bytes += size
+        self.budget.held_bytes += size
+        self.budget.process.held_bytes += size
 
-    def promise(self, stream: WireStream, grant: Grant) -> None:
-        """Count a window beyond the usual one until its stream is over, and shrink it so that all keep their sum (rule 5.8)."""
-        settings = self.settings
-        extra = min(grant.window_bytes - settings.window_bytes, settings.max_buffered_bytes - self.promised_bytes)
-        if grant.window_bytes > settings.window_bytes:
-            grant.keep_below(MAX_NUMBER, settings.window_bytes + extra)
-            stream.promised_bytes = extra
-            self.promised_bytes += extra
+    def begin(self, stream: WireStream) -> None:
+        """Give a stream its id, as its `OPEN` begins to leave; see `StreamTable.begin`."""
+        self.streams.begin(stream)
+        self.release(stream)
 
     def release(self, stream: WireStream) -> None:
-        """Give back the bytes that `hold` has counted for a call."""
-        self.held_bytes -= stream.held_bytes
-        stream.held_bytes = 0
+        """Give back the bytes that `hold` has charged for a call."""
+        held, stream.held_bytes = stream.held_bytes, 0
+        self.budget.held_bytes -= held
+        self.budget.process.held_bytes -= held
 
     def cancel(self, stream: WireStream, cancel: Cancel) -> None:
         """Give up a call of ours: its queued frames are dropped, frames that still arrive for it are ignored."""
@@ -167,7 +156,8 @@ class ConnectionState:
             self.outbox.ready(next_one)
         if not stream.handled:
             self.release(stream)
-        self.promised_bytes -= stream.promised_bytes
+        if stream.receive is not None and stream.receive.grant.promises is not None:
+            self.promises.end(stream.receive.grant)
         if self.openings.parts:
             self.openings.drop(stream.id)
         if self.batches.parts:

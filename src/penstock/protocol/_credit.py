@@ -27,6 +27,8 @@ LIMITING_ROUND_TRIPS_ITEMS: Final = 32.0
 MANY_ITEMS_BYTES: Final = 1024 * 1024
 #: The windows of a `bulk` stream stay as they are on a shorter path than this: 256 KiB a millisecond are two gigabits a second.
 SHORT_PATH_S: Final = 0.001
+#: The window that a stream of the peer gets at least, however many there are.
+WINDOW_BYTES_MIN: Final = 4096
 #: Consumption is measured over at least this long: a consumer takes the waiting items in bursts, a turn of the loop at a time.
 EPOCH_S: Final = 0.005
 
@@ -66,11 +68,52 @@ class Limit:
         return more
 
 
+class Promises:
+    """The sum of the windows of a connection, within its budget: so that a peer that keeps to them is refused nothing.
+
+    Of the budget, half is for windows up to the usual size, and a quarter for wished windows, and those that tune themselves,
+    beyond it. A window that this program has set for its own call is its own, and is not counted.
+    """
+
+    __slots__ = ("_left_beyond", "_left_usual", "_usual_bytes")
+
+    def __init__(self, usual_bytes: int, budget_bytes: int) -> None:
+        self._usual_bytes = usual_bytes
+        self._left_usual = budget_bytes // 2
+        self._left_beyond = budget_bytes // 4
+
+    def make(self, grant: Grant) -> None:
+        """Count a window before it is sent, and shrink it to what is left, at least to `WINDOW_BYTES_MIN`."""
+        usual = min(grant.window_bytes, self._usual_bytes)
+        window = max(min(usual, self._left_usual), min(usual, WINDOW_BYTES_MIN))
+        grant.beyond_bytes = self.more(grant.window_bytes - usual) if window == usual else 0
+        grant.bytes = grant.window_bytes = window + grant.beyond_bytes
+        self.count(grant)
+
+    def count(self, grant: Grant) -> None:
+        """Count a window that was sent as it is; call `end` when its stream is over."""
+        grant.promises = self
+        self._left_usual -= grant.window_bytes - grant.beyond_bytes
+
+    def more(self, size: int) -> int:
+        """Promise up to so many bytes beyond the usual window; return how many."""
+        more = max(min(size, self._left_beyond), 0)
+        self._left_beyond -= more
+        return more
+
+    def end(self, grant: Grant) -> None:
+        """Count a window no more."""
+        grant.promises = None
+        self._left_usual += grant.window_bytes - grant.beyond_bytes
+        self._left_beyond += grant.beyond_bytes
+
+
 class Grant:
     """How far the peer may send. A set window keeps its size; any other doubles while it limits the stream.
 
     `items` and `bytes` are the numbers granted last, `consumed_items` and `consumed_bytes` the numbers consumed. `yields` is
-    True for a `bulk` stream, whose window does not grow on a short path.
+    True for a `bulk` stream, whose window does not grow on a short path. `promises`: where its window is counted, with
+    `beyond_bytes` of it beyond the usual one; None for one that is not.
     """
 
     __slots__ = (
@@ -81,12 +124,14 @@ class Grant:
         "_epoch_s",
         "_granted_before",
         "_waited",
+        "beyond_bytes",
         "bytes",
         "consumed_bytes",
         "consumed_items",
         "items",
         "max_window_bytes",
         "max_window_items",
+        "promises",
         "window_bytes",
         "window_items",
         "yields",
@@ -94,6 +139,8 @@ class Grant:
 
     def __init__(self, window_items: int, window_bytes: int, max_window_items: int = 0, max_window_bytes: int = 0) -> None:
         self.yields = False
+        self.promises: Promises | None = None
+        self.beyond_bytes = 0
         self.window_items = window_items
         self.window_bytes = window_bytes
         self.max_window_items = max(window_items, max_window_items)
@@ -110,6 +157,11 @@ class Grant:
     def start_with(self, items: int) -> None:
         """Begin with a window of `items` instead; call it before the grant is sent. The maximum stays as it was."""
         self.items = self.window_items = self._granted_before = items
+
+    @property
+    def grows(self) -> bool:
+        """Whether its window tunes itself."""
+        return self.max_window_bytes > self.window_bytes
 
     def keep_below(self, items: int, bytes_: int) -> None:
         """Bound the window and its growth; call it before the grant is sent."""
@@ -162,9 +214,16 @@ class Grant:
         if self._waited or consumed * share * LIMITING_ROUND_TRIPS_ITEMS > self.window_items:
             self.window_items = min(self.window_items * 2, self.max_window_items)
             as_many_bytes = self.window_items * self.consumed_bytes // self.consumed_items
-            self.window_bytes = max(self.window_bytes, min(as_many_bytes, MANY_ITEMS_BYTES, self.max_window_bytes))
+            self._widen(min(as_many_bytes, MANY_ITEMS_BYTES, self.max_window_bytes))
         if (self.consumed_bytes - self._epoch_bytes) * share * LIMITING_ROUND_TRIPS_BYTES > self.window_bytes:
-            self.window_bytes = min(self.window_bytes * 2, self.max_window_bytes)
+            self._widen(min(self.window_bytes * 2, self.max_window_bytes))
+
+    def _widen(self, window_bytes: int) -> None:
+        more = max(window_bytes - self.window_bytes, 0)
+        if self.promises is not None:
+            more = self.promises.more(more)
+            self.beyond_bytes += more
+        self.window_bytes += more
 
 
 def grant_for(settings: Settings, peer: Hello | None, items: int | None, bytes_: int | None) -> Grant:

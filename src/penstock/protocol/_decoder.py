@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from penstock.errors import ProtocolError
+from penstock.protocol._budget import Budget
 from penstock.protocol._frames import CONNECTION_TYPES, FLAGS, HEADER, HEADER_BYTES, IGNORABLE, FrameType
 
 #: Enough for a `HELLO`, little enough for ten thousand connections that never send one.
@@ -27,13 +28,14 @@ Frame = tuple[int, int, int, memoryview]  # type, flags, stream id, body
 class FrameDecoder:
     """Cut a sequence of bytes into frames. `limit_bytes` is the largest body that is accepted.
 
-    `arrived_bytes`: all bytes so far.
+    `arrived_bytes`: all bytes so far. Memory beyond that of a usual read is charged to `budget`.
     """
 
-    __slots__ = ("_end", "_memory", "_start", "_view", "arrived_bytes", "limit_bytes")
+    __slots__ = ("_budget", "_end", "_memory", "_start", "_view", "arrived_bytes", "limit_bytes")
 
-    def __init__(self, limit_bytes: int = HANDSHAKE_BYTES - HEADER_BYTES) -> None:
+    def __init__(self, budget: Budget, limit_bytes: int = HANDSHAKE_BYTES - HEADER_BYTES) -> None:
         self.limit_bytes = limit_bytes
+        self._budget = budget
         self.arrived_bytes = 0
         self._start = 0
         self._end = 0
@@ -47,6 +49,7 @@ class FrameDecoder:
 
     def close(self) -> None:
         """Free the memory: nothing is read any more."""
+        self._budget.give(_beyond(self._memory))
         self._memory = bytearray()
         self._view = memoryview(self._memory)
         self._start = self._end = 0
@@ -132,7 +135,9 @@ class FrameDecoder:
 
     def _allocate(self, capacity: int) -> None:
         rest = bytes(self._view[self._start : self._end])
+        before = _beyond(self._memory)
         self._memory = bytearray(capacity)
+        self._budget.take(_beyond(self._memory) - before)
         self._view = memoryview(self._memory)
         self._view[: len(rest)] = rest
         self._start, self._end = 0, len(rest)
@@ -145,3 +150,8 @@ class FrameDecoder:
         if first[:2] in {b"\x16\x03", b"\x15\x03"}:
             return "the other side speaks TLS, and this side does not; use tls:// at both ends"
         return f"a frame of {length} bytes, where at most {self.limit_bytes} are allowed"
+
+
+def _beyond(memory: bytearray) -> int:
+    """Return the bytes beyond those of a usual read."""
+    return max(0, len(memory) - READ_BYTES)

@@ -25,6 +25,7 @@ ITEMS_PREFIX = struct.Struct(">QI")
 ITEMS_PREFIX_BYTES: Final = ITEMS_PREFIX.size
 #: Header and prefix in one, for the writer.
 ITEMS_HEADER = struct.Struct(">IBBQQI")
+ITEMS_HEADER_BYTES: Final = ITEMS_HEADER.size
 #: Numbers stay below this, so that every language can count with its plain integers (2**53 in JavaScript).
 MAX_NUMBER: Final = 2**53 - 1
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from penstock._values import is_over
+from penstock._values import is_over, objects_bytes
 from penstock.errors import ProtocolError
 from penstock.protocol import _events as ev
+from penstock.protocol._budget import METADATA_ENTRY_BYTES, STREAM_BYTES
 from penstock.protocol._compression import plain
 from penstock.protocol._connection_state import ConnectionState
 from penstock.protocol._credit import Limit
@@ -26,18 +27,20 @@ from penstock.protocol._frames import (
     MORE,
     OPEN,
     STATUS,
+    CallKind,
     Cancel,
     FrameType,
     GoAway,
     Open,
     Status,
     decode_body,
+    readable,
 )
 from penstock.protocol._links import ON_LINK, Links
 from penstock.protocol._receive import Arrived, Reassembly
 from penstock.protocol._send import BATCH_BYTES, BYTES_HEAD_BYTES, JSON, MSGPACK, SINGLE_BYTES_MIN, bytes_head
 from penstock.protocol._states import CLOSING
-from penstock.protocol._stream import WireStream, refusal
+from penstock.protocol._stream import LONG_MESSAGE, WireStream, refusal
 
 
 class Inbound:
@@ -119,8 +122,8 @@ class Inbound:
         openings = self._state.openings
         if stream_id not in openings.parts:
             self._state.streams.take_id(stream_id)
-        if (flags & MORE or stream_id in openings.parts) and openings.is_full(body):
-            self._refuse_opening(stream_id, more=bool(flags & MORE))
+        if (flags & MORE or stream_id in openings.parts) and not self._state.budget.fits(len(body)):
+            self._refuse_opening(stream_id, len(body), more=bool(flags & MORE))
             return
         whole = _whole(openings, stream_id, flags, (OPEN, flags & LAST, 0), body)
         if whole is None:
@@ -131,16 +134,14 @@ class Inbound:
             raise ProtocolError("3.6", "OPEN whose LAST flag does not fit its kind")
         self._take_stream(stream_id, opened, len(whole), flags, events)
 
-    def _refuse_opening(self, stream_id: int, *, more: bool) -> None:
-        """Refuse one call instead of ending the connection: too many large arguments arrive in fragments (rule 10.4)."""
-        settings = self._state.settings
-        message = f"over {settings.max_buffered_bytes} bytes in unfinished arguments (Settings.max_buffered_bytes)"
-        status = Status(8, "resource_exhausted", message, started=False)
+    def _refuse_opening(self, stream_id: int, size: int, *, more: bool) -> None:
+        """Refuse one call instead of ending the connection: a fragment of its argument does not fit (rule 10.4)."""
+        status = Status(8, "resource_exhausted", self._state.budget.refusal(size, "a fragment of arguments"), started=False)
         self._state.outbox.put_control(STATUS, status, stream_id)
         self._state.openings.drop(stream_id)
         if more:
             self.refused[stream_id] = None
-        if len(self.refused) > settings.max_streams:
+        if len(self.refused) > self._state.settings.max_streams:
             del self.refused[next(iter(self.refused))]
 
     def _take_stream(self, stream_id: int, opened: Open, size: int, flags: int, events: list[ev.Event]) -> None:
@@ -148,14 +149,13 @@ class Inbound:
         state = self._state
         if state.streams.ignores_new:
             return
-        refused = refusal(
-            opened,
-            size,
-            state.settings,
-            open_streams=state.streams.theirs,
-            buffered_bytes=state.buffered_bytes + state.held_bytes,
-            draining=state.draining,
-        )
+        refused = refusal(opened, size, state.settings, open_streams=state.streams.theirs, draining=state.draining)
+        weight = size + STREAM_BYTES
+        if size > SMALL_OPEN_BYTES or opened.metadata or opened.kind == BIDIRECTIONAL:
+            weight += _extra_weight(opened, state.settings.max_item_values)
+        if refused is None and not state.budget.fits(weight):
+            message = state.budget.refusal(weight, f"{readable(opened.target, LONG_MESSAGE)}: a call")
+            refused = Status(8, "resource_exhausted", message, started=False)
         if refused is not None:
             state.outbox.put_control(STATUS, refused, stream_id)
             return
@@ -165,7 +165,7 @@ class Inbound:
         limit = Limit(opened.credit_items, opened.credit_bytes, state.settings.max_ahead_items)
         stream.send = state.send_half(limit, opened.codec)
         state.streams.add_theirs(stream)
-        state.hold(stream, size + len(opened.metadata) * METADATA_ENTRY_BYTES)
+        state.hold(stream, weight)
         events.append(ev.Opened(stream))
 
     def _on_items(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
@@ -192,7 +192,9 @@ class Inbound:
         if arrived is None:
             return
         stream.receives(ITEMS, flags)
-        state.buffered_bytes += half.add(arrived)
+        charge = half.add(arrived)
+        state.budget.held_bytes += charge
+        state.budget.process.held_bytes += charge
         events.append(ev.ItemsArrived(stream))
         if flags & LAST:
             half.final = half.arrived
@@ -299,10 +301,12 @@ class Inbound:
                 self._ended(stream, Status(14, "unavailable", message, started=False), events)
 
 
-#: What an entry of the metadata takes beside its text: two objects and their places in a map.
-METADATA_ENTRY_BYTES: Final = 160
 #: A frame that ends a message which may be larger than itself counts as so many: it may take as long as thousands.
 GROWN_FRAMES: Final = 8
+#: The kind of a call, as a number: the member of an enum costs a microsecond to look up.
+BIDIRECTIONAL: Final = int(CallKind.BIDIRECTIONAL)
+#: An `OPEN` of this size without metadata, and with its objects, is within `STREAM_BYTES`.
+SMALL_OPEN_BYTES: Final = 128
 #: Flags of a message that is complete in one frame and not compressed.
 _PLAIN: Final = frozenset({0, LAST})
 
@@ -319,20 +323,21 @@ def _arrived(
     Raises `_OverLimit`, and `ProtocolError` for a payload that is not a batch.
     """
     settings, batches, (offset, count), codec = state.settings, state.batches, place, stream.opened.codec
-    if state.buffered_bytes > 2 * settings.max_buffered_bytes:  # the windows that were wished, and as much again
-        raise _OverLimit(f"over {state.buffered_bytes} bytes of items wait for their consumers (Settings.max_buffered_bytes)")
     begun = stream.id in batches.parts
+    waits = stream.callee or stream.opened.kind or flags not in _PLAIN or begun  # the answer of a unary call is taken at once
+    if waits and not state.budget.fits(len(part)):
+        raise _OverLimit(state.budget.refusal(len(part), "items"))
     limit_bytes = settings.max_item_bytes + BATCH_BYTES
     if flags in _PLAIN and codec == MSGPACK and not begun and len(part) <= limit_bytes:
         single = _single_bytes(offset, count, part)
         if single is not None:
             return single
-    if (flags & MORE or begun) and batches.is_full(part):
-        raise _OverLimit(f"over {settings.max_buffered_bytes} bytes in unfinished items (Settings.max_buffered_bytes)")
     payload = _whole(batches, stream.id, flags, (offset, count, flags & ~MORE), part)
     if payload is None:
         return None
     payload = plain(payload, limit_bytes, compressed=bool(flags & COMPRESSED))
+    if flags & COMPRESSED and not state.budget.fits(len(payload)):
+        raise _OverLimit(state.budget.refusal(len(payload), "items"))
     if codec == MSGPACK and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
         raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
     one_by_one = stream.receive is not None and stream.receive.refuses_items
@@ -342,6 +347,12 @@ def _arrived(
     if not one_by_one:
         raise _OverLimit(f"an item of more than {settings.max_item_values} values (Settings.max_item_values)")
     return Arrived(offset, count, payload, is_over_values=True)
+
+
+def _extra_weight(opened: Open, values_max: int) -> int:
+    """Return the weight of the objects that become of an `OPEN` which is not small."""
+    weight = objects_bytes(opened.argument or b"", values_max, json=opened.codec == JSON)
+    return weight + len(opened.metadata) * METADATA_ENTRY_BYTES + (STREAM_BYTES // 2 if opened.kind == BIDIRECTIONAL else 0)
 
 
 def _single_bytes(offset: int, count: int, part: memoryview) -> Arrived | None:

@@ -57,21 +57,13 @@ class Links:
             raise ProtocolError("9.1", "this session cannot be resumed", remote=False)
         return sequence
 
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes that this side holds for the peer: items, arguments, answers, unfinished messages, what is not acknowledged."""
-        state = self._state
-        unfinished = state.openings.total_bytes + state.batches.total_bytes
-        return (
-            state.buffered_bytes + state.held_bytes + state.unsent_budget.bytes + unfinished + self._sequence().unacknowledged
-        )
-
     def detach(self) -> None:
         """Lose the link of a session that is `resumable`. Everything waits, until `rejoin` or `resume`."""
         self._sequence().detach()
         self._state.greeted = self._state.failed = False
         self._state.outbox.forget_link()
-        self._state.unsent_budget.pause(paused=True)
+        self._state.unsent.pause(paused=True)
+        self._state.outbox.standstill.begin(link_bytes=0)
 
     def rejoin(self, now_s: float) -> None:
         """Ask the server for this session over a new link: `WentOn` or `NotResumed` follows (client only)."""
@@ -141,7 +133,8 @@ class Links:
         """Take all frames over this link from now on, and measure its first round trip."""
         state = self._state
         state.greeted = True
-        state.unsent_budget.pause(paused=False)
+        state.outbox.standstill.end()
+        state.unsent.pause(paused=False)
         state.keepalive.handshake_done(now_s)
         state.outbox.put_of_link(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
 
@@ -163,7 +156,7 @@ def _on_hello(links: Links, hello: Hello, events: list[ev.Event], now_s: float) 
     state.streams.ours_max = hello.max_streams
     state.decoder.grow(state.settings.max_frame_bytes)
     if hello.keep_ms and links._hello.keep_ms:
-        state.sequence = Sequence(state.decoder, hello.token)
+        state.sequence = Sequence(state.decoder, hello.token, state.budget)
     if hello.token and state.role == "server":
         events.append(ev.ResumeAsked(hello))
     else:

@@ -6,9 +6,10 @@ It never encodes an item.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from penstock.protocol._budget import FRAME_COST_BYTES, Budget
 from penstock.protocol._frames import (
     CREDIT,
     Body,
@@ -18,6 +19,7 @@ from penstock.protocol._frames import (
     encode_frame,
 )
 from penstock.protocol._scheduler import Scheduler
+from penstock.protocol._send import BATCH_BYTES
 from penstock.protocol._stream import WireStream
 
 #: The request and the answer of a unary call up to this size travel as control frames do, past the queues of the streams.
@@ -27,44 +29,112 @@ DIRECT_BYTES: Final = 1024
 MAX_CONTROL_FRAMES: Final = 32_768
 
 
+#: Bytes of control frames that are not charged: those of one turn of the loop, as a rule, which leave at its end.
+UNCHARGED_BYTES_MAX: Final = 64 * 1024
+
+
+class Standstill:
+    """A time in which nothing is written. Each stream in line then fills its open batch, of which the ledgers know nothing.
+
+    bytes: the charge for these batches and for the link; None while frames are written.
+    """
+
+    __slots__ = ("_budget", "_line", "bytes")
+
+    def __init__(self, budget: Budget, line: Iterable[WireStream]) -> None:
+        self._budget = budget
+        self._line = line
+        self.bytes: int | None = None
+
+    def begin(self, link_bytes: int) -> None:
+        """Note that nothing is written for now; `link_bytes` are in the link."""
+        if self.bytes is None:
+            self.bytes = 0
+            self._charge(link_bytes)
+            for stream in self._line:
+                self.add(stream)
+
+    def add(self, stream: WireStream) -> None:
+        """Charge an open batch of a stream that may fill one. Beyond the budget its sender takes no further item anyway."""
+        if stream.sending == "open" and stream.send is not None and self._budget.fits(BATCH_BYTES):
+            self._charge(BATCH_BYTES)
+
+    def end(self) -> None:
+        """Note that frames are written again."""
+        self._budget.give(self.bytes or 0)
+        self.bytes = None
+
+    def _charge(self, size: int) -> None:
+        self.bytes = (self.bytes or 0) + size
+        self._budget.take(size)
+
+
 class Outbox:
     """The frames that wait to be written.
 
     `overflowing`: the peer does not read its answers; the connection is to be ended. `again`: what a new link sends once more,
     before everything else but the frames of the link.
+    Control frames are not refused, because each is small, or was asked about before. They are charged to the budget once they
+    are more than a turn of the loop has.
     """
 
-    __slots__ = ("_answers", "_control", "_credits", "_goodbye", "_scheduler", "again", "of_link", "overflowing")
+    __slots__ = (
+        "_answers",
+        "_budget",
+        "_charged_bytes",
+        "_control",
+        "_control_bytes",
+        "_credits",
+        "_goodbye",
+        "_scheduler",
+        "again",
+        "of_link",
+        "overflowing",
+        "standstill",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
         self.overflowing = False
+        self._budget = budget
         self._answers = 0
+        self._control_bytes = self._charged_bytes = 0
         self._goodbye: bytes | None = None
         self._control: list[bytes] = []
         self.of_link: list[bytes] = []
         self.again: deque[Segment] = deque()
         self._credits: dict[WireStream, None] = {}
         self._scheduler: Scheduler[WireStream] = Scheduler()
+        self.standstill = Standstill(budget, self._scheduler)
 
-    def put(self, frame: bytes) -> None:
-        """Queue a small frame that this side sends unasked, ahead of the frames of the streams."""
+    def put(self, frame: bytes, answers: int = 1) -> None:
+        """Queue a small frame, ahead of the frames of the streams. `answers` is 0 for one that this side sends unasked.
+
+        With more than `MAX_CONTROL_FRAMES` that the peer has provoked the outbox is `overflowing`.
+        """
+        if self._answers >= MAX_CONTROL_FRAMES and answers:
+            self.overflowing = True
+            return
+        self._answers += answers
         self._control.append(frame)
+        self._control_bytes += len(frame) + FRAME_COST_BYTES
+        if self._control_bytes - self._charged_bytes > UNCHARGED_BYTES_MAX:
+            self._charge(self._control_bytes)
 
-    def put_answer(self, frame: bytes, *, of_link: bool = False) -> None:
-        """Queue a small frame that the peer provoked; with more than `MAX_CONTROL_FRAMES` the outbox is `overflowing`."""
+    def _charge(self, size: int) -> None:
+        self._budget.take(size - self._charged_bytes)
+        self._charged_bytes = size
+
+    def put_control(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
+        """Queue a control frame. It counts as an answer: nearly every control frame can be provoked by the peer."""
+        self.put(encode_frame(kind, 0, stream_id, body))
+
+    def put_of_link(self, frame_type: int, body: Body | tuple[object, ...]) -> None:
+        """Queue a frame that belongs to the link, ahead of everything else. It counts as an answer, too."""
         if self._answers >= MAX_CONTROL_FRAMES:
             self.overflowing = True
         else:
             self._answers += 1
-            (self.of_link if of_link else self._control).append(frame)
-
-    def put_control(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
-        """Queue a control frame. It counts as an answer: nearly every control frame can be provoked by the peer."""
-        self.put_answer(encode_frame(kind, 0, stream_id, body))
-
-    def put_of_link(self, frame_type: int, body: Body | tuple[object, ...]) -> None:
-        """Queue a frame that belongs to the link, ahead of everything else. It counts as an answer, too."""
-        self.put_answer(encode_frame(frame_type, 0, 0, body), of_link=True)
+            self.of_link.append(encode_frame(frame_type, 0, 0, body))
 
     def put_goodbye(self, goaway: GoAway) -> None:
         """Write this as the last frame of the connection (rule 8.4), behind the control frames that wait when it is taken."""
@@ -75,6 +145,8 @@ class Outbox:
         if not stream.ready and not stream.over:
             stream.ready = True
             self._scheduler.add(stream, stream.priority)
+            if self.standstill.bytes is not None:
+                self.standstill.add(stream)
 
     def owe_credit(self, stream: WireStream) -> None:
         """Send `CREDIT` for this stream with the next write: one frame, however often it is called before."""
@@ -120,6 +192,9 @@ class Outbox:
         if control:
             self._control.clear()
             self._answers = 0
+            self._control_bytes = 0
+            if self._charged_bytes:
+                self._charge(0)
         if self._goodbye is not None:
             control.append(self._goodbye)
             self._goodbye = None

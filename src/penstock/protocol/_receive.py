@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from penstock.errors import ProtocolError
+from penstock.protocol._budget import BATCH_COST_BYTES, UNFINISHED_COST_BYTES, Budget
 from penstock.protocol._credit import Grant
 from penstock.protocol._send import BYTES_HEAD_BYTES, bytes_head
 
@@ -39,17 +40,19 @@ class ReceiveHalf:
     """One direction of a stream, seen by its receiver.
 
     `arrived` and `arrived_bytes` count all items so far; `final` is their number once the direction has ended. `discarded`: the
-    consumer has left, and items that still arrive are dropped. `refuses_items`: a batch of too many values does not end the
+    consumer has left, and items that still arrive are dropped. `held_bytes`: the charge for its batches that wait.
+    `refuses_items`: a batch of too many values does not end the
     stream, because its receiver decodes no item before it has counted the values of that item.
     """
 
-    __slots__ = ("arrived", "arrived_bytes", "discarded", "final", "grant", "queue", "refuses_items")
+    __slots__ = ("arrived", "arrived_bytes", "discarded", "final", "grant", "held_bytes", "queue", "refuses_items")
 
     def __init__(self, grant: Grant, *, refuses_items: bool = False) -> None:
         self.grant = grant
         self.arrived = 0
         self.arrived_bytes = 0
         self.queue: list[Arrived] = []
+        self.held_bytes = 0
         self.discarded = False
         self.final: int | None = None
         self.refuses_items = refuses_items
@@ -73,7 +76,7 @@ class ReceiveHalf:
         return True
 
     def add(self, arrived: Arrived) -> int:
-        """Queue a complete batch that passed `check_start`; return the number of bytes that it adds to the queue."""
+        """Queue a complete batch that passed `check_start`; return the bytes to charge for it."""
         size = arrived.size
         self.arrived += arrived.items
         self.arrived_bytes += size
@@ -81,7 +84,16 @@ class ReceiveHalf:
             self.grant.consumed_bytes = self.arrived_bytes
             return 0
         self.queue.append(arrived)
-        return size
+        self.held_bytes += size + BATCH_COST_BYTES
+        return size + BATCH_COST_BYTES
+
+    def consume(self, size: int) -> int:
+        """Return the bytes to give back for a batch of this size that its consumer has taken whole; 0 for a part of one."""
+        if not size:
+            return 0
+        freed = min(size + BATCH_COST_BYTES, self.held_bytes)
+        self.held_bytes -= freed
+        return freed
 
     def finish(self, count: int) -> None:
         """End the direction after `count` items; `ProtocolError` unless all of them are here (rule 6.2)."""
@@ -95,32 +107,27 @@ class ReceiveHalf:
         return self.arrived_bytes - self.grant.consumed_bytes
 
     def discard(self) -> int:
-        """Drop the waiting items and those that still arrive; return the number of bytes that waited."""
-        size = self.waiting_bytes
+        """Drop the waiting items and those that still arrive; return the bytes to give back for those that waited."""
+        freed, self.held_bytes = self.held_bytes, 0
         self.grant.consumed_bytes = self.arrived_bytes
         self.queue.clear()
         self.discarded = True
-        return size
+        return freed
 
 
 class Reassembly:
-    """Fragments of unfinished messages: one message per stream at most, each bounded, all together bounded.
+    """Fragments of unfinished messages: one message per stream at most, each bounded, all charged to `budget`.
 
     `parts` has the streams with an unfinished message.
     """
 
-    __slots__ = ("_max_messages", "_max_total_bytes", "_message_bytes", "parts", "total_bytes")
+    __slots__ = ("_budget", "_max_messages", "_message_bytes", "parts")
 
-    def __init__(self, message_bytes: int, max_messages: int, max_total_bytes: int) -> None:
+    def __init__(self, message_bytes: int, max_messages: int, budget: Budget) -> None:
         self._message_bytes = message_bytes
         self._max_messages = max_messages
-        self._max_total_bytes = max_total_bytes
+        self._budget = budget
         self.parts: dict[int, tuple[tuple[int, int, int], bytearray]] = {}
-        self.total_bytes = 0
-
-    def is_full(self, part: memoryview) -> bool:
-        """Whether this fragment would bring all unfinished messages together over their limit."""
-        return self.total_bytes + len(part) > self._max_total_bytes
 
     def add(self, stream_id: int, key: tuple[int, int, int], part: memoryview) -> bytearray:
         """Add a fragment; return the message as far as it is here.
@@ -132,9 +139,7 @@ class Reassembly:
             raise ProtocolError("4.5", "a fragment that is empty or does not belong to the message that was begun")
         if len(whole) + len(part) > self._message_bytes:
             raise ProtocolError("4.6", f"a message over {self._message_bytes} bytes in fragments")
-        self.total_bytes += len(part)
-        if self.total_bytes > self._max_total_bytes:
-            raise ProtocolError("10.4", f"over {self._max_total_bytes} bytes in unfinished messages")
+        self._budget.take(len(part))
         whole += part
         return whole
 
@@ -147,15 +152,16 @@ class Reassembly:
         """Forget the fragments of a stream: its message is complete, or the stream is over."""
         begun = self.parts.pop(stream_id, None)
         if begun is not None:
-            self.total_bytes -= len(begun[1])
+            self._budget.give(len(begun[1]) + UNFINISHED_COST_BYTES)
 
     def clear(self) -> None:
         """Forget the fragments of all streams."""
-        self.parts.clear()
-        self.total_bytes = 0
+        for stream_id in tuple(self.parts):
+            self.drop(stream_id)
 
     def _begin(self, stream_id: int, key: tuple[int, int, int]) -> tuple[tuple[int, int, int], bytearray]:
         if len(self.parts) >= self._max_messages:
             raise ProtocolError("10.4", f"over {self._max_messages} unfinished messages")
         begun = self.parts[stream_id] = (key, bytearray())
+        self._budget.take(UNFINISHED_COST_BYTES)
         return begun

@@ -8,6 +8,8 @@ passes a `bulk` stream at its next frame, and `bulk` still gets its share of a f
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final, Generic, TypeVar
 
 S = TypeVar("S")
@@ -29,6 +31,9 @@ class Scheduler(Generic[S]):
 
     def __bool__(self) -> bool:
         return self._count > 0
+
+    def __iter__(self) -> Iterator[S]:
+        return chain.from_iterable(self._classes)
 
     def add(self, stream: S, priority: int) -> None:
         """Put a stream at the end of its class. It must not be in line already."""

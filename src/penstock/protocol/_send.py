@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from penstock.errors import ResourceExhausted
+from penstock.protocol._budget import Unsent
 from penstock.protocol._compression import Compress
 from penstock.protocol._credit import Limit
 from penstock.protocol._frames import (
     COMPRESSED,
     ITEMS,
     ITEMS_HEADER,
+    ITEMS_HEADER_BYTES,
     ITEMS_PREFIX_BYTES,
     LAST,
-    MAX_NUMBER,
     MORE,
     Segment,
 )
@@ -60,39 +61,13 @@ MSGPACK, JSON = 0, 1
 LAYOUTS: Final = {MSGPACK: MSGPACK_LAYOUT, JSON: JSON_LAYOUT}
 
 
-class UnsentBudget:
-    """The bytes of closed batches that wait to be written, of all streams of a connection.
-
-    `stream_bytes`: with so many bytes unsent, a stream takes no further item; 0 while all together have reached their limit.
-    """
-
-    __slots__ = ("_limit_bytes", "_max_stream_bytes", "_paused", "bytes", "stream_bytes")
-
-    def __init__(self, max_stream_bytes: int, limit_bytes: int = MAX_NUMBER) -> None:
-        self.bytes = 0
-        self._paused = False
-        self.stream_bytes = max_stream_bytes
-        self._max_stream_bytes = max_stream_bytes
-        self._limit_bytes = limit_bytes
-
-    def count(self, size: int) -> None:
-        """Count bytes that were added; below zero, bytes that left."""
-        self.bytes += size
-        self.stream_bytes = self._max_stream_bytes if self.bytes < self._limit_bytes and not self._paused else 0
-
-    def pause(self, *, paused: bool) -> None:
-        """Let no stream take a further item until the session has a link again; or let them go on."""
-        self._paused = paused
-        self.count(0)
-
-
 class SendRules(NamedTuple):
     """The limits and functions that all sending halves of a connection share, for one codec."""
 
     layout: Layout
     max_frame_bytes: int
     max_item_bytes: int
-    unsent: UnsentBudget
+    unsent: Unsent
     compress: Compress | None = None
 
 
@@ -113,11 +88,12 @@ class SendHalf:
     """One direction of a stream, seen by its sender.
 
     Counted in items and bytes: `pushed` by the program, `sent` in frames. `batch` is open and holds `count` items; `unsent` are
-    closed batches, counted in `budget`. `ended`: no item follows.
+    closed batches, counted in `budget` as the fragments of one are that has begun to leave. `ended`: no item follows.
     """
 
     __slots__ = (
         "_fragments",
+        "_uncut",
         "batch",
         "budget",
         "count",
@@ -144,6 +120,7 @@ class SendHalf:
         self.unsent: list[Batch] = []
         self.ended = False
         self._fragments: Iterator[list[Segment]] | None = None
+        self._uncut = 0  # the bytes of the fragments that have not left
 
     def has_room(self) -> bool:
         """Whether one more item may be pushed: item credit, byte credit (rule 5.2), and our own bound on unsent bytes."""
@@ -229,11 +206,11 @@ class SendHalf:
 
     def discard(self) -> None:
         """Forget all unsent items: the stream is over, or the peer takes no more."""
-        self.budget.count(-sum(batch.size for batch in self.unsent))
+        self.budget.count(-sum(batch.size for batch in self.unsent) - self._uncut)
         self.unsent.clear()
         self.batch = bytearray()
         self.count = 0
-        self._fragments = None
+        self._fragments, self._uncut = None, 0
         self.sent, self.sent_bytes = self.pushed, self.pushed_bytes
 
     def has_frames(self) -> bool:
@@ -243,10 +220,7 @@ class SendHalf:
     def next_frame(self, stream_id: int) -> list[Segment]:
         """Return the next frame, header first. Only called when `has_frames`."""
         if self._fragments is not None:
-            frame = next(self._fragments)
-            if not frame[0][5] & MORE:
-                self._fragments = None
-            return frame
+            return _next_fragment(self, self._fragments)
         if self.unsent:
             batch = self.unsent.pop(0)
             self.budget.count(-batch.size)
@@ -261,8 +235,9 @@ class SendHalf:
         if length + ITEMS_PREFIX_BYTES <= self.rules.max_frame_bytes:
             head = ITEMS_HEADER.pack(length + ITEMS_PREFIX_BYTES, ITEMS, flags, stream_id, batch.first, batch.count)
             return [head, *batch.segments]
-        self._fragments = self._cut(batch, flags, stream_id, length)
-        return next(self._fragments)
+        self._fragments, self._uncut = self._cut(batch, flags, stream_id, length), length
+        self.budget.count(length)
+        return _next_fragment(self, self._fragments)
 
     def _compress_once(self, batch: Batch) -> None:
         batch.flags = 0
@@ -289,6 +264,17 @@ class SendHalf:
             f"item {self.pushed} of this stream is {size} bytes encoded, where the peer takes {self.rules.max_item_bytes}; "
             "send it in pieces, or raise Settings.max_item_bytes there"
         )
+
+
+def _next_fragment(half: SendHalf, fragments: Iterator[list[Segment]]) -> list[Segment]:
+    """Return the next fragment of the batch that has begun to leave, header first."""
+    frame = next(fragments)
+    size = min(sum(map(len, frame)) - ITEMS_HEADER_BYTES, half._uncut)
+    half._uncut -= size
+    half.budget.count(-size)
+    if not frame[0][5] & MORE:
+        half._fragments = None
+    return frame
 
 
 def _sealed(half: SendHalf) -> Batch:

@@ -11,6 +11,7 @@ from collections import deque
 from typing import Final
 
 from penstock.errors import ProtocolError
+from penstock.protocol._budget import Budget
 from penstock.protocol._decoder import FrameDecoder
 from penstock.protocol._frames import Segment
 
@@ -22,6 +23,8 @@ ACK_ALONE_BYTES: Final = 8 * ACK_BYTES
 #: The most bytes that are kept for a peer that acknowledges none; no frame of the session is sent beyond them. Twice the
 #: largest window that tunes itself, so what is on its way on a long path is never held back.
 KEPT_BYTES_MAX: Final = 16 * 1024 * 1024
+#: … and while the budget is tight: enough that the peer acknowledges some of it.
+KEPT_BYTES_MIN: Final = ACK_ALONE_BYTES + ACK_BYTES
 #: Writes below this size are copied into one block: an object for each small frame would weigh more than the frame.
 SMALL_WRITE_BYTES: Final = 4096
 #: The segments of a write below this size are joined before they are kept, and written as they are kept. A link would join
@@ -42,6 +45,7 @@ class Sequence:
     __slots__ = (
         "_begin",
         "_block",
+        "_budget",
         "_decoder",
         "_hello_bytes",
         "_kept",
@@ -60,8 +64,9 @@ class Sequence:
         "up",
     )
 
-    def __init__(self, decoder: FrameDecoder, token: bytes) -> None:
+    def __init__(self, decoder: FrameDecoder, token: bytes, budget: Budget) -> None:
         self.token = token
+        self._budget = budget
         self.offered: bytes | None = None
         self.unconfirmed = False
         self.elsewhere = False  # whether the present link leads to another server than the first one
@@ -94,9 +99,14 @@ class Sequence:
                 self._block = block = bytearray()
                 self._kept.append(block)
             block += segments[0]
-        if self.sent - self.acknowledged >= KEPT_BYTES_MAX:
-            self.flows = False
+        self._budget.take(size)
+        if self.unacknowledged >= KEPT_BYTES_MIN:
+            self.flows = self._may_flow()
         return segments
+
+    def _may_flow(self) -> bool:
+        """Whether new frames may be sent, as the bytes are that are kept."""
+        return self.up and self.unacknowledged < (KEPT_BYTES_MIN if self._budget.is_tight else KEPT_BYTES_MAX)
 
     @property
     def unacknowledged(self) -> int:
@@ -111,12 +121,13 @@ class Sequence:
         if position > self.sent:
             raise ProtocolError("9.4", f"{position} bytes acknowledged, where only {self.sent} were sent")
         self.acknowledged = max(self.acknowledged, position)
-        kept = self._kept
+        kept, before = self._kept, self._begin
         while kept and self._begin + len(kept[0]) <= position:
             self._begin += len(kept.popleft())
         if not kept:
             self._block = None
-        self.flows = self.up and self.unacknowledged < KEPT_BYTES_MAX
+        self._budget.give(self._begin - before)
+        self.flows = self._may_flow()
 
     def can_repeat(self, position: int) -> bool:
         """Whether everything from this position of the peer on is still here."""
@@ -136,6 +147,7 @@ class Sequence:
 
     def forget(self) -> None:
         """Drop everything that is kept: the session is over."""
+        self._budget.give(sum(map(len, self._kept)))
         self._kept.clear()
         self._block = None
         self.up = self.flows = False

@@ -48,13 +48,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: with more makes them faster than they can be answered, and had better know. Calls that wait for each other end at
     #: their deadlines.
     max_waiting_calls: Positive = 65_536
-    #: Bytes that wait on one connection: items, arguments, metadata and answers together. The default lets 16 of the largest
-    #: messages wait. Above it new streams are refused and answers become `ResourceExhausted`; open streams go on, because their
-    #: windows were promised, until their items alone are twice as much. All windows that a peer wishes have this sum.
-    max_buffered_bytes: Positive = 256 * MIB
+    #: The budget of one connection: all bytes that its peer makes this side hold. Items that wait for their consumers,
+    #: arguments, metadata, open streams with their handlers, unfinished messages, messages in the mailboxes of actors, ends of
+    #: streams on offer, answers, and what is unsent or not acknowledged. The default holds 16 of the largest messages. A call,
+    #: an item or an answer that does not fit is `ResourceExhausted`, and ends its stream alone. From half of it on, what can
+    #: wait does: senders take no further item, messages stay unread. All windows together are three quarters.
+    max_connection_bytes: Positive = 256 * MIB
+    #: The same for all connections of the process (of its event loop) together. A connection may hold as much of it as stays
+    #: free, and always an equal part of half of it: so those that hoard leave each other one its part. When these parts, and
+    #: the bare number of connections (84 KiB each), pass it, the one that holds most is ended. The default is a quarter of a
+    #: small server, and four full connections.
+    max_process_bytes: Positive = 1024 * MIB
     #: Bytes that one stream holds unsent before its sender waits, at any credit (rule 10.7): a peer that grants without end
-    #: and reads nothing must not make this side grow. 1 MiB is four frames. While all streams of a connection hold
-    #: `max_buffered_bytes` unsent, none of them takes a further item.
+    #: and reads nothing must not make this side grow. 1 MiB is four frames.
     max_unsent_bytes: Positive = MIB
 
     #: How far this side sends ahead of the consumer at its peer, at any `buffer_size` that the peer asks for: items and bytes

@@ -56,7 +56,6 @@ class WireStream:
         "opened",
         "over",
         "priority",
-        "promised_bytes",
         "ready",
         "receive",
         "receiving",
@@ -77,7 +76,6 @@ class WireStream:
         self.ready = False
         self.over = False
         self.held_bytes = 0
-        self.promised_bytes = 0
         self.handled = False
         self.stopped = False
         self.waits_since: float | None = None
@@ -140,14 +138,18 @@ class WireStream:
     def _count(self) -> int:
         return self.send.pushed if self.send is not None else 0
 
-    def fail(self, status: Status, limit_bytes: int) -> None:
-        """End the call with an error, after the queued items (callee only); one over the peer's limit loses its details."""
+    def fail(self, status: Status, limit_bytes: int) -> int:
+        """End the call with an error, after the queued items (callee only); one over the limit loses its details.
+
+        Return the size of the error.
+        """
         self.sends(STATUS)
         ending = encode_body(status)
         if len(ending) > limit_bytes:
-            message = f"{status.message[:LONG_MESSAGE]} (its details are over the peer's limit and were left out)"
+            message = f"{status.message[:LONG_MESSAGE]} (its details are over a limit and were left out)"
             ending = encode_body((status.code, status.reason, message, NO_DETAILS, status.started))
         self._ending = STATUS, ending
+        return len(ending)
 
     def stop_sending(self) -> None:
         """Drop the queued frames: the peer does not take them any more."""
@@ -189,20 +191,16 @@ class WireStream:
         return f"<WireStream {self.id} {self.opened.target} {side} sending={self.sending} receiving={self.receiving}>"
 
 
-def refusal(
-    opened: Open, size: int, settings: Settings, *, open_streams: int, buffered_bytes: int, draining: bool
-) -> Status | None:
+def refusal(opened: Open, size: int, settings: Settings, *, open_streams: int, draining: bool) -> Status | None:
     """Return why a stream that the peer opens is refused (PROTOCOL.md §10), None when it is taken.
 
-    `size` is the size of its `OPEN`; `buffered_bytes` counts items, arguments and answers.
+    `size` is the size of its `OPEN`.
     """
     if draining:
         return Status(14, "unavailable", "this side is draining and takes no new calls", started=False)
     argument_bytes = len(opened.argument or b"")
     if open_streams >= settings.max_streams:
         limit = f"{settings.max_streams} streams are open on this connection (Settings.max_streams)"
-    elif buffered_bytes > settings.max_buffered_bytes:
-        limit = "too many arguments, answers and items wait on this connection (Settings.max_buffered_bytes)"
     elif argument_bytes > settings.max_item_bytes:
         limit = f"an argument of {argument_bytes} bytes, over {settings.max_item_bytes} (Settings.max_item_bytes)"
     elif argument_bytes > settings.max_item_values and is_over(

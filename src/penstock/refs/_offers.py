@@ -26,6 +26,7 @@ from weakref import WeakKeyDictionary
 from penstock._outcomes import log_error
 from penstock.calls import CallScope, current_call
 from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, StatusError
+from penstock.protocol import Budget
 from penstock.refs._proof import new_identity
 
 log = logging.getLogger("penstock.refs")
@@ -36,6 +37,8 @@ RECLAIM_S: Final = 30.0
 OFFERS_MAX: Final = 10_000
 #: The most ends on offer to one connection, so that a peer that claims none of its refs leaves room for the others.
 SHARE_MAX: Final = 1_000
+#: What an end on offer weighs: its ref, its entry, and the stream behind it, which waits.
+OFFER_BYTES: Final = 4 * 1024
 #: The number of ends that are gone whose reason is kept.
 REFUSALS_MAX: Final = 10_000
 TOKEN_BYTES: Final = 16
@@ -72,7 +75,8 @@ class _Entry(NamedTuple):
 
     ref: returns the ref; None when the program has dropped one at home. copies: the tokens of all copies of the ref on offer.
     due: the time at which it is reclaimed. share: where it is counted. home: whether it has come back to this process.
-    for_many: whether it was encoded for a number of receivers that is not known.
+    for_many: whether it was encoded for a number of receivers that is not known. budget: that of the connection which it is
+    charged to; None for one of no peer.
     """
 
     ref: Callable[[], Offered | None]
@@ -80,6 +84,7 @@ class _Entry(NamedTuple):
     due: float
     share: dict[bytes, None]
     for_many: bool
+    budget: Budget | None
     home: bool = False
 
 
@@ -107,6 +112,12 @@ class _Shares:
             share = self.of_peers[scope] = {}
             scope.session.closed.add_done_callback(lambda _closed: self.orphans.update(share))
         return share
+
+    def budget(self) -> Budget | None:
+        """Return the budget of the connection whose call is handled here; None outside a call."""
+        call = current_call.get()
+        scope = None if call is None else call._scope
+        return None if scope is None else scope.session.budget
 
     def first_to_go(self, share: dict[bytes, None]) -> tuple[bytes, Callable[[str], StatusError]]:
         """Return the token that makes room in a full table: the oldest of a connection that is gone, else of the largest share.
@@ -148,7 +159,7 @@ class Offers:
         copies: the tokens of its copies on offer, from which the table removes each token that leaves it.
 
         Raises `ResourceExhausted` when too many ends are on offer to this peer: more than `SHARE_MAX`, or, in a full table, as
-        many as to any other.
+        many as to any other. So it does when the budget of the connection is used up.
         """
         shares = self._shares
         share = shares.current()
@@ -156,9 +167,13 @@ class Offers:
             raise ResourceExhausted(f"{SHARE_MAX} ends of streams were sent to this peer and not claimed yet (SHARE_MAX)")
         if len(self._open) >= OFFERS_MAX:
             self._reclaim(*shares.first_to_go(share))
+        budget = shares.budget()
+        if budget is not None:
+            budget.check(OFFER_BYTES, "an end of a stream on offer")
+            budget.take(OFFER_BYTES)
         location = RefLocation(self.instance, secrets.token_bytes(TOKEN_BYTES))
         loop = asyncio.get_running_loop()
-        self._open[location.token] = _Entry(lambda: ref, copies, loop.time() + RECLAIM_S, share, for_many)
+        self._open[location.token] = _Entry(lambda: ref, copies, loop.time() + RECLAIM_S, share, for_many, budget)
         copies.add(location.token)
         share[location.token] = None
         if not self._armed:
@@ -219,6 +234,8 @@ class Offers:
     def _withdraw(self, token: bytes, why: Callable[[str], StatusError]) -> None:
         entry = self._open.pop(token, None)
         if entry is not None:
+            if entry.budget is not None:
+                entry.budget.give(OFFER_BYTES)
             entry.copies.discard(token)
             entry.share.pop(token, None)
             self._shares.orphans.pop(token, None)

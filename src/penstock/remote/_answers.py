@@ -1,6 +1,6 @@
 """The callee's asks of one lane: `OpenAsks`, those without an answer yet, and `Answers`, the answers on their way back.
 
-An answer leaves at once as far as the caller's credit goes. Beyond the credit it is kept here, within `max_buffered_bytes`.
+An answer leaves at once as far as the caller's credit goes. Beyond the credit it is kept here, charged to the connection.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 import msgspec
 
 from penstock._outcomes import as_answer, as_internal, ends_the_loop, text_of
+from penstock._values import objects_bytes
 from penstock.codec import WHOLE_MSGPACK
 from penstock.errors import Cancelled, DeadlineExceeded, PenstockError, StatusError
 from penstock.protocol import NO_DETAILS, SendHalf
@@ -22,10 +23,13 @@ from penstock.session import RemoteSink, StreamHandle, status_of
 from penstock.streams import Bell
 
 if TYPE_CHECKING:
+    from penstock.actors.cell import Envelope
     from penstock.calls import CallInfo
 
 #: Asks without an answer and answers without credit, together, of one lane. At this number the lane is not read.
 ASKS_MAX: Final = 4096
+#: What a message weighs beside its arguments, with its envelope, its reply and its call.
+MESSAGE_BYTES: Final = 1024
 #: An error up to this size is kept even over the limit: it may stand for an answer that was dropped, and errors are few.
 ERROR_BYTES: Final = 16 * 1024
 
@@ -201,19 +205,35 @@ class RemoteReply:
 
 
 class OpenAsks:
-    """The asks of one lane that have no answer yet.
+    """The asks of one lane that have no answer yet, and what the messages of the lane hold while they are posted.
 
-    open: their replies, by id. answers: the sending end for their answers. changed: rung when an ask was answered or cancelled
-    and when an answer has left.
+    open: their replies, by id. answers: the sending end for their answers. changed: rung when an ask was answered or cancelled,
+    when an answer has left, and when a message was handled.
     """
 
-    __slots__ = ("answers", "changed", "loop", "open")
+    __slots__ = ("_budget", "_posted_bytes", "_values_max", "answers", "changed", "loop", "open")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, answers: Answers) -> None:
-        self.loop = loop
+    def __init__(self, handle: StreamHandle, answers: Answers) -> None:
+        self.loop = handle.session.loop
         self.answers = answers
         self.open: dict[int, RemoteReply] = {}
         self.changed = Bell()
+        self._budget = handle.budget
+        self._values_max = handle.session.settings.max_item_values
+        self._posted_bytes = 0
+
+    def post(self, envelope: Envelope, body: bytes) -> None:
+        """Charge a message with these arguments, until it was handled or refused."""
+        envelope.size = MESSAGE_BYTES + len(body) + objects_bytes(body, self._values_max, json=False)
+        envelope.held_by = self
+        self._posted_bytes += envelope.size
+        self._budget.take(envelope.size)
+
+    def give(self, size: int) -> None:
+        """Note that a message of this size is over."""
+        self._posted_bytes -= size
+        self._budget.give(size)
+        self.changed.notify()
 
     def expect(self, number: int, info: CallInfo) -> RemoteReply:
         """Make the reply of the ask with id `number`, which is open from now on."""
@@ -221,8 +241,15 @@ class OpenAsks:
         return reply
 
     def is_full(self) -> bool:
-        """Whether the lane is to be read no further: too many asks are open, or too many answers are unsent."""
-        return len(self.open) + len(self.answers.unsent) >= ASKS_MAX or self.answers.holds_too_much
+        """Whether the lane is to be read no further: too many asks are open, or answers and posted messages hold too much.
+
+        With no message posted it is read however tight the budget is: its next message frees what it holds as it waits.
+        """
+        return (
+            len(self.open) + len(self.answers.unsent) >= ASKS_MAX
+            or self.answers.holds_too_much
+            or (self._posted_bytes > 0 and self._budget.is_tight)
+        )
 
     def is_busy(self) -> bool:
         """Whether an ask is open or an answer is unsent."""

@@ -82,8 +82,12 @@ class InterceptedMessage:
         envelope = self._unwrap()
         envelope.reply = self._answer
         envelope.context = copy_context()
-        if not envelope.cell.post(envelope):
-            await envelope.cell.post_when_room(envelope)
+        try:
+            if not envelope.cell.post(envelope):
+                await envelope.cell.post_when_room(envelope)
+        except BaseException:
+            envelope.leave()
+            raise
         self._posted.set_result(None)
         if self._answer is None:
             return None

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from penstock._outcomes import named
 from penstock.actors import ActorHost
-from penstock.actors.cell import LARGE_BYTES, Cell, Envelope
+from penstock.actors.cell import Cell, Envelope
 from penstock.calls import CallInfo, CallScope, Dispatcher, current_call
 from penstock.codec import MSGPACK
 from penstock.errors import (
@@ -41,6 +41,8 @@ TURN_MESSAGES: Final = 256
 #: … and messages after which the clock is looked at, as after a large one: when they have taken `TURN_S`, other tasks get a
 #: turn, too.
 MESSAGES_PER_LOOK: Final = 8
+#: A message of more bytes than this takes a while to decode.
+LARGE_BYTES: Final = 16 * 1024
 #: Seconds that tells of a caller that is gone wait for room in the mailbox, before they become dead letters.
 ORPHAN_S: Final = 5.0
 _MESSAGES: Final = salvaging(LaneMessage, 2)
@@ -74,7 +76,7 @@ class LaneServer(Endpoint):
         self._half = cast("ReceiveHalf", handle.receiving)  # there is one: the lane was accepted with a grant
         self._messages = LaneInbox(handle, self._half)
         self.answers = Answers(handle, address, exposed=dispatcher.expose_errors)
-        self._asks = OpenAsks(host.loop, self.answers)
+        self._asks = OpenAsks(handle, self.answers)
         self._task = scope.own(self._run())
 
     # ── the events of the stream ──────────────────────────────────────────────────────────────────────────────────────
@@ -154,7 +156,7 @@ class LaneServer(Endpoint):
             elif self._interceptors:
                 info = to.announced(message, self._messages.arrived_s)
                 reply = asks.expect(message.id, info) if message.id else None
-                unwrap = partial(to.unwrap, message, info)
+                unwrap = partial(to.unwrap, message, info, asks)
                 posting = InterceptedMessage(self.scope, self._dispatcher, info, unwrap, reply)
                 await self._post(posting.posted(), message)
                 del info, reply, unwrap, posting
@@ -192,7 +194,7 @@ class LaneServer(Endpoint):
             self._handle_now(cell, entry, number, args, kwargs)
             del args, kwargs  # the traceback of a crash may hold this frame
             return None
-        envelope = envelope_of(cell, entry, args, kwargs, (info, message))
+        envelope = envelope_of(cell, entry, args, kwargs, (info, message, self._asks))
         if number:
             envelope.reply = self._asks.expect(number, info)
         return envelope
@@ -248,8 +250,10 @@ class LaneServer(Endpoint):
             else:
                 await posting
         except StatusError as error:
+            _leave(posting)
             self._refuse(message, error, counted=isinstance(error, ActorStopped | MailboxFull))
         except asyncio.CancelledError:
+            _leave(posting)
             self._refuse(
                 message, Unavailable("this side was closed while the message waited for room in the mailbox", started=False)
             )
@@ -293,6 +297,11 @@ class LaneServer(Endpoint):
         else:
             self.answers.finish(error)
             handle.fail(error)
+
+
+def _leave(posting: Envelope | Awaitable[None]) -> None:
+    if isinstance(posting, Envelope):
+        posting.leave()
 
 
 class LaneInbox(RemoteSource[LaneMessage]):

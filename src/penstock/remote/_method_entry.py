@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from penstock._outcomes import text_of
 from penstock._texts import peer_text
 from penstock.actors import ActorHost, Message
-from penstock.actors.cell import LARGE_BYTES, Cell, Envelope, inline_context
+from penstock.actors.cell import Cell, Envelope, inline_context
 from penstock.calls import CallInfo, CallScope
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import (
@@ -28,6 +28,8 @@ from penstock.service import NO_DEADLINE_S, Method, arguments_in
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
+
+    from penstock.remote._answers import OpenAsks
 
 
 _PAYLOAD = MSGPACK.decode_for(Any).value
@@ -129,7 +131,7 @@ class Addressee:
             self.current()
         return self.described(message, arrived_s)
 
-    def unwrap(self, message: LaneMessage, info: CallInfo) -> Envelope:
+    def unwrap(self, message: LaneMessage, info: CallInfo, asks: OpenAsks) -> Envelope:
         """Return a message as its actor gets it. Raises the `StatusError` of one that cannot be handled, as not started."""
         try:
             cell = self.current()
@@ -139,7 +141,7 @@ class Addressee:
         except StatusError as error:
             error.started = False
             raise
-        return envelope_of(cell, entry, args, kwargs, (info, message))
+        return envelope_of(cell, entry, args, kwargs, (info, message, asks))
 
     def described(self, message: LaneMessage, arrived_s: float | None) -> CallInfo:
         """Return the call of a message with a sender, deadline or metadata, as the handler and the interceptors see it.
@@ -164,15 +166,20 @@ class Addressee:
 
 
 def envelope_of(
-    cell: Cell, entry: MethodEntry, args: tuple[Any, ...], kwargs: dict[str, Any], origin: tuple[CallInfo, LaneMessage]
+    cell: Cell,
+    entry: MethodEntry,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    origin: tuple[CallInfo, LaneMessage, OpenAsks],
 ) -> Envelope:
-    """Return a message as its actor gets it, from its decoded arguments, its call and the message as it arrived."""
-    info, message = origin
+    """Return a message as its actor gets it, from its decoded arguments, its call, the message as it arrived, and its lane.
+
+    It is charged: call `Envelope.leave` when it cannot be posted.
+    """
+    info, message, asks = origin
     via: Literal["ask", "tell"] = "ask" if message.id else "tell"
     envelope = Envelope(cell, entry.name, args, kwargs, via, None, None, info, message.sender, message.waiting)
-    size = len(message.body)
-    if size > LARGE_BYTES:
-        envelope.size = size
+    asks.post(envelope, bytes(message.body))
     return envelope
 
 

@@ -57,13 +57,13 @@ class LastingSession(Session):
 
     @staticmethod
     def table(settings: Settings) -> KeptSessions[LastingSession]:
-        """Return an empty table of the sessions that a server keeps: together, they hold as much as one connection may."""
-        return KeptSessions(settings.max_buffered_bytes)
+        """Return an empty table of the sessions that a server keeps: together, they hold a quarter of what its process may."""
+        return KeptSessions(settings.max_process_bytes // 4)
 
     @property
     def kept_bytes(self) -> int:
         """The bytes that this session holds for its peer."""
-        return self._links.kept_bytes
+        return self.budget.held_bytes
 
     @property
     def remote(self) -> str:

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
-from functools import cache, partial
+from functools import partial
 from threading import get_ident
 from typing import Any, Final, cast
 
@@ -22,6 +22,7 @@ from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, Wi
 from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
 from penstock.session._events import DISPATCH
+from penstock.session._process import LINK_COST_BYTES, READY_COST_BYTES, crowd
 from penstock.session._sink import RemoteSink
 from penstock.session._stream import StreamHandle
 from penstock.session._turns import CALLS_PER_TURN, FRAMES_PER_LOOK, WorkTurns
@@ -32,15 +33,6 @@ log = logging.getLogger("penstock.session")
 
 #: Bytes taken from the protocol at a time: enough for one large system call, few enough that the link can pause the writing.
 WRITE_BYTES: Final = 256 * 1024
-#: A block of this size, made and dropped once, makes glibc keep up to twice as much freed memory. Without it the memory of each
-#: large item goes back to the system and is faulted in again: 64 KiB items had half the rate (37,000 against 75,000 a second).
-KEPT_HEAP_BYTES: Final = 16 * 1024 * 1024
-
-
-@cache
-def keep_the_heap() -> None:
-    """Prepare the allocator of this process for large items, once. The block is never touched, so it costs microseconds."""
-    bytearray(KEPT_HEAP_BYTES)
 
 
 class Session:
@@ -68,12 +60,13 @@ class Session:
         keep_s: float = 0.0,
         token: bytes = b"",
     ) -> None:
-        keep_the_heap()
         self.loop = asyncio.get_running_loop()
         self.thread = get_ident()
         # the clock of another loop than asyncio's may count in milliseconds, and a round trip takes less than one
         self._now: Callable[[], float] = self.loop.time if isinstance(self.loop, asyncio.BaseEventLoop) else time.monotonic
         self._connection = Connection(role, settings, self._now(), agent=agent, keep_s=keep_s, token=token, instance=instance)
+        self._crowd = crowd()
+        self.budget = self._crowd.join(self._connection.budget)
         self.settings = settings
         self.link: Link | None = None
         self.lost: StatusError | None = None
@@ -103,14 +96,17 @@ class Session:
 
     def link_made(self, link: Link) -> None:
         self.link = link
+        self._crowd.weigh(self, READY_COST_BYTES if self.hello else LINK_COST_BYTES)
         self._arm()
         self.flush()
 
     def pause_writing(self) -> None:
         self._paused = True
+        self._connection.block(blocked=True)
 
     def resume_writing(self) -> None:
         self._paused = False
+        self._connection.block(blocked=False)
         self.flush()
 
     def link_lost(self, error: Exception | None) -> None:
@@ -321,6 +317,8 @@ class Session:
                     raise
         if self._connection.has_data():
             self.flush_soon()
+        if self.budget.process.held_bytes > self.budget.process_max_bytes:
+            self._crowd.relieve(self.budget)
         return calls
 
     def _end_stream(self, error: StatusError) -> int | None:
@@ -337,6 +335,7 @@ class Session:
         if stream is None:
             self.waiting_sinks.clear()
             self._connection.link_lost()
+            self._crowd.weigh(self, 0)
             if self._link_is_gone and not self.closed.done():
                 self.closed.set_result(None)
             return None
@@ -353,6 +352,7 @@ class Session:
     # ── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _on_ready(self) -> None:
+        self._crowd.weigh(self, READY_COST_BYTES)
         if not self.ready.done():
             self.ready.set_result(None)
         self._arm()

@@ -10,7 +10,18 @@ from typing import Any, cast
 
 from penstock.codec import Codec, Decode
 from penstock.errors import StatusError
-from penstock.protocol import Arrived, CallKind, Cancel, Grant, Open, ReceiveHalf, SendHalf, WireStream, shorten_deadline
+from penstock.protocol import (
+    Arrived,
+    Budget,
+    CallKind,
+    Cancel,
+    Grant,
+    Open,
+    ReceiveHalf,
+    SendHalf,
+    WireStream,
+    shorten_deadline,
+)
 from penstock.session._endpoint import NULL_ENDPOINT, Carrier, Endpoint
 from penstock.session._sink import RemoteSink
 from penstock.session._source import RemoteSource
@@ -159,17 +170,21 @@ class StreamHandle:
         self.session.flush_soon()
 
     def hold(self, size_bytes: int, *, answer: bool = False) -> None:
-        """Count bytes that this side holds for a peer's call; a negative number frees bytes.
+        """Charge bytes that this side holds for a peer's call; a negative number gives bytes back.
 
-        Raises `ResourceExhausted` for an answer with which too many bytes would be held for the peer.
+        Raises `ResourceExhausted` for an answer that does not fit into the budget.
         """
         self._connection.hold(self.wire, size_bytes, answer=answer)
 
     @property
     def holds_too_much(self) -> bool:
-        """Whether the bytes held for this call, or for all calls of the peer, have reached their limit."""
-        settings = self.session.settings
-        return self.wire.held_bytes >= settings.max_unsent_bytes or self._connection.held_bytes >= settings.max_buffered_bytes
+        """Whether the bytes held for this call have reached their limit, or the budget of the connection is tight."""
+        return self.wire.held_bytes >= self.session.settings.max_unsent_bytes or self._connection.budget.is_tight
+
+    @property
+    def budget(self) -> Budget:
+        """What the connection holds."""
+        return self._connection.budget
 
     # ── the caller ────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -19,14 +19,13 @@ from penstock.actors.cell._cycles import Waiting, check_cycle, check_read, is_wa
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, handling, sender_here
 from penstock.actors.cell._incarnation import restart_asked, start
 from penstock.actors.cell._lifecycle import Lifecycle
-from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, LARGE_BYTES, OVERFLOWS, Mailbox, Overflow
+from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, OVERFLOWS, Mailbox, Overflow
 from penstock.actors.cell._profile import HOOKS, is_actor_class, profile_of
 from penstock.actors.cell._side_work import SideTask, Timer
 
 __all__ = [
     "DEFAULT_MAILBOX",
     "HOOKS",
-    "LARGE_BYTES",
     "NO_REPLY",
     "OVERFLOWS",
     "STOP_GRACE_S",

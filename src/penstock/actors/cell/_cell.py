@@ -83,10 +83,8 @@ class Cell(Lifecycle):
             check_thread(self.system.thread, self.system.face)
         queue = self.queue
         envelopes = queue.envelopes
-        if len(envelopes) + queue.senders.reserved < queue.bound and not queue.closed and not queue.over_bytes:
+        if len(envelopes) + queue.senders.reserved < queue.bound and not queue.closed:
             envelopes.append(envelope)
-            if envelope.size:
-                queue.hold(envelope.size)
             if self.task is None:
                 self.wake()
             return True
@@ -104,7 +102,6 @@ class Cell(Lifecycle):
             why = f"{self.address}: {oldest.type!r} was dropped for a newer message; its mailbox holds {load}"
             self.system.dead_letter(oldest, why, MailboxFull(why, started=False))
         queue.envelopes.append(envelope)
-        queue.hold(envelope.size)
         return True
 
     async def post_when_room(self, envelope: Envelope) -> None:
@@ -121,8 +118,6 @@ class Cell(Lifecycle):
             self.queue.wake()
             return
         self.queue.envelopes.append(envelope)
-        if envelope.size:
-            self.queue.hold(envelope.size)
         if self.task is None:
             self.wake()
 
@@ -259,8 +254,8 @@ class Cell(Lifecycle):
             if reply is not None and reply.done():  # its asker has given it up
                 queue.skip(envelope)
                 continue
-            if envelope.size or queue.senders.line:
-                queue.hold(-envelope.size)
+            if queue.senders.line:
+                queue.wake()
             self.current = envelope
             is_apart = envelope.context is not None or len(copy_context()) > OWN_VARIABLES  # a handler has set one in this task
             if not is_apart:

@@ -61,6 +61,14 @@ class _NoReply:
 NO_REPLY: Final[Reply] = _NoReply()
 
 
+class HeldBytes(Protocol):
+    """What the messages of one sender in another process hold, while they wait and are handled."""
+
+    @abstractmethod
+    def give(self, size: int, /) -> None:
+        """Note that a message of this size is over."""
+
+
 class Host(Protocol):
     """The actor system as one of its actors sees it.
 
@@ -189,7 +197,8 @@ class Envelope(msgspec.Struct):
     cause: the message in whose handler, or a task of it, this one was sent; asker: the task that waits for the answer. waiting:
     ids of actors in other processes that wait for it. waits: the actors, or pieces of their side work, for which its handler or
     tasks of it wait now, each with the task that waits, by the id of its `Waiting`; None before the first. task: of side work;
-    None for a message. size: the bytes of a large message from another process; 0 for any other. context: the context of the
+    None for a message. size: the bytes that a message from another process holds, which were charged to `held_by`; 0 for any
+    other. context: the context of the
     interceptors around it; None without any. deadline: of a message that is handled where it is sent; that of any other is in
     `info`. is_over: whether it was handled, withdrawn, or refused after it had waited. error_id: the id under which the log has
     the crash of its handler; empty without one.
@@ -207,6 +216,7 @@ class Envelope(msgspec.Struct):
     waiting: tuple[str, ...] = ()
     waits: dict[int, tuple[Recipient | Envelope, asyncio.Task[Any] | None]] | None = None
     size: int = 0
+    held_by: HeldBytes | None = None
     context: Context | None = None
     deadline: float | None = None
     asker: asyncio.Task[Any] | None = None
@@ -260,19 +270,24 @@ class Envelope(msgspec.Struct):
     def release(self) -> None:
         """Let go of the arguments of a handled message: a task that its handler has left behind has it in its context."""
         self.args, self.kwargs, self.is_over = (), {}, True
+        if self.size:
+            self.leave()
 
     def crashed_as(self, error_id: str) -> None:
         """Note the id under which the log has the crash of the handler; empty for none any more."""
         self.error_id = error_id
 
     def leave(self) -> None:
-        """Note that the message has left the mailbox and will not be handled."""
+        """Note that the message is over, and holds nothing more: it was handled, or will not be."""
         self.is_over = True
+        size, self.size = self.size, 0
+        if self.held_by is not None:
+            self.held_by.give(size)
 
     def empty(self) -> None:
         """Let go of all that the message holds: it is withdrawn."""
         self.release()
-        self.reply, self.size = NO_REPLY, 0
+        self.reply = NO_REPLY
         self.info = self.context = self.cause = self.asker = None
 
     def withdraw(self, _error: StatusError | None = None) -> None:

@@ -43,10 +43,6 @@ class Mailbox(msgspec.Struct, frozen=True):
 
 
 DEFAULT_MAILBOX: Final = Mailbox()
-#: A message from another process of more bytes than this counts against `HELD_BYTES_MAX`, too.
-LARGE_BYTES: Final = 16 * 1024
-#: No message is taken while the large messages in a mailbox have more bytes than this: a peer must not fill the memory.
-HELD_BYTES_MAX: Final = 64 * 1024 * 1024
 
 #: A message of the run-time itself: a method to run (a tick, news of a child), or a step in the life of the actor.
 SystemMessage = Envelope | Callable[[], Coroutine[Any, Any, None]]
@@ -58,18 +54,16 @@ class MailboxQueue:
     rules: its bounds. envelopes: the waiting messages, and empty envelopes of those that were withdrawn. bound: how many
     envelopes it may hold: `rules.size`, and the empty ones. system_messages: handled before these, and not bounded; None before
     the first. closed: why the mailbox takes no message any more; empty while it does. senders: the line of tasks that wait for
-    room. held_bytes: the bytes of the large messages; over_bytes: whether these are too many.
+    room. The bytes of messages from other processes are charged to their connections.
     """
 
-    __slots__ = ("bound", "closed", "envelopes", "held_bytes", "over_bytes", "rules", "senders", "system_messages")
+    __slots__ = ("bound", "closed", "envelopes", "rules", "senders", "system_messages")
 
     def __init__(self, rules: Mailbox) -> None:
         self.rules = rules
         self.bound = rules.size
         self.envelopes: deque[Envelope] = deque()
         self.system_messages: deque[SystemMessage] | None = None
-        self.held_bytes = 0
-        self.over_bytes = False
         self.closed = ""
         self.senders = Waiters()
 
@@ -81,11 +75,11 @@ class MailboxQueue:
 
     def has_room(self) -> bool:
         """Whether an open mailbox takes one more message at once."""
-        return len(self.envelopes) + self.senders.reserved < self.bound and not self.over_bytes
+        return len(self.envelopes) + self.senders.reserved < self.bound
 
     def load(self) -> str:
         """Describe the contents of a full mailbox, for an error."""
-        return f"{self.held_bytes} bytes" if self.over_bytes else f"{self.rules.size} messages (Mailbox.size)"
+        return f"{self.rules.size} messages (Mailbox.size)"
 
     def check(self) -> None:
         """Raise `ActorStopped` when the mailbox is closed."""
@@ -111,14 +105,6 @@ class MailboxQueue:
                 dropped.append(oldest)
         return dropped
 
-    def hold(self, size: int) -> None:
-        """Count the bytes of a large message that came, or, below zero, of one that went; reserve the room there is."""
-        if size:
-            self.held_bytes += size
-            self.over_bytes = self.held_bytes >= HELD_BYTES_MAX
-        if self.senders.line:
-            self.wake()
-
     def room(self, reply: asyncio.Future[Any] | None = None) -> Coroutine[Any, Any, None]:
         """Wait for room. Then the caller calls `check`, and fills the room before it awaits again.
 
@@ -135,7 +121,7 @@ class MailboxQueue:
         senders = self.senders
         if self.closed:
             senders.wake_all()
-        elif not self.over_bytes:
+        else:
             senders.wake(self.bound - len(self.envelopes) - senders.reserved)
 
     # ── messages that were given up ───────────────────────────────────────────────────────────────────────────────────
@@ -146,7 +132,6 @@ class MailboxQueue:
         The empty envelope stays in line, and counts for nothing. When most envelopes are empty, all empty ones leave, so a
         withdrawal takes the same time in a mailbox of any length.
         """
-        size = envelope.size
         envelope.empty()
         self.bound += 1
         if (self.bound - self.rules.size) * 2 > len(self.envelopes):
@@ -154,7 +139,8 @@ class MailboxQueue:
             self.envelopes.clear()  # the task of the actor holds this deque
             self.envelopes.extend(waiting)
             self.bound = self.rules.size
-        self.hold(-size)
+        if self.senders.line:
+            self.wake()
 
     def skip(self, envelope: Envelope) -> bool:
         """Note that an envelope has left the mailbox and will not be handled; return whether it was withdrawn before."""
@@ -162,7 +148,8 @@ class MailboxQueue:
             self.bound -= 1
             return True
         envelope.leave()
-        self.hold(-envelope.size)
+        if self.senders.line:
+            self.wake()
         return False
 
     # ── system messages ───────────────────────────────────────────────────────────────────────────────────────────────
