@@ -61,6 +61,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
     def __init__(self, start: float = 0.0) -> None:
         self._now = start
         self._working_threads = 0
+        self._went_on = True  # whether a task has gone on since the last jump
         self._quiet_until: float | None = None  # no task has gone on since the timers began to be those of upkeep alone
         super().__init__(_JumpingSelector(self._jump))
         self._clock_resolution = CLOCK_RESOLUTION_S
@@ -87,7 +88,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         """Arrange for a callback to be called, and note that a task goes on when it is a step of one."""
         owner = getattr(callback, "__self__", None)
         if isinstance(owner, asyncio.Task) and not is_upkeep(owner):
-            self._quiet_until = None
+            self._went_on = True
         return super().call_soon(callback, *args, context=context)
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
@@ -123,7 +124,9 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
     def _is_quiet(self) -> bool:
         """Whether nothing but timers of upkeep is left, and no task has gone on while each of them was due a few times."""
-        if not all(timer.cancelled() or is_upkeep(timer._callback) for timer in self._scheduled):
+        if self._went_on:  # the timers of a thousand connections are not looked at each time
+            self._went_on, self._quiet_until = False, None
+        elif not all(timer.cancelled() or is_upkeep(timer._callback) for timer in self._scheduled):
             self._quiet_until = None
         elif self._quiet_until is None:
             latest = max(timer.when() for timer in self._scheduled)

@@ -41,6 +41,21 @@ def test_a_manifest_that_is_not_there_is_told_with_what_is(cli):
     assert "no manifest conter.toml; TOML files there: counter.toml, silent.toml" in done.err
 
 
+@pytest.mark.parametrize("kind", ["a folder", "no text", "a text that is no TOML", "empty"])
+def test_a_manifest_that_cannot_be_read_is_told(cli, tmp_path, kind):
+    path = tmp_path / "bad.toml"
+    if kind == "a folder":
+        path.mkdir()
+    else:
+        path.write_bytes({"no text": b"\xff\xfe\x00", "a text that is no TOML": b"name = [", "empty": b""}[kind])
+    done = cli("start", str(path))
+    assert done.code in {2, 67}  # no such file to use; an invalid argument
+    assert str(path) in done.err
+    assert len(done.err.splitlines()) == 1
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
 def test_an_error_in_the_users_module_is_shown_where(cli, tmp_path):
     (tmp_path / "raising.py").write_text("def load():\n    return 1 / 0\n\nload()\n")
     (tmp_path / "raising.toml").write_text('name = "raising"\nactor = "raising.py:Raising"\n')
