@@ -43,12 +43,12 @@ def changed(monkeypatch: pytest.MonkeyPatch, cls: type[Any], name: str, change: 
 
 
 def test_frames_that_are_not_sent_again_are_lost(monkeypatch):
-    changed(monkeypatch, Sequence, "take_again", lambda before, self: before(self)[1:])
+    changed(monkeypatch, Sequence, "repeat", lambda before, self, position: before(self, position)[1:])
     assert found()
 
 
 def test_frames_that_are_sent_twice_after_a_cut_are_found(monkeypatch):
-    changed(monkeypatch, Sequence, "take_again", lambda before, self: 2 * before(self))
+    changed(monkeypatch, Sequence, "repeat", lambda before, self, position: 2 * before(self, position))
     assert found()
 
 

@@ -260,7 +260,10 @@ def test_a_program_that_waits_longer_than_any_keep_alive_goes_on() -> None:
 def test_a_peer_that_is_silent_is_lost_before_the_program_counts_as_one_that_waits_for_ever() -> None:
     async def main() -> None:
         with SimulatedNetwork(1) as network:
-            async with penstock.serve(Quiet(), listen="sim://far:1"), penstock.connect("sim://far:1") as peer:
+            async with (
+                penstock.serve(Quiet(), listen="sim://far:1"),
+                penstock.connect("sim://far:1", reconnect=None) as peer,
+            ):
                 call = asyncio.ensure_future(peer.service(Quiet).never())
                 await asyncio.sleep(1)
                 network.silence()
