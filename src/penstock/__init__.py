@@ -60,6 +60,7 @@ from penstock.errors import (
 from penstock.peer import CallInfo, Peer, Reconnect, Server, connect, context, serve
 from penstock.protocol import Settings
 from penstock.refs import SinkRef, SourceRef
+from penstock.retention import Follower, Retained, retained
 from penstock.service import CallOptions, exposed, idempotent, options, receives
 from penstock.streams import Dropped, Port, Sink, Source, Statistics, pipe, watch_backpressure
 from penstock.transports import TLS
@@ -90,6 +91,7 @@ __all__ = [
     "Dropped",
     "EndOfStream",
     "FailedPrecondition",
+    "Follower",
     "IdleTimeout",
     "Internal",
     "InvalidArgument",
@@ -107,6 +109,7 @@ __all__ = [
     "Reconnect",
     "ReentrancyError",
     "ResourceExhausted",
+    "Retained",
     "Server",
     "Settings",
     "Sink",
@@ -136,6 +139,7 @@ __all__ = [
     "pipe",
     "receives",
     "ref",
+    "retained",
     "serve",
     "tell",
     "watch_backpressure",

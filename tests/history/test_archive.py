@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
+from penstock._database import FileLock
 from penstock.errors import FailedPrecondition, OutOfRange, Unavailable
 from penstock.history import History, verify_file
-from penstock.history._archive import FileLock
 from tests.history.kit import blocks, change, fill, made, numbers, rest
 
 
@@ -119,11 +119,11 @@ async def test_a_failed_opening_leaves_the_file_free(path):
 
 
 def test_a_second_lock_names_the_process_that_holds_it(path):
-    lock = FileLock(path)
+    lock = FileLock(path, "history")
     with pytest.raises(FailedPrecondition, match=f"written by process {os.getpid()}; a history has one writer"):
-        FileLock(path)
+        FileLock(path, "history")
     lock.release()
-    FileLock(path).release()
+    FileLock(path, "history").release()
 
 
 async def test_a_second_history_of_a_file_is_refused_and_the_first_goes_on(path):

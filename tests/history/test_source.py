@@ -9,7 +9,7 @@ import pytest
 from penstock import watch_backpressure
 from penstock.errors import Busy, EndOfStream, InvalidArgument, OutOfRange, StreamClosed, Unavailable, WouldBlock
 from penstock.history import History
-from penstock.history._source import PAGE_EVENTS
+from penstock.retention import PagedSource
 from tests.history.kit import blocks, fill, made, numbers, rest
 
 
@@ -106,8 +106,13 @@ async def test_it_reads_ahead_one_page_whatever_is_recorded(path):
         source = history.stream()
         await source.receive()
         now = source.statistics()
-        assert (now.state, now.received, now.sent, now.buffer_size) == ("open", 1, PAGE_EVENTS, PAGE_EVENTS)
-        assert now.buffered == PAGE_EVENTS - 1
+        assert (now.state, now.received, now.sent, now.buffer_size) == (
+            "open",
+            1,
+            PagedSource.page_items,
+            PagedSource.page_items,
+        )
+        assert now.buffered == PagedSource.page_items - 1
 
 
 async def test_many_consumers_each_get_all(path):

@@ -25,7 +25,7 @@ SHOWN = {
     ],
     penstock.CancelToken: ["cancel", "cancelled", "check", "reason"],
     penstock.Peer: [
-        *(*ROUTER, "actor", "call", "open", "service"),
+        *(*ROUTER, "actor", "call", "follow", "open", "service"),
         *("aclose", "draining", "instance", "name", "principal", "remote", "state", "states"),
         *("wait_closed", "wait_connected", "wait_draining"),
     ],

@@ -14,7 +14,7 @@ from tests.house._exports import exported_for_one, unused
 from tests.house._source import PACKAGE, ROOT, modules, tree
 
 NAMES = getattr(penstock, "__all__", [])
-NAMES_MAX = 71  # 70, and `idempotent`, which a method says of itself: no option of a call can say it
+NAMES_MAX = 74  # 70; `idempotent`, which a method says of itself; `retained`, and the two classes that it gives to a program
 FOLDERS = sorted(
     ".".join(path.parent.relative_to(PACKAGE.parent).parts)
     for path in modules()
@@ -122,7 +122,7 @@ def test_an_exported_name_is_used_outside_of_its_folder():
 #: An arrow of more names than this stands in ARCHITECTURE.md, with what they are for.
 NARROW = 2
 #: All such names together. A ratchet: lower it with the source.
-FOR_ONE_MAX = 116
+FOR_ONE_MAX = 117  # `leave_call` came with retained streams: their writers outlive the calls that begin them
 
 
 def _arrows_of_the_page() -> dict[tuple[str, str], int]:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import pytest
 
 from penstock import transports
+from penstock._database import FileLock
 from penstock.errors import Cause, Unavailable
-from penstock.history._archive import FileLock
 from tests.transports.kit import Recorder, linked, tls_for, url_for
 
 pytestmark = pytest.mark.processes
@@ -69,7 +69,7 @@ async def test_a_link_goes_on_after_a_fork() -> None:
 
 def test_a_lock_of_the_history_ends_with_its_holder_although_a_forked_child_lives_on(tmp_path) -> None:
     """FAULTS B4"""
-    lock = FileLock(tmp_path / "history.db")
+    lock = FileLock(tmp_path / "history.db", "history")
     with forked_child():
         lock.release()
-        FileLock(tmp_path / "history.db").release()
+        FileLock(tmp_path / "history.db", "history").release()

@@ -11,6 +11,7 @@ from penstock.calls._context import (
     inherited_deadline,
     intercepted,
     is_cancelled,
+    leave_call,
     loop_here,
     unannounced_call,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "inherited_deadline",
     "intercepted",
     "is_cancelled",
+    "leave_call",
     "loop_here",
     "milliseconds_until",
     "open_of",

@@ -13,7 +13,7 @@ from penstock._outcomes import as_exception, ends_the_loop
 from penstock.calls._scope import CallScope
 from penstock.errors import Aborted, Cancelled, ConnectionLost, DeadlineExceeded, EndOfStream, FailedPrecondition
 from penstock.service import NO_DEADLINE_S, PriorityName
-from penstock.streams import Sink
+from penstock.streams import Sink, feeding
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -214,6 +214,13 @@ def context() -> CallInfo:
     if call is None:
         raise FailedPrecondition("no call is being handled here; penstock.context() works inside a handler")
     return call
+
+
+def leave_call() -> None:
+    """Go on outside of the call that is handled here, in the running context: for work that may outlive that call."""
+    current_call.set(None)
+    unannounced_call.set(_OUTSIDE)
+    feeding.set(None)
 
 
 def loop_here() -> asyncio.AbstractEventLoop | None:

@@ -11,7 +11,7 @@ import msgspec
 from penstock._outcomes import as_answer, as_exception, as_internal, ends_the_loop
 from penstock.calls._context import CallInfo, Interceptor, current_call, intercepted, outcome_of
 from penstock.calls._scope import CLEANUP_S, CallScope
-from penstock.codec import UNENCODABLE, by_number, refuse_value
+from penstock.codec import MSGPACK, UNENCODABLE, by_number, refuse_value
 from penstock.errors import (
     Aborted,
     Cancelled,
@@ -26,7 +26,7 @@ from penstock.errors import (
 from penstock.protocol import Cancel, Grant, Status, grant_wished
 from penstock.service import PRIORITIES, Method
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle
-from penstock.streams import Source
+from penstock.streams import KeptEncoded, Source
 
 
 class ServerCall(Endpoint):
@@ -186,7 +186,7 @@ class ServerCall(Endpoint):
             elif self.sink is None:
                 await self._answer(_encoded(self._handle, await _begin(self, handler, args, kwargs)))
             else:
-                await _send(self._scope, self.sink, _begin(self, handler, args, kwargs), awaited=self._method.awaited)
+                await _send(self, self.sink, _begin(self, handler, args, kwargs))
             done = True
         except asyncio.CancelledError:
             error = self._cancelled()
@@ -220,7 +220,7 @@ class ServerCall(Endpoint):
             if self.sink is None:
                 answer = _encoded(self._handle, await responses)
             else:
-                await _send(self._scope, self.sink, responses, awaited=self._method.awaited)
+                await _send(self, self.sink, responses)
         if answer is not None:
             await self._answer(answer)
 
@@ -320,10 +320,12 @@ def _encoded(handle: StreamHandle, result: Any) -> bytes:
         refuse_value(error, f"{handle.opened.target} returned a value that cannot travel", TypeError)
 
 
-async def _send(scope: CallScope, sink: RemoteSink[Any], responses: Any, *, awaited: bool) -> None:
+async def _send(call: ServerCall, sink: RemoteSink[Any], responses: Any) -> None:
     """Send the items of a handler."""
-    if awaited:
+    if call._method.awaited:
         responses = await responses
     if isinstance(responses, Source):
-        scope.deliveries.pass_on(responses)
+        call._scope.deliveries.pass_on(responses)
+    if isinstance(responses, KeptEncoded) and by_number(call._handle.opened.codec) is MSGPACK:
+        responses = responses._encoded()
     await sink.feed(responses)

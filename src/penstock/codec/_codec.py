@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache, partial
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn, Union
 
 import msgspec
 
@@ -268,13 +268,13 @@ class MarkedBatch(list[Any]):
     __slots__ = ()
 
 
-def decode_marked(codec: Codec, kind: Any, mark: type[msgspec.Struct]) -> Decode:
-    """Return the decoders of a stream of `kind` in which values of `mark`, a tagged struct, may stand between the items.
+def decode_marked(codec: Codec, kind: Any, *marked: type[msgspec.Struct]) -> Decode:
+    """Return the decoders of a stream of `kind` in which values of `marked`, tagged structs, may stand between the items.
 
     A union type would need items that are tagged as well. A batch without marks costs one search for the tag, and no more.
     """
-    plain, marks = codec.decode_for(kind), codec.decode_for(mark)
-    tag = str(mark.__struct_config__.tag_field).encode()
+    plain, marks = codec.decode_for(kind), codec.decode_for(Union[marked])  # noqa: UP007 - of a tuple
+    tag = str(marked[0].__struct_config__.tag_field).encode()
     begin = len(tag) + _HEADS_BYTES
 
     def value(raw: bytes | bytearray | memoryview | msgspec.Raw) -> Any:

@@ -5,66 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import sqlite3
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from penstock._files import open_regular
-from penstock._fork import hold, release
-from penstock.errors import DataLoss, FailedPrecondition, Unavailable
-from penstock.history._connect import UNREADABLE, check_file, check_regular_files, connect, is_damage
+from penstock._database import FileLock, check_regular_files, connect, is_damage
+from penstock.errors import DataLoss, Unavailable
+from penstock.history._connect import HEAD, UNREADABLE, check_file
 from penstock.history._file import HistoryFile, Retention, chain_of, move_aside
 from penstock.history._read import Page, Query, read_last, read_page, read_unended
-
-if sys.platform != "win32":
-    import fcntl
 
 T = TypeVar("T")
 
 _log = logging.getLogger("penstock.history")
-
-
-class FileLock:
-    """A lock file, ``<file>-lock``, that contains the id of the process. The system releases it when the process ends.
-
-    SQLite holds its own locks only during a statement, so they do not stop two programs that both append and fork the chain.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Take the lock. Raises `FailedPrecondition` when this process or another one holds it."""
-        self._descriptor = open_regular(f"{path}-lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            self._acquire(path)
-        except BaseException:
-            self.release()
-            raise
-        hold(self._descriptor)
-
-    def _acquire(self, path: Path) -> None:
-        """Lock the file and write the id of this process into it."""
-        if sys.platform == "win32":
-            return  # it has no flock
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "another process"
-            raise FailedPrecondition(
-                f"the history {path} is being written by process {holder}; a history has one writer, "
-                "so stop that process or give this one another file"
-            ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, f"{os.getpid()}\n".encode("ascii"))
-
-    def release(self) -> None:
-        """Release the lock: at once, also while a child that was forked a moment ago still has a copy of the descriptor."""
-        release(self._descriptor)
-        if sys.platform != "win32":
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        os.close(self._descriptor)
 
 
 class OpenedFile(NamedTuple):
@@ -139,8 +94,8 @@ class Archive:
     def _open(self) -> OpenedFile:
         """Take the lock, check the format and open the file, in the writing thread."""
         try:
-            check_regular_files(self.path)
-            self._life.callback(FileLock(self.path).release)
+            check_regular_files(self.path, "history", HEAD)
+            self._life.callback(FileLock(self.path, "history").release)
             check_file(self.path)
             opened = self._begin()
             self._reader = connect(self.path, "mode=ro")

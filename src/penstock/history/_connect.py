@@ -1,8 +1,4 @@
-"""Connections to a history file, and the check that it is one. This module never writes.
-
-A file that SQLite has open is accessed only through SQLite: closing any other descriptor of it would release the locks of this
-process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
-"""
+"""The check that a file is a history. This module never writes."""
 
 from __future__ import annotations
 
@@ -13,32 +9,16 @@ from typing import Final
 
 import msgspec
 
-from penstock._files import NotRegular, check_regular
+from penstock._database import check_regular_files, connect, is_damage
 from penstock.errors import FailedPrecondition, Unavailable
 
 #: "pshy", in the header of each file. A file without it is never opened for writing or moved.
 APPLICATION_ID: Final = 0x70736879
 FILE_VERSION: Final = 1
-#: How long a statement waits for another program that locks the file; after that it is a problem, which is reported.
-LOCK_TIMEOUT_S: Final = 1.0
 #: The errors that reading a damaged file may raise.
 UNREADABLE: Final = (sqlite3.Error, msgspec.MsgspecError, AttributeError, TypeError, ValueError)
-
-#: What SQLite and the lock put beside the path of a history.
-BESIDE: Final = ("-lock", "-head", "-wal", "-shm", "-journal")
-
-_DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "no such table", "no such column")
-
-
-def connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Open the file, as one of several readers (``mode=ro``) or as its one writer (``mode=rw``). Raises `sqlite3.Error`."""
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?{mode}",
-        uri=True,
-        timeout=LOCK_TIMEOUT_S,
-        isolation_level=None,
-        check_same_thread=False,  # each connection has one user at a time, which may be this thread now and that one later
-    )
+#: The file beside the history that notes the end of its chain.
+HEAD: Final = "-head"
 
 
 def open_damaged(path: Path) -> sqlite3.Connection:
@@ -46,7 +26,7 @@ def open_damaged(path: Path) -> sqlite3.Connection:
 
     Raises `FailedPrecondition` when it is not a history, and `Unavailable` when it cannot be opened at all.
     """
-    check_regular_files(path)
+    check_regular_files(path, "history", HEAD)
     log = Path(f"{path}-wal")
     try:
         return _open_damaged(path, "mode=ro")
@@ -86,22 +66,8 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
         raise FailedPrecondition(f"{path} is a history of version {version}; this program knows version {FILE_VERSION}")
 
 
-def check_regular_files(path: Path) -> None:
-    """Raise `FailedPrecondition` when the history, or a file that is opened beside it, is a device, a FIFO or a directory."""
-    try:
-        for suffix in ("", *BESIDE):
-            check_regular(f"{path}{suffix}")
-    except NotRegular as error:
-        raise FailedPrecondition(f"{error.filename} cannot be used for a history: {error.strerror}") from error
-
-
 def check_file(path: Path) -> None:
     """Apply `check_format` to a file that is not open. A file that does not exist is allowed."""
     if path.exists():
         with contextlib.closing(open_damaged(path)):
             pass
-
-
-def is_damage(error: BaseException) -> bool:
-    """Return whether `error` means that the file is damaged, rather than locked, unreadable, or on a full disk."""
-    return not isinstance(error, sqlite3.OperationalError) or any(words in str(error) for words in _DAMAGE)

@@ -22,10 +22,11 @@ import sqlite3
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from penstock._database import connect, is_damage
 from penstock._files import identity, open_regular
 from penstock.codec import JSON
 from penstock.errors import DataLoss, Unavailable
-from penstock.history._connect import APPLICATION_ID, FILE_VERSION, UNREADABLE, connect, is_damage, open_damaged
+from penstock.history._connect import APPLICATION_ID, FILE_VERSION, HEAD, UNREADABLE, open_damaged
 from penstock.history._event import GENESIS, HASH_BYTES, chain_hashes, read_line, read_lines
 
 #: Retention is applied after this time (of events), and after a twentieth of `keep_bytes`.
@@ -33,8 +34,7 @@ TRIM_EVERY_S: Final = 60.0
 #: The part of `keep_bytes` to which a file that is larger is reduced, so that it is not trimmed at every commit.
 TRIM_TO: Final = 0.9
 PAGE_BYTES: Final = 16384
-#: The file beside the history that notes the end of its chain, and the bytes of its one line.
-HEAD: Final = "-head"
+#: The bytes of the one line in the file `HEAD`.
 NOTE_BYTES: Final = 96
 #: Pages after which the write-ahead log is written into the file (16 MiB): rarely, because that waits for the disk.
 CHECKPOINT_PAGES: Final = 1024

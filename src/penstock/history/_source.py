@@ -3,94 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
 
-from penstock.errors import Busy, EndOfStream, StreamClosed, Unavailable
+from penstock.errors import EndOfStream, Unavailable
 from penstock.history._event import HistoryEvent
 from penstock.history._read import Page, Query
 from penstock.history._recorder import Recorder
-from penstock.streams import (
-    READY,
-    SECOND_RECEIVER,
-    SOURCE_CLOSED,
-    InLoop,
-    Pressure,
-    Source,
-    Statistics,
-    StreamState,
-    reraisable,
-)
-
-#: How many events are read ahead of the consumer at most.
-PAGE_EVENTS: Final = 256
-
+from penstock.retention import PagedSource
 
 Read = Callable[[Query, int | None, int, int | None], Awaitable[Page]]
 
 
-class HistorySource(Source[HistoryEvent]):
+class HistorySource(PagedSource[HistoryEvent]):
     """Events of a history, read in pages; the next page is read when the consumer has taken the last event of the one before.
 
     A `Source`; see `History.stream` for the errors that receiving raises.
     """
 
-    __slots__ = (
-        "_buffer",
-        "_next",
-        "_outcome",
-        "_pressure",
-        "_query",
-        "_read",
-        "_received",
-        "_recorder",
-        "_state",
-        "_until",
-        "_waits",
-    )
+    __slots__ = ("_query", "_read", "_recorder", "_until")
 
     def __init__(self, recorder: Recorder, read: Read, query: Query, since: int | None, *, follow: bool) -> None:
-        self._recorder, self._read, self._query, self._next = recorder, read, query, since
+        super().__init__(since)
+        self._recorder, self._read, self._query = recorder, read, query
         self._until = None if follow else recorder.queue.next
-        self._buffer: deque[HistoryEvent] = deque()
-        self._received = 0
-        self._state: StreamState = "open"
-        self._outcome: Exception | None = None
-        self._waits = False
-        self._pressure = Pressure()
 
-    async def _iterate(self, in_loop: InLoop[Any]) -> AsyncGenerator[HistoryEvent, None]:
-        buffer = self._buffer
-        with in_loop:
-            yield READY
-            while True:
-                while buffer:
-                    self._received += 1
-                    yield buffer.popleft()
-                if self._outcome is not None:
-                    raise reraisable(self._outcome, None)
-                await self._readable()
-
-    def _take(self, max_items: int) -> list[HistoryEvent]:
-        buffer = self._buffer
-        if not buffer and self._outcome is not None:
-            raise reraisable(self._outcome, None)
-        taken = [buffer.popleft() for _ in range(min(max_items, len(buffer)))]
-        self._received += len(taken)
-        return taken
-
-    async def _readable(self) -> None:
-        if self._waits:
-            raise Busy(SECOND_RECEIVER)
-        self._waits = True
-        try:
-            while not self._buffer and self._outcome is None:
-                await self._fill()
-        except Exception as error:  # noqa: BLE001 - any error is the outcome of this stream
-            self._finish("failed", error)
-        finally:
-            self._waits = False
+    @property
+    def offset(self) -> int | None:
+        """The offset to go on from: that of the next event, or of the end of what was read; None before the first page."""
+        return self._buffer[0].offset if self._buffer else self._next
 
     async def _fill(self) -> None:
         """Read one page, or wait for the next commit when all events are read. Cancelling it changes nothing."""
@@ -105,7 +45,7 @@ class HistorySource(Source[HistoryEvent]):
         if self._until is not None and committed < self._until:
             with contextlib.suppress(Unavailable):  # the events in the file can still be read
                 await recorder.flush()
-        page = await self._read(self._query, self._next, PAGE_EVENTS, self._until)
+        page = await self._read(self._query, self._next, self.page_items, self._until)
         if self._outcome is not None:
             return
         self._next = page.next
@@ -122,32 +62,5 @@ class HistorySource(Source[HistoryEvent]):
         if self._next == before == last.first and committed == last.first + len(last.lines):
             self._next = committed
 
-    def _finish(self, state: StreamState, outcome: Exception) -> None:
-        if self._outcome is None:
-            self._state, self._outcome = state, outcome
-
-    async def aclose(self) -> None:
-        """Stop reading, and drop the events that were read ahead. A task that is receiving gets `StreamClosed`. Idempotent."""
-        self._finish("cancelled", StreamClosed(SOURCE_CLOSED))
-        self._buffer.clear()
-        if self._waits:
-            self._recorder.bell.notify()
-
-    def statistics(self) -> Statistics:
-        """Return the figures of the stream; `sent` counts the events that were read from the file."""
-        buffered = len(self._buffer)
-        return Statistics(
-            state=self._state,
-            buffer_size=PAGE_EVENTS,
-            buffered=buffered,
-            sent=self._received + buffered,
-            received=self._received,
-            credit=PAGE_EVENTS - buffered if self._state == "open" else 0,
-            waiting_senders=0,
-        )
-
-    def _watch(self, on_change: Callable[[bool], None]) -> None:
-        self._pressure.watch(on_change)  # no producer ever waits: the file is read when the consumer needs a page
-
-    def __repr__(self) -> str:
-        return f"<HistorySource {self._state} at {self._next}, {len(self._buffer)} buffered, {self._received} received>"
+    def _wake(self) -> None:
+        self._recorder.bell.notify()

@@ -11,9 +11,10 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from penstock._database import is_damage
 from penstock.codec import JSON
 from penstock.errors import Cancelled, DataLoss, NotFound, Unavailable
-from penstock.history._connect import UNREADABLE, is_damage, open_damaged
+from penstock.history._connect import UNREADABLE, open_damaged
 from penstock.history._event import HASH_BYTES, chain_hashes, read_line
 from penstock.history._file import Chain, chain_of, declared_schema, noted_head, schema_of
 

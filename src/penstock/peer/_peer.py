@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
 from penstock.actors import ActorRef, ActorStub, Router, checked_address, ref
 from penstock.actors.cell import is_actor_class
@@ -14,6 +14,7 @@ from penstock.peer._sessions import PeerState, Sessions
 from penstock.protocol import CallKind, Settings
 from penstock.refs import offers, register_route
 from penstock.remote import RemoteRef
+from penstock.retention import Follower, RemoteFollower
 from penstock.service import DEFAULT, CallOptions, service_of
 from penstock.session import LastingSession
 from penstock.streams import check_thread
@@ -116,6 +117,32 @@ class Peer(Router):
         self, target: str, args: tuple[Any, ...], *, options: CallOptions = DEFAULT, codec: Codec = MSGPACK, type: Any = Any
     ) -> RemoteStream[Any]:
         return RemoteStream(self._scope, untyped_request(target, CallKind.SERVER_STREAMING, args, options, codec, type=type))
+
+    def follow(
+        self,
+        name: str,
+        *,
+        since: int | Literal["oldest", "now"] = 0,
+        type: Any = Any,
+        latest: bool = False,
+        options: CallOptions = DEFAULT,
+    ) -> Follower[Any]:
+        """Follow a stream that the other side keeps (`penstock.retained`), and return its items. It sends nothing.
+
+        A lost connection does not end it: it goes on with the next item, at the same server or, when the stream is durable, at
+        one that was started anew.
+
+        name: the name of the stream.
+        since: the offset of the first item, 0 by default; "oldest" for the oldest item that is kept, "now" for the next one.
+        type: the type of the items; builtin types by default.
+        latest: True for the newest item only: when the program is behind, a `Dropped` stands for the others.
+        options: time-outs, buffers, priority and metadata of the calls by which it reads; none by default.
+
+        Receiving raises what `Follower` says; `NotFound` for a stream that is not kept there; `ConnectionLost`, with `offset`,
+        when the connection is not made again, or the stream is not at the server any more. Raises `ValueError` for another
+        `since`. Iterate over it next; `Follower.stop` stops the stream itself.
+        """
+        return RemoteFollower(self._scope, name, since, type, options, latest=latest)
 
     def ref(self, address: str) -> ActorRef:
         """Return a ref to the actor at the other side with this name or id. It sends nothing.

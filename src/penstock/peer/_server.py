@@ -20,6 +20,7 @@ from penstock.peer._reflection import Reflection
 from penstock.protocol import Settings
 from penstock.refs import CLAIMS
 from penstock.remote import find_handler
+from penstock.retention import FOLLOWING
 from penstock.service import exposed
 from penstock.session import LastingSession, Session
 from penstock.streams import check_thread, checked_seconds
@@ -150,7 +151,7 @@ def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor],
     system = systems[0] if systems else None
     others = [service for service in services if not isinstance(service, ActorSystem)]
     find_actor = None if system is None else partial(find_handler, system._host)
-    return Dispatcher(others, interceptors, expose_errors=expose_errors, find_actor=find_actor, built_in=(CLAIMS,))
+    return Dispatcher(others, interceptors, expose_errors=expose_errors, find_actor=find_actor, built_in=(CLAIMS, FOLLOWING))
 
 
 @block

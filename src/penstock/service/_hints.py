@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Annotated, Any, Final, Generic, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from penstock.codec import is_extension
-from penstock.streams import Source
+from penstock.streams import KeptEncoded, Source
 
 #: Annotations that mean "a stream of".
 _STREAMS: Final = (
@@ -73,7 +73,11 @@ def stream_of(hint: Any) -> Any:
     """Return the item type of an annotation that means a stream; None for any other annotation."""
     hint = _bare(hint)
     origin = get_origin(hint) or hint
-    if not isinstance(origin, type) or is_extension(origin) or not (origin in _STREAMS or issubclass(origin, Source)):
+    if (
+        not isinstance(origin, type)
+        or is_extension(origin)
+        or not (origin in _STREAMS or issubclass(origin, Source | KeptEncoded))
+    ):
         return None
     return _argument(hint, 0)
 

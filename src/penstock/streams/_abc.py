@@ -207,6 +207,16 @@ class Source(Paced, ABC, Generic[T_co]):
         """Call `on_change` with True when the producer has to wait, and with False when it can continue."""
 
 
+class KeptEncoded(Generic[T_co]):
+    """Items that are kept as they travel, in msgpack: a stream across a connection passes them on as they are."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _encoded(self) -> Source[Any]:
+        """Return a source of the items, each of them a `msgspec.Raw`."""
+
+
 class Sink(ABC, Generic[T_contra]):
     """The sending end of a stream: ``await sink.send(item)``. Many tasks may send at the same time.
 

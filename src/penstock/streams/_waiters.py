@@ -110,7 +110,7 @@ class Bell:
         while not condition():
             await bell.wait()
 
-    waiting: the futures of the tasks that wait; empty when no task does.
+    waiting: the futures of the tasks that wait and were not woken; empty when no task does.
     """
 
     __slots__ = ("waiting",)
@@ -125,11 +125,14 @@ class Bell:
         try:
             await waiter
         finally:
-            del self.waiting[waiter]
+            self.waiting.pop(waiter, None)
 
     def notify(self) -> None:
-        """Wake all tasks that wait now."""
-        for waiter in self.waiting:
+        """Wake all tasks that wait now. A second one in the same turn of the loop finds none of them."""
+        if not self.waiting:
+            return
+        woken, self.waiting = self.waiting, {}
+        for waiter in woken:
             if not waiter.done():
                 waiter.set_result(None)
 

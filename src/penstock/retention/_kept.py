@@ -1,0 +1,178 @@
+"""`KeptStream`: a retained stream as its followers see it, and what its writer tells them. This one is in memory."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from penstock._outcomes import as_answer, as_internal
+from penstock.errors import EndOfStream, OutOfRange
+from penstock.retention._log import ITEM_BYTES, Limits, Log
+from penstock.streams import Bell, StreamState
+
+#: Where a follower begins: the offset of an item; "oldest" is the oldest item that is kept, "now" the next one that is sent.
+Since = int | Literal["oldest", "now"]
+
+
+def checked_since(since: Any) -> Since:
+    """Return `since`. Raises `ValueError` for a value that is not a place in a stream."""
+    if since in ("oldest", "now") if type(since) is str else type(since) is int and since >= 0:
+        place: Since = since
+        return place
+    raise ValueError(f'since is {since!r}; it takes the offset of an item, 0 or more, "oldest" or "now"')
+
+
+class Shelf(Protocol):
+    """The place of all records: it counts their bytes, and forgets those of streams that have ended.
+
+    size: the bytes that all of them have in memory.
+    """
+
+    size: int
+
+    def ended(self, kept: KeptStream) -> None:
+        """Note that the followers of a stream are told of its end."""
+
+
+class KeptStream:
+    """The items of one stream that are kept, how far they can be read, and how the stream has ended.
+
+    name, id: of the stream. limits: how much is kept. item_type: as `penstock.retained` was given it; None for the class of
+    each item. log: the newest items. readable_to: the offset before which followers read. state, outcome: how the stream has
+    ended; "open" and None before. answer: the outcome, as another process gets it. told: whether followers are told of it.
+    bell: rings when there is more to read. wanted: whether the program has asked for the stream since it was read from a file.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "answer",
+        "bell",
+        "id",
+        "item_type",
+        "limits",
+        "log",
+        "name",
+        "outcome",
+        "readable_to",
+        "shelf",
+        "state",
+        "told",
+        "wanted",
+    )
+
+    def __init__(self, name: str, limits: Limits, item_type: Any, shelf: Shelf) -> None:
+        self.name = name
+        self.id = secrets.token_bytes(16)
+        self.limits = limits
+        self.item_type = item_type
+        self.shelf = shelf
+        self.log = Log(limits)
+        self.readable_to = 0
+        self.state: StreamState = "open"
+        self.outcome: Exception | None = None
+        self.answer: Exception = EndOfStream()
+        self.told = False
+        self.bell = Bell()
+        self.wanted = False
+
+    # ── for followers ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def label(self) -> str:
+        """The stream in a sentence."""
+        return f"stream {self.name!r}"
+
+    @property
+    def oldest(self) -> int:
+        """The offset of the oldest item that is kept."""
+        return self.log.first
+
+    def place(self, since: Since) -> int:
+        """Return the offset that `since` means. Raises `OutOfRange`."""
+        if since == "now":
+            return self.readable_to
+        if since == "oldest":
+            return self.oldest
+        if not self.oldest <= since <= self.readable_to:
+            raise self.out_of_range(since)
+        return since
+
+    def out_of_range(self, offset: int) -> OutOfRange:
+        """Return the error for an offset that cannot be read."""
+        first, following = self.oldest, self.readable_to
+        details = {"oldest": first, "next": following}
+        if offset > following:
+            return OutOfRange(f"{self.label} has {following} items so far, so it has no item {offset} yet", details)
+        return OutOfRange(
+            f"item {offset} of {self.label} is not kept any more; the oldest one that is kept is {first}", details
+        )
+
+    def check(self) -> None:
+        """Raise `Unavailable` when nothing can be read or written any more."""
+
+    async def read(self, offset: int) -> list[Any]:
+        """Return items from an offset on that are kept, but not in the log."""
+        raise self.out_of_range(offset)
+
+    # ── for the writer ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def full(self) -> bool:
+        """Whether a sender has to wait for `room`."""
+        return False
+
+    async def room(self) -> None:
+        """Wait until an item may be sent. Safe to cancel."""
+
+    def add(self, encoded: bytes, cls: Any) -> None:
+        """Add an item, and the class that it had."""
+        size = len(encoded) + ITEM_BYTES
+        self.log.add(msgspec.Raw(encoded), cls, size)
+        self.shelf.size += size
+        self._added(size)
+
+    def _added(self, size: int) -> None:
+        self._publish(self.log.next)
+
+    def _publish(self, readable_to: int) -> None:
+        """Let followers read the items before an offset; the oldest ones that are over the limits go."""
+        self.readable_to = readable_to
+        log = self.log
+        before = log.size
+        log.trim(readable_to)
+        self.shelf.size += log.size - before
+        self.bell.notify()
+
+    def end(self, state: StreamState, outcome: Exception) -> None:
+        """Note the end of the stream, and tell the followers. An unexpected error is logged: its writer has no caller."""
+        self.answer = outcome
+        if state == "failed":
+            self.answer = as_answer(outcome, self.label) or as_internal(outcome, self.label, exposed=False)
+        self.state, self.outcome = state, outcome.with_traceback(None)
+        self._ended()
+
+    def _ended(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell the followers of the outcome, behind the items."""
+        self.told = True
+        self.shelf.ended(self)
+        self.bell.notify()
+
+    async def flush(self) -> None:
+        """Wait until all is kept as it is meant to be. Raises `Unavailable` when that fails for good. Safe to cancel."""
+
+    # ── for the shelf ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def ttl_left_s(self) -> float:
+        """The seconds for which a stream that has ended is kept from now on."""
+        return self.limits.ttl_s
+
+    def forget(self) -> None:
+        """Let all items go."""
+        self.shelf.size -= self.log.size
+        self.log.clear()

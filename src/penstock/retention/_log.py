@@ -1,0 +1,84 @@
+"""`Log`: the items of one stream that are kept, encoded, with their offsets, within limits. It never waits."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+#: What an item costs beside its bytes: its object, and its places in two lists.
+ITEM_BYTES: Final = 128
+#: The oldest places of the lists are given back when this many of them, and half of all, are empty.
+EMPTY_MAX: Final = 512
+
+
+class Limits(NamedTuple):
+    """How much of a stream is kept, and for how long.
+
+    ttl_s: seconds from the end of the stream until it is forgotten. max_items, max_bytes: of the items that are kept; the
+    oldest go first. The bytes are those of the encoded items, and `ITEM_BYTES` for each.
+    """
+
+    ttl_s: float
+    max_items: int
+    max_bytes: int
+
+    def exceeded(self, items: int, size: int) -> bool:
+        """Whether so many items, or their bytes, are more than are kept."""
+        return items > self.max_items or size > self.max_bytes
+
+
+class Log:
+    """The newest items of a stream, and the class that each of them had.
+
+    first: the offset of the oldest item here. size: the bytes that the items take.
+    """
+
+    __slots__ = ("_classes", "_items", "_start", "first", "limits", "size")
+
+    def __init__(self, limits: Limits, first: int = 0) -> None:
+        self.limits = limits
+        self.first = first
+        self.size = 0
+        self._items: list[msgspec.Raw | None] = []
+        self._classes: list[Any] = []
+        self._start = 0  # the place of the oldest item; those before it are empty
+
+    @property
+    def next(self) -> int:
+        """The offset of the next item that is added."""
+        return self.first + len(self._items) - self._start
+
+    def add(self, item: msgspec.Raw, cls: Any, size: int) -> None:
+        """Add an item that takes `size` bytes, and the class that it had."""
+        self._items.append(item)
+        self._classes.append(cls)
+        self.size += size
+
+    def trim(self, before: int) -> None:
+        """Let the oldest items go that are over the limits, of those before an offset."""
+        _ttl, max_items, max_bytes = self.limits
+        while (self.size > max_bytes or len(self._items) - self._start > max_items) and self.first < before:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        start = self._start
+        oldest = self._items[start]
+        self.size -= memoryview(oldest).nbytes + ITEM_BYTES  # type: ignore[arg-type] # a Raw has the interface of a buffer
+        self._items[start] = self._classes[start] = None
+        self._start = start + 1
+        self.first += 1
+        if self._start >= EMPTY_MAX and self._start * 2 >= len(self._items):
+            del self._items[: self._start], self._classes[: self._start]
+            self._start = 0
+
+    def page(self, offset: int, count: int) -> tuple[list[Any], list[Any]]:
+        """Return up to `count` items from `offset` on, which is kept, and the class of each."""
+        begin = self._start + offset - self.first
+        return self._items[begin : begin + count], self._classes[begin : begin + count]
+
+    def clear(self) -> None:
+        """Let all items go."""
+        self.first, self.size, self._start = self.next, 0, 0
+        self._items.clear()
+        self._classes.clear()

@@ -1,0 +1,136 @@
+"""`RemoteFollower`: a follower across a connection. It goes on by its offset, also at a server that was started anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from msgspec import structs
+
+from penstock.calls import CallScope, RemoteStream, Request, call_unary, untyped_request
+from penstock.codec import MSGPACK, decode_marked
+from penstock.errors import Aborted, ConnectionLost, EndOfStream, NotFound, StatusError, Unavailable
+from penstock.protocol import CallKind
+from penstock.retention._follower import Follower, Place, places
+from penstock.retention._kept import Since, checked_since
+from penstock.service import CallOptions
+from penstock.session import Session
+from penstock.streams import Dropped
+
+T = TypeVar("T")
+
+_FOLLOW: Final = "Penstock/follow"
+_STOP: Final = "Penstock/stop"
+
+
+class RemoteFollower(Follower[T]):
+    """A `Follower` of a stream that another process keeps. It sends nothing before its first use.
+
+    item_type: the type of the items. options: those of its calls.
+    """
+
+    __slots__ = ("_before", "_id", "_leaving", "_make", "_options", "_placed", "_scope", "_since", "_stream", "_woken")
+
+    def __init__(
+        self, scope: CallScope, name: str, since: Since, item_type: Any, options: CallOptions, *, latest: bool
+    ) -> None:
+        super().__init__(name, since if isinstance(since, int) else None, latest=latest)
+        self._scope = scope
+        self._since = checked_since(since)
+        self._options = options
+        self._id: bytes | None = None  # of the stream, once a server has said it
+        self._stream: RemoteStream[Any] | None = None
+        self._placed = False  # whether the place of the present call has arrived
+        self._leaving: Session | None = None  # the session whose server shuts down
+        self._woken: asyncio.Future[None] | None = None  # done when this follower is closed while it waits for that
+        self._before: Session | None = None  # the lost session at which the present call began to wait for the next one
+        decode = decode_marked(MSGPACK, item_type, Dropped, Place)
+
+        def make(since: Since, stream_id: bytes | None) -> Request:
+            request = untyped_request(_FOLLOW, CallKind.SERVER_STREAMING, (name, since, stream_id, latest), options)
+            return structs.replace(request, decode=decode, label=f"stream {name!r}")
+
+        self._make: Callable[[Since, bytes | None], Request] = make
+
+    async def stop(self) -> None:
+        """See `Follower.stop`."""
+        await call_unary(self._scope, untyped_request(_STOP, CallKind.UNARY, (self.name, self._id), self._options))
+
+    def _load(self) -> None:
+        stream = self._stream
+        if stream is None:
+            return
+        try:
+            taken = stream._take(self.page_items)
+        except (StatusError, EndOfStream) as error:
+            self._stream = None
+            if not self._goes_on(stream, error):
+                self._finish(stream.statistics().state, self._outcome_of(error))
+            return
+        for item in taken:
+            if not self._placed and type(item) is Place:
+                self._placed = True
+                self._id, self._next = item.id, item.offset
+            else:
+                self._next += places(item)
+                self._buffer.append(item)
+        if taken and not self._buffer:  # behind the place there may be the end
+            self._load()
+
+    def _goes_on(self, stream: RemoteStream[Any], error: Exception) -> bool:
+        """Whether to follow again: the session of the last call is lost, or its server shuts down, and another one follows."""
+        session = stream.session
+        if self._scope.when_lost is None or session is self._before or not isinstance(error, Unavailable):
+            return False
+        if session.peer_draining:
+            self._leaving = session if session.lost is None else None
+            return True
+        return session.lost is not None and isinstance(error, ConnectionLost)
+
+    def _outcome_of(self, error: StatusError | EndOfStream) -> Exception:
+        """Return the outcome for the program. What the server does not have any more was lost with the server before it."""
+        if self._id is not None and isinstance(error, NotFound | Aborted):
+            error = ConnectionLost(f"stream {self.name!r} was lost with its server: {error.message}")
+        if isinstance(error, ConnectionLost):
+            error.offset = self.offset
+        return error
+
+    async def _fill(self) -> None:
+        if self._leaving is not None:
+            await self._leave(self._leaving)
+            return
+        stream = self._stream or self._followed()
+        self._load()
+        if self._stream is stream and not self._buffer:
+            await stream._readable()
+
+    def _followed(self) -> RemoteStream[Any]:
+        """Begin a call that follows the stream from the next item on. Raises what a call raises that cannot begin."""
+        session = self._scope.session
+        since = self._since if self._id is None or self._next is None else self._next
+        self._placed, self._before = False, session if session.lost is not None else None
+        stream: RemoteStream[Any] = RemoteStream(self._scope, self._make(since, self._id))
+        self._stream = stream
+        return stream
+
+    async def _leave(self, session: Session) -> None:
+        """Wait for the end of a session whose server shuts down: the next call waits for the session behind it."""
+        self._woken = asyncio.get_running_loop().create_future()
+        await asyncio.wait([session.closed, self._woken], return_when=asyncio.FIRST_COMPLETED)
+        if session.closed.done():
+            self._leaving = None
+
+    async def aclose(self) -> None:
+        """Stop reading. The stream goes on. Idempotent."""
+        await super().aclose()
+        self._cancel()
+
+    def _wake(self) -> None:
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._stream is not None:
+            self._stream.cancel()
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)

@@ -1,0 +1,61 @@
+"""The built-in service by which other processes follow retained streams: `follow` and `stop` (PROTOCOL.md 14)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Final
+
+from penstock.errors import Aborted, InvalidArgument
+from penstock.retention._kept import checked_since
+from penstock.retention._stream import Retained
+from penstock.retention._streams import streams_here
+
+#: Seconds that a follower which comes back waits for its stream: after a restart, the program may make it a moment later.
+APPEAR_S: Final = 2.0
+
+
+class Following:
+    """The service of the streams that are kept here."""
+
+    service_name = "Penstock"
+
+    async def follow(self, name: str, since: int | str, stream_id: bytes | None, latest: bool) -> AsyncIterator[Any]:  # noqa: FBT001
+        """Return a `Place`, the items of a stream from `since` on, and then live ones.
+
+        stream_id: that of the stream, from a follower that has begun before; None from a new one.
+
+        Raises `NotFound` when the stream is not kept, `Aborted` when another stream has its name now, and `OutOfRange`.
+        """
+        stream = streams_here().find(name) if stream_id is None else await _returned(name)
+        _check_same(stream, stream_id)
+        try:
+            return stream._announced(checked_since(since), latest=latest)
+        except ValueError as error:
+            raise InvalidArgument(str(error)) from None
+
+    async def stop(self, name: str, stream_id: bytes | None) -> None:
+        """Stop a stream, and return when its writer has cleaned up. Raises as `follow`; without an id, it is any stream."""
+        stream = streams_here().find(name)
+        _check_same(stream, stream_id)
+        await stream.stop()
+
+
+def _check_same(stream: Retained[Any], stream_id: bytes | None) -> None:
+    """Raise `Aborted` unless the stream is the one with this id: its offsets are not those of another one."""
+    if stream_id is not None and stream._kept.id != stream_id:
+        raise Aborted(f"stream {stream.name!r} is another one than the one that was followed, which is forgotten")
+
+
+async def _returned(name: str) -> Retained[Any]:
+    """Return the stream with this name; wait `APPEAR_S` for it. Raises `NotFound`."""
+    streams = streams_here()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(APPEAR_S):
+            while name not in streams.named:
+                await streams.changed.wait()
+    return streams.find(name)
+
+
+FOLLOWING: Final = Following()

@@ -1,0 +1,53 @@
+"""The task that sends the items of an iterable into a retained stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextvars import Context, copy_context
+from typing import Any
+
+from penstock._outcomes import as_failure, ends_the_loop
+from penstock.calls import leave_call
+from penstock.retention._stream import Retained
+from penstock.streams import close_iterator
+
+#: What writes a stream: an iterable, or a function that gets the offset of the next item and returns one.
+Items = AsyncIterable[Any] | Iterable[Any] | Callable[[int], AsyncIterable[Any] | Iterable[Any]]
+
+
+def context_of_writer() -> Context:
+    """Return the context of a writer: that of its maker, but outside of the call which that handles, and which ends sooner."""
+    context = copy_context()
+    context.run(leave_call)
+    return context
+
+
+async def write(stream: Retained[Any], items: Items) -> None:
+    """Send all items, and end the stream as they end: normally, or with their error. An event loop that ends leaves it open."""
+    try:
+        await _send_all(stream, items(stream.next_offset) if callable(items) else items)
+    except BaseException as error:
+        task = asyncio.current_task()
+        if task is None or not task.cancelling():  # else it was stopped, or the event loop ends
+            stream.fail(as_failure(error, f"the writer of stream {stream.name!r}"))
+        if ends_the_loop(error):
+            raise
+    else:
+        stream.close()
+
+
+async def _send_all(stream: Retained[Any], items: AsyncIterable[Any] | Iterable[Any]) -> None:
+    if not isinstance(items, AsyncIterable):
+        for item in items:
+            await stream._put(item)
+        return
+    iterator: AsyncIterator[Any] = aiter(items)
+    try:
+        async for item in iterator:
+            await stream._put(item)
+            del item  # the next one may be long in coming
+    finally:
+        await close_iterator(iterator)
+        if items is not iterator:
+            await close_iterator(items)

@@ -1,0 +1,247 @@
+"""The file of durable streams: an SQLite database. Its methods block, and never run on the event loop once it is open.
+
+======= ===================================================================================================
+streams one row each: key, name, id, next and oldest (offsets), size, state, outcome, ended (time), limits
+blocks  stream, first, count, size, items: the items of one commit, or a part, as an array of msgpack
+======= ===================================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from penstock._database import FileLock, check_regular_files, connect, is_damage
+from penstock.codec import MSGPACK
+from penstock.errors import DataLoss, FailedPrecondition, Unavailable
+from penstock.retention._log import ITEM_BYTES, Limits
+from penstock.streams import StreamState
+
+#: "pskr", in the header of each file.
+STREAMS_ID: Final = 0x70736B72
+STREAMS_VERSION: Final = 1
+FILE_KIND: Final = "file of retained streams"
+DISK_PAGE_BYTES: Final = 8192
+#: Pages after which the write-ahead log is written into the file (16 MiB): rarely, because that waits for the disk.
+LOG_PAGES: Final = 2048
+#: The size of a block, which is read, decoded and removed as a whole; a stream keeps at least `ROWS_MIN` of them.
+ROW_ITEMS: Final = 256
+ROW_BYTES: Final = 256 * 1024
+ROWS_MIN: Final = 16
+#: How much one read takes from the file, in blocks and in bytes, before other readers get their turn.
+READ_ROWS: Final = 64
+ROWS_BYTES: Final = 1024 * 1024
+
+_SCHEMA: Final = f"""
+PRAGMA page_size = {DISK_PAGE_BYTES};
+PRAGMA application_id = {STREAMS_ID};
+PRAGMA user_version = {STREAMS_VERSION};
+PRAGMA journal_mode = WAL;
+BEGIN IMMEDIATE;
+CREATE TABLE streams(
+  key INTEGER PRIMARY KEY, name TEXT UNIQUE, id BLOB, next INTEGER, oldest INTEGER, size INTEGER,
+  state TEXT, outcome BLOB, ended REAL, ttl_s REAL, max_items INTEGER, max_bytes INTEGER);
+CREATE TABLE blocks(
+  stream INTEGER, first INTEGER, count INTEGER, size INTEGER, items BLOB, PRIMARY KEY (stream, first));
+COMMIT;
+"""
+_raws: Final = MSGPACK.decode_for(Any).raws
+_encode: Final = MSGPACK.encode
+
+
+class Row(NamedTuple):
+    """A stream as the file has it; see the table above."""
+
+    key: int
+    name: str
+    id: bytes
+    next: int
+    oldest: int
+    size: int
+    state: StreamState
+    outcome: bytes | None
+    ended: float | None
+    limits: Limits
+
+
+class Change(NamedTuple):
+    """What is to be written of one stream, in one commit with the others.
+
+    items: those from the offset `first` on. end: the state, the encoded outcome and the time of the end; None while it is open.
+    forgotten: the stream leaves the file.
+    """
+
+    key: int
+    name: str
+    id: bytes
+    limits: Limits
+    first: int
+    items: list[msgspec.Raw]
+    end: tuple[StreamState, bytes, float] | None
+    forgotten: bool
+
+
+class StreamFile:
+    """The one writer of a file, and its one reader, each in one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it. Raises `FailedPrecondition`, `Unavailable` and `DataLoss`."""
+        self.path = path
+        self._life = contextlib.ExitStack()
+        try:
+            self._open()
+        except FileNotFoundError as error:
+            self.close()
+            raise Unavailable(f"the {FILE_KIND} {path} cannot be opened: its folder does not exist; create it first") from error
+        except (OSError, sqlite3.Error) as error:
+            self.close()
+            if is_damage(error) and isinstance(error, sqlite3.Error):
+                raise DataLoss(f"the {FILE_KIND} {path} is damaged: {error}") from error
+            raise Unavailable(f"the {FILE_KIND} {path} cannot be opened: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        check_regular_files(self.path, FILE_KIND)
+        self._life.callback(FileLock(self.path, FILE_KIND).release)
+        with contextlib.suppress(FileExistsError):  # only the user may read the items
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        self._writer = connect(self.path, "mode=rw")
+        self._life.callback(self._writer.close)
+        self._check_format()
+        self._writer.execute("PRAGMA synchronous = NORMAL")
+        self._writer.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+        self._writer.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * DISK_PAGE_BYTES}")
+        self._reader = connect(self.path, "mode=ro")
+        self._life.callback(self._reader.close)
+
+    def _check_format(self) -> None:
+        """Give an empty file its tables. Raises `FailedPrecondition` for a file of another kind."""
+        try:
+            ours = self._writer.execute("PRAGMA application_id").fetchone()[0]
+            version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+            empty = not self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            if "not a database" not in str(error):
+                raise
+            raise FailedPrecondition(f"{self.path} is not a {FILE_KIND}: it has another format") from error
+        if empty and not ours:
+            self._writer.executescript(_SCHEMA)
+        elif ours != STREAMS_ID:
+            raise FailedPrecondition(f"{self.path} is a database, but not a {FILE_KIND}; give the streams a file of their own")
+        elif version != STREAMS_VERSION:
+            raise FailedPrecondition(f"{self.path} has version {version}; this program knows version {STREAMS_VERSION}")
+
+    def streams(self) -> list[Row]:
+        """Return all streams."""
+        rows = self._reader.execute("SELECT * FROM streams ORDER BY key").fetchall()
+        return [Row._make((*row[:9], Limits(*row[9:]))) for row in rows]
+
+    def write(self, changes: list[Change]) -> dict[int, int]:
+        """Write and commit changes. Return the oldest offset of each stream that has lost its oldest items.
+
+        Raises `sqlite3.Error`, and writes nothing then.
+        """
+        writer = self._writer
+        trimmed: dict[int, int] = {}
+        writer.execute("BEGIN IMMEDIATE")
+        try:
+            for change in changes:
+                if change.forgotten:
+                    writer.execute("DELETE FROM blocks WHERE stream = ?", (change.key,))
+                    writer.execute("DELETE FROM streams WHERE key = ?", (change.key,))
+                elif (result := self._write_one(change)) is not None:
+                    trimmed[change.key] = result
+            writer.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                writer.execute("ROLLBACK")
+            raise
+        return trimmed
+
+    def _write_one(self, change: Change) -> int | None:
+        key, first, size = change.key, change.first, 0
+        for items in _blocks(change):
+            block_size = size_of(items)
+            self._writer.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", (key, first, len(items), block_size, _encode(items))
+            )
+            first, size = first + len(items), size + block_size
+        self._writer.execute(
+            "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, 'open', NULL, NULL, ?, ?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET next = excluded.next, size = size + excluded.size",
+            (key, change.name, change.id, first, change.first, size, *change.limits),
+        )
+        if change.end is not None:
+            self._writer.execute("UPDATE streams SET state = ?, outcome = ?, ended = ? WHERE key = ?", (*change.end, key))
+        return self._trim(key, change.limits)
+
+    def _trim(self, key: int, limits: Limits) -> int | None:
+        """Remove the oldest blocks of a stream that is over its limits. Return its oldest offset then."""
+        question = "SELECT next, oldest, size FROM streams WHERE key = ?"
+        following, oldest, size = cast("tuple[int, int, int]", self._writer.execute(question, (key,)).fetchone())
+        if not limits.exceeded(following - oldest, size):
+            return None
+        question = "SELECT first, count, size FROM blocks WHERE stream = ? ORDER BY first"
+        for first, count, block_size in self._writer.execute(question, (key,)):
+            if not limits.exceeded(following - oldest, size):
+                break
+            oldest, size = first + count, size - block_size
+        self._writer.execute("DELETE FROM blocks WHERE stream = ? AND first < ?", (key, oldest))
+        self._writer.execute("UPDATE streams SET oldest = ?, size = ? WHERE key = ?", (oldest, size, key))
+        return oldest
+
+    def read(self, key: int, offset: int) -> list[msgspec.Raw]:
+        """Return items from `offset` on; none when it is not kept any more. Raises `DataLoss` for a damaged block."""
+        items: list[msgspec.Raw] = []
+        size = 0
+        for first, count, encoded in self._reader.execute(
+            "SELECT first, count, items FROM blocks WHERE stream = ? AND first >= "
+            "(SELECT max(first) FROM blocks WHERE stream = ? AND first <= ?) ORDER BY first LIMIT ?",
+            (key, key, offset, READ_ROWS),
+        ):
+            if first + count <= offset + len(items):
+                continue
+            try:
+                block = _raws(encoded)
+            except msgspec.MsgspecError as error:
+                if items:  # the next read raises, behind them
+                    break
+                raise DataLoss(f"the {FILE_KIND} {self.path} is damaged at item {first}: {error}") from error
+            items += block[offset + len(items) - first :]
+            size += len(encoded)
+            if size >= ROWS_BYTES:
+                break
+        return items
+
+    def close(self) -> None:
+        """Close the file, and give its lock back."""
+        self._life.close()
+
+
+def _blocks(change: Change) -> Iterator[list[msgspec.Raw]]:
+    """Iterate over the items of a change, cut into blocks."""
+    _ttl, max_items, max_bytes = change.limits
+    items_max, bytes_max = max(1, min(ROW_ITEMS, max_items // ROWS_MIN)), min(ROW_BYTES, max_bytes // ROWS_MIN)
+    block: list[msgspec.Raw] = []
+    size = 0
+    for item in change.items:
+        block.append(item)
+        size += size_of([item])
+        if len(block) == items_max or size >= bytes_max:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def size_of(items: list[msgspec.Raw]) -> int:
+    """Return the bytes that items take, as `Log` counts them."""
+    return sum(memoryview(item).nbytes + ITEM_BYTES for item in items)

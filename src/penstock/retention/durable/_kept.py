@@ -1,0 +1,138 @@
+"""`StreamInFile`: a stream in a file. Followers see an item, and the outcome, once it is written."""
+
+from __future__ import annotations
+
+from time import time
+from typing import Any
+
+from penstock._upkeep import upkeep
+from penstock.codec import MSGPACK
+from penstock.errors import Aborted, DataLoss, EndOfStream, StatusError
+from penstock.protocol import Status
+from penstock.retention._kept import KeptStream, Shelf
+from penstock.retention._log import Limits
+from penstock.retention.durable._file import Change, Row, size_of
+from penstock.retention.durable._store import TAIL_BYTES, TAIL_ITEMS, Store
+from penstock.session import error_of, status_of
+
+
+class StreamInFile(KeptStream):
+    """A `KeptStream` in the file of a store. Its log has the newest items: those that are not written, and some that are."""
+
+    __slots__ = ("_ended_at", "_key", "_oldest", "_store", "forgotten")
+
+    def __init__(
+        self, name: str, limits: Limits, item_type: Any, shelf: Shelf, store: Store, *, row: Row | None = None
+    ) -> None:
+        """Make a new stream, or one that the file has."""
+        super().__init__(name, limits, Any if item_type is None else item_type, shelf)
+        self.log.limits = Limits(limits.ttl_s, min(limits.max_items, TAIL_ITEMS), min(limits.max_bytes, TAIL_BYTES))
+        self.forgotten = False
+        self._store = store
+        self._oldest = 0
+        self._ended_at: float | None = None
+        if row is None:
+            self._key = store.new_key()
+            store.note(self)
+            return
+        self.id, self._key, self._oldest, self._ended_at = row.id, row.key, row.oldest, row.ended
+        self.log.first = self.readable_to = row.next
+        if row.outcome is not None:
+            self.outcome = self.answer = _outcome_in(row.outcome)
+            self.state, self.told = row.state, True
+
+    @property
+    def store(self) -> Store:
+        """The store of the file."""
+        return self._store
+
+    @property
+    def oldest(self) -> int:
+        """The offset of the oldest item that is kept."""
+        return self._oldest
+
+    def check(self) -> None:
+        """Raise `Unavailable` when the file is closed."""
+        self._store.check()
+
+    async def read(self, offset: int) -> list[Any]:
+        """Return items from an offset on, from the file. Raises `DataLoss` and `Unavailable`. Safe to cancel."""
+        items = await self._store.read(self._key, offset)
+        if not items and offset >= self._oldest and not self.forgotten:
+            raise DataLoss(f"{self.label}: item {offset} is missing in {self._store.path}")
+        return items
+
+    @property
+    def full(self) -> bool:
+        """Whether a sender has to wait, because too many items of the file wait to be written."""
+        return self._store.full
+
+    async def room(self) -> None:
+        """Wait until an item may be sent. Raises `Unavailable` when the file is closed. Safe to cancel."""
+        await self._store.room()
+
+    def _added(self, size: int) -> None:
+        self._store.waiting += size
+        self._store.note(self)
+
+    def _ended(self) -> None:
+        self._ended_at = time()  # of a clock that goes on while no program runs
+        self._store.note(self)
+
+    async def flush(self) -> None:
+        """Wait until all items that were sent, and the end, are written. Raises `Unavailable`. Safe to cancel."""
+        target = self.log.next
+        while self.readable_to < target or (self.outcome is not None and not self.told):
+            self._store.check()
+            await self.bell.wait()
+
+    # ── for the store ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def change(self) -> Change:
+        """Return what is to be written now."""
+        first, end = self.readable_to, None
+        items, _classes = self.log.page(first, self.log.next - first)
+        if self.outcome is not None and not self.told:
+            end = (self.state, _encoded(self.answer), self._ended_at or time())
+        return Change(self._key, self.name, self.id, self.limits, first, items, end, self.forgotten)
+
+    def committed(self, change: Change, oldest: int | None) -> None:
+        """Note that a change is written, and the offset before which the oldest items have left the file; None for none."""
+        if change.forgotten:
+            return
+        self._store.waiting -= size_of(change.items)
+        self._oldest = self._oldest if oldest is None else oldest
+        self._publish(change.first + len(change.items))
+        if change.end is not None:
+            self._tell()
+
+    # ── for the shelf ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def ttl_left_s(self) -> float:
+        """The seconds for which a stream that has ended is kept from now on."""
+        return max(0.0, self.limits.ttl_s - (time() - (self._ended_at or time())))
+
+    def forget(self) -> None:
+        """Let all items go, in the file, too."""
+        super().forget()
+        self._oldest = self.readable_to
+        self.forgotten = True
+        self._store.note(self)
+
+    @upkeep
+    def abandon(self) -> None:
+        """End a stream of an earlier run of the program that this one has not asked for."""
+        if not self.wanted and self.state == "open":
+            self.end("failed", Aborted(f"the program that wrote {self.label} ended before it did, and did not go on"))
+
+
+def _encoded(outcome: Exception) -> bytes:
+    """Return the outcome of a stream as the file keeps it."""
+    return MSGPACK.encode(status_of(outcome) if isinstance(outcome, StatusError) else Status(0))
+
+
+def _outcome_in(encoded: bytes) -> Exception:
+    """Return the outcome of a stream from the file."""
+    status: Status = MSGPACK.decode_for(Status).value(encoded)
+    return EndOfStream() if status.code == 0 else error_of(status, "")
