@@ -120,7 +120,7 @@ async def test_a_failed_opening_leaves_the_file_free(path):
 
 def test_a_second_lock_names_the_process_that_holds_it(path):
     lock = FileLock(path, "history")
-    with pytest.raises(FailedPrecondition, match=f"written by process {os.getpid()}; a history has one writer"):
+    with pytest.raises(FailedPrecondition, match=f"written by process {os.getpid()}; such a file has one writer"):
         FileLock(path, "history")
     lock.release()
     FileLock(path, "history").release()

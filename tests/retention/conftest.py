@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 
 from tests.loops import Factory, on_the_real_clock, on_the_virtual_clock
 

@@ -80,9 +80,11 @@ class RemoteFollower(Follower[T]):
 
     def _goes_on(self, stream: RemoteStream[Any], error: Exception) -> bool:
         """Whether to follow again: the session of the last call is lost, or its server shuts down, and another one follows."""
-        session = stream.session
-        if self._scope.when_lost is None or session is self._before or not isinstance(error, Unavailable):
+        session = self._scope.session
+        if self._scope.when_lost is None or stream.session is self._before or not isinstance(error, Unavailable):
             return False
+        if session is not stream.session:
+            return True
         if session.peer_draining:
             self._leaving = session if session.lost is None else None
             return True

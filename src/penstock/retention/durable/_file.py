@@ -55,7 +55,7 @@ _raws: Final = MSGPACK.decode_for(Any).raws
 _encode: Final = MSGPACK.encode
 
 
-class Row(NamedTuple):
+class StreamRow(NamedTuple):
     """A stream as the file has it; see the table above."""
 
     key: int
@@ -139,10 +139,10 @@ class StreamFile:
         elif version != STREAMS_VERSION:
             raise FailedPrecondition(f"{self.path} has version {version}; this program knows version {STREAMS_VERSION}")
 
-    def streams(self) -> list[Row]:
+    def streams(self) -> list[StreamRow]:
         """Return all streams."""
         rows = self._reader.execute("SELECT * FROM streams ORDER BY key").fetchall()
-        return [Row._make((*row[:9], Limits(*row[9:]))) for row in rows]
+        return [StreamRow._make((*row[:9], Limits(*row[9:]))) for row in rows]
 
     def write(self, changes: list[Change]) -> dict[int, int]:
         """Write and commit changes. Return the oldest offset of each stream that has lost its oldest items.

@@ -11,7 +11,7 @@ from penstock.errors import Aborted, DataLoss, EndOfStream, StatusError
 from penstock.protocol import Status
 from penstock.retention._kept import KeptStream, Shelf
 from penstock.retention._log import Limits
-from penstock.retention.durable._file import Change, Row, size_of
+from penstock.retention.durable._file import Change, StreamRow, size_of
 from penstock.retention.durable._store import TAIL_BYTES, TAIL_ITEMS, Store
 from penstock.session import error_of, status_of
 
@@ -22,7 +22,7 @@ class StreamInFile(KeptStream):
     __slots__ = ("_ended_at", "_key", "_oldest", "_store", "forgotten")
 
     def __init__(
-        self, name: str, limits: Limits, item_type: Any, shelf: Shelf, store: Store, *, row: Row | None = None
+        self, name: str, limits: Limits, item_type: Any, shelf: Shelf, store: Store, *, row: StreamRow | None = None
     ) -> None:
         """Make a new stream, or one that the file has."""
         super().__init__(name, limits, Any if item_type is None else item_type, shelf)

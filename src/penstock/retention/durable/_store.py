@@ -19,7 +19,7 @@ import msgspec
 from penstock._database import is_damage
 from penstock._outcomes import named
 from penstock.errors import DataLoss, Unavailable
-from penstock.retention.durable._file import FILE_KIND, Change, Row, StreamFile
+from penstock.retention.durable._file import FILE_KIND, Change, StreamFile, StreamRow
 from penstock.streams import Bell
 
 #: The bytes of all items that wait to be written. Beyond them, senders wait.
@@ -76,7 +76,7 @@ class Store:
         self._last_key += 1
         return self._last_key
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[StreamRow]:
         """Return the streams that are in the file. It blocks."""
         rows = self.file.streams()
         self._last_key = max([self._last_key, *(row.key for row in rows)])
