@@ -142,7 +142,8 @@ class Peer(Router):
         when the connection is not made again, or the stream is not at the server any more. Raises `ValueError` for another
         `since`. Iterate over it next; `Follower.stop` stops the stream itself.
         """
-        return RemoteFollower(self._scope, name, since, type, options, latest=latest)
+        wait = self._sessions.wait_connected
+        return RemoteFollower(self._scope, wait, name, since, item_type=type, options=options, latest=latest)
 
     def ref(self, address: str) -> ActorRef:
         """Return a ref to the actor at the other side with this name or id. It sends nothing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from msgspec import structs
@@ -15,7 +15,6 @@ from penstock.protocol import CallKind
 from penstock.retention._follower import Follower, Place, places
 from penstock.retention._kept import Since, checked_since
 from penstock.service import CallOptions
-from penstock.session import Session
 from penstock.streams import Dropped
 
 T = TypeVar("T")
@@ -27,24 +26,31 @@ _STOP: Final = "Penstock/stop"
 class RemoteFollower(Follower[T]):
     """A `Follower` of a stream that another process keeps. It sends nothing before its first use.
 
-    item_type: the type of the items. options: those of its calls.
+    wait_connected: waits until the other side can be reached. item_type: the type of the items. options: those of its calls.
     """
 
-    __slots__ = ("_before", "_id", "_leaving", "_make", "_options", "_placed", "_scope", "_since", "_stream", "_woken")
+    __slots__ = ("_id", "_make", "_options", "_placed", "_scope", "_since", "_stream", "_wait_connected", "_woken")
 
     def __init__(
-        self, scope: CallScope, name: str, since: Since, item_type: Any, options: CallOptions, *, latest: bool
+        self,
+        scope: CallScope,
+        wait_connected: Callable[[], Coroutine[Any, Any, None]],
+        name: str,
+        since: Since,
+        *,
+        item_type: Any,
+        options: CallOptions,
+        latest: bool,
     ) -> None:
         super().__init__(name, since if isinstance(since, int) else None, latest=latest)
         self._scope = scope
+        self._wait_connected = wait_connected
         self._since = checked_since(since)
         self._options = options
         self._id: bytes | None = None  # of the stream, once a server has said it
         self._stream: RemoteStream[Any] | None = None
         self._placed = False  # whether the place of the present call has arrived
-        self._leaving: Session | None = None  # the session whose server shuts down
-        self._woken: asyncio.Future[None] | None = None  # done when this follower is closed while it waits for that
-        self._before: Session | None = None  # the lost session at which the present call began to wait for the next one
+        self._woken: asyncio.Future[None] | None = None  # done when this follower is closed while it waits for its server
         decode = decode_marked(MSGPACK, item_type, Dropped, Place)
 
         def make(since: Since, stream_id: bytes | None) -> Request:
@@ -81,14 +87,10 @@ class RemoteFollower(Follower[T]):
     def _goes_on(self, stream: RemoteStream[Any], error: Exception) -> bool:
         """Whether to follow again: the session of the last call is lost, or its server shuts down, and another one follows."""
         session = self._scope.session
-        if self._scope.when_lost is None or stream.session is self._before or not isinstance(error, Unavailable):
+        if self._scope.when_lost is None or not isinstance(error, Unavailable):
             return False
-        if session is not stream.session:
-            return True
-        if session.peer_draining:
-            self._leaving = session if session.lost is None else None
-            return True
-        return session.lost is not None and isinstance(error, ConnectionLost)
+        is_lost = session.lost is not None and isinstance(error, ConnectionLost)
+        return session is not stream.session or session.peer_draining or is_lost
 
     def _outcome_of(self, error: StatusError | EndOfStream) -> Exception:
         """Return the outcome for the program. What the server does not have any more was lost with the server before it."""
@@ -99,39 +101,45 @@ class RemoteFollower(Follower[T]):
         return error
 
     async def _fill(self) -> None:
-        if self._leaving is not None:
-            await self._leave(self._leaving)
-            return
-        stream = self._stream or self._followed()
+        stream = self._stream
+        if stream is None:
+            try:
+                await self._reach()
+            except StatusError as error:
+                self._finish("lost", self._outcome_of(error))
+            if self._outcome is not None:
+                return
+            stream = self._begin_call()
         self._load()
         if self._stream is stream and not self._buffer:
             await stream._readable()
 
-    def _followed(self) -> RemoteStream[Any]:
+    async def _reach(self) -> None:
+        """Wait until the other side can be reached, or this follower is closed. Raises the loss that is the end."""
+        self._woken = asyncio.get_running_loop().create_future()
+        reaching = asyncio.ensure_future(self._wait_connected())
+        try:
+            await asyncio.wait([reaching, self._woken], return_when=asyncio.FIRST_COMPLETED)
+            if reaching.done():
+                reaching.result()
+        finally:
+            reaching.cancel()
+            await asyncio.wait([reaching])
+
+    def _begin_call(self) -> RemoteStream[Any]:
         """Begin a call that follows the stream from the next item on. Raises what a call raises that cannot begin."""
-        session = self._scope.session
         since = self._since if self._id is None or self._next is None else self._next
-        self._placed, self._before = False, session if session.lost is not None else None
+        self._placed = False
         stream: RemoteStream[Any] = RemoteStream(self._scope, self._make(since, self._id))
         self._stream = stream
         return stream
 
-    async def _leave(self, session: Session) -> None:
-        """Wait for the end of a session whose server shuts down: the next call waits for the session behind it."""
-        self._woken = asyncio.get_running_loop().create_future()
-        await asyncio.wait([session.closed, self._woken], return_when=asyncio.FIRST_COMPLETED)
-        if session.closed.done():
-            self._leaving = None
-
     async def aclose(self) -> None:
         """Stop reading. The stream goes on. Idempotent."""
         await super().aclose()
-        self._cancel()
+        self._wake()
 
     def _wake(self) -> None:
-        self._cancel()
-
-    def _cancel(self) -> None:
         if self._stream is not None:
             self._stream.cancel()
         if self._woken is not None and not self._woken.done():
