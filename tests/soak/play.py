@@ -7,8 +7,12 @@ import gc
 import logging
 import random
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any, Final, NamedTuple
 
+from penstock import Peer
 from penstock.refs import offers
 from penstock.testing import Deadlock, SimulatedNetwork, VirtualClockLoop
 from penstock.testing._clock import _where as where
@@ -87,12 +91,23 @@ def _shown(context: dict[str, Any]) -> str:
 async def _play(program: Program) -> Played:
     with SimulatedNetwork(program.seed, **program.sky) as network:
         world = World(program, network)
-        with world.census.taken(), world.apart():
+        with world.census.taken(), world.apart(), numbered_peers():
             await _go(world)
         try:
             return _figures(world)
         finally:
             world.forget()
+
+
+@contextmanager
+def numbered_peers() -> Iterator[None]:
+    """Let sets of peers have the order in which the peers were made, and not that of their places in memory."""
+    numbers = count()
+    Peer.__hash__ = lambda peer: peer.__dict__.setdefault("_soak_number", next(numbers))  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del Peer.__hash__
 
 
 async def _go(world: World) -> None:
@@ -109,6 +124,7 @@ async def _go(world: World) -> None:
     await _all_done(world, "flow", flows)
     await asyncio.sleep(CLEAN_UP_S)
     _check_quiet(world)
+    process = next(iter(world.clients.values())).session.budget.process
     for client in [*world.clients.values()]:
         await client.close()
     await world.close_server()
@@ -117,6 +133,8 @@ async def _go(world: World) -> None:
         flow.judge_later()
     if len(offers()):
         world.wrong(f"left: {len(offers())} ends of streams on offer")
+    if process.held_bytes or process.connections:
+        world.wrong(f"left: the process counts {process.held_bytes} bytes of {process.connections} connections")
     if world.network._connections:
         world.wrong(f"left: the connections {world.network._connections}")
     if left := asyncio.all_tasks() - before:
