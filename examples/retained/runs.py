@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import penstock
 
-WORDS = "the water runs through the gate and the wheel turns slowly and the lamp glows".split()
+WORDS = ["the", "water", "runs", "through", "the", "gate", "and", "the", "wheel", "turns", "slowly"]
 
 
 class Model:
@@ -39,8 +39,8 @@ async def reader(url: str, since: int, name: str) -> None:
     read: list[str] = []
     async with penstock.connect(url) as peer:
         try:
-            async for token in peer.follow("run-7", since=since, type=str):
-                read.append(token)
+            async for tokens in peer.follow("run-7", since=since, type=str).batches():
+                read += tokens
         except penstock.Cancelled as error:
             print(f"[{name}] {' '.join(read[:8])} ... ({error.message})")
 

@@ -92,6 +92,14 @@ class Oddities:
         yield 1
         raise errors.DataLoss("the second half is gone")
 
+    async def keep(self, name: str, count: int, pause_s: float) -> AsyncIterator[Price]:
+        return penstock.retained(name, self._kept(count, pause_s))
+
+    async def _kept(self, count: int, pause_s: float) -> AsyncIterator[Price]:
+        for number in range(count):
+            yield Price("kept", float(number))
+        await asyncio.sleep(pause_s)
+
     async def wait(self, seconds: float) -> str:
         await asyncio.sleep(seconds)
         return "waited"

@@ -18,9 +18,10 @@ pytestmark = pytest.mark.processes
 def test_a_run_outlives_its_tab_and_is_stopped_by_another():
     lines = run("retained/runs.py").splitlines()
     assert lines[:4] == ["[tab] the", "[tab] water", "[tab] runs", "[tab] closed"]
-    assert sorted(lines[4:])[0].startswith("[from the first token] the water runs through the gate and the ...")
-    assert sorted(lines[4:])[1].startswith("[from the third] runs through the gate and the wheel turns ...")
-    assert sorted(lines[4:])[2].startswith("[model] stopped after")
+    first, third, model = sorted(lines[4:])
+    assert first.startswith("[from the first token] the water runs through the gate and the ...")
+    assert third.startswith("[from the third] runs through the gate and the wheel turns ...")
+    assert model.startswith("[model] stopped after")
     assert all("stream 'run-7' was stopped" in line for line in lines[4:] if "from" in line)
 
 

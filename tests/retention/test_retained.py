@@ -473,6 +473,15 @@ async def test_its_repr_says_how_it_is():
     assert repr(follower) == "<Follower of 'a' open at 1, 1 received>"
 
 
+async def test_it_describes_itself():
+    stream = penstock.retained("a", counted(3), ttl_s=5, max_items=10, max_bytes=1000)
+    await asyncio.sleep(0.1)
+    described = await stream.follow().describe()
+    assert (described.name, described.state, described.oldest, described.next) == ("a", "ended", 0, 3)
+    assert (described.ttl_s, described.max_items, described.max_bytes) == (5, 10, 1000)
+    assert described.kept.startswith("in memory")
+
+
 async def test_the_loop_that_ends_cancels_the_writers():
     ended: list[str] = []
 

@@ -1,18 +1,19 @@
-"""`penstock call`: one call of any kind, with JSON lines in and out."""
+"""`penstock call`, one call of any kind with JSON lines in and out, and `penstock follow`, a retained stream as JSON lines."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from penstock import TLS
+from penstock import TLS, Follower, Reconnect
 from penstock.calls import RemoteStream, Request, call_unary
 from penstock.cli import _stdio as stdio
 from penstock.cli._describe import CONNECT_TIMEOUT_S, connecting, method_called
+from penstock.cli._format import json_of
 from penstock.cli._run import OK, Unusable
 from penstock.codec import JSON
 from penstock.errors import DataLoss, EndOfStream, InvalidArgument
@@ -115,3 +116,43 @@ def _checked(text: str) -> msgspec.Raw:
     except InvalidArgument as error:
         quoted = stdio.QUOTES_HINT if text[:1].isalpha() else ""
         raise Unusable(f"{error}{quoted}") from None
+
+
+# ── a retained stream ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class FollowArguments(NamedTuple):
+    """The arguments and options of `penstock follow`. action: "read", "describe" or "stop"."""
+
+    url: str
+    name: str
+    since: int | Literal["oldest", "now"]
+    action: str
+    tls: TLS | None
+    metadata: dict[str, str]
+    latest: bool
+
+
+async def follow(arguments: FollowArguments) -> int:
+    """Write the items of a stream to its end, or what is known of it, or stop it."""
+    url, name, since, action, tls, metadata, latest = arguments
+    output = stdio.Output(pretty=action == "describe")
+    reconnect = Reconnect() if action == "read" else None
+    options = CallOptions(metadata=metadata)
+    async with (
+        output.until_broken(),
+        connecting(url, tls, reconnect=reconnect) as peer,
+        peer.follow(name, since=since, latest=latest, options=options) as follower,
+    ):
+        if action == "stop":
+            await follower.stop()
+        elif action == "describe":
+            await output.write([msgspec.Raw(json_of(await follower.describe()))])
+        else:
+            await _write(follower, output)
+    return OK
+
+
+async def _write(follower: Follower[object], output: stdio.Output) -> None:
+    async for batch in follower.batches(BATCH_ITEMS):
+        await output.write([msgspec.Raw(json_of(item)) for item in batch])

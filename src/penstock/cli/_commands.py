@@ -20,6 +20,7 @@ from penstock.cli._options import (
     metadata_option,
     options_of,
     pairs,
+    place_of,
     refuse_memory_urls,
     tls_of,
     tls_options,
@@ -28,7 +29,7 @@ from penstock.cli._run import INTERRUPTED, fill_standard_descriptors, output_err
 
 #: The commands in the order of the help.
 SECTIONS: Final = {
-    "Services": ("serve", "describe", "call", "demo"),
+    "Services": ("serve", "describe", "call", "follow", "demo"),
     "A node": ("server", "top"),
     "Actors": (
         "start",
@@ -166,6 +167,34 @@ def call(url: str, method: str, argument: str | None, **values: Any) -> int:
 
     tls = tls_of([url], values, server=False)
     return run(make_call(CallArguments(url, method, argument, tls, options_of(values), values["pretty"])))
+
+
+@commands.command(short_help="Follow a retained stream of a server.")
+@click.argument("url")
+@click.argument("name")
+@click.option("--since", metavar="OFFSET", default="0", help="The first item: its offset, oldest, or now (default: 0).")
+@click.option("--latest", is_flag=True, help="Only the newest item, when the output is slower than the stream.")
+@click.option("--describe", "action", flag_value="describe", help="Show what is known of the stream, and end.")
+@click.option("--stop", "action", flag_value="stop", help="Stop the stream and its writer, and end.")
+@metadata_option
+@tls_options
+def follow(url: str, name: str, since: str, action: str | None, latest: bool, **values: Any) -> int:  # noqa: FBT001 - as click calls it
+    """Follow a stream that a server keeps (penstock.retained), one JSON value a line, from any item on.
+
+    It goes on through lost connections, and through restarts of the server when the stream is durable. It ends with the stream;
+    Ctrl-C ends the command only, and --stop ends the stream.
+
+    \b
+    penstock follow tcp://127.0.0.1:7700 run-7
+    penstock follow tcp://127.0.0.1:7700 run-7 --since 120
+    penstock follow tcp://127.0.0.1:7700 run-7 --describe
+    """  # noqa: D301 - click wants the character, not the backslash
+    from penstock.cli._call import FollowArguments
+    from penstock.cli._call import follow as start
+
+    tls = tls_of([url], values, server=False)
+    metadata = pairs(values["metadata"])
+    return run(start(FollowArguments(url, name, place_of(since), action or "read", tls, metadata, latest)))
 
 
 @commands.command()

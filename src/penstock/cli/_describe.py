@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock import TLS, connect
+from penstock import TLS, Reconnect, connect
 from penstock.calls import Request, call_unary
 from penstock.cli._run import OK, Unusable, harmless_json, print_notice
 from penstock.codec import MSGPACK, with_references
@@ -55,16 +55,17 @@ async def show(url: str, name: str | None, tls: TLS | None, metadata: dict[str, 
 
 
 @asynccontextmanager
-async def connecting(url: str, tls: TLS | None, timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncIterator[Peer]:
-    """Connect to `url`.
+async def connecting(
+    url: str, tls: TLS | None, timeout_s: float = CONNECT_TIMEOUT_S, *, reconnect: Reconnect | None = None
+) -> AsyncIterator[Peer]:
+    """Connect to `url`. Without `reconnect`, a person or a script sees a loss at once, by the exit code.
 
     Raises `Unusable` for a URL or certificate that cannot be used, `Unavailable` when no server answers.
     """
     logging.getLogger("penstock").setLevel(logging.CRITICAL)  # warnings of the connection would repeat the error
     async with AsyncExitStack() as stack:
         try:
-            # a person or a script sees the loss at once, by the exit code
-            peer = await stack.enter_async_context(connect(url, tls=tls, timeout=timeout_s, reconnect=None))
+            peer = await stack.enter_async_context(connect(url, tls=tls, timeout=timeout_s, reconnect=reconnect))
         except InvalidArgument as error:
             raise Unusable(error.message) from None
         except Unavailable as error:

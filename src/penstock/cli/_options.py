@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 import click
 
@@ -144,3 +144,15 @@ def options_of(values: dict[str, Any]) -> CallOptions:
 
     names = ("timeout", "idle_timeout", "buffer_size", "priority")
     return CallOptions(**{name: values[name] for name in names}, metadata=pairs(values["metadata"]))
+
+
+def place_of(text: str) -> int | Literal["oldest", "now"]:
+    """Return the place in a stream that is written as an offset, "oldest" or "now". Raises `click.UsageError`."""
+    match text:
+        case "oldest":
+            return "oldest"
+        case "now":
+            return "now"
+    if text.isdecimal() and text.isascii():
+        return int(text)
+    raise click.UsageError(f"--since {text}: it is the offset of an item, 0 or more, or oldest, or now")

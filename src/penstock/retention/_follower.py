@@ -11,7 +11,7 @@ import msgspec
 from penstock._outcomes import text_of
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import DataLoss, OutOfRange, PenstockError
-from penstock.retention._kept import KeptStream, Since
+from penstock.retention._kept import KeptStream, Since, StreamDescription
 from penstock.retention._paged import PagedSource
 from penstock.streams import Dropped, KeptEncoded, Source
 
@@ -51,6 +51,13 @@ class Follower(PagedSource[T]):
             return None
         following: int = self._next - (sum(map(places, self._buffer)) if self._latest else len(self._buffer))
         return following
+
+    @abstractmethod
+    async def describe(self) -> StreamDescription:
+        """Return a description of the stream: its state, the offsets that can be read, its limits, and where it is kept.
+
+        Raises `NotFound` when the stream is not kept any more. Safe to cancel.
+        """
 
     @abstractmethod
     async def stop(self) -> None:
@@ -96,6 +103,10 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
         else:
             if announced:
                 self._put(Place(kept.id, self._next))
+
+    async def describe(self) -> StreamDescription:
+        """See `Follower.describe`."""
+        return self._kept.describe()
 
     async def stop(self) -> None:
         """See `Follower.stop`."""

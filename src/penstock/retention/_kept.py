@@ -1,9 +1,9 @@
-"""`KeptStream`: a retained stream as its followers see it, and what its writer tells them. This one is in memory."""
+"""`KeptStream`: a retained stream as its followers see it and as its writer makes it. This one is in memory."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -22,6 +22,23 @@ def checked_since(since: Any) -> Since:
         place: Since = since
         return place
     raise ValueError(f'since is {since!r}; it takes the offset of an item, 0 or more, "oldest" or "now"')
+
+
+class StreamDescription(msgspec.Struct, frozen=True):
+    """A description of a retained stream.
+
+    state: "open", "ended", "failed" or "cancelled". oldest, next: the offsets of the oldest item that is kept, and of the next
+    one that is sent. max_items, max_bytes, ttl_s: as for `penstock.retained`. kept: where the items are, in words.
+    """
+
+    name: str
+    state: StreamState
+    oldest: int
+    next: int
+    max_items: int
+    max_bytes: int
+    ttl_s: float
+    kept: str
 
 
 class Shelf(Protocol):
@@ -44,6 +61,9 @@ class KeptStream:
     ended; "open" and None before. answer: the outcome, as another process gets it. told: whether followers are told of it.
     bell: rings when there is more to read. wanted: whether the program has asked for the stream since it was read from a file.
     """
+
+    #: Where the items are, for people.
+    where: ClassVar[str] = "in memory: it ends with its program"
 
     __slots__ = (
         "__weakref__",
@@ -88,6 +108,11 @@ class KeptStream:
     def oldest(self) -> int:
         """The offset of the oldest item that is kept."""
         return self.log.first
+
+    def describe(self) -> StreamDescription:
+        """Return a description of the stream."""
+        ttl_s, max_items, max_bytes = self.limits
+        return StreamDescription(self.name, self.state, self.oldest, self.log.next, max_items, max_bytes, ttl_s, self.where)
 
     def place(self, since: Since) -> int:
         """Return the offset that `since` means. Raises `OutOfRange`."""

@@ -13,13 +13,14 @@ from penstock.codec import MSGPACK, decode_marked
 from penstock.errors import Aborted, ConnectionLost, EndOfStream, NotFound, StatusError, Unavailable
 from penstock.protocol import CallKind
 from penstock.retention._follower import Follower, Place, places
-from penstock.retention._kept import Since, checked_since
+from penstock.retention._kept import Since, StreamDescription, checked_since
 from penstock.service import CallOptions
 from penstock.streams import Dropped
 
 T = TypeVar("T")
 
 _FOLLOW: Final = "Penstock/follow"
+_KEPT: Final = "Penstock/kept"
 _STOP: Final = "Penstock/stop"
 
 
@@ -59,9 +60,18 @@ class RemoteFollower(Follower[T]):
 
         self._make: Callable[[Since, bytes | None], Request] = make
 
+    async def describe(self) -> StreamDescription:
+        """See `Follower.describe`."""
+        described: StreamDescription = await self._call(_KEPT, StreamDescription)
+        return described
+
     async def stop(self) -> None:
         """See `Follower.stop`."""
-        await call_unary(self._scope, untyped_request(_STOP, CallKind.UNARY, (self.name, self._id), self._options))
+        await self._call(_STOP, None)
+
+    async def _call(self, target: str, result: Any) -> Any:
+        arguments = (self.name, self._id)
+        return await call_unary(self._scope, untyped_request(target, CallKind.UNARY, arguments, self._options, type=result))
 
     def _load(self) -> None:
         stream = self._stream
@@ -93,7 +103,7 @@ class RemoteFollower(Follower[T]):
         return session is not stream.session or session.peer_draining or is_lost
 
     def _outcome_of(self, error: StatusError | EndOfStream) -> Exception:
-        """Return the outcome for the program. What the server does not have any more was lost with the server before it."""
+        """Return the outcome for the program. A stream that is not there any more was lost with its server."""
         if self._id is not None and isinstance(error, NotFound | Aborted):
             error = ConnectionLost(f"stream {self.name!r} was lost with its server: {error.message}")
         if isinstance(error, ConnectionLost):
@@ -127,7 +137,7 @@ class RemoteFollower(Follower[T]):
             await asyncio.wait([reaching])
 
     def _begin_call(self) -> RemoteStream[Any]:
-        """Begin a call that follows the stream from the next item on. Raises what a call raises that cannot begin."""
+        """Begin a call that follows the stream from the next item on. Raises as a call that cannot begin."""
         since = self._since if self._id is None or self._next is None else self._next
         self._placed = False
         stream: RemoteStream[Any] = RemoteStream(self._scope, self._make(since, self._id))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from penstock.errors import Aborted, InvalidArgument
-from penstock.retention._kept import checked_since
+from penstock.retention._kept import StreamDescription, checked_since
 from penstock.retention._stream import Retained
 from penstock.retention._streams import streams_here
 
@@ -34,6 +34,12 @@ class Following:
             return stream._announced(checked_since(since), latest=latest)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
+
+    async def kept(self, name: str, stream_id: bytes | None) -> StreamDescription:
+        """Describe a stream. Raises as `stop`."""
+        stream = streams_here().find(name)
+        _check_same(stream, stream_id)
+        return stream._kept.describe()
 
     async def stop(self, name: str, stream_id: bytes | None) -> None:
         """Stop a stream, and return when its writer has cleaned up. Raises as `follow`; without an id, it is any stream."""

@@ -80,9 +80,12 @@ def reraisable(outcome: Exception, origin: TracebackType | None) -> Exception:
 
 
 async def close_iterator(items: object) -> None:
-    """Await ``items.aclose()``, if there is such a method. Raises what it raises."""
+    """Await ``items.aclose()``, if there is such a method. Raises what it raises.
+
+    A `Sink` that can be iterated over, as a retained stream, stays open: its end is for its writer.
+    """
     close = getattr(items, "aclose", None)
-    if close is not None:
+    if close is not None and not isinstance(items, Sink):
         await close()
 
 

@@ -258,6 +258,11 @@ async def test_a_file_has_one_program(path):
     assert f"is being written by process {os.getpid()}" in done.stderr
 
 
+async def test_it_says_what_survives(path):
+    described = await penstock.retained("a", durable=path).follow().describe()
+    assert described.kept.startswith("in a file: an item is written before it is acknowledged or read, and survives kill -9")
+
+
 async def test_a_name_is_in_one_place(path):
     await penstock.retained("a", durable=path).send(1)
     assert penstock.retained("a") is penstock.retained("a", durable=path)

@@ -11,7 +11,7 @@ import pytest
 
 import penstock
 from penstock import Dropped
-from penstock.codec import JSON
+from penstock.codec import JSON, MSGPACK
 from penstock.errors import Cancelled, ConnectionLost, EndOfStream, Internal, NotFound, OutOfRange, StreamClosed, Unavailable
 from penstock.retention import _stream, _streams
 from penstock.testing import SimulatedNetwork
@@ -49,6 +49,11 @@ class Runs:
 class Counter(penstock.Actor):
     async def ticks(self, name: str) -> AsyncIterator[int]:
         return penstock.retained(name, counted(50))
+
+
+class Sender(penstock.Actor):
+    async def ref_to(self, name: str) -> penstock.SourceRef:
+        return penstock.SourceRef(penstock.retained(name))
 
 
 @asynccontextmanager
@@ -182,6 +187,15 @@ async def test_errors_of_a_follower_are_for_people():
             await peer.stream("Penstock/follow", "a", -1, None, False).receive()
 
 
+async def test_a_stream_is_described_to_its_followers():
+    async with linked() as (_runs, peer):
+        await penstock.retained("a", max_items=5).send_many(range(20))
+        described = await peer.follow("a").describe()
+        assert (described.name, described.state, described.oldest, described.next) == ("a", "open", 15, 20)
+        with pytest.raises(NotFound):
+            await peer.follow("b").describe()
+
+
 async def test_the_newest_item_alone_arrives_at_a_follower_that_wants_no_other():
     async with linked() as (_runs, peer):
         stream = penstock.retained("a")
@@ -211,6 +225,37 @@ async def test_items_are_encoded_once_for_all_followers(monkeypatch):
         for follower in followers:
             assert [token.place for token in await taken(follower, 10)] == [*range(10)]
     assert encoded == 10
+
+
+@pytest.mark.parametrize("codec", [MSGPACK, JSON], ids=repr)
+async def test_a_reader_that_leaves_the_stream_of_a_handler_leaves_it_open(codec):
+    async with linked() as (_runs, peer):
+        stream = penstock.retained("a")
+        await stream.send(Token("x", 1))
+        async with peer.stream("Runs/again", "a", codec=codec) as items:
+            await items.receive()
+        await until(lambda: not stream._kept.bell.waiting, "the handler ends")
+        await asyncio.sleep(0.01)
+        assert stream.statistics().state == "open"
+
+
+async def test_other_readers_that_leave_it_leave_it_open_too():
+    stream = penstock.retained("a")
+    await stream.send(1)
+    sink, source = penstock.pipe(buffer_size=1)
+    feeding = asyncio.ensure_future(sink.feed(stream))
+    assert await source.receive() == 1
+    await source.aclose()
+    feeding.cancel()
+    await asyncio.wait([feeding])
+    async with penstock.ActorSystem() as system:
+        sender = await system.spawn(Sender, name="sender")
+        ref = await sender.ref_to("a")
+        async for item in ref:
+            assert item == 1
+            break
+        await ref.aclose()
+    assert stream.statistics().state == "open"
 
 
 async def test_a_text_peer_gets_the_items_as_json():

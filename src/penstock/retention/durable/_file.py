@@ -71,7 +71,7 @@ class StreamRow(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What is to be written of one stream, in one commit with the others.
+    """The change of one stream that is to be written, in one commit with the others.
 
     items: those from the offset `first` on. end: the state, the encoded outcome and the time of the end; None while it is open.
     forgotten: the stream leaves the file.

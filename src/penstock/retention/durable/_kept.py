@@ -19,6 +19,11 @@ from penstock.session import error_of, status_of
 class StreamInFile(KeptStream):
     """A `KeptStream` in the file of a store. Its log has the newest items: those that are not written, and some that are."""
 
+    where = (
+        "in a file: an item is written before it is acknowledged or read, and survives kill -9; the disk is synchronised every "
+        "16 MiB, so a power failure may take the last moments"
+    )
+
     __slots__ = ("_ended_at", "_key", "_oldest", "_store", "forgotten")
 
     def __init__(
@@ -89,7 +94,7 @@ class StreamInFile(KeptStream):
     # ── for the store ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def change(self) -> Change:
-        """Return what is to be written now."""
+        """Return the change that is to be written now."""
         first, end = self.readable_to, None
         items, _classes = self.log.page(first, self.log.next - first)
         if self.outcome is not None and not self.told:

@@ -1,4 +1,4 @@
-"""`Store`: the durable streams of one file, on the event loop. What several streams have to write is one commit.
+"""`Store`: the durable streams of one file, on the event loop. The changes of several streams are one commit.
 
 All state belongs to the loop. The writing thread gets a list of changes and returns; meanwhile the next ones gather. So a lone
 item is written at once, and a thousand that come together are written together.
@@ -42,7 +42,7 @@ class Written(Protocol):
     bell: Bell
 
     def change(self) -> Change:
-        """Return what is to be written now."""
+        """Return the change that is to be written now."""
 
     def committed(self, change: Change, oldest: int | None) -> None:
         """Note that a change is written, and the new offset of the oldest item in the file; None for the one before."""
@@ -134,7 +134,7 @@ class Store:
         self.changed.notify()
 
     def _failed(self, problem: str) -> None:
-        """Keep what waits, and try again later."""
+        """Keep the changes, and try again later."""
         if not self.closed:
             self._soon = self._loop.call_later(WRITTEN_AGAIN_S, self._write)
         if problem != self.problem:
@@ -156,7 +156,7 @@ class Store:
             raise Unavailable(f"the {FILE_KIND} {self.path} cannot be read now: {error}") from error
 
     async def aclose(self) -> None:
-        """Write what waits, as far as that is possible, and close the file. Cancelling it closes the file."""
+        """Write the changes that wait, as far as that is possible, and close the file. Cancelling it closes the file."""
         try:
             while (self._dirty or self._under_way is not None) and self.problem is None and not self.closed:
                 await self.changed.wait()
@@ -166,7 +166,7 @@ class Store:
             self.abort()
 
     def abort(self) -> None:
-        """Close the file, and tell all that wait. It blocks until the threads have done what they are doing."""
+        """Close the file, and tell all that wait. It blocks until the threads have ended."""
         self.closed = True
         if self._soon is not None:
             self._soon.cancel()
