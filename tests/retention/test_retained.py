@@ -363,6 +363,50 @@ async def test_an_item_that_cannot_travel_is_refused_and_the_stream_goes_on():
     assert stream.next_offset == 1
 
 
+@pytest.mark.parametrize("mark", [Dropped(3), {"$penstock": "dropped", "count": 3}])
+async def test_an_item_that_looks_like_a_mark_is_refused(mark):
+    """A follower would count other offsets than there are."""
+    stream = penstock.retained("a")
+    with pytest.raises(TypeError, match="a mark of Penstock"):
+        await stream.send(mark)
+    others = [{"a": {"$penstock": "dropped", "count": 3}}, "$penstock", {"$penstock": "other"}]
+    await stream.send_many(others)
+    follower = stream.follow()
+    assert await taken(follower, 3) == others
+    assert follower.offset == 3
+
+
+async def test_a_closed_follower_says_where_the_program_was():
+    stream = penstock.retained("a")
+    await stream.send_many(range(100))
+    follower = stream.follow()
+    await taken(follower, 3)
+    await follower.aclose()
+    assert follower.offset == 3
+
+
+async def test_a_follower_holds_few_bytes_that_are_not_kept_any_more():
+    stream = penstock.retained("a", max_bytes=10_000_000)
+    await stream.send_many(bytes(50_000) for _ in range(100))
+    follower = stream.follow()
+    await follower.receive()
+    assert len(follower._buffer) <= 1
+
+
+async def test_a_writer_that_is_cancelled_by_another_hand_is_told():
+    async def writer(offset: int):
+        for number in range(offset, 10):
+            yield number
+            await asyncio.sleep(1)
+
+    stream = penstock.retained("a", writer)
+    follower = stream.follow()
+    assert await follower.receive() == 0
+    stream._writer.cancel()
+    with pytest.raises(Cancelled, match="the writer of stream 'a' was stopped"):
+        await follower.receive()
+
+
 async def test_a_stream_is_forgotten_after_its_end():
     stream = penstock.retained("a", counted(3), ttl_s=10)
     await asyncio.sleep(9)

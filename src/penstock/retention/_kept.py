@@ -190,12 +190,20 @@ class KeptStream:
     async def flush(self) -> None:
         """Wait until all is kept as it is meant to be. Raises `Unavailable` when that fails for good. Safe to cancel."""
 
+    def waits_for_writer(self) -> bool:
+        """Whether the stream stays open when its writer is cancelled, for another one."""
+        return False
+
     # ── for the shelf ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def ttl_left_s(self) -> float:
         """The seconds for which a stream that has ended is kept from now on."""
         return self.limits.ttl_s
+
+    def spare(self) -> bool:
+        """Give back the memory of a stream that has ended; return False when the stream has to be forgotten for that."""
+        return False
 
     def forget(self) -> None:
         """Let all items go."""

@@ -72,6 +72,11 @@ class Log:
             del self._items[: self._start], self._classes[: self._start]
             self._start = 0
 
+    def page_items(self, most: int, page_bytes: int) -> int:
+        """Return how many items of average size make a page of `page_bytes`: 1 to `most`."""
+        kept = len(self._items) - self._start
+        return max(1, min(most, page_bytes * kept // max(self.size, 1)))
+
     def page(self, offset: int, count: int) -> tuple[list[Any], list[Any]]:
         """Return up to `count` items from `offset` on, which is kept, and the class of each."""
         begin = self._start + offset - self.first

@@ -105,6 +105,7 @@ class PagedSource(Source[T]):
     async def aclose(self) -> None:
         """Stop reading, and drop the items that were read ahead. A task that is receiving gets `StreamClosed`. Idempotent."""
         self._finish("cancelled", StreamClosed(SOURCE_CLOSED))
+        self._next = self.offset  # the items that were read ahead were not received
         self._buffer.clear()
         if self._waits:
             self._wake()

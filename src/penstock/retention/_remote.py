@@ -104,7 +104,8 @@ class RemoteFollower(Follower[T]):
 
     def _outcome_of(self, error: StatusError | EndOfStream) -> Exception:
         """Return the outcome for the program. A stream that is not there any more was lost with its server."""
-        if self._id is not None and isinstance(error, NotFound | Aborted):
+        refused = self._id is not None and not self._placed  # at another server than the one before
+        if refused and isinstance(error, NotFound | Aborted):
             error = ConnectionLost(f"stream {self.name!r} was lost with its server: {error.message}")
         if isinstance(error, ConnectionLost):
             error.offset = self.offset

@@ -71,7 +71,7 @@ def retained(
     streams = streams_here()
     stream: Retained[T] = streams.make(_checked_name(name), limits, type, None if durable is None else Path(durable))
     stream._kept.wanted = True
-    if items is not None and stream._kept.state == "open" and stream._writer is None:
+    if items is not None and stream._kept.state == "open" and (stream._writer is None or stream._writer.done()):
         streams.begin(stream, items)
     return stream
 

@@ -9,17 +9,21 @@ from threading import get_ident
 from typing import Any, Final, Generic, TypeVar
 
 from penstock._outcomes import as_failure
-from penstock.codec import UNENCODABLE, WHOLE_MSGPACK, check_type, refuse_value
+from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, WHOLE_MSGPACK, check_type, refuse_value
 from penstock.errors import Cancelled, EndOfStream, ResourceExhausted, StreamCancelled, StreamClosed, WouldBlock
-from penstock.retention._follower import Follower, LocalFollower
+from penstock.retention._follower import Follower, LocalFollower, Place
 from penstock.retention._kept import KeptStream, Since, checked_since
 from penstock.retention._log import ITEM_BYTES
-from penstock.streams import KeptEncoded, Sink, Source, Statistics, StreamState, check_thread
+from penstock.streams import Dropped, KeptEncoded, Sink, Source, Statistics, StreamState, check_thread
 
 T = TypeVar("T")
 
 #: A sender lets other tasks run after this many items: nothing else makes it wait.
 TURN_ITEMS: Final = 64
+#: The first key of a mark between items, as `Dropped`, and the bytes in which it ends.
+MARK: Final = b"$penstock"
+MARK_BYTES: Final = 19
+_marks: Final = MSGPACK.decode_for(Dropped | Place).value
 #: The classes of items that every decoder makes without being told.
 _PLAIN: Final = frozenset({str, int, float, bool, bytes, list, dict, type(None)})
 
@@ -34,6 +38,15 @@ def _made_again(cls: Any) -> Any:
     except TypeError:
         return Any
     return cls
+
+
+def _is_mark(encoded: bytes) -> bool:
+    """Whether a follower would take an encoded item for a mark, and count other offsets."""
+    try:
+        _marks(encoded)
+    except UNDECODABLE:
+        return False
+    return True
 
 
 class Retained(Sink[T], KeptEncoded[T], Generic[T]):
@@ -146,6 +159,8 @@ class Retained(Sink[T], KeptEncoded[T], Generic[T]):
             encoded = WHOLE_MSGPACK.encode(item)
         except UNENCODABLE as error:
             refuse_value(error, f"an item of {kept.label} cannot travel", TypeError)
+        if MARK in encoded[:MARK_BYTES] and _is_mark(encoded):
+            raise TypeError(f"an item of {kept.label} is a mark of Penstock, and would be taken for one: {item!r:.100}")
         size, most = len(encoded), kept.limits.max_bytes
         if size + ITEM_BYTES > most:
             raise ResourceExhausted(f"an item of {kept.label} has {size} bytes, and its max_bytes are {most}")

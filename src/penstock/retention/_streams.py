@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import get_ident
@@ -84,8 +84,8 @@ class Streams:
             if file is not None and file.store is not getattr(stream._kept, "store", None):
                 raise AlreadyExists(f"stream {name!r} is kept already, but not in {durable}")
             return stream
-        while len(self.named) >= RETAINED_MAX and self._ended:
-            self.forget(next(iter(self._ended)))
+        if len(self.named) >= RETAINED_MAX:
+            self._forget_first()
         if len(self.named) >= RETAINED_MAX:
             raise ResourceExhausted(f"{len(self.named)} retained streams are open (RETAINED_MAX); close some")
         stream = self._put(KeptStream(name, limits, item_type, self) if file is None else file.make(name, limits, item_type))
@@ -103,22 +103,28 @@ class Streams:
         Raises `FailedPrecondition` for a file of another kind or of another process, `Unavailable` for one that cannot be
         opened, `DataLoss` for a damaged one, `AlreadyExists` for one with a stream whose name is in use.
         """
-        path = path.absolute()
+        path = path.resolve()
         file = self._files.get(path)
         if file is None:
             from penstock.retention.durable import Store, StreamInFile  # with its database, at its first use
 
             store = Store(path)
-            rows = store.rows()
-            twice = next((row.name for row in rows if row.name in self.named), None)
-            if twice is not None:
+            try:
+                streams = [StreamInFile(row.name, row.limits, None, self, store, row=row) for row in store.rows]
+                self._check_names(path, streams)
+            except BaseException:
                 store.abort()
-                raise AlreadyExists(f"stream {twice!r} is in {path}, and this program keeps another stream of that name")
+                raise
             file = self._files[path] = OpenFile(store, partial(StreamInFile, shelf=self, store=store))
-            for row in rows:
-                self._take_up(StreamInFile(row.name, row.limits, None, self, store, row=row))
+            for kept in streams:
+                self._take_up(kept)
             self.changed.notify()
         return file
+
+    def _check_names(self, path: Path, streams: Sequence[KeptStream]) -> None:
+        twice = next((kept.name for kept in streams if kept.name in self.named), None)
+        if twice is not None:
+            raise AlreadyExists(f"stream {twice!r} is in {path}, and this program keeps another stream of that name")
 
     def _take_up(self, kept: StreamInFile) -> None:
         self._put(kept)
@@ -139,13 +145,27 @@ class Streams:
 
     def make_room(self, kept: KeptStream, size: int) -> None:
         """Make room for an item of `size` bytes. Raises `ResourceExhausted` when streams that are open keep too much."""
-        while self.size + size + ITEM_BYTES > RETAINED_BYTES_MAX and self._ended:
-            self.forget(next(iter(self._ended)))
+        if self.size + size + ITEM_BYTES > RETAINED_BYTES_MAX:
+            self._spare(size + ITEM_BYTES)
         if self.size + size + ITEM_BYTES > RETAINED_BYTES_MAX:
             raise ResourceExhausted(
                 f"an item of {kept.label} has no room: the {len(self.named)} retained streams of this program keep "
                 f"{self.size} bytes of {RETAINED_BYTES_MAX} (RETAINED_BYTES_MAX); give them a smaller max_bytes, or end some"
             )
+
+    def _forget_first(self) -> None:
+        """Forget the stream in memory that has ended first. One in a file stays there for its time."""
+        first = next((kept for kept in self._ended if not kept.spare()), None)
+        if first is not None:
+            self.forget(first)
+
+    def _spare(self, size: int) -> None:
+        """Make room for `size` bytes: of the streams that have ended, those in memory are forgotten, the first at first."""
+        for kept in tuple(self._ended):
+            if self.size + size <= RETAINED_BYTES_MAX:
+                return
+            if kept.log.size and not kept.spare():
+                self.forget(kept)
 
     def ended(self, kept: KeptStream) -> None:
         """Note that the followers of a stream are told of its end: it is forgotten after its `ttl_s`."""

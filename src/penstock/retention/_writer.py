@@ -24,12 +24,16 @@ def context_of_writer() -> Context:
 
 
 async def write(stream: Retained[Any], items: Items) -> None:
-    """Send all items, and end the stream as they end: normally, or with their error. An event loop that ends leaves it open."""
+    """Send all items, and end the stream as they end: normally, or with their error.
+
+    A durable stream whose writer is cancelled stays open: most often its event loop ends, and the next run goes on with it.
+    """
     try:
         await _send_all(stream, items(stream.next_offset) if callable(items) else items)
     except BaseException as error:
         task = asyncio.current_task()
-        if task is None or not task.cancelling():  # else it was stopped, or the event loop ends
+        cancelled = task is not None and task.cancelling() > 0
+        if not (cancelled and stream._kept.waits_for_writer()):
             stream.fail(as_failure(error, f"the writer of stream {stream.name!r}"))
         if ends_the_loop(error):
             raise

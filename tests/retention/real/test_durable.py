@@ -347,6 +347,146 @@ async def test_a_closed_file_is_told_to_all_that_wait(path):
             await wait
 
 
+async def test_a_block_that_was_removed_while_it_was_read_is_out_of_range(path, monkeypatch):
+    """The thread has committed, and the loop does not know it yet."""
+    stream = penstock.retained("a", durable=path, max_items=2000)
+    for _ in range(20):
+        await stream.send_many(range(100))
+    assert stream._kept.log.first > 0
+    file = store(path).file
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM blocks WHERE first < 500")
+    connection.execute("UPDATE streams SET oldest = 500")
+    connection.commit()
+    connection.close()
+    with pytest.raises(OutOfRange) as caught:
+        await stream.follow().receive()
+    assert caught.value.details["oldest"] == 500
+    assert await stream.follow(500).receive() == 0
+    assert file.read(1, 500)[1] == 500
+
+
+async def test_a_block_that_is_missing_is_never_jumped_over(path, monkeypatch):
+    monkeypatch.setattr("penstock.retention.durable._kept.TAIL_ITEMS", 1)
+    stream = penstock.retained("a", durable=path)
+    for number in range(0, 100, 10):
+        await stream.send_many(range(number, number + 10))
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM blocks WHERE first = 30")
+    connection.commit()
+    connection.close()
+    follower = stream.follow()
+    assert await taken(follower, 30) == [*range(30)]
+    with pytest.raises(DataLoss, match="item 30 is missing"):
+        await follower.receive()
+    assert await taken(stream.follow(45), 5) == [*range(45, 50)]
+
+
+@pytest.mark.parametrize("name", ["", "-wal"])
+async def test_a_file_that_was_removed_acknowledges_nothing(path, monkeypatch, name, caplog):
+    monkeypatch.setattr(_store, "WRITTEN_AGAIN_S", 0.02)
+    stream = penstock.retained("a", durable=path)
+    await stream.send(0)
+    there = f"{path}{name}"
+    os.rename(there, f"{there}-aside")  # noqa: PTH104 - blocking is what this test wants
+    sending = asyncio.ensure_future(stream.send(1))
+    await until(lambda: store(path).problem is not None, "the problem is noted")
+    assert "was removed or renamed" in store(path).problem
+    assert not sending.done()
+    os.rename(f"{there}-aside", there)  # noqa: PTH104
+    await sending
+    assert rows(path, "SELECT next FROM streams") == [(2,)]
+
+
+async def test_a_change_that_was_written_is_not_written_twice(path):
+    """The file was moved away in the middle of a commit, and put back: the same change is tried again."""
+    stream = penstock.retained("a", durable=path)
+    await stream.send(0)
+    file, changes = store(path).file, []
+    write = file.write
+
+    def twice(given):
+        changes.extend(given)
+        write(given)
+        return write(given)
+
+    file.write = twice
+    await stream.send_many(range(1, 5))
+    assert rows(path, "SELECT next, size FROM streams") == [(5, 5 * 129)]
+    assert await taken(stream.follow(), 5) == [*range(5)]
+
+
+async def test_a_file_has_one_name(path, tmp_path):
+    await penstock.retained("a", durable=path).send(1)
+    (tmp_path / "link.db").symlink_to(path)
+    assert penstock.retained("a", durable=tmp_path / "link.db") is penstock.retained("a")
+    other = tmp_path / "other.db"
+    other.touch()
+    os.link(other, tmp_path / "hard.db")
+    with pytest.raises(FailedPrecondition, match="a second name, a hard link"):
+        penstock.retained("b", durable=other)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE streams SET outcome = x'c1'",
+        "UPDATE streams SET ttl_s = NULL",
+        "UPDATE streams SET state = 'other'",
+        "UPDATE streams SET id = NULL",
+        "DROP TABLE streams",
+    ],
+)
+def test_a_damaged_file_is_refused_whole_and_let_go_of(path, damage):
+    async def first() -> None:
+        await penstock.retained("a", durable=path).send(1)
+
+    async def second() -> None:
+        for _ in range(2):
+            with pytest.raises(DataLoss, match="damaged"):
+                penstock.retained("a", durable=path)
+        assert not _streams.streams_here().named
+
+    run(first)
+    connection = sqlite3.connect(path)
+    connection.execute(damage)
+    connection.commit()
+    connection.close()
+    run(second)
+
+
+async def test_streams_in_a_file_stay_there_when_memory_is_short(path, monkeypatch):
+    monkeypatch.setattr(_streams, "RETAINED_BYTES_MAX", 10_000)
+    monkeypatch.setattr(_streams, "RETAINED_MAX", 3)
+    async with penstock.retained("kept", durable=path) as kept:
+        await kept.send(bytes(5000))
+    stream = penstock.retained("a")
+    await stream.send(bytes(6000))
+    assert await kept.follow().receive() == bytes(5000)
+    penstock.retained("b")
+    with pytest.raises(penstock.ResourceExhausted):
+        penstock.retained("c")
+    assert rows(path, "SELECT count(*) FROM streams") == [(1,)]
+
+
+def test_a_writer_that_was_cancelled_is_followed_by_another(path):
+    async def numbers(offset: int):
+        for number in range(offset, 5):
+            yield number
+            await asyncio.sleep(0.01 if offset else 100)
+
+    async def main() -> None:
+        stream = penstock.retained("a", numbers, durable=path)
+        follower = stream.follow()
+        assert await follower.receive() == 0
+        stream._writer.cancel()
+        await asyncio.sleep(0.01)
+        assert penstock.retained("a", numbers, durable=path) is stream
+        assert [item async for item in follower] == [1, 2, 3, 4]
+
+    run(main)
+
+
 # ── restarts of a server ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -169,6 +169,19 @@ async def test_a_writer_that_has_lost_a_connection_of_its_own_has_failed():
             await follower.receive()
 
 
+@pytest.mark.parametrize("failure", [NotFound("no user 7"), penstock.Aborted("conflict")], ids=repr)
+async def test_a_failure_of_the_stream_is_not_taken_for_its_loss(failure):
+    async with linked() as (_runs, peer):
+        stream = penstock.retained("a")
+        await stream.send(1)
+        follower = peer.follow("a")
+        assert await follower.receive() == 1
+        stream.fail(failure)
+        for late in (follower, peer.follow("a", since=1)):
+            with pytest.raises(type(failure), match=failure.message):
+                await late.receive()
+
+
 async def test_errors_of_a_follower_are_for_people():
     async with linked() as (_runs, peer):
         with pytest.raises(NotFound, match="stream 'nowhere' is not kept here"):

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from penstock._database import FileLock, check_regular_files, connect, is_damage
+from penstock._files import identity
 from penstock.codec import MSGPACK
 from penstock.errors import DataLoss, FailedPrecondition, Unavailable
 from penstock.retention._log import ITEM_BYTES, Limits
@@ -32,11 +33,11 @@ DISK_PAGE_BYTES: Final = 8192
 LOG_PAGES: Final = 2048
 #: The size of a block, which is read, decoded and removed as a whole; a stream keeps at least `ROWS_MIN` of them.
 ROW_ITEMS: Final = 256
-ROW_BYTES: Final = 256 * 1024
+ROW_BYTES: Final = 64 * 1024
 ROWS_MIN: Final = 16
 #: How much one read takes from the file, in blocks and in bytes, before other readers get their turn.
 READ_ROWS: Final = 64
-ROWS_BYTES: Final = 1024 * 1024
+ROWS_BYTES: Final = 64 * 1024
 
 _SCHEMA: Final = f"""
 PRAGMA page_size = {DISK_PAGE_BYTES};
@@ -88,7 +89,10 @@ class Change(NamedTuple):
 
 
 class StreamFile:
-    """The one writer of a file, and its one reader, each in one thread at a time."""
+    """The one writer of a file, and its one reader, each in one thread at a time.
+
+    rows: the streams that the file had when it was opened.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it. Raises `FailedPrecondition`, `Unavailable` and `DataLoss`."""
@@ -99,10 +103,12 @@ class StreamFile:
         except FileNotFoundError as error:
             self.close()
             raise Unavailable(f"the {FILE_KIND} {path} cannot be opened: its folder does not exist; create it first") from error
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, msgspec.MsgspecError) as error:
             self.close()
-            if is_damage(error) and isinstance(error, sqlite3.Error):
-                raise DataLoss(f"the {FILE_KIND} {path} is damaged: {error}") from error
+            if is_damage(error) and not isinstance(error, OSError):
+                raise DataLoss(
+                    f"the {FILE_KIND} {path} is damaged: {error}; put it aside, and the program begins anew"
+                ) from error
             raise Unavailable(f"the {FILE_KIND} {path} cannot be opened: {error}") from error
         except BaseException:
             self.close()
@@ -110,6 +116,8 @@ class StreamFile:
 
     def _open(self) -> None:
         check_regular_files(self.path, FILE_KIND)
+        if self.path.exists() and self.path.stat().st_nlink > 1:
+            raise FailedPrecondition(f"{self.path} has a second name, a hard link: two programs could write it by the two")
         self._life.callback(FileLock(self.path, FILE_KIND).release)
         with contextlib.suppress(FileExistsError):  # only the user may read the items
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -121,6 +129,20 @@ class StreamFile:
         self._writer.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * DISK_PAGE_BYTES}")
         self._reader = connect(self.path, "mode=ro")
         self._life.callback(self._reader.close)
+        found = self._reader.execute("SELECT * FROM streams ORDER BY key").fetchall()
+        self.rows = [msgspec.convert((*row[:9], row[9:]), StreamRow) for row in found]
+        self._in_place = self._identities()
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        return [identity(self.path), identity(f"{self.path}-wal")]
+
+    def _check_place(self) -> None:
+        """Raise `Unavailable` when the file is not in its place any more: the items that are written would be lost."""
+        if self._identities() != self._in_place:
+            raise Unavailable(
+                f"the file {self.path} was removed or renamed while it was open, or the file of SQLite beside it; "
+                "put it back, or restart the program"
+            )
 
     def _check_format(self) -> None:
         """Give an empty file its tables. Raises `FailedPrecondition` for a file of another kind."""
@@ -139,16 +161,13 @@ class StreamFile:
         elif version != STREAMS_VERSION:
             raise FailedPrecondition(f"{self.path} has version {version}; this program knows version {STREAMS_VERSION}")
 
-    def streams(self) -> list[StreamRow]:
-        """Return all streams."""
-        rows = self._reader.execute("SELECT * FROM streams ORDER BY key").fetchall()
-        return [StreamRow._make((*row[:9], Limits(*row[9:]))) for row in rows]
-
     def write(self, changes: list[Change]) -> dict[int, int]:
         """Write and commit changes. Return the oldest offset of each stream that has lost its oldest items.
 
-        Raises `sqlite3.Error`, and writes nothing then.
+        A change that was written before is left out, so that all can be tried again after an error. Raises `sqlite3.Error`, and
+        `Unavailable` when the file is not in its place.
         """
+        self._check_place()
         writer = self._writer
         trimmed: dict[int, int] = {}
         writer.execute("BEGIN IMMEDIATE")
@@ -164,11 +183,15 @@ class StreamFile:
             with contextlib.suppress(sqlite3.Error):
                 writer.execute("ROLLBACK")
             raise
+        self._check_place()
         return trimmed
 
     def _write_one(self, change: Change) -> int | None:
-        key, first, size = change.key, change.first, 0
-        for items in _blocks(change):
+        key, size = change.key, 0
+        row = self._writer.execute("SELECT next FROM streams WHERE key = ?", (key,)).fetchone()
+        written = 0 if row is None else max(0, cast("int", row[0]) - change.first)
+        first = change.first + written
+        for items in _blocks(change, written):
             block_size = size_of(items)
             self._writer.execute(
                 "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", (key, first, len(items), block_size, _encode(items))
@@ -198,8 +221,11 @@ class StreamFile:
         self._writer.execute("UPDATE streams SET oldest = ?, size = ? WHERE key = ?", (oldest, size, key))
         return oldest
 
-    def read(self, key: int, offset: int) -> list[msgspec.Raw]:
-        """Return items from `offset` on; none when it is not kept any more. Raises `DataLoss` for a damaged block."""
+    def read(self, key: int, offset: int) -> tuple[list[msgspec.Raw], int]:
+        """Return items from `offset` on, none when it is not kept any more, and the offset of the oldest item in the file.
+
+        Raises `DataLoss` for a damaged block.
+        """
         items: list[msgspec.Raw] = []
         size = 0
         for first, count, encoded in self._reader.execute(
@@ -207,18 +233,29 @@ class StreamFile:
             "(SELECT max(first) FROM blocks WHERE stream = ? AND first <= ?) ORDER BY first LIMIT ?",
             (key, key, offset, READ_ROWS),
         ):
-            if first + count <= offset + len(items):
-                continue
+            following = offset + len(items)
+            if not first <= following < first + count:
+                break
             try:
-                block = _raws(encoded)
-            except msgspec.MsgspecError as error:
-                if items:  # the next read raises, behind them
-                    break
-                raise DataLoss(f"the {FILE_KIND} {self.path} is damaged at item {first}: {error}") from error
-            items += block[offset + len(items) - first :]
+                items += self._items_in(encoded, first, count)[following - first :]
+            except DataLoss:
+                if not items:
+                    raise
+                break  # the next read raises, behind them
             size += len(encoded)
             if size >= ROWS_BYTES:
                 break
+        row = self._reader.execute("SELECT oldest FROM streams WHERE key = ?", (key,)).fetchone()
+        return items, offset if row is None else row[0]
+
+    def _items_in(self, encoded: bytes, first: int, count: int) -> list[msgspec.Raw]:
+        """Return the items of a block. Raises `DataLoss`."""
+        try:
+            items = _raws(encoded)
+        except (msgspec.MsgspecError, TypeError) as error:
+            raise DataLoss(f"the {FILE_KIND} {self.path} is damaged at item {first}: {error}") from error
+        if len(items) != count:
+            raise DataLoss(f"the {FILE_KIND} {self.path} is damaged at item {first}: {len(items)} items, and not {count}")
         return items
 
     def close(self) -> None:
@@ -226,13 +263,13 @@ class StreamFile:
         self._life.close()
 
 
-def _blocks(change: Change) -> Iterator[list[msgspec.Raw]]:
-    """Iterate over the items of a change, cut into blocks."""
+def _blocks(change: Change, written: int) -> Iterator[list[msgspec.Raw]]:
+    """Iterate over the items of a change that are not `written` yet, cut into blocks."""
     _ttl, max_items, max_bytes = change.limits
     items_max, bytes_max = max(1, min(ROW_ITEMS, max_items // ROWS_MIN)), min(ROW_BYTES, max_bytes // ROWS_MIN)
     block: list[msgspec.Raw] = []
     size = 0
-    for item in change.items:
+    for item in change.items[written:]:
         block.append(item)
         size += size_of([item])
         if len(block) == items_max or size >= bytes_max:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from time import time
 from typing import Any
 
+from penstock._outcomes import text_of
 from penstock._upkeep import upkeep
-from penstock.codec import MSGPACK
+from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Aborted, DataLoss, EndOfStream, StatusError
 from penstock.protocol import Status
 from penstock.retention._kept import KeptStream, Shelf
@@ -43,7 +45,7 @@ class StreamInFile(KeptStream):
         self.id, self._key, self._oldest, self._ended_at = row.id, row.key, row.oldest, row.ended
         self.log.first = self.readable_to = row.next
         if row.outcome is not None:
-            self.outcome = self.answer = _outcome_in(row.outcome)
+            self.outcome = self.answer = _outcome_in(row.outcome, self.label)
             self.state, self.told = row.state, True
 
     @property
@@ -62,9 +64,11 @@ class StreamInFile(KeptStream):
 
     async def read(self, offset: int) -> list[Any]:
         """Return items from an offset on, from the file. Raises `DataLoss` and `Unavailable`. Safe to cancel."""
-        items = await self._store.read(self._key, offset)
-        if not items and offset >= self._oldest and not self.forgotten:
-            raise DataLoss(f"{self.label}: item {offset} is missing in {self._store.path}")
+        items, oldest = await self._store.read(self._key, offset)
+        if not items:
+            self._oldest = max(self._oldest, oldest)  # they may have left the file a moment ago
+            if offset >= self._oldest and not self.forgotten:
+                raise DataLoss(f"{self.label}: item {offset} is missing in {self._store.path}")
         return items
 
     @property
@@ -90,6 +94,12 @@ class StreamInFile(KeptStream):
         while self.readable_to < target or (self.outcome is not None and not self.told):
             self._store.check()
             await self.bell.wait()
+
+    def waits_for_writer(self) -> bool:
+        """Wait for another writer, as after a restart."""
+        self.wanted = False
+        asyncio.get_running_loop().call_later(self.limits.ttl_s, self.abandon)
+        return True
 
     # ── for the store ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,6 +128,11 @@ class StreamInFile(KeptStream):
         """The seconds for which a stream that has ended is kept from now on."""
         return max(0.0, self.limits.ttl_s - (time() - (self._ended_at or time())))
 
+    def spare(self) -> bool:
+        """Let the items in memory go: the file has them."""
+        super().forget()
+        return True
+
     def forget(self) -> None:
         """Let all items go, in the file, too."""
         super().forget()
@@ -137,7 +152,10 @@ def _encoded(outcome: Exception) -> bytes:
     return MSGPACK.encode(status_of(outcome) if isinstance(outcome, StatusError) else Status(0))
 
 
-def _outcome_in(encoded: bytes) -> Exception:
-    """Return the outcome of a stream from the file."""
-    status: Status = MSGPACK.decode_for(Status).value(encoded)
+def _outcome_in(encoded: bytes, label: str) -> Exception:
+    """Return the outcome of a stream from the file. Raises `DataLoss`."""
+    try:
+        status: Status = MSGPACK.decode_for(Status).value(encoded)
+    except UNDECODABLE as error:
+        raise DataLoss(f"the outcome of {label} in its file is damaged: {text_of(error)}") from error
     return EndOfStream() if status.code == 0 else error_of(status, "")

@@ -19,7 +19,7 @@ import msgspec
 from penstock._database import is_damage
 from penstock._outcomes import named
 from penstock.errors import DataLoss, Unavailable
-from penstock.retention.durable._file import FILE_KIND, Change, StreamFile, StreamRow
+from penstock.retention.durable._file import FILE_KIND, Change, StreamFile
 from penstock.streams import Bell
 
 #: The bytes of all items that wait to be written. Beyond them, senders wait.
@@ -51,6 +51,7 @@ class Written(Protocol):
 class Store:
     """The durable streams of one file.
 
+    rows: the streams that the file had when it was opened.
     waiting: the bytes of the items that are not written yet. problem: why nothing can be written now; else None.
     changed: rings after each commit, at problems, and at the end. closed: whether the file is closed.
     """
@@ -68,19 +69,14 @@ class Store:
         self._dirty: dict[Written, None] = {}
         self._under_way: asyncio.Future[Any] | None = None
         self._soon: asyncio.Handle | None = None
-        self._last_key = 0
+        self.rows = self.file.rows
+        self._last_key = max((row.key for row in self.rows), default=0)
         self._streams: WeakSet[Written] = WeakSet()  # to be told of the end
 
     def new_key(self) -> int:
         """Return the key of a new stream."""
         self._last_key += 1
         return self._last_key
-
-    def rows(self) -> list[StreamRow]:
-        """Return the streams that are in the file. It blocks."""
-        rows = self.file.streams()
-        self._last_key = max([self._last_key, *(row.key for row in rows)])
-        return rows
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,8 +141,11 @@ class Store:
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def read(self, key: int, offset: int) -> list[msgspec.Raw]:
-        """Return items of a stream from an offset on, from the file. Raises `DataLoss` and `Unavailable`. Safe to cancel."""
+    async def read(self, key: int, offset: int) -> tuple[list[msgspec.Raw], int]:
+        """Return items of a stream from an offset on, and the offset of the oldest one in the file.
+
+        Raises `DataLoss` and `Unavailable`. Safe to cancel.
+        """
         self.check()
         try:
             return await self._loop.run_in_executor(self._reading, self.file.read, key, offset)
