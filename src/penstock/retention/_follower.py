@@ -18,7 +18,7 @@ from penstock.streams import Dropped, KeptEncoded, Source
 T = TypeVar("T")
 
 #: The bytes of the items that a follower reads ahead, about: they stay in memory until it takes them.
-PAGE_BYTES: Final = 64 * 1024
+AHEAD_BYTES: Final = 64 * 1024
 
 
 class Place(msgspec.Struct, frozen=True, gc=False, tag_field="$penstock", tag="place"):
@@ -134,7 +134,7 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
             self._put(Dropped(end - 1 - offset))
             offset = self._next = end - 1
         if offset >= log.first:
-            self._add(*log.page(offset, min(log.page_items(self.page_items, PAGE_BYTES), end - offset)))
+            self._add(*log.page(offset, min(log.page_items(self.page_items, AHEAD_BYTES), end - offset)))
         elif offset < kept.oldest:
             self._finish("failed", kept.out_of_range(offset))
 
