@@ -468,6 +468,17 @@ async def test_a_generator_that_never_waits_lets_other_tasks_run():
     assert turns >= 100
 
 
+async def test_items_that_cannot_be_iterated_over_are_refused_at_once():
+    async def forgotten_yield() -> None: ...
+
+    work = forgotten_yield()
+    for items in (work, 5, object()):
+        with pytest.raises(TypeError, match="the items of stream 'a'"):
+            penstock.retained("a", items)
+    work.close()
+    assert not _streams.streams_here().named
+
+
 async def test_the_name_and_the_limits_are_checked():
     for name in ("", "a" * 257, "a\nb", 5, None):
         with pytest.raises(ValueError, match="the name of a retained stream"):

@@ -119,7 +119,7 @@ class PagedSource(Source[T]):
             buffered=buffered,
             sent=self._received + buffered,
             received=self._received,
-            credit=self.page_items - buffered if self._state == "open" else 0,
+            credit=max(0, self.page_items - buffered) if self._state == "open" else 0,
             waiting_senders=0,
         )
 

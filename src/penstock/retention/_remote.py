@@ -120,7 +120,12 @@ class RemoteFollower(Follower[T]):
                 self._finish("lost", self._outcome_of(error))
             if self._outcome is not None:
                 return
-            stream = self._begin_call()
+            try:
+                stream = self._begin_call()
+            except Unavailable:
+                if self._scope.when_lost is None or not self._scope.session.peer_draining:
+                    raise
+                return  # it drains since a moment ago: the next turn waits for the session behind it
         self._load()
         if self._stream is stream and not self._buffer:
             await stream._readable()

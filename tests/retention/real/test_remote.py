@@ -339,6 +339,19 @@ async def test_without_reconnecting_the_loss_is_told_with_the_offset():
             assert follower.statistics().state == "lost"
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_follower_that_begins_while_its_server_begins_to_drain_waits_for_the_next_one(turns):
+    await penstock.retained("a").send(1)
+    async with penstock.serve(listen="memory://retained") as server, penstock.connect("memory://retained") as peer:
+        receiving = asyncio.ensure_future(peer.follow("a").receive())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.begin_drain()
+        await server.aclose(0)
+        async with penstock.serve(listen="memory://retained"):
+            assert await receiving == 1
+
+
 @pytest.mark.parametrize("remade", [True, False])
 async def test_a_stream_that_was_lost_with_its_server_is_not_mixed_with_another_one(remade, monkeypatch):
     """The streams of this event loop are forgotten, as a restart forgets those in memory."""

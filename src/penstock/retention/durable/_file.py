@@ -243,7 +243,7 @@ class StreamFile:
                     raise
                 break  # the next read raises, behind them
             size += len(encoded)
-            if size >= ROWS_BYTES:
+            if size >= ROWS_BYTES or len(items) >= ROW_ITEMS:
                 break
         row = self._reader.execute("SELECT oldest FROM streams WHERE key = ?", (key,)).fetchone()
         return items, offset if row is None else row[0]
