@@ -57,10 +57,11 @@ def retained(
     max_items, max_bytes: how much of the stream is kept, 65,536 items and 16 MiB by default. The oldest items go first; a
         follower that still needs them gets `OutOfRange`.
 
-    Raises `TypeError` for `items` of another type, `ValueError` for a name or limit out of range, `ResourceExhausted` for too many streams, `AlreadyExists` for a name
-    that is kept elsewhere than in `durable`, `RuntimeError` without a running event loop; for `durable`, `FailedPrecondition`
-    for a file of another kind or of another process, `Unavailable` for one that cannot be opened, and `DataLoss` for a damaged
-    one. It never waits.
+    Raises `TypeError` for `items` of another type, `ValueError` for a name or limit out of range, `ResourceExhausted` for too
+    many streams, `AlreadyExists` for a name that is kept elsewhere than in `durable`, `RuntimeError` without a running event
+    loop; for `durable`, `FailedPrecondition` for a file of another kind, of another process or with a second name, `Unavailable`
+    for one that cannot be opened, and `DataLoss` for a damaged one. It never waits, but for a program that locks the file: a
+    second at most.
     """
     if not (items is None or callable(items) or isinstance(items, AsyncIterable | Iterable)):
         raise TypeError(f"the items of stream {name!r} are {items!r:.100}: they take an async generator or another iterable")
