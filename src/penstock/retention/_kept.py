@@ -167,8 +167,10 @@ class KeptStream:
         log = self.log
         before = log.size
         log.trim(readable_to)
-        self.shelf.size += log.size - before
-        self.bell.notify()
+        if log.size != before:
+            self.shelf.size += log.size - before
+        if self.bell.waiting:
+            self.bell.notify()
 
     def end(self, state: StreamState, outcome: Exception) -> None:
         """Note the end of the stream, and tell the followers. An unexpected error is logged: its writer has no caller."""

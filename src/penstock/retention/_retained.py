@@ -59,9 +59,9 @@ def retained(
 
     Raises `TypeError` for `items` of another type, `ValueError` for a name or limit out of range, `ResourceExhausted` for too
     many streams, `AlreadyExists` for a name that is kept elsewhere than in `durable`, `RuntimeError` without a running event
-    loop; for `durable`, `FailedPrecondition` for a file of another kind, of another process or with a second name, `Unavailable`
-    for one that cannot be opened, and `DataLoss` for a damaged one. It never waits, but for a program that locks the file: a
-    second at most.
+    loop; for `durable`, `FailedPrecondition` for a file of another kind, of another process or with a second name,
+    `Unavailable` for one that cannot be opened, and `DataLoss` for a damaged one. It never waits, but for a program that locks
+    the file: a second at most.
     """
     if not (items is None or callable(items) or isinstance(items, AsyncIterable | Iterable)):
         raise TypeError(f"the items of stream {name!r} are {items!r:.100}: they take an async generator or another iterable")

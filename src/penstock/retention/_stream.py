@@ -119,7 +119,10 @@ class Retained(Sink[T], KeptEncoded[T], Generic[T]):
         Raises `TypeError` for an item that cannot travel; `ResourceExhausted` for one that is larger than `max_bytes`, or when
         all streams of the program keep too much; `StreamCancelled` after `stop`, and `StreamClosed` after `close` or `fail`.
         """
-        await self.append(item)
+        await self._put(item)
+        kept = self._kept
+        if kept.readable_to < kept.log.next:
+            await kept.flush()
 
     async def append(self, item: T) -> int:
         """Add one item, as `send` does, and return its offset."""
@@ -151,9 +154,11 @@ class Retained(Sink[T], KeptEncoded[T], Generic[T]):
         self._add(item)
 
     def _add(self, item: T) -> None:
-        check_thread(self._thread, self)
-        self._check_open()
         kept = self._kept
+        if self._thread != get_ident():
+            check_thread(self._thread, self)
+        if kept.state != "open":
+            self._check_open()
         kept.check()
         try:
             encoded = WHOLE_MSGPACK.encode(item)
@@ -164,7 +169,8 @@ class Retained(Sink[T], KeptEncoded[T], Generic[T]):
         size, most = len(encoded), kept.limits.max_bytes
         if size + ITEM_BYTES > most:
             raise ResourceExhausted(f"an item of {kept.label} has {size} bytes, and its max_bytes are {most}")
-        self._check_open()  # encoding may run code of the program
+        if kept.state != "open":  # encoding may run code of the program
+            self._check_open()
         self._make_room(kept, size)
         kept.add(encoded, _made_again(type(item)))  # type: ignore[arg-type] # any class has a hash
         self._sent_since_turn += 1
