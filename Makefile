@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every target may write to the one venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-3.13 test-eager attack soak check bench docs format clean check-format check-lint check-types check-layers check-house check-docs vectors
+.PHONY: help demo test test-3.13 test-eager attack soak fuzz check bench docs format clean check-format check-lint check-types check-layers check-house check-docs vectors
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z0-9.-]*:.*##' Makefile | sed -E 's/^([a-z0-9.-]+):.*## */  make \1\t/' | expand -t 22
@@ -50,6 +50,9 @@ attack: $(VENV)/.stamp-test ## attacks of all kinds on real processes, long: a t
 
 soak: $(VENV)/.stamp-test ## seeded programs of streams and faults, with progress: ten minutes, or ARGS="--seed 123", "--cuts 10000"
 	$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: $(VENV)/.stamp-fuzz ## coverage-guided fuzzing, two minutes for each target, or ARGS="machine --minutes 60" (Python 3.11)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: check-format check-lint check-layers check-types check-house check-docs ## format, lint, layers, types, house rules, the site
 

@@ -39,20 +39,20 @@ def worker(*arguments: str) -> subprocess.Popen[str]:
 def fuzz(target: str, minutes: float) -> bool:
     """Fuzz one target; return whether it held."""
     with tempfile.TemporaryDirectory() as folder:
-        found, least, crashes = (Path(folder) / name for name in ("found", "least", "crashes"))
-        for one in (found, least, crashes):
-            one.mkdir()
+        found, crashes = Path(folder) / "found", Path(folder) / "crashes"
+        found.mkdir()
+        crashes.mkdir()
         for number, data in enumerate(corpus(target)):
             (found / f"seed-{number}").write_bytes(data)
         limits = [f"-max_len={INPUT_BYTES_MAX}", f"-timeout={INPUT_S_MAX}", f"-rss_limit_mb={MEMORY_MIB_MAX}"]
         process = worker(target, str(found), f"-max_total_time={int(minutes * 60)}", f"-artifact_prefix={crashes}/", *limits)
         tail = _show(target, process)
         for crash in crashes.iterdir():
-            print(f"\n{target}: FAULT ({crash.name.partition('-')[0]}): make fuzz ARGS='{target} --again {crash.read_bytes().hex()}'")
+            kind = crash.name.partition("-")[0]
+            print(f"\n{target}: FAULT ({kind}): make fuzz ARGS='{target} --again {crash.read_bytes().hex()}'")
             print("".join(tail[-40:]))
-        if process.returncode == 0 and not any(crashes.iterdir()):
-            worker(target, "-merge=1", str(least), str(found), *limits).communicate()
-            _store(target, [path.read_bytes() for path in least.iterdir()])
+        if process.returncode == 0:
+            _store(target, [path.read_bytes() for path in found.iterdir() if not path.name.startswith("seed-")])
         return process.returncode == 0
 
 
@@ -68,14 +68,17 @@ def _show(target: str, process: subprocess.Popen[str]) -> list[str]:
             told = time.monotonic()
             runs, covered, features, inputs, rate = pulse.groups()
             text = f"{target}: {int(runs):,} inputs, {rate} a second, {covered} places, {features} features, corpus {inputs}"
-            print(f"\r\033[K{text}, {told - began:.0f} s" if sys.stdout.isatty() else text, end="" if sys.stdout.isatty() else "\n")
+            print(
+                f"\r\033[K{text}, {told - began:.0f} s" if sys.stdout.isatty() else text,
+                end="" if sys.stdout.isatty() else "\n",
+            )
             sys.stdout.flush()
     process.wait()
     return tail
 
 
 def _store(target: str, inputs: list[bytes]) -> None:
-    """Keep the shortest inputs that reach what the seeds do not, as far as there is room; none that was stored is dropped."""
+    """Keep the shortest inputs that have reached new code, as far as there is room; none that was stored is dropped."""
     kept, seeds = stored(target), set(SEEDS[target])
     size = sum(map(len, kept))
     for data in sorted(inputs, key=len):
@@ -97,7 +100,8 @@ def main() -> int:
         TARGETS[targets[0]](bytes.fromhex(given.again))
         print("it holds")
         return 0
-    return 0 if all([fuzz(target, given.minutes) for target in targets]) else 1
+    held = [fuzz(target, given.minutes) for target in targets]
+    return 0 if all(held) else 1
 
 
 if __name__ == "__main__":

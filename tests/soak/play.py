@@ -185,6 +185,8 @@ def _check_quiet(world: World) -> None:
     peers |= {f"server of {peer.remote}": peer for peer in world.server.peers}
     for name, peer in peers.items():
         session = peer._scope.session
+        if not session.ready.done():  # it comes back just now
+            continue
         held = {
             "streams": [one for one in session._connection.streams.all() if not one.opened.target.endswith("!lane")],
             "bytes": held_for_peer(session) - _of_lanes(session),

@@ -13,6 +13,8 @@ from tests.soak.model import Crash, Flow, Item
 
 #: Messages of a `Narrow` that may wait.
 NARROW: int = 2
+#: How long a `Herald` waits for its subscriber: longer than a session is kept.
+SUBSCRIBER_S: float = 25.0
 
 
 class Hall:
@@ -148,8 +150,9 @@ def actors_of(world: Any) -> dict[str, type[Actor]]:  # noqa: C901 - three small
             self.news = self.port("news")
 
         async def publish(self, number: int) -> int:
-            while not self.news.subscribers:  # noqa: ASYNC110 - of the virtual clock
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(SUBSCRIBER_S):  # its subscriber may have left before it came
+                while not self.news.subscribers:  # noqa: ASYNC110 - of the virtual clock
+                    await asyncio.sleep(0.01)
             async for item in world.flows[number].down.items():
                 await self.news.send(item)
             self.news.close()

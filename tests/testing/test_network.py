@@ -53,6 +53,16 @@ async def test_a_packet_that_is_lost_below_is_sent_again_and_holds_up_those_behi
     assert all(time in {round(0.01 + 0.2 * (2**losses - 1), 6) for losses in range(7)} for time in times)
 
 
+async def test_a_large_write_arrives_bit_by_bit_over_little_bandwidth() -> None:
+    with SimulatedNetwork(1, bandwidth_bytes_s=100_000):
+        async with linked("sim://server") as pair:
+            pair.client.link.write([bytes(1_000_000)])
+            await asyncio.sleep(5)
+            assert 450_000 < pair.server.received_bytes < 550_000
+            await pair.server.until_received(1_000_000)
+            assert now() == pytest.approx(10)
+
+
 async def test_bandwidth_bounds_what_passes_in_a_second() -> None:
     with SimulatedNetwork(1, bandwidth_bytes_s=10_000):
         async with linked("sim://server") as pair:

@@ -8,6 +8,8 @@ import random
 
 #: Into how many pieces one write is split at most.
 PIECES_MAX = 8
+#: On a line of little bandwidth bytes arrive while others still wait: a large write arrives in pieces of this size, at most.
+SEGMENT_BYTES_MAX = 16 * 1024
 #: How long TCP waits, at least, before it sends a lost segment again; each further loss of the segment doubles it (RFC 6298,
 #: with the least time of Linux).
 RETRANSMIT_S = 0.2
@@ -92,6 +94,8 @@ class Faults:
             await self._healed.wait()
 
     def _pieces(self, data: memoryview) -> list[memoryview]:
+        if self._bandwidth_bytes_s and len(data) > SEGMENT_BYTES_MAX:
+            return [data[at : at + SEGMENT_BYTES_MAX] for at in range(0, len(data), SEGMENT_BYTES_MAX)]
         if len(data) <= 1 or not self._split or self.random.random() >= self._split:
             return [data]
         count = min(self.random.randint(1, PIECES_MAX - 1), len(data) - 1)
