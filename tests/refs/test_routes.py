@@ -8,7 +8,9 @@ from typing import Any
 
 import penstock
 from penstock.refs import find_route, offers
+from penstock.testing import SimulatedNetwork
 from tests.calls.kit import rest
+from tests.refs.kit import Exchange
 
 
 async def steps_of_closing(connections: int) -> int:
@@ -41,3 +43,24 @@ async def test_closing_four_times_as_many_connections_takes_four_times_the_steps
     few, many = await steps_of_closing(50), await steps_of_closing(200)
     assert many <= 1.2 * 4 * few
     assert find_route(offers().instance) is None
+
+
+async def test_a_connection_that_is_up_is_taken_before_one_that_is_made_again(apart):
+    """A program has two connections to one server, and loses each of them for a while."""
+    with SimulatedNetwork(seed=1) as network:
+        async with (
+            penstock.serve(Exchange(), listen="sim://server"),
+            penstock.connect("sim://a@server") as a,
+            penstock.connect("sim://b@server") as b,
+        ):
+            for host, lost in (("a", a), ("b", b)):
+                ref = await lost.service(Exchange).numbers()
+                network.partition(host, "server")
+                network.cut(host, "server")
+                await asyncio.sleep(0.01)
+                assert lost.state == "reconnecting"
+                async with asyncio.timeout(1):
+                    assert await ref.receive() == 0
+                await ref.aclose()
+                network.heal()
+                await lost.wait_connected()

@@ -40,19 +40,21 @@ def _forget_route(instance: bytes, routes: WeakSet[CallScope], scope: CallScope 
 
 
 def find_route(instance: bytes) -> CallScope | None:
-    """Return a live connection to the event loop with this id, a proven one if there is one; None when there is none.
+    """Return a live connection to the event loop with this id; None when there is none.
 
-    A connection that failed to prove its instance does not count.
+    One that has a link is taken before one that may get another (PROTOCOL.md §9), and of these a proven one. A connection that
+    failed to prove its instance does not count.
     """
-    loop, unproven = asyncio.get_running_loop(), None
+    loop, best, best_rank = asyncio.get_running_loop(), None, (False, False)
     for scope in _ROUTES.get(instance, ()):
         if scope.session.loop is loop and scope.session.lost is None and not scope.closing:
             proven = is_proven(scope)
-            if proven:
+            rank = scope.session.link is not None, proven is True
+            if all(rank):
                 return scope
-            if proven is None:
-                unproven = scope
-    return unproven
+            if proven is not False and (best is None or rank > best_rank):
+                best, best_rank = scope, rank
+    return best
 
 
 def route_to(location: RefLocation) -> CallScope:
