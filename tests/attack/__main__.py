@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from tests.attack.hoards import ALL, hold
+from tests.attack.hoards import ALL, CROWDS, hold, hold_crowd
 from tests.attack.hostile import SCRIPTS, hostile
 from tests.attack.kit import commit, connect_and_reset, pour, send, victim
 from tests.attack.mutations import mutated
@@ -151,6 +151,17 @@ async def hoards(table: Table) -> None:
         )
 
 
+async def crowds(table: Table) -> None:
+    """Let many connections hold as much as they can."""
+    for crowd in CROWDS:
+        held = await hold_crowd(crowd)
+        table.row(
+            f"{crowd.connections:,} times: {(crowd.attack.__doc__ or '').rstrip('.')}",
+            f"{held.during_mib:.0f} MiB of {crowd.mib:.0f}, then {held.after_mib:.0f}; honest {held.honest}",
+            good=held.during_mib < crowd.mib and held.honest == {"answered": 20} and not held.left,
+        )
+
+
 async def mutations(table: Table, count: int, seed: int) -> None:
     """Change recorded conversations, by seed."""
     name = f"{count:,} mutations, seed {seed}"
@@ -180,6 +191,7 @@ async def _main(share: float, seed: int, only: str) -> bool:
         "dials": lambda: dials(table, int(1000 * share)),
         "mutations": lambda: mutations(table, int(5000 * share), seed),
         "hoards": lambda: hoards(table),
+        "crowds": lambda: crowds(table),
         "storms": lambda: beside(table),
     }
     for name, part in parts.items():
@@ -192,6 +204,8 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
     options.add_argument("--quick", action="store_true")
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--only", default="", choices=["violations", "resets", "dials", "mutations", "hoards", "storms"])
+    options.add_argument(
+        "--only", default="", choices=["violations", "resets", "dials", "mutations", "hoards", "crowds", "storms"]
+    )
     given = options.parse_args()
     sys.exit(0 if asyncio.run(_main(0.1 if given.quick else 1.0, given.seed, given.only)) else 1)

@@ -1,31 +1,38 @@
-"""Attacks that try to make a victim hold memory, by one connection with the default settings (FAULTS H3 to H5).
+"""Attacks that try to make a victim hold memory, with the default settings (FAULTS H3 to H5).
 
-Each keeps its connection open, and returns once the victim has done with what was sent.
+Those of one connection keep it open, and return once the victim has done with what was sent. The budget of a connection is
+256 MiB (`Settings.max_connection_bytes`), that of the process 1 GiB (`max_process_bytes`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from tests.attack.kit import MIB, Line, dialled, victim
+from tests.attack.kit import MIB, Figures, Line, dialled, victim
 from tests.attack.violations import H, deflated
 from tests.attack.wire import (
     BIDIRECTIONAL,
     CLIENT_STREAMING,
     COMPRESSED,
     CREDIT,
+    LAST,
     MAX_NUMBER,
+    MORE,
+    OPEN,
     SERVER_STREAMING,
     array_head,
     batch,
     cut_open,
     frame,
+    hello,
     items,
     map_head,
     open_,
+    opening,
     pack,
 )
 
@@ -36,6 +43,14 @@ LARGE: Final = 16 * MIB
 
 def ids(count: int, first: int = 1) -> Iterable[int]:
     return range(first, first + 2 * count, 2)
+
+
+async def _call(line: Line, calls: int, target: str, **changes: Any) -> None:
+    """Make so many calls that differ in nothing but their ids."""
+    body = pack(opening(target, **changes))
+    for number in ids(calls):
+        await line.write(frame(OPEN, body, flags=LAST, stream=number))
+    await line.settle()
 
 
 async def unread_streams(line: Line) -> None:
@@ -60,9 +75,9 @@ async def answers_without_credit(line: Line) -> None:
 
 
 async def _fill(line: Line, streams: int, payload: bytes) -> None:
-    """Send four large items to the first streams, one to the others: a window lets one through when the wishes are spent."""
+    """Send four large items to the first stream, one to the others: a window lets one through when the wishes are spent."""
     for offset in range(4):
-        for number in ids(streams if not offset else 4):
+        for number in ids(streams if not offset else 1):
             await line.write(items(number, offset, payload=payload, count=1, flags=COMPRESSED))
             await asyncio.sleep(0)
 
@@ -87,10 +102,8 @@ async def lanes(line: Line) -> None:
 
 async def metadata(line: Line) -> None:
     """300 calls with 64 KB of metadata in 8,000 entries."""
-    many = {f"{number:x}": "" for number in range(8000)}
-    for number in ids(300):
-        await line.write((H if number == 1 else b"") + open_(number, "Desk/wait", metadata=many))
-    await line.settle()
+    await line.write(H)
+    await _call(line, 300, "Desk/wait", metadata={f"{number:x}": "" for number in range(8000)})
 
 
 async def never_consumed(line: Line) -> None:
@@ -124,6 +137,79 @@ async def keys_that_hash_alike(line: Line) -> None:
     await line.settle()
 
 
+async def large_arguments(line: Line) -> None:
+    """16,000 calls with an argument of 1 MB each: those after the first 300 are not even finished."""
+    await line.write(H)
+    body = pack(opening("Desk/wait", argument=pack([bytes(1_000_000)])))
+    pieces = [body[at : at + 250_000] for at in range(0, len(body), 250_000)]
+    for number in ids(16_000):
+        for piece in pieces if number < 600 else pieces[:1] if number < 1000 else [body[:1000]]:
+            await line.write(frame(OPEN, piece, flags=LAST | (0 if piece is pieces[-1] else MORE), stream=number))
+    await line.settle()
+
+
+async def many_values(line: Line) -> None:
+    """4,000 calls with an argument of 4 KB each, of empty lists: 16 MB of traffic would be 1.2 GB of objects."""
+    await line.write(H)
+    await _call(line, 4000, "Desk/wait", argument=array_head(1) + array_head(4000) + b"\x90" * 4000)
+
+
+async def idle_streams(line: Line) -> None:
+    """16,000 streams that stay open, in which nothing happens."""
+    await line.write(H)
+    for number in ids(16_000):
+        await line.write(open_(number, "Desk/ignore", CLIENT_STREAMING))
+    await line.settle()
+
+
+async def full_windows(line: Line) -> None:
+    """2,000 streams whose windows are filled with the items of one byte that they allow, each in a frame of its own."""
+    await line.write(H + b"".join(open_(number, "Desk/ignore", CLIENT_STREAMING) for number in ids(2000)))
+    await line.settle()
+    for number in ids(2000):
+        await line.write(b"".join(items(number, offset, payload=batch(0), count=1) for offset in range(256)))
+    await line.settle(2)
+
+
+async def endless_fragments(line: Line) -> None:
+    """Fragments of one byte, of messages that never end, on 4,000 streams."""
+    await line.write(H + b"".join(open_(number, "Desk/ignore", CLIENT_STREAMING) for number in ids(4000)))
+    await line.settle()
+    part = batch(bytes(100))[:1]
+    for _ in range(20):
+        for number in ids(4000):
+            await line.write(items(number, 0, payload=part, count=1, flags=MORE))
+    await line.settle(2)
+
+
+async def unclaimed_offers(line: Line) -> None:
+    """5,000 ends of streams that are offered, and never claimed."""
+    await line.write(H)
+    await _call(line, 5000, "Desk/lend")
+
+
+async def messages_for_the_busy(line: Line) -> None:
+    """Small messages for a busy actor on 200 lanes, until their windows are used up."""
+    await line.write(H + b"".join(open_(number, "/busy!lane", BIDIRECTIONAL) for number in ids(200)))
+    await line.settle()
+    body = b"".join(pack([0, "take", ["x" * 700]]) for _ in range(256))
+    for number in ids(200):
+        await line.write(items(number, 0, payload=b"\xdd\0\0\1\0" + body, count=256))
+    await line.settle(2)
+
+
+async def nothing_acknowledged(line: Line) -> None:
+    """300 endless streams of a session that could be resumed, read and never acknowledged."""
+    await line.write(hello(keep_ms=30_000))
+    await line.write(b"".join(open_(number, "Desk/blocks", SERVER_STREAMING, **ENDLESS) for number in ids(300)))
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 3
+    while loop.time() < end:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await line.reader.read(1 << 20)
+
+
 async def resets(line: Line) -> None:
     """20,000 calls that are opened and cancelled at once."""
     await line.write(H)
@@ -154,12 +240,16 @@ class Hoard(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a victim held during an attack and after it, in MiB; its seconds of the processor; the objects that are left."""
+    """What a victim held during an attack and after it, in MiB; its seconds of the processor; the objects that are left.
+
+    honest: what an honest client beside the attack got: "answered", or errors.
+    """
 
     during_mib: float
     after_mib: float
     cpu_s: float
     left: dict[str, int]
+    honest: dict[str, int]
 
 
 async def hold(hoard: Hoard) -> Held:
@@ -171,21 +261,97 @@ async def hold(hoard: Hoard) -> Held:
             during = await server.ask("figures")
         after = await server.figures()
     return Held(
-        during["rss_bytes"] / MIB - before.rss_mib, after.rss_mib - before.rss_mib, during["cpu_s"] - before.cpu_s, after.left
+        during["rss_bytes"] / MIB - before.rss_mib,
+        after.rss_mib - before.rss_mib,
+        during["cpu_s"] - before.cpu_s,
+        after.left,
+        {},
     )
 
 
+# ── many connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def hoarding_calls(line: Line) -> None:
+    """Calls that hold arguments of 1 MB, as many as fit."""
+    await line.write(H)
+    for number in ids(4):
+        await line.write(cut_open(number, "Desk/wait", argument=pack([bytes(1_000_000)])))
+
+
+async def reading_nothing(line: Line) -> None:
+    """Endless streams that are not read."""
+    await line.write(H + b"".join(open_(number, "Desk/blocks", SERVER_STREAMING, **ENDLESS) for number in ids(20)))
+
+
+async def detached(line: Line) -> None:
+    """A session with 200 endless streams, whose link is cut: it is kept for half a minute."""
+    await line.write(hello(keep_ms=30_000))
+    await line.write(b"".join(open_(number, "Desk/blocks", SERVER_STREAMING, **ENDLESS) for number in ids(200)))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await line.reader.readexactly(1 << 20)
+    line.writer.transport.abort()
+
+
+class Crowd(NamedTuple):
+    """An attack by so many connections at the same time, and the MiB that they may make the victim hold."""
+
+    attack: Callable[[Line], Awaitable[None]]
+    connections: int
+    mib: float
+
+
+async def hold_crowd(crowd: Crowd) -> Held:
+    """Attack a victim by many connections, while an honest client beside them sends 100 KB with each of its calls."""
+    async with victim() as server, victim() as client, contextlib.AsyncExitStack() as lines:
+        before = await server.figures()
+
+        async def attack() -> None:
+            line = await lines.enter_async_context(dialled(server))
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(20):
+                    await crowd.attack(line)
+
+        for begin in range(0, crowd.connections, 20):
+            await asyncio.gather(*(attack() for _ in range(begin, min(begin + 20, crowd.connections))))
+        await asyncio.sleep(1)
+        during = await server.ask("figures")
+        honest = await client.ask("dial", url=server.url, times=20, size=100_000)
+        await lines.aclose()
+        after = await server.figures() if crowd.attack is not detached else during
+    left = after.left if isinstance(after, Figures) else {}
+    rss = after.rss_mib if isinstance(after, Figures) else after["rss_bytes"] / MIB
+    return Held(during["rss_bytes"] / MIB - before.rss_mib, rss - before.rss_mib, during["cpu_s"] - before.cpu_s, left, honest)
+
+
+#: The budgets, in MiB, and a part more for what Python holds beside what is counted.
+CONNECTION, PROCESS = 256 * 1.15, 1024 * 1.15
+
 ALL: Final = [
-    Hoard(unread_streams, 400, quick=False),
-    Hoard(unread_answers, 320, quick=False),
-    Hoard(answers_without_credit, 320, quick=False),
-    Hoard(wished_windows, 620, quick=False),
-    Hoard(lanes, 820, quick=False),
-    Hoard(metadata, 320, quick=False),
+    Hoard(unread_streams, CONNECTION, quick=False),
+    Hoard(unread_answers, CONNECTION, quick=False),
+    Hoard(answers_without_credit, CONNECTION, quick=False),
+    Hoard(wished_windows, CONNECTION, quick=False),
+    Hoard(full_windows, CONNECTION, quick=False),
+    Hoard(lanes, CONNECTION, quick=False),
+    Hoard(messages_for_the_busy, CONNECTION, quick=False),
+    Hoard(metadata, CONNECTION, quick=False),
+    Hoard(large_arguments, CONNECTION, quick=False),
+    Hoard(many_values, CONNECTION, quick=False),
+    Hoard(idle_streams, CONNECTION, quick=False),
+    Hoard(unclaimed_offers, CONNECTION, quick=False),
     Hoard(never_consumed, 10, quick=False),
-    Hoard(half_messages, 320, quick=False),
+    Hoard(nothing_acknowledged, CONNECTION, quick=False),
+    Hoard(half_messages, CONNECTION, quick=False),
+    Hoard(endless_fragments, CONNECTION, quick=False),
     Hoard(tiny_values, 80, 2.0),
     Hoard(keys_that_hash_alike, 10, 2.0),
     Hoard(resets, 10),
     Hoard(credit_storm, 10),
+]
+CROWDS: Final = [
+    Crowd(hoarding_calls, 1000, PROCESS),
+    Crowd(reading_nothing, 1000, PROCESS),
+    Crowd(detached, 12, PROCESS / 4),
 ]

@@ -109,13 +109,13 @@ def figures() -> dict[str, Any]:
     return {"left": dict(left), "rss_bytes": rss_bytes(), "cpu_s": time.process_time(), "tasks": len(asyncio.all_tasks())}
 
 
-async def dial(url: str, times: int) -> dict[str, int]:
-    """Dial what answers at `url`, again and again; return how often each outcome came."""
+async def dial(url: str, times: int, size: int = 1) -> dict[str, int]:
+    """Dial what answers at `url`, again and again, and call it with so many bytes; return how often each outcome came."""
     seen: Counter[str] = Counter()
     for _ in range(times):
         try:
             async with penstock.connect(url, timeout=5.0) as peer:
-                await peer.call("Desk/echo", b"x", options=penstock.CallOptions(timeout=5.0))
+                await peer.call("Desk/echo", bytes(size), options=penstock.CallOptions(timeout=5.0))
                 seen["answered"] += 1
         except penstock.PenstockError as error:
             seen[type(error).__name__] += 1

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from penstock.protocol import Connection, ReceiveHalf, WireStream
 from penstock.protocol._budget import BATCH_COST_BYTES, FRAME_COST_BYTES, UNFINISHED_COST_BYTES
 from penstock.protocol._decoder import READ_BYTES
-from penstock.protocol._outbox import UNCHARGED_BYTES_MAX
+from penstock.protocol._outbox import DIRECT_BYTES, FRAMES_PER_CHARGE
 from penstock.protocol._send import SendHalf
+from penstock.protocol._sequence import UNCHARGED_BYTES_MAX
 
 
 def weighed(connection: Connection, halves: Iterable[ReceiveHalf], handled: Iterable[WireStream] = ()) -> int:
@@ -20,8 +21,10 @@ def weighed(connection: Connection, halves: Iterable[ReceiveHalf], handled: Iter
     state = connection._state
     streams = {*connection.streams.all(), *handled}
     outbox = state.outbox
-    assert 0 <= sum(len(frame) + FRAME_COST_BYTES for frame in outbox._control) - outbox._charged_bytes <= UNCHARGED_BYTES_MAX
-    kept = () if state.sequence is None else state.sequence._kept
+    uncharged = sum(len(frame) + FRAME_COST_BYTES for frame in outbox._control) - outbox._charged_bytes
+    assert 0 <= uncharged <= FRAMES_PER_CHARGE * (2 * DIRECT_BYTES)
+    if state.sequence is not None:
+        assert 0 <= sum(map(len, state.sequence._kept)) - state.sequence._charged_bytes <= UNCHARGED_BYTES_MAX
     return (
         sum(_waiting(half) for half in {id(half): half for half in halves}.values())
         + sum(stream.held_bytes for stream in streams)
@@ -30,14 +33,16 @@ def weighed(connection: Connection, halves: Iterable[ReceiveHalf], handled: Iter
         )
         + sum(_unsent(stream.send) for stream in streams if stream.send is not None)
         + outbox._charged_bytes
-        + sum(map(len, kept))
+        + (0 if state.sequence is None else state.sequence._charged_bytes)
         + (state.outbox.standstill.bytes or 0)
         + max(0, len(state.decoder._memory) - READ_BYTES)
     )
 
 
 def _waiting(half: ReceiveHalf) -> int:
-    return sum(batch.size + BATCH_COST_BYTES for batch in half.queue)
+    held = sum(batch.size + BATCH_COST_BYTES for batch in half.queue)
+    assert half.held_bytes == held or (half.held_bytes == 0 and len(half.queue) == 1)  # the answer of a unary call
+    return half.held_bytes
 
 
 def _unsent(half: SendHalf) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 import penstock
 from penstock import Mailbox, Settings
-from penstock.errors import InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
+from penstock.errors import ConnectionLost, InvalidArgument, ResourceExhausted, Unavailable, Unimplemented
 from penstock.remote import _answers
 from penstock.service import CallOptions
 from tests.remote.kit import SMALL, Desk, Town, outcome, town
@@ -501,3 +501,68 @@ async def test_messages_that_wait_are_bounded_by_the_budget_of_their_connection(
 async def _tell_many(stub: Any) -> None:
     for _ in range(100):
         await stub.take(bytes(40_000))
+
+
+class Fragile(penstock.Actor):
+    mailbox = Mailbox(size=20)
+
+    def __init__(self, go: asyncio.Event) -> None:
+        self.go = go
+
+    async def take(self, data: bytes) -> int:
+        await self.go.wait()
+        return len(data)
+
+    async def crash(self, _data: bytes) -> None:
+        await self.go.wait()
+        raise RuntimeError("crash")
+
+
+@pytest.mark.parametrize("end", ["handled", "stopped", "cancelled", "lost", "crashed"])
+async def test_what_messages_hold_is_given_back_however_they_end(end: str):
+    """The sum that is charged is that which is held, and nothing when all has ended."""
+    async with town() as place:
+        go = asyncio.Event()
+        actor = await place.system.spawn(Fragile, go, name="fragile")
+        stub = place.peer.actor(Fragile, "fragile")
+        asks = [asyncio.ensure_future((stub.crash if end == "crashed" else stub.take)(bytes(10_000))) for _ in range(10)]
+        tells = [asyncio.ensure_future(penstock.tell(stub).take(bytes(10_000))) for _ in range(5)]
+        await asyncio.sleep(1)
+        session = place.back._scope.session
+        assert held_for_peer(session) > 15 * 11_000
+        if end == "stopped":
+            await penstock.ref(actor).stop()
+        elif end == "cancelled":
+            for ask in asks:
+                ask.cancel()
+        elif end == "lost":
+            place.peer._scope.session.end(ConnectionLost("given up"))
+        if end in {"handled", "crashed", "cancelled"}:
+            go.set()
+        await asyncio.gather(*asks, *tells, return_exceptions=True)
+        if end == "lost":
+            go.set()
+            await asyncio.sleep(40)
+        await asyncio.sleep(8)
+        assert held_for_peer(session) <= 13_000  # the lane itself, while it is open
+
+
+async def test_what_a_ref_on_offer_weighs_is_given_back_when_it_is_claimed_or_reclaimed():
+    class Lender(penstock.Actor):
+        async def lend(self) -> penstock.SourceRef[int]:
+            sink, source = penstock.pipe(1)
+            sink.close()
+            return penstock.SourceRef(source)
+
+    async with town() as place:
+        await place.system.spawn(Lender, name="lender")
+        lender = place.peer.actor(Lender, "lender")
+        refs = [await lender.lend() for _ in range(5)]
+        session = place.back._scope.session
+        assert held_for_peer(session) >= 5 * 4096
+        assert [number async for number in refs.pop()] == []
+        await asyncio.sleep(0.1)
+        assert 4 * 4096 <= held_for_peer(session) < 4 * 4096 + 13_000
+        await asyncio.sleep(40)
+        assert held_for_peer(session) < 13_000
+        refs.clear()

@@ -19,8 +19,8 @@ def held_for_peer(session: Session) -> int:
     """Return the bytes that a session holds for its peer, without what it weighs by itself and what is not acknowledged yet."""
     state = session._connection._state
     own = 0 if session.closed.done() else READY_COST_BYTES
-    kept = () if state.sequence is None else state.sequence._kept
-    return session.budget.held_bytes - own - max(0, len(state.decoder._memory) - READ_BYTES) - sum(map(len, kept))
+    kept = 0 if state.sequence is None else state.sequence._charged_bytes
+    return session.budget.held_bytes - own - max(0, len(state.decoder._memory) - READ_BYTES) - kept
 
 
 class Written(Endpoint):

@@ -14,6 +14,7 @@ et al., "Buffer Management Schemes for Supporting TCP in Gigabit Routers with Pe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from penstock.errors import ResourceExhausted
@@ -34,13 +35,18 @@ UNSENT_FLOOR_BYTES: Final = 256 * 1024
 
 
 class Process:
-    """All connections of one process (of one event loop) together: the bytes that they hold, and their number."""
+    """All connections of one process (of one event loop) together: the bytes that they hold, and their number.
 
-    __slots__ = ("connections", "held_bytes")
+    relieve: called when they hold more than they may, with the budget that says how much that is. It is to end the connections
+    that hold most, but not from inside.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("connections", "held_bytes", "relieve")
+
+    def __init__(self, relieve: Callable[[Budget], None] = lambda _budget: None) -> None:
         self.held_bytes = 0
         self.connections = 1
+        self.relieve = relieve
 
 
 class Budget:
@@ -61,6 +67,8 @@ class Budget:
         """Charge bytes. This never fails: ask `fits` before, for bytes that can be refused."""
         self.held_bytes += size
         self.process.held_bytes += size
+        if self.process.held_bytes > self.process_max_bytes:
+            self.process.relieve(self)
 
     def give(self, size: int) -> None:
         """Give bytes back that were charged."""
@@ -71,8 +79,16 @@ class Budget:
         """Whether so many bytes more may be charged."""
         held = self.held_bytes + size
         return held <= self.max_bytes and (
-            held + size <= self.process_max_bytes - self.process.held_bytes or held <= self.equal_part
+            held + size <= self.process_max_bytes - self.process.held_bytes or self._is_equal_part(held, size)
         )
+
+    def _is_equal_part(self, held: int, size: int) -> bool:
+        """Whether a connection of so many bytes stays within its part, also when the process is then to be relieved."""
+        if held > self.equal_part:
+            return False
+        if self.process.held_bytes + size > self.process_max_bytes:
+            self.process.relieve(self)
+        return True
 
     @property
     def equal_part(self) -> int:

@@ -161,6 +161,8 @@ class Connection:
                 stream.receive.final = 0
         credit = (grant.items, grant.bytes) if grant is not None else (0, 0)
         self.outbox.put_control(ACCEPT, (0, 0, *credit, payload), stream.id)
+        if payload is not None:
+            self.outbox.charge()
 
     def ready(self, stream: WireStream) -> None:
         """Put a stream that has frames to send in line."""
@@ -257,11 +259,7 @@ class Connection:
 
     def take_result(self, half: ReceiveHalf) -> Arrived:
         """Take the one batch of a unary answer that just arrived. No credit follows: no second item may come."""
-        arrived = half.queue.pop()
-        held, half.held_bytes = half.held_bytes, 0
-        self.budget.held_bytes -= held
-        self.budget.process.held_bytes -= held
-        return arrived
+        return half.queue.pop()
 
     def discard(self, stream: WireStream) -> None:
         """Drop the items that wait for a consumer which has left, and those that still arrive."""

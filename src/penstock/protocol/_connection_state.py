@@ -131,9 +131,11 @@ class ConnectionState:
 
     def release(self, stream: WireStream) -> None:
         """Give back the bytes that `hold` has charged for a call."""
-        held, stream.held_bytes = stream.held_bytes, 0
-        self.budget.held_bytes -= held
-        self.budget.process.held_bytes -= held
+        held = stream.held_bytes
+        if held:
+            stream.held_bytes = 0
+            self.budget.held_bytes -= held
+            self.budget.process.held_bytes -= held
 
     def cancel(self, stream: WireStream, cancel: Cancel) -> None:
         """Give up a call of ours: its queued frames are dropped, frames that still arrive for it are ignored."""

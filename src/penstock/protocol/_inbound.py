@@ -192,9 +192,9 @@ class Inbound:
         if arrived is None:
             return
         stream.receives(ITEMS, flags)
-        charge = half.add(arrived)
-        state.budget.held_bytes += charge
-        state.budget.process.held_bytes += charge
+        size = half.add(arrived)
+        if size and (stream.callee or stream.opened.kind):  # the answer of a unary call is taken at once
+            state.budget.take(half.hold(size))
         events.append(ev.ItemsArrived(stream))
         if flags & LAST:
             half.final = half.arrived
@@ -324,7 +324,7 @@ def _arrived(
     """
     settings, batches, (offset, count), codec = state.settings, state.batches, place, stream.opened.codec
     begun = stream.id in batches.parts
-    waits = stream.callee or stream.opened.kind or flags not in _PLAIN or begun  # the answer of a unary call is taken at once
+    waits = stream.callee or stream.opened.kind or flags not in _PLAIN or begun
     if waits and not state.budget.fits(len(part)):
         raise _OverLimit(state.budget.refusal(len(part), "items"))
     limit_bytes = settings.max_item_bytes + BATCH_BYTES

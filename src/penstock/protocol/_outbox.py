@@ -29,8 +29,8 @@ DIRECT_BYTES: Final = 1024
 MAX_CONTROL_FRAMES: Final = 32_768
 
 
-#: Bytes of control frames that are not charged: those of one turn of the loop, as a rule, which leave at its end.
-UNCHARGED_BYTES_MAX: Final = 64 * 1024
+#: Control frames after which all that wait are charged: to charge each of them would cost a call a hundredth of its time.
+FRAMES_PER_CHARGE: Final = 64
 
 
 class Standstill:
@@ -74,8 +74,8 @@ class Outbox:
 
     `overflowing`: the peer does not read its answers; the connection is to be ended. `again`: what a new link sends once more,
     before everything else but the frames of the link.
-    Control frames are not refused, because each is small, or was asked about before. They are charged to the budget once they
-    are more than a turn of the loop has.
+    Control frames are not refused, because each is small, or was asked about before. They are charged to the budget when they
+    are many: those of one turn of the loop leave at its end.
     """
 
     __slots__ = (
@@ -83,7 +83,6 @@ class Outbox:
         "_budget",
         "_charged_bytes",
         "_control",
-        "_control_bytes",
         "_credits",
         "_goodbye",
         "_scheduler",
@@ -97,7 +96,7 @@ class Outbox:
         self.overflowing = False
         self._budget = budget
         self._answers = 0
-        self._control_bytes = self._charged_bytes = 0
+        self._charged_bytes = 0
         self._goodbye: bytes | None = None
         self._control: list[bytes] = []
         self.of_link: list[bytes] = []
@@ -116,11 +115,12 @@ class Outbox:
             return
         self._answers += answers
         self._control.append(frame)
-        self._control_bytes += len(frame) + FRAME_COST_BYTES
-        if self._control_bytes - self._charged_bytes > UNCHARGED_BYTES_MAX:
-            self._charge(self._control_bytes)
+        if not len(self._control) % FRAMES_PER_CHARGE:
+            self.charge()
 
-    def _charge(self, size: int) -> None:
+    def charge(self) -> None:
+        """Charge the control frames that wait now."""
+        size = sum(map(len, self._control)) + len(self._control) * FRAME_COST_BYTES
         self._budget.take(size - self._charged_bytes)
         self._charged_bytes = size
 
@@ -192,9 +192,8 @@ class Outbox:
         if control:
             self._control.clear()
             self._answers = 0
-            self._control_bytes = 0
             if self._charged_bytes:
-                self._charge(0)
+                self.charge()
         if self._goodbye is not None:
             control.append(self._goodbye)
             self._goodbye = None

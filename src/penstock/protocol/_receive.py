@@ -76,7 +76,7 @@ class ReceiveHalf:
         return True
 
     def add(self, arrived: Arrived) -> int:
-        """Queue a complete batch that passed `check_start`; return the bytes to charge for it."""
+        """Queue a complete batch that passed `check_start`; return its size, 0 when it is dropped. `hold` is to follow."""
         size = arrived.size
         self.arrived += arrived.items
         self.arrived_bytes += size
@@ -84,6 +84,10 @@ class ReceiveHalf:
             self.grant.consumed_bytes = self.arrived_bytes
             return 0
         self.queue.append(arrived)
+        return size
+
+    def hold(self, size: int) -> int:
+        """Return the bytes to charge for a batch of this size that waits from now on."""
         self.held_bytes += size + BATCH_COST_BYTES
         return size + BATCH_COST_BYTES
 

@@ -25,6 +25,8 @@ ACK_ALONE_BYTES: Final = 8 * ACK_BYTES
 KEPT_BYTES_MAX: Final = 16 * 1024 * 1024
 #: … and while the budget is tight: enough that the peer acknowledges some of it.
 KEPT_BYTES_MIN: Final = ACK_ALONE_BYTES + ACK_BYTES
+#: Bytes that are kept and not charged: as a rule they are acknowledged soon, and to charge each write would cost a call.
+UNCHARGED_BYTES_MAX: Final = 32 * 1024
 #: Writes below this size are copied into one block: an object for each small frame would weigh more than the frame.
 SMALL_WRITE_BYTES: Final = 4096
 #: The segments of a write below this size are joined before they are kept, and written as they are kept. A link would join
@@ -46,6 +48,7 @@ class Sequence:
         "_begin",
         "_block",
         "_budget",
+        "_charged_bytes",
         "_decoder",
         "_hello_bytes",
         "_kept",
@@ -67,6 +70,7 @@ class Sequence:
     def __init__(self, decoder: FrameDecoder, token: bytes, budget: Budget) -> None:
         self.token = token
         self._budget = budget
+        self._charged_bytes = 0
         self.offered: bytes | None = None
         self.unconfirmed = False
         self.elsewhere = False  # whether the present link leads to another server than the first one
@@ -99,14 +103,17 @@ class Sequence:
                 self._block = block = bytearray()
                 self._kept.append(block)
             block += segments[0]
-        self._budget.take(size)
-        if self.unacknowledged >= KEPT_BYTES_MIN:
-            self.flows = self._may_flow()
+        if self.sent - self._begin - self._charged_bytes > UNCHARGED_BYTES_MAX:
+            self._weigh()
         return segments
 
-    def _may_flow(self) -> bool:
-        """Whether new frames may be sent, as the bytes are that are kept."""
-        return self.up and self.unacknowledged < (KEPT_BYTES_MIN if self._budget.is_tight else KEPT_BYTES_MAX)
+    def _weigh(self) -> None:
+        """Charge the bytes that are kept now, and see whether new frames may be sent."""
+        kept = self.sent - self._begin
+        charged = kept if kept > UNCHARGED_BYTES_MAX else 0
+        self._budget.take(charged - self._charged_bytes)
+        self._charged_bytes = charged
+        self.flows = self.up and self.unacknowledged < (KEPT_BYTES_MIN if self._budget.is_tight else KEPT_BYTES_MAX)
 
     @property
     def unacknowledged(self) -> int:
@@ -121,13 +128,12 @@ class Sequence:
         if position > self.sent:
             raise ProtocolError("9.4", f"{position} bytes acknowledged, where only {self.sent} were sent")
         self.acknowledged = max(self.acknowledged, position)
-        kept, before = self._kept, self._begin
+        kept = self._kept
         while kept and self._begin + len(kept[0]) <= position:
             self._begin += len(kept.popleft())
         if not kept:
             self._block = None
-        self._budget.give(self._begin - before)
-        self.flows = self._may_flow()
+        self._weigh()
 
     def can_repeat(self, position: int) -> bool:
         """Whether everything from this position of the peer on is still here."""
@@ -147,7 +153,8 @@ class Sequence:
 
     def forget(self) -> None:
         """Drop everything that is kept: the session is over."""
-        self._budget.give(sum(map(len, self._kept)))
+        self._budget.give(self._charged_bytes)
+        self._charged_bytes = 0
         self._kept.clear()
         self._block = None
         self.up = self.flows = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from functools import cache
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
@@ -41,7 +42,9 @@ class Crowd:
 
     def __init__(self) -> None:
         keep_the_heap()
-        self.process = Process()
+        self._loop = weakref.ref(asyncio.get_running_loop())
+        self.process = Process(self._relieve_soon)
+        self._is_relieving = False
         self._weights: WeakKeyDictionary[Weighed, int] = WeakKeyDictionary()
         self._leaving: WeakSet[Weighed] = WeakSet()
 
@@ -59,11 +62,18 @@ class Crowd:
             self._leaving.discard(session)
         self.process.connections = len(self._weights)
 
-    def relieve(self, budget: Budget) -> None:
-        """End the connections that hold most, until the others hold no more than the process may: its budget is overdrawn.
+    def _relieve_soon(self, budget: Budget) -> None:
+        loop = self._loop()
+        if loop is not None and not self._is_relieving:
+            self._is_relieving = True
+            loop.call_soon(self._relieve, budget)
+
+    def _relieve(self, budget: Budget) -> None:
+        """End the connections that hold most, until the others hold no more than the process may: it holds more now.
 
         Those that were told to end are not over at once.
         """
+        self._is_relieving = False
         leaving = sum(session.budget.held_bytes for session in self._leaving)
         while budget.process.held_bytes - leaving > budget.process_max_bytes:
             others = set(self._weights) - set(self._leaving)

@@ -317,8 +317,6 @@ class Session:
                     raise
         if self._connection.has_data():
             self.flush_soon()
-        if self.budget.process.held_bytes > self.budget.process_max_bytes:
-            self._crowd.relieve(self.budget)
         return calls
 
     def _end_stream(self, error: StatusError) -> int | None:
