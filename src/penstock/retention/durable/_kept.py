@@ -126,7 +126,8 @@ class StreamInFile(KeptStream):
     @property
     def ttl_left_s(self) -> float:
         """The seconds for which a stream that has ended is kept from now on."""
-        return max(0.0, self.limits.ttl_s - (time() - (self._ended_at or time())))
+        passed = max(0.0, time() - (self._ended_at or time()))  # the clock may have been set back
+        return max(0.0, self.limits.ttl_s - passed)
 
     def spare(self) -> bool:
         """Let the items in memory go: the file has them."""
