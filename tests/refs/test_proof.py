@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,10 @@ import pytest
 import penstock
 from penstock.errors import FailedPrecondition, InvalidArgument, Unavailable
 from penstock.peer import _peer, _server
-from penstock.refs import _proof, offers
+from penstock.refs import _proof, find_route, offers
 from penstock.refs._offers import RefLocation
-from penstock.refs._proof import GENERATOR, NUMBER_BYTES, PRIME, Identity, answer_of, instance_of, new_identity
+from penstock.refs._proof import GENERATOR, NUMBER_BYTES, PRIME, Identity, answer_of, instance_of, is_proven, new_identity
+from penstock.refs._routes import PROOFS_AT_ONCE
 from penstock.refs._source import _make as make_source
 from penstock.refs._state import RefState
 from penstock.remote import FarRef
@@ -134,6 +135,29 @@ async def test_of_several_that_say_the_same_instance_the_owner_gets_the_claims(s
             assert [item async for item in ref_of(instance, number)] == [0, 1, 2]
     assert len(owner.tokens) == 10
     assert [thief.tokens for thief in thieves] == [[], []]
+
+
+async def test_a_process_with_many_connections_is_not_asked_on_each_of_them(server):
+    """A proof costs milliseconds at either side: a client with a pool of 500 connections took ten seconds of two processors."""
+    owner = FakeClaims(another())
+    async with AsyncExitStack() as stack:
+        for _ in range(40):
+            await stack.enter_async_context(connected_as(owner.identity.instance, owner))
+        assert [item async for item in ref_of(owner.identity.instance)] == [0, 1, 2]
+        assert 1 <= owner.challenges <= 2 * PROOFS_AT_ONCE
+
+
+async def test_the_owner_is_found_among_many_that_say_its_instance(server):
+    owner = FakeClaims(another())
+    instance = owner.identity.instance
+    thieves = [FakeClaims(Identity(7, another().public, another().salt)) for _ in range(12)]
+    async with AsyncExitStack() as stack:
+        for claims in [*thieves[:6], owner, *thieves[6:]]:
+            await stack.enter_async_context(connected_as(instance, claims))
+        while (found := find_route(instance)) is None or not is_proven(found):
+            await rest()
+        assert [item async for item in ref_of(instance)] == [0, 1, 2]
+    assert [thief.tokens for thief in thieves] == [[]] * 12
 
 
 @pytest.mark.parametrize("answer", [(), (b"", b"", b""), (b"x" * 256, b"y" * 16, b"z" * 32), None, (1, 2, 3), "abc"])

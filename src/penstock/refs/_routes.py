@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import msgspec
 
@@ -14,29 +16,82 @@ from penstock.errors import Unavailable
 from penstock.refs._offers import RefLocation, offers
 from penstock.refs._proof import begin_proof, guard_for, is_proven
 
-_ROUTES: Final[dict[bytes, WeakSet[CallScope]]] = {}
+#: How many connections that say one instance are asked for a proof at the same time: two exponentiations each. One that
+#: proves it is enough, and a process may have a thousand connections to this one.
+PROOFS_AT_ONCE: Final = 4
+
+
+class _Routes(WeakSet[CallScope]):
+    """The connections of one event loop whose other sides say one instance.
+
+    proven: returns one that has proven it, and may be gone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.proven: Callable[[], CallScope | None] = lambda: None
+        self._unasked: WeakKeyDictionary[CallScope, None] = WeakKeyDictionary()
+        self._under_way = 0
+
+    def enter(self, scope: CallScope) -> None:
+        """Add a connection."""
+        self.add(scope)
+        self._unasked[scope] = None
+
+    def look(self) -> None:
+        """Have connections proven, some at a time, until one of them is."""
+        proven = self.proven()
+        if proven is not None and _is_up(proven):
+            return
+        while self._unasked and self._under_way < PROOFS_AT_ONCE:
+            scope, _none = self._unasked.popitem()  # the newest first: older ones may be dead already
+            if not _is_alive(scope):
+                continue
+            outcome = begin_proof(scope)
+            if isinstance(outcome, asyncio.Task):
+                self._under_way += 1
+                outcome.add_done_callback(partial(self._answered, weakref.ref(scope)))
+            elif outcome:
+                self.proven = weakref.ref(scope)
+                return
+
+    def _answered(self, forgettable: weakref.ref[CallScope], _task: object) -> None:
+        self._under_way -= 1
+        scope = forgettable()
+        if scope is not None and is_proven(scope):
+            self.proven = forgettable
+        self.look()
+
+
+_ROUTES: Final[dict[tuple[int, bytes], _Routes]] = {}
 
 
 def register_route(scope: CallScope) -> None:
     """Enter a connection after its handshake, until it is gone: it leads to the event loop at its other side."""
-    instance = scope.instance
-    if not instance:
+    if not scope.instance:
         return
-    routes = _ROUTES.setdefault(instance, WeakSet())
-    routes.add(scope)
-    if len(routes) > 1 and instance != offers().instance:  # one of them may not be what it says
-        for one in routes:
-            if one.session.loop is scope.session.loop and one.session.lost is None:
-                begin_proof(one)
+    key = id(scope.session.loop), scope.instance
+    routes = _ROUTES.setdefault(key, _Routes())
+    routes.enter(scope)
+    if len(routes) > 1 and scope.instance != offers().instance:  # one of them may not be what it says
+        routes.look()
     forgettable = weakref.ref(scope)
-    scope.session.closed.add_done_callback(lambda _closed: _forget_route(instance, routes, forgettable()))
+    scope.session.closed.add_done_callback(lambda _closed: _forget_route(key, routes, forgettable()))
 
 
-def _forget_route(instance: bytes, routes: WeakSet[CallScope], scope: CallScope | None) -> None:
+def _forget_route(key: tuple[int, bytes], routes: _Routes, scope: CallScope | None) -> None:
     if scope is not None:
         routes.discard(scope)
-    if not routes and _ROUTES.get(instance) is routes:
-        del _ROUTES[instance]
+    if not routes and _ROUTES.get(key) is routes:
+        del _ROUTES[key]
+
+
+def _is_alive(scope: CallScope) -> bool:
+    return scope.session.lost is None and not scope.closing
+
+
+def _is_up(scope: CallScope) -> bool:
+    return _is_alive(scope) and scope.session.link is not None
 
 
 def find_route(instance: bytes) -> CallScope | None:
@@ -45,14 +100,21 @@ def find_route(instance: bytes) -> CallScope | None:
     One that has a link is taken before one that may get another (PROTOCOL.md §9), and of these a proven one. A connection that
     failed to prove its instance does not count.
     """
-    loop, best, best_rank = asyncio.get_running_loop(), None, (False, False)
-    for scope in _ROUTES.get(instance, ()):
-        if scope.session.loop is loop and scope.session.lost is None and not scope.closing:
-            proven = is_proven(scope)
-            rank = scope.session.link is not None, proven is True
+    routes = _ROUTES.get((id(asyncio.get_running_loop()), instance))
+    if routes is None:
+        return None
+    proven = routes.proven()
+    if proven is not None and _is_up(proven):
+        return proven
+    best, best_rank = None, (False, False)
+    for scope in routes:
+        if _is_alive(scope):
+            outcome = is_proven(scope)
+            rank = scope.session.link is not None, outcome is True
             if all(rank):
+                routes.proven = weakref.ref(scope)
                 return scope
-            if proven is not False and (best is None or rank > best_rank):
+            if outcome is not False and (best is None or rank > best_rank):
                 best, best_rank = scope, rank
     return best
 

@@ -169,8 +169,7 @@ class KeptStream:
         log.trim(readable_to)
         if log.size != before:
             self.shelf.size += log.size - before
-        if self.bell.waiting:
-            self.bell.notify()
+        self.bell.notify()
 
     def end(self, state: StreamState, outcome: Exception) -> None:
         """Note the end of the stream, and tell the followers. An unexpected error is logged: its writer has no caller."""

@@ -110,28 +110,30 @@ class Bell:
         while not condition():
             await bell.wait()
 
-    waiting: the futures of the tasks that wait and were not woken; empty when no task does.
+    waiting: the futures of the tasks that wait, or were woken and have not run yet; empty when no task does.
     """
 
-    __slots__ = ("waiting",)
+    __slots__ = ("_asleep", "waiting")
 
     def __init__(self) -> None:
         self.waiting: dict[asyncio.Future[None], None] = {}
+        self._asleep: dict[asyncio.Future[None], None] = {}  # those that were not woken
 
     async def wait(self) -> None:
         """Wait for the next `notify`. Cancelling it has no effect on other tasks that wait."""
         waiter = get_running_loop().create_future()
-        self.waiting[waiter] = None
+        self.waiting[waiter] = self._asleep[waiter] = None
         try:
             await waiter
         finally:
-            self.waiting.pop(waiter, None)
+            del self.waiting[waiter]
+            self._asleep.pop(waiter, None)
 
     def notify(self) -> None:
         """Wake all tasks that wait now. A second one in the same turn of the loop finds none of them."""
-        if not self.waiting:
+        if not self._asleep:
             return
-        woken, self.waiting = self.waiting, {}
+        woken, self._asleep = self._asleep, {}
         for waiter in woken:
             if not waiter.done():
                 waiter.set_result(None)
