@@ -9,7 +9,7 @@ import pytest
 import penstock
 
 SOURCE = ["aclose", "batches", "receive", "receive_nowait", "statistics"]
-STREAM = sorted([*SOURCE, "cancel", "of"])
+STREAM = sorted([*SOURCE, "cancel", "draining", "of"])
 SINK = ["aclose", "close", "fail", "send", "send_many", "send_nowait", "statistics"]
 ROUTER = ["ask", "open_channel", "ref", "stream", "stream_ask", "subscribe", "tell"]
 

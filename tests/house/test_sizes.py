@@ -36,14 +36,14 @@ MANY_SIDED = {
     "StreamInFile": 17,  # those of them that a file answers otherwise, and what its store asks
     "Retained": 24,  # the verbs of a sink, those of its followers, and how Python uses them
     "Peer": 24,  # five ways to call, and a life with its states, each of which a program may wait for
-    "CallScope": 19,  # the tasks of a connection, its attachments, its life
+    "CallScope": 18,  # the tasks of a connection, its attachments, its life
     "Session": 34,  # what the link calls, what streams call, what events do
-    "LastingSession": 25,  # the life of a session between its links
+    "LastingSession": 27,  # the life of a session between its links, how far it has come, and its drain
     "SocketLink": 16,  # the eight of a link, and those of a protocol of asyncio
     "StreamHandle": 31,  # the verbs of a stream, of a callee, a caller and both: a line or two each
     "RemoteSource": 21,
     "RemoteSink": 17,
-    "RemoteStream": 17,  # the endpoint of its stream, and what interceptors add
+    "RemoteStream": 18,  # the endpoint of its stream, whether its server shuts down, and what interceptors add
     "WireStream": 19,  # its two halves, and the order of what it sends
 }
 LONG: dict[str, int] = {}

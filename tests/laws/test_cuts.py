@@ -49,7 +49,7 @@ async def cut_again_and_again(seed: int) -> AsyncIterator[Place]:
             serve(system, listen="sim://server") as server,
             connect("sim://server", reconnect=AT_ONCE) as peer,
         ):
-            session, look = peer._sessions.now, peer._sessions.look
+            session, see = peer._sessions.now, peer._sessions.now.on_change
             running, detached = True, False
 
             def next_cut() -> None:
@@ -64,10 +64,9 @@ async def cut_again_and_again(seed: int) -> AsyncIterator[Place]:
                     CUTS["of a handshake" if detached else "of a session"] += 1
                     next_cut()
                 detached = session.detached
-                assert look is not None
-                look()
+                see()
 
-            peer._sessions.look = changed
+            session.on_change = changed
             next_cut()
             yield Place(system, peer)
             running = False

@@ -106,6 +106,34 @@ async def test_without_another_connection_it_is_lost():
             await call
 
 
+async def test_an_ask_of_an_actor_is_made_again_too():
+    class Desk(penstock.Actor):
+        def __init__(self) -> None:
+            self.asked = 0
+
+        @penstock.idempotent
+        async def look(self) -> int:
+            self.asked += 1
+            await asyncio.sleep(5)
+            return self.asked
+
+        async def change(self) -> int:
+            return await self.look()
+
+    with SimulatedNetwork(seed=1) as network:
+        async with penstock.ActorSystem() as system:
+            await system.spawn(Desk, name="desk")
+            async with penstock.serve(system, listen=URL) as server, penstock.connect(URL, reconnect=AGAIN) as peer:
+                for timeout in (None, 60):
+                    stub = penstock.options(peer.actor(Desk, "desk"), timeout=timeout)
+                    look, change = asyncio.ensure_future(stub.look()), asyncio.ensure_future(stub.change())
+                    await asyncio.sleep(1)
+                    await restarted(network, server)
+                    assert await look >= 2
+                    with pytest.raises(ConnectionLost):
+                        await change
+
+
 def test_the_description_of_a_method_says_that_it_may_run_twice():
     methods = {method.name: method for method in describe(service_of(Shop)).methods}
     assert methods["price"].idempotent

@@ -83,7 +83,7 @@ async def test_connecting_while_the_server_closes_is_answered_or_refused(moment)
         async with penstock.serve(Service(), listen="sim://server") as server:
 
             async def come_and_call():
-                async with penstock.connect("sim://client@server", timeout=5) as peer:
+                async with penstock.connect("sim://client@server", timeout=5, reconnect=None) as peer:
                     return await peer.call("Service/echo", 1)
 
             coming = asyncio.ensure_future(come_and_call())

@@ -493,3 +493,75 @@ def test_the_times_between_attempts_grow_to_their_bound_and_are_drawn_at_random(
         bound = min(2.0, 0.1 * 2**number)
         assert 0 <= min(at_number) < bound / 4
         assert bound * 3 / 4 < max(at_number) <= bound
+
+
+async def attempts_in(network: SimulatedNetwork, server: penstock.Server, seconds: float) -> int:
+    """Count the connections that a server is asked for within some time, while each is cut at its handshake's end."""
+    made = 0
+    new_session = server._new_session
+
+    def counted() -> penstock.session.Session:
+        nonlocal made
+        made += 1
+        asyncio.get_running_loop().call_later(0.02, network.cut)
+        return new_session()
+
+    for listener in server._listeners:
+        listener.receivers = counted
+    network.cut()
+    await asyncio.sleep(seconds)
+    return made
+
+
+async def test_a_path_that_cuts_right_after_each_handshake_is_tried_less_and_less_often():
+    async with served(reconnect=penstock.Reconnect(first_s=0.1, max_s=10)) as (network, _desk, server, peer):
+        await peer.service(Desk).echo(1)
+        assert await attempts_in(network, server, 100) < 40
+
+
+async def test_a_path_that_cuts_again_and_again_is_taken_at_once_while_it_carries_something():
+    async with served(reconnect=penstock.Reconnect(first_s=0.1, max_s=10)) as (network, _desk, _server, peer):
+        got = []
+        cuts = 0
+        async for number in peer.service(Desk).numbers(200):
+            got.append(number)
+            if number % 3 == 2:
+                network.cut()
+                cuts += 1
+        assert got == [*range(200)]
+        assert asyncio.get_running_loop().time() < 20 + cuts * 0.25
+
+
+async def test_a_client_that_leaves_between_two_links_still_tells_the_server_when_there_is_one():
+    async with served() as (network, desk, server, peer):
+        stream = peer.service(Desk).numbers(1000)
+        await anext(stream)
+        network.cut()
+        await asyncio.sleep(0)
+        await peer.aclose()
+        await asyncio.sleep(0.1)
+        assert desk.ended == ["numbers"]
+        assert not server.peers
+
+
+async def test_leaving_that_is_cancelled_while_it_waits_for_a_connection_ends_the_peer_at_once():
+    async with served() as (network, _desk, _server, peer):
+        stream = peer.service(Desk).numbers(1000)
+        await anext(stream)
+        network.partition()
+        network.cut()
+        await asyncio.sleep(0.01)
+        leaving = asyncio.ensure_future(peer.aclose())
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert peer.state == "closed"
+        with pytest.raises(penstock.Cancelled):
+            await anext(stream)
+
+
+async def test_the_message_of_another_thread_names_the_connection():
+    async with served() as (_network, _desk, _server, peer):
+        with pytest.raises(RuntimeError, match=r"<connection to sim://.*> belongs to the event loop of another thread"):
+            await asyncio.to_thread(peer.service(Desk).numbers, 3)

@@ -27,7 +27,7 @@ async def test_asks_that_are_refused_before_their_lane_was_accepted(count):
 
 @pytest.mark.parametrize("end", ["abort here", "abort there", "close here", "stop the actor"])
 async def test_asks_that_wait_for_room_when_everything_ends(end):
-    async with town(settings=SMALL) as place:
+    async with town(settings=SMALL, reconnect=None) as place:
         desk, stub = await place.desk(mailbox=penstock.Mailbox(1))
         asks = []
         for number in range(30):

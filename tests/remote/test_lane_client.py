@@ -227,7 +227,7 @@ async def test_a_connection_that_is_lost_in_mid_ask_says_so():
 
 
 async def test_what_waits_for_room_when_the_connection_is_lost_was_not_started():
-    async with town(settings=SMALL) as place:
+    async with town(settings=SMALL, reconnect=None) as place:
         _desk, stub = await place.desk(mailbox=Mailbox(1))
         asks = [asyncio.ensure_future(outcome(stub.wait(number))) for number in range(20)]
         await asyncio.sleep(1)
@@ -247,7 +247,7 @@ async def test_the_peer_that_is_closed_here_cancels_its_asks():
 
 
 async def test_a_server_that_drains_answers_what_was_asked_and_takes_nothing_new():
-    async with town() as place:
+    async with town(reconnect=None) as place:
         desk, stub = await place.desk()
         waiting = asyncio.ensure_future(stub.wait("a"))
         await asyncio.sleep(1)
@@ -497,7 +497,7 @@ async def test_an_ask_that_is_given_up_while_it_waits_for_room_was_not_started(a
 
 
 async def test_a_drain_that_crosses_the_opening_of_a_lane_ends_its_asks_and_no_other_lane(caplog):
-    async with town() as place:
+    async with town(reconnect=None) as place:
         await place.system.spawn(Desk, name="old")
         await place.system.spawn(Desk, name="new")
         old, new = place.peer.actor(Desk, "old"), place.peer.actor(Desk, "new")

@@ -241,9 +241,47 @@ async def test_a_drain_before_the_handshake_is_told_after_it():
         server.drain("soon")
         memory_pair(client, server)
         await settled()
-        assert client.peer_draining
-        await cut(home, client)
+        assert not client.takes_calls
         assert client.lost is server.lost is None
+
+
+@pytest.mark.parametrize("drains", ["server", "client"])
+async def test_a_link_that_is_lost_while_a_side_shuts_down_is_the_end_at_once(drains):
+    """That side takes no new connection."""
+    async with house() as home:
+        client, server = await home.client()
+        (server if drains == "server" else client).drain("soon")
+        await settled()
+        assert client.link is not None
+        client.link.abort()
+        await settled()
+        for session in (client, server):
+            assert isinstance(session.lost, ConnectionLost)
+            assert "while a side shut down" in str(session.lost)
+        assert not len(home.kept)
+
+
+async def test_a_session_that_waits_for_a_link_is_over_when_its_side_shuts_down():
+    async with house() as home:
+        client, server = await home.client()
+        assert client.link is not None
+        client.link.abort()
+        await settled()
+        assert server.detached
+        server.drain("soon")
+        assert isinstance(server.lost, ConnectionLost)
+        assert not len(home.kept)
+
+
+async def test_a_session_whose_side_shuts_down_is_not_taken_up_from_a_link_that_seems_to_be_alive():
+    async with house() as home:
+        client, server = await home.client()
+        thief = await home.prepared(token_of(client), 0)
+        server.drain("soon")
+        home.join(thief)
+        await settled()
+        assert "no such session" in str(thief.lost)
+        assert server.lost is client.lost is None
 
 
 async def test_a_peer_that_keeps_no_session_loses_it_with_its_link():

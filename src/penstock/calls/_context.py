@@ -54,6 +54,7 @@ class CallInfo(Generic[P]):
         "_loop",
         "_outcome",
         "_scope",
+        "_session",
         "deadline",
         "kind",
         "metadata",
@@ -83,6 +84,7 @@ class CallInfo(Generic[P]):
         self.deadline = deadline
         self.priority = priority
         self._scope = scope
+        self._session = None if scope is None else scope.session
         # kept, because a thread that a handler has started has no running loop
         self._loop = scope.session.loop if scope is not None else loop or asyncio.get_running_loop()
         self.sink: Sink[Any] | None = None
@@ -120,7 +122,7 @@ class CallInfo(Generic[P]):
         if error is None:
             self._outcome = self._outcome or "ended"
             return
-        lost = self._scope is not None and isinstance(self._scope.session.lost, ConnectionLost)
+        lost = self._session is not None and isinstance(self._session.lost, ConnectionLost)
         if self.side == "caller":
             self._outcome = outcome_of(error)
         elif lost and isinstance(error, asyncio.CancelledError | ConnectionLost):
@@ -152,12 +154,12 @@ class CallInfo(Generic[P]):
     @property
     def draining(self) -> bool:
         """Whether one of the two sides has begun to shut down: a handler with a long stream should then end it soon."""
-        return self._scope is not None and self._scope.draining
+        return self._session is not None and self._session.draining.is_set()
 
     async def wait_draining(self) -> None:
         """Wait until one of the two sides begins to shut down; for ever in one process. Safe to cancel."""
-        if self._scope is not None:
-            await self._scope.wait_draining()
+        if self._session is not None:
+            await self._session.draining.wait()
         else:
             await asyncio.get_running_loop().create_future()  # a call in one process has no connection that could drain
 

@@ -32,7 +32,7 @@ class Request(msgspec.Struct, frozen=True):
     guard: an interceptor of this call alone, outside the others; None for none.
     window: when not 0, the number of items that may be under way at first. A fast consumer gets more, up to `buffer_size`;
         a slow consumer gets recent items.
-    idempotent: whether a unary call may be made again when it may have started.
+    again: how often a unary call that may have started is made again, when its session is lost.
     """
 
     target: str
@@ -44,11 +44,11 @@ class Request(msgspec.Struct, frozen=True):
     label: str = ""
     window: int = 0
     guard: Interceptor | None = None
-    idempotent: bool = False
+    again: int = 0
 
     def around(self, scope: CallScope) -> tuple[Around, ...]:
-        """Return the interceptors of the call, the outermost first. A call on a lost session first waits for the next one."""
-        if scope.session.lost is not None and scope.when_lost is not None:
+        """Return the interceptors of the call, the outermost first. A call waits for a session that takes it."""
+        if not scope.session.takes_calls and scope.next_session is not None:
             return (_next_session, *((self.guard,) if self.guard is not None else ()), *scope.interceptors)
         return scope.interceptors if self.guard is None else (self.guard, *scope.interceptors)
 
@@ -60,8 +60,8 @@ class Request(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def _next_session(call: Any) -> AsyncIterator[None]:
-    """Wait for the session that takes the place of a lost one: an interceptor."""
-    await call._scope.when_lost(call.deadline)
+    """Wait for the session that takes the place of the present one: an interceptor."""
+    await call._scope.next_session(call.deadline)
     yield
 
 

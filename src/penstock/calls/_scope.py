@@ -187,7 +187,8 @@ class CallScope:
     deliveries: what was sent into streams and is not at the other side yet.
     closing: whether this side has begun to close.
     on_gone: called once, when the connection is gone and its last task has ended.
-    when_lost: waits, until a deadline, for the session that takes the place of a lost one; None when the loss is the end.
+    session: the one that new calls use. leaving: those before it, whose other side shuts down and ends what is open.
+    next_session: waits, until a deadline, for a session that takes calls, when this one does not; None when no other follows.
     """
 
     def __init__(self, session: Session, interceptors: Sequence[Around], peer: Any) -> None:
@@ -197,21 +198,26 @@ class CallScope:
         self.principal: Any = None
         self.closing = False
         self.on_gone: Callable[[], None] = lambda: None
-        self.when_lost: Callable[[float | None], Awaitable[None]] | None = None
+        self.leaving: set[Session] = set()
+        self.next_session: Callable[[float | None], Awaitable[None]] | None = None
         self.tasks: set[asyncio.Task[Any]] = set()
         self.waiting = WaitingCalls(self)
         self.deliveries = Deliveries(self)
         self._attachments: dict[type[Attachment], Attachment] = {}
-        self._drain = asyncio.Event()
-        self._announced = False  # whether the other side was told to open no more calls
 
     def go_on_with(self, session: Session) -> None:
-        """Use this session for new calls; one before it is lost, and its streams have ended."""
+        """Use this session for new calls. One before it is lost, and its streams have ended, or its other side shuts down."""
+        if session is not self.session and not self.session.closed.done():
+            self.leaving.add(self.session)
         self.session = session
-        self._drain.clear()
-        self._announced = False
         session.on_draining = self._drained
-        session.closed.add_done_callback(lambda _closed: self._check_gone())
+        session.closed.add_done_callback(lambda _closed: self._check_gone(session))
+
+    async def session_for_calls(self, deadline: float | None) -> Session:
+        """Return the session for a new call; wait for the next one, until `deadline`, when this one takes none."""
+        if not self.session.takes_calls and self.next_session is not None:
+            await self.next_session(deadline)
+        return self.session
 
     # ── the other side ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -285,25 +291,12 @@ class CallScope:
             attachment = self._attachments[cls] = cls(self)
         return cast("A", attachment)
 
-    @property
-    def draining(self) -> bool:
-        """Whether one of the sides has begun to shut down."""
-        return self._drain.is_set()
-
-    async def wait_draining(self) -> None:
-        """Wait until one of the sides begins to shut down. Safe to cancel."""
-        await self._drain.wait()
-
     def begin_drain(self) -> None:
         """Take no new calls, and let the other side and the handlers know. Open calls go on. Idempotent."""
-        self._drain.set()
-        if not self._announced:
-            self._announced = True
-            self.session.drain("this side is shutting down")
+        self.session.drain("this side is shutting down")
 
     def _drained(self) -> None:
         """Drain the attachments: the other side shuts down, takes nothing new, and answers open calls."""
-        self._drain.set()
         for attachment in tuple(self._attachments.values()):
             attachment.drain()
 
@@ -319,31 +312,42 @@ class CallScope:
         check_thread(self.session.thread, self.peer)
         self.closing = True
         self.waiting.refuse(Unavailable("this side is shutting down", started=False))
-        self.session.refuse_streams()  # the call of a later stream would not be awaited below
+        sessions = [self.session, *self.leaving]
+        for session in sessions:
+            session.refuse_streams()  # the call of a later stream would not be awaited below
         try:
             await asyncio.sleep(0)  # a task that has not begun yet begins, so that it can report its outcome
-            if self.session.lost is None:
+            if any(session.lost is None for session in sessions):
                 await self.deliveries.finish(deliver_s)
-            for task in self.tasks:
-                if not task.cancelling():  # a second cancellation would interrupt its clean-up
-                    task.cancel()
-            if self.tasks:
-                _done, stuck = await asyncio.wait(self.tasks, timeout=CLEANUP_S)
-                for task in stuck:
-                    log.error("%s: %r has not ended %g s after it was cancelled; it is left behind", self.peer, task, CLEANUP_S)
-                self.tasks.clear()
+            await _cancel_all(self.tasks, self.peer)
             for attachment in tuple(self._attachments.values()):
                 await attachment.end(CLEANUP_S)
-            self.session.close()
-            await asyncio.wait([self.session.closed], timeout=CLEANUP_S)
+            for session in sessions:
+                session.close()
+            await asyncio.wait([session.closed for session in sessions], timeout=CLEANUP_S)
         finally:
-            if not self.session.closed.done():
-                self.session.abort()
+            for session in sessions:
+                if not session.closed.done():
+                    session.abort()
 
-    def _check_gone(self) -> None:
+    def _check_gone(self, closed: Session | None = None) -> None:
         """Call `on_gone` when the connection is gone and no task runs."""
-        if self.session.closed.done() and not self.tasks:
+        if closed is not None:
+            self.leaving.discard(closed)
+        if self.session.closed.done() and not self.tasks and not self.leaving:
             self.on_gone()
 
     def __repr__(self) -> str:
         return f"<CallScope {self.remote}, {len(self.tasks)} tasks>"
+
+
+async def _cancel_all(tasks: set[asyncio.Task[Any]], peer: Any) -> None:
+    """Cancel the tasks of a connection, and wait for their clean-up, at most `CLEANUP_S`."""
+    for task in tasks:
+        if not task.cancelling():  # a second cancellation would interrupt its clean-up
+            task.cancel()
+    if tasks:
+        _done, stuck = await asyncio.wait(tasks, timeout=CLEANUP_S)
+        for task in stuck:
+            log.error("%s: %r has not ended %g s after it was cancelled; it is left behind", peer, task, CLEANUP_S)
+        tasks.clear()

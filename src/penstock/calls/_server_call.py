@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -25,7 +25,7 @@ from penstock.errors import (
 )
 from penstock.protocol import Cancel, Grant, Status, grant_wished
 from penstock.service import PRIORITIES, Method
-from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle
+from penstock.session import Endpoint, RemoteSink, RemoteSource, Session, StreamHandle
 from penstock.streams import KeptEncoded, Source
 
 
@@ -67,7 +67,7 @@ class ServerCall(Endpoint):
         *,
         exposed: bool,
     ) -> None:
-        session, opened = scope.session, handle.opened
+        session, opened = handle.session, handle.opened
         self._handle = handle
         self._scope = scope
         self._interceptors = interceptors
@@ -96,6 +96,7 @@ class ServerCall(Endpoint):
             priority=PRIORITIES[opened.priority],
         )
         self.call.sink = self.sink
+        self.call._session = cast("Session", handle.session)
 
     def start(self, handler: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Run the handler in a task."""
@@ -297,7 +298,7 @@ def _accept(call: ServerCall, accept: Callable[[Grant | None], None]) -> None:
     if not method.streams_requests:
         accept(None)
         return
-    session = call._scope.session
+    session = handle.session
     accept(grant_wished(session.settings, session.hello, handle.opened, method.window))
     call.source = handle.source(method.target, by_number(handle.opened.codec).decode_for(method.request))
     call.source.bad_item = InvalidArgument

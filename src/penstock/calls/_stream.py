@@ -23,8 +23,9 @@ from penstock.errors import (
     PenstockError,
     StatusError,
     StreamCancelled,
+    Unavailable,
 )
-from penstock.protocol import Accept, Cancel, ReceiveHalf, Status, grant_for
+from penstock.protocol import Accept, CallKind, Cancel, ReceiveHalf, Status, grant_for
 from penstock.session import Endpoint, RemoteSink, RemoteSource, StreamHandle, WeakEndpoint, error_of
 from penstock.streams import Source, finalize_on, stop
 
@@ -47,6 +48,14 @@ class Stream(Source[T]):
     __slots__ = ()
 
     target: str
+
+    @property
+    def draining(self) -> bool:
+        """Whether the side of the callee has begun to shut down: the stream goes on, and is cancelled after a grace time.
+
+        A consumer that knows its offset may open the stream anew: a client's new calls go to the next server.
+        """
+        return False
 
     @staticmethod
     def of(responses: AsyncIterator[R]) -> Stream[R]:
@@ -142,6 +151,10 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         else:
             self._begin(requests)
 
+    @property
+    def draining(self) -> bool:
+        return self.call.draining
+
     def _cancel_with(self, error: StatusError) -> None:
         self.discard(error)  # first, because it checks the thread
         self._end(error)
@@ -161,6 +174,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
             if session.hello is not None:
                 self._half.grant.keep_to(session.hello)
         opened = open_of(session, request, call.metadata, call.deadline, self._half.grant)
+        call._session = session
         self._handle = handle = session.open(opened, self._half, WeakEndpoint(self))
         handle.feed_into(self)
         if opened.streams_requests:
@@ -169,7 +183,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
                 self.sink.close()
             elif requests is not None:
                 self._pump = self._scope.own(_feed(weakref.ref(self), self.sink, requests))
-        if self._begun is not None:
+        if self._begun is not None and not self._begun.done():
             self._begun.set_result(None)
 
     # ── the events of the stream ──────────────────────────────────────────────────────────────────────────────────────
@@ -185,7 +199,9 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
             self.sink.on_room()
 
     def on_ended(self, status: Status | None) -> None:
-        self._record_outcome(EndOfStream() if status is None else error_of(status, self.session.remote))
+        outcome = EndOfStream() if status is None else error_of(status, self.session.remote)
+        if not _begins_again(self, outcome):
+            self._record_outcome(outcome)
 
     def on_stop_sending(self, cancel: Cancel) -> None:
         if self.sink is not None:
@@ -193,7 +209,8 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
         self._stop_pump()
 
     def on_lost(self, error: StatusError) -> None:
-        self._record_outcome(error)
+        if not _begins_again(self, error):
+            self._record_outcome(error)
 
     def _stop_pump(self) -> None:
         """Stop the request stream."""
@@ -314,6 +331,33 @@ def _begin(forgettable: weakref.ref[RemoteStream[Any]], requests: Requests | Non
     stream = forgettable()
     if stream is not None:
         stream._begin(requests)
+
+
+def _begins_again(stream: RemoteStream[Any], error: Exception | None) -> bool:
+    """Begin a call once more, over the session that follows, if it has surely not started there and sent no request."""
+    if not isinstance(error, Unavailable) or error.started or stream._request.kind & CallKind.CLIENT_STREAMING:
+        return False
+    scope, session = stream._scope, stream.call._session
+    if stream._closed or session is None or session.takes_calls or scope.next_session is None:
+        return False
+    stream._handle = None
+    scope.own(_begin_again(weakref.ref(stream), scope, stream.call.deadline))
+    return True
+
+
+async def _begin_again(forgettable: weakref.ref[RemoteStream[Any]], scope: CallScope, deadline: float | None) -> None:
+    """Begin a call that has not started, over the session that follows."""
+    try:
+        await scope.session_for_calls(deadline)
+        stream = forgettable()
+        if stream is not None and not stream._closed:
+            stream._begin(None)
+    except (StatusError, asyncio.CancelledError) as error:
+        stream = forgettable()
+        if stream is not None:
+            stream._record_outcome(as_failure(error, stream.target))
+        if isinstance(error, asyncio.CancelledError):
+            raise
 
 
 async def single_result(stream: RemoteStream[T]) -> T:

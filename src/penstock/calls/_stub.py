@@ -58,7 +58,7 @@ def bind(scope: CallScope, method: Method, options: CallOptions, guard: Intercep
 
     def request(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Request, Any]:
         argument, requests = arguments.encode(codec, args, kwargs)
-        made = Request(method.target, method.kind, codec, argument, decode, options, guard=guard, idempotent=method.idempotent)
+        made = Request(method.target, method.kind, codec, argument, decode, options, guard=guard, again=method.again)
         return made, requests
 
     async def unary(*args: Any, **kwargs: Any) -> Any:

@@ -11,16 +11,13 @@ from penstock.calls._context import CallInfo, inherited_deadline, intercepted
 from penstock.calls._request import Request, open_of
 from penstock.calls._scope import Around, CallScope
 from penstock.codec import UNDECODABLE
-from penstock.errors import ConnectionLost, DataLoss, DeadlineExceeded, StatusError
+from penstock.errors import DataLoss, DeadlineExceeded, StatusError, Unavailable
 from penstock.protocol import MAX_NUMBER, Grant, ReceiveHalf, Status
 from penstock.session import Endpoint, Session, error_of
 
 #: The grant of every unary call: one item of any size. It never changes, so all calls share it.
 _ONE: Final = Grant(1, MAX_NUMBER)
 _NOTHING: Final[Any] = object()
-#: A call of an idempotent method that may have started is made again so often: a call that kills its server would kill all of
-#: them, one after the other.
-AGAIN_MAX: Final = 3
 
 
 async def call_unary(scope: CallScope, request: Request) -> Any:
@@ -33,11 +30,12 @@ async def call_unary(scope: CallScope, request: Request) -> Any:
     around = request.around(scope)
     if around:
         return await _call_inside(around, scope, request, deadline)
+    session = scope.session
     try:
-        return await Unary(scope.session, request, request.options.metadata, deadline).result(deadline)
-    except ConnectionLost as error:
-        lost = error
-    return await _call_again(scope, request, request.options.metadata, deadline, lost)
+        return await Unary(session, request, request.options.metadata, deadline).result(deadline)
+    except Unavailable as error:
+        refusal = error
+    return await _call_again(scope, request, request.options.metadata, deadline, (session, refusal))
 
 
 async def _call_inside(around: Sequence[Around], scope: CallScope, request: Request, deadline: float | None) -> Any:
@@ -52,26 +50,36 @@ async def _call_inside(around: Sequence[Around], scope: CallScope, request: Requ
         priority=request.options.priority,
     )
     async with intercepted(around, call, deadline=deadline):
+        session = scope.session
         try:
-            return await Unary(scope.session, request, call.metadata, call.deadline).result(call.deadline)
-        except ConnectionLost as error:
-            lost = error
-        return await _call_again(scope, request, call.metadata, call.deadline, lost)
+            return await Unary(session, request, call.metadata, call.deadline).result(call.deadline)
+        except Unavailable as error:
+            refusal = error
+        return await _call_again(scope, request, call.metadata, call.deadline, (session, refusal))
 
 
 async def _call_again(
-    scope: CallScope, request: Request, metadata: dict[str, str], deadline: float | None, lost: ConnectionLost
+    scope: CallScope,
+    request: Request,
+    metadata: dict[str, str],
+    deadline: float | None,
+    failed: tuple[Session, Unavailable],
 ) -> Any:
-    """Make a call again over the session that follows, if it has surely not started or its method is idempotent."""
-    again = AGAIN_MAX if request.idempotent else 0
-    while scope.when_lost is not None and (again or not lost.started):
-        again -= bool(lost.started)
-        await scope.when_lost(deadline)
+    """Make a call again over the session that follows.
+
+    failed: the session of the first attempt and its error, which is raised when the session still takes calls, or when the call
+        may have started and may not run twice.
+    """
+    session, refusal = failed
+    again = request.again
+    while scope.next_session is not None and not session.takes_calls and (again or not refusal.started):
+        again -= bool(refusal.started)
+        session = await scope.session_for_calls(deadline)
         try:
-            return await Unary(scope.session, request, metadata, deadline).result(deadline)
-        except ConnectionLost as error:
-            lost = error
-    raise lost
+            return await Unary(session, request, metadata, deadline).result(deadline)
+        except Unavailable as error:
+            refusal = error
+    raise refusal
 
 
 class Unary(Endpoint):

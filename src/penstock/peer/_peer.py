@@ -44,13 +44,16 @@ class Peer(Router):
         *,
         keep_s: float = 0.0,
         kept: Any = None,
+        servers: int = 1,
     ) -> None:
         instance = offers().instance
-        make = partial(LastingSession, role, settings, agent=AGENT, instance=instance, keep_s=keep_s, kept=kept)
+        make = partial(
+            LastingSession, role, settings, agent=AGENT, instance=instance, keep_s=keep_s, kept=kept, servers=servers
+        )
         self._sessions = sessions = Sessions(make, keep_s)
         self._scope = CallScope(sessions.now, interceptors, self)
         if keep_s and role == "client":
-            self._scope.when_lost = sessions.wait_next
+            self._scope.next_session = sessions.wait_next
         self._dispatcher = dispatcher
         sessions.enter = self._enter
         sessions.begin(sessions.now)
@@ -218,11 +221,11 @@ class Peer(Router):
     @property
     def draining(self) -> bool:
         """Whether one of the two sides has begun to shut down: open calls go on, new ones are refused."""
-        return self._scope.draining
+        return self._scope.session.draining.is_set()
 
     async def wait_draining(self) -> None:
         """Wait until one of the two sides begins to shut down. Safe to cancel."""
-        await self._scope.wait_draining()
+        await self._scope.session.draining.wait()
 
     @property
     def state(self) -> PeerState:
@@ -257,15 +260,21 @@ class Peer(Router):
     async def aclose(self) -> None:
         """Cancel the calls of both sides, wait for the clean-up of the handlers here, and close the connection. Idempotent.
 
-        It waits at most 5 s for each of: the arrival of what was sent through completed refs, the handlers, the arrival of the
+        It waits at most 1 s for a connection that is made again, so that the other side learns of the end of open calls, and
+        at most 5 s for each of: the arrival of what was sent through completed refs, the handlers, the arrival of the
         messages of `tell` in the mailboxes of their actors, and the last bytes. Cancelling it aborts the connection.
         """
-        self._sessions.closing = True
+        check_thread(self._sessions.now.thread, self)
         try:
+            await self._sessions.wait_to_leave()
+            self._sessions.closing = True
             await self._scope.aclose()
         finally:
-            if self._sessions.stop is not None:
-                await self._sessions.stop()
+            self._sessions.closing = True
+            if not self._scope.closing:  # it was cancelled before
+                self._scope.session.abort()
+            if self._sessions.connector is not None:
+                await self._sessions.connector.aclose()
             self._sessions.changed.notify()
 
     def __repr__(self) -> str:

@@ -53,6 +53,9 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
 #: The policy of a program that names none.
 RECONNECT: Final = Reconnect()
 
+#: Sessions whose servers shut down, before no other one is begun: as many restarts within one grace time.
+LEAVING_MAX: Final = 16
+
 #: Connects a session to one URL, and waits until it is ready or goes on. Raises `Unavailable` when it does not.
 Reach = Callable[[LastingSession], Awaitable[None]]
 
@@ -63,6 +66,9 @@ class Reconnector:
     sessions: those of the peer. The present one goes on; when it cannot, a new one takes its place.
     policy: when to try, and how often.
     reaches: a function for each URL; they are tried in turn, beginning with the one that has answered last, at first `first`.
+
+    The times between attempts begin anew after a connection that was of use: it has carried something of the session, or has
+    lasted. A path that cuts right after each handshake, or a server that shuts down at once, is tried less and less often.
     """
 
     def __init__(self, sessions: Sessions, policy: Reconnect, reaches: Sequence[Reach], first: int = 0) -> None:
@@ -71,26 +77,44 @@ class Reconnector:
         self._reaches = reaches
         self._at = first  # the URL that is tried next: after a loss, the one that has answered last
         self._task: asyncio.Task[None] | None = None
-        sessions.look = self._look
-        sessions.stop = self.aclose
-        sessions.now.servers = len(reaches)
-        self._look()
+        self._delays = policy.delays()
+        self._note_connected()
+        sessions.connector = self
+        self.look()
 
-    def _look(self) -> None:
-        """Begin to try when the session has no link, unless a task does already."""
+    def look(self) -> None:
+        """Begin to try when no session takes calls, or the present one has no link, unless a task does already."""
         sessions = self._sessions
         session = sessions.now
-        down = session.detached or session.lost is not None
-        if self._task is None and sessions.look is not None and down and not sessions.closing:
+        away = session.detached or not session.takes_calls
+        if self._task is not None or sessions.connector is not self or not away or sessions.closing:
+            return
+        if session.lost is None and not session.detached:
+            if len(sessions.leaving) >= LEAVING_MAX:
+                return  # until one of them is over
+            log.info("%s is shutting down; connecting to another server", session.remote)
+            self._at = (self._at + 1) % len(self._reaches)
+        else:
             log.warning("the connection to %s was lost; connecting again", session.remote)
-            self._task = upkeep(session.loop.create_task(self._try()))
+        if self._was_of_use():
+            self._delays = self._policy.delays()
+        self._task = upkeep(session.loop.create_task(self._try()))
+
+    def _note_connected(self) -> None:
+        session = self._sessions.now
+        self._connected = session.loop.time(), session.progress
+
+    def _was_of_use(self) -> bool:
+        session, (since_s, progress) = self._sessions.now, self._connected
+        carried = session.progress > progress and not session.draining.is_set()
+        return carried or session.loop.time() - since_s > self._policy.max_s
 
     async def _try(self) -> None:
         """Try until the session goes on, or a new one has taken its place."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         try:
-            for delay_s in self._policy.delays():
+            for delay_s in self._delays:
                 await _pause(loop, delay_s)
                 if self._sessions.closing:
                     return
@@ -100,12 +124,13 @@ class Reconnector:
                     self._sessions.failure = error.message
                     self._at = (self._at + 1) % len(self._reaches)
                 else:
-                    log.info("connected to %s again after %.1f s", self._sessions.now.remote, loop.time() - began_s)
+                    self._note_connected()
+                    log.info("connected to %s after %.1f s", self._sessions.now.remote, loop.time() - began_s)
                     return
             self._give_up()
         finally:
             self._task = None
-            self._look()  # the new link may be lost already
+            self.look()  # the new link may be lost already
 
     async def _attempt(self, reach: Reach) -> None:
         sessions = self._sessions
@@ -117,9 +142,9 @@ class Reconnector:
                     raise
             else:
                 return
-        await asyncio.shield(sessions.now.closed)  # then all its streams, lanes and routes know
+        if sessions.now.lost is not None:
+            await asyncio.shield(sessions.now.closed)  # then all its streams, lanes and routes know
         session = sessions.make()
-        session.servers = len(self._reaches)
         session.on_ready = lambda: sessions.begin(session)
         try:
             await reach(session)
@@ -132,13 +157,14 @@ class Reconnector:
         remote = sessions.now.remote
         why = f"{self._policy.attempts} attempts to make it again have failed, the last one because {sessions.failure}"
         log.error("the connection to %s was lost: %s", remote, why)
-        sessions.look = None
-        sessions.now.end(ConnectionLost(f"the connection to {remote} was lost: {why}", cause=Cause.LOST))
+        sessions.connector = None
+        if sessions.now.detached or sessions.now.lost is not None:
+            sessions.now.end(ConnectionLost(f"the connection to {remote} was lost: {why}", cause=Cause.LOST))
         sessions.changed.notify()
 
     async def aclose(self) -> None:
         """End the attempts. Safe to cancel."""
-        self._sessions.look = None
+        self._sessions.connector = None
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -242,7 +242,9 @@ async def connect(
     limits = settings or Settings()
 
     async def reach(url: str) -> Peer:
-        peer = Peer("client", limits, dispatcher, interceptors, keep_s=limits.detach_ttl_s if reconnect else 0.0)
+        peer = Peer(
+            "client", limits, dispatcher, interceptors, keep_s=limits.detach_ttl_s if reconnect else 0.0, servers=len(urls)
+        )
         try:
             await _shake_hands(peer._sessions.now, url, tls_of[url], timeout_s)
         except BaseException as error:

@@ -57,6 +57,12 @@ class Links:
             raise ProtocolError("9.1", "this session cannot be resumed", remote=False)
         return sequence
 
+    @property
+    def progress(self) -> int:
+        """The sum of the positions that have been reached in both directions."""
+        sequence = self._state.sequence
+        return 0 if sequence is None else sequence.received + sequence.acknowledged
+
     def detach(self) -> None:
         """Lose the link of a session that is `resumable`. Everything waits, until `rejoin` or `resume`."""
         self._sequence().detach()

@@ -57,12 +57,12 @@ class Claims:
         One challenge is answered for each connection, because an answer takes milliseconds. Raises `FailedPrecondition` for
         another one, `InvalidArgument` for a challenge that is not a number of the group.
         """
-        scope, identity = context()._scope, offers().identity
-        if scope is None or scope.session in _PROVEN_TO:
+        session, identity = context()._session, offers().identity
+        if session is None or session in _PROVEN_TO:
             raise FailedPrecondition("one challenge is answered for each connection")
-        _PROVEN_TO.add(scope.session)
+        _PROVEN_TO.add(session)
         try:
-            answer = identity.answer(challenge, scope.session.role, scope.instance)
+            answer = identity.answer(challenge, session.role, session.hello.instance if session.hello is not None else b"")
         except ValueError as error:
             raise InvalidArgument(f"the challenge: {error}") from None
         return identity.public, identity.salt, answer
@@ -86,8 +86,8 @@ def _early_outcome(items: Any) -> StatusError:
     """Return the reason why the items of a claimed sink stopped early: their caller, its connection, or this side."""
     outcome = getattr(items, "outcome", None)
     if not isinstance(outcome, StatusError):  # all items had arrived, but the sink took no more
-        scope = context()._scope
-        outcome = scope.session.lost if scope is not None else None
+        session = context()._session
+        outcome = session.lost if session is not None else None
     return outcome or Aborted("the call that fed this stream was stopped before the end of the stream")
 
 

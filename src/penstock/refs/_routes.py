@@ -22,13 +22,14 @@ PROOFS_AT_ONCE: Final = 4
 
 
 class _Routes(WeakSet[CallScope]):
-    """The connections of one event loop whose other sides say one instance.
+    """The connections of one event loop whose other sides say one instance, or have said it: a client may move to another.
 
     proven: returns one that has proven it, and may be gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, instance: bytes) -> None:
         super().__init__()
+        self.instance = instance
         self.proven: Callable[[], CallScope | None] = lambda: None
         self._unasked: WeakKeyDictionary[CallScope, None] = WeakKeyDictionary()
         self._under_way = 0
@@ -38,14 +39,22 @@ class _Routes(WeakSet[CallScope]):
         self.add(scope)
         self._unasked[scope] = None
 
+    def is_alive(self, scope: CallScope) -> bool:
+        """Whether a connection leads to the instance, or may lead there again."""
+        return scope.session.lost is None and not scope.closing and scope.instance == self.instance
+
+    def is_up(self, scope: CallScope) -> bool:
+        """Whether it leads there now."""
+        return self.is_alive(scope) and scope.session.link is not None
+
     def look(self) -> None:
         """Have connections proven, some at a time, until one of them is."""
         proven = self.proven()
-        if proven is not None and _is_up(proven):
+        if proven is not None and self.is_up(proven):
             return
         while self._unasked and self._under_way < PROOFS_AT_ONCE:
             scope, _none = self._unasked.popitem()  # the newest first: older ones may be dead already
-            if not _is_alive(scope):
+            if not self.is_alive(scope):
                 continue
             outcome = begin_proof(scope)
             if isinstance(outcome, asyncio.Task):
@@ -71,7 +80,7 @@ def register_route(scope: CallScope) -> None:
     if not scope.instance:
         return
     key = id(scope.session.loop), scope.instance
-    routes = _ROUTES.setdefault(key, _Routes())
+    routes = _ROUTES.setdefault(key, _Routes(scope.instance))
     routes.enter(scope)
     if len(routes) > 1 and scope.instance != offers().instance:  # one of them may not be what it says
         routes.look()
@@ -86,14 +95,6 @@ def _forget_route(key: tuple[int, bytes], routes: _Routes, scope: CallScope | No
         del _ROUTES[key]
 
 
-def _is_alive(scope: CallScope) -> bool:
-    return scope.session.lost is None and not scope.closing
-
-
-def _is_up(scope: CallScope) -> bool:
-    return _is_alive(scope) and scope.session.link is not None
-
-
 def find_route(instance: bytes) -> CallScope | None:
     """Return a live connection to the event loop with this id; None when there is none.
 
@@ -104,11 +105,11 @@ def find_route(instance: bytes) -> CallScope | None:
     if routes is None:
         return None
     proven = routes.proven()
-    if proven is not None and _is_up(proven):
+    if proven is not None and routes.is_up(proven):
         return proven
     best, best_rank = None, (False, False)
     for scope in routes:
-        if _is_alive(scope):
+        if routes.is_alive(scope):
             outcome = is_proven(scope)
             rank = scope.session.link is not None, outcome is True
             if all(rank):

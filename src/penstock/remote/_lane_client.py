@@ -208,6 +208,7 @@ class Lanes:
     def __init__(self, scope: CallScope) -> None:
         self._scope = scope
         self.open: dict[str, LaneClient] = {}
+        self._left: set[LaneClient] = set()  # to a side that shuts down, where they end; later messages go to the next one
 
     async def to(self, address: str, deadline: float | None = None) -> LaneClient:
         """Return the lane to an actor; open it when there is none. Safe to cancel.
@@ -216,13 +217,14 @@ class Lanes:
         the loop's clock) with `DeadlineExceeded`. Raises `Unavailable` on a connection that is draining or gone.
         """
         scope = self._scope
-        if scope.session.lost is not None and scope.when_lost is not None:
-            await scope.when_lost(deadline)
-        lanes, session = self.open, scope.session
+        lanes, session = self.open, await scope.session_for_calls(deadline)
         while (lane := lanes.get(address)) is not None:
             if not lane.closing:
                 return lane
-            if session.peer_draining:
+            if lane.session is not session:
+                self._leave(lane)
+                break
+            if not session.takes_calls:
                 raise Unavailable(
                     f"{address}: {session.remote} is draining and takes no new messages", started=False
                 ).came_from(session.remote)
@@ -238,6 +240,31 @@ class Lanes:
         lane = lanes[address] = LaneClient(scope, lanes, address)
         return lane
 
+    async def send(self, address: str, message: PlainMessage) -> None:
+        """Send a tell to an actor, as `LaneClient.send`; one that has not left for a side that shuts down goes to the next."""
+        while True:
+            lane = self.open.get(address)
+            if lane is None or lane.closing:
+                lane = await self.to(address)
+            try:
+                await lane.send(message)
+            except Unavailable as error:
+                if not self.go_again(lane, error):
+                    raise
+            else:
+                return
+
+    def go_again(self, lane: LaneClient, error: Unavailable, again: int = 0) -> bool:
+        """Whether a message that a lane has not delivered goes to the session that follows, or an ask once more.
+
+        Its side shuts down or is lost, and the message has surely not arrived there, or may be handled `again`.
+        """
+        return not lane.session.takes_calls and self._scope.next_session is not None and (again > 0 or not error.started)
+
+    def _leave(self, lane: LaneClient) -> None:
+        self._left.add(lane)
+        lane.over.add_done_callback(lambda _over: self._left.discard(lane))
+
     def drain(self) -> None:
         """Close every lane, because one of the sides shuts down. Open asks are still answered."""
         for lane in tuple(self.open.values()):
@@ -248,6 +275,6 @@ class Lanes:
 
         Waits at most `patience_s` seconds until all tells are in their mailboxes. Cancelling it leaves the lanes closing.
         """
-        unconfirmed = [lane.over for lane in tuple(self.open.values()) if lane.close_now()]
+        unconfirmed = [lane.over for lane in (*self.open.values(), *self._left) if lane.close_now()]
         if unconfirmed:
             await asyncio.wait(unconfirmed, timeout=patience_s)

@@ -55,7 +55,7 @@ class LaneServer(Endpoint):
     """
 
     def __init__(self, host: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
-        opened, session = handle.opened, scope.session
+        opened, session = handle.opened, handle.session
         if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
         self._to = Addressee(host, address, scope)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from penstock.actors import caller_here
 from penstock.actors.cell import sender_here
 from penstock.calls import CallInfo, CallScope, intercepted, milliseconds_until
-from penstock.errors import InvalidArgument
+from penstock.errors import InvalidArgument, Unavailable
 from penstock.protocol import CallKind, check_texts
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import Lanes
@@ -24,12 +24,16 @@ _UNARY: Final = CallKind.UNARY.label
 
 
 class OutboundMessage(NamedTuple):
-    """A message to the actor `address` at the other side, before it is sent. The actor that runs here is its sender."""
+    """A message to the actor `address` at the other side, before it is sent. The actor that runs here is its sender.
+
+    again: how often an ask that may have begun is made again, when its session is lost.
+    """
 
     scope: CallScope
     address: str
     message: DescribedMessage
     metadata: Mapping[str, str]
+    again: int = 0
 
     async def ask(self, decode: Decoded, limits: AskLimits) -> Any:
         """Send the message and wait for its answer. Cancelling it cancels the ask at the callee."""
@@ -62,18 +66,26 @@ class OutboundMessage(NamedTuple):
             message.deadline_ms = None if deadline is None else milliseconds_until(deadline, loop.time())
 
         self._check(metadata)
-        lane = await self.scope.attached(Lanes).to(self.address, deadline)
-        if deadline is None:
-            return await lane.ask(message, decode, None if limits.cancel is None else limits)
-        note_time_left()
-        return await lane.ask(message, decode, AskLimits(deadline, limits.cancel, note_time_left))
+        lanes, again = self.scope.attached(Lanes), self.again
+        while True:
+            lane = await lanes.to(self.address, deadline)
+            try:
+                if deadline is None:
+                    return await lane.ask(message, decode, None if limits.cancel is None else limits)
+                note_time_left()
+                return await lane.ask(message, decode, AskLimits(deadline, limits.cancel, note_time_left))
+            except Unavailable as error:
+                if not lanes.go_again(lane, error, again):
+                    raise
+                again -= error.started
 
     async def _tell(self, metadata: Mapping[str, str]) -> None:
         message = self.message
         self._check(metadata)
         is_plain = message.form == ARGUMENTS and message.sender is None and not metadata
-        lane = await self.scope.attached(Lanes).to(self.address)
-        await lane.send(PlainMessage(0, message.name, message.body) if is_plain else message)
+        await self.scope.attached(Lanes).send(
+            self.address, PlainMessage(0, message.name, message.body) if is_plain else message
+        )
 
     def _check(self, metadata: Mapping[str, str]) -> None:
         """Give the message its metadata. Raises `InvalidArgument` for a message that would end the lane and all its asks."""

@@ -22,7 +22,7 @@ from penstock.calls import (
 )
 from penstock.channel import Channel, open_channel
 from penstock.codec import MSGPACK, UNENCODABLE, decode_marked, refuse_value
-from penstock.errors import InvalidArgument
+from penstock.errors import InvalidArgument, Unavailable
 from penstock.protocol import CallKind
 from penstock.remote._asks import AskLimits
 from penstock.remote._lane_client import Lanes
@@ -88,7 +88,7 @@ class RemoteRef(ActorRef):
         call = CallInfo(target, CallKind.BIDIRECTIONAL.label, "caller", metadata=metadata, deadline=None, scope=scope)
         async with intercepted(scope.interceptors, call):  # around the opening, not around the life of the channel
             channel = await open_channel(
-                scope.session,
+                await scope.session_for_calls(None),
                 target,
                 payload,
                 initiator=caller.sender or scope.name,
@@ -135,18 +135,23 @@ class RemoteRef(ActorRef):
             return bind(self._scope, method._replace(target=f"/{self._name}/{method.name}"), options, self._guard)
         name, values, takes = method.name, method.arguments.values, method.arguments.takes
         decode, metadata, timeout_s = MSGPACK.decode_for(method.response).value, options.metadata, options.timeout
-        scope, lanes, address = self._scope, self._scope.attached(Lanes), self._name
+        scope, lanes, address, again = self._scope, self._scope.attached(Lanes), self._name, method.again
         open_lanes, interceptors = lanes.open, scope.interceptors
 
         async def ask(*args: Any, **kwargs: Any) -> Any:
-            body = values(args, kwargs) if kwargs or len(args) not in takes else args
+            body, left = values(args, kwargs) if kwargs or len(args) not in takes else args, again
             deadline = inherited_deadline(timeout_s, 0.0) if timeout_s is None else self._deadline(timeout_s)
             if deadline is None and not metadata and sender_here() is None and not interceptors:
                 lane = open_lanes.get(address)
                 if lane is None or lane.closing:
                     lane = await lanes.to(address)
-                return await lane.ask(PlainMessage(0, name, body), decode)
-            outbound = OutboundMessage(scope, address, DescribedMessage(0, name, body), metadata)
+                try:
+                    return await lane.ask(PlainMessage(0, name, body), decode)
+                except Unavailable as error:
+                    if not lanes.go_again(lane, error, again):
+                        raise
+                    left = again - error.started
+            outbound = OutboundMessage(scope, address, DescribedMessage(0, name, body), metadata, left)
             return await outbound.ask(decode, AskLimits(deadline))
 
         return ask
@@ -155,17 +160,14 @@ class RemoteRef(ActorRef):
         """Return the function that tells the actor by `method`. A plain tell takes the short way, by a `PlainMessage`."""
         name, values, takes, metadata = method.name, method.arguments.values, method.arguments.takes, options.metadata
         scope, lanes, address = self._scope, self._scope.attached(Lanes), self._name
-        open_lanes, interceptors = lanes.open, scope.interceptors
+        interceptors = scope.interceptors
 
         async def tell(*args: Any, **kwargs: Any) -> None:
             body = values(args, kwargs) if kwargs or len(args) not in takes else args
             if metadata or interceptors or sender_here() is not None:
                 await OutboundMessage(scope, address, DescribedMessage(0, name, body), metadata).tell()
                 return
-            lane = open_lanes.get(address)
-            if lane is None or lane.closing:
-                lane = await lanes.to(address)
-            await lane.send(PlainMessage(0, name, body))
+            await lanes.send(address, PlainMessage(0, name, body))
 
         return tell
 

@@ -96,11 +96,9 @@ class RemoteFollower(Follower[T]):
 
     def _goes_on(self, stream: RemoteStream[Any], error: Exception) -> bool:
         """Whether to follow again: the session of the last call is lost, or its server shuts down, and another one follows."""
-        session = self._scope.session
-        if self._scope.when_lost is None or not isinstance(error, Unavailable):
-            return False
-        is_lost = session.lost is not None and isinstance(error, ConnectionLost)
-        return session is not stream.session or session.peer_draining or is_lost
+        session = stream.call._session
+        follows = self._scope.next_session is not None and session is not None and not session.takes_calls
+        return follows and isinstance(error, Unavailable)
 
     def _outcome_of(self, error: StatusError | EndOfStream) -> Exception:
         """Return the outcome for the program. A stream that is not there any more was lost with its server."""
@@ -120,12 +118,7 @@ class RemoteFollower(Follower[T]):
                 self._finish("lost", self._outcome_of(error))
             if self._outcome is not None:
                 return
-            try:
-                stream = self._begin_call()
-            except Unavailable:
-                if self._scope.when_lost is None or not self._scope.session.peer_draining:
-                    raise
-                return  # it drains since a moment ago: the next turn waits for the session behind it
+            stream = self._begin_call()
         self._load()
         if self._stream is stream and not self._buffer:
             await stream._readable()

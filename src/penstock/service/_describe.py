@@ -93,5 +93,5 @@ def _method(method: Method, schemas: list[dict[str, Any]]) -> MethodDescription:
     count = len(parameters)
     request = schemas[count + 1] if method.streams_requests else None
     return MethodDescription(
-        method.name, method.target, method.kind.label, method.doc, parameters, request, schemas[count], method.idempotent
+        method.name, method.target, method.kind.label, method.doc, parameters, request, schemas[count], bool(method.again)
     )

@@ -17,7 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: The attribute of a function with the window of its requests.
 _WINDOW: Final = "_penstock_window"
-_IDEMPOTENT: Final = "_penstock_idempotent"
+_AGAIN: Final = "_penstock_again"
+#: A call of an idempotent method that may have started is made again so often: a call that kills its server would kill all of
+#: them, one after the other.
+AGAIN_MAX: Final = 3
 
 #: A time-out above this, about thirty years, is none, as an infinite one is.
 NO_DEADLINE_S: Final = 1e9
@@ -138,13 +141,14 @@ def idempotent(method: F) -> F:
 
     `serve` and `Peer.service` raise `TypeError` when the method has a stream.
     """
-    setattr(method, _IDEMPOTENT, True)
+    setattr(method, _AGAIN, AGAIN_MAX)
     return method
 
 
-def is_idempotent(method: Any) -> bool:
-    """Whether a method is marked by `idempotent`."""
-    return getattr(method, _IDEMPOTENT, False) is True
+def again_of(method: Any) -> int:
+    """Return how often a call of a method that may have started is made again: 0 unless `idempotent` has marked the method."""
+    again: int = getattr(method, _AGAIN, 0)
+    return again
 
 
 def changed(base: CallOptions, changes: Mapping[str, Any]) -> CallOptions:

@@ -21,7 +21,7 @@ from penstock.service._arguments import Arguments, Parameter
 from penstock.service._hints import awaited_type, hints_of, open_in, origin_of, stream_of
 from penstock.service._meaning import meanings
 from penstock.service._members import LeftOut, Member, members_of, read_member
-from penstock.service._options import is_idempotent, window_of
+from penstock.service._options import again_of, window_of
 from penstock.service._suggest import suggest, unknown_method
 
 #: The place of a request stream that is taken by name only: after every other argument.
@@ -40,8 +40,8 @@ class Method(NamedTuple):
     target: how a peer calls it, "Service/method". arguments: the parameters that travel when the call is opened.
     request: the item type of the request stream, None without one. response: the type of the result, or the item type of the
     response stream. awaited: whether it is a coroutine function. doc: its docstring. window: how many items and bytes of
-    requests may be ahead of its handler, as `receives` says; 0 for no bound of its own. idempotent: whether a call may be made
-    again when it may have started, as `idempotent` says.
+    requests may be ahead of its handler, as `receives` says; 0 for no bound of its own. again: how often a call that may have
+    started is made again, as `idempotent` says.
     """
 
     target: str
@@ -53,7 +53,7 @@ class Method(NamedTuple):
     awaited: bool
     doc: str
     window: tuple[int, int] = (0, 0)
-    idempotent: bool = False
+    again: int = 0
 
     @property
     def streams_requests(self) -> bool:
@@ -188,11 +188,11 @@ def _method(cls: Any, service: str, member: Member) -> Method:
     window = window_of(function)
     if window != (0, 0) and stream is None:
         raise TypeError(f"{where} has no stream of requests, so `receives` sets the window of nothing")
-    repeatable = is_idempotent(function)
-    if repeatable and kind != _UNARY:
+    again = again_of(function)
+    if again and kind != _UNARY:
         raise TypeError(f"{where} is {kind.label}, and `idempotent` is for unary methods: a stream is not made again")
     doc = inspect.getdoc(function) or ""
-    return Method(f"{service}/{name}", name, kind, arguments, request, response, member.awaited, doc, window, repeatable)
+    return Method(f"{service}/{name}", name, kind, arguments, request, response, member.awaited, doc, window, again)
 
 
 def _parameters(cls: Any, member: Member, hints: Mapping[str, Any]) -> tuple[list[Parameter], Any, tuple[int, str] | None]:

@@ -34,6 +34,12 @@ def _resume_asked(session: Any, event: ev.ResumeAsked) -> None:
         session._on_ready()
 
 
+def _draining(session: Any, _event: ev.Draining) -> None:
+    session.takes_calls = False
+    session.draining.set()
+    session.on_draining()
+
+
 def _left(session: Any, _event: ev.Left) -> None:
     session.lose(ConnectionLost(f"the connection to {session.remote} was lost: the other side closed it", cause=Cause.LOST))
     if session.link is not None:
@@ -51,7 +57,7 @@ DISPATCH: Final[dict[type[ev.Event], Callable[[Any, Any], None]]] = {
     ev.StopSending: lambda _session, event: event.stream.endpoint.on_stop_sending(event.cancel),
     ev.CallCancelled: _cancelled,
     ev.Ready: lambda session, _event: session._on_ready(),
-    ev.Draining: lambda session, _event: session.on_draining(),
+    ev.Draining: _draining,
     ev.ResumeAsked: _resume_asked,
     ev.WentOn: lambda session, _event: session._go_on(),
     ev.NotResumed: lambda session, event: session._on_not_resumed(event),

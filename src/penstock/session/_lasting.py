@@ -39,6 +39,7 @@ class LastingSession(Session):
         instance: bytes = b"",
         keep_s: float,
         kept: KeptSessions[LastingSession] | None = None,
+        servers: int = 1,
     ) -> None:
         self._token = b"" if kept is None else kept.new_token(self)
         super().__init__(role, settings, agent=agent, instance=instance, keep_s=keep_s, token=self._token)
@@ -48,7 +49,7 @@ class LastingSession(Session):
         self._last_remote = super().remote
         self._patience: asyncio.TimerHandle | None = None  # it runs between two links
         self._changed = Bell()
-        self.servers = 1
+        self._servers = servers
         self._refusals = 0
         self.principal: Any = None
         self._proof: tuple[bool, object] = (False, None)  # whether the first link was encrypted, and its certificate
@@ -64,6 +65,11 @@ class LastingSession(Session):
     def kept_bytes(self) -> int:
         """The bytes that this session holds for its peer."""
         return self.budget.held_bytes
+
+    @property
+    def progress(self) -> int:
+        """How many bytes of both sides have arrived, as far as this side knows."""
+        return self._links.progress
 
     @property
     def remote(self) -> str:
@@ -127,6 +133,9 @@ class LastingSession(Session):
         """Wait for another link, for as long as both sides keep the session."""
         if self.lost is not None:
             return
+        if self.draining.is_set():  # a side that shuts down takes no new connection
+            self.end(ConnectionLost(f"the connection to {self.remote} was lost while a side shut down", cause=Cause.LOST))
+            return
         self.drop_link()
         self._links.detach()
         self._connection.unread = False
@@ -158,6 +167,11 @@ class LastingSession(Session):
     def _notify(self) -> None:
         self._changed.notify()
         self.on_change()
+
+    def drain(self, message: str) -> None:
+        super().drain(message)
+        if self.detached:
+            self._detach()  # its client cannot return
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -216,7 +230,7 @@ class LastingSession(Session):
     def _on_not_resumed(self, event: ev.NotResumed) -> None:
         """End the session, unless another server may still have it."""
         self._refusals += 1
-        if event.elsewhere and self._refusals < self.servers:
+        if event.elsewhere and self._refusals < self._servers:
             self._detach()
             return
         why = f"the connection to {self.remote} was lost, and the server did not take the session up again: {event.message}"
@@ -241,7 +255,7 @@ class LastingSession(Session):
                 self._kept.keep(self, hello.token, self._token)
             return 0, ""
         wanted = self._kept.find(hello.token, self.principal) if self._kept is not None else None
-        if wanted is None or self._connection.failed or wanted._proof != _proof_of(self.link):
+        if wanted is None or wanted.draining.is_set() or self._connection.failed or wanted._proof != _proof_of(self.link):
             return 9, "this server has no such session: it was restarted, or the session has ended"
         if not wanted._links.can_resume(hello):
             return 11, f"position {hello.received} is not one that this session can go on from"

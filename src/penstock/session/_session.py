@@ -44,9 +44,11 @@ class Session:
     instance: the id of this side's event loop, for the `HELLO`.
     keep_s: how long it could be kept without a link (`LastingSession`); token: by which the client could take it up again.
 
-    `ready` is done after the handshake, or has the error that prevented it; `closed` is done when the link is gone and every
-    stream knows it. `lost` is the error that ended the connection, None until then. `context` is the empty context in which
-    calls of the other side begin. Pass the session to `dial` or `listen` as the receiver of a link.
+    `takes_calls`: whether calls may begin on this side, until the other side drains or the session is lost. `draining` is set
+    when one of the sides begins to shut down. `ready` is done after the handshake, or has the error that prevented it; `closed`
+    is done when the link is gone and every stream knows it. `lost` is the error that ended the connection, None until then.
+    `context` is the empty context in which calls of the other side begin. Pass the session to `dial` or `listen` as the
+    receiver of a link.
     """
 
     def __init__(
@@ -73,24 +75,21 @@ class Session:
         self.ready: asyncio.Future[None] = self.loop.create_future()
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.waiting_sinks: dict[RemoteSink[Any], None] = {}
-        self.instance = instance
-        self.role = role
-        self.unary_calls = 0  # calls of this side without an answer
-        self.unary_answers = 0  # calls of the other side without an answer
+        self.instance, self.role = instance, role
+        self.unary_calls = self.unary_answers = 0  # calls of this side, and of the other side, without an answer
         self.get_buffer = self._connection.get_buffer
+        self.takes_calls = True
+        self.draining = asyncio.Event()
         self.on_draining: Callable[[], None] = lambda: None
         self.accept = accept or _refuse
         self.context = Context()
         self._turns = WorkTurns(self._work, self._now, self.context)
         self.buffer_updated: partial[None] = partial(cast("Any", self.context.run), self._read)
         self._untold: Iterator[WireStream] | None = None
-        self._link_is_gone = False
-        self._paused = False
-        self._flushing = False
-        self._closing = False
+        self._link_is_gone = self._paused = self._flushing = self._closing = self._close_when_written = False
+        self._announced = False  # whether the other side was told to open no more calls
         self._timer: asyncio.TimerHandle | None = None
         self._written = Bell()
-        self._close_when_written = False
 
     # ── what the link calls ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -166,14 +165,11 @@ class Session:
         """The `HELLO` of the other side; None before the handshake."""
         return self._connection.peer
 
-    @property
-    def peer_draining(self) -> bool:
-        """Whether the other side takes no new calls."""
-        return self._connection.peer_draining
-
     def drain(self, message: str) -> None:
-        """Take no new calls from now on, and send `DRAIN`. Open calls go on. Does nothing on a lost connection."""
-        if self.lost is None:
+        """Take no new calls from now on, and send `DRAIN`. Open calls go on. Does nothing on a lost connection. Idempotent."""
+        self.draining.set()
+        if self.lost is None and not self._announced:
+            self._announced = True
             self._connection.drain(message)
             self.flush_soon()
 
@@ -228,6 +224,9 @@ class Session:
                 self._close_when_written = False
                 self._close_link(link)
 
+    def __repr__(self) -> str:
+        return f"<connection to {self.remote}>"
+
     def check_open(self) -> None:
         """Raise the error of a call that begins on a lost connection; do nothing on a live one."""
         if self.lost is not None:
@@ -239,6 +238,7 @@ class Session:
 
         From now on nothing is written, and no call begins, on either side.
         """
+        self.takes_calls = False
         if self.lost is None:
             self.lost = error
             self._connection.streams.ignore_new()
