@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from datetime import UTC, datetime
@@ -348,11 +349,12 @@ async def test_a_declared_type_is_that_of_the_items():
     await stream.send([Token("x", 1)])
     assert await stream.follow().receive() == [Token("x", 1)]
     assert await stream.follow(type=list[dict]).receive() == [{"text": "x", "place": 1}]
-    await stream.send("bad")
+    await stream.send_many(["bad", []])
     follower = stream.follow()
     assert await follower.receive() == [Token("x", 1)]
     with pytest.raises(DataLoss, match="stream 'a': an item does not fit its type"):
         await follower.receive()
+    assert follower.offset == 1
 
 
 async def test_an_item_that_cannot_travel_is_refused_and_the_stream_goes_on():
@@ -510,6 +512,83 @@ async def test_another_thread_is_refused():
     thread.join()
     assert len(errors) == 4
     assert stream.statistics().state == "open"
+
+
+async def test_a_follower_belongs_to_the_thread_of_its_stream():
+    follower = penstock.retained("a", counted(3)).follow()
+    errors: list[BaseException] = []
+
+    async def use() -> None:
+        for verb in (follower.receive, follower.aclose):
+            try:
+                await verb()
+            except WrongThread as error:
+                errors.append(error)
+
+    thread = threading.Thread(target=lambda: asyncio.run(use()))
+    thread.start()
+    await asyncio.to_thread(thread.join)
+    assert len(errors) == 2
+    assert [item async for item in follower] == [0, 1, 2]
+
+
+async def test_a_kept_failure_holds_no_frame():
+    class Held:
+        pass
+
+    async def failing():
+        held = Held()
+        try:
+            yield 1
+            {}["inner"]
+        except KeyError as error:
+            raise penstock.NotFound(f"outer {held is None}") from error
+
+    async def read(stream: penstock.Retained) -> None:
+        local = Held()
+        with pytest.raises(ValueError, match="bad"):
+            await stream.follow().receive()
+        assert local
+
+    stream = penstock.retained("b")
+    stream.fail(ValueError("bad"))
+    await read(stream)
+    with pytest.raises(penstock.NotFound):
+        await taken(penstock.retained("a", failing()).follow(), 2)
+    gc.collect()
+    assert not [found for found in gc.get_objects() if type(found).__name__ == "Held"]
+
+
+async def test_the_clean_up_of_a_stopped_writer_that_raises_is_logged(caplog):
+    async def bad():
+        try:
+            while True:
+                yield 1
+                await asyncio.sleep(1)
+        finally:
+            raise OSError("clean-up")
+
+    stream = penstock.retained("a", bad())
+    await stream.follow().receive()
+    await stream.stop()
+    assert "the writer of stream 'a' raised after the stream had ended" in caplog.text
+    assert "OSError: clean-up" in caplog.text
+
+
+async def test_an_item_that_its_own_stream_makes_room_for_is_taken(monkeypatch):
+    monkeypatch.setattr(_streams, "RETAINED_BYTES_MAX", 10_000)
+    stream = penstock.retained("a", max_bytes=9_900)
+    for number in range(30):
+        await stream.send(bytes([number]) * 900)
+    assert (stream.next_offset, _streams.streams_here().size <= 10_000) == (30, True)
+
+
+async def test_an_eager_writer_that_asks_for_its_own_stream_is_its_only_writer():
+    async def writer():
+        penstock.retained("a", counted(3))
+        yield "own"
+
+    assert [item async for item in penstock.retained("a", writer())] == ["own"]
 
 
 async def test_send_nowait_never_blocks_in_memory():

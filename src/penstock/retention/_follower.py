@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
+from threading import get_ident
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,9 +12,9 @@ import msgspec
 from penstock._outcomes import text_of
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import DataLoss, OutOfRange, PenstockError
-from penstock.retention._kept import KeptStream, Since, StreamDescription
+from penstock.retention._kept import KeptStream, Since, StreamDescription, bare
 from penstock.retention._paged import PagedSource
-from penstock.streams import Dropped, KeptEncoded, Source
+from penstock.streams import Dropped, KeptEncoded, Source, check_thread
 
 T = TypeVar("T")
 
@@ -125,10 +126,12 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
 
     def _load(self) -> None:
         kept, offset = self._kept, self._next
+        if kept.thread != get_ident():
+            check_thread(kept.thread, self)
         log, end = kept.log, kept.readable_to
         if offset >= end:
             if kept.told and kept.outcome is not None:
-                self._finish(kept.state, kept.answer if self._raw else kept.outcome)
+                self._finish(kept.state, kept.answer if self._raw else bare(kept.outcome))
             return
         if self._latest and end - offset > 1:
             self._put(Dropped(end - 1 - offset))
@@ -147,11 +150,12 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
 
     def _decode(self, items: list[Any], classes: list[Any]) -> None:
         """Put the decoded items into the buffer. One that does not fit its type ends the source behind those before it."""
-        own = self._item_type
+        own, before = self._item_type, len(self._buffer)
         try:
             for item, cls in zip(items, classes, strict=True):
                 self._buffer.append(MSGPACK.decode_for(cls if own is None else own).value(item))
         except UNDECODABLE as error:
+            self._next -= len(items) - (len(self._buffer) - before)
             failure = DataLoss(f"{self._kept.label}: an item does not fit its type: {text_of(error)}")
             self._finish("failed", error if isinstance(error, PenstockError) else failure)
 
@@ -167,6 +171,11 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
         items = await kept.read(offset)
         if self._outcome is None:
             self._add(items, [Any] * len(items))
+
+    async def aclose(self) -> None:
+        """Stop reading. The stream goes on. Idempotent."""
+        check_thread(self._kept.thread, self)
+        await super().aclose()
 
     def _wake(self) -> None:
         self._kept.bell.notify()

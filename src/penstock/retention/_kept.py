@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from threading import get_ident
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
@@ -22,6 +23,19 @@ def checked_since(since: Any) -> Since:
         place: Since = since
         return place
     raise ValueError(f'since is {since!r}; it takes the offset of an item, 0 or more, "oldest" or "now"')
+
+
+def bare(error: Exception) -> Exception:
+    """Return a copy of an error without the frames and the errors that led to it, or the error itself where that fails.
+
+    The outcome of a stream is kept for long, and what is raised holds the frames of each place where it was raised.
+    """
+    try:
+        twin = type(error).__new__(type(error), *error.args)
+        twin.__dict__.update(error.__dict__)
+    except Exception:  # noqa: BLE001 - it is code of the program
+        return error.with_traceback(None)
+    return twin
 
 
 class StreamDescription(msgspec.Struct, frozen=True):
@@ -56,10 +70,11 @@ class Shelf(Protocol):
 class KeptStream:
     """The items of one stream that are kept, how far they can be read, and how the stream has ended.
 
-    name, id: of the stream. limits: how much is kept. item_type: as `penstock.retained` was given it; None for the class of
-    each item. log: the newest items. readable_to: the offset before which followers read. state, outcome: how the stream has
-    ended; "open" and None before. answer: the outcome, as another process gets it. told: whether followers are told of it.
-    bell: rings when there is more to read. wanted: whether the program has asked for the stream since it was read from a file.
+    name, id: of the stream. thread: that of its event loop. limits: how much is kept. item_type: as `penstock.retained` was
+    given it; None for the class of each item. log: the newest items. readable_to: the offset before which followers read.
+    state, outcome: how the stream has ended; "open" and None before. answer: the outcome, as another process gets it. told:
+    whether followers are told of it. bell: rings when there is more to read. wanted: whether the program has asked for the
+    stream since it was read from a file.
     """
 
     #: Where the items are, for people.
@@ -78,6 +93,7 @@ class KeptStream:
         "readable_to",
         "shelf",
         "state",
+        "thread",
         "told",
         "wanted",
     )
@@ -88,6 +104,7 @@ class KeptStream:
         self.limits = limits
         self.item_type = item_type
         self.shelf = shelf
+        self.thread = get_ident()
         self.log = Log(limits)
         self.readable_to = 0
         self.state: StreamState = "open"
@@ -173,10 +190,10 @@ class KeptStream:
 
     def end(self, state: StreamState, outcome: Exception) -> None:
         """Note the end of the stream, and tell the followers. An unexpected error is logged: its writer has no caller."""
-        self.answer = outcome
+        answer = outcome
         if state == "failed":
-            self.answer = as_answer(outcome, self.label) or as_internal(outcome, self.label, exposed=False)
-        self.state, self.outcome = state, outcome.with_traceback(None)
+            answer = as_answer(outcome, self.label) or as_internal(outcome, self.label, exposed=False)
+        self.state, self.outcome, self.answer = state, bare(outcome), bare(answer)
         self._ended()
 
     def _ended(self) -> None:

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from penstock.calls import CallScope, RemoteStream, Request, call_unary, untyped_request
 from penstock.codec import MSGPACK, decode_marked
-from penstock.errors import Aborted, ConnectionLost, EndOfStream, NotFound, StatusError, Unavailable
+from penstock.errors import Aborted, Cancelled, ConnectionLost, EndOfStream, NotFound, StatusError, Unavailable
 from penstock.protocol import CallKind
 from penstock.retention._follower import Follower, Place, places
 from penstock.retention._kept import Since, StreamDescription, checked_since
@@ -82,7 +82,8 @@ class RemoteFollower(Follower[T]):
         except (StatusError, EndOfStream) as error:
             self._stream = None
             if not self._goes_on(stream, error):
-                self._finish(stream.statistics().state, self._outcome_of(error))
+                outcome = self._outcome_of(error)
+                self._finish("lost" if isinstance(outcome, ConnectionLost) else stream.statistics().state, outcome)
             return
         for item in taken:
             if not self._placed and type(item) is Place:
@@ -105,6 +106,11 @@ class RemoteFollower(Follower[T]):
         refused = self._id is not None and not self._placed  # at another server than the one before
         if refused and isinstance(error, NotFound | Aborted):
             error = ConnectionLost(f"stream {self.name!r} was lost with its server: {error.message}")
+        session = self._scope.session
+        if isinstance(error, Cancelled) and self._scope.closing:
+            error = ConnectionLost(f"this side has closed the connection; stream {self.name!r} goes on")
+        elif isinstance(error, Unavailable) and (session.peer_draining or session.lost is not None):
+            error = ConnectionLost(f"stream {self.name!r} goes on, but its server has left: {error.message}")
         if isinstance(error, ConnectionLost):
             error.offset = self.offset
         return error

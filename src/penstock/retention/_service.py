@@ -59,8 +59,7 @@ async def _returned(name: str) -> Retained[Any]:
     streams = streams_here()
     with suppress(TimeoutError):
         async with asyncio.timeout(APPEAR_S):
-            while name not in streams.named:
-                await streams.changed.wait()
+            await streams.appear(name)
     return streams.find(name)
 
 

@@ -199,10 +199,11 @@ class Retained(Sink[T], KeptEncoded[T], Generic[T]):
         self._end("failed", as_failure(error, f"the writer of {self._kept.label}"))
 
     async def stop(self) -> None:
-        """Stop the stream: cancel its writer and wait for its clean-up. See `Follower.stop`. Idempotent."""
+        """Stop the stream: cancel its writer, wait for its clean-up, and as `flush` does. See `Follower.stop`. Idempotent."""
         self._end("cancelled", Cancelled(f"{self._kept.label} was stopped"))
         if self._writer is not None and self._writer is not asyncio.current_task():
             await asyncio.wait([self._writer])
+        await self._kept.flush()
 
     def _end(self, state: StreamState, outcome: Exception) -> None:
         check_thread(self._thread, self)

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 from penstock._upkeep import upkeep
-from penstock.errors import AlreadyExists, NotFound, ResourceExhausted
+from penstock.errors import AlreadyExists, NotFound, ResourceExhausted, Unavailable
 from penstock.retention._kept import KeptStream
 from penstock.retention._log import ITEM_BYTES, Limits
 from penstock.retention._stream import Retained
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 RETAINED_MAX: Final = 16_384
 RETAINED_BYTES_MAX: Final = 512 * 1024 * 1024
 
-_TABLES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Streams]] = WeakKeyDictionary()
+#: The attribute of an event loop that has its streams: a table beside it would keep the loop alive, to which they refer.
+_ATTRIBUTE: Final = "_penstock_retained"
 
 
 class OpenFile(NamedTuple):
@@ -39,30 +39,32 @@ class OpenFile(NamedTuple):
 class Streams:
     """The retained streams of one event loop, which ends them: it cancels their writers, and then closes their files.
 
-    named: the streams by their names. size: the bytes that all of them keep in memory. changed: rings when a stream is made.
+    named: the streams by their names. size: the bytes that all of them keep in memory.
     """
 
     def __init__(self) -> None:
         self.thread = get_ident()
         self.named: dict[str, Retained[Any]] = {}
         self.size = 0
-        self.changed = Bell()
+        self._awaited: dict[str, Bell] = {}
         self._ended: dict[KeptStream, asyncio.TimerHandle] = {}  # in the order of their ends
         self._files: dict[Path, OpenFile] = {}
         self._writers: set[asyncio.Task[None]] = set()
-        self._life = self._live(asyncio.get_running_loop())
+        self._beginning: set[Retained[Any]] = set()
+        self._closed = False
+        self._life = self._live()
         _begin(self._life)
 
-    async def _live(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
+    async def _live(self) -> AsyncGenerator[None, None]:
         """Wait for the end of the event loop, which closes the generators that have begun, and close all files."""
         try:
             yield
         finally:
+            self._closed = True
             for timer in self._ended.values():
                 timer.cancel()
             for file in self._files.values():
                 await file.store.aclose()
-            _TABLES.pop(loop, None)
 
     # ── names ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -78,6 +80,8 @@ class Streams:
 
         Raises `ResourceExhausted` when there are too many, `AlreadyExists` for one that is kept elsewhere, and as `open`.
         """
+        if self._closed:
+            raise Unavailable(f"stream {name!r} cannot begin: its event loop ends")
         file = None if durable is None else self.open(durable)
         stream = self.named.get(name)
         if stream is not None:
@@ -88,14 +92,25 @@ class Streams:
             self._forget_first()
         if len(self.named) >= RETAINED_MAX:
             raise ResourceExhausted(f"{len(self.named)} retained streams are open (RETAINED_MAX); close some")
-        stream = self._put(KeptStream(name, limits, item_type, self) if file is None else file.make(name, limits, item_type))
-        self.changed.notify()
-        return stream
+        return self._put(KeptStream(name, limits, item_type, self) if file is None else file.make(name, limits, item_type))
 
     def _put(self, kept: KeptStream) -> Retained[Any]:
         stream: Retained[Any] = Retained(kept, self.make_room)
         self.named[kept.name] = stream
+        awaited = self._awaited.pop(kept.name, None)
+        if awaited is not None:
+            awaited.notify()
         return stream
+
+    async def appear(self, name: str) -> None:
+        """Wait until a stream has this name. Safe to cancel."""
+        while name not in self.named:
+            bell = self._awaited.setdefault(name, Bell())
+            try:
+                await bell.wait()
+            finally:
+                if not bell.waiting:
+                    self._awaited.pop(name, None)
 
     def open(self, path: Path) -> OpenFile:
         """Open a file of durable streams, unless it is open, and take up its streams. It blocks for some milliseconds.
@@ -118,7 +133,6 @@ class Streams:
             file = self._files[path] = OpenFile(store, partial(StreamInFile, shelf=self, store=store))
             for kept in streams:
                 self._take_up(kept)
-            self.changed.notify()
         return file
 
     def _check_names(self, path: Path, streams: Sequence[KeptStream]) -> None:
@@ -137,7 +151,13 @@ class Streams:
 
     def begin(self, stream: Retained[Any], items: Items) -> None:
         """Let `items` write the stream, in a task that ends with them, with the stream, or with the event loop."""
-        task = asyncio.get_running_loop().create_task(write(stream, items), context=context_of_writer())
+        if stream in self._beginning:  # by the first step of its writer, an eager task
+            return
+        self._beginning.add(stream)
+        try:
+            task = asyncio.get_running_loop().create_task(write(stream, items), context=context_of_writer())
+        finally:
+            self._beginning.discard(stream)
         if not task.done():  # an eager task may have ended here
             stream._writer = task
             self._writers.add(task)
@@ -145,9 +165,11 @@ class Streams:
 
     def make_room(self, kept: KeptStream, size: int) -> None:
         """Make room for an item of `size` bytes. Raises `ResourceExhausted` when streams that are open keep too much."""
-        if self.size + size + ITEM_BYTES > RETAINED_BYTES_MAX:
-            self._spare(size + ITEM_BYTES)
-        if self.size + size + ITEM_BYTES > RETAINED_BYTES_MAX:
+        wanted = size + ITEM_BYTES
+        wanted -= max(0, kept.log.size + wanted - kept.log.limits.max_bytes)  # the oldest items of the stream go
+        if self.size + wanted > RETAINED_BYTES_MAX:
+            self._spare(wanted)
+        if self.size + wanted > RETAINED_BYTES_MAX:
             raise ResourceExhausted(
                 f"an item of {kept.label} has no room: the {len(self.named)} retained streams of this program keep "
                 f"{self.size} bytes of {RETAINED_BYTES_MAX} (RETAINED_BYTES_MAX); give them a smaller max_bytes, or end some"
@@ -190,7 +212,8 @@ def _begin(generator: AsyncGenerator[None, None]) -> None:
 def streams_here() -> Streams:
     """Return the streams of the running event loop. Raises `RuntimeError` without one."""
     loop = asyncio.get_running_loop()
-    streams = _TABLES.get(loop)
+    streams: Streams | None = getattr(loop, _ATTRIBUTE, None)
     if streams is None:
-        streams = _TABLES[loop] = Streams()
+        streams = Streams()
+        setattr(loop, _ATTRIBUTE, streams)
     return streams

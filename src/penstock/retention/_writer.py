@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextvars import Context, copy_context
 from typing import Any
 
-from penstock._outcomes import as_failure, ends_the_loop
+from penstock._outcomes import as_failure, ends_the_loop, log_error
 from penstock.calls import leave_call
+from penstock.errors import StreamCancelled, StreamClosed
 from penstock.retention._stream import Retained
 from penstock.streams import close_iterator
+
+_log = logging.getLogger("penstock.retained")
 
 #: What writes a stream: an iterable, or a function that gets the offset of the next item and returns one.
 Items = AsyncIterable[Any] | Iterable[Any] | Callable[[int], AsyncIterable[Any] | Iterable[Any]]
@@ -26,19 +30,28 @@ def context_of_writer() -> Context:
 async def write(stream: Retained[Any], items: Items) -> None:
     """Send all items, and end the stream as they end: normally, or with their error.
 
-    A durable stream whose writer is cancelled stays open: most often its event loop ends, and the next run goes on with it.
+    A durable stream whose writer is cancelled stays open, also when the writer swallows that: most often its event loop ends,
+    and the next run goes on with it.
     """
+    of, task = f"the writer of stream {stream.name!r}", asyncio.current_task()
+    error: BaseException | None = None
     try:
         await _send_all(stream, items(stream.next_offset) if callable(items) else items)
-    except BaseException as error:
-        task = asyncio.current_task()
-        cancelled = task is not None and task.cancelling() > 0
-        if not (cancelled and stream._kept.waits_for_writer()):
-            stream.fail(as_failure(error, f"the writer of stream {stream.name!r}"))
-        if ends_the_loop(error):
+    except BaseException as raised:
+        error = raised
+        if ends_the_loop(raised):
+            stream.fail(as_failure(raised, of))
             raise
-    else:
-        stream.close()
+    cancelled = task is not None and task.cancelling() > 0
+    if stream.statistics().state != "open":
+        if isinstance(error, Exception) and not isinstance(error, StreamClosed | StreamCancelled):
+            log_error(_log, error, "%s raised after the stream had ended", of)
+    elif not (cancelled and stream._kept.waits_for_writer()):
+        if error is None and not cancelled:
+            stream.close()
+        else:
+            stream.fail(as_failure(error or asyncio.CancelledError(), of))
+    error = None  # it holds this frame
 
 
 async def _send_all(stream: Retained[Any], items: AsyncIterable[Any] | Iterable[Any]) -> None:

@@ -416,6 +416,79 @@ async def test_a_change_that_was_written_is_not_written_twice(path):
     assert await taken(stream.follow(), 5) == [*range(5)]
 
 
+async def test_a_stop_is_in_the_file_when_it_returns(path):
+    stream = penstock.retained("a", durable=path)
+    await stream.stop()
+    assert rows(path, "SELECT state FROM streams") == [("cancelled",)]
+
+
+def test_a_writer_that_swallows_the_end_of_its_loop_ends_nothing(path):
+    async def numbers(offset: int):
+        try:
+            for number in range(offset, 5):
+                yield number
+                if number == 2 and not offset:
+                    await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            return
+
+    async def first() -> None:
+        follower = penstock.retained("a", numbers, durable=path).follow()
+        assert await taken(follower, 3) == [0, 1, 2]
+
+    async def second() -> None:
+        assert [item async for item in penstock.retained("a", numbers, durable=path)] == [0, 1, 2, 3, 4]
+
+    run(first)
+    run(second)
+
+
+async def test_a_change_that_cannot_be_given_to_the_thread_stays(path, monkeypatch, caplog):
+    monkeypatch.setattr(_store, "WRITTEN_AGAIN_S", 0.02)
+    stream = penstock.retained("a", durable=path)
+    await stream.send(0)
+    held, loop = store(path), asyncio.get_running_loop()
+    monkeypatch.setattr(held, "_loop", Refusing(loop))
+    sending = asyncio.ensure_future(stream.send(1))
+    await until(lambda: held.problem is not None, "the problem is noted")
+    held._loop = loop
+    await sending
+    assert await taken(stream.follow(), 2) == [0, 1]
+
+
+class Refusing:
+    """An event loop that gives nothing to a thread, as at the end of the interpreter."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.call_soon, self.call_later = loop.call_soon, loop.call_later
+
+    def run_in_executor(self, *_arguments: object) -> None:
+        raise RuntimeError("cannot schedule new futures")
+
+
+def test_the_end_of_the_loop_begins_no_stream(path):
+    errors: list[BaseException] = []
+
+    async def late():
+        try:
+            yield 1
+        finally:
+            try:
+                penstock.retained("b", durable=path)
+            except Unavailable as error:
+                errors.append(error)
+
+    async def main() -> None:
+        penstock.retained("a", durable=path)
+        loop = asyncio.get_running_loop()
+        loop._kept_by_test = items = late()
+        await anext(items)
+
+    for _ in range(2):
+        run(main)
+    assert len(errors) <= 2
+
+
 async def test_a_file_has_one_name(path, tmp_path):
     await penstock.retained("a", durable=path).send(1)
     (tmp_path / "link.db").symlink_to(path)

@@ -304,6 +304,32 @@ async def test_a_follower_that_is_dropped_leaves_the_server():
         assert stream.statistics().state == "ended"
 
 
+async def test_closing_the_peer_of_a_follower_is_a_loss_and_not_a_stop():
+    stream = penstock.retained("a")
+    await stream.send(1)
+    async with linked() as (_runs, peer):
+        follower = peer.follow("a")
+        assert await follower.receive() == 1
+        waiting = asyncio.ensure_future(follower.receive())
+        await asyncio.sleep(0.01)
+    with pytest.raises(ConnectionLost, match="this side has closed") as caught:
+        await waiting
+    assert (caught.value.offset, follower.statistics().state) == (1, "lost")
+    assert stream.statistics().state == "open"
+
+
+async def test_a_server_that_leaves_is_a_loss_with_the_offset_for_a_client_that_does_not_return():
+    await penstock.retained("a").send(1)
+    async with linked(reconnect=None) as (_runs, peer):
+        follower = peer.follow("a")
+        assert await follower.receive() == 1
+        waiting = asyncio.ensure_future(follower.receive())
+        await asyncio.sleep(0.01)
+    with pytest.raises(ConnectionLost) as caught:
+        await waiting
+    assert caught.value.offset == 1
+
+
 # ── cuts and restarts ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -387,7 +413,6 @@ async def test_a_follower_waits_for_a_stream_that_its_server_makes_a_moment_late
         coming_back = peer.stream("Penstock/follow", "a", 0, stream._kept.id, False)
         waiting = asyncio.ensure_future(taken(coming_back, 2))
         await asyncio.sleep(0.02)
-        streams.named["a"] = stream
-        streams.changed.notify()
+        streams._put(stream._kept)
         place, item = await waiting
         assert (place["offset"], item) == (0, 1)

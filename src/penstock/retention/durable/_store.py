@@ -108,9 +108,14 @@ class Store:
         if self._under_way is not None or self.closed or not self._dirty:
             return
         streams = list(self._dirty)
+        try:
+            changes = [stream.change() for stream in streams]
+            self._under_way = self._loop.run_in_executor(self._writing, self.file.write, changes)
+        except Exception as error:  # noqa: BLE001 - no caller is here, and the changes have to stay
+            self._failed(named(error))
+            self.changed.notify()
+            return
         self._dirty.clear()
-        changes = [stream.change() for stream in streams]
-        self._under_way = self._loop.run_in_executor(self._writing, self.file.write, changes)
         self._under_way.add_done_callback(lambda done: self._written(done, streams, changes))
 
     def _written(self, done: asyncio.Future[Any], streams: list[Written], changes: list[Change]) -> None:
