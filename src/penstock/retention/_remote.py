@@ -82,7 +82,7 @@ class RemoteFollower(Follower[T]):
         except (StatusError, EndOfStream) as error:
             self._stream = None
             if not self._goes_on(stream, error):
-                outcome = self._outcome_of(error)
+                outcome = self._outcome_of(error, stream)
                 self._finish("lost" if isinstance(outcome, ConnectionLost) else stream.statistics().state, outcome)
             return
         for item in taken:
@@ -101,15 +101,15 @@ class RemoteFollower(Follower[T]):
         follows = self._scope.next_session is not None and session is not None and not session.takes_calls
         return follows and isinstance(error, Unavailable)
 
-    def _outcome_of(self, error: StatusError | EndOfStream) -> Exception:
+    def _outcome_of(self, error: StatusError | EndOfStream, stream: RemoteStream[Any] | None = None) -> Exception:
         """Return the outcome for the program. A stream that is not there any more was lost with its server."""
         refused = self._id is not None and not self._placed  # at another server than the one before
         if refused and isinstance(error, NotFound | Aborted):
             error = ConnectionLost(f"stream {self.name!r} was lost with its server: {error.message}")
-        session = self._scope.session
+        session = self._scope.session if stream is None else stream.call._session
         if isinstance(error, Cancelled) and self._scope.closing:
             error = ConnectionLost(f"this side has closed the connection; stream {self.name!r} goes on")
-        elif isinstance(error, Unavailable) and (session.peer_draining or session.lost is not None):
+        elif isinstance(error, Unavailable) and session is not None and not session.takes_calls:
             error = ConnectionLost(f"stream {self.name!r} goes on, but its server has left: {error.message}")
         if isinstance(error, ConnectionLost):
             error.offset = self.offset
