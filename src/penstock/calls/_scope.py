@@ -126,10 +126,10 @@ class WaitingCalls(OrderedDict[WaitingCall, None]):
 
 
 class Leaving(Protocol):
-    """An open end through which the program has sent items, and which has to say at the other side that it ends here."""
+    """An open stream that has to say at the other side that it ends here."""
 
     def leave(self) -> None:
-        """End the stream in words, after the items that were sent, because this side closes the connection."""
+        """End the stream in words, after the items that were sent, because this side leaves."""
 
 
 class Deliveries:
@@ -185,6 +185,7 @@ class CallScope:
     tasks: the running handlers, request streams and interceptors.
     waiting: the calls of the other side that wait until a handler has ended.
     deliveries: what was sent into streams and is not at the other side yet.
+    movable: streams that another server can go on with: they end when this side begins to shut down.
     closing: whether this side has begun to close.
     on_gone: called once, when the connection is gone and its last task has ended.
     session: the one that new calls use. leaving: those before it, whose other side shuts down and ends what is open.
@@ -203,6 +204,7 @@ class CallScope:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.waiting = WaitingCalls(self)
         self.deliveries = Deliveries(self)
+        self.movable: WeakSet[Leaving] = WeakSet()
         self._attachments: dict[type[Attachment], Attachment] = {}
 
     def go_on_with(self, session: Session) -> None:
@@ -294,6 +296,8 @@ class CallScope:
     def begin_drain(self) -> None:
         """Take no new calls, and let the other side and the handlers know. Open calls go on. Idempotent."""
         self.session.drain("this side is shutting down")
+        for stream in tuple(self.movable):
+            stream.leave()
 
     def _drained(self) -> None:
         """Drain the attachments: the other side shuts down, takes nothing new, and answers open calls."""

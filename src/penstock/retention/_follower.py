@@ -11,7 +11,7 @@ import msgspec
 
 from penstock._outcomes import text_of
 from penstock.codec import MSGPACK, UNDECODABLE
-from penstock.errors import DataLoss, OutOfRange, PenstockError
+from penstock.errors import Cause, DataLoss, OutOfRange, PenstockError, Unavailable
 from penstock.retention._kept import KeptStream, Since, StreamDescription, bare
 from penstock.retention._paged import PagedSource
 from penstock.streams import Dropped, KeptEncoded, Source, check_thread
@@ -83,7 +83,7 @@ def places(item: Any) -> int:
 class LocalFollower(Follower[T], KeptEncoded[T]):
     """A `Follower` in the process of the stream, which `stop` stops. With `announced`, a `Place` stands before the items."""
 
-    __slots__ = ("_item_type", "_kept", "_raw", "_stop")
+    __slots__ = ("__weakref__", "_item_type", "_kept", "_raw", "_stop")
 
     def __init__(
         self,
@@ -107,6 +107,11 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
         else:
             if announced:
                 self._put(Place(kept.id, self._next))
+
+    def leave(self) -> None:
+        """End this follower, because its side shuts down: it goes on at another one, or after the restart."""
+        self._finish("failed", Unavailable("its side is shutting down", cause=Cause.DRAINING))
+        self._wake()
 
     async def describe(self) -> StreamDescription:
         """See `Follower.describe`."""

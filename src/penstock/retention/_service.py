@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Final
 
+from penstock.calls import context
 from penstock.errors import Aborted, InvalidArgument
 from penstock.retention._kept import StreamDescription, checked_since
 from penstock.retention._stream import Retained
@@ -31,9 +32,15 @@ class Following:
         stream = streams_here().find(name) if stream_id is None else await _returned(name)
         _check_same(stream, stream_id)
         try:
-            return stream._announced(checked_since(since), latest=latest)
+            follower = stream._announced(checked_since(since), latest=latest)
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
+        call = context()
+        if call.draining:
+            follower.leave()
+        elif call._scope is not None:
+            call._scope.movable.add(follower)
+        return follower
 
     async def kept(self, name: str, stream_id: bytes | None) -> StreamDescription:
         """Describe a stream. Raises as `stop`."""

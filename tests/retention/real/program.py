@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 
 import penstock
@@ -26,10 +27,18 @@ class Sensor:
 
 
 async def main(path: str, port: str) -> None:
-    penstock.retained("numbers", numbers, durable=path, max_items=10_000_000, max_bytes=1 << 40)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    while True:
+        try:
+            penstock.retained("numbers", numbers, durable=path, max_items=10_000_000, max_bytes=1 << 40)
+            break
+        except penstock.FailedPrecondition:  # the program before this one has the file until its end
+            print("waiting", flush=True)
+            await asyncio.sleep(0.02)
     async with penstock.serve(Sensor(path), listen=f"tcp://127.0.0.1:{port}") as server:
         print(server.urls[0], flush=True)
-        await server.wait_closed()
+        await stop.wait()
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -606,6 +607,40 @@ async def test_followers_go_on_after_kill_9_of_their_server(path):
             task.cancel()
     for at, numbers in enumerate(got):
         assert numbers == [*range(at, at + len(numbers))]
+
+
+@pytest.mark.processes
+async def test_a_rolling_restart_of_two_programs_loses_nothing(path):
+    """Each waits for the file of the one before; the followers move by themselves."""
+    ports = [free_port(), free_port()]
+    urls = [f"tcp://127.0.0.1:{port}" for port in ports]
+    got: list[list[int]] = [[] for _ in range(20)]
+
+    async def follow(numbers: list[int]) -> None:
+        async with penstock.connect(*urls, reconnect=penstock.Reconnect(first_s=0.01, max_s=0.05)) as peer:
+            async for batch in peer.follow("numbers").batches():
+                numbers += batch
+
+    async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+        process, _url = await stack.enter_async_context(program(path, str(ports[0])))
+        tasks = [group.create_task(follow(numbers)) for numbers in got]
+        await until(lambda: all(len(numbers) > 50 for numbers in got), "all follow")
+        for port in (ports[1], ports[0], ports[1]):
+            after, waiting = await stack.enter_async_context(program(path, str(port)))
+            assert waiting == "waiting"
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
+            process, seen = after, max(map(len, got))
+            await until(lambda limit=seen + 50: all(len(numbers) > limit for numbers in got), "all go on")
+        for task in tasks:
+            task.cancel()
+    for numbers in got:
+        assert numbers == [*range(len(numbers))]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 @pytest.mark.processes

@@ -378,6 +378,30 @@ async def test_a_follower_that_begins_while_its_server_begins_to_drain_waits_for
             assert await receiving == 1
 
 
+async def test_a_follower_moves_at_once_when_its_server_begins_to_drain():
+    """The drain does not wait for followers, and they miss nothing."""
+    writer = Writer(1000)
+    stream = penstock.retained("a", writer.numbers())
+    async with (
+        penstock.serve(Runs(), listen="memory://retained") as server,
+        penstock.serve(Runs(), listen="memory://other") as other,
+        penstock.connect("memory://retained", "memory://other") as peer,
+    ):
+        follower = peer.follow("a")
+        await writer.write(5)
+        assert await taken(follower, 5) == [*range(5)]
+        waiting = asyncio.ensure_future(taken(follower, 5))
+        await asyncio.sleep(0.01)
+        assert (len(server.peers), len(other.peers)) == (1, 0)
+        begun = asyncio.get_running_loop().time()
+        assert await server.aclose(grace_s=30)
+        assert asyncio.get_running_loop().time() - begun < 10
+        await until(lambda: len(other.peers) == 1, "the follower has moved")
+        await writer.write(5)
+        assert await waiting == [*range(5, 10)]
+        await stream.stop()
+
+
 @pytest.mark.parametrize("remade", [True, False])
 async def test_a_stream_that_was_lost_with_its_server_is_not_mixed_with_another_one(remade, monkeypatch):
     """The streams of this event loop are forgotten, as a restart forgets those in memory."""
