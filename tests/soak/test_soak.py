@@ -12,7 +12,7 @@ from tests.soak.play import play
 from tests.soak.program import Program, program
 from tests.soak.shrink import kind_of, shrink
 
-FIXED, FRESH, TOGETHER = 40, 20, 10
+FIXED, FRESH, TOGETHER = 20, 10, 10
 #: The programs of this run that no other run has played; a failure names its seed.
 FRESH_FIRST = random.SystemRandom().randrange(10**6, 10**9)
 

@@ -19,9 +19,12 @@ Since = int | Literal["oldest", "now"]
 
 def checked_since(since: Any) -> Since:
     """Return `since`. Raises `ValueError` for a value that is not a place in a stream."""
-    if since in ("oldest", "now") if type(since) is str else type(since) is int and since >= 0:
-        place: Since = since
-        return place
+    if type(since) is int and since >= 0:
+        return since
+    if type(since) is str and since == "oldest":
+        return "oldest"
+    if type(since) is str and since == "now":
+        return "now"
     raise ValueError(f'since is {since!r}; it takes the offset of an item, 0 or more, "oldest" or "now"')
 
 

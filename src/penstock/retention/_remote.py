@@ -46,7 +46,7 @@ class RemoteFollower(Follower[T]):
         super().__init__(name, since if isinstance(since, int) else None, latest=latest)
         self._scope = scope
         self._wait_connected = wait_connected
-        self._since = checked_since(since)
+        self._since: Since = checked_since(since)
         self._options = options
         self._id: bytes | None = None  # of the stream, once a server has said it
         self._stream: RemoteStream[Any] | None = None
@@ -143,7 +143,7 @@ class RemoteFollower(Follower[T]):
 
     def _begin_call(self) -> RemoteStream[Any]:
         """Begin a call that follows the stream from the next item on. Raises as a call that cannot begin."""
-        since = self._since if self._id is None or self._next is None else self._next
+        since: Since = self._since if self._id is None or self._next is None else self._next
         self._placed = False
         stream: RemoteStream[Any] = RemoteStream(self._scope, self._make(since, self._id))
         self._stream = stream

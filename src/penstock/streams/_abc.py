@@ -17,7 +17,7 @@ All decisions are made without waiting (`_take`, `send_nowait`); the coroutines 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
@@ -210,7 +210,7 @@ class Source(Paced, ABC, Generic[T_co]):
         """Call `on_change` with True when the producer has to wait, and with False when it can continue."""
 
 
-class KeptEncoded(Generic[T_co]):
+class KeptEncoded(AsyncIterable[T_co]):
     """Items that are kept as they travel, in msgpack: a stream across a connection passes them on as they are."""
 
     __slots__ = ()

@@ -43,6 +43,7 @@ class Written(Protocol):
 
     def change(self) -> Change:
         """Return the change that is to be written now."""
+        ...
 
     def committed(self, change: Change, oldest: int | None) -> None:
         """Note that a change is written, and the new offset of the oldest item in the file; None for the one before."""
