@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import lru_cache
 from threading import get_ident
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from penstock._outcomes import as_failure
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, WHOLE_MSGPACK, check_type, refuse_value
@@ -96,6 +96,10 @@ class Retained(Sink[T], KeptEncoded[T], Generic[T]):
         """
         check_thread(self._thread, self)
         return LocalFollower(self._kept, checked_since(since), self.stop, item_type=type, latest=latest)
+
+    if TYPE_CHECKING:  # so that a method whose result is an `AsyncIterator` may return one
+
+        async def __anext__(self) -> T: ...
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Iterate over the items from the first one on; see `Follower`."""
