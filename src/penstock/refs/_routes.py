@@ -47,10 +47,14 @@ class _Routes(WeakSet[CallScope]):
         """Whether it leads there now."""
         return self.is_alive(scope) and scope.session.link is not None
 
+    def proven_now(self) -> CallScope | None:
+        """Return the connection whose present session has proven the instance; None without one that is up."""
+        scope = self.proven()
+        return scope if scope is not None and self.is_up(scope) and is_proven(scope) else None
+
     def look(self) -> None:
         """Have connections proven, some at a time, until one of them is."""
-        proven = self.proven()
-        if proven is not None and self.is_up(proven):
+        if self.proven_now() is not None:
             return
         while self._unasked and self._under_way < PROOFS_AT_ONCE:
             scope, _none = self._unasked.popitem()  # the newest first: older ones may be dead already
@@ -104,8 +108,8 @@ def find_route(instance: bytes) -> CallScope | None:
     routes = _ROUTES.get((id(asyncio.get_running_loop()), instance))
     if routes is None:
         return None
-    proven = routes.proven()
-    if proven is not None and routes.is_up(proven):
+    proven = routes.proven_now()
+    if proven is not None:
         return proven
     best, best_rank = None, (False, False)
     for scope in routes:

@@ -59,7 +59,7 @@ class StreamDescription(msgspec.Struct, frozen=True):
 
 
 class Shelf(Protocol):
-    """The place of all records: it counts their bytes, and forgets those of streams that have ended.
+    """The place of all kept streams: it counts their bytes, and forgets those that have ended.
 
     size: the bytes that all of them have in memory.
     """

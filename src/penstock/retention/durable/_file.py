@@ -74,8 +74,8 @@ class StreamRow(NamedTuple):
 class Change(NamedTuple):
     """The change of one stream that is to be written, in one commit with the others.
 
-    items: those from the offset `first` on. end: the state, the encoded outcome and the time of the end; None while it is open.
-    forgotten: the stream leaves the file.
+    items: those from the offset `first` on. size: their bytes, as `Log` counts them. end: the state, the encoded outcome and
+    the time of the end; None while it is open. forgotten: the stream leaves the file.
     """
 
     key: int
@@ -84,6 +84,7 @@ class Change(NamedTuple):
     limits: Limits
     first: int
     items: list[msgspec.Raw]
+    size: int
     end: tuple[StreamState, bytes, float] | None
     forgotten: bool
 
@@ -191,8 +192,7 @@ class StreamFile:
         row = self._writer.execute("SELECT next FROM streams WHERE key = ?", (key,)).fetchone()
         written = 0 if row is None else max(0, cast("int", row[0]) - change.first)
         first = change.first + written
-        for items in _blocks(change, written):
-            block_size = size_of(items)
+        for items, block_size in _blocks(change, written):
             self._writer.execute(
                 "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", (key, first, len(items), block_size, _encode(items))
             )
@@ -263,22 +263,17 @@ class StreamFile:
         self._life.close()
 
 
-def _blocks(change: Change, written: int) -> Iterator[list[msgspec.Raw]]:
-    """Iterate over the items of a change that are not `written` yet, cut into blocks."""
+def _blocks(change: Change, written: int) -> Iterator[tuple[list[msgspec.Raw], int]]:
+    """Iterate over blocks of the items of a change that are not `written` yet, each with its bytes as `Log` counts."""
     _ttl, max_items, max_bytes = change.limits
     items_max, bytes_max = max(1, min(ROW_ITEMS, max_items // ROWS_MIN)), min(ROW_BYTES, max_bytes // ROWS_MIN)
     block: list[msgspec.Raw] = []
     size = 0
     for item in change.items[written:]:
         block.append(item)
-        size += size_of([item])
+        size += memoryview(item).nbytes + ITEM_BYTES
         if len(block) == items_max or size >= bytes_max:
-            yield block
+            yield block, size
             block, size = [], 0
     if block:
-        yield block
-
-
-def size_of(items: list[msgspec.Raw]) -> int:
-    """Return the bytes that items take, as `Log` counts them."""
-    return sum(memoryview(item).nbytes + ITEM_BYTES for item in items)
+        yield block, size

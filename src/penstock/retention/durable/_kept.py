@@ -13,7 +13,7 @@ from penstock.errors import Aborted, DataLoss, EndOfStream, StatusError
 from penstock.protocol import Status
 from penstock.retention._kept import KeptStream, Shelf
 from penstock.retention._log import Limits
-from penstock.retention.durable._file import Change, StreamRow, size_of
+from penstock.retention.durable._file import Change, StreamRow
 from penstock.retention.durable._store import TAIL_BYTES, TAIL_ITEMS, Store
 from penstock.session import error_of, status_of
 
@@ -26,7 +26,7 @@ class StreamInFile(KeptStream):
         "16 MiB, so a power failure may take the last moments"
     )
 
-    __slots__ = ("_ended_at", "_key", "_oldest", "_store", "forgotten")
+    __slots__ = ("_ended_at", "_key", "_oldest", "_store", "_unwritten_bytes", "forgotten")
 
     def __init__(
         self, name: str, limits: Limits, item_type: Any, shelf: Shelf, store: Store, *, row: StreamRow | None = None
@@ -37,6 +37,7 @@ class StreamInFile(KeptStream):
         self.forgotten = False
         self._store = store
         self._oldest = 0
+        self._unwritten_bytes = 0
         self._ended_at: float | None = None
         if row is None:
             self._key = store.new_key()
@@ -81,6 +82,7 @@ class StreamInFile(KeptStream):
         await self._store.room()
 
     def _added(self, size: int) -> None:
+        self._unwritten_bytes += size
         self._store.waiting += size
         self._store.note(self)
 
@@ -109,13 +111,14 @@ class StreamInFile(KeptStream):
         items, _classes = self.log.page(first, self.log.next - first)
         if self.outcome is not None and not self.told:
             end = (self.state, _encoded(self.answer), self._ended_at or time())
-        return Change(self._key, self.name, self.id, self.limits, first, items, end, self.forgotten)
+        return Change(self._key, self.name, self.id, self.limits, first, items, self._unwritten_bytes, end, self.forgotten)
 
     def committed(self, change: Change, oldest: int | None) -> None:
         """Note that a change is written, and the offset before which the oldest items have left the file; None for none."""
         if change.forgotten:
             return
-        self._store.waiting -= size_of(change.items)
+        self._unwritten_bytes -= change.size
+        self._store.waiting -= change.size
         self._oldest = self._oldest if oldest is None else oldest
         self._publish(change.first + len(change.items))
         if change.end is not None:
