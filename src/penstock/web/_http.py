@@ -1,7 +1,7 @@
 """One request of HTTP, as ASGI hands it over, and the way to its response. It needs no framework and knows no server.
 
-A handler is an async function from a `HttpRequest` to a `HttpResponse`; `answer` runs it. Each thing that a client can make it hold has
-a bound: a whole body has the limit that the handler gives, and of one that is read piece by piece, one piece waits.
+A handler is an async function from an `HttpRequest` to an `HttpResponse`; `answer` runs it. Each thing that a client can make
+it hold has a bound: a whole body has the limit that the handler gives, and of one that is read piece by piece, one piece waits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote
 from penstock._outcomes import as_answer, as_internal, log_error
 from penstock.errors import InvalidArgument, ResourceExhausted
 from penstock.streams import Bell
-from penstock.web._response import Refused, HttpResponse, problem_of, refused
+from penstock.web._response import HttpResponse, Refused, problem_of, refused
 
 Scope = MutableMapping[str, Any]
 AsgiEvent = MutableMapping[str, Any]

@@ -100,4 +100,4 @@ def title_of(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
-        return "Client Closed HttpRequest"
+        return "Client Closed Request"
