@@ -161,6 +161,35 @@ async def test_a_server_that_has_restarted_refuses_and_the_next_calls_reach_it()
                 await connecting.__aexit__(None, None, None)
 
 
+async def test_a_restart_costs_a_client_one_connection():
+    """The link on which the server has said that it does not have the session carries the next one (rule 9.6)."""
+    async with served() as (network, _desk, server, peer):
+        links = []
+        (listener,) = network._listeners.values()
+        listener.receivers = lambda: links.append(1) or server._new_session()
+        for count in range(1, 4):
+            assert await peer.service(Desk).echo(count) == count
+            await restarted(network, server)
+            await connected(peer)
+            assert await peer.service(Desk).echo(count) == count
+            assert len(links) == count
+
+
+async def test_a_peer_that_is_closed_while_its_session_is_refused_leaves_no_connection():
+    for turns in range(0, 40):
+        async with served() as (network, _desk, server, peer):
+            await restarted(network, server)
+            while peer.state == "connected":
+                await asyncio.sleep(0)
+            while not server.peers:
+                await asyncio.sleep(0.001)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await peer.aclose()
+            await asyncio.sleep(1)
+            assert not server.peers
+
+
 async def test_a_call_that_had_surely_not_started_is_made_again_by_the_next_session():
     async with served() as (network, _desk, server, peer):
         await peer.service(Desk).echo(1)

@@ -156,6 +156,7 @@ def side(role: str = "server", *, greeted: bool = True, peer: dict[str, Any] | N
     if greeted:
         made.feed(hello(**(peer or {})), frame(FrameType.PONG, Ping(1)))
         made.write()
+        made.connection.keepalive.probes = False  # its `PING` would stand beside the frames that a test looks at
     return made
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.protocol._keepalive import ASSUMED_ROUND_TRIP_S, DECAY, PROBES, KeepAlive
+from tests.protocol.kit import open_frame, side
 
 
 def alive(*, greeted: bool = True) -> KeepAlive:
@@ -74,8 +75,21 @@ def test_round_trips_are_measured_from_the_answers():
 
 def test_a_new_connection_measures_more_than_once():
     made = alive()
-    again = [made.pong_arrived(made.next_ping(float(number)), number + 0.001) for number in range(PROBES)]
-    assert again == [True] * (PROBES - 1) + [False]
+    probes = []
+    for number in range(PROBES):
+        made.pong_arrived(made.next_ping(float(number)), number + 0.001)
+        probes.append(made.probes)
+    assert probes == [True] * (PROBES - 1) + [False]
+
+
+def test_later_round_trips_are_measured_beside_what_is_written_anyway():
+    """A thousand connections that come back cost a `PING` each, and not four with a write for each."""
+    server = side(max_streams=1)
+    server.connection.keepalive.probes = True
+    assert not server.connection.has_data()
+    server.feed(open_frame(1), open_frame(3))
+    assert [seen.kind for seen in server.frames()] == ["PING", "STATUS"]
+    assert not server.connection.keepalive.probes
 
 
 def test_an_answer_that_was_not_asked_for_is_ignored():

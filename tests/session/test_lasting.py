@@ -44,6 +44,7 @@ class House:
         thief = await self.prepared(token, received)
         self.join(thief)
         await settled()
+        thief.drop_spare()
         return thief
 
     async def prepared(self, token: bytes, received: int = 0) -> LastingSession:
@@ -295,6 +296,56 @@ async def test_a_peer_that_keeps_no_session_loses_it_with_its_link():
         client.link.abort()
         await settled()
         assert server.lost is not None
+
+
+async def refused(home: House) -> LastingSession:
+    """Return a client that the server has refused to take up, and whose link is spare."""
+    client = await home.prepared(bytes(16))
+    home.join(client)
+    await settled()
+    assert client.lost is not None
+    return client
+
+
+async def test_the_next_session_begins_over_the_link_on_which_the_last_one_was_refused():
+    async with house() as home:
+        spare = (await refused(home)).spare
+        assert spare is not None
+        client = LastingSession("client", Settings(), keep_s=KEEP_S)
+        client.begin_over(spare)
+        await client.ready
+        await settled()
+        server = home.sessions[-1]
+        assert server.hello is not None
+        assert client.link is not None
+        assert client.lost is server.lost is None
+        await cut(home, client)  # and it can be resumed, as any other
+        assert client.lost is server.lost is None
+        assert token_of(client) == server._token or not client.detached
+
+
+async def test_a_spare_link_keeps_what_arrives_for_the_next_session():
+    async with house() as home:
+        spare = (await refused(home)).spare
+        assert spare is not None
+        server = home.sessions[-1]
+        server.drain("going")
+        await settled()
+        client = LastingSession("client", Settings(), keep_s=KEEP_S)
+        client.begin_over(spare)
+        await settled()
+        assert client.draining.is_set()
+
+
+async def test_a_spare_link_that_is_lost_carries_no_session():
+    async with house() as home:
+        client = await refused(home)
+        server = home.sessions[-1]
+        assert server.link is not None
+        server.link.abort()
+        await settled()
+        assert client.spare is not None
+        assert client.spare.link is None
 
 
 @pytest.mark.parametrize("closes", [LastingSession.close, LastingSession.abort])

@@ -130,6 +130,7 @@ class Reconnector:
             self._give_up()
         finally:
             self._task = None
+            self._sessions.now.drop_spare()
             self.look()  # the new link may be lost already
 
     async def _attempt(self, reach: Reach) -> None:
@@ -146,6 +147,10 @@ class Reconnector:
             await asyncio.shield(sessions.now.closed)  # then all its streams, lanes and routes know
         session = sessions.make()
         session.on_ready = lambda: sessions.begin(session)
+        spare, sessions.now.spare = sessions.now.spare, None
+        if spare is not None and spare.link is not None:
+            session.begin_over(spare)
+            return
         try:
             await reach(session)
         except BaseException:

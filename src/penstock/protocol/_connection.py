@@ -28,7 +28,6 @@ from penstock.protocol._frames import (
     GoAway,
     Hello,
     Open,
-    Ping,
     Segment,
     Status,
     readable,
@@ -326,6 +325,8 @@ class Connection:
                 state.begin,
                 state.remove,
             )
+        if out and self.keepalive.probes:
+            self.links.ask(now_s)
         if sequence is None or not out:
             return outbox.take_of_link() + out if outbox.of_link else out
         out = sequence.keep(out)
@@ -386,7 +387,7 @@ class Connection:
         state = self._state
         verdict = "fine" if state.failed else state.keepalive.check(now_s)
         if verdict == "ping":
-            state.outbox.put_of_link(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
+            self.links.ask(now_s)
         elif verdict == "lost":
             message = f"the peer was silent for {state.keepalive.patience_s:g} s"
             state.failed = state.sequence is None

@@ -13,14 +13,16 @@ ASSUMED_ROUND_TRIP_S: Final = 0.001
 #: The shortest round trip counts, because queues on the way only make one longer. It grows by this factor with each
 #: measurement; otherwise a path that has become longer would never be noticed.
 DECAY: Final = 1.1
-#: Round trips that are measured when a connection is new; the first of them has the handshake in it.
+#: Round trips that are measured when a connection is new; the first of them has the handshake in it. The others are measured
+#: beside what is written anyway: a server to which a thousand clients come back writes a `PING` to each, and not four.
 PROBES: Final = 4
 
 
 class KeepAlive:
     """The clockwork of one connection: call `check` at `next_timeout`, and tell it of each arrival.
 
-    `ready` says that the handshake is over; `round_trip_s` is the shortest recent round trip.
+    `ready` says that the handshake is over; `round_trip_s` is the shortest recent round trip; `probes` says that a `PING` is to
+    leave with the next write of something else.
     """
 
     __slots__ = (
@@ -31,6 +33,7 @@ class KeepAlive:
         "_measured",
         "_number",
         "_pinged_at_s",
+        "probes",
         "ready",
         "round_trip_s",
     )
@@ -48,7 +51,7 @@ class KeepAlive:
         self._heard_at_s = now_s
         self._pinged_at_s: float | None = None
         self._measured = 0
-        self.ready = False
+        self.ready = self.probes = False
 
     @property
     def patience_s(self) -> float:
@@ -66,18 +69,19 @@ class KeepAlive:
 
     def next_ping(self, now_s: float) -> int:
         """Return the number for a `PING` that leaves now."""
+        self.probes = False
         self._number += 1
         self._pinged_at_s = now_s
         return self._number
 
-    def pong_arrived(self, number: int, now_s: float) -> bool:
-        """Measure the round trip of a `PONG`; return whether to send another `PING` now. An unknown number is ignored."""
+    def pong_arrived(self, number: int, now_s: float) -> None:
+        """Measure the round trip of a `PONG`. An unknown number is ignored."""
         if self._pinged_at_s is None or number != self._number:
-            return False
+            return
         measured, self._pinged_at_s = max(now_s - self._pinged_at_s, 1e-6), None
         self._measured += 1
         self.round_trip_s = measured if self._measured == 1 else min(measured, self.round_trip_s * DECAY)
-        return self._measured < PROBES
+        self.probes = self._measured < PROBES
 
     def next_timeout(self) -> float:
         """Return the time at which `check` is to be called next."""

@@ -89,7 +89,7 @@ class Links:
         """
         sequence = self._sequence()
         sequence.unconfirmed = True
-        rest = other._state.decoder.take_rest()
+        rest = other.take_rest()
         decoder = self._state.decoder
         decoder.get_buffer()[: len(rest)] = rest
         decoder.buffer_updated(len(rest))
@@ -108,6 +108,25 @@ class Links:
             self._state.sequence.unconfirmed = True
         self._state.outbox.put_of_link(FrameType.RESUMED, Resumed(code, message=readable(message, LONG_MESSAGE)))
         self.begin(now_s)
+
+    def begin_over(self, hello: Hello, now_s: float) -> ev.Event:
+        """Begin this session, which has no link yet, over one on which the server has not taken another one up (rule 9.6).
+
+        hello: what it has said there. This side has said `HELLO` for the other session, with the same limits.
+        """
+        self._state.outbox.forget_link()
+        events: list[ev.Event] = []
+        _on_hello(self, hello, events, now_s)
+        return events[0]
+
+    @property
+    def offered(self) -> Hello | None:
+        """The `HELLO` of a later link, whose server takes the session up or does not; else None."""
+        return self._sequence().offered
+
+    def take_rest(self) -> bytes:
+        """Take the bytes of this link that were not read."""
+        return self._state.decoder.take_rest()
 
     def leave(self) -> None:
         """Say that this side closes a session which could be resumed: the peer keeps nothing of it (rule 9.7)."""
@@ -142,7 +161,11 @@ class Links:
         state.outbox.standstill.end()
         state.unsent.pause(paused=False)
         state.keepalive.handshake_done(now_s)
-        state.outbox.put_of_link(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
+        self.ask(now_s)
+
+    def ask(self, now_s: float) -> None:
+        """Send `PING`, to measure a round trip."""
+        self._state.outbox.put_of_link(FrameType.PING, Ping(self._state.keepalive.next_ping(now_s)))
 
 
 def _on_hello(links: Links, hello: Hello, events: list[ev.Event], now_s: float) -> None:
@@ -152,7 +175,7 @@ def _on_hello(links: Links, hello: Hello, events: list[ev.Event], now_s: float) 
         if state.greeted or sequence is None or sequence.offered is not None or state.role == "server":
             raise ProtocolError("2.3", "a second HELLO")
         check_hello(hello)
-        sequence.offered = hello.token
+        sequence.offered = hello
         sequence.elsewhere = hello.instance != state.peer.instance
         if not hello.keep_ms:
             _refused(links, "it keeps no session without a connection", events)
@@ -178,9 +201,7 @@ def _on_ping(links: Links, ping: Ping, _events: list[ev.Event], _now_s: float) -
 
 def _on_pong(links: Links, pong: Ping, _events: list[ev.Event], now_s: float) -> None:
     """Measure the round trip."""
-    keepalive = links._state.keepalive
-    if keepalive.pong_arrived(pong.number, now_s):
-        links._state.outbox.put_of_link(FrameType.PING, Ping(keepalive.next_ping(now_s)))
+    links._state.keepalive.pong_arrived(pong.number, now_s)
 
 
 def _on_resumed(links: Links, resumed: Resumed, events: list[ev.Event], now_s: float) -> None:
@@ -191,7 +212,7 @@ def _on_resumed(links: Links, resumed: Resumed, events: list[ev.Event], now_s: f
     if resumed.code or not sequence.can_repeat(resumed.received):
         _refused(links, resumed.message, events)
         return
-    sequence.token = sequence.offered
+    sequence.token = sequence.offered.token
     state.outbox.again += sequence.repeat(resumed.received)
     links.begin(now_s)
     state.outbox.put_of_link(FrameType.ACK, (sequence.tell(),))

@@ -13,7 +13,7 @@ from typing import Final
 from penstock.errors import ProtocolError
 from penstock.protocol._budget import Budget
 from penstock.protocol._decoder import FrameDecoder
-from penstock.protocol._frames import Segment
+from penstock.protocol._frames import Hello, Segment
 
 #: After so many bytes of the peer an `ACK` leaves with the next write, and after eight times as many it causes one: a frame and
 #: a write are then a hundredth of the cost of what they acknowledge, also for a bulk stream of one direction. An idle
@@ -39,7 +39,7 @@ class Sequence:
 
     `sent`, `acknowledged`: positions in this side's sequence, in bytes. `up`: the link carries the session; before that, and
     between two links, only frames of the link are sent. `flows`: new frames of the session may be sent now. `token`: by which
-    the client takes the session up again; `offered` is the token of the new link, which replaces it then. `unconfirmed`: the
+    the client takes the session up again; `offered` is the `HELLO` of the new link, whose token replaces it then. `unconfirmed`: the
     client may not know yet that the session goes on. `ack_due`, `ack_alone_due`: how many bytes the decoder has when an `ACK`
     leaves with the next write, and when it leaves alone.
     """
@@ -71,7 +71,7 @@ class Sequence:
         self.token = token
         self._budget = budget
         self._charged_bytes = 0
-        self.offered: bytes | None = None
+        self.offered: Hello | None = None
         self.unconfirmed = False
         self.elsewhere = False  # whether the present link leads to another server than the first one
         self._decoder = decoder

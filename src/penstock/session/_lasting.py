@@ -28,6 +28,7 @@ class LastingSession(Session):
     `on_ready` is called when it is ready, before its first frame is handled; `on_change` when a link is lost, when the session
     goes on over another one, and when it is over. `principal` is the proven identity of the other side, the only one that may
     take it up. `servers`: at how many URLs a client may ask for it, before the answer of servers that do not have it counts.
+    `spare`: the link over which that answer came, for the next session.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class LastingSession(Session):
         self._changed = Bell()
         self._servers = servers
         self._refusals = 0
+        self.spare: SpareLink | None = None
         self.principal: Any = None
         self._proof: tuple[bool, object] = (False, None)  # whether the first link was encrypted, and its certificate
         self.on_ready: Callable[[], None] = lambda: None
@@ -234,13 +236,23 @@ class LastingSession(Session):
             self._detach()
             return
         why = f"the connection to {self.remote} was lost, and the server did not take the session up again: {event.message}"
-        link, self.link = self.link, None
-        if link is not None:  # it carries a new session at the server, which need not be kept
-            link.hand_over(_UNHEARD)
-            self._links.leave()
-            link.write(self._connection.outbox.take_of_link())
-            link.close()
+        link, hello = self.link, self._links.offered
+        if link is not None and hello is not None:
+            self.link = None
+            self.spare = SpareLink(link, hello, self._links.take_rest())
         self.end(ConnectionLost(why, cause=Cause.LOST))
+
+    def drop_spare(self) -> None:
+        """Drop the link that is spare: no session begins over it."""
+        spare, self.spare = self.spare, None
+        if spare is not None and spare.link is not None:
+            _drop(spare.link)
+
+    def begin_over(self, spare: SpareLink) -> None:
+        """Begin this session, which is new, over a link on which the server has not taken the one before up."""
+        self.link = spare.link
+        self._handle([self._links.begin_over(spare.hello, self._now())])
+        spare.take(self)
 
     def resume(self, hello: Hello) -> tuple[int, str]:
         """Give the link of this session, in which nothing runs yet, to the session that `hello` names.
@@ -289,6 +301,47 @@ def _proof_of(link: Link | None) -> tuple[bool, object]:
 def _drop(link: Link) -> None:
     link.hand_over(_UNHEARD)
     link.abort()
+
+
+class SpareLink(Receiver):
+    """A link that carries a new session at the server, because that does not have the one that was asked for (rule 9.6).
+
+    hello: what the server has said over it. It is not read until a session takes it.
+    """
+
+    def __init__(self, link: Link, hello: Hello, rest: bytes) -> None:
+        self.link: Link | None = link
+        self.hello = hello
+        self._buffer = bytearray(4096)
+        self._rest = bytearray(rest)
+        link.hand_over(self)
+        link.pause_reading()
+
+    def take(self, session: Session) -> None:
+        """Let `session` read the link."""
+        if self.link is not None:
+            self.link.hand_over(session)
+            self.link.resume_reading()
+        while self._rest:
+            buffer = session.get_buffer(-1)
+            part = self._rest[: len(buffer)]
+            del self._rest[: len(buffer)]
+            buffer[: len(part)] = part
+            session.buffer_updated(len(part))
+
+    def link_made(self, link: Link) -> None: ...
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        return memoryview(self._buffer)
+
+    def buffer_updated(self, size: int) -> None:
+        self._rest += self._buffer[:size]
+
+    def link_lost(self, error: Exception | None) -> None:
+        self.link = None
+
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
 
 
 class _Unheard(Receiver):
