@@ -513,15 +513,25 @@ def test_a_policy_out_of_range_is_an_error_that_names_its_field(wrong):
         penstock.Reconnect(**wrong)
 
 
-def test_the_times_between_attempts_grow_to_their_bound_and_are_drawn_at_random():
-    delays = [
-        [next(one) for _ in range(12)] for one in (penstock.Reconnect(first_s=0.1, max_s=2.0).delays() for _ in range(200))
-    ]
-    for number in range(12):
-        at_number = [series[number] for series in delays]
-        bound = min(2.0, 0.1 * 2**number)
-        assert 0 <= min(at_number) < bound / 4
-        assert bound * 3 / 4 < max(at_number) <= bound
+@pytest.mark.parametrize(("away_s", "bound"), [(0.0, 0.1), (0.05, 0.1), (0.7, 0.7), (60.0, 2.0)])
+def test_the_times_between_attempts_grow_with_the_loss_to_their_bound_and_are_drawn_at_random(away_s, bound):
+    policy = penstock.Reconnect(first_s=0.1, max_s=2.0)
+    delays = [policy.delay_s(away_s) for _ in range(200)]
+    assert 0 <= min(delays) < bound / 4
+    assert bound * 3 / 4 < max(delays) <= bound
+
+
+async def test_a_client_is_back_before_the_time_of_the_loss_has_doubled():
+    async with served(reconnect=penstock.Reconnect()) as (network, _desk, _server, peer):
+        for away_s in (0.3, 1.0, 3.0) * 3:
+            assert await peer.service(Desk).echo(1) == 1
+            network.partition()
+            network.cut()
+            await asyncio.sleep(away_s)
+            network.heal()
+            healed_s = asyncio.get_running_loop().time()
+            await connected(peer)
+            assert asyncio.get_running_loop().time() - healed_s < away_s + 0.1
 
 
 async def attempts_in(network: SimulatedNetwork, server: penstock.Server, seconds: float) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from itertools import count
 from typing import Annotated, Final
 
 import msgspec
@@ -26,11 +25,12 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
     """How a client makes a lost connection again: the times between its attempts, and when it stops.
 
-    Before each attempt it waits a random time between 0 and a bound that doubles from `first_s` to `max_s`, so that a thousand
-    clients of one server do not come back at once (full jitter: M. Brooker, "Exponential Backoff and Jitter", AWS 2015).
+    Before each attempt it waits a random time, at most as long as the connection has been away so far. So a client is back
+    before the time of the loss has doubled, and a thousand clients of one server do not come back at once (full jitter: M. Brooker,
+    "Exponential Backoff and Jitter", AWS 2015).
 
-    first_s: the bound before the first attempt, in seconds.
-    max_s: the bound before later ones.
+    first_s: the longest wait before the first attempt, in seconds.
+    max_s: the longest wait before any other.
     attempts: so many in a row may fail; None, the default, sets no bound: the program's own block ends the attempts. Calls do
         not wait for all of them, see `connect`.
 
@@ -44,10 +44,9 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def delays(self) -> Iterator[float]:
-        """Return the seconds to wait before each attempt in a row."""
-        numbers = count() if self.attempts is None else range(self.attempts)
-        return (random.uniform(0, min(self.max_s, self.first_s * 2.0 ** min(number, 32))) for number in numbers)  # noqa: S311
+    def delay_s(self, away_s: float) -> float:
+        """Return the seconds to wait before the next attempt, when the connection has been away for `away_s`."""
+        return random.uniform(0, min(self.max_s, max(self.first_s, away_s)))  # noqa: S311 - it is no secret
 
 
 #: The policy of a program that names none.
@@ -77,7 +76,8 @@ class Reconnector:
         self._reaches = reaches
         self._at = first  # the URL that is tried next: after a loss, the one that has answered last
         self._task: asyncio.Task[None] | None = None
-        self._delays = policy.delays()
+        self._attempts = 0  # since a connection was of use …
+        self._away_since_s = 0.0  # … and the time of its loss
         self._note_connected()
         sessions.connector = self
         self.look()
@@ -97,7 +97,7 @@ class Reconnector:
         else:
             log.warning("the connection to %s was lost; connecting again", session.remote)
         if self._was_of_use():
-            self._delays = self._policy.delays()
+            self._attempts, self._away_since_s = 0, session.loop.time()
         self._task = upkeep(session.loop.create_task(self._try()))
 
     def _note_connected(self) -> None:
@@ -114,10 +114,11 @@ class Reconnector:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         try:
-            for delay_s in self._delays:
-                await _pause(loop, delay_s)
+            while self._policy.attempts is None or self._attempts < self._policy.attempts:
+                await _pause(loop, self._policy.delay_s(loop.time() - self._away_since_s))
                 if self._sessions.closing:
                     return
+                self._attempts += 1
                 try:
                     await self._attempt(self._reaches[self._at])
                 except StatusError as error:
