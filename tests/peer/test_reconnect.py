@@ -176,15 +176,15 @@ async def test_a_restart_costs_a_client_one_connection():
 
 
 async def test_a_peer_that_is_closed_while_its_session_is_refused_leaves_no_connection():
-    for turns in range(0, 40):
+    for turns in range(40):
         async with served() as (network, _desk, server, peer):
             await restarted(network, server)
-            while peer.state == "connected":
-                await asyncio.sleep(0)
-            while not server.peers:
-                await asyncio.sleep(0.001)
-            for _ in range(turns):
-                await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
+            assert peer.state == "reconnecting"
+            async with asyncio.timeout(5):
+                while not server.peers:  # noqa: ASYNC110 - virtual time
+                    await asyncio.sleep(0.0001)
+            await asyncio.sleep(turns * 0.0002)
             await peer.aclose()
             await asyncio.sleep(1)
             assert not server.peers

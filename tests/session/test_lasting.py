@@ -44,7 +44,8 @@ class House:
         thief = await self.prepared(token, received)
         self.join(thief)
         await settled()
-        thief.drop_spare()
+        if thief.spare is not None:
+            thief.spare.drop()
         return thief
 
     async def prepared(self, token: bytes, received: int = 0) -> LastingSession:
@@ -312,7 +313,7 @@ async def test_the_next_session_begins_over_the_link_on_which_the_last_one_was_r
         spare = (await refused(home)).spare
         assert spare is not None
         client = LastingSession("client", Settings(), keep_s=KEEP_S)
-        client.begin_over(spare)
+        assert spare.begin(client)
         await client.ready
         await settled()
         server = home.sessions[-1]
@@ -332,7 +333,7 @@ async def test_a_spare_link_keeps_what_arrives_for_the_next_session():
         server.drain("going")
         await settled()
         client = LastingSession("client", Settings(), keep_s=KEEP_S)
-        client.begin_over(spare)
+        assert spare.begin(client)
         await settled()
         assert client.draining.is_set()
 

@@ -26,8 +26,8 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
     """How a client makes a lost connection again: the times between its attempts, and when it stops.
 
     Before each attempt it waits a random time, at most as long as the connection has been away so far. So a client is back
-    before the time of the loss has doubled, and a thousand clients of one server do not come back at once (full jitter: M. Brooker,
-    "Exponential Backoff and Jitter", AWS 2015).
+    before the time of the loss has doubled, and a thousand clients of one server do not come back at once (full jitter:
+    M. Brooker, "Exponential Backoff and Jitter", AWS 2015).
 
     first_s: the longest wait before the first attempt, in seconds.
     max_s: the longest wait before any other.
@@ -46,7 +46,7 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
 
     def delay_s(self, away_s: float) -> float:
         """Return the seconds to wait before the next attempt, when the connection has been away for `away_s`."""
-        return random.uniform(0, min(self.max_s, max(self.first_s, away_s)))  # noqa: S311 - it is no secret
+        return random.uniform(0, min(self.max_s, max(self.first_s, away_s)))  # noqa: S311
 
 
 #: The policy of a program that names none.
@@ -77,7 +77,7 @@ class Reconnector:
         self._at = first  # the URL that is tried next: after a loss, the one that has answered last
         self._task: asyncio.Task[None] | None = None
         self._attempts = 0  # since a connection was of use …
-        self._away_since_s = 0.0  # … and the time of its loss
+        self._away_s = 0.0  # … and the seconds without a connection
         self._note_connected()
         sessions.connector = self
         self.look()
@@ -97,7 +97,7 @@ class Reconnector:
         else:
             log.warning("the connection to %s was lost; connecting again", session.remote)
         if self._was_of_use():
-            self._attempts, self._away_since_s = 0, session.loop.time()
+            self._attempts, self._away_s = 0, 0.0
         self._task = upkeep(session.loop.create_task(self._try()))
 
     def _note_connected(self) -> None:
@@ -115,7 +115,7 @@ class Reconnector:
         began_s = loop.time()
         try:
             while self._policy.attempts is None or self._attempts < self._policy.attempts:
-                await _pause(loop, self._policy.delay_s(loop.time() - self._away_since_s))
+                await _pause(loop, self._policy.delay_s(self._away_s + loop.time() - began_s))
                 if self._sessions.closing:
                     return
                 self._attempts += 1
@@ -126,12 +126,14 @@ class Reconnector:
                     self._at = (self._at + 1) % len(self._reaches)
                 else:
                     self._note_connected()
+                    self._away_s += loop.time() - began_s
                     log.info("connected to %s after %.1f s", self._sessions.now.remote, loop.time() - began_s)
                     return
             self._give_up()
         finally:
             self._task = None
-            self._sessions.now.drop_spare()
+            if self._sessions.now.spare is not None:
+                self._sessions.now.spare.drop()
             self.look()  # the new link may be lost already
 
     async def _attempt(self, reach: Reach) -> None:
@@ -148,9 +150,8 @@ class Reconnector:
             await asyncio.shield(sessions.now.closed)  # then all its streams, lanes and routes know
         session = sessions.make()
         session.on_ready = lambda: sessions.begin(session)
-        spare, sessions.now.spare = sessions.now.spare, None
-        if spare is not None and spare.link is not None:
-            session.begin_over(spare)
+        spare = sessions.now.spare
+        if spare is not None and spare.begin(session):
             return
         try:
             await reach(session)

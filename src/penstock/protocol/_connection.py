@@ -33,7 +33,7 @@ from penstock.protocol._frames import (
     readable,
 )
 from penstock.protocol._inbound import Inbound
-from penstock.protocol._links import Links
+from penstock.protocol._links import Links, send_ping
 from penstock.protocol._outbox import DIRECT_BYTES
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import ONE_ITEM
@@ -326,7 +326,7 @@ class Connection:
                 state.remove,
             )
         if out and self.keepalive.probes:
-            self.links.ask(now_s)
+            send_ping(state, now_s)
         if sequence is None or not out:
             return outbox.take_of_link() + out if outbox.of_link else out
         out = sequence.keep(out)
@@ -387,7 +387,7 @@ class Connection:
         state = self._state
         verdict = "fine" if state.failed else state.keepalive.check(now_s)
         if verdict == "ping":
-            self.links.ask(now_s)
+            send_ping(state, now_s)
         elif verdict == "lost":
             message = f"the peer was silent for {state.keepalive.patience_s:g} s"
             state.failed = state.sequence is None

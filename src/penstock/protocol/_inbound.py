@@ -36,7 +36,7 @@ from penstock.protocol._frames import (
     decode_body,
     readable,
 )
-from penstock.protocol._links import ON_LINK, Links
+from penstock.protocol._links import ON_LINK, Links, check_greeting, leave_out
 from penstock.protocol._receive import Arrived, Reassembly
 from penstock.protocol._send import BATCH_BYTES, BYTES_HEAD_BYTES, JSON, MSGPACK, SINGLE_BYTES_MIN, bytes_head
 from penstock.protocol._states import CLOSING
@@ -77,7 +77,7 @@ class Inbound:
         """Hand a frame to the method for its type; nothing but `HELLO` may come first."""
         kind, flags, stream_id, body = frame
         if not self._state.greeted and kind != FrameType.HELLO:
-            self._links.check_greeting(kind)
+            check_greeting(self._state, kind)
         if kind == ITEMS:
             self._on_items(flags, stream_id, body, events)
         elif kind == OPEN:
@@ -98,7 +98,7 @@ class Inbound:
             else:
                 _ON_STREAM[kind](self, stream, decoded, events)
         else:
-            self._links.leave_out(kind, body)
+            leave_out(self._state, kind, body)
             if kind == FrameType.GOAWAY:
                 self._on_goaway(decoded, events)
             else:

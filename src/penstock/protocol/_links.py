@@ -89,7 +89,7 @@ class Links:
         """
         sequence = self._sequence()
         sequence.unconfirmed = True
-        rest = other.take_rest()
+        rest = other._state.decoder.take_rest()
         decoder = self._state.decoder
         decoder.get_buffer()[: len(rest)] = rest
         decoder.buffer_updated(len(rest))
@@ -119,14 +119,9 @@ class Links:
         _on_hello(self, hello, events, now_s)
         return events[0]
 
-    @property
-    def offered(self) -> Hello | None:
-        """The `HELLO` of a later link, whose server takes the session up or does not; else None."""
-        return self._sequence().offered
-
-    def take_rest(self) -> bytes:
-        """Take the bytes of this link that were not read."""
-        return self._state.decoder.take_rest()
+    def give_up(self) -> tuple[Hello | None, bytes]:
+        """Return what the server has said over a link on which it has not taken the session up, and the bytes behind that."""
+        return self._sequence().offered, self._state.decoder.take_rest()
 
     def leave(self) -> None:
         """Say that this side closes a session which could be resumed: the peer keeps nothing of it (rule 9.7)."""
@@ -138,22 +133,6 @@ class Links:
         if sequence is not None and sequence.up and sequence.owes_ack:
             self._state.outbox.put_of_link(FrameType.ACK, (sequence.tell(),))
 
-    # ── frames ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def check_greeting(self, frame_type: int) -> None:
-        """Check a frame that arrives before the link is ready: before `HELLO`, or between `HELLO` and `RESUMED`."""
-        if self._state.peer is None:
-            if frame_type != FrameType.HELLO:
-                raise ProtocolError("2.1", f"{FrameType(frame_type).name} before HELLO")
-        elif frame_type not in LINK_TYPES and frame_type != FrameType.GOAWAY:
-            raise ProtocolError("9.3", f"{FrameType(frame_type).name} before RESUMED")
-
-    def leave_out(self, frame_type: int, body: memoryview) -> None:
-        """Do not count a frame of the link in the sequence of the session."""
-        sequence = self._state.sequence
-        if sequence is not None and frame_type in LINK_TYPES:
-            sequence.leave_out(HEADER_BYTES + len(body))
-
     def begin(self, now_s: float) -> None:
         """Take all frames over this link from now on, and measure its first round trip."""
         state = self._state
@@ -161,11 +140,30 @@ class Links:
         state.outbox.standstill.end()
         state.unsent.pause(paused=False)
         state.keepalive.handshake_done(now_s)
-        self.ask(now_s)
+        send_ping(state, now_s)
 
-    def ask(self, now_s: float) -> None:
-        """Send `PING`, to measure a round trip."""
-        self._state.outbox.put_of_link(FrameType.PING, Ping(self._state.keepalive.next_ping(now_s)))
+
+def send_ping(state: ConnectionState, now_s: float) -> None:
+    """Send `PING`, to measure a round trip."""
+    state.outbox.put_of_link(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
+
+
+# ── frames ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_greeting(state: ConnectionState, frame_type: int) -> None:
+    """Check a frame that arrives before the link is ready: before `HELLO`, or between `HELLO` and `RESUMED`."""
+    if state.peer is None:
+        if frame_type != FrameType.HELLO:
+            raise ProtocolError("2.1", f"{FrameType(frame_type).name} before HELLO")
+    elif frame_type not in LINK_TYPES and frame_type != FrameType.GOAWAY:
+        raise ProtocolError("9.3", f"{FrameType(frame_type).name} before RESUMED")
+
+
+def leave_out(state: ConnectionState, frame_type: int, body: memoryview) -> None:
+    """Do not count a frame of the link in the sequence of the session."""
+    if state.sequence is not None and frame_type in LINK_TYPES:
+        state.sequence.leave_out(HEADER_BYTES + len(body))
 
 
 def _on_hello(links: Links, hello: Hello, events: list[ev.Event], now_s: float) -> None:

@@ -39,9 +39,9 @@ class Sequence:
 
     `sent`, `acknowledged`: positions in this side's sequence, in bytes. `up`: the link carries the session; before that, and
     between two links, only frames of the link are sent. `flows`: new frames of the session may be sent now. `token`: by which
-    the client takes the session up again; `offered` is the `HELLO` of the new link, whose token replaces it then. `unconfirmed`: the
-    client may not know yet that the session goes on. `ack_due`, `ack_alone_due`: how many bytes the decoder has when an `ACK`
-    leaves with the next write, and when it leaves alone.
+    the client takes the session up again; `offered` is the `HELLO` of the new link, whose token replaces it then.
+    `unconfirmed`: the client may not know yet that the session goes on. `ack_due`, `ack_alone_due`: how many bytes the
+    decoder has when an `ACK` leaves with the next write, and when it leaves alone.
     """
 
     __slots__ = (

@@ -236,23 +236,11 @@ class LastingSession(Session):
             self._detach()
             return
         why = f"the connection to {self.remote} was lost, and the server did not take the session up again: {event.message}"
-        link, hello = self.link, self._links.offered
+        link, self.link = self.link, None
+        hello, rest = self._links.give_up()
         if link is not None and hello is not None:
-            self.link = None
-            self.spare = SpareLink(link, hello, self._links.take_rest())
+            self.spare = SpareLink(link, hello, rest)
         self.end(ConnectionLost(why, cause=Cause.LOST))
-
-    def drop_spare(self) -> None:
-        """Drop the link that is spare: no session begins over it."""
-        spare, self.spare = self.spare, None
-        if spare is not None and spare.link is not None:
-            _drop(spare.link)
-
-    def begin_over(self, spare: SpareLink) -> None:
-        """Begin this session, which is new, over a link on which the server has not taken the one before up."""
-        self.link = spare.link
-        self._handle([self._links.begin_over(spare.hello, self._now())])
-        spare.take(self)
 
     def resume(self, hello: Hello) -> tuple[int, str]:
         """Give the link of this session, in which nothing runs yet, to the session that `hello` names.
@@ -317,17 +305,28 @@ class SpareLink(Receiver):
         link.hand_over(self)
         link.pause_reading()
 
-    def take(self, session: Session) -> None:
-        """Let `session` read the link."""
-        if self.link is not None:
-            self.link.hand_over(session)
-            self.link.resume_reading()
+    def begin(self, session: LastingSession) -> bool:
+        """Begin a session over this link; return whether that is so: it may be lost."""
+        link, self.link = self.link, None
+        if link is None:
+            return False
+        session.link = link
+        session._handle([session._links.begin_over(self.hello, session._now())])
+        link.hand_over(session)
+        link.resume_reading()
         while self._rest:
             buffer = session.get_buffer(-1)
             part = self._rest[: len(buffer)]
             del self._rest[: len(buffer)]
             buffer[: len(part)] = part
             session.buffer_updated(len(part))
+        return True
+
+    def drop(self) -> None:
+        """Abort the link, unless a session has begun over it."""
+        link, self.link = self.link, None
+        if link is not None:
+            _drop(link)
 
     def link_made(self, link: Link) -> None: ...
 
