@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every target may write to the one venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-3.13 test-eager attack soak fuzz check bench docs format clean check-format check-lint check-types check-layers check-house check-docs vectors
+.PHONY: help client demo test test-3.13 test-eager attack soak fuzz check bench docs format clean check-format check-lint check-types check-layers check-house check-docs check-client vectors
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z0-9.-]*:.*##' Makefile | sed -E 's/^([a-z0-9.-]+):.*## */  make \1\t/' | expand -t 22
@@ -54,7 +54,16 @@ soak: $(VENV)/.stamp-test ## seeded programs of streams and faults, with progres
 fuzz: $(VENV)/.stamp-fuzz ## coverage-guided fuzzing, two minutes for each target, or ARGS="machine --minutes 60" (Python 3.11)
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-check: check-format check-lint check-layers check-types check-house check-docs ## format, lint, layers, types, house rules, the site
+check: check-format check-lint check-layers check-types check-house check-docs check-client ## format, lint, layers, types, house rules, the site, the client
+
+# Continuous integration (CI=true) fails without Node; a machine of your own only says so.
+check-client:
+	@if command -v npm >/dev/null || test "$(CI)" = true; then $(MAKE) client; else \
+	echo "make: THE TYPESCRIPT CLIENT IS NOT TESTED: there is no npm" >&2; fi
+
+client: $(VENV)/.stamp-test ## the TypeScript client: types, tests against a real server, the size of its bundle (Node 20, npm)
+	cd clients/ts && npm ci --silent && npm run --silent types && npm run --silent size && \
+	PENSTOCK_PYTHON='$(abspath $(BIN)/python)' npm run --silent test -- $(ARGS)
 
 bench: $(VENV)/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under seven minutes)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -42,6 +42,8 @@ def _id(vector: Vector) -> str:
 def _bytes(value: Any) -> Any:
     """Undo `plain`."""
     if isinstance(value, dict):
+        if set(value) == {"number"} and isinstance(value["number"], str):
+            return int(value["number"])
         return bytes.fromhex(value["hex"]) if set(value) == {"hex"} else {key: _bytes(inner) for key, inner in value.items()}
     return [_bytes(inner) for inner in value] if isinstance(value, list) else value
 

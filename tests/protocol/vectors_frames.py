@@ -120,7 +120,9 @@ PACKED: Final[list[tuple[str, int, str, list[Any]]]] = [
 
 
 def plain(value: Any) -> Any:
-    """Write a value as JSON can: bytes as `{"hex": …}`."""
+    """Write a value as every reader of JSON can read it: bytes as `{"hex": …}`, a number over 2^53-1 as `{"number": "…"}`."""
+    if isinstance(value, int) and value > MAX_NUMBER:
+        return {"number": str(value)}
     if isinstance(value, msgspec.Raw):
         return plain(msgspec.msgpack.decode(value))
     if isinstance(value, bytes):

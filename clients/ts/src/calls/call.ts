@@ -1,0 +1,214 @@
+/** The caller's side of one call: what arrives goes to its source, its requests go out, and it ends in one of four ways. */
+import type { Opening } from "../core/connection.ts";
+import { type BadBytes, encode } from "../core/msgpack.ts";
+import type { Stream } from "../core/stream.ts";
+import { CallFailed, Cancelled, clean, Code, errorOf, PenstockError } from "../errors.ts";
+import type { Endpoint, Session, StreamEvent } from "../session/session.ts";
+import type { Clock } from "../session/clock.ts";
+import { growingWindow, oneItem, PRIORITIES, type StreamOptions, windowOf } from "./options.ts";
+import { type Items, sendAll, type Sink } from "./requests.ts";
+import { Source, type SourceOwner } from "./source.ts";
+
+/** How many bytes of requests wait in a stream before the program is asked for more (10.7). */
+const UNSENT_BYTES_MAX = 1_048_576;
+
+export interface Request {
+  target: string;
+  kind: number;
+  /** By place, or by name. */
+  args: readonly unknown[] | Record<string, unknown>;
+  requests?: Items<unknown> | undefined;
+  options?: StreamOptions | undefined;
+}
+
+/** Where a call finds what carries it. */
+export interface Carrier {
+  readonly clock: Clock;
+  /** The session that takes new streams now. Throws when the peer is closed. */
+  session(): Session;
+}
+
+export class Call<T> implements Endpoint, Sink, SourceOwner {
+  readonly source: Source<T> = new Source(this);
+  /** With what the callee has accepted, once it has. */
+  onAccepted: (payload: Uint8Array | null) => void = () => {};
+  /** The reason with which the callee has closed the call normally. */
+  closeReason = "";
+  readonly #stream: Stream;
+  #session: Session;
+  #isOver = false;
+  #wantsRequests = true;
+  #makeRoom: (() => void) | undefined;
+  readonly #cleanups: (() => void)[] = [];
+
+  /** Open the call. Throws when its signal has aborted, an argument cannot travel, or the peer is closed. */
+  constructor(carrier: Carrier, request: Request) {
+    const { signal, deadlineMs } = request.options ?? {};
+    if (signal?.aborted) throw aborted(signal);
+    const opening = openingOf(carrier.clock, request);
+    this.#session = carrier.session();
+    this.#stream = this.#session.connection.open(opening);
+    this.#session.add(this.#stream, this);
+    if (signal !== undefined) this.#watchSignal(signal);
+    if (deadlineMs !== undefined) this.#cleanups.push(carrier.clock.after(deadlineMs, () => this.#passDeadline(deadlineMs)));
+    if (request.requests !== undefined) void this.#sendAll(request.requests);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Give the call up. Whoever waits for an item gets the error; what has arrived is dropped. */
+  cancel(error: PenstockError = new Cancelled("the call was cancelled"), thrown: unknown = error): void {
+    if (this.#isOver) return;
+    const { code, reason, message } = error;
+    this.#session.connection.cancel(this.#stream, { code, reason, message });
+    this.source.drop();
+    this.#end(thrown);
+  }
+
+  // What the session says.
+
+  handle(event: StreamEvent): void {
+    switch (event.type) {
+      case "Accepted":
+        this.onAccepted(event.accept.payload);
+        return this.#makeRoom?.();
+      case "RoomMade":
+        return this.#makeRoom?.();
+      case "ItemsArrived":
+        return this.source.push(event.payload, event.count);
+      case "StopSending":
+        return this.#stopRequests();
+      case "HalfClosed":
+        return this.source.end();
+      case "Ended":
+        if (event.status?.code === 0) this.closeReason = clean(event.status.message);
+        return this.#end(event.status === null || event.status.code === 0 ? undefined : errorOf(event.status));
+      case "OverBudget":
+        return this.#end(new CallFailed(Code.RESOURCE_EXHAUSTED, "the items of all calls do not fit into maxConnectionBytes"));
+      default: // what only a caller says
+    }
+  }
+
+  lost(error: PenstockError): void {
+    this.#end(error);
+  }
+
+  moved(session: Session): void {
+    this.#session = session;
+  }
+
+  // What the source says.
+
+  took(bytes: number): void {
+    if (this.#session.connection.consume(this.#stream, 1, bytes)) this.#session.wake();
+  }
+
+  waits(): void {
+    this.#session.connection.waits(this.#stream);
+  }
+
+  broken(error: BadBytes): void {
+    this.cancel(new CallFailed(Code.DATA_LOSS, `an item cannot be read: ${error.message}`));
+  }
+
+  // What the requests say.
+
+  room(): boolean | Promise<boolean> {
+    if (this.#isOver || !this.#wantsRequests) return false;
+    if (this.#hasRoom) return true;
+    return new Promise((resolve) => {
+      this.#makeRoom = () => {
+        const isWanted = !this.#isOver && this.#wantsRequests;
+        if (isWanted && !this.#hasRoom) return this.#waitForLine();
+        this.#makeRoom = undefined;
+        resolve(isWanted);
+      };
+      this.#waitForLine();
+    });
+  }
+
+  send(item: unknown): void {
+    if (this.#isOver) return;
+    if (!this.#session.connection.send(this.#stream, item))
+      throw new CallFailed(Code.RESOURCE_EXHAUSTED, "an item is over max_item_bytes of the other side");
+    this.#session.wake();
+  }
+
+  end(): void {
+    if (this.#isOver) return;
+    this.#session.connection.end(this.#stream);
+    this.#session.wake();
+  }
+
+  /** Close the call normally, behind the items that were sent. */
+  close(reason: string): void {
+    if (this.#isOver) return;
+    this.#session.connection.close(this.#stream, reason);
+    this.source.drop();
+    this.#end();
+  }
+
+  get #hasRoom(): boolean {
+    const { sending, outgoing } = this.#stream;
+    return outgoing.bytes < UNSENT_BYTES_MAX && sending.mayBegin(outgoing.items, outgoing.bytes);
+  }
+
+  /** When credit is there and bytes wait, the line has to take them first. */
+  #waitForLine(): void {
+    if (this.#stream.outgoing.bytes > 0) this.#session.whenWritten(() => this.#makeRoom?.());
+  }
+
+  async #sendAll(requests: Items<unknown>): Promise<void> {
+    try {
+      await sendAll(requests, this);
+    } catch (error) {
+      const why = error instanceof PenstockError ? error : new Cancelled("the requests have failed at the caller");
+      this.cancel(why, error);
+    }
+  }
+
+  #stopRequests(): void {
+    this.#wantsRequests = false;
+    this.#makeRoom?.();
+  }
+
+  #watchSignal(signal: AbortSignal): void {
+    const abort = () => this.cancel(aborted(signal));
+    signal.addEventListener("abort", abort, { once: true });
+    this.#cleanups.push(() => signal.removeEventListener("abort", abort));
+  }
+
+  #passDeadline(deadlineMs: number): void {
+    this.cancel(new CallFailed(Code.DEADLINE_EXCEEDED, `the call took longer than ${deadlineMs} ms`));
+  }
+
+  #end(error?: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const cleanup of this.#cleanups) cleanup();
+    this.#session.remove(this.#stream);
+    this.source.end(error);
+    this.#makeRoom?.();
+  }
+}
+
+function openingOf(clock: Clock, { target, kind, args, options = {} }: Request): Opening {
+  const { deadlineMs, metadata = {}, priority = "normal" } = options;
+  const deadline = deadlineMs === undefined ? undefined : clock.now() + deadlineMs;
+  const isOne = (kind & 2) === 0;
+  const set = windowOf(options);
+  return {
+    target,
+    kind,
+    argument: encode(args),
+    metadata,
+    deadlineMs: () => (deadline === undefined ? null : Math.max(0, Math.ceil(deadline - clock.now()))),
+    priority: PRIORITIES[priority],
+    window: isOne ? oneItem() : (set ?? growingWindow()),
+    wish: set,
+  };
+}
+
+const aborted = (signal: AbortSignal): Cancelled => new Cancelled("the signal of the call was aborted", { cause: signal.reason });

@@ -1,0 +1,43 @@
+/** What a program may say of a call. */
+import type { Window } from "../core/ledgers.ts";
+import { WINDOW_BYTES, WINDOW_ITEMS } from "../core/ledgers.ts";
+
+export interface CallOptions {
+  /** Gives the call up when it aborts. */
+  signal?: AbortSignal;
+  /** How long the call may take, in milliseconds. Both sides watch it. */
+  deadlineMs?: number;
+  /** Travels with the call. */
+  metadata?: Record<string, string>;
+  /** Which streams go first when the line is full. */
+  priority?: "interactive" | "normal" | "bulk";
+}
+
+export interface StreamOptions extends CallOptions {
+  /**
+   * How many items the other side may be ahead of the loop; it is kept exactly. It holds for both directions.
+   * Without it the window begins at 256 items and grows while the loop waits for the line, to at most 16,384.
+   */
+  bufferSize?: number;
+  /** The same in bytes: an item begins while fewer are ahead. */
+  bufferBytes?: number;
+}
+
+/** The bytes of a window whose items alone are set (5.7). */
+const AMPLE_BYTES = 67_108_864;
+const AMPLE_ITEMS = 16_384;
+
+export const PRIORITIES = { interactive: 0, normal: 1, bulk: 2 } as const;
+
+/** The window of one result. */
+export const oneItem = (): Window => ({ items: 1, bytes: AMPLE_BYTES, fixed: true });
+
+/** The window that a program has set; undefined when it has set none. */
+export function windowOf({ bufferSize, bufferBytes }: StreamOptions): Window | undefined {
+  if (bufferSize === undefined && bufferBytes === undefined) return undefined;
+  for (const each of [bufferSize, bufferBytes])
+    if (each !== undefined && !(Number.isSafeInteger(each) && each >= 1)) throw new RangeError(`a buffer of ${each}`);
+  return { items: bufferSize ?? AMPLE_ITEMS, bytes: bufferBytes ?? AMPLE_BYTES, fixed: true };
+}
+
+export const growingWindow = (): Window => ({ items: WINDOW_ITEMS, bytes: WINDOW_BYTES, fixed: false });

@@ -1,0 +1,47 @@
+/** Pulls what a program wants to send, at the pace of the other side: an item is asked for when credit allows to send it. */
+
+/** Anything with items: a generator, an array, a `ReadableStream`. */
+export type Items<T> = AsyncIterable<T> | Iterable<T> | ReadableStream<T>;
+
+type Puller<T> = Pick<AsyncIterator<T> | Iterator<T>, "next" | "return">;
+
+/** Iterate over anything with items. Not every browser can iterate over a `ReadableStream`. */
+export function pullerOf<T>(items: Items<T>): Puller<T> {
+  if (Symbol.asyncIterator in items) return items[Symbol.asyncIterator]();
+  if (Symbol.iterator in items) return items[Symbol.iterator]();
+  const reader = (items as ReadableStream<T>).getReader();
+  return {
+    next: () => reader.read() as Promise<IteratorResult<T>>,
+    async return() {
+      await reader.cancel();
+      return { value: undefined, done: true };
+    },
+  };
+}
+
+/** Where requests go. */
+export interface Sink {
+  /** Resolves when an item may be sent: true; or when none is wanted any more: false. */
+  room(): boolean | Promise<boolean>;
+  send(item: unknown): void;
+  end(): void;
+}
+
+/** Send all items. Rejects with what the program has thrown; resolves early when no more are wanted. */
+export async function sendAll(items: Items<unknown>, sink: Sink): Promise<void> {
+  const puller = pullerOf(items);
+  let isSpent = false;
+  try {
+    for (;;) {
+      const room = sink.room();
+      if (!(typeof room === "boolean" ? room : await room)) return;
+      isSpent = true; // an iterator that has ended or thrown needs no return
+      const { value, done } = await puller.next();
+      if (done) return sink.end();
+      isSpent = false;
+      sink.send(value);
+    }
+  } finally {
+    if (!isSpent) void Promise.resolve(puller.return?.()).catch(() => {});
+  }
+}

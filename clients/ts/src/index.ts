@@ -1,0 +1,9 @@
+/** `@penstock/client`: typed streams under backpressure from a browser or Node to a Penstock server. */
+export { connect, type ConnectOptions } from "./connect.ts";
+export { type Arguments, Peer, type PeerState } from "./peer.ts";
+export { type Kind, type Method, service, type Service } from "./service.ts";
+export type { CallOptions, StreamOptions } from "./calls/options.ts";
+export type { Items } from "./calls/requests.ts";
+export { Stream } from "./calls/stream.ts";
+export { CallFailed, Cancelled, Code, ConnectionLost, PenstockError } from "./errors.ts";
+export { Extension } from "./core/msgpack.ts";

@@ -1,0 +1,115 @@
+/** The other side, as a program holds it: ways to call, and a life of its own. */
+import type { Carrier } from "./calls/call.ts";
+import type { StreamOptions } from "./calls/options.ts";
+import type { Items } from "./calls/requests.ts";
+import { resultOf } from "./calls/result.ts";
+import { Stream } from "./calls/stream.ts";
+import { Cancelled, ConnectionLost, type PenstockError } from "./errors.ts";
+import { type Service, stubOf } from "./service.ts";
+import type { Clock } from "./session/clock.ts";
+import { Session, type SessionOptions, type SessionOwner } from "./session/session.ts";
+
+/** What a peer tells its program. */
+export type PeerState = "connected" | "disconnected" | "closed";
+
+export type Arguments = readonly unknown[] | Record<string, unknown>;
+
+export class Peer implements Carrier {
+  readonly clock: Clock;
+  /** Called when the state changes. `why` is for people. */
+  onstate: ((state: PeerState, why: string) => void) | undefined;
+  readonly #options: SessionOptions;
+  #session: Session;
+  #state: PeerState = "disconnected";
+  /** Why nothing goes on any more. */
+  #closed: PenstockError | undefined;
+
+  /** Use `connect`. */
+  constructor(options: SessionOptions) {
+    this.clock = options.clock;
+    this.#options = options;
+    this.#session = this.#newSession();
+  }
+
+  /** Connect. Rejects with `ConnectionLost` when no URL answers. */
+  async start(): Promise<void> {
+    try {
+      await this.#session.start();
+    } catch (error) {
+      const lost = new ConnectionLost(`no server answers: ${(error as Error).message}`, { cause: error, started: false });
+      this.#close(lost);
+      throw lost;
+    }
+  }
+
+  get state(): PeerState {
+    return this.#state;
+  }
+
+  /** The session that takes new streams. */
+  session(): Session {
+    if (this.#closed !== undefined) throw this.#closed;
+    return this.#session;
+  }
+
+  /** The methods of a service at the other side. */
+  service<T>(of: Service<T>): T {
+    return stubOf(this, of);
+  }
+
+  /** Make a call with one result, by its target: `Service/method`. With `requests` they are sent as a stream. */
+  async call<T = unknown>(target: string, args: Arguments = [], options: StreamOptions & { requests?: Items<unknown> } = {}): Promise<T> {
+    const { requests, ...rest } = options;
+    return resultOf(this, { target, kind: requests === undefined ? 0 : 1, args, requests, options: rest });
+  }
+
+  /** Make a call with a stream of results, by its target. With `requests` they are sent as a stream. */
+  stream<T = unknown>(target: string, args: Arguments = [], options: StreamOptions & { requests?: Items<unknown> } = {}): Stream<T> {
+    const { requests, ...rest } = options;
+    return new Stream(this, { target, kind: requests === undefined ? 2 : 3, args, requests, options: rest });
+  }
+
+  /** Close the connection. Calls that have not ended are cancelled. */
+  close(): void {
+    this.#close(new Cancelled("the peer was closed"));
+  }
+
+  #close(error: PenstockError): void {
+    this.#closed ??= error;
+    this.#session.close(error);
+    this.#tell("closed", error.message);
+  }
+
+  #newSession(): Session {
+    const owner: SessionOwner = {
+      connected: () => this.#tell("connected", ""),
+      disconnected: (why) => this.#tell("disconnected", why),
+      draining: (message) => this.#moveOn(session, message),
+      over: (error) => this.#over(session, error),
+    };
+    const session: Session = new Session(this.#options, owner);
+    return session;
+  }
+
+  /** The server takes no new streams: those that are open go on, and new ones go over a session of their own (8.2). */
+  #moveOn(from: Session, message: string): void {
+    if (from !== this.#session || this.#closed !== undefined) return;
+    if (!this.#options.reconnects) return;
+    this.#session = this.#newSession();
+    from.moveWaiting(this.#session);
+    this.#tell("disconnected", `the server drains: ${message}`);
+    this.#session.startSoon();
+  }
+
+  #over(session: Session, error: PenstockError): void {
+    if (session !== this.#session || this.#closed !== undefined) return;
+    this.#closed = error;
+    this.#tell("closed", error.message);
+  }
+
+  #tell(state: PeerState, why: string): void {
+    if (this.#state === state || this.#state === "closed") return;
+    this.#state = state;
+    this.onstate?.(state, why);
+  }
+}

@@ -1,0 +1,26 @@
+// Bundle test/*.test.ts into build/test and run them with Node's own runner. Arguments name files: `npm test -- vectors`.
+import { spawnSync } from "node:child_process";
+import { readdirSync, rmSync } from "node:fs";
+import { build } from "esbuild";
+
+const names = process.argv.slice(2);
+const files = readdirSync("test", { recursive: true })
+  .filter((name) => name.endsWith(".test.ts"))
+  .filter((name) => names.length === 0 || names.some((part) => name.includes(part)));
+if (files.length === 0) throw new Error(`no file of tests has one of these in its name: ${names}`);
+rmSync("build/test", { recursive: true, force: true });
+await build({
+  entryPoints: files.map((name) => `test/${name}`),
+  outdir: "build/test",
+  outbase: "test",
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  packages: "external",
+  sourcemap: "inline",
+  logLevel: "warning",
+});
+const built = files.map((name) => `build/test/${name.replace(/\.ts$/, ".js")}`);
+const reporter = process.stdout.isTTY ? "spec" : "dot";
+const args = ["--enable-source-maps", "--test", `--test-reporter=${process.env.REPORTER ?? reporter}`, "--test-timeout=30000", ...built];
+process.exit(spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1);
