@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "rich": ["cli/_format/_outline.py", "cli/_format/_snapshot.py", "cli/_node/_top.py", "demo/_view.py"],
     "typing_extensions": ["calls/_context.py"],  # for type checkers, which bring it: nothing imports it when a program runs
     "uvloop": ["_loop.py"],
+    "websockets": ["transports/websocket/_ends.py"],
 }
 APPLICATIONS = ("cli/", "demo/", "testing/")
 

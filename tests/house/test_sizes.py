@@ -29,6 +29,7 @@ MANY_SIDED = {
     "ActorSystem": 17,  # spawn, find, stop, reach others
     "Cell": 16,  # taking messages, and the one loop that runs them
     "Channel": 23,  # its public verbs and attributes, and how Python uses them: no private step
+    "WebSocketEnd": 20,  # seven steps of the link below, five of the session's link, hooks of the handshake: a line or two each
     "RemoteWire": 19,  # six steps of this side, nine events of its stream
     "Connection": 30,  # the whole of the pure core from outside: a line or two each
     "Inbound": 17,  # a method for each frame type of a stream

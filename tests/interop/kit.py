@@ -13,7 +13,7 @@ import penstock
 from tests.house._source import ROOT
 
 PATIENCE_S = 20.0
-SCHEMES = ["memory", "tcp", "tls", "unix"]
+SCHEMES = ["memory", "tcp", "tls", "unix", "ws"]
 
 
 def url_for(scheme: str, folder: Path) -> str:
@@ -22,6 +22,7 @@ def url_for(scheme: str, folder: Path) -> str:
         "tcp": "tcp://127.0.0.1:0",
         "tls": "tls://127.0.0.1:0",
         "unix": f"unix://{folder}/s",
+        "ws": "ws://127.0.0.1:0",
     }[scheme]
 
 

@@ -26,7 +26,7 @@ class Repeatable:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("scheme", ["tcp", "tls", "unix"])
+@pytest.mark.parametrize("scheme", ["tcp", "tls", "unix", "ws"])
 async def test_killing_the_server_is_connection_lost_within_a_second_and_never_an_end(scheme, tmp_path):
     tls = tls_for(scheme, tmp_path)
     extra = [str(tmp_path / "tls")] if tls else []

@@ -165,7 +165,7 @@ async def test_with_an_item_in_hand_the_producer_is_at_most_one_further(scheme, 
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("scheme", ["tcp", "unix"])
+@pytest.mark.parametrize("scheme", ["tcp", "unix", "ws"])
 async def test_run_ahead_between_two_processes_is_the_buffer_size(scheme, tmp_path):
     async with far("serve", url_for(scheme, tmp_path), str(tmp_path)) as (_, url), penstock.connect(url) as peer:
         for size, buffer in ((8, 100), (KIB, 1), (MIB, 3)):

@@ -183,5 +183,5 @@ def test_rules_are_numbered_without_a_gap():
     for number in _numbered():
         section, rule = map(int, number.split("."))
         by_section.setdefault(section, []).append(rule)
-    assert sorted(by_section) == list(range(1, 15))
+    assert sorted(by_section) == list(range(1, 16))
     assert all(sorted(rules) == list(range(1, len(rules) + 1)) for rules in by_section.values())

@@ -21,7 +21,7 @@ except ImportError:  # the extra `speed`, not on every system
 OpenPair = Callable[..., AbstractAsyncContextManager[Pair]]
 
 
-@pytest.fixture(params=["memory", "tcp", "tls", "unix", "sim"])
+@pytest.fixture(params=["memory", "tcp", "tls", "unix", "ws", "wss", "sim"])
 def scheme(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -117,11 +117,13 @@ def url_for(scheme: str, folder: Path) -> str:
         "tcp": "tcp://127.0.0.1:0",
         "tls": "tls://127.0.0.1:0",
         "unix": f"unix://{folder}/s",
+        "ws": "ws://127.0.0.1:0",
+        "wss": "wss://127.0.0.1:0/a/path",
     }.get(scheme, f"{scheme}://server")
 
 
 def tls_for(scheme: str, folder: Path) -> TLS | None:
-    return TLS.development(folder / "tls") if scheme == "tls" else None
+    return TLS.development(folder / "tls") if scheme in ("tls", "wss") else None
 
 
 @asynccontextmanager

@@ -232,7 +232,13 @@ async def test_a_peer_that_leaves_and_goes_on_writing_is_not_read_for_ever(open_
 
 
 async def test_close_gives_up_on_a_peer_that_never_reads(open_pair, monkeypatch) -> None:
-    for module in ("transports._memory", "transports._socket", "transports._tcp", "testing._line"):
+    for module in (
+        "transports._memory",
+        "transports._socket",
+        "transports._tcp",
+        "transports.websocket._end",
+        "testing._line",
+    ):
         monkeypatch.setattr(f"penstock.{module}.CLOSE_TIMEOUT_S", 0.05)
     async with open_pair(keep=False) as pair:
         pair.server.link.pause_reading()

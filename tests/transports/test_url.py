@@ -12,7 +12,7 @@ from penstock.transports._memory import MemoryTransport
 from penstock.transports._url import host_and_port, name_of, path_of, scheme_of, url_of
 from tests.transports.kit import Recorder
 
-KNOWN = ("memory", "tcp", "tls", "unix")
+KNOWN = ("memory", "tcp", "tls", "unix", "ws", "wss")
 
 
 @pytest.mark.parametrize(

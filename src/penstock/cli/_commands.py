@@ -223,8 +223,8 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
     MODULE:CLASS names a class in a module that can be imported from here, or in a file: path/to/file.py:Class. It may also
     name an object, or a function that returns one. An object that is an async context manager is entered and left.
 
-    A URL is tcp://host:port (port 0 takes a free port), tls://host:port or unix:///path. With --tls-ca, a tls:// server
-    accepts only clients with a certificate of that authority.
+    A URL is tcp://host:port (port 0 takes a free port), tls://host:port, unix:///path, or ws:// and wss:// for WebSocket.
+    With --tls-ca, a tls:// server accepts only clients with a certificate of that authority.
 
     The first signal drains the server: it accepts no new calls, and running calls have --grace SECONDS to end. A second
     signal stops at once.

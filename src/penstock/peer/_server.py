@@ -63,11 +63,14 @@ class Server:
         tls_of = tls_of_each(urls, tls)
         for url in urls:
             if not self._draining:
-                handshake_s = self._settings.handshake_timeout_s
-                self._listeners.append(await listen(url, self._new_session, tls=tls_of[url], timeout_s=handshake_s))
+                await self._listen_at(url, tls_of[url])
             if self._draining:  # also when that began meanwhile
                 await self._close_listeners()
                 raise Unavailable(f"cannot listen at {url}: this server is shutting down", cause=Cause.DRAINING)
+
+    async def _listen_at(self, url: str, tls: TLS | None) -> None:
+        timeout_s, origins = self._settings.handshake_timeout_s, self._settings.origins
+        self._listeners.append(await listen(url, self._new_session, tls=tls, timeout_s=timeout_s, origins=origins))
 
     @property
     def busy(self) -> int:
@@ -175,8 +178,9 @@ async def serve(
     expose: the names of the methods of the one service that can be called; by default all public async ones. Of several
         services, `exposed` says both for each.
     listen: a URL or several: ``memory://name``, ``tcp://host:port`` (port 0 takes a free one), ``tls://host:port`` with `tls`,
-        ``unix:///path``. ``tcp://[::]:port`` listens at all addresses, IPv6 and IPv4; ``tcp://0.0.0.0:port`` at those of IPv4.
-    tls: the certificate for the ``tls://`` URLs.
+        ``unix:///path``, ``ws://host:port/path`` or ``wss://`` for browsers, too (`Settings.origins`). ``tcp://[::]:port``
+        listens at all addresses, IPv6 and IPv4; ``tcp://0.0.0.0:port`` at those of IPv4.
+    tls: the certificate for the ``tls://`` and ``wss://`` URLs.
     settings: limits, windows and keep-alive of each connection; ``Settings()`` by default.
     interceptors: entered around every call of a peer, the first one outermost; none by default.
     expose_errors: whether callers get the text of unexpected errors; False by default. Use it in development only.
@@ -215,11 +219,11 @@ async def connect(
 
     The block of ``async with connect(url) as peer`` is the life of the connection.
 
-    urls: one or several, as for `serve`: ``memory://name``, ``tcp://host:port``, ``tls://host:port``, ``unix:///path``. Of
-        several the first that answers is taken: they are tried in this order, the next one as soon as those before it have
-        failed, or 1 s later beside them.
+    urls: one or several, as for `serve`: ``memory://name``, ``tcp://host:port``, ``tls://host:port``, ``unix:///path``,
+        ``ws://host/path``, ``wss://host/path``. Of several the first that answers is taken: they are tried in this order, the
+        next one as soon as those before it have failed, or 1 s later beside them.
     services: the objects of this side that the peer can call; none by default. An `ActorSystem` serves its actors.
-    tls: the certificates that this side trusts, for ``tls://`` URLs.
+    tls: the certificates that this side trusts, for ``tls://`` and ``wss://`` URLs.
     settings: limits, windows and keep-alive of the connection; ``Settings()`` by default.
     interceptors: entered around every call of this side, the first one outermost; none by default.
     timeout: seconds for the connection to each URL, and again for its handshake; 10 by default.

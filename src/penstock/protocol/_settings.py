@@ -80,6 +80,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: A connection without the peer's `HELLO` is closed after this time: a slow line needs two round trips. A TLS handshake
     #: before it may take as long.
     handshake_timeout_s: Seconds = 10.0
+    #: The web pages that may connect by WebSocket, by their origins: "https://app.example"; "*" for all. None by default: a
+    #: browser sends requests of any page to any address that it reaches, also to this machine. Programs send no origin.
+    origins: tuple[Annotated[str, msgspec.Meta(max_length=256)], ...] = ()
     #: A peer that was silent for this time is sent `PING`; silent for twice this time, it is lost. A dead peer is noticed
     #: within 30 s, for two frames of 16 bytes every 15 s on an idle connection, which also keep NAT entries alive.
     keepalive_s: Seconds = 15.0

@@ -283,7 +283,7 @@ class LastingSession(Session):
 
 def _proof_of(link: Link | None) -> tuple[bool, object]:
     """Return whether a link is encrypted, and the certificate of the other side: another link must have the same."""
-    return link is not None and link.remote.startswith("tls:"), None if link is None else link.certificate
+    return link is not None and link.remote.startswith(("tls:", "wss:")), None if link is None else link.certificate
 
 
 def _drop(link: Link) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -161,6 +161,7 @@ class SimulatedNetwork(Transport):
         *,
         tls: ssl.SSLContext | None,
         timeout_s: float = HANDSHAKE_TIMEOUT_S,
+        origins: Collection[str] = (),
     ) -> Listener:
         """Listen as the host that `url` names; see `Transport.listen`. Raises `Unavailable` when the name is taken."""
         _, host = _hosts(url)

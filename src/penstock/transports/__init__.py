@@ -3,12 +3,6 @@
 `register` adds a scheme; the simulated network of `penstock.testing` is one.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
-from penstock.errors import AlreadyExists, InvalidArgument
 from penstock.transports._abc import (
     CLOSE_TIMEOUT_S,
     HANDSHAKE_TIMEOUT_S,
@@ -19,11 +13,10 @@ from penstock.transports._abc import (
     Segment,
     Transport,
 )
-from penstock.transports._memory import MemoryTransport, memory_links
-from penstock.transports._tcp import TcpTransport
+from penstock.transports._memory import memory_links
+from penstock.transports._schemes import DIAL_TIMEOUT_S, dial, listen, register, tls_of_each, unregister
 from penstock.transports._tls import TLS
-from penstock.transports._unix import UnixTransport, socket_mode
-from penstock.transports._url import scheme_of
+from penstock.transports._unix import socket_mode
 
 __all__ = [
     "CLOSE_TIMEOUT_S",
@@ -44,89 +37,3 @@ __all__ = [
     "tls_of_each",
     "unregister",
 ]
-
-#: How long `dial` waits by default: time for three SYN retries, and about as long as a person waits.
-DIAL_TIMEOUT_S = 10.0
-
-
-class _Scheme(NamedTuple):
-    transport: Transport
-    encrypted: bool
-
-
-_SCHEMES: dict[str, _Scheme] = {}
-
-
-async def dial(url: str, receiver: Receiver, *, tls: TLS | None = None, timeout_s: float = DIAL_TIMEOUT_S) -> Link:
-    """Connect `receiver` to the peer at `url` and return the link.
-
-    `tls` is needed for `tls://` and refused for every other scheme. `timeout_s` covers the connection and the TLS handshake, in
-    seconds. Raises `Unavailable`, with a `cause` and advice, when the peer does not answer in time, refuses, or is not trusted;
-    `InvalidArgument` for a URL that cannot be read. Cancelling it closes the socket.
-    """
-    scheme = _scheme(url, tls)
-    context = tls.client_context() if tls is not None else None
-    return await scheme.transport.dial(url, receiver, tls=context, timeout_s=timeout_s)
-
-
-async def listen(
-    url: str, receivers: Callable[[], Receiver], *, tls: TLS | None = None, timeout_s: float = HANDSHAKE_TIMEOUT_S
-) -> Listener:
-    """Listen at `url` and return the listener; `receivers` makes the receiver of each link, after its TLS handshake.
-
-    A client may take `timeout_s` seconds for that handshake. `tls` is needed for `tls://` and refused for every other scheme.
-    Raises `Unavailable`, with a `cause`, when the address is taken or cannot be used; `InvalidArgument` for a URL that cannot
-    be read. Cancelling it leaves nothing open. Close the listener with `aclose`; its `url` has the real port when 0 was asked
-    for.
-    """
-    scheme = _scheme(url, tls)
-    context = tls.server_context() if tls is not None else None
-    return await scheme.transport.listen(url, receivers, tls=context, timeout_s=timeout_s)
-
-
-def tls_of_each(urls: Sequence[str], tls: TLS | None) -> dict[str, TLS | None]:
-    """Return the `tls` of each URL: the encrypted ones share the given one, the others have None.
-
-    Raises `InvalidArgument` for an unknown scheme, for an encrypted URL without `tls`, and for `tls` without an encrypted URL.
-    """
-    encrypted = {url: _SCHEMES[scheme_of(url, _SCHEMES)].encrypted for url in urls}
-    shared = any(encrypted.values())
-    chosen = {url: tls if encrypted[url] or not shared else None for url in urls}
-    for url in urls:
-        _scheme(url, chosen[url])
-    return chosen
-
-
-def register(scheme: str, transport: Transport, *, encrypted: bool = False) -> None:
-    """Let `transport` carry the URLs that start with `scheme`.
-
-    An `encrypted` scheme needs `tls=` when it is dialled or listened at. Raises `AlreadyExists` for a registered scheme.
-    """
-    if scheme in _SCHEMES:
-        raise AlreadyExists(f"the scheme {scheme}:// is registered for {_SCHEMES[scheme].transport!r}")
-    _SCHEMES[scheme] = _Scheme(transport, encrypted)
-
-
-def unregister(scheme: str) -> None:
-    """Undo `register`; live links stay up. Unknown schemes are ignored."""
-    _SCHEMES.pop(scheme, None)
-
-
-def _scheme(url: str, tls: TLS | None) -> _Scheme:
-    """Return the registered scheme of `url`, after checking that `tls` fits it."""
-    name = scheme_of(url, _SCHEMES)
-    scheme = _SCHEMES[name]
-    if scheme.encrypted and tls is None:
-        raise InvalidArgument(
-            f"{url} needs tls=: penstock.TLS.development() makes a certificate for this machine, "
-            "penstock.TLS.production(cert, key, ca) uses yours"
-        )
-    if tls is not None and not scheme.encrypted:
-        raise InvalidArgument(f"tls= was given and {name}:// is not encrypted; use tls://, or leave tls= out")
-    return scheme
-
-
-register("memory", MemoryTransport())
-register("tcp", TcpTransport("tcp"))
-register("tls", TcpTransport("tls"), encrypted=True)
-register("unix", UnixTransport())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 Segment = bytes | bytearray | memoryview
@@ -127,9 +127,11 @@ class Transport(ABC):
         *,
         tls: ssl.SSLContext | None,
         timeout_s: float = HANDSHAKE_TIMEOUT_S,
+        origins: Collection[str] = (),
     ) -> Listener:
         """Listen at `url` and return the listener; `receivers` makes the receiver of each link that arrives.
 
-        A link whose TLS handshake takes longer than `timeout_s` seconds is dropped.
+        A link whose handshake takes longer than `timeout_s` seconds is dropped, that of TLS and the transport's own. `origins`
+        are the web pages that may connect, for a transport that browsers speak.
         Raises `Unavailable` with a `cause` when the address is taken or cannot be used. Cancelling it leaves nothing open.
         """

@@ -10,7 +10,7 @@ import asyncio
 import errno
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import (
@@ -219,6 +219,7 @@ class MemoryTransport(Transport):
         *,
         tls: ssl.SSLContext | None,
         timeout_s: float = HANDSHAKE_TIMEOUT_S,
+        origins: Collection[str] = (),
     ) -> Listener:
         """Take the name, until `aclose`."""
         _refuse_tls(url, tls)

@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -63,6 +63,7 @@ class TcpTransport(Transport):
         *,
         tls: ssl.SSLContext | None,
         timeout_s: float = HANDSHAKE_TIMEOUT_S,
+        origins: Collection[str] = (),
     ) -> Listener:
         """Listen at every address of the host, all with one port; at ``[::]``, at all addresses of IPv6 and IPv4."""
         host, port = host_and_port(url)
@@ -201,7 +202,9 @@ def _unavailable(cause: Cause, message: str) -> Unavailable:
 
 def _timed_out(url: str, timeout_s: float, *, encrypted: bool) -> str:
     message = f"{url} did not answer within {timeout_s:g} s; check the address, and whether a firewall drops the packets"
-    return message + "; or the server speaks no TLS: then dial tcp://, or serve tls://" if encrypted else message
+    if not encrypted:
+        return message
+    return f"{message}; or the server speaks no TLS: then dial {_plain(url)}, or serve {_scheme(url)}"
 
 
 def _tls_failed(url: str, error: ssl.SSLError) -> tuple[Cause, str]:
@@ -212,7 +215,7 @@ def _tls_failed(url: str, error: ssl.SSLError) -> tuple[Cause, str]:
             "directory, and a server older than the certificate must be restarted; with TLS.production() pass ca="
         )
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_MESSAGE"):
-        return Cause.TLS_FAILED, f"{url} speaks no TLS; dial it as tcp://, or have it serve tls://"
+        return Cause.TLS_FAILED, f"{url} speaks no TLS; dial it as {_plain(url)}, or have it serve {_scheme(url)}"
     refusal = refusal_of(error)
     if refusal:
         return Cause.CERTIFICATE_REFUSED, f"{url} refused this side: {refusal}"
@@ -227,11 +230,19 @@ def _unreachable(url: str, error: OSError, *, encrypted: bool) -> tuple[Cause, s
     if error.errno == errno.ECONNREFUSED:
         return Cause.NOTHING_LISTENS, f"nothing listens at {url} (connection refused); start the server or check the port"
     if encrypted and isinstance(error, ConnectionError):
-        message = (
-            f"{url} closed the connection during the TLS handshake; it may speak no TLS (dial tcp://) or refuse this client"
+        return Cause.TLS_FAILED, (
+            f"{url} closed the connection during the TLS handshake; it may speak no TLS (dial {_plain(url)}), "
+            "or refuse this client"
         )
-        return Cause.TLS_FAILED, message
     return Cause.UNREACHABLE, f"{url} cannot be reached: {error}"
+
+
+def _scheme(url: str) -> str:
+    return url[: url.index("://") + 3]
+
+
+def _plain(url: str) -> str:
+    return "ws://" if _scheme(url) == "wss://" else "tcp://"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -60,6 +60,7 @@ class UnixTransport(Transport):
         *,
         tls: ssl.SSLContext | None,
         timeout_s: float = HANDSHAKE_TIMEOUT_S,
+        origins: Collection[str] = (),
     ) -> Listener:
         """Make the socket file. The file of a dead server is replaced; that of a live one raises `Unavailable`."""
         path = _usable_path(url, tls)

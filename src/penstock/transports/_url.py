@@ -6,6 +6,8 @@
     tcp://host:port              port 0 asks for any free port; IPv6 in brackets: tcp://[::1]:7700
     tls://host:port
     unix:///absolute/path.sock   a relative path works too: unix://run/penstock.sock
+    ws://host:port/path          a client may leave the port out (80), and both the path
+    wss://host:port/path         the same with TLS (443)
 """
 
 from __future__ import annotations
@@ -25,7 +27,12 @@ _EXAMPLES = {
     "tcp": "tcp://127.0.0.1:7700",
     "tls": "tls://127.0.0.1:7700",
     "unix": "unix:///tmp/penstock.sock",
+    "ws": "ws://127.0.0.1:7700",
+    "wss": "wss://127.0.0.1:7700",
 }
+
+#: The ports of URLs that name none, as RFC 6455 (§3) has them.
+_WEB_PORTS = {"ws": 80, "wss": 443}
 
 
 def scheme_of(url: str, schemes: Collection[str]) -> str:
@@ -57,6 +64,31 @@ def host_and_port(url: str) -> tuple[str, int]:
     if port is None:
         raise InvalidArgument(f"{url!r} has no port; write {url.rstrip(':/')}:7700 (a server may ask for any with :0)")
     return host, port
+
+
+def host_of_web(url: str) -> str:
+    """Return `scheme://host:port` of a URL with a path, with the port that its scheme stands for. Raises `InvalidArgument`."""
+    _refuse_unreadable(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise InvalidArgument(f"{url!r} cannot be read: {error}") from None
+    _refuse_extras(url, fragment=parts.fragment, user=parts.username)
+    if not parts.hostname:
+        raise InvalidArgument(f"{url!r} names no host; write {parts.scheme}://127.0.0.1:7700")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    scheme = parts.scheme.lower()
+    return f"{scheme}://{host}:{_WEB_PORTS[scheme] if port is None else port}"
+
+
+def path_of_web(url: str) -> str:
+    """Return the path of `scheme://host:port/path`; empty for none. Raises `InvalidArgument` for a query and for no port."""
+    host_of_web(url)
+    parts = urlsplit(url)
+    _refuse_extras(url, query=parts.query)
+    host_and_port(f"{parts.scheme}://{parts.netloc}")
+    return parts.path if parts.path != "/" else ""
 
 
 def name_of(url: str) -> str:

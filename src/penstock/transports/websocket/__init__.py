@@ -1,0 +1,8 @@
+"""WebSocket (RFC 6455) as a way to carry bytes: `ws://host:port/path`, and `wss://` with TLS. Needs the extra `penstock[web]`.
+
+Bytes travel in binary messages, whose boundaries mean nothing (PROTOCOL.md, §15).
+"""
+
+from penstock.transports.websocket._transport import WebSocketTransport
+
+__all__ = ["WebSocketTransport"]

@@ -1,0 +1,171 @@
+"""The two sides of a WebSocket connection, each with its handshake: `ServerEnd` and `ClientEnd`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from penstock._texts import one_line
+from penstock.errors import Cause, FailedPrecondition, Unavailable
+from penstock.transports._abc import Link, Receiver
+from penstock.transports.websocket._end import WebSocketEnd
+from penstock.transports.websocket._link import MESSAGE_BYTES_MAX, MessageLink
+
+if TYPE_CHECKING:
+    from websockets.client import ClientProtocol
+    from websockets.server import ServerProtocol
+    from websockets.uri import WebSocketURI
+
+logger = logging.getLogger("penstock.transports")
+
+#: The protocol that both sides name in the handshake.
+SUBPROTOCOL: Final = "penstock.1"
+
+#: In `origins`: pages of every origin.
+ANY_ORIGIN: Final = "*"
+
+#: The package logs each connection as information, and a fault of its own as an error.
+_quiet = logging.getLogger("penstock.transports.websocket")
+_quiet.setLevel(logging.ERROR)
+
+#: A part of a message has a limit. A message has none, because its boundaries mean nothing.
+_OPTIONS: Final[dict[str, Any]] = {"subprotocols": [SUBPROTOCOL], "max_size": (None, MESSAGE_BYTES_MAX), "logger": _quiet}
+
+_ANSWER_CHARACTERS: Final = 200
+
+#: Status codes of HTTP; the module that names them is not imported by a program without a WebSocket.
+_SWITCHING, _FORBIDDEN, _NOT_FOUND, _UNAVAILABLE = 101, 403, 404, 503
+
+
+#: A server that does not answer as one of HTTP may be one of these.
+_PERHAPS_TCP: Final = "if a Penstock server listens there without WebSocket, dial it as tcp:// or tls://"
+
+
+class Websockets(NamedTuple):
+    """The parts of the package `websockets` that are used."""
+
+    client: type[ClientProtocol]
+    server: type[ServerProtocol]
+    parse_uri: Callable[[str], WebSocketURI]
+
+
+def websockets() -> Websockets:
+    """Return the package `websockets`. Raises `FailedPrecondition` where it is not installed."""
+    try:
+        from websockets.client import ClientProtocol
+        from websockets.server import ServerProtocol
+        from websockets.uri import parse_uri
+    except ImportError:
+        raise FailedPrecondition("ws:// and wss:// need the package websockets: pip install 'penstock[web]'") from None
+    return Websockets(ClientProtocol, ServerProtocol, parse_uri)
+
+
+class ServerEnd(WebSocketEnd):
+    """The side that is dialled.
+
+    path: the one path that it answers at; empty for all. origins: the web pages that may connect, by their origin.
+    receivers: the receiver of the session; None refuses the connection. on_over: called when the handshake has ended.
+    """
+
+    def __init__(
+        self,
+        receivers: Callable[[], Receiver | None],
+        path: str,
+        origins: Collection[str],
+        on_over: Callable[[WebSocketEnd], None],
+    ) -> None:
+        allowed: Any = None if ANY_ORIGIN in origins else [None, *origins]
+        super().__init__(websockets().server(origins=allowed, **_OPTIONS))
+        self._receivers = receivers
+        self._path = path
+        self._on_over = on_over
+
+    def shake_hands(self, event: object) -> None:
+        """Answer the request: switch to the WebSocket, or say why not."""
+        protocol, request = cast("Any", self._protocol), cast("Any", event)
+        response = protocol.accept(request)
+        path = request.path.partition("?")[0]
+        receiver = None
+        if response.status_code == _SWITCHING and self._path and path != self._path:
+            response = protocol.reject(_NOT_FOUND, f"This server answers at {self._path}.\n")
+        if response.status_code == _SWITCHING:
+            receiver = self._receivers()
+            if receiver is None:
+                response = protocol.reject(_UNAVAILABLE, "This server is shutting down.\n")
+        elif "Origin" in request.headers and response.status_code == _FORBIDDEN:
+            self._say_refused(request.headers.get_all("Origin"))
+        protocol.send_response(response)
+        self.flush()
+        if receiver is not None:
+            self._on_over(self)
+            self.bound(None)
+            self.link = MessageLink(self, receiver)
+            receiver.link_made(self.link)
+
+    def ended(self, error: Exception | None) -> None:
+        """Forget the connection."""
+        self._on_over(self)
+
+    def _say_refused(self, origins: Sequence[str]) -> None:
+        origin = one_line(", ".join(origins), _ANSWER_CHARACTERS)
+        logger.warning(
+            "refused a web page of %s: a page may connect when its origin is listed, as in serve(..., origins=[%r])",
+            origin,
+            origin,
+        )
+
+
+class ClientEnd(WebSocketEnd):
+    """The side that dials `url`. `opened` is done when the handshake is."""
+
+    def __init__(self, url: str, receiver: Receiver) -> None:
+        parts = websockets()
+        super().__init__(parts.client(parts.parse_uri(url), **_OPTIONS))
+        self._url = url
+        self._receiver = receiver
+        self.opened: asyncio.Future[MessageLink] = asyncio.get_running_loop().create_future()
+
+    def link_made(self, link: Link) -> None:
+        """Send the request."""
+        super().link_made(link)
+        protocol = cast("Any", self._protocol)
+        protocol.send_request(protocol.connect())
+        self.flush()
+
+    def shake_hands(self, event: object) -> None:
+        """Take the answer of the server."""
+        protocol = cast("Any", self._protocol)
+        if self.opened.done() or protocol.handshake_exc is not None:
+            return
+        if protocol.subprotocol != SUBPROTOCOL:
+            self._fail(f"it does not speak {SUBPROTOCOL}; check the path of the URL")
+            self.drop()
+            return
+        self.link = MessageLink(self, self._receiver)
+        self.opened.set_result(self.link)
+        self._receiver.link_made(self.link)
+
+    def ended(self, error: Exception | None) -> None:
+        """Fail the dial, with the answer of the server where it gave one."""
+        refusal = cast("Any", self._protocol).handshake_exc
+        if refusal is None:
+            self._fail(f"it ended the connection in the handshake; {_PERHAPS_TCP}")
+        else:
+            self._fail(_words(refusal))
+
+    def _fail(self, why: str) -> None:
+        if not self.opened.done():
+            error = Unavailable(f"{self._url} did not open a WebSocket: {why}", cause=Cause.UNREACHABLE, started=False)
+            self.opened.set_exception(error)
+            self.opened.exception()  # a dial that was cancelled does not ask
+
+
+def _words(refusal: Exception) -> str:
+    """Return the answer that a server gave in the place of a WebSocket."""
+    response = getattr(refusal, "response", None)
+    if response is None:
+        return f"{one_line(str(refusal), _ANSWER_CHARACTERS)}; {_PERHAPS_TCP}"
+    body = bytes(response.body or b"").decode("utf-8", "replace").strip()
+    return one_line(f"it answered {response.status_code} {response.reason_phrase}. {body}".strip(" ."), _ANSWER_CHARACTERS)
