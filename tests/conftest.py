@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +14,14 @@ from hypothesis import HealthCheck, settings
 from tests.loops import LOOP, Factory, on_the_real_clock
 
 pytest_plugins = ["pytester", "tests.gates"]
+
+#: Where compiled source goes if none may be kept beside the source; `make clean` removes it.
+BYTECODE = Path(__file__).parents[1] / ".cache" / "bytecode"
+
+# The suite starts hundreds of processes. If Python must not write bytecode, each of them would compile the whole package.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(BYTECODE))
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 
 SEED = int(os.environ.get("PENSTOCK_SEED", "1"))
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")

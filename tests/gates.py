@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +27,8 @@ COUNTED = (penstock.Peer, Session, Connection, WireStream, penstock.Stream)
 #: A closed transport needs a few turns of the loop to tell everyone; a task that needs more was not waited for.
 TURNS_BEFORE_A_TASK_COUNTS_AS_LEFT = 20
 
+#: Where Linux lists the open files of this process.
+OPEN_FILES = "/proc/self/fd"
 ASYNCIO_LOG = logging.getLogger("asyncio")
 FAILED = pytest.StashKey[bool]()
 LOOP_ERRORS = pytest.StashKey["LoopErrors"]()
@@ -107,13 +109,14 @@ def _let_go(item: pytest.Item) -> None:
 
 
 def _open_files() -> dict[str, str]:
-    folder = Path("/proc/self/fd")
-    if not folder.is_dir():  # no such view on this system: the gate stays open
+    try:
+        numbers = os.listdir(OPEN_FILES)  # noqa: PTH208 - twice for each test, at a tenth of the time that `Path` takes
+    except FileNotFoundError:  # no such view on this system: the gate stays open
         return {}
     found: dict[str, str] = {}
-    for link in list(folder.iterdir()):
+    for number in numbers:
         try:
-            found[link.name] = str(link.readlink())
+            found[number] = os.readlink(f"{OPEN_FILES}/{number}")  # noqa: PTH115 - the same
         except OSError:  # the descriptor of the listing itself
             continue
     return found

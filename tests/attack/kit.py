@@ -52,7 +52,11 @@ class Victim:
 
     async def figures(self) -> Figures:
         """Return what is left of connections, once none is open any more and their handlers had time to end."""
-        for _ in range(200):
+        for _ in range(1000):
+            if await self.ask("peers") == 0:
+                break
+            await asyncio.sleep(0.01)
+        for _ in range(200):  # each of these takes as long as a collection of the garbage
             seen = await self.ask("figures")
             if not seen["peers"] and not seen["left"]:
                 break

@@ -149,7 +149,9 @@ async def _main() -> None:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             given = json.loads(line)
             what = given.pop("do")
-            if what == "figures":
+            if what == "peers":
+                _say(len(server.peers))
+            elif what == "figures":
                 _say(figures() | {"peers": len(server.peers)})
             else:
                 _say(await {"dial": dial, "honest": honest}[what](**given))

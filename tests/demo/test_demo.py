@@ -84,8 +84,10 @@ def test_it_plays_to_the_end_and_every_promise_holds(folder):
 
 @pytest.mark.processes
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("scene", ["Slow consumer: ", "Losing: "])
+@pytest.mark.parametrize(
+    ("scene", "number", "code"),
+    [("Slow consumer: ", signal.SIGINT, 130), ("Slow consumer: ", signal.SIGTERM, 143), ("Losing: ", signal.SIGTERM, 143)],
+)
 def test_one_that_is_stopped_leaves_nothing_behind(folder, number, code, scene):
     with _play(folder) as played:
         _wait_for(played, scene)

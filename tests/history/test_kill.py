@@ -51,7 +51,7 @@ def recording(path: Path) -> Iterator[subprocess.Popen]:
 @pytest.mark.timeout(240)  # a minute on a machine with ten times the work that it can do
 async def test_after_a_kill_the_history_verifies_and_a_source_goes_on_where_its_consumer_was(path):
     seen = -1
-    for lines in (1, 20, 100):
+    for lines in (1, 10, 40):
         with recording(path) as process:
             for _ in range(lines):
                 seen = int(process.stdout.readline())

@@ -42,7 +42,7 @@ def test_programs_that_were_never_played_meet_what_they_must(part):
 
 
 def test_a_program_is_played_the_same_way_again():
-    for seed in range(10):
+    for seed in range(100, 105):
         assert play(program(seed)) == play(program(seed))
 
 

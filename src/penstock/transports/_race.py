@@ -19,11 +19,11 @@ async def resolved(host: str, port: int, flags: int = 0) -> list[tuple[Any, ...]
     """Return the addresses of a host, as `socket.getaddrinfo`.
 
     Raises `socket.gaierror`, and another `OSError` when this process has no descriptor left: a resolver without one says that
-    the name is unknown.
+    the name is unknown, or that some resource is busy.
     """
     try:
         return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    except socket.gaierror:
+    except OSError:
         socket.socket().close()
         raise
 
