@@ -122,7 +122,9 @@ def test_an_exported_name_is_used_outside_of_its_folder():
 #: An arrow of more names than this stands in ARCHITECTURE.md, with what they are for.
 NARROW = 2
 #: All such names together. A ratchet: lower it with the source.
-FOR_ONE_MAX = 117  # `leave_call` came with retained streams: their writers outlive the calls that begin them
+# `leave_call` came with retained streams: their writers outlive the calls that begin them. Eight came with retained streams
+# over HTTP: `web` has the rules of an open protocol, and `retention` keeps the one stream that both show.
+FOR_ONE_MAX = 125
 
 
 def _arrows_of_the_page() -> dict[tuple[str, str], int]:

@@ -33,8 +33,8 @@ MANY_SIDED = {
     "RemoteWire": 19,  # six steps of this side, nine events of its stream
     "Connection": 30,  # the whole of the pure core from outside: a line or two each
     "Inbound": 17,  # a method for each frame type of a stream
-    "KeptStream": 21,  # what followers read, what the writer says, what the shelf asks: a line or two each
-    "StreamInFile": 17,  # those of them that a file answers otherwise, and what its store asks
+    "KeptStream": 23,  # what followers read, what the writer and notes and forks say, what the shelf asks: a line or two each
+    "StreamInFile": 19,  # those of them that a file answers otherwise, and what its store asks
     "Retained": 24,  # the verbs of a sink, those of its followers, and how Python uses them
     "Peer": 24,  # five ways to call, and a life with its states, each of which a program may wait for
     "CallScope": 18,  # the tasks of a connection, its attachments, its life

@@ -253,11 +253,13 @@ async def test_a_server_that_raises_for_a_client_which_left_ends_the_request_qui
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
 def test_no_data_can_forge_a_field_of_an_event(end):
-    assert (
-        sse_event(f"a{end}{end}event: forged", event="data", id="7")
-        == b"event: data\nid: 7\ndata: a\ndata: \ndata: event: forged\n\n"
-    )
+    made = sse_event(f"a{end}{end}event: forged", event="data", id="7")
+    assert made == b"event: data\ndata:a\ndata:\ndata:event: forged\nid:7\n\n"
+
+
+def test_a_line_that_begins_with_a_space_keeps_it():
+    assert sse_event(" a") == b"data:  a\n\n"
 
 
 def test_an_event_may_say_when_a_client_comes_back():
-    assert sse_event("", retry_ms=10) == b"retry: 10\ndata: \n\n"
+    assert sse_event("", retry_ms=10) == b"data:\nretry:10\n\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from threading import get_ident
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 import msgspec
 
@@ -13,6 +13,8 @@ from penstock.errors import EndOfStream, OutOfRange
 from penstock.retention._log import ITEM_BYTES, Limits, Log
 from penstock.streams import Bell, StreamState
 
+#: Items of one page at most.
+PAGE_ITEMS: Final = 256
 #: Where a follower begins: the offset of an item; "oldest" is the oldest item that is kept, "now" the next one that is sent.
 Since = int | Literal["oldest", "now"]
 
@@ -58,6 +60,40 @@ class StreamDescription(msgspec.Struct, frozen=True):
     kept: str
 
 
+class Fork(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The source of a stream that was forked.
+
+    source: its id. name: its name. offset, part: the place as the request for the fork had it; None for the end of the source.
+    """
+
+    source: bytes
+    name: str
+    offset: str | None
+    part: int
+
+
+class Notes(msgspec.Struct, omit_defaults=True):
+    """The notes of a stream that is made, or written, from outside of its program, beside its items. A file keeps them.
+
+    content_type: that of its bytes, over HTTP; empty for a stream of the program, whose items are values. idle_s: seconds after
+    which it is deleted when it was neither read nor written. expires: the time at which it is deleted, as a text of RFC 3339.
+    lineage: a number that a stream and its forks have in common; 0 for that of its own id. fork: None for a stream of its own.
+    seq: the last one of its writers' own order. producers: by their ids the epoch and the number of their last batch, those
+    that wrote last at the end. closed_by: the producer whose batch was the last one, and these numbers. deleted: its name stays
+    taken while there are forks of it.
+    """
+
+    content_type: str = ""
+    idle_s: int | None = None
+    expires: str = ""
+    lineage: int = 0
+    fork: Fork | None = None
+    seq: str | None = None
+    producers: dict[str, tuple[int, int]] = {}
+    closed_by: tuple[str, int, int] | None = None
+    deleted: bool = False
+
+
 class Shelf(Protocol):
     """The place of all kept streams: it counts their bytes, and forgets those that have ended.
 
@@ -75,6 +111,7 @@ class KeptStream:
 
     name, id: of the stream. thread: that of its event loop. limits: how much is kept. item_type: as `penstock.retained` was
     given it; None for the class of each item. log: the newest items. readable_to: the offset before which followers read.
+    notes: of a stream that others write. used_at: when it was read or written by them, by the clock of the loop.
     state, outcome: how the stream has ended; "open" and None before. answer: the outcome, as another process gets it. told:
     whether followers are told of it. bell: rings when there is more to read. wanted: whether the program has asked for the
     stream since it was read from a file.
@@ -92,12 +129,14 @@ class KeptStream:
         "limits",
         "log",
         "name",
+        "notes",
         "outcome",
         "readable_to",
         "shelf",
         "state",
         "thread",
         "told",
+        "used_at",
         "wanted",
     )
 
@@ -116,6 +155,8 @@ class KeptStream:
         self.told = False
         self.bell = Bell()
         self.wanted = False
+        self.notes = Notes()
+        self.used_at = 0.0
 
     # ── for followers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,6 +203,16 @@ class KeptStream:
         raise self.out_of_range(offset)
 
     # ── for the writer ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def noted(self) -> None:
+        """Note that `notes` were changed. They are kept together with the items that are added in the same turn of the loop."""
+
+    def copy_from(self, source: KeptStream, before: int) -> None:
+        """Begin, as a new stream, with the items that `source` keeps before an offset. Both are in memory, or in one file."""
+        self.log = source.log.copy(before)
+        self.log.limits = self.limits
+        self.shelf.size += self.log.size
+        self._publish(before)
 
     @property
     def full(self) -> bool:
@@ -226,7 +277,35 @@ class KeptStream:
         """Give back the memory of a stream that has ended; return False when the stream has to be forgotten for that."""
         return False
 
-    def forget(self) -> None:
-        """Let all items go."""
+    def forget(self, *, name_stays: bool = False) -> None:
+        """Let all items go. name_stays: the stream is deleted, and its name stays taken."""
         self.shelf.size -= self.log.size
         self.log.clear()
+        self.told = True  # of the outcome, which a stream that is deleted has
+        self.bell.notify()
+
+
+async def page_of(kept: KeptStream, offset: int, page_bytes: int) -> list[msgspec.Raw]:
+    """Return encoded items of a stream from `offset` on that can be read now: up to `page_bytes`, one item at least.
+
+    None are left at the end of the stream, or while it has no more. Raises `OutOfRange`, and as `KeptStream.read`.
+    """
+    while offset < kept.readable_to:
+        log = kept.log
+        if offset >= log.first:
+            return _beginning(log.page(offset, min(PAGE_ITEMS, kept.readable_to - offset))[0], page_bytes)
+        if offset < kept.oldest:
+            raise kept.out_of_range(offset)
+        items = await kept.read(offset)
+        if items:
+            return _beginning(items, page_bytes)
+    return []
+
+
+def _beginning(items: list[Any], bytes_max: int) -> list[Any]:
+    size = 0
+    for place, item in enumerate(items):
+        size += memoryview(item).nbytes
+        if size > bytes_max and place:
+            return items[:place]
+    return items

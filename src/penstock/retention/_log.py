@@ -28,6 +28,11 @@ class Limits(NamedTuple):
         return items > self.max_items or size > self.max_bytes
 
 
+def size_of(items: list[Any]) -> int:
+    """Return the bytes of encoded items, as limits count them."""
+    return sum(memoryview(item).nbytes for item in items) + ITEM_BYTES * len(items)
+
+
 class Log:
     """The newest items of a stream, and the class that each of them had.
 
@@ -81,6 +86,14 @@ class Log:
         """Return up to `count` items from `offset` on, which is kept, and the class of each."""
         begin = self._start + offset - self.first
         return self._items[begin : begin + count], self._classes[begin : begin + count]
+
+    def copy(self, before: int) -> Log:
+        """Return another log with the items before an offset. The two have their bytes in common."""
+        twin = Log(self.limits, min(self.first, before))
+        count = max(0, before - self.first)
+        twin._items, twin._classes = self.page(self.first, count)
+        twin.size = size_of(twin._items)
+        return twin
 
     def clear(self) -> None:
         """Let all items go."""

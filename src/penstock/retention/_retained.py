@@ -7,9 +7,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from penstock.retention._kept import Notes
 from penstock.retention._log import Limits
 from penstock.retention._stream import Retained
-from penstock.retention._streams import streams_here
+from penstock.retention._streams import Streams, checked_name, streams_here
 from penstock.streams import checked_seconds, checked_size
 
 T = TypeVar("T")
@@ -20,8 +21,6 @@ MAX_ITEMS: Final = 65_536
 MAX_BYTES: Final = 16 * 1024 * 1024
 #: The longest time, a year: a clock cannot count with any number.
 TTL_MAX_S: Final = 366 * 86_400.0
-#: Characters of a name.
-NAME_CHARACTERS_MAX: Final = 256
 
 
 def retained(
@@ -72,16 +71,24 @@ def retained(
         checked_size("max_bytes", max_bytes),
     )
     streams = streams_here()
-    stream: Retained[T] = streams.make(_checked_name(name), limits, type, None if durable is None else Path(durable))
+    stream: Retained[T] = streams.make(checked_name(name), limits, type, None if durable is None else Path(durable))
+    if type is not None and not stream._kept.wanted:  # it was made over HTTP, or read from its file
+        stream._kept.item_type = type
     stream._kept.wanted = True
     if items is not None and stream._kept.state == "open" and (stream._writer is None or stream._writer.done()):
         streams.begin(stream, items)
     return stream
 
 
-def _checked_name(name: Any) -> str:
-    if isinstance(name, str) and 1 <= len(name) <= NAME_CHARACTERS_MAX and name.isprintable():
-        return name
-    raise ValueError(
-        f"the name of a retained stream is {name!r:.300}; it takes 1 to {NAME_CHARACTERS_MAX} printable characters"
-    )
+def made_for_others(
+    streams: Streams, name: str, notes: Notes, *, durable: str | PathLike[str] | None, max_items: int, max_bytes: int
+) -> Retained[Any]:
+    """Make a stream that others than the program write, whose name is not in use. Its notes say how long it lives.
+
+    Raises as `retained`.
+    """
+    limits = Limits(TTL_MAX_S, max_items, max_bytes)
+    stream = streams.make(checked_name(name), limits, None, None if durable is None else Path(durable))
+    stream._kept.notes = notes
+    stream._kept.noted()
+    return stream

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import lru_cache
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from penstock._outcomes import as_failure
 from penstock.codec import MSGPACK, UNDECODABLE, UNENCODABLE, WHOLE_MSGPACK, check_type, refuse_value
-from penstock.errors import Cancelled, EndOfStream, ResourceExhausted, StreamCancelled, StreamClosed, WouldBlock
+from penstock.errors import (
+    Cancelled,
+    EndOfStream,
+    InvalidArgument,
+    ResourceExhausted,
+    StreamCancelled,
+    StreamClosed,
+    WouldBlock,
+)
 from penstock.retention._follower import Follower, LocalFollower, Place
 from penstock.retention._kept import KeptStream, Since, checked_since
 from penstock.retention._log import ITEM_BYTES
@@ -47,6 +55,42 @@ def _is_mark(encoded: bytes) -> bool:
     except UNDECODABLE:
         return False
     return True
+
+
+def _encoded(kept: KeptStream, item: Any) -> bytes:
+    """Return an item as the stream keeps it. Raises `TypeError` for one that cannot travel, and `ResourceExhausted`."""
+    try:
+        encoded = WHOLE_MSGPACK.encode(item)
+    except UNENCODABLE as error:
+        refuse_value(error, f"an item of {kept.label} cannot travel", TypeError)
+    if MARK in encoded[:MARK_BYTES] and _is_mark(encoded):
+        raise TypeError(f"an item of {kept.label} is a mark of Penstock, and would be taken for one: {item!r:.100}")
+    size, most = len(encoded), kept.limits.max_bytes
+    if size + ITEM_BYTES > most:
+        raise ResourceExhausted(f"an item of {kept.label} has {size} bytes, and its max_bytes are {most}", {"max_bytes": most})
+    return encoded
+
+
+def append_all(stream: Retained[Any], items: Sequence[Any]) -> None:
+    """Add all items, or none: `send_many`, without waiting, for items that come from elsewhere.
+
+    Raises `InvalidArgument` for an item that cannot travel, with its place; otherwise as `Retained.send`.
+    """
+    kept = stream._kept
+    stream._check_open()
+    kept.check()
+    encoded: list[bytes] = []
+    for place, item in enumerate(items):
+        try:
+            encoded.append(_encoded(kept, item))
+        except TypeError as error:
+            raise InvalidArgument(f"item {place}: {error}", {"item": place}) from None
+    size, most = sum(map(len, encoded)) + ITEM_BYTES * len(encoded), kept.limits.max_bytes
+    if size > most:
+        raise ResourceExhausted(f"the items have {size} bytes, and {kept.label} keeps {most} (max_bytes)", {"max_bytes": most})
+    stream._make_room(kept, size - ITEM_BYTES)
+    for one in encoded:
+        kept.add(one, Any)
 
 
 class Retained(Sink[T], KeptEncoded[T], Generic[T]):
@@ -164,15 +208,8 @@ class Retained(Sink[T], KeptEncoded[T], Generic[T]):
         if kept.state != "open":
             self._check_open()
         kept.check()
-        try:
-            encoded = WHOLE_MSGPACK.encode(item)
-        except UNENCODABLE as error:
-            refuse_value(error, f"an item of {kept.label} cannot travel", TypeError)
-        if MARK in encoded[:MARK_BYTES] and _is_mark(encoded):
-            raise TypeError(f"an item of {kept.label} is a mark of Penstock, and would be taken for one: {item!r:.100}")
-        size, most = len(encoded), kept.limits.max_bytes
-        if size + ITEM_BYTES > most:
-            raise ResourceExhausted(f"an item of {kept.label} has {size} bytes, and its max_bytes are {most}")
+        encoded = _encoded(kept, item)
+        size = len(encoded)
         if kept.state != "open":  # encoding may run code of the program
             self._check_open()
         self._make_room(kept, size)

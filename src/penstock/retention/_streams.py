@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Container, Sequence
 from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from penstock._upkeep import upkeep
 from penstock.errors import AlreadyExists, NotFound, ResourceExhausted, Unavailable
 from penstock.retention._kept import KeptStream
+from penstock.retention._lives import Lives
 from penstock.retention._log import ITEM_BYTES, Limits
 from penstock.retention._stream import Retained
 from penstock.retention._writer import Items, context_of_writer, write
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: their time, those that ended first at first; beyond that, nothing more is taken.
 RETAINED_MAX: Final = 16_384
 RETAINED_BYTES_MAX: Final = 512 * 1024 * 1024
+
+#: Characters of a name.
+NAME_CHARACTERS_MAX: Final = 256
 
 #: The attribute of an event loop that has its streams: a table beside it would keep the loop alive, to which they refer.
 _ATTRIBUTE: Final = "_penstock_retained"
@@ -39,15 +42,15 @@ class OpenFile(NamedTuple):
 class Streams:
     """The retained streams of one event loop, which ends them: it cancels their writers, and then closes their files.
 
-    named: the streams by their names. size: the bytes that all of them keep in memory.
+    named: the streams by their names. size: the bytes that all of them keep in memory. lives: how long each of them is kept.
     """
 
     def __init__(self) -> None:
         self.thread = get_ident()
         self.named: dict[str, Retained[Any]] = {}
         self.size = 0
+        self.lives = Lives(self.named)
         self._awaited: dict[str, Bell] = {}
-        self._ended: dict[KeptStream, asyncio.TimerHandle] = {}  # in the order of their ends
         self._files: dict[Path, OpenFile] = {}
         self._writers: set[asyncio.Task[None]] = set()
         self._beginning: set[Retained[Any]] = set()
@@ -61,8 +64,7 @@ class Streams:
             yield
         finally:
             self._closed = True
-            for timer in self._ended.values():
-                timer.cancel()
+            self.lives.close()
             for file in self._files.values():
                 await file.store.aclose()
 
@@ -71,7 +73,7 @@ class Streams:
     def find(self, name: str) -> Retained[Any]:
         """Return the stream with this name. Raises `NotFound`."""
         stream = self.named.get(name)
-        if stream is None:
+        if stream is None or stream._kept.notes.deleted:
             raise NotFound(f"stream {name!r} is not kept here: it has not begun, or is forgotten", started=False)
         return stream
 
@@ -85,14 +87,39 @@ class Streams:
         file = None if durable is None else self.open(durable)
         stream = self.named.get(name)
         if stream is not None:
+            if stream._kept.notes.deleted:
+                raise AlreadyExists(f"stream {name!r} was deleted, and its name is taken as long as there are forks of it")
             if file is not None and file.store is not getattr(stream._kept, "store", None):
                 raise AlreadyExists(f"stream {name!r} is kept already, but not in {durable}")
             return stream
+        self._make_place()
+        return self._put(KeptStream(name, limits, item_type, self) if file is None else file.make(name, limits, item_type))
+
+    def fork(self, source: Retained[Any], name: str, before: int) -> Retained[Any]:
+        """Make a stream that begins with the items of another one before an offset, where that one is kept.
+
+        The item type and the limits are those of the source. Raises `ResourceExhausted`, `AlreadyExists` for a name in use, and
+        `ValueError` for one that no stream can have.
+        """
+        origin = source._kept
+        if checked_name(name) in self.named:
+            raise AlreadyExists(f"stream {name!r} is kept already")
+        self._make_place()
+        store: Store | None = getattr(origin, "store", None)
+        file = next((file for file in self._files.values() if file.store is store), None)
+        make = partial(KeptStream, shelf=self) if file is None else file.make
+        if file is None:
+            self._reserve(origin.log.size, f"a fork of {origin.label}")
+        kept: KeptStream = make(name, origin.limits, origin.item_type)
+        kept.copy_from(origin, before)
+        return self._put(kept)
+
+    def _make_place(self) -> None:
+        """Make place for one stream more. Raises `ResourceExhausted`."""
         if len(self.named) >= RETAINED_MAX:
-            self._forget_first()
+            self.lives.forget_first()
         if len(self.named) >= RETAINED_MAX:
             raise ResourceExhausted(f"{len(self.named)} retained streams are open (RETAINED_MAX); close some")
-        return self._put(KeptStream(name, limits, item_type, self) if file is None else file.make(name, limits, item_type))
 
     def _put(self, kept: KeptStream) -> Retained[Any]:
         stream: Retained[Any] = Retained(kept, self.make_room)
@@ -126,22 +153,21 @@ class Streams:
             store = Store(path)
             try:
                 streams = [StreamInFile(row.name, row.limits, None, self, store, row=row) for row in store.rows]
-                self._check_names(path, streams)
+                _check_names(path, streams, self.named)
             except BaseException:
                 store.abort()
                 raise
             file = self._files[path] = OpenFile(store, partial(StreamInFile, shelf=self, store=store))
             for kept in streams:
                 self._take_up(kept)
+            self.lives.sweep()
         return file
-
-    def _check_names(self, path: Path, streams: Sequence[KeptStream]) -> None:
-        twice = next((kept.name for kept in streams if kept.name in self.named), None)
-        if twice is not None:
-            raise AlreadyExists(f"stream {twice!r} is in {path}, and this program keeps another stream of that name")
 
     def _take_up(self, kept: StreamInFile) -> None:
         self._put(kept)
+        self.lives.begin(kept)
+        if kept.notes.deleted:
+            return
         if kept.told:
             self.ended(kept)
         else:
@@ -167,38 +193,43 @@ class Streams:
         """Make room for an item of `size` bytes. Raises `ResourceExhausted` when streams that are open keep too much."""
         wanted = size + ITEM_BYTES
         wanted -= max(0, kept.log.size + wanted - kept.log.limits.max_bytes)  # the oldest items of the stream go
+        self._reserve(wanted, f"an item of {kept.label}")
+
+    def _reserve(self, wanted: int, label: str) -> None:
         if self.size + wanted > RETAINED_BYTES_MAX:
             self._spare(wanted)
         if self.size + wanted > RETAINED_BYTES_MAX:
             raise ResourceExhausted(
-                f"an item of {kept.label} has no room: the {len(self.named)} retained streams of this program keep "
+                f"{label} has no room: the {len(self.named)} retained streams of this program keep "
                 f"{self.size} bytes of {RETAINED_BYTES_MAX} (RETAINED_BYTES_MAX); give them a smaller max_bytes, or end some"
             )
 
-    def _forget_first(self) -> None:
-        """Forget the stream in memory that has ended first. One in a file stays there for its time."""
-        first = next((kept for kept in self._ended if not kept.spare()), None)
-        if first is not None:
-            self.forget(first)
-
     def _spare(self, size: int) -> None:
         """Make room for `size` bytes: of the streams that have ended, those in memory are forgotten, the first at first."""
-        for kept in tuple(self._ended):
+        for kept in tuple(self.lives.ended):
             if self.size + size <= RETAINED_BYTES_MAX:
                 return
             if kept.log.size and not kept.spare():
-                self.forget(kept)
+                self.lives.forget(kept)
 
     def ended(self, kept: KeptStream) -> None:
         """Note that the followers of a stream are told of its end: it is forgotten after its `ttl_s`."""
-        self._ended[kept] = asyncio.get_running_loop().call_later(kept.ttl_left_s, self.forget, kept)
+        self.lives.end(kept)
 
-    @upkeep
-    def forget(self, kept: KeptStream) -> None:
-        """Forget a stream that has ended, with its items."""
-        self._ended.pop(kept).cancel()
-        del self.named[kept.name]
-        kept.forget()
+
+def checked_name(name: Any) -> str:
+    """Return the name of a stream. Raises `ValueError` for one that no stream can have."""
+    if isinstance(name, str) and 1 <= len(name) <= NAME_CHARACTERS_MAX and name.isprintable():
+        return name
+    raise ValueError(
+        f"the name of a retained stream is {name!r:.300}; it takes 1 to {NAME_CHARACTERS_MAX} printable characters"
+    )
+
+
+def _check_names(path: Path, streams: Sequence[KeptStream], named: Container[str]) -> None:
+    twice = next((kept.name for kept in streams if kept.name in named), None)
+    if twice is not None:
+        raise AlreadyExists(f"stream {twice!r} is in {path}, and this program keeps another stream of that name")
 
 
 def _begin(generator: AsyncGenerator[None, None]) -> None:

@@ -1,5 +1,5 @@
 """The web: this process over HTTP, for browsers, curl and other languages."""
 
-from __future__ import annotations
+from penstock.web.durable_streams import DurableStreams, StreamsOverHttp
 
-__all__: list[str] = []
+__all__ = ["DurableStreams", "StreamsOverHttp"]

@@ -20,11 +20,11 @@ def sse_event(data: str, *, event: str = "", id: str | None = None, retry_ms: in
 
     `event` and `id` have no end of a line in them: that is for the caller to see to.
     """
-    lines = [] if not event else [f"event: {event}"]
+    lines = [f"event: {event}"] if event else []
+    lines += [f"data: {line}" if line.startswith(" ") else f"data:{line}" for line in _LINE_ENDS.split(data)]
     if id is not None:
-        lines.append(f"id: {id}")
+        lines.append(f"id:{id}")
     if retry_ms is not None:
-        lines.append(f"retry: {retry_ms}")
-    lines += [f"data: {line}" for line in _LINE_ENDS.split(data)]
+        lines.append(f"retry:{retry_ms}")
     lines.append("\n")
     return "\n".join(lines).encode()

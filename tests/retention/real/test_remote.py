@@ -418,7 +418,7 @@ async def test_a_stream_that_was_lost_with_its_server_is_not_mixed_with_another_
             await server.aclose()
             kept = penstock.retained("a")
             kept.close()
-            _streams.streams_here().forget(kept._kept)
+            _streams.streams_here().lives.forget(kept._kept)
             if remade:
                 await penstock.retained("a").send_many("abcdefgh")
             async with penstock.serve(Runs(), listen=url, settings=settings):

@@ -1,7 +1,7 @@
 """The file of durable streams: an SQLite database. Its methods block, and never run on the event loop once it is open.
 
 ======= ===================================================================================================
-streams one row each: key, name, id, next and oldest (offsets), size, state, outcome, ended (time), limits
+streams one row each: key, name, id, next and oldest (offsets), size, state, outcome, ended (time), limits, notes (msgpack)
 blocks  stream, first, count, size, items: the items of one commit, or a part, as an array of msgpack
 ======= ===================================================================================================
 """
@@ -21,12 +21,12 @@ from penstock._database import FileLock, check_regular_files, connect, is_damage
 from penstock._files import identity
 from penstock.codec import MSGPACK
 from penstock.errors import DataLoss, FailedPrecondition, Unavailable
-from penstock.retention._log import ITEM_BYTES, Limits
+from penstock.retention._log import ITEM_BYTES, Limits, size_of
 from penstock.streams import StreamState
 
 #: "pskr", in the header of each file.
 STREAMS_ID: Final = 0x70736B72
-STREAMS_VERSION: Final = 1
+STREAMS_VERSION: Final = 2
 FILE_KIND: Final = "file of retained streams"
 DISK_PAGE_BYTES: Final = 8192
 #: Pages after which the write-ahead log is written into the file (16 MiB): rarely, because that waits for the disk.
@@ -47,9 +47,16 @@ PRAGMA journal_mode = WAL;
 BEGIN IMMEDIATE;
 CREATE TABLE streams(
   key INTEGER PRIMARY KEY, name TEXT UNIQUE, id BLOB, next INTEGER, oldest INTEGER, size INTEGER,
-  state TEXT, outcome BLOB, ended REAL, ttl_s REAL, max_items INTEGER, max_bytes INTEGER);
+  state TEXT, outcome BLOB, ended REAL, ttl_s REAL, max_items INTEGER, max_bytes INTEGER, notes BLOB);
 CREATE TABLE blocks(
   stream INTEGER, first INTEGER, count INTEGER, size INTEGER, items BLOB, PRIMARY KEY (stream, first));
+COMMIT;
+"""
+#: A file of version 1 has no notes.
+_UPGRADE: Final = f"""
+BEGIN IMMEDIATE;
+ALTER TABLE streams ADD COLUMN notes BLOB;
+PRAGMA user_version = {STREAMS_VERSION};
 COMMIT;
 """
 _raws: Final = MSGPACK.decode_for(Any).raws
@@ -69,13 +76,16 @@ class StreamRow(NamedTuple):
     outcome: bytes | None
     ended: float | None
     limits: Limits
+    notes: bytes | None
 
 
 class Change(NamedTuple):
     """The change of one stream that is to be written, in one commit with the others.
 
     items: those from the offset `first` on. size: their bytes, as `Log` counts them. end: the state, the encoded outcome and
-    the time of the end; None while it is open. forgotten: the stream leaves the file.
+    the time of the end; None while it is open. notes: the encoded notes; None when they have not changed. copied: for a stream
+    that begins with those of another one before `first`, the key of that one; else None. emptied: all items go, and the stream
+    stays. forgotten: the stream leaves the file.
     """
 
     key: int
@@ -86,6 +96,9 @@ class Change(NamedTuple):
     items: list[msgspec.Raw]
     size: int
     end: tuple[StreamState, bytes, float] | None
+    notes: bytes | None
+    copied: int | None
+    emptied: bool
     forgotten: bool
 
 
@@ -131,7 +144,7 @@ class StreamFile:
         self._reader = connect(self.path, "mode=ro")
         self._life.callback(self._reader.close)
         found = self._reader.execute("SELECT * FROM streams ORDER BY key").fetchall()
-        self.rows = [msgspec.convert((*row[:9], row[9:]), StreamRow) for row in found]
+        self.rows = [msgspec.convert((*row[:9], row[9:12], row[12]), StreamRow) for row in found]
         self._in_place = self._identities()
 
     def _identities(self) -> list[tuple[int, int] | None]:
@@ -159,11 +172,13 @@ class StreamFile:
             self._writer.executescript(_SCHEMA)
         elif ours != STREAMS_ID:
             raise FailedPrecondition(f"{self.path} is a database, but not a {FILE_KIND}; give the streams a file of their own")
+        elif version == 1:
+            self._writer.executescript(_UPGRADE)
         elif version != STREAMS_VERSION:
             raise FailedPrecondition(f"{self.path} has version {version}; this program knows version {STREAMS_VERSION}")
 
     def write(self, changes: list[Change]) -> dict[int, int]:
-        """Write and commit changes. Return the oldest offset of each stream that has lost its oldest items.
+        """Write and commit changes. Return the oldest offset of each stream that has lost its oldest items, or is a copy.
 
         A change that was written before is left out, so that all can be tried again after an error. Raises `sqlite3.Error`, and
         `Unavailable` when the file is not in its place.
@@ -198,13 +213,40 @@ class StreamFile:
             )
             first, size = first + len(items), size + block_size
         self._writer.execute(
-            "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, 'open', NULL, NULL, ?, ?, ?) "
+            "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, 'open', NULL, NULL, ?, ?, ?, NULL) "
             "ON CONFLICT (key) DO UPDATE SET next = excluded.next, size = size + excluded.size",
             (key, change.name, change.id, first, change.first, size, *change.limits),
         )
         if change.end is not None:
             self._writer.execute("UPDATE streams SET state = ?, outcome = ?, ended = ? WHERE key = ?", (*change.end, key))
-        return self._trim(key, change.limits)
+        if change.notes is not None:
+            self._writer.execute("UPDATE streams SET notes = ? WHERE key = ?", (change.notes, key))
+        if change.emptied:
+            self._writer.execute("DELETE FROM blocks WHERE stream = ?", (key,))
+            self._writer.execute("UPDATE streams SET oldest = next, size = 0 WHERE key = ?", (key,))
+        copied = None if change.copied is None or row is not None else self._copy(change.copied, change)
+        trimmed = self._trim(key, change.limits)
+        return copied if trimmed is None else trimmed
+
+    def _copy(self, source: int, change: Change) -> int:
+        """Copy the items of another stream before the first one of a change. Return the oldest offset of the copy."""
+        key, end = change.key, change.first
+        self._writer.execute(
+            "INSERT INTO blocks SELECT ?, first, count, size, items FROM blocks WHERE stream = ? AND first + count <= ?",
+            (key, source, end),
+        )
+        question = "SELECT first, count, items FROM blocks WHERE stream = ? AND first < ? AND first + count > ?"
+        for first, count, encoded in self._writer.execute(question, (source, end, end)).fetchall():
+            items = self._items_in(encoded, first, count)[: end - first]
+            row = (key, first, len(items), size_of(items), _encode(items))
+            self._writer.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", row)
+        self._writer.execute(
+            "UPDATE streams SET (oldest, size) = (SELECT min(first), sum(size) FROM blocks WHERE stream = ?) "
+            "WHERE key = ? AND EXISTS (SELECT 1 FROM blocks WHERE stream = ?)",
+            (key, key, key),
+        )
+        oldest: int = self._writer.execute("SELECT oldest FROM streams WHERE key = ?", (key,)).fetchone()[0]
+        return oldest
 
     def _trim(self, key: int, limits: Limits) -> int | None:
         """Remove the oldest blocks of a stream that is over its limits. Return its oldest offset then."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from time import time
-from typing import Any
+from typing import Any, Final
 
 from penstock._outcomes import text_of
 from penstock._upkeep import upkeep
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Aborted, DataLoss, EndOfStream, StatusError
 from penstock.protocol import Status
-from penstock.retention._kept import KeptStream, Shelf
+from penstock.retention._kept import KeptStream, Notes, Shelf
 from penstock.retention._log import Limits
 from penstock.retention.durable._file import Change, StreamRow
 from penstock.retention.durable._store import TAIL_BYTES, TAIL_ITEMS, Store
 from penstock.session import error_of, status_of
+
+#: The notes of a stream that has none, as they are encoded.
+_NO_NOTES: Final = MSGPACK.encode(Notes())
 
 
 class StreamInFile(KeptStream):
@@ -26,7 +29,19 @@ class StreamInFile(KeptStream):
         "16 MiB, so a power failure may take the last moments"
     )
 
-    __slots__ = ("_ended_at", "_key", "_oldest", "_store", "_unwritten_bytes", "forgotten")
+    __slots__ = (
+        "_copied",
+        "_emptied",
+        "_ended_at",
+        "_erased",
+        "_key",
+        "_notes_written",
+        "_oldest",
+        "_store",
+        "_unwritten_bytes",
+        "_written",
+        "forgotten",
+    )
 
     def __init__(
         self, name: str, limits: Limits, item_type: Any, shelf: Shelf, store: Store, *, row: StreamRow | None = None
@@ -39,6 +54,10 @@ class StreamInFile(KeptStream):
         self._oldest = 0
         self._unwritten_bytes = 0
         self._ended_at: float | None = None
+        self._notes_written = _NO_NOTES
+        self._copied: int | None = None
+        self._emptied = self._erased = False
+        self._written = row is not None
         if row is None:
             self._key = store.new_key()
             store.note(self)
@@ -48,6 +67,8 @@ class StreamInFile(KeptStream):
         if row.outcome is not None:
             self.outcome = self.answer = _outcome_in(row.outcome, self.label)
             self.state, self.told = row.state, True
+        if row.notes is not None:
+            self.notes, self._notes_written = _notes_in(row.notes, self.label), row.notes
 
     @property
     def store(self) -> Store:
@@ -90,10 +111,20 @@ class StreamInFile(KeptStream):
         self._ended_at = time()  # of a clock that goes on while no program runs
         self._store.note(self)
 
+    def noted(self) -> None:
+        """See `KeptStream.noted`."""
+        self._store.note(self)
+
+    def copy_from(self, source: KeptStream, before: int) -> None:
+        """See `KeptStream.copy_from`. The items are there when they are copied in the file, as `flush` tells."""
+        assert isinstance(source, StreamInFile)  # noqa: S101 - both are in one file
+        self._copied = source._key
+        self.log.first = self._oldest = before
+
     async def flush(self) -> None:
         """Wait until all items that were sent, and the end, are written. Raises `Unavailable`. Safe to cancel."""
         target = self.log.next
-        while self.readable_to < target or (self.outcome is not None and not self.told):
+        while _waits_for_file(self, target):
             self._store.check()
             await self.bell.wait()
 
@@ -107,18 +138,37 @@ class StreamInFile(KeptStream):
 
     def change(self) -> Change:
         """Return the change that is to be written now."""
-        first, end = self.readable_to, None
+        first, end = self.readable_to if self._copied is None else self.log.first, None
         items, _classes = self.log.page(first, self.log.next - first)
-        if self.outcome is not None and not self.told:
+        if self.outcome is not None and (not self.told or self._emptied):
             end = (self.state, _encoded(self.answer), self._ended_at or time())
-        return Change(self._key, self.name, self.id, self.limits, first, items, self._unwritten_bytes, end, self.forgotten)
+        notes = MSGPACK.encode(self.notes)
+        return Change(
+            self._key,
+            self.name,
+            self.id,
+            self.limits,
+            first,
+            items,
+            self._unwritten_bytes,
+            end,
+            notes if notes != self._notes_written else None,
+            self._copied,
+            self._emptied,
+            self.forgotten,
+        )
 
     def committed(self, change: Change, oldest: int | None) -> None:
         """Note that a change is written, and the offset before which the oldest items have left the file; None for none."""
-        if change.forgotten:
-            return
         self._unwritten_bytes -= change.size
         self._store.waiting -= change.size
+        self._written = True
+        self._notes_written = self._notes_written if change.notes is None else change.notes
+        self._copied = None if change.copied is not None else self._copied
+        if self.forgotten or self._emptied:
+            self._erased = change.forgotten if self.forgotten else change.emptied
+            self.bell.notify()
+            return
         self._oldest = self._oldest if oldest is None else oldest
         self._publish(change.first + len(change.items))
         if change.end is not None:
@@ -137,18 +187,34 @@ class StreamInFile(KeptStream):
         super().forget()
         return True
 
-    def forget(self) -> None:
+    def forget(self, *, name_stays: bool = False) -> None:
         """Let all items go, in the file, too."""
         super().forget()
-        self._oldest = self.readable_to
-        self.forgotten = True
+        self._oldest = self.readable_to = self.log.next
+        self._emptied, self.forgotten, self._erased = name_stays, not name_stays, False
         self._store.note(self)
 
     @upkeep
     def abandon(self) -> None:
-        """End a stream of an earlier run of the program that this one has not asked for."""
-        if not self.wanted and self.state == "open":
+        """End a stream of an earlier run of the program that this one has not asked for, unless others than it write it."""
+        if not self.wanted and self.state == "open" and not self.notes.content_type:
             self.end("failed", Aborted(f"the program that wrote {self.label} ended before it did, and did not go on"))
+
+
+def _waits_for_file(kept: StreamInFile, target: int) -> bool:
+    """Whether the items before an offset, the end of a stream, or its deletion are not in the file yet."""
+    if kept.forgotten or kept._emptied:
+        return not kept._erased
+    return kept.readable_to < target or not kept._written or (kept.outcome is not None and not kept.told)
+
+
+def _notes_in(encoded: bytes, label: str) -> Notes:
+    """Return the notes of a stream from the file. Raises `DataLoss`."""
+    try:
+        notes: Notes = MSGPACK.decode_for(Notes).value(encoded)
+    except UNDECODABLE as error:
+        raise DataLoss(f"the notes of {label} in its file are damaged: {text_of(error)}") from error
+    return notes
 
 
 def _encoded(outcome: Exception) -> bytes:
