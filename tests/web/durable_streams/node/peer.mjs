@@ -1,0 +1,28 @@
+// The TypeScript client of the protocol, as a peer of the tests. usage: node peer.mjs follow|produce URL …
+import { DurableStream, IdempotentProducer, stream } from "@durable-streams/client"
+
+const [what, url, ...rest] = process.argv.slice(2)
+
+// follow URL OFFSET MODE: writes each item as a line of JSON until the stream is closed, then the last offset.
+async function follow(offset, mode) {
+  const response = await stream({ url, offset, live: mode })
+  const closed = new Promise((resolve) => {
+    response.subscribeJson(async (batch) => {
+      for (const item of batch.items) console.log(JSON.stringify(item))
+      if (batch.streamClosed) resolve(batch.offset)
+    })
+  })
+  console.log(`closed at ${await closed}`)
+}
+
+// produce URL COUNT: appends the numbers below COUNT as a producer whose batches are kept once, and closes the stream.
+async function produce(count) {
+  const made = await DurableStream.create({ url, contentType: "application/json" })
+  const producer = new IdempotentProducer(made, "peer", { lingerMs: 1, maxBatchBytes: 200, autoClaim: true })
+  for (let n = 0; n < Number(count); n++) producer.append(JSON.stringify({ n }))
+  await producer.flush()
+  await producer.close()
+  console.log("closed")
+}
+
+await { follow, produce }[what](...rest)
