@@ -22,6 +22,10 @@ T = TypeVar("T")
 AHEAD_BYTES: Final = 64 * 1024
 
 
+#: True in the details of the error by which a side that shuts down ends the call of a reader: the stream goes on elsewhere.
+MOVED: Final = "moved"
+
+
 class Place(msgspec.Struct, frozen=True, gc=False, tag_field="$penstock", tag="place"):
     """Stands before the first item of a follower across a connection: the id of the stream, and the offset of that item."""
 
@@ -110,7 +114,7 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
 
     def leave(self) -> None:
         """End this follower, because its side shuts down: it goes on at another one, or after the restart."""
-        self._finish("failed", Unavailable("its side is shutting down", cause=Cause.DRAINING))
+        self._finish("failed", Unavailable("its side is shutting down", {MOVED: True}, cause=Cause.DRAINING))
         self._wake()
 
     async def describe(self) -> StreamDescription:

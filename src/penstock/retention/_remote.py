@@ -12,7 +12,7 @@ from penstock.calls import CallScope, RemoteStream, Request, call_unary, untyped
 from penstock.codec import MSGPACK, decode_marked
 from penstock.errors import Aborted, Cancelled, ConnectionLost, EndOfStream, NotFound, StatusError, Unavailable
 from penstock.protocol import CallKind
-from penstock.retention._follower import Follower, Place, places
+from penstock.retention._follower import MOVED, Follower, Place, places
 from penstock.retention._kept import Since, StreamDescription, checked_since
 from penstock.service import CallOptions
 from penstock.streams import Dropped
@@ -96,20 +96,21 @@ class RemoteFollower(Follower[T]):
             self._load()
 
     def _goes_on(self, stream: RemoteStream[Any], error: Exception) -> bool:
-        """Whether to follow again: the session of the last call is lost, or its server shuts down, and another one follows."""
+        """Whether to follow again: the server shuts down, the session of the call is lost, or the call did not reach one."""
+        if self._scope.next_session is None or not isinstance(error, Unavailable):
+            return False
         session = stream.call._session
-        follows = self._scope.next_session is not None and session is not None and not session.takes_calls
-        return follows and isinstance(error, Unavailable)
+        away = session is None or not session.takes_calls
+        return error.details.get(MOVED) is True or (away and (isinstance(error, ConnectionLost) or not error.started))
 
     def _outcome_of(self, error: StatusError | EndOfStream, stream: RemoteStream[Any] | None = None) -> Exception:
         """Return the outcome for the program. A stream that is not there any more was lost with its server."""
         refused = self._id is not None and not self._placed  # at another server than the one before
         if refused and isinstance(error, NotFound | Aborted):
             error = ConnectionLost(f"stream {self.name!r} was lost with its server: {error.message}")
-        session = self._scope.session if stream is None else stream.call._session
         if isinstance(error, Cancelled) and self._scope.closing:
             error = ConnectionLost(f"this side has closed the connection; stream {self.name!r} goes on")
-        elif isinstance(error, Unavailable) and session is not None and not session.takes_calls:
+        elif isinstance(error, Unavailable) and error.details.get(MOVED) is True:
             error = ConnectionLost(f"stream {self.name!r} goes on, but its server has left: {error.message}")
         if isinstance(error, ConnectionLost):
             error.offset = self.offset

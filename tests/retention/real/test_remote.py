@@ -15,6 +15,7 @@ from penstock.codec import JSON, MSGPACK
 from penstock.errors import Cancelled, ConnectionLost, EndOfStream, Internal, NotFound, OutOfRange, StreamClosed, Unavailable
 from penstock.retention import _stream, _streams
 from penstock.testing import SimulatedNetwork
+from penstock.testing import run as run_virtually
 from tests.interop.kit import until
 from tests.retention.kit import Token, Writer, counted, taken
 
@@ -376,6 +377,61 @@ async def test_a_follower_that_begins_while_its_server_begins_to_drain_waits_for
         await server.aclose(0)
         async with penstock.serve(listen="memory://retained"):
             assert await receiving == 1
+
+
+def test_a_stream_that_fails_with_unavailable_while_its_server_drains_has_failed():
+    """Only the server says that a reader is to go on elsewhere, never the error of a writer."""
+
+    async def main() -> None:
+        failing = asyncio.Event()
+
+        async def items() -> AsyncIterator[int]:
+            yield 1
+            await failing.wait()
+            raise Unavailable("no model answers")
+
+        penstock.retained("a", items())
+        async with penstock.serve(listen="sim://server") as server, penstock.connect("sim://server") as peer:
+            follower = peer.follow("a")
+            assert await follower.receive() == 1
+            receiving = asyncio.ensure_future(follower.receive())
+            await asyncio.sleep(1)
+            failing.set()
+            await asyncio.sleep(0.01)  # the error is on its way
+            await server.begin_drain()
+            with pytest.raises(Unavailable, match="no model answers"):
+                await receiving
+            assert follower.statistics().state == "failed"
+
+    with SimulatedNetwork(seed=1, latency_s=(0.1, 0.1)):
+        run_virtually(main())
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_follower_whose_call_finds_no_server_for_long_goes_on_when_there_is_one(turns):
+    """Its server is restarted, drains a moment later, and is away for longer than a call waits."""
+
+    async def main(network: SimulatedNetwork) -> None:
+        await penstock.retained("a").send_many(range(2))
+        async with penstock.serve(listen="sim://server") as first, penstock.connect("sim://server") as peer:
+            follower = peer.follow("a")
+            assert await follower.receive() == 0
+            receiving = asyncio.ensure_future(taken(follower, 2))
+            await first.aclose(0)
+            network.cut()
+            async with penstock.serve(listen="sim://server") as second:
+                await peer.wait_connected()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await second.begin_drain()
+                network.cut()
+            await asyncio.sleep(100)
+            async with penstock.serve(listen="sim://server"):
+                await penstock.retained("a").send(2)
+                assert await receiving == [1, 2]
+
+    with SimulatedNetwork(seed=1) as network:
+        run_virtually(main(network))
 
 
 async def test_a_follower_moves_at_once_when_its_server_begins_to_drain():
