@@ -138,8 +138,8 @@ async def leave(world: World, given: dict[str, Any]) -> None:
     """Let a client close its connection in the middle of everything, and connect again."""
     async with world.one_at_a_time:
         name = given["client"]
-        world.excuse(*LOST, RuntimeError, client=name)
         client = world.clients.pop(name)
+        world.excuse(*LOST, RuntimeError, client=name)
         await client.close()
         world.excuse(*LOST, client=name)
         await world.open_client(name)

@@ -14,6 +14,8 @@ from tests.soak.services import Hall
 
 #: How long a deadline, or the time until a flow is cancelled, is for each item of `Flow.at`.
 STEP_S: Final = 0.07
+#: How long a retained stream is kept after its end: longer than any program takes, with the hours by which its clock jumps.
+KEPT_FOR_S: Final = 1e6
 
 
 class Player:
@@ -202,6 +204,20 @@ class Player:
         del ref
         gc.collect(0)
 
+    async def retained(self) -> None:
+        """Follow a stream that outlives its reader. One that leaves comes back as another reader, at the next offset."""
+        flow = self.flow
+        penstock.retained(f"run-{flow.number}", flow.down.items(), ttl_s=KEPT_FOR_S)
+        metadata = {"refuse": "yes"} if flow.ending == "refused" else {}
+        options = penstock.CallOptions(buffer_size=flow.buffer, metadata=metadata)
+        follower = self.peer.follow(f"run-{flow.number}", type=Item, options=options)
+        await flow.down.drain(follower, leaves=True)
+        if flow.ending == "leave":
+            offset = follower.offset
+            if offset != flow.down.taken.count:
+                raise Wrong(f"changed: the offset is {offset} after {flow.down.taken.count} items")
+            await flow.down.drain(self.peer.follow(f"run-{flow.number}", since=offset, type=Item, options=options))
+
     # ── shared ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _numbered(self, call: Callable[[int], Awaitable[int]], *, at_once: bool) -> None:
@@ -243,5 +259,6 @@ _PLAYS: Final[dict[str, Callable[[Player], Any]]] = {
         "sink",
         "relay",
         "unclaimed",
+        "retained",
     )
 }

@@ -197,14 +197,15 @@ class Flow:
                 self.wrong(f"left: {direction.open} producers of its items {name} were not told of the end")
 
     def _judge_whole(self) -> None:
-        if self.ending in {"leave", "break", "cancel", "both", "deadline"}:
+        comes_back = self.kind == "retained" and self.ending == "leave"
+        if self.ending in {"leave", "break", "cancel", "both", "deadline"} and not comes_back:
             return
         for direction in (self.up, self.down):
             if direction.taken.count != direction.made.count or direction.taken.hash != direction.made.hash:
                 self.wrong(
                     f"lost: {direction.made.count} items were made, {direction.taken.count} taken, and a normal end came"
                 )
-        if self.ending != "whole" and self.at < self.count:
+        if self.ending != "whole" and self.at < self.count and not comes_back:
             self.wrong(f"outcome: a normal end where {self.ending!r} was meant")
         if self.kind in _STREAMS and max(self.up.taken.count, self.down.taken.count) != self.count:
             self.wrong(f"lost: a normal end after {self.up.taken.count} and {self.down.taken.count} of {self.count} items")
@@ -228,5 +229,18 @@ class Flow:
 #: Kinds whose producer is ahead of its consumer by the buffer that was asked for.
 _BOUNDED: Final = frozenset({"watch", "record", "trade", "back", "actor stream", "actor requests", "source"})
 _STREAMS: Final = frozenset(
-    {"watch", "record", "trade", "back", "actor stream", "actor requests", "channel", "port", "source", "sink", "relay"}
+    {
+        "watch",
+        "record",
+        "trade",
+        "back",
+        "actor stream",
+        "actor requests",
+        "channel",
+        "port",
+        "source",
+        "sink",
+        "relay",
+        "retained",
+    }
 )

@@ -27,6 +27,7 @@ FLOWS: Final = {
     "relay": 1,
     "crowd": 1,
     "unclaimed": 1,
+    "retained": 3,
 }
 #: Faults through which everything goes on: of these programs nothing is excused.
 CUTS: Final = {"cut": 6, "cut byte": 6, "bad line": 12, "silence": 2, "partition": 2, "hold": 2, "stall": 1, "weather": 2}
@@ -114,12 +115,12 @@ def _flow(chance: random.Random, clients: tuple[str, ...], number: int, *, cuts_
 
 
 def _endings(kind: str) -> list[str]:
-    endings = ["cancel", "deadline", "both"]
-    if kind in {"unary", "watch", "record", "trade", "back"}:
+    endings = ["cancel", "both"] if kind == "retained" else ["cancel", "deadline", "both"]
+    if kind in {"unary", "watch", "record", "trade", "back", "retained"}:
         endings.append("refused")
-    if kind in {"watch", "trade", "actor stream", "source", "port", "relay"}:
+    if kind in {"watch", "trade", "actor stream", "source", "port", "relay", "retained"}:
         endings += ["leave", "break"]
-    if kind in {"watch", "record", "actor stream", "actor requests", "source"}:
+    if kind in {"watch", "record", "actor stream", "actor requests", "source", "retained"}:
         endings += ["fail", "crash", "bad"]
     return endings
 

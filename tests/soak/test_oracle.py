@@ -11,6 +11,7 @@ import pytest
 from penstock.protocol import Connection
 from penstock.protocol._outbox import Outbox
 from penstock.protocol._sequence import Sequence
+from penstock.retention import RemoteFollower
 from penstock.session import LastingSession
 from tests.soak.play import play
 from tests.soak.program import program
@@ -70,6 +71,26 @@ def test_a_server_that_takes_no_session_up_again_is_found(monkeypatch):
 def test_a_session_that_is_never_let_go_is_found(monkeypatch):
     kept = []
     changed(monkeypatch, LastingSession, "_detach", lambda before, self: (kept.append(self), before(self)))
+    assert "left" in found()
+
+
+def test_a_follower_that_begins_anew_an_item_too_late_is_found(monkeypatch):
+    def late(before, self):
+        if self._id is not None:
+            self._next += 1
+        return before(self)
+
+    changed(monkeypatch, RemoteFollower, "_begin_call", late)
+    assert found() & {"lost", "outcome"}
+
+
+def test_a_follower_that_does_not_go_on_at_the_next_session_is_found(monkeypatch):
+    monkeypatch.setattr(RemoteFollower, "_goes_on", lambda self, stream, error: False)
+    assert "outcome" in found()
+
+
+def test_a_follower_that_keeps_its_call_after_its_loop_is_found(monkeypatch):
+    monkeypatch.setattr(RemoteFollower, "_on_loop_left", lambda self: None)
     assert "left" in found()
 
 

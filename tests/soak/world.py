@@ -142,9 +142,14 @@ class World:
     # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def excuse(self, *errors: type[BaseException], client: str | None = None, kinds: frozenset[str] | None = None) -> None:
-        """Let the flows that are not over (of a client, of some kinds), and those that begin, end with these errors."""
+        """Let the flows that are not over (of a client, of some kinds), and those that begin, end with these errors.
+
+        The follower of a retained stream goes on through any loss, but for that of a client that closes its connection.
+        """
         for flow in self.flows.values():
             near = client is None or client == flow.client or flow.kind == "relay"
+            if flow.kind == "retained" and flow.client in self.clients and penstock.ConnectionLost in errors:
+                continue
             if near and not flow.done and (kinds is None or flow.kind in kinds):
                 flow.excuses += errors
 

@@ -36,8 +36,9 @@ class Place(msgspec.Struct, frozen=True, gc=False, tag_field="$penstock", tag="p
 class Follower(PagedSource[T]):
     """The items of a retained stream from one offset on, then live ones, to its end. Many can follow one stream.
 
-    Each follower has its own place, and no follower slows down the writer or another follower. Leaving a loop, `aclose` and
-    dropping the last reference end the follower only: the stream goes on, and `offset` is where another follower can go on.
+    Each follower has its own place, and no follower slows down the writer or another follower. `aclose` and dropping the last
+    reference end the follower only: the stream goes on, and `offset` is where another follower can go on. A loop that is left
+    costs the server nothing more; the next loop, or `receive`, goes on at `offset`.
 
     The loop ends at the end of the stream. It raises the error with which the stream failed, `Cancelled` when it was stopped,
     and `OutOfRange` when the next item is not kept any more: ``error.details["oldest"]`` is the oldest offset that is.

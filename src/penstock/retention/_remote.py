@@ -155,6 +155,15 @@ class RemoteFollower(Follower[T]):
         await super().aclose()
         self._wake()
 
+    def _on_loop_left(self) -> None:
+        """End the call, and drop what it has brought: a follower that is used again goes on at its offset, by another one."""
+        stream = self._stream
+        if stream is not None and not self._waits:
+            self._next = self.offset
+            self._buffer.clear()
+            self._stream = None
+            stream.cancel()
+
     def _wake(self) -> None:
         if self._stream is not None:
             self._stream.cancel()

@@ -18,6 +18,7 @@ from penstock.testing import SimulatedNetwork
 from penstock.testing import run as run_virtually
 from tests.interop.kit import until
 from tests.retention.kit import Token, Writer, counted, taken
+from tests.session.kit import held_for_peer
 
 URLS = ["memory://retained", "tcp://127.0.0.1:0"]
 
@@ -277,6 +278,46 @@ async def test_a_text_peer_gets_the_items_as_json():
         penstock.retained("a", [Token("x", 1)])
         items = peer.stream("Runs/again", "a", codec=JSON, type=Token)
         assert [item async for item in items] == [Token("x", 1)]
+
+
+@pytest.mark.parametrize("url", URLS)
+async def test_a_loop_that_is_left_costs_the_server_nothing_and_the_next_one_goes_on(url):
+    """Also when the program keeps the follower, for its offset, or the error by which it has left."""
+    async with penstock.serve(listen=url) as server, penstock.connect(server.urls[0]) as peer:
+        stream = penstock.retained("a")
+        await stream.send_many(range(100))
+        follower = peer.follow("a")
+        (served,) = server.peers
+
+        async def read_to(last: int) -> None:
+            async for item in follower:
+                assert last - 10 < item <= last
+                if item == last:
+                    raise ZeroDivisionError
+
+        for begin in (0, 10, 20):
+            with pytest.raises(ZeroDivisionError):
+                await read_to(begin + 9)
+            assert follower.offset == begin + 10
+            await until(lambda: not served._scope.busy, "the call has ended")
+            assert held_for_peer(peer._scope.session) == 0
+        stream.close()
+        assert [item async for item in follower] == [*range(30, 100)]
+        assert [item async for item in follower] == []
+
+
+async def test_a_follower_that_is_left_at_the_end_of_its_stream_keeps_what_it_has_read():
+    async with linked() as (_runs, peer):
+        stream = penstock.retained("a")
+        await stream.send_many(range(5))
+        stream.close()
+        follower = peer.follow("a")
+        for expected in range(5):
+            async for item in follower:
+                assert item == expected
+                break
+            assert follower.offset == expected + 1
+        assert [item async for item in follower] == []
 
 
 async def test_closing_a_follower_wakes_the_task_that_receives():
