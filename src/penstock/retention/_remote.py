@@ -157,9 +157,10 @@ class RemoteFollower(Follower[T]):
 
     def _on_loop_left(self) -> None:
         """End the call, and drop what it has brought: a follower that is used again goes on at its offset, by another one."""
-        stream = self._stream
+        stream, following = self._stream, self.offset
         if stream is not None and not self._waits:
-            self._next = self.offset
+            if following is not None:
+                self._next = following
             self._buffer.clear()
             self._stream = None
             stream.cancel()
