@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from threading import get_ident
 from typing import Any, ClassVar, Final, Literal, Protocol
 
@@ -97,10 +98,11 @@ class Notes(msgspec.Struct, omit_defaults=True):
 class Shelf(Protocol):
     """The place of all kept streams: it counts their bytes, and forgets those that have ended.
 
-    size: the bytes that all of them have in memory.
+    size: the bytes that all of them have in memory. watchers: called when a stream has more to read.
     """
 
     size: int
+    watchers: list[Callable[[KeptStream], None]]
 
     def ended(self, kept: KeptStream) -> None:
         """Note that the followers of a stream are told of its end."""
@@ -241,6 +243,8 @@ class KeptStream:
         if log.size != before:
             self.shelf.size += log.size - before
         self.bell.notify()
+        for told in self.shelf.watchers:
+            told(self)
 
     def end(self, state: StreamState, outcome: Exception) -> None:
         """Note the end of the stream, and tell the followers. An unexpected error is logged: its writer has no caller."""

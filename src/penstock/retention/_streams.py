@@ -42,13 +42,15 @@ class OpenFile(NamedTuple):
 class Streams:
     """The retained streams of one event loop, which ends them: it cancels their writers, and then closes their files.
 
-    named: the streams by their names. size: the bytes that all of them keep in memory. lives: how long each of them is kept.
+    named: the streams by their names. size: the bytes that all of them keep in memory. watchers: called when one has more to
+    read. lives: how long each of them is kept.
     """
 
     def __init__(self) -> None:
         self.thread = get_ident()
         self.named: dict[str, Retained[Any]] = {}
         self.size = 0
+        self.watchers: list[Callable[[KeptStream], None]] = []
         self.lives = Lives(self.named)
         self._awaited: dict[str, Bell] = {}
         self._files: dict[Path, OpenFile] = {}

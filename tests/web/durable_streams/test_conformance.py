@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import aclosing
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.web.durable_streams.kit import MOUNT, mounted
 from tests.web.durable_streams.npm import installed, node
 from tests.web.kit import served
 
-CASES = 332
+CASES = 338
 LONG_POLL_S = 1.0
 
 
@@ -26,14 +27,14 @@ async def packages():
 @pytest.mark.slow  # the cases about lifetimes really wait: half a minute
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="it judges HTTP, so it runs once: with the lowest Python")
-@pytest.mark.parametrize("where", ["file"])
-async def test_each_case_of_the_conformance_suite_passes(packages, tmp_path, where):
-    durable = None if where == "memory" else str(tmp_path / "streams.db")
-    settings = StreamsOverHttp(long_poll_s=LONG_POLL_S, origins=("*",), durable=durable)
+async def test_each_case_of_the_conformance_suite_passes(packages, tmp_path):
+    durable = str(tmp_path / "streams.db")
+    app = DurableStreams(StreamsOverHttp(long_poll_s=LONG_POLL_S, origins=("*",), durable=durable, webhooks="local"))
     report = tmp_path / "report.json"
     vitest = ("node_modules/vitest/vitest.mjs", "run", "--reporter=json", f"--outputFile={report}")
-    async with served(mounted(DurableStreams(settings))) as url:
-        _, said = await node(*vitest, DS_BASE_URL=url, DS_LONG_POLL_MS=str(int(LONG_POLL_S * 1000)))
+    async with served(mounted(app)) as url, aclosing(app):
+        environment = {"DS_BASE_URL": url, "DS_LONG_POLL_MS": str(int(LONG_POLL_S * 1000)), "DS_SUBSCRIPTIONS": "1"}
+        _, said = await node(*vitest, **environment)
     assert report.exists(), said[-3000:]
     cases = [case for file in json.loads(report.read_text())["testResults"] for case in file["assertionResults"]]
     failed = {case["fullName"]: case["failureMessages"] for case in cases if case["status"] == "failed"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -19,6 +20,7 @@ from penstock.web.durable_streams._live import LiveReaders
 from penstock.web.durable_streams._read import read, reading_in
 from penstock.web.durable_streams._seen import tail_headers
 from penstock.web.durable_streams._settings import StreamsOverHttp
+from penstock.web.durable_streams.subscriptions import PREFIX, Subscriptions, handle
 
 METHODS: Final = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 
@@ -37,6 +39,8 @@ class DurableStreams:
         self.settings = StreamsOverHttp() if settings is None else settings
         self._streams_of_loop = streams
         self._live = LiveReaders(self.settings)
+        self._subscriptions: Subscriptions | None = None
+        self._beginning = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. It answers HTTP alone."""
@@ -76,14 +80,36 @@ class DurableStreams:
             return self._allowed()
         name = request.path.removeprefix("/")
         streams = self.streams()
-        handle = self._READS.get(request.method) or self._WRITES.get(request.method)
-        if handle is None or (self.settings.read_only and request.method in self._WRITES):
+        if name.startswith(PREFIX):
+            if self.settings.read_only:
+                raise NotFound("this server has no subscriptions: it is read only (read_only)")
+            return await handle(request, await self._subscribed(streams), self.settings)
+        method = self._READS.get(request.method) or self._WRITES.get(request.method)
+        if method is None or (self.settings.read_only and request.method in self._WRITES):
             raise refused(
                 HTTPStatus.METHOD_NOT_ALLOWED,
                 Unimplemented(f"{request.method} is not for streams here"),
                 {"allow": "GET, HEAD, OPTIONS" if self.settings.read_only else METHODS},
             )
-        return await handle(self, request, name, streams)
+        return await method(self, request, name, streams)
+
+    async def start(self) -> None:
+        """Open the file, and take up the subscriptions that it has. Without it, they wait for the first request for one."""
+        await self._subscribed(self.streams())
+
+    async def _subscribed(self, streams: Streams) -> Subscriptions:
+        async with self._beginning:
+            if self._subscriptions is None:
+                subscriptions = Subscriptions(streams, self.settings)
+                await subscriptions.load()
+                self._subscriptions = subscriptions
+            return self._subscriptions
+
+    async def aclose(self) -> None:
+        """End what goes on beside requests: the deliveries to webhooks. Idempotent."""
+        subscriptions, self._subscriptions = self._subscriptions, None
+        if subscriptions is not None:
+            await subscriptions.aclose()
 
     def _allowed(self) -> HttpResponse:
         headers = {"allow": METHODS}
