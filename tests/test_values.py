@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -75,15 +76,35 @@ SMALL = {
 def test_no_more_values_are_looked_at_than_the_limit(values, monkeypatch):
     """A frame of 2 KB was a million values, which took 0.6 s to count."""
     looks = []
-    some = _values._count_some
+    many = _values._VALUES
 
-    def counted(payload: bytes, at: int, most: int) -> tuple[int, int, int, int]:
-        looks.append(at)
-        return some(payload, at, most)
+    class Counted:
+        def match(self, payload: bytes, at: int) -> re.Match[bytes] | None:
+            looks.append(at)
+            return many.match(payload, at)
 
-    monkeypatch.setattr(_values, "_count_some", counted)
+    monkeypatch.setattr(_values, "_VALUES", Counted())
     assert is_over(array_head(1_000_000) + values * 500_000, 10_000, json=False)
-    assert len(looks) <= 10_000 // 64 + 2
+    assert 0 < len(looks) <= 10_000 // 64 + 2
+
+
+@pytest.mark.parametrize("values", [*SMALL.values(), encode(1.5), encode("x" * 20), encode([1, [2, "a"]]), b"\x81\x01\x02"])
+@pytest.mark.parametrize("parts", [63, 64, 65, 200])
+def test_values_are_counted_alike_one_by_one_and_many_at_a_time(values, parts, monkeypatch):
+    encoded = bytes(100) + values * parts
+    together = [is_over(encoded, limit, json=False) for limit in range(100, len(encoded))]
+    monkeypatch.setattr(_values, "_VALUES", re.compile(b"(?!)"))
+    assert together == [is_over(encoded, limit, json=False) for limit in range(100, len(encoded))]
+
+
+@pytest.mark.parametrize("values", [*SMALL.values(), encode([1, [2, "a"]]), encode({"a": 1})])
+@pytest.mark.parametrize("parts", [60, 64, 300])
+def test_a_bad_key_behind_many_values_is_found(values, parts):
+    numbers = list(range(NUMBER_KEYS_MAX + 1))
+    bad = map_head(len(numbers)) + b"".join(encode(number) + b"\x00" for number in numbers)
+    whole = len(list(values_of(values * parts, 0)))
+    assert bad_key(array_head(whole + 1) + values * parts + bad) is not None
+    assert bad_key(array_head(whole + 1) + values * parts + b"\x00") is None
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ NUMBER_KEYS_MAX: Final = 16_384
 #: A value that takes longer counts as so many: an extension other than a moment, which is made by a call of Python, and a text
 #: or a binary value whose length is written in more bytes than it needs, which no encoder does.
 SLOW_VALUES: Final = 4
-#: Values that are counted one by one before a row of equal ones is looked for.
+#: Values that are gone past together, or else one by one, before a row of equal ones is looked for.
 _VALUES_PER_LOOK: Final = 64
 #: Characters of JSON that are looked at before they are counted.
 _CHARACTERS_PER_LOOK: Final = 64 * 1024
@@ -73,6 +73,16 @@ _RUNS: Final = {
         for head in range(0xCA, 0xD4)
     },
 }
+#: Values whose first byte says their size and that they have no parts, as branches of a regular expression.
+_LEAF: Final = b"|".join(
+    [rb"[\x00-\x80\x90\xc0\xc2\xc3\xe0-\xff]", rb"[\xcc\xd0][\s\S]", rb"[\xcd\xd1][\s\S]{2}", rb"[\xca\xce\xd2][\s\S]{4}"]
+    + [rb"[\xcb\xcf\xd3][\s\S]{8}", rb"[\xc4\xd9]\x00"]
+    + [rb"\x%02x[\s\S]{%d}" % (0xA0 + size, size) for size in range(32)]
+)
+#: The heads of arrays and maps.
+_HEAD: Final = rb"[\x81-\x9f]|[\xdc\xde][\s\S]{2}|[\xdd\xdf][\s\S]{4}"
+#: So many values that are mixed, counted three times as fast as one by one.
+_LEAVES, _VALUES = (re.compile(b"(?:%b){%d}+" % (one, _VALUES_PER_LOOK)) for one in (_LEAF, _LEAF + b"|" + _HEAD))
 #: The bits of a byte.
 _BYTE: Final = 8
 #: What a value of one byte can become: an empty list, with its place in another; and a small number, which has only the place.
@@ -123,7 +133,7 @@ def objects_bytes(payload: Encoded, values_max: int, *, json: bool) -> int:
         return 0
     if json:
         return VALUE_BYTES * min(1 + size - len(payload.translate(None, _MARKS)), values_max)
-    at, _head, values, extra = _count_some(payload, 0, _FEW_VALUES)
+    at, values, extra = _count_some(payload, 0, _FEW_VALUES)
     if at >= size:
         return VALUE_BYTES * (values + extra)
     dear = min(len(payload.translate(None, _PLAIN)), values_max)
@@ -132,21 +142,26 @@ def objects_bytes(payload: Encoded, values_max: int, *, json: bool) -> int:
 
 def _is_over_msgpack(payload: Encoded, limit: int) -> bool:
     at = count = 0
-    while count <= limit:
-        at, head, values, extra = _count_some(payload, at, _VALUES_PER_LOOK)
-        count += values + extra
-        if values < _VALUES_PER_LOOK:
-            break
-        row = _RUNS[head].match(payload, at) if head in _RUNS else None
+    while count <= limit and at < len(payload):
+        many = _VALUES.match(payload, at)
+        if many is not None:
+            at, count = many.end(), count + _VALUES_PER_LOOK
+        else:
+            at, values, extra = _count_some(payload, at, _VALUES_PER_LOOK)
+            count += values + extra
+        row = _RUNS[payload[at]].match(payload, at) if at < len(payload) and payload[at] in _RUNS else None
         if row is not None:
-            count += (row.end() - at) // _STEP[head]
+            count += (row.end() - at) // _STEP[payload[at]]
             at = row.end()
     return count > limit
 
 
-def _count_some(payload: Encoded, at: int, most: int) -> tuple[int, int, int, int]:
-    """Count `most` values from `at` on, one by one; return where they end, the last head, their number, and `_extra` of all."""
-    values = head = extra = 0
+def _count_some(payload: Encoded, at: int, most: int) -> tuple[int, int, int]:
+    """Count `most` values from `at` on, one by one; return where they end, their number, and `_extra` of all.
+
+    The end is that of the payload, or behind it, when there are fewer.
+    """
+    values = extra = 0
     try:
         for values in range(most):  # noqa: B007 - how many there were when the message ends
             head = payload[at]
@@ -159,8 +174,8 @@ def _count_some(payload: Encoded, at: int, most: int) -> tuple[int, int, int, in
                 extra += _extra(payload, at, head)
                 at += _long(payload, at, head)
     except _CUT:
-        return at, head, values, extra
-    return at, head, most, extra
+        return max(at, len(payload)), values, extra
+    return at, most, extra
 
 
 def _extra(payload: Encoded, at: int, head: int) -> int:
@@ -297,6 +312,19 @@ def _to_large_map(payload: Encoded, at: int, left: int) -> tuple[int, int, int]:
     Return where that is, the values that are left behind the map, and its entries; 0 and 0 without one.
     """
     while left:
+        leaves = _LEAVES.match(payload, at) if left >= _VALUES_PER_LOOK else None
+        if leaves is not None:
+            at, left = leaves.end(), left - _VALUES_PER_LOOK
+            continue
+        at, left, entries = _past_some(payload, at, left)
+        if entries:
+            return at, left, entries
+    return at, 0, 0
+
+
+def _past_some(payload: Encoded, at: int, left: int) -> tuple[int, int, int]:
+    """Do the same for the next values alone, one by one: go past `_VALUES_PER_LOOK` of them at most."""
+    for _ in range(min(left, _VALUES_PER_LOOK)):
         head = payload[at]
         size = _FLAT_STEP[head]
         if size:
@@ -315,7 +343,7 @@ def _to_large_map(payload: Encoded, at: int, left: int) -> tuple[int, int, int]:
             if values > 1 and parts > SMALL_MAP:
                 return at, left - 1, parts
             left += values * parts - 1
-    return at, 0, 0
+    return at, left, 0
 
 
 def _past_entries(payload: Encoded, at: int, entries: int, worst: int) -> tuple[int, int, int]:
