@@ -8,6 +8,7 @@ import pytest
 
 from penstock.errors import Cause, InvalidArgument, PenstockError, ResourceExhausted, Unavailable
 from penstock.protocol import Cancel, Grant, ReceiveHalf, Status, events
+from penstock.protocol._connection_state import FORGOTTEN_AT_ONCE
 from penstock.protocol._frames import LAST, MORE, Accept, Credit, FrameType, GoAway, Ping
 from penstock.protocol._outbox import MAX_CONTROL_FRAMES
 from tests.protocol.kit import array, encode, frame, items_frame, open_frame, opening, push, rule_of, side, values_of
@@ -302,6 +303,20 @@ def test_a_connection_whose_link_is_lost_reads_and_writes_nothing_more():
     assert made.connection.handle_timeout(1e9) == []
     with pytest.raises(Unavailable):
         made.call()
+
+
+def test_a_lost_connection_forgets_thousands_of_streams_in_parts():
+    """16,000 open calls held up all other connections for 30 ms."""
+    made = side("client")
+    for _ in range(2 * FORGOTTEN_AT_ONCE + 1):
+        made.call()
+    counts = [len(made.connection.streams.all())]
+    while not made.connection.link_lost():
+        counts.append(len(made.connection.streams.all()))
+    assert counts == [2 * FORGOTTEN_AT_ONCE + 1, FORGOTTEN_AT_ONCE + 1, 1]
+    assert not made.connection.streams.all()
+    assert made.connection.budget.held_bytes == 0
+    assert made.connection.link_lost(), "a second time does nothing"
 
 
 def test_a_side_that_refuses_streams_announces_nothing_and_answers_each_open():

@@ -275,25 +275,27 @@ class Connection:
         goaway = GoAway(self.streams.highest_peer_id, code, readable(message, LONG_MESSAGE))
         self.outbox.put_control(FrameType.GOAWAY, goaway)
 
-    def link_lost(self) -> None:
+    def link_lost(self) -> bool:
         """End the connection, when its endpoints have the loss of its link: nothing is read or written any more.
 
-        Its streams and unfinished messages are forgotten, so that whatever holds the session holds none of their memory.
+        Its streams and unfinished messages are forgotten, so that whatever holds the session holds none of their memory. One
+        call forgets some of its streams; return whether none is left, else call it again in another turn.
         """
         state = self._state
         state.failed = True
+        if state.abandon_some():
+            return False
         self.decoder.close()
         self._inbound.refused.clear()
         state.openings.clear()
         state.batches.clear()
         self.outbox.standstill.end()
-        for stream in self.streams.all():
-            state.abandon(stream)
         self.streams.late.clear()
         self.outbox.take_control()
         self.outbox.forget_link()
         if state.sequence is not None:
             state.sequence.forget()
+        return True
 
     # ── bytes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,6 +9,8 @@ frames of the link in the outbox begin anew with each link (`_links`).
 
 from __future__ import annotations
 
+from typing import Final
+
 from penstock.errors import Cause, ProtocolError, Unavailable
 from penstock.protocol import _events as ev
 from penstock.protocol._budget import Budget, Unsent
@@ -24,6 +26,9 @@ from penstock.protocol._sequence import Sequence
 from penstock.protocol._settings import Settings
 from penstock.protocol._stream import LONG_MESSAGE, WireStream
 from penstock.protocol._table import StreamTable
+
+#: Streams of a lost connection that are forgotten at once, in less than a millisecond.
+FORGOTTEN_AT_ONCE: Final = 128
 
 
 class ConnectionState:
@@ -148,6 +153,13 @@ class ConnectionState:
         stream.sending = "closed"
         stream.stop_sending()
         self.remove(stream)
+
+    def abandon_some(self) -> bool:
+        """Forget some of the streams of a lost connection, which may have thousands; return whether there are more."""
+        streams = self.streams.all()
+        for stream in streams[:FORGOTTEN_AT_ONCE]:
+            self.abandon(stream)
+        return len(streams) > FORGOTTEN_AT_ONCE
 
     def remove(self, stream: WireStream) -> None:
         """Forget a stream that is over. Calling it again does nothing."""

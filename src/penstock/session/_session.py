@@ -320,7 +320,7 @@ class Session:
         return calls
 
     def _end_stream(self, error: StatusError) -> int | None:
-        """Tell one stream that the connection is lost; None when all know it.
+        """Tell one stream that the connection is lost, or forget some when all know it; None when all are forgotten.
 
         An error that its endpoint raises is logged, so that the others still get theirs.
         """
@@ -331,8 +331,9 @@ class Session:
             self._untold = iter(self._connection.streams.all())
         stream = next(self._untold, None)
         if stream is None:
+            if not self._connection.link_lost():
+                return 0
             self.waiting_sinks.clear()
-            self._connection.link_lost()
             self._crowd.weigh(self, 0)
             if self._link_is_gone and not self.closed.done():
                 self.closed.set_result(None)
