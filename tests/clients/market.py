@@ -80,5 +80,15 @@ class Market:
             yield number
         raise penstock.FailedPrecondition("no more")
 
+    async def stall(self, after: int) -> AsyncIterator[int]:
+        for number in range(after):
+            yield number
+        await asyncio.Event().wait()
+
+    async def slow(self, value: int) -> int:
+        """Answer after a while."""
+        await asyncio.sleep(0.3)
+        return value
+
     async def forever(self) -> None:
         await asyncio.Event().wait()

@@ -56,6 +56,7 @@ export class Proxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #port: number;
+  #isFrozen = false;
 
   private constructor(port: number) {
     this.#port = port;
@@ -75,6 +76,16 @@ export class Proxy {
   /** Lead new connections to another port. */
   leadTo(port: number): void {
     this.#port = port;
+  }
+
+  /** Let connections stand, without a byte. */
+  freeze(): void {
+    this.#isFrozen = true;
+    for (const socket of this.#sockets) socket.unpipe();
+  }
+
+  thaw(): void {
+    this.#isFrozen = false;
   }
 
   cut(): void {
@@ -100,7 +111,7 @@ export class Proxy {
         this.#sockets.delete(from);
         to.destroy();
       });
-      from.pipe(to);
+      if (!this.#isFrozen) from.pipe(to);
     }
     return undefined;
   }

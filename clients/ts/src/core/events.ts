@@ -4,12 +4,12 @@ import type { Stream } from "./stream.ts";
 import type { Violation } from "./violation.ts";
 
 export type Event =
-  /** The other side has said HELLO, and a new session has begun. */
+  /** A new session has begun. */
   | { type: "Ready"; hello: Hello }
   /** The session goes on over this link. */
-  | { type: "WentOn"; hello: Hello }
-  /** The server could not resume: the streams of the session are lost, and this link carries a new one (9.6). */
-  | { type: "Refused"; code: number; message: string; lost: Stream[] }
+  | { type: "WentOn" }
+  /** The server could not resume: the streams of the session are lost (9.6). `Ready` follows. */
+  | { type: "Refused"; message: string; lost: Stream[] }
   | { type: "Opened"; stream: Stream; open: Open }
   | { type: "Accepted"; stream: Stream; accept: Accept }
   /** A batch: `payload` is one encoded array of `count` items. */

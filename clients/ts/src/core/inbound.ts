@@ -14,6 +14,7 @@ import {
   GOAWAY,
   HEADER_BYTES,
   HELLO,
+  type Hello,
   isForUs,
   isOfLink,
   ITEMS,
@@ -37,6 +38,8 @@ import { Violation } from "./violation.ts";
 /** A batch may be this much larger than the largest item (4.4). */
 const BATCH_BYTES = 65_536;
 const MSGPACK = 0;
+/** The reasons of the codes with which a stream is refused here (6.4). */
+const REASONS: Record<number, string> = { 8: "resource_exhausted", 12: "unimplemented", 14: "unavailable" };
 
 export class Inbound {
   readonly #connection: Connection;
@@ -97,24 +100,30 @@ export class Inbound {
     this.#decoder.bodyMax = Math.max(FIRST_BODY_MAX, this.#connection.settings.max_frame_bytes);
     const { isAsking } = this.#connection;
     this.#connection.greeted(hello);
-    if (!isAsking) {
-      this.#connection.beginSession();
-      this.#events.push({ type: "Ready", hello });
-    } else if (hello.keep_ms === 0) this.#refused(9, "the server keeps no session");
+    if (!isAsking) this.#begin(hello);
+    else if (hello.keep_ms === 0) this.#refused("it keeps no session", hello);
+  }
+
+  #begin(hello: Hello): Stream[] {
+    const lost = this.#connection.beginSession();
+    this.#events.push({ type: "Ready", hello });
+    return lost;
   }
 
   #resumed({ body }: Frame): void {
     const { code, received, message } = readBody(RESUMED, body);
     const connection = this.#connection;
-    if (!connection.isAsking || !connection.isClient) return;
-    if (code !== 0) return this.#refused(code, message);
+    const { peer } = connection;
+    if (!connection.isAsking || !connection.isClient || peer === undefined) return;
+    if (code !== 0) return this.#refused(message, peer);
     connection.wentOn(received);
-    if (connection.peer !== undefined) this.#events.push({ type: "WentOn", hello: connection.peer });
+    this.#events.push({ type: "WentOn" });
   }
 
-  #refused(code: number, message: string): void {
-    const lost = this.#connection.beginSession();
-    this.#events.push({ type: "Refused", code, message, lost });
+  #refused(message: string, hello: Hello): void {
+    const refused = { type: "Refused" as const, message, lost: [] as Stream[] };
+    this.#events.push(refused);
+    refused.lost = this.#begin(hello);
   }
 
   #goaway({ body }: Frame): void {
@@ -221,8 +230,9 @@ export class Inbound {
   }
 
   #refuse(id: number, code: number, message: string): void {
+    const reason = REASONS[code] ?? "";
     this.#connection.outbox.send(
-      writeFrame(STATUS, id, { code, reason: "", message, details: Uint8Array.of(0x80), started: false, count: 0 }),
+      writeFrame(STATUS, id, { code, reason, message, details: Uint8Array.of(0x80), started: false, count: 0 }),
     );
   }
 

@@ -79,7 +79,7 @@ export class Line implements Receiver {
     this.#keepAlive.heard(this.#options.clock.now());
     for (const event of this.#connection.receive(bytes)) {
       this.#owner.handle(event);
-      if (event.type === "Ready" || event.type === "WentOn" || event.type === "Refused") this.#greeted();
+      if (event.type === "Ready" || event.type === "WentOn") this.#greeted();
       else if (event.type === "Gone") return this.#end(`the other side has closed the session: ${event.goaway.message || event.goaway.code}`);
       else if (event.type === "Violated") {
         this.write();

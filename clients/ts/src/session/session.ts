@@ -161,12 +161,13 @@ export class Session {
       case "Violated":
         return;
       case "Ready":
+        this.#stopExpiry();
+        return this.#owner.connected();
       case "WentOn":
+        this.#backoff.reset();
         this.#stopExpiry();
         return this.#owner.connected();
       case "Refused":
-        this.#stopExpiry();
-        this.#owner.connected();
         return this.#lose(event.lost, new ConnectionLost(`the server does not have the session any more: ${clean(event.message)}`));
       case "Draining":
         this.#isDrained = true;
