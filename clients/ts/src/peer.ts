@@ -58,13 +58,21 @@ export class Peer implements Carrier {
   }
 
   /** Make a call with one result, by its target: `Service/method`. With `requests` they are sent as a stream. */
-  async call<T = unknown>(target: string, args: Arguments = [], options: StreamOptions & { requests?: Items<unknown> } = {}): Promise<T> {
+  async call<T = unknown>(
+    target: string,
+    args: Arguments = [],
+    options: StreamOptions & { requests?: Items<unknown> } = {},
+  ): Promise<T> {
     const { requests, ...rest } = options;
     return resultOf(this, { target, kind: requests === undefined ? 0 : 1, args, requests, options: rest });
   }
 
   /** Make a call with a stream of results, by its target. With `requests` they are sent as a stream. */
-  stream<T = unknown>(target: string, args: Arguments = [], options: StreamOptions & { requests?: Items<unknown> } = {}): Stream<T> {
+  stream<T = unknown>(
+    target: string,
+    args: Arguments = [],
+    options: StreamOptions & { requests?: Items<unknown> } = {},
+  ): Stream<T> {
     const { requests, ...rest } = options;
     return new Stream(this, { target, kind: requests === undefined ? 2 : 3, args, requests, options: rest });
   }

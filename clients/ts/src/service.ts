@@ -40,7 +40,8 @@ function call(carrier: Carrier, request: Request): unknown {
 function requestOf(target: string, kind: Kind, parameters: string[], given: unknown[]): Request {
   const number = KINDS[kind];
   const requests = number & 1 ? (given.shift() as Items<unknown>) : undefined;
-  if (number & 1 && (typeof requests !== "object" || requests === null)) throw new TypeError(`${target}: the requests come first`);
+  if (number & 1 && (typeof requests !== "object" || requests === null))
+    throw new TypeError(`${target}: the requests come first`);
   if (given.length > parameters.length + 1) throw new TypeError(`${target} takes (${parameters.join(", ")}) and options`);
   const options = given[parameters.length] as StreamOptions | undefined;
   return { target, kind: number, args: argumentsOf(parameters, given.slice(0, parameters.length)), requests, options };

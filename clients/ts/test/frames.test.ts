@@ -29,7 +29,8 @@ for (const { name, hex: bytes, frame, read_only } of load<Case[]>("frames.json")
       { type: frames.TYPE_NAMES[found.type], flags: found.flags, stream: found.stream },
       { type: frame.type, flags: flagBits(frame.flags), stream: frame.stream },
     );
-    if (frame.type !== "ITEMS") return assert.deepEqual(plain(frames.readBody(found.type as typeof frames.OPEN, found.body)), body);
+    if (frame.type !== "ITEMS")
+      return assert.deepEqual(plain(frames.readBody(found.type as typeof frames.OPEN, found.body)), body);
     const { payload, ...prefix } = frames.readItems(found.body);
     assert.deepEqual({ ...prefix, payload: plain(payload) }, body);
     const isJson = payload[0] === 0x5b;

@@ -6,7 +6,8 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 
 const ROOT = resolve(process.cwd(), "../..");
-const PYTHON = process.env.PENSTOCK_PYTHON ?? [`${ROOT}/.venv/bin/python`, `${ROOT}/.venv-3.13/bin/python`].find(existsSync) ?? "python3";
+const PYTHON =
+  process.env.PENSTOCK_PYTHON ?? [`${ROOT}/.venv/bin/python`, `${ROOT}/.venv-3.13/bin/python`].find(existsSync) ?? "python3";
 
 export class PenstockServer {
   readonly url: string;
@@ -22,6 +23,7 @@ export class PenstockServer {
     const args = ["-m", "penstock", "serve", "tests.clients.market:Market", "--listen", listen, ...more];
     const env = { ...process.env, PYTHONPATH: `${ROOT}/src:${ROOT}`, PYTHONUNBUFFERED: "1" };
     const child = spawn(PYTHON, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
+    process.on("exit", () => child.kill("SIGKILL"));
     return new PenstockServer(await saidUrl(child), child);
   }
 

@@ -44,7 +44,15 @@ class Player {
   constructor(role: Role, hello: Hello) {
     const { agent, keep_ms, instance, max_frame_bytes, max_item_bytes, max_header_bytes, max_streams } = hello;
     const limits = { max_frame_bytes, max_item_bytes, max_header_bytes, max_streams };
-    this.connection = new Connection({ ...DEFAULTS, ...limits, role, agent, keep_ms, instance, decompress: { deflate: (data) => data } });
+    this.connection = new Connection({
+      ...DEFAULTS,
+      ...limits,
+      role,
+      agent,
+      keep_ms,
+      instance,
+      decompress: { deflate: (data) => data },
+    });
   }
 
   take(bytes: Uint8Array): Event[] {
@@ -85,7 +93,9 @@ class Player {
       case "STATUS":
         return connection.answer(stream, { ...(said as object), code: said.code, details: encode(said.details) });
       case "CANCEL":
-        return stream.isOurs ? connection.cancel(stream, said as unknown as Cancel) : connection.stopRequests(stream, said as unknown as Cancel);
+        return stream.isOurs
+          ? connection.cancel(stream, said as unknown as Cancel)
+          : connection.stopRequests(stream, said as unknown as Cancel);
       case "PING":
         return connection.ping(said.number);
       case "GOAWAY":
@@ -117,7 +127,12 @@ function told(event: Event): Record<string, unknown> {
   const { type } = event;
   if (type === "ItemsArrived" || type === "Opened" || type === "RoomMade") return { event: type, stream: event.stream.id };
   const { stream, ...rest } = { stream: undefined, ...event };
-  return plain({ event: type, ...rest, type: undefined, ...(stream === undefined ? {} : { stream: (stream as Stream).id }) }) as never;
+  return plain({
+    event: type,
+    ...rest,
+    type: undefined,
+    ...(stream === undefined ? {} : { stream: (stream as Stream).id }),
+  }) as never;
 }
 
 const shown = (events: Record<string, unknown>[]): Record<string, unknown>[] => JSON.parse(JSON.stringify(events));

@@ -60,7 +60,7 @@ export const typeOf = (name: string): number => frames.TYPE_NAMES.indexOf(name a
 /** Cut bytes into frames and read each, as a vector writes it. */
 export function readAll(bytes: Uint8Array): VectorFrame[] {
   const read: VectorFrame[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const view = new DataView(bytes.buffer, bytes.byteOffset + at);
     const length = view.getUint32(0);
     const body = bytes.subarray(at + 14, at + 14 + length);

@@ -4,7 +4,14 @@ import { build } from "esbuild";
 
 const BYTES_MAX = 20_000;
 
-const { outputFiles } = await build({ entryPoints: ["src/index.ts"], bundle: true, minify: true, format: "esm", target: "es2022", write: false });
+const { outputFiles } = await build({
+  entryPoints: ["src/index.ts"],
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  write: false,
+});
 const code = outputFiles[0].contents;
 const size = gzipSync(code, { level: 9 }).length;
 console.log(`@penstock/client: ${code.length} bytes minified, ${size} gzipped, of at most ${BYTES_MAX}`);

@@ -22,5 +22,11 @@ await build({
 });
 const built = files.map((name) => `build/test/${name.replace(/\.ts$/, ".js")}`);
 const reporter = process.stdout.isTTY ? "spec" : "dot";
-const args = ["--enable-source-maps", "--test", `--test-reporter=${process.env.REPORTER ?? reporter}`, "--test-timeout=30000", ...built];
+const args = [
+  "--enable-source-maps",
+  "--test",
+  `--test-reporter=${process.env.REPORTER ?? reporter}`,
+  "--test-timeout=30000",
+  ...built,
+];
 process.exit(spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1);

@@ -211,4 +211,5 @@ function openingOf(clock: Clock, { target, kind, args, options = {} }: Request):
   };
 }
 
-const aborted = (signal: AbortSignal): Cancelled => new Cancelled("the signal of the call was aborted", { cause: signal.reason });
+const aborted = (signal: AbortSignal): Cancelled =>
+  new Cancelled("the signal of the call was aborted", { cause: signal.reason });

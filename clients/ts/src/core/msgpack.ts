@@ -435,7 +435,8 @@ export class Reader {
       const key = this.#key(depth);
       if (typeof key !== "string") return this.#otherMap(values, key, count - index - 1, depth);
       const value = this.#value(depth + 1);
-      if (key === "__proto__") Object.defineProperty(values, key, { value, enumerable: true, configurable: true, writable: true });
+      if (key === "__proto__")
+        Object.defineProperty(values, key, { value, enumerable: true, configurable: true, writable: true });
       else values[key] = value;
     }
     return values;

@@ -32,6 +32,8 @@ export class Line implements Receiver {
   readonly #attempt = new AbortController();
   readonly #openedAt: number;
   #link: Link | undefined;
+  /** What has arrived before `dial` could say that there is a link: with the answer to a WebSocket's request, as a rule. */
+  readonly #early: Uint8Array[] = [];
   #open = () => {};
   #fail: (error: Error) => void = () => {};
   #isOpen = false;
@@ -72,15 +74,18 @@ export class Line implements Receiver {
     this.#link = link;
     this.#connection.beginLink();
     this.write();
+    for (const bytes of this.#early.splice(0)) this.received(bytes);
   }
 
   received(bytes: Uint8Array): void {
     if (this.#isOver) return;
+    if (this.#link === undefined) return void this.#early.push(bytes);
     this.#keepAlive.heard(this.#options.clock.now());
     for (const event of this.#connection.receive(bytes)) {
       this.#owner.handle(event);
       if (event.type === "Ready" || event.type === "WentOn") this.#greeted();
-      else if (event.type === "Gone") return this.#end(`the other side has closed the session: ${event.goaway.message || event.goaway.code}`);
+      else if (event.type === "Gone")
+        return this.#end(`the other side has closed the session: ${event.goaway.message || event.goaway.code}`);
       else if (event.type === "Violated") {
         this.write();
         return this.#end(event.violation.message);

@@ -168,7 +168,10 @@ export class Session {
         this.#stopExpiry();
         return this.#owner.connected();
       case "Refused":
-        return this.#lose(event.lost, new ConnectionLost(`the server does not have the session any more: ${clean(event.message)}`));
+        return this.#lose(
+          event.lost,
+          new ConnectionLost(`the server does not have the session any more: ${clean(event.message)}`),
+        );
       case "Draining":
         this.#isDrained = true;
         this.#owner.draining(clean(event.goaway.message));

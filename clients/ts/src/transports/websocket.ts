@@ -2,8 +2,8 @@
 import type { Link, Receiver, Transport } from "./transport.ts";
 
 export const SUBPROTOCOL = "penstock.1";
-/** A message is at most 1 MiB. Where it is cut has no meaning. */
-const MESSAGE_BYTES_MAX = 1_048_576;
+/** The largest message (15.3). Where messages are cut has no meaning. */
+const MESSAGE_BYTES_MAX = 131_072;
 /** A WebSocket does not say when its buffer has room, so it is asked. */
 const ASK_MS = 5;
 const LOW_BYTES = 131_072;
