@@ -51,8 +51,8 @@ test("a server that is started anew has lost the streams, and takes new calls", 
 });
 
 test("a server that drains ends what it has, and new calls go to the next one", async () => {
-  const first = await PenstockServer.start();
-  const second = await PenstockServer.start();
+  const first = await PenstockServer.serve();
+  const second = await PenstockServer.serve();
   const [peer, proxy] = await through({}, first.port);
   const old = peer.call<number>("Market/slow", [5]);
   await peer.call("Market/progress");

@@ -19,8 +19,17 @@ export class PenstockServer {
   }
 
   /** Start `penstock serve` with the service of tests/clients/market.py. */
-  static async start(listen = "tcp://127.0.0.1:0", more: string[] = []): Promise<PenstockServer> {
-    const args = ["-m", "penstock", "serve", "tests.clients.market:Market", "--listen", listen, ...more];
+  static serve(listen = "tcp://127.0.0.1:0"): Promise<PenstockServer> {
+    return PenstockServer.#start("penstock", "serve", "tests.clients.market:Market", "--listen", listen);
+  }
+
+  /** Start tests/clients/serving.py, which has actors and kept streams, too. */
+  static start(listen = "tcp://127.0.0.1:0", ...more: string[]): Promise<PenstockServer> {
+    return PenstockServer.#start("tests.clients.serving", listen, ...more);
+  }
+
+  static async #start(...module: string[]): Promise<PenstockServer> {
+    const args = ["-m", ...module];
     const env = { ...process.env, PYTHONPATH: `${ROOT}/src:${ROOT}`, PYTHONUNBUFFERED: "1" };
     const child = spawn(PYTHON, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
     process.on("exit", () => child.kill("SIGKILL"));

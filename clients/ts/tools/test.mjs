@@ -26,7 +26,7 @@ const args = [
   "--enable-source-maps",
   "--test",
   `--test-reporter=${process.env.REPORTER ?? reporter}`,
-  "--test-timeout=30000",
+  "--test-timeout=60000",
   ...built,
 ];
 process.exit(spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1);

@@ -20,6 +20,8 @@ export interface World {
   through(options?: ConnectOptions): Promise<[Peer, Path]>;
   /** A URL at which no server is. */
   nowhere: string;
+  /** Close what was connected. */
+  close?(): void;
 }
 
 export type Cases = Record<string, (world: World) => Promise<void>>;

@@ -1,0 +1,81 @@
+/** The cases in Chromium, against a real server in Python. `PENSTOCK_CHROMIUM` names another one than that of the system. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import { after, before, describe, test } from "node:test";
+import { build } from "esbuild";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { calls } from "./cases/calls.ts";
+import { resume } from "./cases/resume.ts";
+import { slow } from "./cases/slow.ts";
+import { PenstockServer, Proxy } from "./server.ts";
+
+const KNOWN = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const executablePath = process.env.PENSTOCK_CHROMIUM ?? KNOWN.find(existsSync);
+
+async function pageServer(): Promise<[Server, string]> {
+  const { outputFiles } = await build({
+    entryPoints: ["test/page.ts"],
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    write: false,
+  });
+  const script = outputFiles[0]?.text ?? "";
+  const server = createServer((request, response) => {
+    const isScript = request.url === "/page.js";
+    response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
+    response.end(isScript ? script : '<!doctype html><title>cases</title><script type="module" src="/page.js"></script>');
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return [server, `http://127.0.0.1:${(server.address() as { port: number }).port}/`];
+}
+
+async function giveProxies(page: Page, port: number, proxies: Proxy[]): Promise<void> {
+  await page.exposeFunction("openProxy", async () => {
+    const proxy = await Proxy.to(port);
+    return [proxies.push(proxy) - 1, `ws://127.0.0.1:${proxy.port}`];
+  });
+  await page.exposeFunction("moveProxy", (id: number, what: string) => {
+    const proxy = proxies[id] as Proxy;
+    if (what === "cut") proxy.cut();
+    if (what === "accept" || what === "refuse") proxy.accepts = what === "accept";
+    return proxy.connections;
+  });
+}
+
+if (executablePath === undefined) console.error("NOT TESTED IN A BROWSER: there is no Chromium; PENSTOCK_CHROMIUM names one");
+else
+  describe("Chromium", () => {
+    let server: PenstockServer;
+    let pages: Server;
+    let browser: Browser;
+    let page: Page;
+    const proxies: Proxy[] = [];
+
+    before(async () => {
+      server = await PenstockServer.start("ws://127.0.0.1:0");
+      browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+      page = await browser.newPage();
+      const [serving, url] = await pageServer();
+      pages = serving;
+      await giveProxies(page, server.port, proxies);
+      await page.goto(url);
+      await page.waitForFunction("window.runCase");
+    });
+    after(async () => {
+      await browser?.close();
+      pages?.close();
+      for (const proxy of proxies) proxy.close();
+      await server?.stop();
+    });
+
+    for (const name of Object.keys({ ...calls, ...resume, ...slow }))
+      test(name, async () => {
+        const run = page.evaluate(
+          ([url, each]) => (window as never as Record<string, Function>).runCase?.(url, each),
+          [server.url, name],
+        );
+        assert.equal(await run, "");
+      });
+  });

@@ -1,0 +1,55 @@
+/** What runs in the page of a browser: the cases, one after the other, as the test asks for them. */
+import { connect, type ConnectOptions, type Peer } from "../src/index.ts";
+import { calls } from "./cases/calls.ts";
+import { resume } from "./cases/resume.ts";
+import { slow } from "./cases/slow.ts";
+import type { Cases, Path, World } from "./cases/world.ts";
+
+/** What the test gives to the page: a proxy of its own for each number. */
+interface Given {
+  openProxy(): Promise<[id: number, url: string]>;
+  moveProxy(id: number, what: "cut" | "accept" | "refuse" | "connections"): Promise<number>;
+}
+
+const all: Cases = { ...calls, ...resume, ...slow };
+const given = window as unknown as Given;
+
+async function worldAt(url: string): Promise<World> {
+  const peers: Peer[] = [];
+  const connecting = async (options: ConnectOptions = {}, to = url): Promise<Peer> => {
+    const peer = await connect(to, options);
+    peers.push(peer);
+    return peer;
+  };
+  return {
+    peer: await connecting(),
+    connect: connecting,
+    async through(options) {
+      const [id, proxied] = await given.openProxy();
+      return [await connecting(options, proxied), pathOf(id)];
+    },
+    nowhere: "ws://127.0.0.1:1",
+    close: () => peers.forEach((peer) => peer.close()),
+  };
+}
+
+const pathOf = (id: number): Path => ({
+  cut: async () => void (await given.moveProxy(id, "cut")),
+  accept: async (isAccepted) => void (await given.moveProxy(id, isAccepted ? "accept" : "refuse")),
+  connections: () => given.moveProxy(id, "connections"),
+});
+
+/** Run one case; the result is what went wrong, or an empty text. */
+async function runCase(url: string, name: string): Promise<string> {
+  const world = await worldAt(url);
+  try {
+    await (all[name] as Cases[string])(world);
+    return "";
+  } catch (error) {
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  } finally {
+    world.close?.();
+  }
+}
+
+Object.assign(window, { runCase, caseNames: Object.keys(all) });
