@@ -30,7 +30,7 @@ async def echo(request: HttpRequest) -> HttpResponse:
 
 @pytest.fixture
 async def client():
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient(timeout=5, verify=False) as client:
         yield client
 
 

@@ -24,5 +24,5 @@ async def url(settings):
 
 @pytest.fixture
 async def site(url):
-    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=10, verify=False) as client:
         yield client

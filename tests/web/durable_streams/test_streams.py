@@ -156,7 +156,7 @@ async def test_what_clients_made_is_there_after_a_restart(tmp_path):
         async def main():
             async with (
                 served(mounted(DurableStreams(settings))) as url,
-                httpx.AsyncClient(base_url=f"{url}/v1/stream", timeout=10) as site,
+                httpx.AsyncClient(base_url=f"{url}/v1/stream", timeout=10, verify=False) as site,
             ):
                 return await steps(site)
 
