@@ -12,12 +12,12 @@ import msgspec
 from penstock import TLS, Follower, Reconnect
 from penstock.calls import RemoteStream, Request, call_unary
 from penstock.cli import _stdio as stdio
-from penstock.cli._describe import CONNECT_TIMEOUT_S, connecting, method_called
+from penstock.cli._describe import CONNECT_TIMEOUT_S, connecting
 from penstock.cli._format import json_of
 from penstock.cli._run import OK, Unusable
 from penstock.codec import JSON
 from penstock.errors import DataLoss, EndOfStream, InvalidArgument
-from penstock.peer import Peer
+from penstock.peer import Peer, method_called
 from penstock.protocol import CallKind
 from penstock.service import CallOptions, MethodDescription, written_arguments
 

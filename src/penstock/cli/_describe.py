@@ -5,27 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import msgspec
 
 from penstock import TLS, Reconnect, connect
-from penstock.calls import Request, call_unary
 from penstock.cli._run import OK, Unusable, harmless_json, print_notice
-from penstock.codec import MSGPACK, with_references
-from penstock.errors import Cause, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
-from penstock.peer import Peer
-from penstock.protocol import CallKind
-from penstock.service import CallOptions, MethodDescription, ServiceDescription, suggest, unknown_method
+from penstock.codec import with_references
+from penstock.errors import Cause, InvalidArgument, Unavailable, Unimplemented
+from penstock.peer import BUILT_IN, Peer, find_method, services_of
+from penstock.service import MethodDescription, ServiceDescription, suggest
 
-#: The built-in service that describes the others.
-DESCRIBE: Final = "Penstock/describe"
 #: How long connecting may take, unless the call as a whole has less.
 CONNECT_TIMEOUT_S: Final = 10.0
-#: How long a server may take to describe itself.
-DESCRIBE_TIMEOUT_S: Final = 10.0
 #: Advice in terms of the command line, where the message of the error speaks of Python.
 _CONNECTING_ADVICE: Final[dict[Cause | None, str]] = {
     Cause.UNTRUSTED_CERTIFICATE: "on the command line: --dev-tls for a server with --dev-tls, --tls-ca PATH for other servers",
@@ -74,55 +68,6 @@ async def connecting(
         yield peer
 
 
-async def services_of(peer: Peer, metadata: dict[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S) -> list[ServiceDescription]:
-    """Ask the peer for its services. Raises `Unimplemented` when it does not describe itself."""
-    options = CallOptions(timeout=timeout_s, metadata=metadata)
-    decode = MSGPACK.decode_for(list[ServiceDescription])
-    try:
-        services: list[ServiceDescription] = await call_unary(
-            peer._scope, Request(DESCRIBE, CallKind.UNARY, MSGPACK, None, decode, options)
-        )
-    except (Unimplemented, PermissionDenied, Unauthenticated) as error:
-        raise type(error)(
-            f"{peer.remote} does not describe itself ({DESCRIBE}), which this command needs: {error.message}"
-        ) from error
-    return services
-
-
-async def method_called(
-    peer: Peer, target: str, metadata: dict[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S
-) -> MethodDescription:
-    """Ask the peer, or the actor there, to describe the method called `target`: "Service/method" or "/actor/method"."""
-    if not target.startswith("/"):
-        return find_method(await services_of(peer, metadata, timeout_s), target)
-    address, _slash, name = target.rpartition("/")
-    options = CallOptions(timeout=timeout_s, metadata=metadata)
-    decode = MSGPACK.decode_for(list[MethodDescription])
-    methods: list[MethodDescription] = await call_unary(
-        peer._scope, Request(f"{address}/accepts", CallKind.UNARY, MSGPACK, None, decode, options)
-    )
-    found = next((method for method in methods if method.name == name), None)
-    if found is None:
-        raise Unimplemented(unknown_method(name, address, [method.name for method in methods]))
-    return msgspec.structs.replace(found, target=target)
-
-
-def find_method(services: Sequence[ServiceDescription], target: str) -> MethodDescription:
-    """Return the method called "Service/method". Raises `Unimplemented` with a guess at the name that was meant."""
-    methods = {method.target: method for service in services for method in service.methods}
-    method = methods.get(target)
-    if method is not None:
-        return method
-    service, slash, name = target.partition("/")
-    served = next((one for one in services if one.name == service), None)
-    if served is None:
-        names = list(methods) if slash or service not in _names(methods) else [t for t in methods if t.endswith(f"/{service}")]
-        raise Unimplemented(f"unknown service {service!r}; {suggest(target, names, 'methods')}")
-    if not slash:
-        raise InvalidArgument(f"{service} is a service; name one of its methods: {', '.join(m.target for m in served.methods)}")
-    raise Unimplemented(unknown_method(name, service, [method.name for method in served.methods]))
-
-
 def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDescription:
     """Return a service by its name, or with one method alone by "Service/method". Raises `Unimplemented`."""
     title, slash, _method = name.partition("/")
@@ -135,11 +80,7 @@ def find_service(services: Sequence[ServiceDescription], name: str) -> ServiceDe
 
 def without_built_in(services: Sequence[ServiceDescription]) -> list[ServiceDescription]:
     """Return the services without the built-in one that describes them."""
-    return [service for service in services if service.name != DESCRIBE.partition("/")[0]]
-
-
-def _names(targets: Mapping[str, Any]) -> set[str]:
-    return {target.partition("/")[2] for target in targets}
+    return [service for service in services if service.name != BUILT_IN]
 
 
 # ── as one document ───────────────────────────────────────────────────────────────────────────────────────────────────

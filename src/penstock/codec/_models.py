@@ -78,13 +78,13 @@ def model_schema(kind: Any, definitions: dict[str, Any], taken: Container[str]) 
     return dict(with_references(schema, names))
 
 
-def with_references(part: Any, names: Mapping[str, str]) -> Any:
-    """Return a schema in which every ``$ref`` to a name in `names` leads to the name that stands for it there."""
+def with_references(part: Any, names: Mapping[str, str], place: str = "#/$defs/") -> Any:
+    """Return a schema in which every ``$ref`` to a name in `names` leads to the name that stands for it there, at `place`."""
     if isinstance(part, list):
-        return [with_references(one, names) for one in part]
+        return [with_references(one, names, place) for one in part]
     if not isinstance(part, dict):
         return part
-    changed = {key: with_references(value, names) for key, value in part.items()}
+    changed = {key: with_references(value, names, place) for key, value in part.items()}
     target = part.get("$ref")
     name = target.rpartition("/")[2] if isinstance(target, str) else ""
-    return {**changed, "$ref": f"#/$defs/{names[name]}"} if name in names else changed
+    return {**changed, "$ref": f"{place}{names[name]}"} if name in names else changed

@@ -40,6 +40,7 @@ class Server:
         self._dispatcher = dispatcher
         self._settings = settings
         self._listeners: list[Listener] = []
+        self._leaving: list[Listener] = []
         self._closed = asyncio.Event()
         self._draining = False
         self._kept = LastingSession.table(settings)
@@ -70,7 +71,7 @@ class Server:
 
     async def _listen_at(self, url: str, tls: TLS | None) -> None:
         timeout_s, origins = self._settings.handshake_timeout_s, self._settings.origins
-        self._listeners.append(await listen(url, self._new_session, tls=tls, timeout_s=timeout_s, origins=origins))
+        self._listeners.append(await listen(url, self.new_session, tls=tls, timeout_s=timeout_s, origins=origins))
 
     @property
     def busy(self) -> int:
@@ -116,14 +117,16 @@ class Server:
                 await asyncio.gather(*late, return_exceptions=True)
         finally:
             await asyncio.gather(self._close_listeners(), *(peer._scope.aclose(deliver_s=0.0) for peer in set(self.peers)))
+            await asyncio.gather(*(listener.wait_closed() for listener in self._leaving))
             self._closed.set()
         return not late
 
     async def _close_listeners(self) -> None:
         while self._listeners:
-            await self._listeners.pop().aclose()
+            self._leaving.append(self._listeners.pop())
+            await self._leaving[-1].aclose()
 
-    def _new_session(self) -> Session:
+    def new_session(self) -> Session:
         """Return the session of a peer whose link arrives."""
         keep_s = self._settings.detach_ttl_s
         peer = Peer("server", self._settings, self._dispatcher, (), keep_s=keep_s, kept=self._kept)

@@ -15,20 +15,27 @@ from penstock.transports._abc import (
 )
 from penstock.transports._memory import memory_links
 from penstock.transports._schemes import DIAL_TIMEOUT_S, dial, listen, register, tls_of_each, unregister
+from penstock.transports._tcp import bind_tcp
 from penstock.transports._tls import TLS
 from penstock.transports._unix import socket_mode
+from penstock.transports.websocket import MESSAGE_BYTES_MAX, SUBPROTOCOL, MessageLink, Messages
 
 __all__ = [
     "CLOSE_TIMEOUT_S",
     "DIAL_TIMEOUT_S",
     "HANDSHAKE_TIMEOUT_S",
+    "MESSAGE_BYTES_MAX",
+    "SUBPROTOCOL",
     "TLS",
     "WRITE_HIGH_WATER_BYTES",
     "Link",
     "Listener",
+    "MessageLink",
+    "Messages",
     "Receiver",
     "Segment",
     "Transport",
+    "bind_tcp",
     "dial",
     "listen",
     "memory_links",

@@ -107,6 +107,9 @@ class Listener(ABC):
     async def aclose(self) -> None:
         """Take no new links; live links stay up. Idempotent. Cancelling it leaves the listener closed."""
 
+    async def wait_closed(self) -> None:
+        """Wait for the end of everything that a closed listener still does, after its sessions have ended: by default nothing."""
+
 
 class Transport(ABC):
     """A way to carry bytes, chosen by the scheme of a URL; `register` makes it known."""

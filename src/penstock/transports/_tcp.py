@@ -66,17 +66,22 @@ class TcpTransport(Transport):
         origins: Collection[str] = (),
     ) -> Listener:
         """Listen at every address of the host, all with one port; at ``[::]``, at all addresses of IPv6 and IPv4."""
-        host, port = host_and_port(url)
-        with _explained_listening(url):
-            entries = await resolved(host, port, socket.AI_PASSIVE)
-            addresses: list[tuple[int, Address]] = [(family, cast("Address", address)) for family, _, _, _, address in entries]
-            if host == _EVERYWHERE:
-                addresses.append((socket.AF_INET, ("0.0.0.0", port)))  # noqa: S104 - the program asked for all addresses
-            sockets = _bind_all(addresses)
-        real_url = url_of(self._scheme, (host, sockets[0].getsockname()[1]))
+        real_url, sockets = await bind_tcp(self._scheme, url)
         listener = SocketListener(real_url, receivers, partial(url_of, self._scheme))
         await listener.start(sockets, tls, timeout_s)
         return listener
+
+
+async def bind_tcp(scheme: str, url: str) -> tuple[str, list[socket.socket]]:
+    """Bind a socket to each address of the host, all with one port; return the URL with it. Raises as `listen`."""
+    host, port = host_and_port(url)
+    with _explained_listening(url):
+        entries = await resolved(host, port, socket.AI_PASSIVE)
+        addresses: list[tuple[int, Address]] = [(family, cast("Address", address)) for family, _, _, _, address in entries]
+        if host == _EVERYWHERE:
+            addresses.append((socket.AF_INET, ("0.0.0.0", port)))  # noqa: S104 - the program asked for all addresses
+        sockets = _bind_all(addresses)
+    return url_of(scheme, (host, sockets[0].getsockname()[1])), sockets
 
 
 class SocketListener(Listener):

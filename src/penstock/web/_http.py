@@ -50,7 +50,7 @@ class HttpRequest:
         self.mount: str = scope.get("root_path", "").rstrip("/")
         path: str = scope["path"]
         self.path = path[len(self.mount) :] if path.startswith(f"{self.mount}/") else path
-        self.headers = _headers_of(scope)
+        self.headers = headers_of(scope)
         self.left = False
         self._receive = receive
         self._whole = False  # whether the last piece of the body was taken
@@ -146,7 +146,8 @@ class HttpRequest:
 Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
-def _headers_of(scope: Scope) -> dict[str, str]:
+def headers_of(scope: Scope) -> dict[str, str]:
+    """Return the headers of a request by their names in lower case; those that were sent twice are joined by commas."""
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name, text = raw.decode("latin-1").lower(), value.decode("latin-1")

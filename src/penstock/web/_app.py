@@ -1,0 +1,132 @@
+"""`WebFace`, the one ASGI application: calls, sessions by WebSocket, and the pages about them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from typing import Final
+
+from penstock.errors import NotFound, StatusError, Unavailable, Unimplemented
+from penstock.peer import Peer, find_method, joined, method_called, services_of
+from penstock.protocol import Settings
+from penstock.service import MethodDescription, ServiceDescription
+from penstock.transports import Receiver
+from penstock.web._admission import admit, cross_origin
+from penstock.web._calls import answer_call, check_method
+from penstock.web._http import HttpRequest, Receive, Scope, Send, answer, headers_of
+from penstock.web._messages import carry
+from penstock.web._openapi import openapi
+from penstock.web._response import HttpResponse, Refused, as_json, refused
+
+#: The first part of the paths of calls: to a method of a service, and to one of an actor.
+CALL: Final = "/call/"
+ASK: Final = "/ask/"
+
+#: This side of the connection within the process sets no limit of its own: the server's hold.
+_SETTINGS: Final = Settings(max_item_bytes=1024 * 1024 * 1024, max_item_values=1 << 40)
+
+
+class WebFace:
+    """A server over HTTP: an application of ASGI whose requests become calls of one peer within the process.
+
+    receivers: makes the server's side of a session, as for a listener. origins: the web pages that may use it, by their origins;
+    those of its own address always may. url: its address, for people.
+    """
+
+    def __init__(self, receivers: Callable[[], Receiver], origins: Collection[str], url: str) -> None:
+        self._receivers = receivers
+        self._origins = origins
+        self._url = url
+        self._stack = AsyncExitStack()
+        self._joining = asyncio.Lock()
+        self._peer: Peer | None = None
+        self._services: list[ServiceDescription] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request of HTTP, or carry a WebSocket to its end."""
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
+        try:
+            origin = admit(scope, headers_of(scope), self._origins)
+        except Refused as refusal:
+            response = refusal.response
+            await answer(scope, receive, send, lambda _: _ready(response))
+            return
+        await answer(scope, receive, send, self._handle, headers={"x-content-type-options": "nosniff", **cross_origin(origin)})
+
+    async def aclose(self) -> None:
+        """Close the connection within the process."""
+        await self._stack.aclose()
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            admit(scope, headers_of(scope), self._origins)
+        except Refused:
+            await receive()
+            await send({"type": "websocket.close"})  # before it is accepted: the server answers with 403
+            return
+        await carry(scope, receive, send, self._receivers)
+
+    async def _handle(self, request: HttpRequest) -> HttpResponse:
+        path = request.path
+        if request.method == "OPTIONS":
+            return HttpResponse(HTTPStatus.NO_CONTENT, headers={"allow": "GET, HEAD, POST, OPTIONS"})
+        if path.startswith(CALL):
+            return await self._call(request, path.removeprefix(CALL))
+        if path.startswith(ASK):
+            return await self._call(request, f"/{path.removeprefix(ASK)}")
+        if request.method not in {"GET", "HEAD"}:
+            error = NotFound(f"{request.method} {path} is not known here; methods are called at {CALL}Service/method")
+            raise refused(HTTPStatus.NOT_FOUND, error)
+        if path == "/healthz":
+            return as_json({"status": "up"})
+        if path == "/readyz":
+            return await self._ready()
+        if path == "/openapi.json":
+            return as_json(openapi(await self._described(), request.url("")))
+        raise refused(HTTPStatus.NOT_FOUND, NotFound(f"{path} is not known here; see {request.url('/openapi.json')}"))
+
+    async def _call(self, request: HttpRequest, target: str) -> HttpResponse:
+        peer = await self._joined()
+        method = await self._method(peer, target)
+        check_method(request, method)
+        try:
+            return await answer_call(request, peer, method, peer._scope.session.hello.max_item_bytes)
+        except StatusError as error:
+            error.details.pop("upstream", None)  # for a client, the server is this one
+            raise
+
+    async def _method(self, peer: Peer, target: str) -> MethodDescription:
+        try:
+            if target.startswith("/"):
+                return await method_called(peer, target, {})
+            return find_method(await self._described(), target)
+        except Unimplemented as error:
+            raise refused(HTTPStatus.NOT_FOUND, error) from None
+
+    async def _described(self) -> list[ServiceDescription]:
+        """Return the services of the server, which stay the same."""
+        if self._services is None:
+            self._services = await services_of(await self._joined(), {})
+        return self._services
+
+    async def _ready(self) -> HttpResponse:
+        """Answer whether the server takes calls."""
+        peer = await self._joined()
+        if peer.draining or peer.state != "connected":
+            raise Unavailable("this server is shutting down")
+        return as_json({"status": "ready"})
+
+    async def _joined(self) -> Peer:
+        """Return the peer of this face, made for its first request."""
+        async with self._joining:
+            if self._peer is None:
+                self._peer = await self._stack.enter_async_context(joined(self._receivers, _SETTINGS, self._url))
+            return self._peer
+
+
+async def _ready(response: HttpResponse) -> HttpResponse:
+    return response

@@ -1,0 +1,223 @@
+"""Calls by HTTP: `POST /call/Service/method` with JSON in and out, streams as server-sent events or lines of JSON.
+
+A request becomes a call of a peer, with the codec JSON: its bytes are passed on as they are, in both directions. The pace of the
+client is the demand of the call: a piece of the body is read when the handler takes it, and a batch is taken when the connection
+has room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from penstock.calls import RemoteStream, Request, call_unary
+from penstock.codec import JSON
+from penstock.errors import DataLoss, EndOfStream, InvalidArgument, ResourceExhausted, StatusError, Unimplemented
+from penstock.peer import Peer
+from penstock.protocol import CallKind
+from penstock.service import CallOptions, MethodDescription, written_arguments
+from penstock.web._http import HttpRequest
+from penstock.web._response import HttpResponse, problem_of, refused
+from penstock.web._sse import EVENT_STREAM, KEEP_ALIVE, sse_event
+
+LINES: Final = "application/x-ndjson"
+JSON_TYPE: Final = "application/json"
+
+#: Items that are sent at a time, at most: those that have arrived go out together, without waiting for more.
+BATCH_ITEMS: Final = 256
+
+#: How long a stream of results may take for its first item, or its failure, before the answer begins without it: an error within
+#: this time is an answer with a status of its own.
+BEGIN_S: Final = 0.5
+
+#: A quiet stream of events says that it is alive this often: proxies close connections that are quiet for half a minute.
+KEEP_ALIVE_S: Final = 15.0
+
+#: The headers that become metadata of the call, beside those that begin with ``x-``.
+_METADATA: Final = ("authorization", "traceparent", "tracestate", "baggage")
+
+_RAW_JSON: Final = JSON.decode_for(msgspec.Raw)
+_check: Final = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+async def answer_call(request: HttpRequest, peer: Peer, method: MethodDescription, bytes_max: int) -> HttpResponse:
+    """Make the call that a request asks for, and answer it. A client that leaves cancels the call.
+
+    bytes_max: the largest argument, and the largest line of a stream of requests.
+    """
+    kind = CallKind.labelled(method.kind)
+    options = CallOptions(metadata=_metadata(request.headers), timeout=_timeout(request.headers))
+    if kind & CallKind.CLIENT_STREAMING:
+        argument, items = _from_query(request, method), _lines(request, bytes_max)
+    else:
+        argument, items = await _argument(request, method, bytes_max), None
+    made = Request(method.target, kind, JSON, argument, _RAW_JSON, options)
+    request.watch()
+    if kind == CallKind.UNARY:
+        return _result(await call_unary(peer._scope, made))
+    stream = RemoteStream[msgspec.Raw](peer._scope, made, items)
+    if kind & CallKind.SERVER_STREAMING:
+        return await _streaming(request, stream)
+    async with stream:
+        try:
+            return _result(await stream.receive())
+        except EndOfStream:
+            raise DataLoss(f"{method.target}: the call ended without a result") from None
+
+
+def _result(encoded: msgspec.Raw) -> HttpResponse:
+    return HttpResponse(HTTPStatus.OK, bytes(encoded), {"content-type": JSON_TYPE, "cache-control": "no-store"})
+
+
+# ── the argument, and the requests ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _argument(request: HttpRequest, method: MethodDescription, bytes_max: int) -> bytes | None:
+    """Return the encoded arguments of a request without a stream of its own: from its body, or from its query for a GET."""
+    if request.method == "GET":
+        return _from_query(request, method)
+    body = (await request.body(bytes_max, "max_item_bytes")).strip()
+    if not body:
+        return written_arguments(method.parameters, b"{}") if method.parameters else None
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != JSON_TYPE and not kind.endswith("+json"):
+        error = InvalidArgument(f"the body has the type {kind or 'of nothing'!r}; send the arguments as {JSON_TYPE}")
+        raise refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, error)
+    return written_arguments(method.parameters, _checked(body, "the body"))
+
+
+def _from_query(request: HttpRequest, method: MethodDescription) -> bytes | None:
+    """Return the arguments that stand in the query, by name: a text as it is, any other value as JSON."""
+    types = {parameter.name: parameter.schema for parameter in method.parameters}
+    given: dict[str, Any] = {}
+    for name, text in request.query():
+        if name in given or name not in types:
+            problem = "is given twice" if name in given else f"is not a parameter of {method.target}: {', '.join(types)}"
+            raise InvalidArgument(f"the query parameter {name!r} {problem}")
+        given[name] = text if types[name].get("type") == "string" else msgspec.Raw(_checked(text.encode(), f"{name!r}"))
+    return written_arguments(method.parameters, JSON.encode(given)) if given else None
+
+
+def _checked(text: bytes, name: str) -> bytes:
+    """Return one JSON value as it is. Raises `InvalidArgument` for anything else."""
+    try:
+        text.decode()
+        _check(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidArgument(f"{name} is not valid JSON: {error}") from None
+    return text
+
+
+async def _lines(request: HttpRequest, bytes_max: int) -> AsyncIterator[msgspec.Raw]:
+    """Iterate over the lines of the body, one JSON value each; empty ones are left out."""
+    begun, number = b"", 0
+    async for piece in request.pieces():
+        *whole, begun = (begun + piece).split(b"\n")
+        if len(begun) > bytes_max:
+            raise ResourceExhausted(f"line {number + 1} of the body is longer than {bytes_max} bytes (max_item_bytes)")
+        for line in whole:
+            number += 1
+            if line.strip():
+                yield msgspec.Raw(_checked(line.strip(), f"line {number} of the body"))
+    if begun.strip():
+        yield msgspec.Raw(_checked(begun.strip(), f"line {number + 1} of the body"))
+
+
+def _metadata(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in headers.items() if name in _METADATA or name.startswith("x-")}
+
+
+def _timeout(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of ``Prefer: wait=5`` (RFC 7240); None without."""
+    for preference in headers.get("prefer", "").split(","):
+        name, _, value = preference.partition("=")
+        if name.strip().lower() == "wait":
+            try:
+                return max(float(value.strip(' "')), 0.001)
+            except ValueError:
+                raise InvalidArgument(f"Prefer: wait={value.strip()} is not a number of seconds") from None
+    return None
+
+
+# ── a stream of results ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _streaming(request: HttpRequest, stream: RemoteStream[msgspec.Raw]) -> HttpResponse:
+    """Answer with a stream, after its first items, its failure, or `BEGIN_S`."""
+    batches = stream.batches(BATCH_ITEMS)
+    try:
+        first = await _next(batches, BEGIN_S)
+    except BaseException:
+        await stream.aclose()
+        raise
+    events = EVENT_STREAM in request.headers.get("accept", "")
+    headers = {"content-type": EVENT_STREAM if events else LINES, "cache-control": "no-store", "x-accel-buffering": "no"}
+    return HttpResponse(HTTPStatus.OK, (_events if events else _json_lines)(stream, batches, first), headers)
+
+
+async def _next(batches: AsyncIterator[list[msgspec.Raw]], seconds: float) -> list[msgspec.Raw] | None:
+    """Return the next items, none after so many seconds, None at the end of the stream."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await anext(batches)
+    except TimeoutError:
+        return []
+    except StopAsyncIteration:
+        return None
+
+
+async def _events(
+    stream: RemoteStream[msgspec.Raw], batches: AsyncIterator[list[msgspec.Raw]], batch: list[msgspec.Raw] | None
+) -> AsyncGenerator[bytes, None]:
+    """Yield server-sent events: one for each item, then ``end``, or ``failed`` with the problem."""
+    async with stream:
+        try:
+            while batch is not None:
+                yield b"".join(map(_event, batch)) if batch else KEEP_ALIVE
+                batch = await _next(batches, KEEP_ALIVE_S)
+        except StatusError as error:
+            yield sse_event(bytes(_body_of(error)).decode(), event="failed")
+        else:
+            yield sse_event("", event="end")
+
+
+def _event(item: msgspec.Raw) -> bytes:
+    text = bytes(item)
+    if b"\n" in text or b"\r" in text:
+        return sse_event(text.decode())
+    return b"data: %b\n\n" % text
+
+
+def _body_of(error: StatusError) -> bytes:
+    body = problem_of(error).body
+    return body if isinstance(body, bytes) else b""
+
+
+async def _json_lines(
+    stream: RemoteStream[msgspec.Raw], batches: AsyncIterator[list[msgspec.Raw]], batch: list[msgspec.Raw] | None
+) -> AsyncGenerator[bytes, None]:
+    """Yield a line for each item. A failure cuts the connection, so that no client takes it for the end."""
+    async with stream:
+        while batch is not None:
+            if batch:
+                yield b"\n".join(bytes(item).replace(b"\n", b" ") for item in batch) + b"\n"
+            batch = await _next(batches, KEEP_ALIVE_S)
+
+
+def check_method(request: HttpRequest, method: MethodDescription) -> None:
+    """Raise `Refused` (405) unless the request has a method of HTTP that the method of the service allows.
+
+    Any may be called by POST. By GET, which caches, crawlers and `EventSource` send: a stream of results, and a method that is
+    idempotent.
+    """
+    kind = CallKind.labelled(method.kind)
+    by_get = kind == CallKind.SERVER_STREAMING or (method.idempotent and not kind & CallKind.CLIENT_STREAMING)
+    allowed = ["POST", "GET"] if by_get else ["POST"]
+    if request.method not in allowed:
+        error = Unimplemented(f"{method.target} is called by {' or '.join(allowed)}")
+        raise refused(HTTPStatus.METHOD_NOT_ALLOWED, error, {"allow": ", ".join(allowed)})
+
