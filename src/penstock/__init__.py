@@ -64,6 +64,7 @@ from penstock.retention import Follower, Retained, retained
 from penstock.service import CallOptions, exposed, idempotent, options, receives
 from penstock.streams import Dropped, Port, Sink, Source, Statistics, pipe, watch_backpressure
 from penstock.transports import TLS
+from penstock.web import asgi
 
 if TYPE_CHECKING:
     from penstock.node import Node
@@ -131,6 +132,7 @@ __all__ = [
     "Unimplemented",
     "Unknown",
     "WouldBlock",
+    "asgi",
     "connect",
     "context",
     "exposed",

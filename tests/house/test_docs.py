@@ -24,6 +24,7 @@ from typing import NamedTuple
 import pytest
 
 import penstock
+import penstock.web
 from penstock import errors, testing
 from tests.house._source import ROOT, modules, short
 
@@ -213,7 +214,8 @@ def _names() -> set[str]:
     """Every public name, as the reference calls it."""
     own = {name for name in penstock.__all__ if not hasattr(errors, name)} - {"errors", "Struct"}
     lab = {f"penstock.testing.{name}" for name in testing.__all__}
-    return {f"penstock.{name}" for name in own} | lab | {"penstock.errors", "penstock.from_thread"}
+    web = {f"penstock.web.{name}" for name in penstock.web.__all__} - {"penstock.web.asgi"}
+    return {f"penstock.{name}" for name in own} | lab | web | {"penstock.errors", "penstock.from_thread"}
 
 
 ABOUT_THE_SOURCE = ["ARCHITECTURE.md", "CONTRIBUTING.md", *(page for page in SITE if page.startswith("docs/explanation/"))]

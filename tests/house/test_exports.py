@@ -14,7 +14,7 @@ from tests.house._exports import exported_for_one, unused
 from tests.house._source import PACKAGE, ROOT, modules, tree
 
 NAMES = getattr(penstock, "__all__", [])
-NAMES_MAX = 74  # 70; `idempotent`, which a method says of itself; `retained`, and the two classes that it gives to a program
+NAMES_MAX = 75  # 70; `asgi`; `idempotent`, which a method says of itself; `retained`, and the two classes that it gives
 FOLDERS = sorted(
     ".".join(path.parent.relative_to(PACKAGE.parent).parts)
     for path in modules()

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "psutil": ["demo/_metrics.py"],
     "rich": ["cli/_format/_outline.py", "cli/_format/_snapshot.py", "cli/_node/_top.py", "demo/_view.py"],
     "typing_extensions": ["calls/_context.py"],  # for type checkers, which bring it: nothing imports it when a program runs
+    "uvicorn": ["web/_listener.py"],
     "uvloop": ["_loop.py"],
     "websockets": ["transports/websocket/_ends.py"],
 }

@@ -280,7 +280,7 @@ async def test_servers_that_drain_each_connection_at_once_are_tried_less_and_les
         def draining(url: str) -> penstock.session.Session:
             nonlocal made
             made += 1
-            session = home.servers[url].new_session()
+            session = home.servers[url]._new_session()
             session.drain("always")
             return session
 

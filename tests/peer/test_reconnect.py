@@ -166,7 +166,7 @@ async def test_a_restart_costs_a_client_one_connection():
     async with served() as (network, _desk, server, peer):
         links = []
         (listener,) = network._listeners.values()
-        listener.receivers = lambda: links.append(1) or server.new_session()
+        listener.receivers = lambda: links.append(1) or server._new_session()
         for count in range(1, 4):
             assert await peer.service(Desk).echo(count) == count
             await restarted(network, server)
@@ -537,7 +537,7 @@ async def test_a_client_is_back_before_the_time_of_the_loss_has_doubled():
 async def attempts_in(network: SimulatedNetwork, server: penstock.Server, seconds: float) -> int:
     """Count the connections that a server is asked for within some time, while each is cut at its handshake's end."""
     made = 0
-    new_session = server.new_session
+    new_session = server._new_session
 
     def counted() -> penstock.session.Session:
         nonlocal made

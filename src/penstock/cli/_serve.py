@@ -21,7 +21,7 @@ from penstock.errors import InvalidArgument
 from penstock.service import MethodDescription, ServiceDescription, describe, served
 
 #: Schemes that a TLS configuration is for.
-ENCRYPTED: Final = ("tls", "wss")
+ENCRYPTED: Final = ("tls", "wss", "https")
 
 
 class ServeOptions(NamedTuple):

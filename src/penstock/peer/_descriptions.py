@@ -21,7 +21,9 @@ DESCRIBE: Final = f"{BUILT_IN}/describe"
 DESCRIBE_TIMEOUT_S: Final = 10.0
 
 
-async def services_of(peer: Peer, metadata: Mapping[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S) -> list[ServiceDescription]:
+async def services_of(
+    peer: Peer, metadata: Mapping[str, str], timeout_s: float = DESCRIBE_TIMEOUT_S
+) -> list[ServiceDescription]:
     """Ask the peer for its services. Raises `Unimplemented` when it does not describe itself."""
     options = CallOptions(timeout=timeout_s, metadata=dict(metadata))
     decode = MSGPACK.decode_for(list[ServiceDescription])
@@ -30,9 +32,7 @@ async def services_of(peer: Peer, metadata: Mapping[str, str], timeout_s: float 
             peer._scope, Request(DESCRIBE, CallKind.UNARY, MSGPACK, None, decode, options)
         )
     except (Unimplemented, PermissionDenied, Unauthenticated) as error:
-        raise type(error)(
-            f"{peer.remote} does not describe itself ({DESCRIBE}): {error.message}"
-        ) from error
+        raise type(error)(f"{peer.remote} does not describe itself ({DESCRIBE}): {error.message}") from error
     return services
 
 

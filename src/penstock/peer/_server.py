@@ -71,7 +71,7 @@ class Server:
 
     async def _listen_at(self, url: str, tls: TLS | None) -> None:
         timeout_s, origins = self._settings.handshake_timeout_s, self._settings.origins
-        self._listeners.append(await listen(url, self.new_session, tls=tls, timeout_s=timeout_s, origins=origins))
+        self._listeners.append(await listen(url, self._new_session, tls=tls, timeout_s=timeout_s, origins=origins))
 
     @property
     def busy(self) -> int:
@@ -126,7 +126,7 @@ class Server:
             self._leaving.append(self._listeners.pop())
             await self._leaving[-1].aclose()
 
-    def new_session(self) -> Session:
+    def _new_session(self) -> Session:
         """Return the session of a peer whose link arrives."""
         keep_s = self._settings.detach_ttl_s
         peer = Peer("server", self._settings, self._dispatcher, (), keep_s=keep_s, kept=self._kept)

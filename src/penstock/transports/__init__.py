@@ -18,9 +18,10 @@ from penstock.transports._schemes import DIAL_TIMEOUT_S, dial, listen, register,
 from penstock.transports._tcp import bind_tcp
 from penstock.transports._tls import TLS
 from penstock.transports._unix import socket_mode
-from penstock.transports.websocket import MESSAGE_BYTES_MAX, SUBPROTOCOL, MessageLink, Messages
+from penstock.transports.websocket import ANY_ORIGIN, MESSAGE_BYTES_MAX, SUBPROTOCOL, MessageLink, Messages
 
 __all__ = [
+    "ANY_ORIGIN",
     "CLOSE_TIMEOUT_S",
     "DIAL_TIMEOUT_S",
     "HANDSHAKE_TIMEOUT_S",

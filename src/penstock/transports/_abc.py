@@ -107,8 +107,8 @@ class Listener(ABC):
     async def aclose(self) -> None:
         """Take no new links; live links stay up. Idempotent. Cancelling it leaves the listener closed."""
 
-    async def wait_closed(self) -> None:
-        """Wait for the end of everything that a closed listener still does, after its sessions have ended: by default nothing."""
+    async def wait_closed(self) -> None:  # noqa: B027 - most listeners do nothing more
+        """End whatever a closed listener still does, after its sessions have ended, and wait for it; by default nothing."""
 
 
 class Transport(ABC):

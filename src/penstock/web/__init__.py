@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from penstock.transports import register
 from penstock.web._asgi import WebApp, asgi
-from penstock.web._transport import HttpTransport
 
 if TYPE_CHECKING:
     from penstock.web.durable_streams import DurableStreams, StreamsOverHttp
 
 __all__ = ["DurableStreams", "StreamsOverHttp", "WebApp", "asgi"]
-
-register("http", HttpTransport("http"))
-register("https", HttpTransport("https"), encrypted=True)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 
 from penstock._texts import one_line
 from penstock.errors import PermissionDenied
+from penstock.transports import ANY_ORIGIN
 from penstock.web._http import Scope
 from penstock.web._response import refused
 
-#: In the origins of the settings: pages of every origin.
-ANY_ORIGIN: Final = "*"
 _NAME_CHARACTERS: Final = 200
 _SECURE: Final = {"ws": "http", "wss": "https"}
 

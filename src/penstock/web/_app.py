@@ -18,11 +18,15 @@ from penstock.web._calls import answer_call, check_method
 from penstock.web._http import HttpRequest, Receive, Scope, Send, answer, headers_of
 from penstock.web._messages import carry
 from penstock.web._openapi import openapi
-from penstock.web._response import HttpResponse, Refused, as_json, refused
+from penstock.web._response import HttpResponse, Refused, as_json, problem_of, refused
+from penstock.web.durable_streams import DurableStreams, StreamsOverHttp
 
 #: The first part of the paths of calls: to a method of a service, and to one of an actor.
 CALL: Final = "/call/"
 ASK: Final = "/ask/"
+
+#: Where the retained streams are, as the Durable Streams protocol has it.
+STREAMS: Final = "/v1/stream"
 
 #: This side of the connection within the process sets no limit of its own: the server's hold.
 _SETTINGS: Final = Settings(max_item_bytes=1024 * 1024 * 1024, max_item_values=1 << 40)
@@ -31,11 +35,13 @@ _SETTINGS: Final = Settings(max_item_bytes=1024 * 1024 * 1024, max_item_values=1
 class WebFace:
     """A server over HTTP: an application of ASGI whose requests become calls of one peer within the process.
 
-    receivers: makes the server's side of a session, as for a listener. origins: the web pages that may use it, by their origins;
-    those of its own address always may. url: its address, for people.
+    receivers: makes the server's side of a session, as for a listener. origins: the web pages that may use it, by their
+    origins; those of its own address always may. url: its address, for people. streams: how retained streams are served.
     """
 
-    def __init__(self, receivers: Callable[[], Receiver], origins: Collection[str], url: str) -> None:
+    def __init__(
+        self, receivers: Callable[[], Receiver], origins: Collection[str], url: str, streams: StreamsOverHttp | None = None
+    ) -> None:
         self._receivers = receivers
         self._origins = origins
         self._url = url
@@ -43,6 +49,7 @@ class WebFace:
         self._joining = asyncio.Lock()
         self._peer: Peer | None = None
         self._services: list[ServiceDescription] | None = None
+        self._streams = DurableStreams(streams or StreamsOverHttp(origins=tuple(origins)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of HTTP, or carry a WebSocket to its end."""
@@ -54,6 +61,10 @@ class WebFace:
         except Refused as refusal:
             response = refusal.response
             await answer(scope, receive, send, lambda _: _ready(response))
+            return
+        root = scope.get("root_path", "")
+        if scope["path"].startswith(f"{root}{STREAMS}/"):
+            await self._streams({**scope, "root_path": f"{root}{STREAMS}"}, receive, send)
             return
         await answer(scope, receive, send, self._handle, headers={"x-content-type-options": "nosniff", **cross_origin(origin)})
 
@@ -94,10 +105,10 @@ class WebFace:
         method = await self._method(peer, target)
         check_method(request, method)
         try:
-            return await answer_call(request, peer, method, peer._scope.session.hello.max_item_bytes)
-        except StatusError as error:
-            error.details.pop("upstream", None)  # for a client, the server is this one
-            raise
+            hello = peer._scope.session.hello
+            return await answer_call(request, peer, method, hello.max_item_bytes if hello else _SETTINGS.max_item_bytes)
+        except StatusError as error:  # not as the error of a server that stands behind this one
+            return problem_of(error)
 
     async def _method(self, peer: Peer, target: str) -> MethodDescription:
         try:

@@ -8,29 +8,31 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from penstock.calls import Interceptor
-from penstock.peer import Server, serve
+from penstock.peer import serve
 from penstock.protocol import Settings
+from penstock.transports import register
+from penstock.web._transport import HttpTransport
 
 if TYPE_CHECKING:
     from penstock.web._app import WebFace
     from penstock.web._http import Receive, Scope, Send
+    from penstock.web.durable_streams import StreamsOverHttp
 
 
 class WebApp:
     """Services over HTTP, as `asgi` returns them: an application of ASGI, and an ``async with`` block that is its life.
 
-    An ASGI server begins and ends it by the lifespan protocol. An application that is mounted in another one has the lifespan of
-    that one: ``FastAPI(lifespan=flow.lifespan)``, or ``async with flow`` inside a lifespan of your own.
+    An ASGI server begins and ends it by the lifespan protocol. An application that is mounted in another one has the lifespan
+    of that one: ``FastAPI(lifespan=flow.lifespan)``, or ``async with flow`` inside a lifespan of your own.
     """
 
-    def __init__(self, services: Sequence[object], options: dict[str, Any], origins: Sequence[str]) -> None:
+    def __init__(self, services: Sequence[object], options: dict[str, Any], streams: StreamsOverHttp | None) -> None:
         self._services = services
         self._options = options
-        self._origins = origins
+        self._streams = streams
         self._stack = AsyncExitStack()
         self._starting = asyncio.Lock()
         self._face: WebFace | None = None
-        self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
         await self._begun()
@@ -61,7 +63,7 @@ class WebApp:
         async with self._starting:
             if self._face is None:
                 server = await self._stack.enter_async_context(serve(*self._services, listen=[], **self._options))
-                face = WebFace(server.new_session, self._origins, "http://asgi")
+                face = WebFace(server._new_session, self._options["settings"].origins, "http://asgi", self._streams)
                 self._stack.push_async_callback(face.aclose)
                 self._face = face
             return self._face
@@ -84,6 +86,7 @@ def asgi(
     settings: Settings | None = None,
     interceptors: Sequence[Interceptor] = (),
     expose_errors: bool = False,
+    streams: StreamsOverHttp | None = None,
 ) -> WebApp:
     """Return services, or an `ActorSystem` or `Node`, as an application of ASGI: HTTP and WebSocket for browsers and curl.
 
@@ -95,18 +98,23 @@ def asgi(
     ``POST /call/Service/method`` calls a method, with JSON in and out; ``POST /ask/actor/method`` that of an actor. A stream of
     results comes as server-sent events or as lines of JSON, by the `Accept` header; a stream of requests is a body of lines. A
     client that leaves cancels its handler, and a slow one stalls its own call alone. A WebSocket at any path carries a session:
-    ``penstock.connect("ws://host/flow")`` and the client for browsers. ``GET /openapi.json`` describes all methods, ``/healthz``
-    and ``/readyz`` are for probes. Errors are problem details (RFC 9457) with the code of the error.
+    ``penstock.connect("ws://host/flow/")`` and the client for browsers. ``GET /openapi.json`` describes all methods,
+    ``/healthz`` and ``/readyz`` are for probes. Errors are problem details (RFC 9457) with the code of the error.
 
     services: as for `serve`.
     settings: limits of each connection, and `Settings.origins`: the pages of other sites that may use it; none by default.
     interceptors: entered around every call; none by default.
     expose_errors: whether callers get the text of unexpected errors; False by default. Use it in development only.
 
+    streams: how the retained streams of this event loop are served at ``/v1/stream/``, by the open Durable Streams protocol.
+
     It has the life of the ASGI server, or of a block: see `WebApp`. Without either it begins at its first request. `serve`,
-    `Node` and ``penstock serve`` serve the same at ``http://host:port`` by themselves. Needs no framework; for a listener of its
-    own, and for `ws://`, the extra ``penstock[web]``.
+    `Node` and ``penstock serve`` serve the same at ``http://host:port`` by themselves. Needs no framework; for a listener of
+    its own, and for `ws://`, the extra ``penstock[web]``.
     """
-    chosen = settings or Settings()
-    options = {"settings": chosen, "interceptors": interceptors, "expose_errors": expose_errors}
-    return WebApp(services, options, chosen.origins)
+    options = {"settings": settings or Settings(), "interceptors": interceptors, "expose_errors": expose_errors}
+    return WebApp(services, options, streams)
+
+
+register("http", HttpTransport("http"))
+register("https", HttpTransport("https"), encrypted=True)

@@ -1,8 +1,8 @@
 """Calls by HTTP: `POST /call/Service/method` with JSON in and out, streams as server-sent events or lines of JSON.
 
-A request becomes a call of a peer, with the codec JSON: its bytes are passed on as they are, in both directions. The pace of the
-client is the demand of the call: a piece of the body is read when the handler takes it, and a batch is taken when the connection
-has room.
+A request becomes a call of a peer, with the codec JSON: its bytes are passed on as they are, in both directions. The pace of
+the client is the demand of the call: a piece of the body is read when the handler takes it, and a batch is taken when the
+connection has room.
 """
 
 from __future__ import annotations
@@ -21,21 +21,17 @@ from penstock.peer import Peer
 from penstock.protocol import CallKind
 from penstock.service import CallOptions, MethodDescription, written_arguments
 from penstock.web._http import HttpRequest
-from penstock.web._response import HttpResponse, problem_of, refused
-from penstock.web._sse import EVENT_STREAM, KEEP_ALIVE, sse_event
+from penstock.web._response import JSON_TYPE, HttpResponse, problem_of, refused
+from penstock.web._sse import EVENT_STREAM, KEEP_ALIVE, KEEP_ALIVE_S, sse_event
 
 LINES: Final = "application/x-ndjson"
-JSON_TYPE: Final = "application/json"
 
 #: Items that are sent at a time, at most: those that have arrived go out together, without waiting for more.
-BATCH_ITEMS: Final = 256
+RESULTS_AT_A_TIME: Final = 256
 
-#: How long a stream of results may take for its first item, or its failure, before the answer begins without it: an error within
-#: this time is an answer with a status of its own.
+#: How long a stream of results may take for its first item, or its failure, before the answer begins without it: an error
+#: within this time is an answer with a status of its own.
 BEGIN_S: Final = 0.5
-
-#: A quiet stream of events says that it is alive this often: proxies close connections that are quiet for half a minute.
-KEEP_ALIVE_S: Final = 15.0
 
 #: The headers that become metadata of the call, beside those that begin with ``x-``.
 _METADATA: Final = ("authorization", "traceparent", "tracestate", "baggage")
@@ -117,12 +113,12 @@ async def _lines(request: HttpRequest, bytes_max: int) -> AsyncIterator[msgspec.
     begun, number = b"", 0
     async for piece in request.pieces():
         *whole, begun = (begun + piece).split(b"\n")
-        if len(begun) > bytes_max:
-            raise ResourceExhausted(f"line {number + 1} of the body is longer than {bytes_max} bytes (max_item_bytes)")
         for line in whole:
             number += 1
             if line.strip():
                 yield msgspec.Raw(_checked(line.strip(), f"line {number} of the body"))
+        if len(begun) > bytes_max:
+            raise ResourceExhausted(f"line {number + 1} of the body is longer than {bytes_max} bytes (max_item_bytes)")
     if begun.strip():
         yield msgspec.Raw(_checked(begun.strip(), f"line {number + 1} of the body"))
 
@@ -148,7 +144,7 @@ def _timeout(headers: Mapping[str, str]) -> float | None:
 
 async def _streaming(request: HttpRequest, stream: RemoteStream[msgspec.Raw]) -> HttpResponse:
     """Answer with a stream, after its first items, its failure, or `BEGIN_S`."""
-    batches = stream.batches(BATCH_ITEMS)
+    batches = stream.batches(RESULTS_AT_A_TIME)
     try:
         first = await _next(batches, BEGIN_S)
     except BaseException:
@@ -220,4 +216,3 @@ def check_method(request: HttpRequest, method: MethodDescription) -> None:
     if request.method not in allowed:
         error = Unimplemented(f"{method.target} is called by {' or '.join(allowed)}")
         raise refused(HTTPStatus.METHOD_NOT_ALLOWED, error, {"allow": ", ".join(allowed)})
-

@@ -1,7 +1,7 @@
 """`http://host:port` and `https://`: a listener whose requests become calls, and its WebSockets sessions, of one server.
 
-The package `uvicorn` (the extra `penstock[web]`) reads and writes HTTP: its protocol class is given to a socket of ours, so that
-addresses, their errors and TLS are those of every other listener. It owns no signal, no log and no event loop here.
+The package `uvicorn` (the extra `penstock[web]`) reads and writes HTTP: its protocol class is given to a socket of ours, so
+that addresses, their errors and TLS are those of every other listener. It owns no signal, no log and no event loop here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from penstock.web._http import Receive, Scope, Send
 CONNECTIONS_MAX: Final = 16_384
 
 #: How long a connection without a request is kept: longer than a browser takes between the parts of a page.
-KEEP_ALIVE_S: Final = 20
+IDLE_S: Final = 20
 
 #: How many connections may wait for `accept` in the kernel: enough for a thousand clients that come back at once.
 _BACKLOG: Final = 1024
@@ -102,12 +102,13 @@ def _protocols(app: Callable[[Scope, Receive, Send], Any]) -> partial[Any]:
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         limit_concurrency=CONNECTIONS_MAX,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=IDLE_S,
         server_header=False,
         proxy_headers=False,
     )
     config.load()
-    return partial(config.http_protocol_class, config=config, server_state=ServerState(), app_state={})
+    protocol: Any = config.http_protocol_class
+    return partial(protocol, config=config, server_state=ServerState(), app_state={})
 
 
 def _timed(make: partial[Any], seconds: float) -> Any:

@@ -20,8 +20,8 @@ from penstock.transports import (
 )
 from penstock.web._http import AsgiEvent, Receive, Scope, Send
 
-#: The close codes of RFC 6455, §7.4.1 and §7.4.2: an end in good order, a page that was left, a code that is missing, a message of
-#: a kind that is not taken, and one that is too large.
+#: The close codes of RFC 6455, §7.4.1 and §7.4.2: an end in good order, a page that was left, a code that is missing, a message
+#: of a kind that is not taken, and one that is too large.
 _NORMAL: Final = 1000
 _IN_GOOD_ORDER: Final = (_NORMAL, 1001, 1005)
 _UNSUPPORTED: Final = 1003
@@ -110,7 +110,8 @@ class AsgiMessages(Messages):
                 return _fault_of(event)
             data: bytes | None = event.get("bytes")
             if data is None:
-                await self._send({"type": "websocket.close", "code": _UNSUPPORTED, "reason": "Penstock speaks in binary messages"})
+                reason = "Penstock speaks in binary messages"
+                await self._send({"type": "websocket.close", "code": _UNSUPPORTED, "reason": reason})
                 return ConnectionAbortedError(errno.ECONNABORTED, "the other side sent a text message")
             if self._link is not None:
                 self._link.take(data)

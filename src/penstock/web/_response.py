@@ -29,6 +29,7 @@ STATUS_OF_CODE: Final = {
     15: 500,
     16: 401,
 }
+JSON_TYPE: Final = "application/json"
 PROBLEM_JSON: Final = "application/problem+json"
 
 
@@ -63,7 +64,7 @@ class Refused(Exception):
 
 def as_json(value: Any, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return a response whose body is a value as JSON."""
-    return HttpResponse(status, JSON.encode(value), {"content-type": "application/json", **(headers or {})})
+    return HttpResponse(status, JSON.encode(value), {"content-type": JSON_TYPE, **(headers or {})})
 
 
 def refused(status: int, error: StatusError, headers: Mapping[str, str] | None = None) -> Refused:

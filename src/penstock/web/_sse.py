@@ -8,6 +8,8 @@ from typing import Final
 EVENT_STREAM: Final = "text/event-stream"
 #: A comment, which clients ignore: proxies and clients see by it that a quiet stream is alive.
 KEEP_ALIVE: Final = b":\n\n"
+#: A quiet stream of events says that it is alive this often: proxies close connections that are quiet for half a minute.
+KEEP_ALIVE_S: Final = 15.0
 #: Each of these ends a line, for a client.
 _LINE_ENDS: Final = re.compile("\r\n|\r|\n")
 

@@ -3,8 +3,8 @@
 Bytes travel in binary messages, whose boundaries mean nothing (PROTOCOL.md, §15).
 """
 
-from penstock.transports.websocket._ends import SUBPROTOCOL
+from penstock.transports.websocket._ends import ANY_ORIGIN, SUBPROTOCOL
 from penstock.transports.websocket._link import MESSAGE_BYTES_MAX, MessageLink, Messages
 from penstock.transports.websocket._transport import WebSocketTransport
 
-__all__ = ["MESSAGE_BYTES_MAX", "SUBPROTOCOL", "MessageLink", "Messages", "WebSocketTransport"]
+__all__ = ["ANY_ORIGIN", "MESSAGE_BYTES_MAX", "SUBPROTOCOL", "MessageLink", "Messages", "WebSocketTransport"]

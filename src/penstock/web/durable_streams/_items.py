@@ -13,9 +13,8 @@ from penstock._outcomes import text_of
 from penstock.codec import JSON, MSGPACK, UNDECODABLE
 from penstock.errors import InvalidArgument, ResourceExhausted
 from penstock.retention import KeptStream
-from penstock.web._response import refused
+from penstock.web._response import JSON_TYPE, refused
 
-JSON_TYPE: Final = "application/json"
 BYTES_TYPE: Final = "application/octet-stream"
 _value: Final = MSGPACK.decode_for(Any).value
 #: The white space of JSON.

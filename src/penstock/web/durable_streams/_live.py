@@ -15,7 +15,7 @@ from penstock.codec import JSON
 from penstock.retention import KeptStream, Retained, page_of
 from penstock.web._http import HttpRequest
 from penstock.web._response import HttpResponse
-from penstock.web._sse import EVENT_STREAM, KEEP_ALIVE, sse_event
+from penstock.web._sse import EVENT_STREAM, KEEP_ALIVE, KEEP_ALIVE_S, sse_event
 from penstock.web.durable_streams._items import event_data, is_json, is_text
 from penstock.web.durable_streams._read import ReadWish, cursor_after, wait_beyond
 from penstock.web.durable_streams._seen import closed_headers, failure_of, is_closed, offset_token, resolved
@@ -23,8 +23,6 @@ from penstock.web.durable_streams._settings import StreamsOverHttp
 
 #: Bytes of the items of one event, about.
 EVENT_BYTES: Final = 64 * 1024
-#: A quiet stream says that it is alive.
-KEEP_ALIVE_S: Final = 15.0
 
 
 class LiveReaders:
