@@ -10,7 +10,7 @@ from typing import Any, Final
 import penstock
 from penstock import SinkRef, SourceRef
 from tests.soak.model import Flow, Item, Wrong
-from tests.soak.services import Hall
+from tests.soak.services import ACTORS, Hall
 
 #: How long a deadline, or the time until a flow is cancelled, is for each item of `Flow.at`.
 STEP_S: Final = 0.07
@@ -21,11 +21,10 @@ KEPT_FOR_S: Final = 1e6
 class Player:
     """Plays one flow against the server. peer: that of its client; to: the one that a ref is passed on to."""
 
-    def __init__(self, flow: Flow, peer: penstock.Peer, to: penstock.Peer, classes: dict[str, Any]) -> None:
+    def __init__(self, flow: Flow, peer: penstock.Peer, to: penstock.Peer) -> None:
         self.flow = flow
         self.peer = peer
         self.to = to
-        self._classes = classes
 
     async def go(self) -> None:
         """Play the flow to its end, and judge it. Only the end of the program cancels it."""
@@ -66,7 +65,7 @@ class Player:
 
     @property
     def clerk(self) -> Any:
-        return self._options(self.peer.actor(self._classes["clerk"], "clerk"))
+        return self._options(self.peer.actor(ACTORS["clerk"], "clerk"))
 
     # ── calls of a service ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -97,17 +96,17 @@ class Player:
         await self._numbered(lambda message: clerk.put(self.flow.number, message), at_once=self.flow.size % 2 == 0)
 
     async def tells(self) -> None:
-        flow, clerk = self.flow, penstock.tell(self.peer.actor(self._classes["clerk"], "clerk"))
+        flow, clerk = self.flow, penstock.tell(self.peer.actor(ACTORS["clerk"], "clerk"))
         for message in range(flow.count):
             flow.sent.append(message)
             await clerk.note(flow.number, message)
             await flow.world.pause(flow.pause_s)
-        await self.peer.actor(self._classes["clerk"], "clerk").put(flow.number, flow.count)  # behind all of them
+        await self.peer.actor(ACTORS["clerk"], "clerk").put(flow.number, flow.count)  # behind all of them
         flow.sent.append(flow.count)
 
     async def crowd(self) -> None:
         """Ask a busy actor with a small mailbox, all at once: what is refused was not handled."""
-        flow, narrow = self.flow, self._options(self.peer.actor(self._classes["narrow"], "narrow"))
+        flow, narrow = self.flow, self._options(self.peer.actor(ACTORS["narrow"], "narrow"))
         outcomes = await asyncio.gather(
             *(narrow.put(flow.number, message) for message in range(flow.count)), return_exceptions=True
         )

@@ -176,7 +176,7 @@ async def _flow(world: World, action: Action, begin_s: float) -> None:
     names = [flow.client, action.given["to"]]
     near, far = (world.clients.get(name) or next(iter(world.clients.values())) for name in names)
     with world.as_client(near.name):
-        await Player(flow, near.peer, far.peer, world._classes).go()
+        await Player(flow, near.peer, far.peer).go()
 
 
 def _check_quiet(world: World) -> None:

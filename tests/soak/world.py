@@ -19,7 +19,7 @@ from tests.protocol.kit import hello
 from tests.soak.census import Census
 from tests.soak.model import Flow
 from tests.soak.program import Program
-from tests.soak.services import Desk, Hall, actors_of, at_the_door
+from tests.soak.services import ACTORS, FLOWS, Desk, Hall, at_the_door
 
 AGAIN: Final = Reconnect(first_s=0.02, max_s=0.2)
 #: Sessions are kept for the time that a partition of a program cannot last, and less than one that it calls an outage.
@@ -40,10 +40,10 @@ class World:
         self.network = network
         self.census = Census(self)
         self.wrongs: list[str] = []
-        self.flows: dict[int, Flow] = {}
+        self.flows: dict[int, Flow] = FLOWS
+        FLOWS.clear()
         self.clients: dict[str, Client] = {}
         self.one_at_a_time = asyncio.Lock()  # of faults that replace the server or a client
-        self._classes = actors_of(self)
         self._owners: dict[bytes, str] = {}
         self.server: penstock.Server
         self.system: ActorSystem
@@ -74,7 +74,7 @@ class World:
         self.system = ActorSystem()
         await self.system.__aenter__()
         for name in ("clerk", "narrow"):
-            await self.system.spawn(self._classes[name], name=name)
+            await self.system.spawn(ACTORS[name], name=name)
         self._block = penstock.serve(
             Hall(self), self.system, listen=f"sim://{SERVER}", settings=self.settings, interceptors=[at_the_door]
         )
@@ -90,7 +90,7 @@ class World:
         """Spawn the actor that publishes the items of a flow, and return its name."""
         name = f"herald-{number}"
         async with self.one_at_a_time:
-            await self.system.spawn(self._classes["herald"], name=name)
+            await self.system.spawn(ACTORS["herald"], name=name)
         return name
 
     # ── the clients ───────────────────────────────────────────────────────────────────────────────────────────────────
