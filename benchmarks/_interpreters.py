@@ -25,7 +25,7 @@ _PROBE = (
     "print(json.dumps([sys.version.split()[0], {d.name: d.version for d in m.distributions()}]))"
 )
 #: What the versions table of the results names.
-NAMED = ("anyio", "casty", "grpcio", "msgspec", "protobuf", "pykka", "rsocket", "thespian", "uvloop")
+NAMED = ("anyio", "casty", "grpcio", "msgspec", "nats-py", "protobuf", "pykka", "rsocket", "thespian", "uvloop")
 _NEWER_CASTY = "casty==0.30.2"
 
 

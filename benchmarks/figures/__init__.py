@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks._rounds import Bench
-from benchmarks.figures import _actors, _bounds, _calls, _streams
+from benchmarks.figures import _actors, _bounds, _calls, _retained, _streams
 from benchmarks.figures._abc import Goal, Outcome, Row
 
 FIGURES: dict[str, Callable[[Bench], Outcome]] = {
@@ -32,6 +32,8 @@ FIGURES: dict[str, Callable[[Bench], Outcome]] = {
     "remote-in-flight": _actors.remote_ask_in_flight,
     "remote-tell": _actors.remote_tell,
     "history": _actors.history,
+    "retained": _retained.followed,
+    "retained-latency": _retained.append_to_reader,
 }
 
 __all__ = ["FIGURES", "Goal", "Outcome", "Row"]

@@ -18,6 +18,12 @@ class Tick(msgspec.Struct):
     venue: str
 
 
+class Stamped(msgspec.Struct):
+    """The time at which an item was made."""
+
+    at_ns: int
+
+
 class Tally(msgspec.Struct):
     """What the receiver of a request stream saw."""
 

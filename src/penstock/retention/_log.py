@@ -61,21 +61,23 @@ class Log:
         self.size += size
 
     def trim(self, before: int) -> None:
-        """Let the oldest items go that are over the limits, of those before an offset."""
+        """Let the oldest items go that are over the limits, of those before an offset: one, or 300,000 for a huge one."""
         _ttl, max_items, max_bytes = self.limits
-        while (self.size > max_bytes or len(self._items) - self._start > max_items) and self.first < before:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        start = self._start
-        oldest = self._items[start]
-        self.size -= memoryview(oldest).nbytes + ITEM_BYTES  # type: ignore[arg-type] # a Raw has the interface of a buffer
-        self._items[start] = self._classes[start] = None
-        self._start = start + 1
-        self.first += 1
-        if self._start >= EMPTY_MAX and self._start * 2 >= len(self._items):
-            del self._items[: self._start], self._classes[: self._start]
+        items, start, size = self._items, self._start, self.size
+        over = len(items) - max_items  # those before this place are too many
+        if size <= max_bytes and start >= over:
+            return
+        at, end = start, start + before - self.first
+        while at < end and (at < over or size > max_bytes):
+            size -= memoryview(items[at]).nbytes + ITEM_BYTES  # type: ignore[arg-type] # a Raw has the interface of a buffer
+            at += 1
+        self.size, self._start = size, at
+        self.first += at - start
+        if at >= EMPTY_MAX and at * 2 >= len(items):
+            del items[:at], self._classes[:at]
             self._start = 0
+        else:
+            items[start:at] = self._classes[start:at] = [None] * (at - start)
 
     def page_items(self, most: int, page_bytes: int) -> int:
         """Return how many items of average size make a page of `page_bytes`: 1 to `most`."""

@@ -190,6 +190,43 @@ def rows(path: Path, question: str) -> list:
         connection.close()
 
 
+async def test_a_large_stream_leaves_the_file_in_parts_between_the_commits_of_others(path, monkeypatch):
+    monkeypatch.setattr(_file, "FORGOTTEN_ROWS", 3)
+    old = penstock.retained("a", durable=path, ttl_s=0.01)
+    for number in range(0, 20_000, 1000):
+        await old.send_many(range(number, number + 1000))
+    blocks = rows(path, "SELECT count(*) FROM blocks")[0][0]
+    await old.aclose()
+    await until(lambda: "a" not in _streams.streams_here().named, "it is forgotten")
+    new = penstock.retained("a", durable=path)  # its name is free at once
+    left = [blocks]
+    while left[-1]:
+        await new.send(len(left))
+        left.append(rows(path, "SELECT count(*) FROM blocks WHERE stream = 1")[0][0])
+    assert len(left) >= blocks // 6
+    assert left == sorted(left, reverse=True)
+    assert await taken(new.follow(), len(left) - 1) == [*range(1, len(left))]
+    assert rows(path, "SELECT count(*) FROM streams") == [(1,)]
+
+
+def test_a_program_that_ends_while_a_stream_leaves_its_file_leaves_nothing_of_it(path, monkeypatch):
+    async def first() -> None:
+        await penstock.retained("a", durable=path).send_many(range(20_000))
+        await penstock.retained("b", durable=path).send(1)
+
+    async def names() -> list[str]:
+        return [row.name for row in store(path).rows]
+
+    run(first)
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("UPDATE streams SET name = NULL WHERE name = 'a'")
+    connection.close()
+    monkeypatch.setattr(_file, "FORGOTTEN_ROWS", 3)
+    assert run(names) == ["b"]
+    assert rows(path, "SELECT count(*) FROM blocks") == [(1,)]
+
+
 def test_a_stream_that_has_ended_is_forgotten_after_its_time_also_while_no_program_runs(path, monkeypatch):
     async def first() -> None:
         async with penstock.retained("a", durable=path, ttl_s=0.1) as stream:

@@ -1,7 +1,8 @@
 """The file of durable streams: an SQLite database. Its methods block, and never run on the event loop once it is open.
 
 ======= ===================================================================================================
-streams one row each: key, name, id, next and oldest (offsets), size, state, outcome, ended (time), limits, notes (msgpack)
+streams one row each: key, name, id, next and oldest (offsets), size, state, outcome, ended (time), limits, notes (msgpack);
+        one without a name is forgotten, and leaves the file in parts
 blocks  stream, first, count, size, items: the items of one commit, or a part, as an array of msgpack
 ======= ===================================================================================================
 """
@@ -35,6 +36,8 @@ LOG_PAGES: Final = 2048
 ROW_ITEMS: Final = 256
 ROW_BYTES: Final = 64 * 1024
 ROWS_MIN: Final = 16
+#: Blocks of a forgotten stream that leave the file in one commit, 4 MiB at most: other streams wait for that.
+FORGOTTEN_ROWS: Final = 64
 #: How much one read takes from the file, in blocks and in bytes, before other readers get their turn.
 READ_ROWS: Final = 64
 ROWS_BYTES: Final = 64 * 1024
@@ -143,6 +146,9 @@ class StreamFile:
         self._writer.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * DISK_PAGE_BYTES}")
         self._reader = connect(self.path, "mode=ro")
         self._life.callback(self._reader.close)
+        for (key,) in self._writer.execute("SELECT key FROM streams WHERE name IS NULL").fetchall():
+            while self._forget(key) is not None:  # the program before this one has ended meanwhile
+                pass
         found = self._reader.execute("SELECT * FROM streams ORDER BY key").fetchall()
         self.rows = [msgspec.convert((*row[:9], row[9:12], row[12]), StreamRow) for row in found]
         self._in_place = self._identities()
@@ -180,8 +186,9 @@ class StreamFile:
     def write(self, changes: list[Change]) -> dict[int, int]:
         """Write and commit changes. Return the oldest offset of each stream that has lost its oldest items, or is a copy.
 
-        A change that was written before is left out, so that all can be tried again after an error. Raises `sqlite3.Error`, and
-        `Unavailable` when the file is not in its place.
+        A stream that is forgotten and is among them has more items to lose: its change is to be written again. A change that was
+        written before is left out, so that all can be tried again after an error. Raises `sqlite3.Error`, and `Unavailable` when
+        the file is not in its place.
         """
         self._check_place()
         writer = self._writer
@@ -189,10 +196,8 @@ class StreamFile:
         writer.execute("BEGIN IMMEDIATE")
         try:
             for change in changes:
-                if change.forgotten:
-                    writer.execute("DELETE FROM blocks WHERE stream = ?", (change.key,))
-                    writer.execute("DELETE FROM streams WHERE key = ?", (change.key,))
-                elif (result := self._write_one(change)) is not None:
+                result = self._forget(change.key) if change.forgotten else self._write_one(change)
+                if result is not None:
                     trimmed[change.key] = result
             writer.execute("COMMIT")
         except BaseException:
@@ -201,6 +206,18 @@ class StreamFile:
             raise
         self._check_place()
         return trimmed
+
+    def _forget(self, key: int) -> int | None:
+        """Remove a part of a stream, and its name. Return the offset of its oldest item then, None when all of it has left."""
+        question = "SELECT first FROM blocks WHERE stream = ? ORDER BY first LIMIT 1 OFFSET ?"
+        row = self._writer.execute(question, (key, FORGOTTEN_ROWS)).fetchone()
+        if row is None:
+            self._writer.execute("DELETE FROM blocks WHERE stream = ?", (key,))
+            self._writer.execute("DELETE FROM streams WHERE key = ?", (key,))
+            return None
+        self._writer.execute("DELETE FROM blocks WHERE stream = ? AND first < ?", (key, row[0]))
+        self._writer.execute("UPDATE streams SET name = NULL WHERE key = ?", (key,))
+        return cast("int", row[0])
 
     def _write_one(self, change: Change) -> int | None:
         key, size = change.key, 0

@@ -167,6 +167,8 @@ class StreamInFile(KeptStream):
         self._copied = None if change.copied is not None else self._copied
         if self.forgotten or self._emptied:
             self._erased = change.forgotten if self.forgotten else change.emptied
+            if change.forgotten and oldest is not None:
+                self._store.note(self)  # it leaves the file in parts
             self.bell.notify()
             return
         self._oldest = self._oldest if oldest is None else oldest
