@@ -186,9 +186,9 @@ class StreamFile:
     def write(self, changes: list[Change]) -> dict[int, int]:
         """Write and commit changes. Return the oldest offset of each stream that has lost its oldest items, or is a copy.
 
-        A stream that is forgotten and is among them has more items to lose: its change is to be written again. A change that was
-        written before is left out, so that all can be tried again after an error. Raises `sqlite3.Error`, and `Unavailable` when
-        the file is not in its place.
+        A stream that is forgotten and is among them has more items to lose: its change is to be written again. A change that
+        was written before is left out, so that all can be tried again after an error. Raises `sqlite3.Error`, and `Unavailable`
+        when the file is not in its place.
         """
         self._check_place()
         writer = self._writer
