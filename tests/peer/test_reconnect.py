@@ -555,7 +555,7 @@ async def attempts_in(network: SimulatedNetwork, server: penstock.Server, second
 async def test_a_path_that_cuts_right_after_each_handshake_is_tried_less_and_less_often():
     async with served(reconnect=penstock.Reconnect(first_s=0.1, max_s=10)) as (network, _desk, server, peer):
         await peer.service(Desk).echo(1)
-        assert await attempts_in(network, server, 100) < 40
+        assert await attempts_in(network, server, 100) < 60  # about 30, by chance; a thousand without the pauses
 
 
 async def test_a_path_that_cuts_again_and_again_is_taken_at_once_while_it_carries_something():
