@@ -114,7 +114,7 @@ def test_a_unary_call_is_opened_with_last_and_may_be_answered_at_once():
 
 @pytest.mark.parametrize(
     "step",
-    [WireStream.end, partial(WireStream.sends, kind=FrameType.ACCEPT), lambda made: made.fail(Status(13), 1000)],
+    [WireStream.end, partial(WireStream.sends, frame_type=FrameType.ACCEPT), lambda made: made.fail(Status(13), 1000)],
     ids=["end", "accept", "fail"],
 )
 def test_a_step_that_the_table_does_not_have_is_our_own_error(step):

@@ -49,8 +49,8 @@ def encode_other(value: object) -> object:
 def _encodable(value: object) -> object:
     if is_model(type(value)):
         return dump_model(value)
-    for kind, base in _SUBCLASSED.items():
-        if isinstance(value, kind):
+    for cls, base in _SUBCLASSED.items():
+        if isinstance(value, cls):
             return base(value)
     if hasattr(value, "__await__"):
         raise TypeError(
@@ -67,31 +67,31 @@ def _for_msgpack(value: object) -> object:
 
 
 @contained
-def decode_other(kind: type, value: object) -> object:
+def decode_other(hint: type, value: object) -> object:
     """Make a value of a type that msgspec does not know from builtin types; `NotImplementedError` when that is impossible."""
-    if kind is object:  # the hint `object` means any value
+    if hint is object:  # the hint `object` means any value
         return value
-    if is_extension(kind):
-        return fitted(kind, value)
-    if is_model(kind):
-        return load_model(kind, dump_model(value) if isinstance(value, kind) and type(value) is not kind else value)
-    raise NotImplementedError(f"{kind.__qualname__} cannot be decoded")
+    if is_extension(hint):
+        return fitted(hint, value)
+    if is_model(hint):
+        return load_model(hint, dump_model(value) if isinstance(value, hint) and type(value) is not hint else value)
+    raise NotImplementedError(f"{hint.__qualname__} cannot be decoded")
 
 
-def as_travelled(value: Any, kind: Any) -> Any:
-    """Return a value as one of the type `kind`, as if it had been encoded and decoded. Raises one of `UNDECODABLE`."""
-    return value if kind is Any or type(value) is kind else _as_travelled(value, kind)
+def as_travelled(value: Any, hint: Any) -> Any:
+    """Return a value as one of the type `hint`, as if it had been encoded and decoded. Raises one of `UNDECODABLE`."""
+    return value if hint is Any or type(value) is hint else _as_travelled(value, hint)
 
 
 @contained
-def _as_travelled(value: Any, kind: Any) -> Any:
+def _as_travelled(value: Any, hint: Any) -> Any:
     try:
-        return msgspec.convert(value, kind, dec_hook=decode_other)
+        return msgspec.convert(value, hint, dec_hook=decode_other)
     except UNDECODABLE:  # it may have to be cut to its declared type, as it would be on the way
-        return _there_and_back(value, kind)
+        return _there_and_back(value, hint)
 
 
-def _there_and_back(value: Any, kind: Any) -> Any:
+def _there_and_back(value: Any, hint: Any) -> Any:
     """Encode and decode a value. Refs and other values of an extension type stay the same objects: none is put on offer."""
     carried: list[Any] = []
 
@@ -102,21 +102,21 @@ def _there_and_back(value: Any, kind: Any) -> Any:
         return msgspec.msgpack.Ext(0, str(len(carried) - 1).encode())
 
     encoded = msgspec.msgpack.Encoder(enc_hook=carry).encode(value)
-    return msgspec.msgpack.Decoder(kind, dec_hook=decode_other, ext_hook=lambda _code, data: carried[int(bytes(data))]).decode(
+    return msgspec.msgpack.Decoder(hint, dec_hook=decode_other, ext_hook=lambda _code, data: carried[int(bytes(data))]).decode(
         encoded
     )
 
 
-def reader(kind: Any, where: str, bad: type[StatusError]) -> Callable[[Any], Any]:
-    """Return a function that returns a value as one of the type `kind`, as if it had travelled. It raises `bad`."""
+def reader(hint: Any, where: str, bad: type[StatusError]) -> Callable[[Any], Any]:
+    """Return a function that returns a value as one of the type `hint`, as if it had travelled. It raises `bad`."""
 
     def read(value: Any) -> Any:
         try:
-            return as_travelled(value, kind)
+            return as_travelled(value, hint)
         except UNDECODABLE as error:
             raise bad(f"{where} does not fit its type: {text_of(error)}") from None
 
-    MSGPACK.decode_for(kind)  # a type that no value can have is refused at once
+    MSGPACK.decode_for(hint)  # a type that no value can have is refused at once
     return read
 
 
@@ -206,15 +206,15 @@ class Codec:
         raws = decoder(list[msgspec.Raw]).decode
 
         @lru_cache(maxsize=DECODERS_MAX)
-        def decode_for(kind: Any) -> Decode:
-            value = decoder(kind, dec_hook=decode_other).decode
-            batch = decoder(list[kind], dec_hook=decode_other).decode
-            if number == _MSGPACK and leaves_keys_open(kind):  # the keys of JSON are texts
+        def decode_for(hint: Any) -> Decode:
+            value = decoder(hint, dec_hook=decode_other).decode
+            batch = decoder(list[hint], dec_hook=decode_other).decode
+            if number == _MSGPACK and leaves_keys_open(hint):  # the keys of JSON are texts
                 value, batch = guarded_value(value), guarded_batch(batch, raws)
-            if runs_code(kind):
+            if runs_code(hint):
                 value, batch = contained(value), contained(batch)
-            plain = Decode(value, batch, raws, bytes if kind is bytes or kind is Any or kind is object else None)
-            return _with_views(kind, plain) if number == _MSGPACK and holds_views(kind) else plain
+            plain = Decode(value, batch, raws, bytes if hint is bytes or hint is Any or hint is object else None)
+            return _with_views(hint, plain) if number == _MSGPACK and holds_views(hint) else plain
 
         self.decode_for: Callable[[Any], Decode] = decode_for
 
@@ -226,7 +226,7 @@ class Codec:
         return f"<Codec {self.name}>"
 
 
-def _with_views(kind: Any, plain: Decode) -> Decode:
+def _with_views(hint: Any, plain: Decode) -> Decode:
     """Return the decoders of a type that may hold views: a large item, and each small view, has memory of its own."""
     decode = aligned(plain.value)
 
@@ -240,7 +240,7 @@ def _with_views(kind: Any, plain: Decode) -> Decode:
                 return list(map(value, raws))
         return list(map(owned, plain.batch(payload)))
 
-    return Decode(value, batch, plain.raws, placed if kind is memoryview else None)
+    return Decode(value, batch, plain.raws, placed if hint is memoryview else None)
 
 
 _msgpack_decoder: Final = partial(msgspec.msgpack.Decoder, ext_hook=from_extension)
@@ -268,12 +268,12 @@ class MarkedBatch(list[Any]):
     __slots__ = ()
 
 
-def decode_marked(codec: Codec, kind: Any, *marked: type[msgspec.Struct]) -> Decode:
-    """Return the decoders of a stream of `kind` in which values of `marked`, tagged structs, may stand between the items.
+def decode_marked(codec: Codec, hint: Any, *marked: type[msgspec.Struct]) -> Decode:
+    """Return the decoders of a stream of `hint` in which values of `marked`, tagged structs, may stand between the items.
 
     A union type would need items that are tagged as well. A batch without marks costs one search for the tag, and no more.
     """
-    plain, marks = codec.decode_for(kind), codec.decode_for(Union[marked])  # noqa: UP007 - of a tuple
+    plain, marks = codec.decode_for(hint), codec.decode_for(Union[marked])  # noqa: UP007 - of a tuple
     tag = str(marked[0].__struct_config__.tag_field).encode()
     begin = len(tag) + _HEADS_BYTES
 

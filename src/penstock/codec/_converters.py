@@ -37,9 +37,9 @@ def contained(convert: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def runs_code(kind: Any) -> bool:
+def runs_code(hint: Any) -> bool:
     """Whether decoding a value of this type runs code of the program, apart from `decode_other`."""
-    return any(map(_runs_code, type_parts(kind)))
+    return any(map(_runs_code, type_parts(hint)))
 
 
 def _runs_code(part: Any) -> bool:

@@ -71,13 +71,13 @@ class Inexact(ValueError):
     """A value cannot be made again from its JSON."""
 
 
-def keeps(kind: Any) -> bool:
+def keeps(hint: Any) -> bool:
     """Whether JSON, read as this type, gives the value that was written.
 
     It does not where the type leaves open what it holds, and where it has keys that JSON does not have.
     """
     try:
-        return not any(_leaves_open(part) for part in parts_of(shape.type_info(kind), set()))
+        return not any(_leaves_open(part) for part in parts_of(shape.type_info(hint), set()))
     except Exception:  # noqa: BLE001 - a type of the program that msgspec cannot read
         return False
 
@@ -178,12 +178,12 @@ def _exact_object(value: Any) -> Any:
     return {_OBJECT: [name, {field: _exact(getattr(value, field)) for field in fields}]}
 
 
-def _fields(kind: Any) -> list[str] | None:
+def _fields(cls: Any) -> list[str] | None:
     """Return the fields of which an object is made, None when it is made in another way."""
-    if issubclass(kind, msgspec.Struct):
-        return list(kind.__struct_fields__)
-    if dataclasses.is_dataclass(kind) and all(field.init for field in dataclasses.fields(kind)):
-        return [field.name for field in dataclasses.fields(kind)]
+    if issubclass(cls, msgspec.Struct):
+        return list(cls.__struct_fields__)
+    if dataclasses.is_dataclass(cls) and all(field.init for field in dataclasses.fields(cls)):
+        return [field.name for field in dataclasses.fields(cls)]
     return None
 
 
@@ -212,13 +212,13 @@ def _restored(mark: str, held: Any) -> Any:
     return _BACK[mark](restored(held))
 
 
-def typed(value: Any, kind: Any) -> Any:
+def typed(value: Any, hint: Any) -> Any:
     """Return a value from JSON, in which `finite` may have marked floats, as a declared type.
 
     Raises `Inexact` when that loses a field, and what decoding raises.
     """
     value = _with_floats(value)
-    made = msgspec.convert(value, kind, str_keys=True, dec_hook=decode_other)
+    made = msgspec.convert(value, hint, str_keys=True, dec_hook=decode_other)
     read = JSON.decode_for(Any).value
     lost = next(_lost(read(JSON.encode(value)), read(JSON.encode(made))), None)
     if lost is not None:

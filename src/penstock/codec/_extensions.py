@@ -54,9 +54,9 @@ def register_extension(cls: type[V], extension: Extension[V]) -> None:
     _BY_CLASS[cls] = _BY_CODE[code] = extension._replace(code=code)
 
 
-def is_extension(kind: Any) -> bool:
-    """Whether `kind` is a registered class, or one of them with arguments: ``SourceRef[int]``."""
-    return (get_origin(kind) or kind) in _BY_CLASS
+def is_extension(hint: Any) -> bool:
+    """Whether `hint` is a registered class, or one of them with arguments: ``SourceRef[int]``."""
+    return (get_origin(hint) or hint) in _BY_CLASS
 
 
 def to_extension(value: object) -> msgspec.msgpack.Ext | None:
@@ -74,9 +74,9 @@ def from_extension(code: int, data: memoryview) -> Any:
     return msgspec.msgpack.Ext(code, bytes(data)) if extension is None else extension.unpack(bytes(data))
 
 
-def fitted(kind: Any, value: object) -> Any:
-    """Return a decoded value as the hinted type `kind`, a registered class; `TypeError` for a value of another class."""
-    cls = get_origin(kind) or kind
+def fitted(hint: Any, value: object) -> Any:
+    """Return a decoded value as the hinted type `hint`, a registered class; `TypeError` for a value of another class."""
+    cls = get_origin(hint) or hint
     if not isinstance(value, cls):
         raise TypeError(f"Expected a {cls.__name__}, got {type(value).__name__}")
-    return _BY_CLASS[cls].fit(value, kind)
+    return _BY_CLASS[cls].fit(value, hint)

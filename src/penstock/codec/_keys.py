@@ -83,9 +83,9 @@ def _refuse(payload: Encoded) -> None:
         raise ValueError(f"{why}; a peer may send such a map only where a type says so")
 
 
-def leaves_keys_open(kind: Any) -> bool:
+def leaves_keys_open(hint: Any) -> bool:
     """Whether a peer can put a map with any keys where a value of this type is decoded, and the type names no such keys."""
-    parts = list(type_parts(kind))
+    parts = list(type_parts(hint))
     named = [part.key_type for part in parts if isinstance(part, shape.DictType)]
     if any(isinstance(key, shape.TupleType | shape.VarTupleType | shape.StructType | shape.DataclassType) for key in named):
         return False

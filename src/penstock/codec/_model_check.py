@@ -51,15 +51,15 @@ _KINDS: Final[Mapping[Any, str]] = {
 }
 
 
-def check_model(kind: Any) -> None:
+def check_model(model: Any) -> None:
     """Raise `TypeError` for a model that would come back as another one, or never."""
-    if not getattr(kind, "model_fields", None) and kind.__module__.startswith("pydantic."):
-        raise TypeError(f"{kind.__name__} has no fields of its own; name the model that travels")
+    if not getattr(model, "model_fields", None) and model.__module__.startswith("pydantic."):
+        raise TypeError(f"{model.__name__} has no fields of its own; name the model that travels")
     try:
-        kind.model_json_schema()
+        model.model_json_schema()
     except Exception as error:
-        raise TypeError(f"{kind.__name__} has no JSON form: {text_of(error).partition(chr(10))[0]}") from error
-    for part, config in _classes_in(kind, {}, []):
+        raise TypeError(f"{model.__name__} has no JSON form: {text_of(error).partition(chr(10))[0]}") from error
+    for part, config in _classes_in(model, {}, []):
         reason = _init_only(part, config) or _whole(part, config)
         if reason is not None:
             raise TypeError(f"{part.__name__} {reason}")
@@ -73,9 +73,9 @@ def check_model(kind: Any) -> None:
 # ── the parts of a model ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fields(kind: Any) -> Mapping[str, Any]:
+def _fields(model: Any) -> Mapping[str, Any]:
     """Return the fields of a model, or of a dataclass of pydantic; none for another class."""
-    return getattr(kind, "model_fields", None) or getattr(kind, "__pydantic_fields__", None) or {}
+    return getattr(model, "model_fields", None) or getattr(model, "__pydantic_fields__", None) or {}
 
 
 def _classes_in(hint: Any, config: Mapping[str, Any], seen: list[Any]) -> Iterator[tuple[Any, Mapping[str, Any]]]:
@@ -101,15 +101,15 @@ def _arguments(hint: Any) -> tuple[Any, ...]:
     return (alias.__value__,) if hasattr(alias, "__type_params__") and hasattr(alias, "__value__") else get_args(hint)
 
 
-def _hints(kind: Any) -> Mapping[str, Any]:
+def _hints(model: Any) -> Mapping[str, Any]:
     """Return the types of the fields of a class, by name; an empty map for another type."""
-    if not isinstance(kind, type):
+    if not isinstance(model, type):
         return {}
-    fields = _fields(kind)
-    if fields or not (is_dataclass(kind) or hasattr(kind, "__total__") or hasattr(kind, "_fields")):  # a TypedDict, a tuple
+    fields = _fields(model)
+    if fields or not (is_dataclass(model) or hasattr(model, "__total__") or hasattr(model, "_fields")):  # a TypedDict, a tuple
         return {name: field.annotation for name, field in fields.items()}
     try:
-        return get_type_hints(kind, include_extras=True)
+        return get_type_hints(model, include_extras=True)
     except Exception:  # noqa: BLE001 - pydantic has read its hints, perhaps in another scope
         return {}
 
@@ -134,16 +134,16 @@ def _reads(note: Any) -> bool:
     return hasattr(note, "__get_pydantic_core_schema__") and type(note).__name__ not in _SERIALIZERS
 
 
-def _rewritten(kind: Any) -> bool:
+def _rewritten(model: Any) -> bool:
     """Whether a class itself writes all its fields, or changes them before they are validated."""
-    own = getattr(kind, "__pydantic_decorators__", None)
-    return own is None or bool(own.model_serializers) or _reads_itself(kind)
+    own = getattr(model, "__pydantic_decorators__", None)
+    return own is None or bool(own.model_serializers) or _reads_itself(model)
 
 
-def _reads_itself(kind: Any) -> bool:
+def _reads_itself(model: Any) -> bool:
     """Whether a class with fields may change a value before it is validated."""
-    of_pydantic = getattr(getattr(kind, "__get_pydantic_core_schema__", None), "__module__", "pydantic").startswith("pydantic")
-    validators = kind.__pydantic_decorators__.model_validators.values()
+    of_pydantic = getattr(getattr(model, "__get_pydantic_core_schema__", None), "__module__", "pydantic").startswith("pydantic")
+    validators = model.__pydantic_decorators__.model_validators.values()
     return not of_pydantic or any(one.info.mode != "after" for one in validators)
 
 
@@ -152,14 +152,14 @@ def _own(decorators: Any, name: str) -> list[Any]:
     return [one for one in decorators.values() if name in one.info.fields or "*" in one.info.fields]
 
 
-def _has_serializer(kind: Any, name: str, field: Any) -> bool:
+def _has_serializer(model: Any, name: str, field: Any) -> bool:
     """Whether a field says itself how it is written as JSON."""
-    return bool(_own(kind.__pydantic_decorators__.field_serializers, name)) or any(map(_writes, field.metadata))
+    return bool(_own(model.__pydantic_decorators__.field_serializers, name)) or any(map(_writes, field.metadata))
 
 
-def _has_validator(kind: Any, name: str, field: Any) -> bool:
+def _has_validator(model: Any, name: str, field: Any) -> bool:
     """Whether code of the program may read a field in another form than that of its type."""
-    own = _own(kind.__pydantic_decorators__.field_validators, name)
+    own = _own(model.__pydantic_decorators__.field_validators, name)
     return (
         any(one.info.mode != "after" for one in own)
         or any(map(_reads, field.metadata))
@@ -174,11 +174,11 @@ def _is_read_so(hint: Any) -> bool:
 # ── what is known without a value ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _init_only(kind: Any, config: Mapping[str, Any]) -> str | None:
+def _init_only(model: Any, config: Mapping[str, Any]) -> str | None:
     """Return why a dataclass cannot be made again: a value that it takes and does not keep, or keeps and does not take."""
-    if not is_dataclass(kind):
+    if not is_dataclass(model):
         return None
-    kept, make = dataclasses.fields(kind), cast("Any", kind)
+    kept, make = dataclasses.fields(model), cast("Any", model)
     dropped = set(make.__dataclass_fields__) - {field.name for field in kept}
     for name in inspect.signature(make).parameters:
         if name in dropped:
@@ -189,47 +189,47 @@ def _init_only(kind: Any, config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _whole(kind: Any, config: Mapping[str, Any]) -> str | None:
+def _whole(model: Any, config: Mapping[str, Any]) -> str | None:
     """Return why a model as a whole would not come back; None when it would."""
-    if not hasattr(kind, "__pydantic_decorators__") or _reads_itself(kind):
+    if not hasattr(model, "__pydantic_decorators__") or _reads_itself(model):
         return None
-    fields = _fields(kind)
-    if kind.__pydantic_decorators__.model_serializers:
-        one = [*kind.__pydantic_decorators__.model_serializers.values()][-1]
-        return None if _is_root(kind) else _other_kind(_returned_kinds(one.func, one.info), {"object"}, config, ())
+    fields = _fields(model)
+    if model.__pydantic_decorators__.model_serializers:
+        one = [*model.__pydantic_decorators__.model_serializers.values()][-1]
+        return None if _is_root(model) else _other_kind(_returned_kinds(one.func, one.info), {"object"}, config, ())
     names = [_written_name(name, field) for name, field in fields.items() if not field.exclude]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         return f"has two fields that are written as `{twice}`"
-    return _own_init(kind, names) if getattr(kind, "__pydantic_custom_init__", False) else None
+    return _own_init(model, names) if getattr(model, "__pydantic_custom_init__", False) else None
 
 
-def _is_root(kind: Any) -> bool:
-    return bool(getattr(kind, "__pydantic_root_model__", False))
+def _is_root(model: Any) -> bool:
+    return bool(getattr(model, "__pydantic_root_model__", False))
 
 
-def _own_init(kind: Any, names: list[str]) -> str | None:
+def _own_init(model: Any, names: list[str]) -> str | None:
     """Return why the `__init__` of a model does not take its fields; None when it does."""
-    given: dict[str, Any] = {} if _is_root(kind) else dict.fromkeys(names)
+    given: dict[str, Any] = {} if _is_root(model) else dict.fromkeys(names)
     try:
-        inspect.signature(kind.__init__).bind(None, *[None] * (not given), **given)
+        inspect.signature(model.__init__).bind(None, *[None] * (not given), **given)
     except TypeError as error:
         return f"has an __init__ that does not take its fields by their names, as they arrive: {text_of(error)}"
     return None
 
 
-def _lossy(kind: Any, config: Mapping[str, Any], name: str, field: Any) -> str | None:
+def _lossy(model: Any, config: Mapping[str, Any], name: str, field: Any) -> str | None:
     """Return why a field would come back as another value; None when it would not."""
-    if _rewritten(kind):
+    if _rewritten(model):
         return None
     reason = _unread(config, name, field)
     if reason is not None:
         return reason
-    read_so, written_so = _has_validator(kind, name, field), _has_serializer(kind, name, field)
+    read_so, written_so = _has_validator(model, name, field), _has_serializer(model, name, field)
     reason = None if written_so else _unwritten(field.annotation, config, reads=read_so)
     if reason is not None or read_so:
         return reason
-    return _other_kind(_written_kinds(kind, config, name, field), _kinds(field.annotation), config, field.metadata)
+    return _other_kind(_written_kinds(model, config, name, field), _kinds(field.annotation), config, field.metadata)
 
 
 def _unread(config: Mapping[str, Any], name: str, field: Any) -> str | None:
@@ -281,20 +281,20 @@ def _unwritten(hint: Any, config: Mapping[str, Any], *, reads: bool = False) -> 
 
 def _has_unread_keys(hint: Any) -> bool:
     """Whether a hint is that of a map with keys that JSON does not have."""
-    kind, arguments = _origin(hint), get_args(hint)
-    return isinstance(kind, type) and issubclass(kind, Mapping) and bool(arguments) and _holds(arguments[0], _is_no_key)
+    origin, arguments = _origin(hint), get_args(hint)
+    return isinstance(origin, type) and issubclass(origin, Mapping) and bool(arguments) and _holds(arguments[0], _is_no_key)
 
 
 def _is_no_key(hint: Any) -> bool:
     """Whether no text, or not every value's text, is read as this type."""
-    kind = _origin(hint)
-    if kind is Literal:
+    origin = _origin(hint)
+    if origin is Literal:
         return not all(isinstance(value, str | bool) for value in get_args(hint))
-    if not isinstance(kind, type):
+    if not isinstance(origin, type):
         return False
-    if issubclass(kind, enum.Enum) and not issubclass(kind, int | float):
-        return not all(isinstance(member.value, str) for member in kind)
-    return issubclass(kind, _NO_KEYS) or is_dataclass(kind) or bool(_fields(kind))
+    if issubclass(origin, enum.Enum) and not issubclass(origin, int | float):
+        return not all(isinstance(member.value, str) for member in origin)
+    return issubclass(origin, _NO_KEYS) or is_dataclass(origin) or bool(_fields(origin))
 
 
 # ── the kinds of JSON values ──────────────────────────────────────────────────────────────────────────────────────────
@@ -319,9 +319,9 @@ def _setting(name: str, config: Mapping[str, Any], notes: Sequence[Any]) -> Any:
     return next((found for note in notes if (found := getattr(note, name, None)) is not None), config.get(name))
 
 
-def _written_kinds(kind: Any, config: Mapping[str, Any], name: str, field: Any) -> set[str]:
+def _written_kinds(model: Any, config: Mapping[str, Any], name: str, field: Any) -> set[str]:
     """Return the kinds of JSON values that the serializer of a field returns; as the settings say, without one."""
-    own = _own(kind.__pydantic_decorators__.field_serializers, name)
+    own = _own(model.__pydantic_decorators__.field_serializers, name)
     code = [(one.func, one.info) for one in own] or [
         (one.func, one) for one in field.metadata if _writes(one) and hasattr(one, "func")
     ]
@@ -345,13 +345,13 @@ def _returned_kinds(function: Any, info: Any) -> set[str]:
 
 def _kinds(hint: Any) -> set[str]:
     """Return the kinds of JSON values that a type is read from; an empty set when they are not known."""
-    kind, arguments = _origin(hint), get_args(hint)
-    if kind is Annotated:
+    origin, arguments = _origin(hint), get_args(hint)
+    if origin is Annotated:
         return _kinds(arguments[0])
-    if kind in {Union, UnionType}:
+    if origin in {Union, UnionType}:
         choices = [_kinds(one) for one in arguments]
         return set().union(*choices) if all(choices) else set()
-    if isinstance(kind, type) and (is_model(kind) or is_dataclass(kind)):
-        rewritten = is_model(kind) and (_rewritten(kind) or _is_root(kind))
+    if isinstance(origin, type) and (is_model(origin) or is_dataclass(origin)):
+        rewritten = is_model(origin) and (_rewritten(origin) or _is_root(origin))
         return set() if rewritten else {"object"}
-    return {_KINDS[kind]} if isinstance(kind, Hashable) and kind in _KINDS else set()
+    return {_KINDS[origin]} if isinstance(origin, Hashable) and origin in _KINDS else set()

@@ -19,9 +19,9 @@ from penstock._outcomes import text_of
 _METHODS: Final = ("model_dump", "model_validate_json", "model_json_schema")
 
 
-def is_model(kind: Any) -> bool:
-    """Whether `kind` is a model of pydantic, or another class with the same methods."""
-    return isinstance(kind, type) and all(hasattr(kind, name) for name in _METHODS)
+def is_model(hint: Any) -> bool:
+    """Whether `hint` is a model of pydantic, or another class with the same methods."""
+    return isinstance(hint, type) and all(hasattr(hint, name) for name in _METHODS)
 
 
 def dump_model(value: Any) -> Any:
@@ -29,17 +29,17 @@ def dump_model(value: Any) -> Any:
     return value.model_dump(mode="json", by_alias=True, round_trip=True)
 
 
-def load_model(kind: Any, value: object) -> Any:
+def load_model(hint: Any, value: object) -> Any:
     """Make a model of builtin types, as `model_validate_json` does. Raises `ValueError` that names the fields."""
-    if isinstance(value, kind):
+    if isinstance(value, hint):
         return value
     import json  # msgspec writes no NaN
 
     written = json.dumps(value, default=_as_json)
     try:
-        return kind.model_validate_json(written)
+        return hint.model_validate_json(written)
     except ValueError as error:
-        raise ValueError(_brief(kind, error)) from None
+        raise ValueError(_brief(hint, error)) from None
 
 
 def _as_json(value: object) -> Any:
@@ -49,31 +49,31 @@ def _as_json(value: object) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _brief(kind: type, error: Any) -> str:
+def _brief(hint: type, error: Any) -> str:
     """Return the text of a validation error in one line, without the values."""
     if not hasattr(error, "errors"):
         return text_of(error)
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return f"{kind.__name__}: " + "; ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in found)
+    return f"{hint.__name__}: " + "; ".join(f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}" for one in found)
 
 
 # ── JSON Schema ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def model_schema(kind: Any, definitions: dict[str, Any], taken: Container[str]) -> dict[str, Any]:
+def model_schema(hint: Any, definitions: dict[str, Any], taken: Container[str]) -> dict[str, Any]:
     """Return a schema that leads to those of a model and of its parts, which are added to `definitions`.
 
     taken: the names that definitions of other types have.
     """
-    schema = kind.model_json_schema()
+    schema = hint.model_json_schema()
     parts: dict[str, Any] = schema.pop("$defs", {})
-    own: str = re.sub(r"[^\w.-]", "_", kind.__name__)
+    own: str = re.sub(r"[^\w.-]", "_", hint.__name__)
     if "$ref" not in schema:
-        own = own if own not in parts else f"{own}.{kind.__qualname__}"
+        own = own if own not in parts else f"{own}.{hint.__qualname__}"
         parts[own] = schema
         schema = {"$ref": f"#/$defs/{own}"}
     clashes = [name for name, part in parts.items() if name in taken or definitions.get(name, part) != part]
-    names = {name: f"{kind.__module__}.{name}" for name in clashes}
+    names = {name: f"{hint.__module__}.{name}" for name in clashes}
     definitions.update({names.get(name, name): with_references(part, names) for name, part in parts.items()})
     return dict(with_references(schema, names))
 

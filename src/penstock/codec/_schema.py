@@ -31,7 +31,7 @@ def json_schemas(kinds: Sequence[Any], defaults: Sequence[Any] = ()) -> tuple[li
         schemas, definitions = _whole(kinds)
     except Exception:  # noqa: BLE001 - a type or a default of the program, which may run code
         definitions, named = dict[str, Any](), dict[Any, str]()
-        schemas = [_by_parts(kind, definitions, named) for kind in kinds]
+        schemas = [_by_parts(hint, definitions, named) for hint in kinds]
     given = [*defaults, *[msgspec.NODEFAULT] * (len(schemas) - len(defaults))]
     return [schema | _default(value) for schema, value in zip(schemas, given, strict=True)], definitions
 
@@ -49,8 +49,8 @@ def _whole(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     _schemas, taken = msgspec.json.schema_components(kinds, schema_hook=_title)
     models: dict[str, Any] = {}
 
-    def schema_of(kind: Any) -> dict[str, Any]:
-        return model_schema(kind, models, taken) if is_model(kind) else _title(kind)
+    def schema_of(hint: Any) -> dict[str, Any]:
+        return model_schema(hint, models, taken) if is_model(hint) else _title(hint)
 
     schemas, definitions = msgspec.json.schema_components(kinds, schema_hook=schema_of)
     described = list(schemas), {**definitions, **models}
@@ -58,28 +58,28 @@ def _whole(kinds: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return described
 
 
-def _title(kind: Any) -> dict[str, Any]:
-    return {"title": str(getattr(kind, "__qualname__", kind))}
+def _title(hint: Any) -> dict[str, Any]:
+    return {"title": str(getattr(hint, "__qualname__", hint))}
 
 
-def _by_parts(kind: Any, definitions: dict[str, Any], named: dict[Any, str]) -> dict[str, Any]:
+def _by_parts(hint: Any, definitions: dict[str, Any], named: dict[Any, str]) -> dict[str, Any]:
     """Describe a type. Its classes are added to `definitions`; `named` has the names of those that are described by parts."""
     try:
-        if kind in named:
-            return {"$ref": f"#/$defs/{named[kind]}"}
-        (schema,), more = _whole([kind])
+        if hint in named:
+            return {"$ref": f"#/$defs/{named[hint]}"}
+        (schema,), more = _whole([hint])
         if all(definitions.get(name, part) == part for name, part in more.items()):
             definitions.update(more)
             return schema
     except Exception:  # noqa: BLE001 - as above
         schema = {}
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _by_parts(arguments[0], definitions, named)
     if origin in {Union, UnionType}:
         return {"anyOf": [_by_parts(one, definitions, named) for one in arguments]}
     parts = [_by_parts(one, definitions, named) for one in arguments if not isinstance(one, EllipsisType)]
-    return _of_class(kind, definitions, named) or _of_collection(origin, parts) or _title(kind)
+    return _of_class(hint, definitions, named) or _of_collection(origin, parts) or _title(hint)
 
 
 def _of_collection(origin: Any, parts: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -91,21 +91,21 @@ def _of_collection(origin: Any, parts: list[dict[str, Any]]) -> dict[str, Any] |
     return {"type": "array", "items": parts[0] if len(parts) == 1 else {"anyOf": parts}}
 
 
-def _of_class(kind: Any, definitions: dict[str, Any], named: dict[Any, str]) -> dict[str, Any] | None:
+def _of_class(hint: Any, definitions: dict[str, Any], named: dict[Any, str]) -> dict[str, Any] | None:
     """Describe a class with fields, and refer to it; None for another type."""
     try:
-        info: Any = shape.type_info(kind)
-        fields, hints = info.fields, get_type_hints(get_origin(kind) or kind, include_extras=True)
-        known = dict(zip(getattr(get_origin(kind), "__parameters__", ()), get_args(kind), strict=False))
+        info: Any = shape.type_info(hint)
+        fields, hints = info.fields, get_type_hints(get_origin(hint) or hint, include_extras=True)
+        known = dict(zip(getattr(get_origin(hint), "__parameters__", ()), get_args(hint), strict=False))
     except Exception:  # noqa: BLE001 - as above
         return None
-    title = _title_of(kind)
-    named[kind] = name = _free_name(re.sub(r"[^\w.-]", "_", title), kind.__module__, definitions)
+    title = _title_of(hint)
+    named[hint] = name = _free_name(re.sub(r"[^\w.-]", "_", title), hint.__module__, definitions)
     definitions[name] = {}  # it is taken, while its fields are described
     types = [hints.get(one.name, Any) for one in fields]
     schemas = [
-        _by_parts(known.get(hint, hint), definitions, named) | _default(_shown(one))
-        for one, hint in zip(fields, types, strict=True)
+        _by_parts(known.get(given, given), definitions, named) | _default(_shown(one))
+        for one, given in zip(fields, types, strict=True)
     ]
     parts = {one.encode_name: schema for one, schema in zip(fields, schemas, strict=True)}
     required = [one.encode_name for one in fields if one.required]
@@ -119,10 +119,10 @@ def _of_class(kind: Any, definitions: dict[str, Any], named: dict[Any, str]) -> 
     return {"$ref": f"#/$defs/{name}"}
 
 
-def _title_of(kind: Any) -> str:
+def _title_of(hint: Any) -> str:
     """Return the name of a class, with its arguments."""
-    arguments = ", ".join(getattr(one, "__name__", str(one)) for one in get_args(kind))
-    return f"{kind.__name__}[{arguments}]" if arguments else str(kind.__name__)
+    arguments = ", ".join(getattr(one, "__name__", str(one)) for one in get_args(hint))
+    return f"{hint.__name__}[{arguments}]" if arguments else str(hint.__name__)
 
 
 def _free_name(name: str, module: str, taken: Mapping[str, Any]) -> str:

@@ -20,39 +20,39 @@ def owned(value: Any) -> Any:
 
     It looks into structs, dataclasses, attrs classes, named tuples, lists, tuples, sets and maps.
     """
-    kind: Any = type(value)
-    if kind is memoryview:
+    cls: Any = type(value)
+    if cls is memoryview:
         return value if value.nbytes >= LARGE_VIEW_BYTES else memoryview(bytes(value))
-    if kind is list:
+    if cls is list:
         value[:] = map(owned, value)
-    elif kind is dict:
+    elif cls is dict:
         if memoryview in map(type, value):
             return {owned(key): owned(item) for key, item in value.items()}
         for key, item in value.items():
             value[key] = owned(item)
     elif isinstance(value, tuple):
-        return kind(map(owned, value)) if kind is tuple else kind(*map(owned, value))
-    elif kind is set or kind is frozenset:
-        return kind(map(owned, value))
+        return cls(map(owned, value)) if cls is tuple else cls(*map(owned, value))
+    elif cls is set or cls is frozenset:
+        return cls(map(owned, value))
     else:
-        for name in _fields_with_views(kind):
+        for name in _fields_with_views(cls):
             before = getattr(value, name)
             after = owned(before)
             if after is not before:
-                _setter(kind)(value, name, after)
+                _setter(cls)(value, name, after)
     return value
 
 
-def _setter(kind: type[Any]) -> Callable[[Any, str, Any], None]:
+def _setter(cls: type[Any]) -> Callable[[Any, str, Any], None]:
     """Return the function that sets a field of an object of this class, also of a frozen one."""
-    return msgspec.structs.force_setattr if issubclass(kind, msgspec.Struct) else object.__setattr__
+    return msgspec.structs.force_setattr if issubclass(cls, msgspec.Struct) else object.__setattr__
 
 
 @lru_cache(maxsize=CLASSES_MAX)
-def _fields_with_views(kind: Any) -> tuple[str, ...]:
+def _fields_with_views(cls: Any) -> tuple[str, ...]:
     """Return the names of the fields of a class that may hold a view: none for a class without described fields."""
     try:
-        fields = getattr(msgspec.inspect.type_info(kind), "fields", ())
+        fields = getattr(msgspec.inspect.type_info(cls), "fields", ())
     except TypeError:
         return ()
     return tuple(field.name for field in fields if _may_hold_views(field.type))

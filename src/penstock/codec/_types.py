@@ -21,16 +21,16 @@ _REFS: Final = {"Actor": "ActorRef", "Sink": "SinkRef", "Source": "SourceRef"}
 _UNION_ADVICE: Final = ". Structs with tag=True can be in one union; models of pydantic, in a RootModel of their union"
 
 
-def check_type(kind: Any, where: str) -> None:
+def check_type(hint: Any, where: str) -> None:
     """Raise `TypeError` when values of this type cannot travel. `where` names the parameter or result, for the message."""
     try:
-        info = shape.type_info(kind)
-        msgspec.msgpack.Decoder(kind, dec_hook=lambda _kind, value: value)
+        info = shape.type_info(hint)
+        msgspec.msgpack.Decoder(hint, dec_hook=lambda _kind, value: value)
     except Exception as error:  # types of the program run code of their own
         advice = _UNION_ADVICE if "unions may not" in text_of(error) else ""
         if isinstance(error, RecursionError):
             advice = ". A type alias that contains itself has no end here; make it a Struct, or write Any"
-        raise TypeError(f"{where}: {_name(kind)} cannot travel: {text_of(error)}{advice}") from error
+        raise TypeError(f"{where}: {_name(hint)} cannot travel: {text_of(error)}{advice}") from error
     for part in parts_of(info, set()):
         try:
             _check_part(part)
@@ -96,10 +96,10 @@ def _advice(cls: type) -> str:
     return _ADVICE
 
 
-def type_parts(kind: Any) -> Iterator[Any]:
+def type_parts(hint: Any) -> Iterator[Any]:
     """Iterate over a type and its parts, as `msgspec.inspect` describes them; over nothing for one that it does not know."""
     try:
-        return parts_of(shape.type_info(kind), set())
+        return parts_of(shape.type_info(hint), set())
     except Exception:  # noqa: BLE001 - the decoder of the type raises the error
         return iter(())
 
@@ -117,5 +117,5 @@ def parts_of(info: Any, seen: set[int]) -> Iterator[Any]:
                 yield from parts_of(part, seen)
 
 
-def _name(kind: Any) -> str:
-    return str(getattr(kind, "__qualname__", kind)) if get_origin(kind) is None else str(kind)
+def _name(hint: Any) -> str:
+    return str(getattr(hint, "__qualname__", hint)) if get_origin(hint) is None else str(hint)

@@ -27,9 +27,9 @@ Encoded = bytes | bytearray | memoryview
 _BINARY: Final = {0xC4: 2, 0xC5: 3, 0xC6: 5}
 
 
-def holds_views(kind: Any) -> bool:
+def holds_views(hint: Any) -> bool:
     """Whether values of this type may hold a `memoryview`."""
-    return any(isinstance(part, msgspec.inspect.MemoryViewType) for part in type_parts(kind))
+    return any(isinstance(part, msgspec.inspect.MemoryViewType) for part in type_parts(hint))
 
 
 def aligned(value: Callable[[Encoded], Any]) -> Callable[[Encoded], Any]:

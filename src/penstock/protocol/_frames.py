@@ -302,10 +302,10 @@ _TEXTS: Final[dict[int, str]] = {
 encode_body = msgspec.msgpack.Encoder().encode
 
 
-def decode_body(kind: int, body: bytes | bytearray | memoryview) -> Any:
+def decode_body(frame_type: int, body: bytes | bytearray | memoryview) -> Any:
     """Decode the body of a control frame. Its text for people is made harmless here. Raises `ValueError`, `RecursionError`."""
-    decoded = _DECODERS[kind].decode(bytes(body) if kind == FrameType.STATUS else body)  # its details stay encoded
-    field = _TEXTS.get(kind)
+    decoded = _DECODERS[frame_type].decode(bytes(body) if frame_type == FrameType.STATUS else body)  # its details stay encoded
+    field = _TEXTS.get(frame_type)
     if field is not None:
         text = getattr(decoded, field)
         if text and (shown := peer_text(text)) != text:
@@ -318,7 +318,7 @@ def readable(text: str, characters: int) -> str:
     return text[:characters].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def encode_frame(kind: int, flags: int, stream_id: int, body: Body | tuple[object, ...]) -> bytes:
+def encode_frame(frame_type: int, flags: int, stream_id: int, body: Body | tuple[object, ...]) -> bytes:
     """Encode one control frame; a tuple stands for the body of the same fields."""
     encoded = encode_body(body)
-    return HEADER.pack(len(encoded), kind, flags, stream_id) + encoded
+    return HEADER.pack(len(encoded), frame_type, flags, stream_id) + encoded

@@ -85,33 +85,33 @@ class Inbound:
         else:
             self._on_control(kind, stream_id, body, events, now_s)
 
-    def _on_control(self, kind: int, stream_id: int, body: memoryview, events: list[ev.Event], now_s: float) -> None:
+    def _on_control(self, frame_type: int, stream_id: int, body: memoryview, events: list[ev.Event], now_s: float) -> None:
         """Decode a control frame and hand it to the method for its type, with its stream when it has one."""
-        decoded = self._decode(kind, body)
+        decoded = self._decode(frame_type, body)
         if stream_id:
-            stream = self._state.streams.find(kind, stream_id)
+            stream = self._state.streams.find(frame_type, stream_id)
             if stream is None:
-                if kind != CANCEL and stream_id in self._state.openings.parts:
-                    raise ProtocolError("3.4", f"{FrameType(kind).name} between the fragments of an OPEN")
+                if frame_type != CANCEL and stream_id in self._state.openings.parts:
+                    raise ProtocolError("3.4", f"{FrameType(frame_type).name} between the fragments of an OPEN")
                 self.refused.pop(stream_id, None)
                 self._state.openings.drop(stream_id)  # a call may be cancelled before its argument is complete
             else:
-                _ON_STREAM[kind](self, stream, decoded, events)
+                _ON_STREAM[frame_type](self, stream, decoded, events)
         else:
-            leave_out(self._state, kind, body)
-            if kind == FrameType.GOAWAY:
+            leave_out(self._state, frame_type, body)
+            if frame_type == FrameType.GOAWAY:
                 self._on_goaway(decoded, events)
             else:
-                ON_LINK[kind](self._links, decoded, events, now_s)
+                ON_LINK[frame_type](self._links, decoded, events, now_s)
 
-    def _decode(self, kind: int, body: memoryview | bytes | bytearray) -> Any:
+    def _decode(self, frame_type: int, body: memoryview | bytes | bytearray) -> Any:
         limit_bytes = self._state.settings.max_header_bytes
-        if kind != OPEN and len(body) > limit_bytes:
+        if frame_type != OPEN and len(body) > limit_bytes:
             raise ProtocolError("10.2", f"a control frame of {len(body)} bytes, over {limit_bytes}")
         try:
-            return decode_body(kind, body)
+            return decode_body(frame_type, body)
         except (ValueError, RecursionError) as error:
-            raise ProtocolError("1.7", f"a body of {FrameType(kind).name} that cannot be read: {error}") from error
+            raise ProtocolError("1.7", f"a body of {FrameType(frame_type).name} that cannot be read: {error}") from error
 
     def _on_open(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
         """Put an `OPEN` together, check it, and take or refuse its stream."""

@@ -124,9 +124,9 @@ class Outbox:
         self._budget.take(size - self._charged_bytes)
         self._charged_bytes = size
 
-    def put_control(self, kind: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
+    def put_control(self, frame_type: int, body: Body | tuple[object, ...], stream_id: int = 0) -> None:
         """Queue a control frame. It counts as an answer: nearly every control frame can be provoked by the peer."""
-        self.put(encode_frame(kind, 0, stream_id, body))
+        self.put(encode_frame(frame_type, 0, stream_id, body))
 
     def put_of_link(self, frame_type: int, body: Body | tuple[object, ...]) -> None:
         """Queue a frame that belongs to the link, ahead of everything else. It counts as an answer, too."""

@@ -67,16 +67,16 @@ CALLEE: Final[Table] = {
 }
 
 
-def step_name(kind: int, flags: int) -> str:
+def step_name(frame_type: int, flags: int) -> str:
     """Return the name of a step as PROTOCOL.md writes it."""
-    return FrameType(kind).name + ("" if not flags & LAST else "+reason" if kind == END else "+LAST")
+    return FrameType(frame_type).name + ("" if not flags & LAST else "+reason" if frame_type == END else "+LAST")
 
 
-def advance(table: Table, state: str, kind: int, flags: int, *, remote: bool) -> str:
+def advance(table: Table, state: str, frame_type: int, flags: int, *, remote: bool) -> str:
     """Return the state after this frame; raise `ProtocolError` (rule 3.4) when the table has no such step."""
-    following = table[state].get((kind, flags & LAST))
+    following = table[state].get((frame_type, flags & LAST))
     if following is None:
         side = "caller" if table is CALLER else "callee"
-        step = step_name(kind, flags)
+        step = step_name(frame_type, flags)
         raise ProtocolError("3.4", f"{step} from the {side} of a stream whose direction is {state}", remote=remote)
     return following

@@ -83,13 +83,13 @@ class WireStream:
         self._opening: bytes | None = None
         self._ending: tuple[int, bytes] | None = None
 
-    def sends(self, kind: int, flags: int = 0) -> None:
+    def sends(self, frame_type: int, flags: int = 0) -> None:
         """Take a step of our own direction; `ProtocolError(remote=False)` when the table has no such step."""
-        self.sending = advance(CALLEE if self.callee else CALLER, self.sending, kind, flags, remote=False)
+        self.sending = advance(CALLEE if self.callee else CALLER, self.sending, frame_type, flags, remote=False)
 
-    def receives(self, kind: int, flags: int = 0) -> None:
+    def receives(self, frame_type: int, flags: int = 0) -> None:
         """Take a step of the peer's direction; `ProtocolError` when the table has no such step."""
-        self.receiving = advance(CALLER if self.callee else CALLEE, self.receiving, kind, flags, remote=True)
+        self.receiving = advance(CALLER if self.callee else CALLEE, self.receiving, frame_type, flags, remote=True)
 
     @property
     def begun(self) -> bool:

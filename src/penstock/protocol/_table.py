@@ -104,16 +104,16 @@ class StreamTable:
         """Ignore the streams that the peer opens from now on: it gets no answer any more."""
         self.ignores_new = True
 
-    def find(self, kind: int, stream_id: int) -> WireStream | None:
+    def find(self, frame_type: int, stream_id: int) -> WireStream | None:
         """Return a stream, None for one that is over (rule 3.5); an id that was never opened breaks rule 3.3.
 
-        `kind` is the type of the frame, for the error.
+        `frame_type` is the type of the frame, for the error.
         """
         stream = self.begun.get(stream_id)
         if stream is None:
             never = stream_id >= self._next_id if self._is_ours(stream_id) else stream_id > self._highest_peer_id
             if never:
-                raise ProtocolError("3.3", f"{FrameType(kind).name} on stream {stream_id}, which was never opened")
+                raise ProtocolError("3.3", f"{FrameType(frame_type).name} on stream {stream_id}, which was never opened")
         return stream
 
     def remove(self, stream: WireStream) -> WireStream | None:

@@ -199,7 +199,7 @@ class Offers:
         short = RefLocation(self.instance, token).short
         return self._refusals.get(token, _unknown)(short)
 
-    def claim(self, token: bytes, kind: type[Any]) -> Any:
+    def claim(self, token: bytes, cls: type[Any]) -> Any:
         """Remove an end from the table and return it, for its claimer.
 
         Raises `FailedPrecondition` for an end of the other kind or with another user, `NotFound` for an end that was reclaimed
@@ -208,8 +208,8 @@ class Offers:
         ref = self.find(token)
         if ref is None:
             raise self.refusal(token)
-        if not isinstance(ref, kind):
-            raise FailedPrecondition(f"a {type(ref).__name__} was claimed as a {kind.__name__}")
+        if not isinstance(ref, cls):
+            raise FailedPrecondition(f"a {type(ref).__name__} was claimed as a {cls.__name__}")
         self.withdraw_all(self._open[token].copies, _claimed)
         return ref._hand_over(self.refusal(token))
 

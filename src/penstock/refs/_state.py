@@ -139,9 +139,9 @@ def ref_extension(code: int, state_of: Callable[[Any], RefState[Any]], make: Cal
         gone.refusal = offers().refusal(location.token)
         return make(gone)
 
-    def fit(ref: Any, kind: Any) -> Any:
+    def fit(ref: Any, hint: Any) -> Any:
         state = state_of(ref)
-        arguments = getattr(kind, "__args__", ())
+        arguments = getattr(hint, "__args__", ())
         if arguments and state.location is not None:
             state.item = arguments[0]
         return ref
