@@ -22,7 +22,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from penstock._database import connect, is_damage
+from penstock._database import connect, is_damage, set_log
 from penstock._files import identity, open_regular
 from penstock.codec import JSON
 from penstock.errors import DataLoss, Unavailable
@@ -143,9 +143,7 @@ class HistoryFile:
         Raises `DataLoss` when the end of the file is torn, and `sqlite3.Error` when it cannot be opened.
         """
         try:
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-            self._connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * PAGE_BYTES}")
+            set_log(self._connection, CHECKPOINT_PAGES, PAGE_BYTES)
             if not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 self._create(base)
                 self._note_head(base, GENESIS)

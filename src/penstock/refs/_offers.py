@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from penstock._outcomes import log_error
+from penstock._per_loop import of_loop
 from penstock.calls import CallScope, current_call
 from penstock.errors import FailedPrecondition, NotFound, ResourceExhausted, StatusError
 from penstock.protocol import Budget
@@ -327,13 +328,6 @@ def _orphaned(short: str) -> StatusError:
     return NotFound(f"the end of a stream {short} was reclaimed: its connection is gone, and other ends needed its place")
 
 
-_TABLES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Offers]] = WeakKeyDictionary()
-
-
 def offers() -> Offers:
     """Return the table of the running event loop. Raises `RuntimeError` without one."""
-    loop = asyncio.get_running_loop()
-    table = _TABLES.get(loop)
-    if table is None:
-        table = _TABLES[loop] = Offers()
-    return table
+    return of_loop("_penstock_offers", Offers)

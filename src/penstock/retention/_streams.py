@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Container, Sequence
 from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from penstock._per_loop import of_loop
+from penstock._upkeep import upkeep
 from penstock.errors import AlreadyExists, NotFound, ResourceExhausted, Unavailable
 from penstock.retention._kept import KeptStream
 from penstock.retention._lives import Lives
@@ -28,8 +31,11 @@ RETAINED_BYTES_MAX: Final = 512 * 1024 * 1024
 #: Characters of a name.
 NAME_CHARACTERS_MAX: Final = 256
 
-#: The attribute of an event loop that has its streams: a table beside it would keep the loop alive, to which they refer.
-_ATTRIBUTE: Final = "_penstock_retained"
+
+#: Seconds after the opening of a file until the log names the open streams that the program has not asked for.
+UNCLAIMED_S: Final = 10.0
+
+_log = logging.getLogger("penstock.retained")
 
 
 class OpenFile(NamedTuple):
@@ -162,6 +168,7 @@ class Streams:
             file = self._files[path] = OpenFile(store, partial(StreamInFile, shelf=self, store=store))
             for kept in streams:
                 self._take_up(kept)
+            asyncio.get_running_loop().call_later(UNCLAIMED_S, _tell_unclaimed, path, streams)
             self.lives.sweep()
         return file
 
@@ -234,6 +241,18 @@ def _check_names(path: Path, streams: Sequence[KeptStream], named: Container[str
         raise AlreadyExists(f"stream {twice!r} is in {path}, and this program keeps another stream of that name")
 
 
+@upkeep
+def _tell_unclaimed(path: Path, streams: Sequence[KeptStream]) -> None:
+    """Log the open streams of an earlier run that this one has not asked for: their readers wait for nothing."""
+    names = [kept.name for kept in streams if not kept.wanted and kept.state == "open"]
+    if names:
+        _log.warning(
+            "%d streams of %s were open when its last program ended, and this one has not asked for them: %.200s. Give each "
+            "its writer by penstock.retained(name, ...); they fail when their ttl_s has passed",
+            *(len(names), path, ", ".join(map(repr, names))),
+        )
+
+
 def _begin(generator: AsyncGenerator[None, None]) -> None:
     """Run an async generator to its first ``yield``, without waiting."""
     try:
@@ -244,9 +263,4 @@ def _begin(generator: AsyncGenerator[None, None]) -> None:
 
 def streams_here() -> Streams:
     """Return the streams of the running event loop. Raises `RuntimeError` without one."""
-    loop = asyncio.get_running_loop()
-    streams: Streams | None = getattr(loop, _ATTRIBUTE, None)
-    if streams is None:
-        streams = Streams()
-        setattr(loop, _ATTRIBUTE, streams)
-    return streams
+    return of_loop("_penstock_streams", Streams)

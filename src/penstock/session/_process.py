@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
+from penstock._per_loop import of_loop
 from penstock.errors import Cause, ConnectionLost, ResourceExhausted, StatusError
 from penstock.protocol import Budget, Process
 
@@ -104,13 +105,6 @@ def _give_up(session: Any, error: StatusError) -> None:
         link.close()
 
 
-_CROWDS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Crowd]] = WeakKeyDictionary()
-
-
 def crowd() -> Crowd:
     """Return the sessions of the running event loop."""
-    loop = asyncio.get_running_loop()
-    found = _CROWDS.get(loop)
-    if found is None:
-        found = _CROWDS[loop] = Crowd()
-    return found
+    return of_loop("_penstock_sessions", Crowd)

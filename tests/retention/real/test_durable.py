@@ -190,6 +190,25 @@ def rows(path: Path, question: str) -> list:
         connection.close()
 
 
+def test_streams_of_an_earlier_run_without_a_writer_are_in_the_log(path, monkeypatch, caplog):
+    monkeypatch.setattr(_streams, "UNCLAIMED_S", 0.01)
+
+    async def first() -> None:
+        for name in ("claimed", "forgotten", "ended"):
+            await penstock.retained(name, durable=path).send(1)
+        await penstock.retained("ended").aclose()
+
+    async def second() -> None:
+        penstock.retained("claimed", durable=path)
+        await until(lambda: caplog.messages, "it is in the log")
+
+    run(first)
+    run(second)
+    (message,) = caplog.messages
+    assert message.startswith(f"1 streams of {path} were open when its last program ended")
+    assert "'forgotten'" in message
+
+
 async def test_a_large_stream_leaves_the_file_in_parts_between_the_commits_of_others(path, monkeypatch):
     monkeypatch.setattr(_file, "FORGOTTEN_ROWS", 3)
     old = penstock.retained("a", durable=path, ttl_s=0.01)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
-from penstock._database import FileLock, check_regular_files, connect, is_damage
+from penstock._database import FileLock, check_regular_files, connect, is_damage, set_log
 from penstock._files import identity
 from penstock.codec import MSGPACK
 from penstock.errors import DataLoss, FailedPrecondition, Unavailable
@@ -141,9 +141,7 @@ class StreamFile:
         self._writer = connect(self.path, "mode=rw")
         self._life.callback(self._writer.close)
         self._check_format()
-        self._writer.execute("PRAGMA synchronous = NORMAL")
-        self._writer.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
-        self._writer.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * DISK_PAGE_BYTES}")
+        set_log(self._writer, LOG_PAGES, DISK_PAGE_BYTES)
         self._reader = connect(self.path, "mode=ro")
         self._life.callback(self._reader.close)
         for (key,) in self._writer.execute("SELECT key FROM streams WHERE name IS NULL").fetchall():
