@@ -17,6 +17,7 @@ from penstock.node._control import Control
 from penstock.peer import Server, check_outside, serve
 from penstock.protocol import Settings
 from penstock.transports import TLS, socket_mode
+from penstock.web import serve_console
 
 #: How long calls and channels may go on when a node closes.
 NODE_GRACE_S: Final = 5.0
@@ -43,7 +44,8 @@ class Node(NodeBase):
     authenticated. history: the file to record to, a `History` with options of its own, or None. socket: the path of a Unix
     socket for the commands (``penstock list --socket PATH``), which only this user can open; None for none. name: the name of
     the node. tls: for ``tls://`` URLs. settings: limits of each connection. grace: seconds that calls and channels have to
-    end when the node closes.
+    end when the node closes. console: where the live console listens on this machine, ``http://127.0.0.1:7780``, or None;
+    the attribute `console` then has the address to open, with a token that each request needs.
 
     Leaving the block drains the node: it accepts no new connection, running calls and channels learn that it drains and have
     the grace time, then the actors stop, children first, then the history is closed. Entering raises `Unavailable` for an
@@ -61,6 +63,7 @@ class Node(NodeBase):
         tls: TLS | None = None,
         settings: Settings | None = None,
         grace: float = NODE_GRACE_S,
+        console: str | None = None,
     ) -> None:
         super().__init__(name, History(history) if isinstance(history, str | PathLike) else history, socket)
         self.grace_s = grace
@@ -68,6 +71,8 @@ class Node(NodeBase):
         self._listen = [listen] if isinstance(listen, str) else list(listen)
         self._tls = tls
         self._settings = settings
+        self._console = console
+        self.console: str | None = None
         self.commands: Server | None = None
         self._life = AsyncExitStack()
         self._closing = False
@@ -83,6 +88,8 @@ class Node(NodeBase):
             )
             if self.socket is not None:
                 await self._listen_to_owner(self.commands, self.socket)
+            if self._console is not None:
+                self.console = await stack.enter_async_context(serve_console((self, control), self._console, self._settings))
             if self.history is not None:
                 await stack.enter_async_context(self.history)
                 await _end_the_dead(self.history)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Final
@@ -14,7 +14,7 @@ from penstock.protocol import Settings
 from penstock.service import MethodDescription, ServiceDescription
 from penstock.transports import Receiver
 from penstock.web._admission import admit, cross_origin
-from penstock.web._calls import answer_call, check_method
+from penstock.web._calls import answer_call, check_method, metadata_of
 from penstock.web._http import HttpRequest, Receive, Scope, Send, answer, headers_of
 from penstock.web._messages import carry
 from penstock.web._openapi import openapi
@@ -37,10 +37,17 @@ class WebFace:
 
     receivers: makes the server's side of a session, as for a listener. origins: the web pages that may use it, by their
     origins; those of its own address always may. url: its address, for people. streams: how retained streams are served.
+    pages: files by their paths, instead of the retained streams.
     """
 
     def __init__(
-        self, receivers: Callable[[], Receiver], origins: Collection[str], url: str, streams: StreamsOverHttp | None = None
+        self,
+        receivers: Callable[[], Receiver],
+        origins: Collection[str],
+        url: str,
+        *,
+        streams: StreamsOverHttp | None = None,
+        pages: Mapping[str, HttpResponse] | None = None,
     ) -> None:
         self._receivers = receivers
         self._origins = origins
@@ -50,6 +57,7 @@ class WebFace:
         self._peer: Peer | None = None
         self._services: list[ServiceDescription] | None = None
         self._streams = DurableStreams(streams or StreamsOverHttp(origins=tuple(origins)))
+        self._pages = pages or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of HTTP, or carry a WebSocket to its end."""
@@ -63,7 +71,7 @@ class WebFace:
             await answer(scope, receive, send, lambda _: _ready(response))
             return
         root = scope.get("root_path", "")
-        if scope["path"].startswith(f"{root}{STREAMS}/"):
+        if scope["path"].startswith(f"{root}{STREAMS}/") and not self._pages:
             await self._streams({**scope, "root_path": f"{root}{STREAMS}"}, receive, send)
             return
         await answer(scope, receive, send, self._handle, headers={"x-content-type-options": "nosniff", **cross_origin(origin)})
@@ -92,6 +100,12 @@ class WebFace:
         if request.method not in {"GET", "HEAD"}:
             error = NotFound(f"{request.method} {path} is not known here; methods are called at {CALL}Service/method")
             raise refused(HTTPStatus.NOT_FOUND, error)
+        return await self._page(request, path)
+
+    async def _page(self, request: HttpRequest, path: str) -> HttpResponse:
+        """Answer a request for a thing that is known of this server."""
+        if path in self._pages:
+            return self._pages[path]
         if path == "/healthz":
             return as_json({"status": "up"})
         if path == "/readyz":
@@ -102,7 +116,7 @@ class WebFace:
 
     async def _call(self, request: HttpRequest, target: str) -> HttpResponse:
         peer = await self._joined()
-        method = await self._method(peer, target)
+        method = await self._method(peer, target, metadata_of(request.headers))
         check_method(request, method)
         try:
             hello = peer._scope.session.hello
@@ -110,10 +124,10 @@ class WebFace:
         except StatusError as error:  # not as the error of a server that stands behind this one
             return problem_of(error)
 
-    async def _method(self, peer: Peer, target: str) -> MethodDescription:
+    async def _method(self, peer: Peer, target: str, metadata: Mapping[str, str]) -> MethodDescription:
         try:
             if target.startswith("/"):
-                return await method_called(peer, target, {})
+                return await method_called(peer, target, metadata)
             return find_method(await self._described(), target)
         except Unimplemented as error:
             raise refused(HTTPStatus.NOT_FOUND, error) from None

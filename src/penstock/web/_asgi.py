@@ -63,7 +63,7 @@ class WebApp:
         async with self._starting:
             if self._face is None:
                 server = await self._stack.enter_async_context(serve(*self._services, listen=[], **self._options))
-                face = WebFace(server._new_session, self._options["settings"].origins, "http://asgi", self._streams)
+                face = WebFace(server._new_session, self._options["settings"].origins, "http://asgi", streams=self._streams)
                 self._stack.push_async_callback(face.aclose)
                 self._face = face
             return self._face

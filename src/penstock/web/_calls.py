@@ -46,7 +46,7 @@ async def answer_call(request: HttpRequest, peer: Peer, method: MethodDescriptio
     bytes_max: the largest argument, and the largest line of a stream of requests.
     """
     kind = CallKind.labelled(method.kind)
-    options = CallOptions(metadata=_metadata(request.headers), timeout=_timeout(request.headers))
+    options = CallOptions(metadata=metadata_of(request.headers), timeout=_timeout(request.headers))
     if kind & CallKind.CLIENT_STREAMING:
         argument, items = _from_query(request, method), _lines(request, bytes_max)
     else:
@@ -123,7 +123,8 @@ async def _lines(request: HttpRequest, bytes_max: int) -> AsyncIterator[msgspec.
         yield msgspec.Raw(_checked(begun.strip(), f"line {number + 1} of the body"))
 
 
-def _metadata(headers: Mapping[str, str]) -> dict[str, str]:
+def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a request that travel as metadata."""
     return {name: text for name, text in headers.items() if name in _METADATA or name.startswith("x-")}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from penstock.errors import FailedPrecondition
 from penstock.transports import MESSAGE_BYTES_MAX, Listener, Receiver, bind_tcp
 from penstock.web._app import WebFace
 from penstock.web._http import Receive, Scope, Send
+from penstock.web._response import HttpResponse
 
 #: Connections of one listener, at most; a further one is answered with 503. As many as a server has streams for.
 CONNECTIONS_MAX: Final = 16_384
@@ -32,8 +33,11 @@ _ALPN: Final = ["http/1.1"]
 class HttpListener(Listener):
     """Takes requests at one address, until it is closed; those that are being answered go on until `wait_closed`."""
 
-    def __init__(self, receivers: Callable[[], Receiver], origins: Collection[str]) -> None:
+    def __init__(
+        self, receivers: Callable[[], Receiver], origins: Collection[str], pages: Mapping[str, HttpResponse] | None = None
+    ) -> None:
         self.url = ""
+        self._pages = pages
         self._receivers = receivers
         self._origins = origins
         self._face: WebFace
@@ -49,7 +53,7 @@ class HttpListener(Listener):
         if tls is not None:
             tls.set_alpn_protocols(_ALPN)
         self.url, sockets = await bind_tcp(scheme, url)
-        self._face = WebFace(self._receivers, self._origins, self.url)
+        self._face = WebFace(self._receivers, self._origins, self.url, pages=self._pages)
         self._state = make.keywords["server_state"]
         loop = asyncio.get_running_loop()
         serve = partial(loop.create_server, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=timeout_s if tls else None)

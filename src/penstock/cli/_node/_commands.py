@@ -31,6 +31,7 @@ ID_HELP: Final = "ID is the name of an actor, its id, or the beginning of its id
     help="Record events in this file, up to 1 GiB (default: a file in the user's state directory).",
 )
 @click.option("--name", default="", metavar="NAME", help="The name of the node.")
+@click.option("--console", metavar="URL", help="Serve a live page of the node on this machine: http://127.0.0.1:7780.")
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -56,6 +57,7 @@ def server(manifests: Sequence[str], listen: Sequence[str], history: str | None,
     \b
     penstock server
     penstock server --listen tcp://127.0.0.1:7700 --history none counter.toml
+    penstock server --console http://127.0.0.1:7780 counter.toml
     """  # noqa: D301 - click wants the character, not the backslash
     from penstock.cli._node._server import ServerOptions, serve
 
@@ -63,7 +65,10 @@ def server(manifests: Sequence[str], listen: Sequence[str], history: str | None,
     tls = tls_of(listen, values, server=True) if listen or values["dev_tls"] or values["cert"] else None
     refuse_memory_urls(listen)
     stopping = asyncio.Event()
-    return run(serve(ServerOptions(node, manifests, listen, history, name, grace, tls), stopping), on_signal=stopping.set)
+    return run(
+        serve(ServerOptions(node, manifests, listen, history, name, grace, tls, values["console"]), stopping),
+        on_signal=stopping.set,
+    )
 
 
 @click.command(short_help="Watch a node live: actors, mailboxes, streams, history.")

@@ -41,6 +41,7 @@ class ServerOptions(NamedTuple):
     name: str
     grace_s: float
     tls: TLS | None
+    console: str | None
 
 
 async def serve(options: ServerOptions, stopping: asyncio.Event) -> int:
@@ -56,6 +57,7 @@ async def serve(options: ServerOptions, stopping: asyncio.Event) -> int:
             name=options.name,
             tls=options.tls,
             grace=options.grace_s,
+            console=options.console,
         )
         async with AsyncExitStack() as stack:
             stop_begins = stack.enter_context(noting_a_slow_stop())
@@ -113,11 +115,14 @@ def _announce(node: Node, started: Sequence[ActorInfo], options: NodeOptions) ->
     history = None if node.history is None else str(node.history.path)
     if options.as_json:
         actors = [{"address": info.address, "id": info.id, "actor": info.actor} for info in started]
-        print(as_json({"socket": node.socket, "urls": node.urls, "history": history, "actors": actors}), flush=True)
+        about = {"socket": node.socket, "urls": node.urls, "console": node.console, "history": history, "actors": actors}
+        print(as_json(about), flush=True)
         return
     print("node at", node.socket)
     for url in node.urls:
         print("at", url)
+    if node.console is not None:
+        print("console", node.console)
     print("history", history or "none")
     for info in started:
         print("started", one_line(info.address), info.id)
