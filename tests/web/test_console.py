@@ -55,7 +55,7 @@ async def test_the_page_and_its_files_are_served_and_may_run_no_other_script() -
 
 async def test_each_call_needs_the_token_over_http_and_over_a_websocket() -> None:
     async with penstock.Node(console=URL) as node:
-        counter = await node.spawn(Counter, name="counter")
+        await node.spawn(Counter, name="counter")
         url, header = opened(node)
         wrong = [{}, {"authorization": "Bearer x"}, {"authorization": header["authorization"][:-1]}, {"authorization": "x"}]
         async with httpx.AsyncClient(base_url=url) as client:
@@ -69,7 +69,7 @@ async def test_each_call_needs_the_token_over_http_and_over_a_websocket() -> Non
                 await peer.call("Penstock.Control/snapshot")
             with pytest.raises(Unauthenticated):
                 await peer.ask("counter", "add", {"n": 1})
-        assert await counter.ask("add", {"n": 0}) == 42
+        assert await node.ask("counter", "add", {"n": 0}) == 42
 
 
 async def test_it_shows_the_node_and_follows_its_history(tmp_path) -> None:

@@ -17,7 +17,7 @@ from penstock.node._control import Control
 from penstock.peer import Server, check_outside, serve
 from penstock.protocol import Settings
 from penstock.transports import TLS, socket_mode
-from penstock.web import serve_console
+from penstock.web.console import serve_console
 
 #: How long calls and channels may go on when a node closes.
 NODE_GRACE_S: Final = 5.0

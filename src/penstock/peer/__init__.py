@@ -1,7 +1,7 @@
 """`Peer`, `serve` and `connect`: the folder that puts calls, refs and remote actors together."""
 
 from penstock.peer._context import CallInfo, context
-from penstock.peer._descriptions import BUILT_IN, DESCRIBE, find_method, method_called, services_of
+from penstock.peer._descriptions import BUILT_IN, find_method, method_called, services_of
 from penstock.peer._joined import joined
 from penstock.peer._peer import Peer
 from penstock.peer._reconnect import Reconnect
@@ -9,7 +9,6 @@ from penstock.peer._server import Server, check_outside, connect, serve
 
 __all__ = [
     "BUILT_IN",
-    "DESCRIBE",
     "CallInfo",
     "Peer",
     "Reconnect",

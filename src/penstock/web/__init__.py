@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from penstock.web._asgi import WebApp, asgi
-from penstock.web._console import serve_console
 
 if TYPE_CHECKING:
     from penstock.web.durable_streams import DurableStreams, StreamsOverHttp
 
-__all__ = ["DurableStreams", "StreamsOverHttp", "WebApp", "asgi", "serve_console"]
+__all__ = ["DurableStreams", "StreamsOverHttp", "WebApp", "asgi"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from penstock.calls import CallInfo
 from penstock.errors import InvalidArgument, Unauthenticated
-from penstock.peer import DESCRIBE, serve
+from penstock.peer import BUILT_IN, serve
 from penstock.protocol import Settings
 
 #: Random bytes of a token.
-TOKEN_BYTES: Final = 16
+CONSOLE_TOKEN_BYTES: Final = 16
 #: Where a console may listen: other machines would see the token in plain text.
 _HERE: Final = ("127.0.0.1", "::1", "localhost")
 
@@ -28,18 +28,18 @@ async def serve_console(services: Sequence[object], url: str, settings: Settings
     Raises `InvalidArgument` for an address that other machines can reach, and `Unavailable` for one that cannot be used.
     """
     from penstock.web._listener import HttpListener
-    from penstock.web._pages import console_pages
+    from penstock.web.console._pages import console_pages
 
     if urlsplit(url).scheme != "http" or urlsplit(url).hostname not in _HERE:
         raise InvalidArgument(f"a console at {url} would be open to other machines; write http://127.0.0.1:7780")
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token = secrets.token_urlsafe(CONSOLE_TOKEN_BYTES)
     chosen = settings or Settings()
 
     @asynccontextmanager
     async def with_token(call: CallInfo) -> AsyncIterator[None]:
         """Let a call pass that has the token, and the one that describes the methods."""
         given = call.metadata.get("authorization", "")
-        if call.target != DESCRIBE and not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        if call.target != f"{BUILT_IN}/describe" and not secrets.compare_digest(given.encode(), f"Bearer {token}".encode()):
             raise Unauthenticated("open the address of the console with its token, as the node has printed it", started=False)
         yield
 

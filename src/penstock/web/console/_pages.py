@@ -22,7 +22,7 @@ _HEADERS: Final = {
 
 def console_pages() -> dict[str, HttpResponse]:
     """Return the live console of a node, by the paths of its files."""
-    folder = resources.files("penstock.web") / "pages"
+    folder = resources.files("penstock.web.console") / "pages"
     files = {f"/pages/{name}": name for name in ("console.css", "console.js")}
     return {path: _page((folder / name).read_bytes(), name) for path, name in {"/": "console.html", **files}.items()}
 
