@@ -97,13 +97,16 @@ async def beside(table: Table) -> None:
             idle = await client.ask("honest", url=server.url, seconds=2)
             task = asyncio.ensure_future(storm.attack(server))
             await asyncio.sleep(0.2)
+            await server.ask("turns")
             busy = await client.ask("honest", url=server.url, seconds=3)
+            turns_ms = await server.ask("turns")
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             after = await server.figures()
         table.row(
             f"beside {storm.name}",
-            f"honest p99 {idle['p99_ms']:.1f} → {busy['p99_ms']:.1f} ms, left {after.left or 0}",
+            f"honest p99 {idle['p99_ms']:.1f} → {busy['p99_ms']:.1f} ms, turns of the loop p99 {turns_ms:.1f} ms of the "
+            f"processor, left {after.left or 0}",
             good=unharmed(idle, busy) and not after.left,
         )
 

@@ -94,6 +94,24 @@ class Busy(penstock.Actor):
         await asyncio.Event().wait()
 
 
+class MeteredLoop(asyncio.SelectorEventLoop):
+    """asyncio's own loop, which keeps the seconds of the processor that each of its turns took."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: list[float] = []
+
+    def _run_once(self) -> None:
+        begun = time.thread_time()
+        super()._run_once()  # type: ignore[misc]
+        self.turns.append(time.thread_time() - begun)
+
+    def slowest_ms(self) -> float:
+        """Return the turn that one of a hundred was longer than, since the last question."""
+        turns, self.turns = sorted(self.turns), []
+        return turns[int(len(turns) * 0.99)] * 1e3 if turns else 0.0
+
+
 def rss_bytes() -> int:
     """Return the resident memory, after freed memory was given back to the system."""
     with contextlib.suppress(OSError, AttributeError):
@@ -151,6 +169,8 @@ async def _main() -> None:
             what = given.pop("do")
             if what == "peers":
                 _say(len(server.peers))
+            elif what == "turns":
+                _say(loop.slowest_ms() if isinstance(loop, MeteredLoop) else 0.0)
             elif what == "figures":
                 _say(figures() | {"peers": len(server.peers)})
             else:
@@ -168,7 +188,8 @@ if __name__ == "__main__":
     if os.environ.get("ATTACK_LOOP") == "uvloop":
         import uvloop
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_main())
+        make_loop = uvloop.new_event_loop
     else:
-        asyncio.run(_main())
+        make_loop = MeteredLoop
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(_main())
