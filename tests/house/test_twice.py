@@ -7,7 +7,6 @@ from tests.house._twice import classes_twice, constants_twice
 # Constants with two homes, and why. A ratchet: names leave this list, none joins it.
 TWO_HOMES = {
     "CLAIM": "the two targets by which the end of a stream is claimed: a source, a sink",
-    "OVERFLOWS": "the policies of a mailbox, and those of a port",
     "TURN_MESSAGES": "the messages that one turn of a cell handles, and those that one turn of a lane takes",
 }
 

@@ -7,14 +7,14 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 
 from penstock._files import open_regular
 from penstock._outcomes import text_of
 from penstock.actors import Actor, check_name
-from penstock.actors.cell import OVERFLOWS, Overflow
+from penstock.actors.cell import Overflow
 from penstock.errors import InvalidArgument
 from penstock.node.loading import Search, Unloadable, load
 from penstock.service import hints_of, suggest
@@ -108,7 +108,7 @@ def read_manifest(path: str | Path) -> Manifest:
         manifest = msgspec.convert({**data, "path": str(where)}, Manifest)
     except msgspec.ValidationError as error:
         key, reason = _placed("", text_of(error))
-        choices = f"; it is one of {', '.join(OVERFLOWS)}" if key == "limits.overflow" else ""
+        choices = f"; it is one of {', '.join(get_args(Overflow))}" if key == "limits.overflow" else ""
         raise wrong(where, key, reason + choices) from None
     try:
         check_name(manifest.name)

@@ -12,7 +12,7 @@ from penstock.streams._abc import (
     close_iterator,
     reraisable,
 )
-from penstock.streams._backlog import OVERFLOWS, Dropped, Overflow
+from penstock.streams._backlog import Dropped, Overflow
 from penstock.streams._fed import Fed, stop
 from penstock.streams._iterated import Converted, source_of
 from penstock.streams._iteration import READY, InLoop, Iteration
@@ -25,7 +25,6 @@ from penstock.streams._watch import Pressure, feeding, watch_backpressure
 
 __all__ = [
     "BUFFER_SIZE",
-    "OVERFLOWS",
     "READY",
     "SECOND_RECEIVER",
     "SOURCE_CLOSED",

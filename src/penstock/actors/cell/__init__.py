@@ -19,7 +19,7 @@ from penstock.actors.cell._cycles import Waiting, check_cycle, check_read, is_wa
 from penstock.actors.cell._envelope import NO_REPLY, Envelope, handling, sender_here
 from penstock.actors.cell._incarnation import restart_asked, start
 from penstock.actors.cell._lifecycle import Lifecycle
-from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, OVERFLOWS, Mailbox, Overflow
+from penstock.actors.cell._mailbox import DEFAULT_MAILBOX, Mailbox, Overflow
 from penstock.actors.cell._profile import HOOKS, is_actor_class, profile_of
 from penstock.actors.cell._side_work import SideTask, Timer
 
@@ -27,7 +27,6 @@ __all__ = [
     "DEFAULT_MAILBOX",
     "HOOKS",
     "NO_REPLY",
-    "OVERFLOWS",
     "STOP_GRACE_S",
     "Cell",
     "Envelope",

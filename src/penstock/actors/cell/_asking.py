@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 from penstock.actors._ref import Message
 from penstock.actors.cell._cell import Cell, inline_context
@@ -14,7 +14,7 @@ from penstock.calls import CallInfo
 from penstock.errors import DeadlineExceeded, InvalidArgument, NotFound, StatusError, Unavailable, Unimplemented
 from penstock.protocol import CallKind
 from penstock.service import arguments_of, suggest
-from penstock.streams import OVERFLOWS, Overflow, Port, Sink, Source, checked_size, mark_retrieved
+from penstock.streams import Overflow, Port, Sink, Source, checked_size, mark_retrieved
 
 _UNARY: Final = CallKind.UNARY
 
@@ -194,8 +194,8 @@ def subscriber_size(buffer_size: int | None, overflow: str | None) -> int | None
 
     Raises `ValueError` for options that no port of an actor takes.
     """
-    if overflow not in (None, *OVERFLOWS):  # a tuple, because a value of a wrong type may have no hash
-        raise ValueError(f"overflow is {overflow!r}; it is one of {', '.join(OVERFLOWS)}")
+    if overflow not in (None, *get_args(Overflow)):  # a tuple, because a value of a wrong type may have no hash
+        raise ValueError(f"overflow is {overflow!r}; it is one of {', '.join(get_args(Overflow))}")
     if buffer_size is None:
         return None
     return checked_size("buffer_size", buffer_size, most=SUBSCRIBER_BUFFER_MAX, or_none="for that of the port")

@@ -19,7 +19,7 @@ from penstock.errors import ActorStopped, MailboxFull
 from penstock.streams import Waiters, checked_size
 
 Overflow = Literal["wait", "reject", "drop_oldest"]
-OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
+_OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
 
 
 class Mailbox(msgspec.Struct, frozen=True):
@@ -38,8 +38,8 @@ class Mailbox(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "size", checked_size("size", self.size))
-        if self.overflow not in OVERFLOWS:
-            raise ValueError(f"overflow is {self.overflow!r}; it is one of {', '.join(OVERFLOWS)}")
+        if self.overflow not in _OVERFLOWS:
+            raise ValueError(f"overflow is {self.overflow!r}; it is one of {', '.join(_OVERFLOWS)}")
 
 
 DEFAULT_MAILBOX: Final = Mailbox()
