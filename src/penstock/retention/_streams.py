@@ -242,9 +242,9 @@ def _check_names(path: Path, streams: Sequence[KeptStream], named: Container[str
 
 
 @upkeep
-def _tell_unclaimed(path: Path, streams: Sequence[KeptStream]) -> None:
-    """Log the open streams of an earlier run that this one has not asked for: their readers wait for nothing."""
-    names = [kept.name for kept in streams if not kept.wanted and kept.state == "open"]
+def _tell_unclaimed(path: Path, streams: Sequence[StreamInFile]) -> None:
+    """Log the open streams of an earlier run that nothing writes: their readers wait in vain."""
+    names = [kept.name for kept in streams if kept.unclaimed]
     if names:
         _log.warning(
             "%d streams of %s were open when its last program ended, and this one has not asked for them: %.200s. Give each "

@@ -196,10 +196,15 @@ class StreamInFile(KeptStream):
         self._emptied, self.forgotten, self._erased = name_stays, not name_stays, False
         self._store.note(self)
 
+    @property
+    def unclaimed(self) -> bool:
+        """Whether this is an open stream of an earlier run that the program has not asked for, and that others do not write."""
+        return not self.wanted and self.state == "open" and not self.notes.content_type
+
     @upkeep
     def abandon(self) -> None:
-        """End a stream of an earlier run of the program that this one has not asked for, unless others than it write it."""
-        if not self.wanted and self.state == "open" and not self.notes.content_type:
+        """End a stream of an earlier run of the program that nothing writes any more."""
+        if self.unclaimed:
             self.end("failed", Aborted(f"the program that wrote {self.label} ended before it did, and did not go on"))
 
 
