@@ -621,9 +621,16 @@ def test_a_writer_that_was_cancelled_is_followed_by_another(path):
 
 
 @asynccontextmanager
-async def program(path: Path, port: str = "0"):
+async def program(path: Path, port: str = "0", *options: str):
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.retention.real.program", str(path), port, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "tests.retention.real.program",
+        str(path),
+        port,
+        *options,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(PATIENCE_S):
