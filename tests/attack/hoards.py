@@ -210,6 +210,18 @@ async def nothing_acknowledged(line: Line) -> None:
                 await line.reader.read(1 << 20)
 
 
+async def stalled_batches(line: Line) -> None:
+    """1,000 handlers that stall behind the first item of a batch, whose second one has 60,000 empty lists."""
+    await line.write(H)
+    for number in ids(1000):
+        await line.write(open_(number, "Desk/mirror", BIDIRECTIONAL, credit_items=1, credit_bytes=MAX_NUMBER))
+    await line.settle()
+    batch_of_two = b"\xdd\0\0\0\2\0" + array_head(60_000) + b"\x90" * 60_000
+    for number in ids(1000):
+        await line.write(items(number, 0, payload=batch_of_two, count=2))
+    await line.settle(2)
+
+
 async def resets(line: Line) -> None:
     """20,000 calls that are opened and cancelled at once."""
     await line.write(H)
@@ -345,6 +357,7 @@ ALL: Final = [
     Hoard(nothing_acknowledged, CONNECTION, quick=False),
     Hoard(half_messages, CONNECTION, quick=False),
     Hoard(endless_fragments, CONNECTION, quick=False),
+    Hoard(stalled_batches, CONNECTION),
     Hoard(tiny_values, 80, 2.0),
     Hoard(keys_that_hash_alike, 10, 2.0),
     Hoard(resets, 10),

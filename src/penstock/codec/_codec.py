@@ -19,6 +19,7 @@ from penstock.codec._extensions import fitted, from_extension, is_extension, to_
 from penstock.codec._keys import guarded_batch, guarded_value, leaves_keys_open
 from penstock.codec._models import dump_model, is_model, load_model
 from penstock.codec._small_views import owned
+from penstock.codec._types import holds_many
 from penstock.codec._views import LARGE_VIEW_BYTES, aligned, holds_views, placed
 from penstock.errors import PenstockError, StatusError
 
@@ -143,12 +144,14 @@ class Decode(NamedTuple):
     """The decoders of one type: for a single value, for a batch, and for a batch without its items (`raws`).
 
     `of_bytes`: makes a value of `bytes` that need not be decoded; None for a type that takes no `bytes` as they are.
+    `grows`: a few bytes may become many objects, as in lists of lists.
     """
 
     value: Callable[[bytes | bytearray | memoryview], Any]
     batch: Callable[[bytes | bytearray | memoryview], list[Any]]
     raws: Callable[[bytes | bytearray | memoryview], list[msgspec.Raw]]
     of_bytes: Callable[[bytes | bytearray], Any] | None
+    grows: bool = True
 
     def one_by_one(self, payload: bytes | bytearray) -> tuple[list[Any], Exception | None]:
         """Decode a broken batch as far as possible: return the items before the first bad one, and its error."""
@@ -213,7 +216,8 @@ class Codec:
                 value, batch = guarded_value(value), guarded_batch(batch, raws)
             if runs_code(hint):
                 value, batch = contained(value), contained(batch)
-            plain = Decode(value, batch, raws, bytes if hint is bytes or hint is Any or hint is object else None)
+            of_bytes = bytes if hint is bytes or hint is Any or hint is object else None
+            plain = Decode(value, batch, raws, of_bytes, holds_many(hint))
             return _with_views(hint, plain) if number == _MSGPACK and holds_views(hint) else plain
 
         self.decode_for: Callable[[Any], Decode] = decode_for
@@ -240,7 +244,7 @@ def _with_views(hint: Any, plain: Decode) -> Decode:
                 return list(map(value, raws))
         return list(map(owned, plain.batch(payload)))
 
-    return Decode(value, batch, plain.raws, placed if hint is memoryview else None)
+    return Decode(value, batch, plain.raws, placed if hint is memoryview else None, plain.grows)
 
 
 _msgpack_decoder: Final = partial(msgspec.msgpack.Decoder, ext_hook=from_extension)
@@ -288,4 +292,4 @@ def decode_marked(codec: Codec, hint: Any, *marked: type[msgspec.Struct]) -> Dec
             return plain.batch(payload)
         return MarkedBatch([value(raw) for raw in plain.raws(payload)])
 
-    return Decode(value, batch, plain.raws, plain.of_bytes)
+    return Decode(value, batch, plain.raws, plain.of_bytes, plain.grows)

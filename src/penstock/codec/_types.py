@@ -104,6 +104,21 @@ def type_parts(hint: Any) -> Iterator[Any]:
         return iter(())
 
 
+#: Types that are one object each, and those whose parts are a fixed number.
+_FEW: Final = (
+    *(shape.NoneType, shape.BoolType, shape.IntType, shape.FloatType, shape.StrType, shape.BytesType, shape.MemoryViewType),
+    *(shape.ByteArrayType, shape.DateTimeType, shape.DateType, shape.TimeType, shape.TimeDeltaType, shape.UUIDType),
+    *(shape.DecimalType, shape.EnumType, shape.LiteralType, shape.UnionType, shape.Metadata, shape.RawType),
+    *(shape.StructType, shape.DataclassType, shape.TypedDictType, shape.NamedTupleType, shape.TupleType, shape.Field),
+)
+
+
+def holds_many(hint: Any) -> bool:
+    """Whether a value of a type may have any number of values in it, as a list has."""
+    found = [*type_parts(hint)]
+    return not found or not all(isinstance(part, _FEW) for part in found)
+
+
 def parts_of(info: Any, seen: set[int]) -> Iterator[Any]:
     """Iterate over a type and all its parts, each once."""
     if id(info) in seen:

@@ -182,7 +182,7 @@ def salvaging(cls: type[Item], begin_fields: int) -> Decode:
                 raise
             return [_salvaged(plain, cls, begin_fields, item) for item in values_of(payload, own_size(payload, 0))]
 
-    return plain._replace(batch=batch)
+    return plain._replace(batch=batch, grows=False)  # each message is charged by itself, with what it becomes
 
 
 def _salvaged(plain: Decode, cls: type[Item], begin_fields: int, item: bytes | bytearray) -> Item:

@@ -313,3 +313,8 @@ def _beginning(items: list[Any], bytes_max: int) -> list[Any]:
         if size > bytes_max and place:
             return items[:place]
     return items
+
+
+def is_unclaimed(kept: KeptStream) -> bool:
+    """Whether this is an open stream of an earlier run that the program has not asked for, and that others do not write."""
+    return not kept.wanted and kept.state == "open" and not kept.notes.content_type

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from penstock._per_loop import of_loop
 from penstock._upkeep import upkeep
 from penstock.errors import AlreadyExists, NotFound, ResourceExhausted, Unavailable
-from penstock.retention._kept import KeptStream
+from penstock.retention._kept import KeptStream, is_unclaimed
 from penstock.retention._lives import Lives
 from penstock.retention._log import ITEM_BYTES, Limits
 from penstock.retention._stream import Retained
@@ -242,9 +242,9 @@ def _check_names(path: Path, streams: Sequence[KeptStream], named: Container[str
 
 
 @upkeep
-def _tell_unclaimed(path: Path, streams: Sequence[StreamInFile]) -> None:
+def _tell_unclaimed(path: Path, streams: Sequence[KeptStream]) -> None:
     """Log the open streams of an earlier run that nothing writes: their readers wait in vain."""
-    names = [kept.name for kept in streams if kept.unclaimed]
+    names = [kept.name for kept in streams if is_unclaimed(kept)]
     if names:
         _log.warning(
             "%d streams of %s were open when its last program ended, and this one has not asked for them: %.200s. Give each "

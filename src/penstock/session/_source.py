@@ -15,8 +15,19 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from penstock._outcomes import text_of
-from penstock.codec import UNDECODABLE, Decode, MarkedBatch
-from penstock.errors import Busy, Cancelled, ConnectionLost, DataLoss, EndOfStream, IdleTimeout, StatusError, StreamClosed
+from penstock._values import objects_bytes
+from penstock.codec import MSGPACK, UNDECODABLE, Decode, MarkedBatch
+from penstock.errors import (
+    Busy,
+    Cancelled,
+    ConnectionLost,
+    DataLoss,
+    EndOfStream,
+    IdleTimeout,
+    ResourceExhausted,
+    StatusError,
+    StreamClosed,
+)
 from penstock.protocol import Cancel, ReceiveHalf, WireStream
 from penstock.session._endpoint import Carrier
 from penstock.streams import (
@@ -41,6 +52,8 @@ BURST_BYTES: Final = 512 * 1024
 ITEM_COST_BYTES: Final = 400
 #: Seconds that an idle stream gets for data that has arrived and was not read yet: one turn of any event loop.
 LAST_LOOK_S: Final = 0.001
+#: Objects of one batch that are not charged: 16,000 streams whose handlers stall hold 256 MiB of them.
+UNCHARGED_OBJECTS_BYTES: Final = 16 * 1024
 _NOTHING: Final[Any] = object()
 
 
@@ -65,6 +78,7 @@ class RemoteSource(Source[T]):
         "_dropped",
         "_half",
         "_last",
+        "_objects_bytes",
         "_origin",
         "_pending",
         "_pending_bytes",
@@ -103,6 +117,7 @@ class RemoteSource(Source[T]):
         self._rest: list[T] = []  # decoded items of the same batch, after the chunk
         self._pending = 0  # items of the chunk, to be counted as consumed before its last one leaves
         self._pending_bytes = 0  # bytes of the batch, to be counted with its last chunk
+        self._objects_bytes = 0  # the charge for what it has become
 
     # ── for the consumer ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -285,6 +300,8 @@ class RemoteSource(Source[T]):
         if arrived.is_single_bytes and self._decode.of_bytes is not None:
             return [self._decode.of_bytes(arrived.payload)]
         payload = arrived.encoded()
+        if self._decode.grows and not _charge_objects(self, payload):
+            return _dropped_batch(self)
         try:
             items = self._decode.batch(payload)
             if len(items) == count:
@@ -297,9 +314,7 @@ class RemoteSource(Source[T]):
             self._bad = self.bad_item(
                 f"{self.target}: item {first + len(items)} does not fit its type: {text_of(why or error)}"
             )
-            if self.wire is not None:
-                self.session._connection.discard(self.wire)
-            self._pending_bytes = 0  # `discard` has counted the batch
+            _dropped_batch(self)
             self._dropped += _dropped_in(items)
             return items[:count]
 
@@ -316,6 +331,32 @@ class RemoteSource(Source[T]):
         now = self.statistics()
         name = type(self).__name__.removeprefix("Remote")
         return f"<{name} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
+
+
+def _charge_objects(source: RemoteSource[Any], payload: bytes | bytearray) -> bool:
+    """Charge what a batch for a handler can become, until its next batch or the end of its call; False when it does not fit.
+
+    A handler may stall in the middle of a batch, and a byte can become an object of 72 bytes.
+    """
+    wire, connection = source.wire, source.session._connection
+    if wire is None or not wire.handled or source._count is not None:
+        return True
+    weight = objects_bytes(payload, len(payload), json=wire.opened.codec != MSGPACK.number)
+    more = max((weight if weight > UNCHARGED_OBJECTS_BYTES else 0) - source._objects_bytes, -wire.held_bytes)
+    if more > 0 and not connection.budget.fits(more):
+        source._bad = ResourceExhausted(connection.budget.refusal(more, f"{source.target}: the objects of items"))
+        return False
+    connection.hold(wire, more)
+    source._objects_bytes += more
+    return True
+
+
+def _dropped_batch(source: RemoteSource[Any]) -> list[Any]:
+    """Drop the batch that was taken, and those behind it; return no items."""
+    if source.wire is not None:
+        source.session._connection.discard(source.wire)
+    source._pending_bytes = 0  # `discard` has counted the batch
+    return []
 
 
 def _told(source: RemoteSource[Any], outcome: Exception) -> Exception:

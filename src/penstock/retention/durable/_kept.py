@@ -11,7 +11,7 @@ from penstock._upkeep import upkeep
 from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import Aborted, DataLoss, EndOfStream, StatusError
 from penstock.protocol import Status
-from penstock.retention._kept import KeptStream, Notes, Shelf
+from penstock.retention._kept import KeptStream, Notes, Shelf, is_unclaimed
 from penstock.retention._log import Limits
 from penstock.retention.durable._file import Change, StreamRow
 from penstock.retention.durable._store import TAIL_BYTES, TAIL_ITEMS, Store
@@ -196,15 +196,10 @@ class StreamInFile(KeptStream):
         self._emptied, self.forgotten, self._erased = name_stays, not name_stays, False
         self._store.note(self)
 
-    @property
-    def unclaimed(self) -> bool:
-        """Whether this is an open stream of an earlier run that the program has not asked for, and that others do not write."""
-        return not self.wanted and self.state == "open" and not self.notes.content_type
-
     @upkeep
     def abandon(self) -> None:
         """End a stream of an earlier run of the program that nothing writes any more."""
-        if self.unclaimed:
+        if is_unclaimed(self):
             self.end("failed", Aborted(f"the program that wrote {self.label} ended before it did, and did not go on"))
 
 
