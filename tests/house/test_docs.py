@@ -25,7 +25,7 @@ import pytest
 
 import penstock
 import penstock.web
-from penstock import errors, testing
+from penstock import errors, signalrpc, testing
 from tests.house._source import ROOT, modules, short
 
 MADE = {"docs/reference/command.md"}  # and docs/project/: docs/_site/pages.py writes them for the site, not for the repository
@@ -215,7 +215,9 @@ def _names() -> set[str]:
     own = {name for name in penstock.__all__ if not hasattr(errors, name)} - {"errors", "Struct"}
     lab = {f"penstock.testing.{name}" for name in testing.__all__}
     web = {f"penstock.web.{name}" for name in penstock.web.__all__} - {"penstock.web.asgi"}
-    return {f"penstock.{name}" for name in own} | lab | web | {"penstock.errors", "penstock.from_thread"}
+    web -= {f"penstock.web.{name}" for name in ("HttpListener", "admitted")}  # for signalrpc
+    rpc = {f"penstock.signalrpc.{name}" for name in signalrpc.__all__}
+    return {f"penstock.{name}" for name in own} | lab | web | rpc | {"penstock.errors", "penstock.from_thread"}
 
 
 ABOUT_THE_SOURCE = ["ARCHITECTURE.md", "CONTRIBUTING.md", *(page for page in SITE if page.startswith("docs/explanation/"))]

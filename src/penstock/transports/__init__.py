@@ -14,11 +14,17 @@ from penstock.transports._abc import (
     Transport,
 )
 from penstock.transports._memory import memory_links
-from penstock.transports._schemes import DIAL_TIMEOUT_S, dial, listen, register, tls_of_each, unregister
+from penstock.transports._schemes import DIAL_TIMEOUT_S, dial, dial_texts, listen, register, tls_of_each, unregister
 from penstock.transports._tcp import bind_tcp
 from penstock.transports._tls import TLS
 from penstock.transports._unix import socket_mode
-from penstock.transports.websocket import ANY_ORIGIN, MESSAGE_BYTES_MAX, SUBPROTOCOL, MessageLink, Messages
+from penstock.transports.websocket import (
+    ANY_ORIGIN,
+    MESSAGE_BYTES_MAX,
+    SUBPROTOCOL,
+    MessageLink,
+    Messages,
+)
 
 __all__ = [
     "ANY_ORIGIN",
@@ -38,6 +44,7 @@ __all__ = [
     "Transport",
     "bind_tcp",
     "dial",
+    "dial_texts",
     "listen",
     "memory_links",
     "register",

@@ -12,7 +12,7 @@ from penstock.transports._tcp import TcpTransport
 from penstock.transports._tls import TLS
 from penstock.transports._unix import UnixTransport
 from penstock.transports._url import scheme_of
-from penstock.transports.websocket import WebSocketTransport
+from penstock.transports.websocket import TextLink, TextReceiver, WebSocketTransport
 
 #: How long `dial` waits by default: time for three SYN retries, and about as long as a person waits.
 DIAL_TIMEOUT_S = 10.0
@@ -39,6 +39,20 @@ async def dial(url: str, receiver: Receiver, *, tls: TLS | None = None, timeout_
     scheme = _scheme(url, tls)
     context = tls.client_context() if tls is not None else None
     return await scheme.transport.dial(url, receiver, tls=context, timeout_s=timeout_s)
+
+
+async def dial_texts(
+    url: str, receiver: TextReceiver, text_bytes: int, *, tls: TLS | None = None, timeout_s: float = DIAL_TIMEOUT_S
+) -> TextLink:
+    """Connect `receiver` to the WebSocket at `url`, for messages that are texts of at most `text_bytes`, and return the link.
+
+    Its rules and its errors are those of `dial`. Raises `InvalidArgument` for a URL that is neither `ws://` nor `wss://`.
+    """
+    transport = _scheme(url, tls).transport
+    if not isinstance(transport, WebSocketTransport):
+        raise InvalidArgument(f"{url} carries no texts: dial ws:// or wss://")
+    context = tls.client_context() if tls is not None else None
+    return await transport.dial_texts(url, receiver, text_bytes, tls=context, timeout_s=timeout_s)
 
 
 async def listen(

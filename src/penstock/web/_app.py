@@ -81,9 +81,7 @@ class WebFace:
         await self._stack.aclose()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            admit(scope, headers_of(scope), self._origins)
-        except Refused:
+        if not admitted(scope, self._origins):
             await receive()
             await send({"type": "websocket.close"})  # before it is accepted: the server answers with 403
             return
@@ -151,6 +149,15 @@ class WebFace:
             if self._peer is None:
                 self._peer = await self._stack.enter_async_context(joined(self._receivers, _SETTINGS, self._url))
             return self._peer
+
+
+def admitted(scope: Scope, origins: Collection[str]) -> bool:
+    """Return whether a WebSocket may be opened, see `admit`."""
+    try:
+        admit(scope, headers_of(scope), origins)
+    except Refused:
+        return False
+    return True
 
 
 async def _ready(response: HttpResponse) -> HttpResponse:

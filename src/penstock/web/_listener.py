@@ -1,4 +1,4 @@
-"""`http://host:port` and `https://`: a listener whose requests become calls, and its WebSockets sessions, of one server.
+"""`http://host:port` and `https://`: a listener whose requests an application answers: by default one whose calls they are.
 
 The package `uvicorn` (the extra `penstock[web]`) reads and writes HTTP: its protocol class is given to a socket of ours, so
 that addresses, their errors and TLS are those of every other listener. It owns no signal, no log and no event loop here.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from penstock.errors import FailedPrecondition
-from penstock.transports import MESSAGE_BYTES_MAX, Listener, Receiver, bind_tcp
-from penstock.web._app import WebFace
+from penstock.transports import MESSAGE_BYTES_MAX, Listener, bind_tcp
 from penstock.web._http import Receive, Scope, Send
-from penstock.web._response import HttpResponse
 
 #: Connections of one listener, at most; a further one is answered with 503. As many as a server has streams for.
 CONNECTIONS_MAX: Final = 16_384
@@ -30,17 +28,27 @@ _BACKLOG: Final = 1024
 _ALPN: Final = ["http/1.1"]
 
 
-class HttpListener(Listener):
-    """Takes requests at one address, until it is closed; those that are being answered go on until `wait_closed`."""
+class Face(Protocol):
+    """An application of ASGI, with an end."""
 
-    def __init__(
-        self, receivers: Callable[[], Receiver], origins: Collection[str], pages: Mapping[str, HttpResponse] | None = None
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or carry one WebSocket."""
+
+    async def aclose(self) -> None:
+        """End it."""
+
+
+class HttpListener(Listener):
+    """Takes requests at one address, until it is closed; those that are being answered go on until `wait_closed`.
+
+    face_at: makes the application, for the URL of the listener. message_bytes: the largest message of a WebSocket.
+    """
+
+    def __init__(self, face_at: Callable[[str], Face], message_bytes: int = MESSAGE_BYTES_MAX) -> None:
         self.url = ""
-        self._pages = pages
-        self._receivers = receivers
-        self._origins = origins
-        self._face: WebFace
+        self._face_at = face_at
+        self._message_bytes = message_bytes
+        self._face: Face
         self._state: Any = None
         self._servers: list[asyncio.Server] = []
 
@@ -49,11 +57,11 @@ class HttpListener(Listener):
 
     async def start(self, scheme: str, url: str, tls: ssl.SSLContext | None, timeout_s: float) -> None:
         """Bind the address and take requests. Cancelling it leaves nothing open."""
-        make = _protocols(self._answer)
+        make = _protocols(self._answer, self._message_bytes)
         if tls is not None:
             tls.set_alpn_protocols(_ALPN)
         self.url, sockets = await bind_tcp(scheme, url)
-        self._face = WebFace(self._receivers, self._origins, self.url, pages=self._pages)
+        self._face = self._face_at(self.url)
         self._state = make.keywords["server_state"]
         loop = asyncio.get_running_loop()
         serve = partial(loop.create_server, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=timeout_s if tls else None)
@@ -88,7 +96,7 @@ class HttpListener(Listener):
             connection.transport.abort()
 
 
-def _protocols(app: Callable[[Scope, Receive, Send], Any]) -> partial[Any]:
+def _protocols(app: Callable[[Scope, Receive, Send], Any], message_bytes: int) -> partial[Any]:
     """Return the class of a connection of `uvicorn` with its parameters. Raises `FailedPrecondition` where it is missing."""
     try:
         from uvicorn.config import Config
@@ -102,7 +110,7 @@ def _protocols(app: Callable[[Scope, Receive, Send], Any]) -> partial[Any]:
         log_config=None,
         access_log=False,
         ws="websockets-sansio",
-        ws_max_size=MESSAGE_BYTES_MAX,
+        ws_max_size=message_bytes,
         ws_per_message_deflate=False,
         ws_ping_interval=None,
         limit_concurrency=CONNECTIONS_MAX,

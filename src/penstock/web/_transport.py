@@ -30,8 +30,9 @@ class HttpTransport(Transport):
         origins: Collection[str] = (),
     ) -> Listener:
         """Answer requests of HTTP, and carry WebSockets, at the address."""
+        from penstock.web._app import WebFace
         from penstock.web._listener import HttpListener
 
-        listener = HttpListener(receivers, origins)
+        listener = HttpListener(lambda url: WebFace(receivers, origins, url))
         await listener.start(self._scheme, url, tls, timeout_s)
         return listener

@@ -10,12 +10,13 @@ import asyncio
 import errno
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Callable
 from threading import local
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from penstock._texts import one_line
 from penstock.transports._abc import CLOSE_TIMEOUT_S, Link, Receiver, Segment
-from penstock.transports.websocket._link import MessageLink, Messages
+from penstock.transports.websocket._link import Messages
 
 #: The bytes that are read at once, by all connections of a thread into one buffer: they are copied out of it before the next
 #: read, so an idle connection has no buffer.
@@ -45,14 +46,40 @@ _OPEN: Final = "OPEN"
 _of_thread = local()
 
 
+class Above(Protocol):
+    """The receiver of the messages of an end: a `MessageLink`, or a `TextLink`."""
+
+    reading_paused: bool
+
+    def take(self, *messages: bytes | memoryview) -> None:
+        """Take messages, in order."""
+
+    def pause_writing(self) -> None:
+        """Learn that the link below holds more than it wants to."""
+
+    def resume_writing(self) -> None:
+        """Learn that it holds less again."""
+
+    def lose(self, error: Exception | None) -> None:
+        """Learn of the end; nothing follows it."""
+
+
+def binary(frame: Any) -> bytes | str | None:
+    """Return the bytes of a frame; a text says why the frame is refused, and None is for frames that the package answers."""
+    if frame.opcode in _BINARY:
+        return cast("bytes", frame.data)
+    return "Penstock speaks in binary messages" if frame.opcode == _TEXT else None
+
+
 class WebSocketEnd(Messages, Receiver):
     """One side of a WebSocket connection; `_ends` has the two sides, which differ in their handshakes."""
 
     #: The link of the session, once the handshake is over.
-    link: MessageLink | None = None
+    link: Above | None = None
 
-    def __init__(self, protocol: Any) -> None:
+    def __init__(self, protocol: Any, payload_of: Callable[[Any], bytes | str | None] = binary) -> None:
         self._protocol = protocol
+        self._payload_of = payload_of
         self._below: Link
         self._timer: asyncio.TimerHandle | None = None
         self._unread: deque[memoryview] = deque()
@@ -182,11 +209,11 @@ class WebSocketEnd(Messages, Receiver):
             if self.link is None:
                 self.shake_hands(event)
                 continue
-            frame = event
-            if frame.opcode in _BINARY:
-                payloads.append(frame.data)
-            elif frame.opcode == _TEXT:
-                self._protocol.fail(_UNSUPPORTED, "Penstock speaks in binary messages")
+            payload = self._payload_of(event)
+            if isinstance(payload, str):
+                self._protocol.fail(_UNSUPPORTED, payload)
+            elif payload is not None:
+                payloads.append(payload)
         if payloads and self.link is not None:
             self.link.take(*payloads)
         self.flush()

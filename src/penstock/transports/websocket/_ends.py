@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from penstock._texts import one_line
 from penstock.errors import Cause, FailedPrecondition, Unavailable
-from penstock.transports._abc import Link, Receiver
-from penstock.transports.websocket._end import WebSocketEnd
+from penstock.transports._abc import Link, Receiver, Segment
+from penstock.transports.websocket._end import WebSocketEnd, binary
 from penstock.transports.websocket._link import MESSAGE_BYTES_MAX, MessageLink
+from penstock.transports.websocket._texts import TextLink, TextReceiver, WholeTexts
 
 if TYPE_CHECKING:
     from websockets.client import ClientProtocol
@@ -117,15 +119,21 @@ class ServerEnd(WebSocketEnd):
         )
 
 
-class ClientEnd(WebSocketEnd):
-    """The side that dials `url`. `opened` is done when the handshake is."""
+L = TypeVar("L")
 
-    def __init__(self, url: str, receiver: Receiver) -> None:
+
+class DialledEnd(WebSocketEnd, Generic[L]):
+    """The side that dials `url`. `opened` is done when the handshake is; a subclass makes its link then."""
+
+    def __init__(self, url: str, options: dict[str, Any], payload_of: Callable[[Any], bytes | str | None] = binary) -> None:
         parts = websockets()
-        super().__init__(parts.client(parts.parse_uri(url), **_OPTIONS))
+        super().__init__(parts.client(parts.parse_uri(url), **options), payload_of)
         self._url = url
-        self._receiver = receiver
-        self.opened: asyncio.Future[MessageLink] = asyncio.get_running_loop().create_future()
+        self.opened: asyncio.Future[L] = asyncio.get_running_loop().create_future()
+
+    @abstractmethod
+    def open_link(self) -> None:
+        """Make the link, and set `opened`, or refuse the answer of the server."""
 
     def link_made(self, link: Link) -> None:
         """Send the request."""
@@ -137,29 +145,62 @@ class ClientEnd(WebSocketEnd):
     def shake_hands(self, event: object) -> None:
         """Take the answer of the server."""
         protocol = cast("Any", self._protocol)
-        if self.opened.done() or protocol.handshake_exc is not None:
-            return
-        if protocol.subprotocol != SUBPROTOCOL:
-            self._fail(f"it does not speak {SUBPROTOCOL}; check the path of the URL")
-            self.drop()
-            return
-        self.link = MessageLink(self, self._receiver)
-        self.opened.set_result(self.link)
-        self._receiver.link_made(self.link)
+        if not self.opened.done() and protocol.handshake_exc is None:
+            self.open_link()
 
     def ended(self, error: Exception | None) -> None:
         """Fail the dial, with the answer of the server where it gave one."""
         refusal = cast("Any", self._protocol).handshake_exc
         if refusal is None:
-            self._fail(f"it ended the connection in the handshake; {_PERHAPS_TCP}")
+            self.fail(f"it ended the connection in the handshake; {_PERHAPS_TCP}")
         else:
-            self._fail(_words(refusal))
+            self.fail(_words(refusal))
 
-    def _fail(self, why: str) -> None:
+    def fail(self, why: str) -> None:
+        """Fail the dial, unless it is over."""
         if not self.opened.done():
             error = Unavailable(f"{self._url} did not open a WebSocket: {why}", cause=Cause.UNREACHABLE, started=False)
             self.opened.set_exception(error)
             self.opened.exception()  # a dial that was cancelled does not ask
+
+
+class ClientEnd(DialledEnd[MessageLink]):
+    """A client whose bytes travel in binary messages."""
+
+    def __init__(self, url: str, receiver: Receiver) -> None:
+        super().__init__(url, _OPTIONS)
+        self._receiver = receiver
+
+    def open_link(self) -> None:
+        """Join the receiver to the connection, if the server speaks Penstock."""
+        if cast("Any", self._protocol).subprotocol != SUBPROTOCOL:
+            self.fail(f"it does not speak {SUBPROTOCOL}; check the path of the URL")
+            self.drop()
+            return
+        self.link = link = MessageLink(self, self._receiver)
+        self.opened.set_result(link)
+        self._receiver.link_made(link)
+
+
+class TextEnd(DialledEnd[TextLink]):
+    """A client whose messages are texts, of at most `text_bytes` each."""
+
+    def __init__(self, url: str, receiver: TextReceiver, text_bytes: int) -> None:
+        super().__init__(url, {"max_size": text_bytes, "logger": _quiet}, WholeTexts())
+        self._receiver = receiver
+
+    def open_link(self) -> None:
+        """Join the receiver to the connection."""
+        self.link = link = TextLink(self, self._receiver)
+        self.opened.set_result(link)
+        self._receiver.link_made(link)
+
+    def send(self, data: Segment) -> None:
+        """Send a text in one frame; nothing after the close has begun."""
+        protocol = cast("Any", self._protocol)
+        if protocol.state.name == "OPEN":
+            protocol.send_text(bytes(data))
+            self.flush()
 
 
 def _words(refusal: Exception) -> str:

@@ -11,7 +11,8 @@ from penstock.transports._abc import HANDSHAKE_TIMEOUT_S, Link, Listener, Receiv
 from penstock.transports._tcp import TcpTransport
 from penstock.transports._url import host_of_web, path_of_web
 from penstock.transports.websocket._end import WebSocketEnd
-from penstock.transports.websocket._ends import ClientEnd, ServerEnd, websockets
+from penstock.transports.websocket._ends import ClientEnd, DialledEnd, L, ServerEnd, TextEnd, websockets
+from penstock.transports.websocket._texts import TextLink, TextReceiver
 
 #: Requests and answers are of this protocol. A server in front of others chooses by it.
 _ALPN = ["http/1.1"]
@@ -25,10 +26,19 @@ class WebSocketTransport(Transport):
 
     async def dial(self, url: str, receiver: Receiver, *, tls: ssl.SSLContext | None, timeout_s: float) -> Link:
         """Connect to the host, and ask it for a WebSocket."""
+        return await self._open(url, lambda: ClientEnd(url, receiver), tls, timeout_s)
+
+    async def dial_texts(
+        self, url: str, receiver: TextReceiver, text_bytes: int, *, tls: ssl.SSLContext | None, timeout_s: float
+    ) -> TextLink:
+        """Connect to the host, and ask it for a WebSocket whose messages are texts of at most `text_bytes`."""
+        return await self._open(url, lambda: TextEnd(url, receiver, text_bytes), tls, timeout_s)
+
+    async def _open(self, url: str, make: Callable[[], DialledEnd[L]], tls: ssl.SSLContext | None, timeout_s: float) -> L:
         if tls is not None:
             tls.set_alpn_protocols(_ALPN)
         below = host_of_web(url)
-        end = ClientEnd(url, receiver)
+        end = make()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._below.dial(below, end, tls=tls, timeout_s=timeout_s)

@@ -27,6 +27,7 @@ async def serve_console(services: Sequence[object], url: str, settings: Settings
 
     Raises `InvalidArgument` for an address that other machines can reach, and `Unavailable` for one that cannot be used.
     """
+    from penstock.web._app import WebFace
     from penstock.web._listener import HttpListener
     from penstock.web.console._pages import console_pages
 
@@ -44,7 +45,7 @@ async def serve_console(services: Sequence[object], url: str, settings: Settings
         yield
 
     async with serve(*services, listen=[], settings=chosen, interceptors=[with_token], expose_errors=True) as server:
-        listener = HttpListener(server._new_session, (), console_pages())
+        listener = HttpListener(lambda url: WebFace(server._new_session, (), url, pages=console_pages()))
         await listener.start("http", url, None, chosen.handshake_timeout_s)
         try:
             yield f"{listener.url}/#{token}"
