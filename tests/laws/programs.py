@@ -34,7 +34,7 @@ MEANT = {
     "crash": Difference("docs/howto/actors.md", "A caller in the same process gets the exception itself."),
     "unread": Difference("docs/howto/actors.md", "a `tell` has returned by then"),
     "untyped": Difference("docs/howto/actors.md", "an actor of this process gives the object itself"),
-    "subclass": Difference("docs/howto/actors.md", "Through a stub in the same process, an argument stays the object that it is"),
+    "subclass": Difference("docs/howto/actors.md", "in the same process, an argument stays the object that it is"),
     "unchecked": Difference("docs/howto/actors.md", "nothing is copied or checked through a typed stub"),
     "at once": Difference("docs/howto/actors.md", "raises an unknown method or a wrong payload at once in one process"),
     "gone": Difference("docs/howto/remote.md", "After the stop of an actor, its ref in the same process raises `ActorStopped`"),
