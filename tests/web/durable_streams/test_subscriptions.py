@@ -29,7 +29,10 @@ class Hook:
         self.signatures: list[tuple[str, bytes]] = []
 
     async def __call__(self, scope, receive, send):
-        body = (await receive())["body"]
+        body, more = b"", True
+        while more:
+            event = await receive()
+            body, more = body + event["body"], event.get("more_body", False)
         headers = dict(scope["headers"])
         self.signatures.append((headers[b"webhook-signature"].decode(), body))
         self.got.put_nowait(json.loads(body))
