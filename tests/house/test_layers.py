@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "click": ["cli/*.py"],
     "compression": ["protocol/_compression.py"],
     "cryptography": ["transports/_certificate.py", "web/durable_streams/subscriptions/_signing.py"],  # two kinds of keys
+    "h11": ["web/durable_streams/subscriptions/_webhook.py"],
     "msgspec": ["*.py"],
     "prompt_toolkit": ["cli/_prompt.py"],
     "psutil": ["demo/_metrics.py"],

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import re
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from types import ModuleType
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from penstock.errors import FailedPrecondition
 from penstock.web.durable_streams._settings import Webhooks
 
 #: Seconds that a webhook has for its answer, and bytes of it that are read.
 WEBHOOK_ANSWER_S: Final = 30.0
 WEBHOOK_ANSWER_BYTES: Final = 64 * 1024
 WEBHOOK_URL_MAX: Final = 2048
-_STATUS: Final = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 
 
 class Target(NamedTuple):
@@ -72,17 +72,12 @@ async def call(target: Target, allowed: Webhooks, body: bytes, headers: Mapping[
         name = target.host if target.tls else None
         reader, writer = await asyncio.open_connection(address, target.port, ssl=context, server_hostname=name)
         try:
-            host = f"[{target.host}]" if ":" in target.host else target.host
-            fields = {"host": f"{host}:{target.port}", "content-length": str(len(body)), "connection": "close", **headers}
-            head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-            writer.write(f"POST {target.path} HTTP/1.0\r\n{head}\r\n".encode("latin-1") + body)
+            speaking, request = _request_to(target, body, headers)
+            writer.write(request)
             await writer.drain()
-            answer = b""
-            while len(answer) < WEBHOOK_ANSWER_BYTES and (piece := await reader.read(WEBHOOK_ANSWER_BYTES)):
-                answer += piece
+            return await _answer(speaking, reader)
         finally:
             writer.close()
-    return _parsed(answer)
 
 
 async def _address_of(target: Target, allowed: Webhooks) -> str:
@@ -95,9 +90,41 @@ async def _address_of(target: Target, allowed: Webhooks) -> str:
     raise ValueError(f"{target.host} leads into a private network")
 
 
-def _parsed(answer: bytes) -> tuple[int, bytes]:
-    head, _, body = answer.partition(b"\r\n\r\n")
-    found = _STATUS.match(head)
-    if found is None:
-        raise ValueError("the answer is not HTTP")
-    return int(found[1]), body
+def _request_to(target: Target, body: bytes, headers: Mapping[str, str]) -> tuple[Any, bytes]:
+    """Return the state of one conversation of HTTP, and the request that begins it."""
+    h11 = _h11()
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    fields = {"host": f"{host}:{target.port}", "content-length": str(len(body)), "connection": "close", **headers}
+    speaking = h11.Connection(h11.CLIENT)
+    begun = speaking.send(h11.Request(method="POST", target=target.path, headers=list(fields.items())))
+    return speaking, (begun or b"") + (speaking.send(h11.Data(body)) or b"") + (speaking.send(h11.EndOfMessage()) or b"")
+
+
+async def _answer(speaking: Any, reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """Read the status and the beginning of the answer. Raises `ValueError` for one that is not HTTP, or is cut."""
+    h11 = _h11()
+    status, answer = 0, b""
+    try:
+        while len(answer) < WEBHOOK_ANSWER_BYTES:
+            event = speaking.next_event()
+            if event is h11.NEED_DATA:
+                speaking.receive_data(await reader.read(WEBHOOK_ANSWER_BYTES))
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.Data):
+                answer += event.data
+            elif not isinstance(event, h11.InformationalResponse):
+                break
+    except h11.RemoteProtocolError as error:
+        raise ValueError(f"the answer is not HTTP: {error}") from None
+    if not status:
+        raise ValueError("the connection ended without an answer")
+    return status, answer[:WEBHOOK_ANSWER_BYTES]
+
+
+def _h11() -> ModuleType:
+    try:
+        import h11
+    except ImportError:
+        raise FailedPrecondition("webhooks need the package h11: pip install 'penstock[web]'") from None
+    return h11
