@@ -68,12 +68,21 @@ class Runs(Market):
             if pause_ms:
                 await asyncio.sleep(pause_ms / 1000)
 
+    async def append(self, name: str, items: list[int]) -> int:
+        """Append items to the durable stream of `--kept`, and return the offset of the next one."""
+        stream: penstock.Retained[int] = penstock.retained(name)
+        await stream.send_many(items)
+        await stream.flush()
+        return stream.next_offset
 
-async def main(urls: list[str]) -> None:
+
+async def main(urls: list[str], kept: str | None) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     settings = penstock.Settings(origins=("*",))
+    if kept:
+        penstock.retained("kept", durable=kept)
     async with penstock.ActorSystem() as system:
         await system.spawn(Counter, name="counters/blue")
         await system.spawn(Barber, name="barber")
@@ -88,4 +97,6 @@ async def main(urls: list[str]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("urls", nargs="+")
-    asyncio.run(main(parser.parse_args().urls))
+    parser.add_argument("--kept", metavar="PATH", help="the file of a durable stream")
+    given = parser.parse_args()
+    asyncio.run(main(given.urls, given.kept))

@@ -1,5 +1,6 @@
 /** The other side, as a program holds it: ways to call, and a life of its own. */
 import type { Carrier } from "./calls/call.ts";
+import { Follower, type FollowOptions, type Kept } from "./calls/follower.ts";
 import type { StreamOptions } from "./calls/options.ts";
 import type { Items } from "./calls/requests.ts";
 import { resultOf } from "./calls/result.ts";
@@ -16,6 +17,7 @@ export type Arguments = readonly unknown[] | Record<string, unknown>;
 
 export class Peer implements Carrier {
   readonly clock: Clock;
+  readonly reconnects: boolean;
   /** Called when the state changes. `why` is for people. */
   onstate: ((state: PeerState, why: string) => void) | undefined;
   readonly #options: SessionOptions;
@@ -27,6 +29,7 @@ export class Peer implements Carrier {
   /** Use `connect`. */
   constructor(options: SessionOptions) {
     this.clock = options.clock;
+    this.reconnects = options.reconnects;
     this.#options = options;
     this.#session = this.#newSession();
   }
@@ -77,6 +80,16 @@ export class Peer implements Carrier {
     return new Stream(this, { target, kind: requests === undefined ? 2 : 3, args, requests, options: rest });
   }
 
+  /** Follow a stream that the server keeps (`penstock.retained`), from any item on. */
+  follow<T = unknown>(name: string, options: FollowOptions = {}): Follower<T> {
+    return new Follower(this, name, options);
+  }
+
+  /** Say what the server knows of a retained stream. Rejects with code 5 when there is none. */
+  async kept(name: string): Promise<Kept> {
+    return resultOf(this, { target: "Penstock/kept", kind: 0, args: [name, null] });
+  }
+
   /** Close the connection. Calls that have not ended are cancelled. */
   close(): void {
     this.#close(new Cancelled("the peer was closed"));
@@ -102,7 +115,7 @@ export class Peer implements Carrier {
   /** The server takes no new streams: those that are open go on, and new ones go over a session of their own (8.2). */
   #moveOn(from: Session, message: string): void {
     if (from !== this.#session || this.#closed !== undefined) return;
-    if (!this.#options.reconnects) return;
+    if (!this.reconnects) return;
     this.#session = this.#newSession();
     from.moveWaiting(this.#session);
     this.#tell("disconnected", `the server drains: ${message}`);

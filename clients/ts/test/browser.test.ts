@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { calls } from "./cases/calls.ts";
+import { follow } from "./cases/follow.ts";
 import { resume } from "./cases/resume.ts";
 import { slow } from "./cases/slow.ts";
 import { PenstockServer, Proxy } from "./server.ts";
@@ -70,7 +71,7 @@ else
       await server?.stop();
     });
 
-    for (const name of Object.keys({ ...calls, ...resume, ...slow }))
+    for (const name of Object.keys({ ...calls, ...follow, ...resume, ...slow }))
       test(name, async () => {
         const run = page.evaluate(
           ([url, each]) => (window as never as Record<string, Function>).runCase?.(url, each),

@@ -1,5 +1,8 @@
 /** Connections that are cut, servers that go away: a real server in Python behind a proxy. */
 import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type ConnectOptions, ConnectionLost, type Peer } from "../src/node.ts";
@@ -84,4 +87,42 @@ test("of several URLs the first that answers is taken", async () => {
   const peer = await connect(["tcp://127.0.0.1:1", server.url]);
   undo.push(() => peer.close());
   assert.equal(await peer.call("Market/echo", [3]), 3);
+});
+
+test("a follower of a durable stream goes on when its server was started again", async () => {
+  const file = join(mkdtempSync(join(tmpdir(), "penstock-")), "kept.db");
+  const first = await PenstockServer.start("tcp://127.0.0.1:0", "--kept", file);
+  const [peer, proxy] = await through({}, first.port);
+  const items: unknown[] = [];
+  const reading = (async () => {
+    for await (const item of peer.follow("kept")) {
+      items.push(item);
+      if (items.length === 5) return;
+    }
+  })();
+  await peer.call("Runs/append", ["kept", [0, 1, 2]]);
+  await until(() => items.length === 3);
+  await first.stop();
+  const second = await PenstockServer.start("tcp://127.0.0.1:0", "--kept", file);
+  proxy.leadTo(second.port);
+  await peer.call("Runs/append", ["kept", [3, 4]]);
+  await reading;
+  assert.deepEqual(items, [0, 1, 2, 3, 4]);
+  await second.stop();
+});
+
+test("a follower of a stream that was in memory is told that it is gone", async () => {
+  const first = await PenstockServer.start();
+  const second = await PenstockServer.start();
+  const [peer, proxy] = await through({}, first.port);
+  await peer.call("Runs/start", ["run", 1e9, 1]);
+  const follower = peer.follow("run");
+  const lost = (async () => {
+    for await (const _ of follower);
+  })();
+  await until(() => (follower.offset ?? 0) > 3);
+  proxy.leadTo(second.port);
+  await first.stop();
+  await assert.rejects(lost, /run cannot be followed on from \d+/);
+  await second.stop();
 });

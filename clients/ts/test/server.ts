@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 
-const ROOT = resolve(process.cwd(), "../..");
-const PYTHON =
+export const ROOT = resolve(process.cwd(), "../..");
+export const python =
   process.env.PENSTOCK_PYTHON ?? [`${ROOT}/.venv/bin/python`, `${ROOT}/.venv-3.13/bin/python`].find(existsSync) ?? "python3";
 
 export class PenstockServer {
@@ -31,7 +31,7 @@ export class PenstockServer {
   static async #start(...module: string[]): Promise<PenstockServer> {
     const args = ["-m", ...module];
     const env = { ...process.env, PYTHONPATH: `${ROOT}/src:${ROOT}`, PYTHONUNBUFFERED: "1" };
-    const child = spawn(PYTHON, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(python, args, { cwd: ROOT, env, stdio: ["ignore", "pipe", "inherit"] });
     process.on("exit", () => child.kill("SIGKILL"));
     return new PenstockServer(await saidUrl(child), child);
   }

@@ -26,6 +26,7 @@ from penstock.cli._options import (
     tls_options,
 )
 from penstock.cli._run import INTERRUPTED, fill_standard_descriptors, output_error, print_notice, run
+from penstock.cli._typescript import typescript
 
 #: The commands in the order of the help.
 SECTIONS: Final = {
@@ -44,7 +45,7 @@ SECTIONS: Final = {
         "inspect",
     ),
     "History": ("logs", "events", "replay", "verify"),
-    "Tools": ("new", "completion"),
+    "Tools": ("new", "typescript", "completion"),
 }
 #: The default of `serve --listen`: this machine only.
 DEFAULT_URL: Final = "tcp://127.0.0.1:7700"
@@ -274,5 +275,5 @@ def demo(plain: bool, size: int, seconds: float | None) -> int:  # noqa: FBT001 
     return code
 
 
-for _command in (*NODE_COMMANDS, *TOOLS):
+for _command in (*NODE_COMMANDS, *TOOLS, typescript):
     commands.add_command(_command)

@@ -24,12 +24,14 @@ export interface Request {
 /** Where a call finds what carries it. */
 export interface Carrier {
   readonly clock: Clock;
+  /** Whether a lost connection is made again. */
+  readonly reconnects: boolean;
   /** The session that takes new streams now. Throws when the peer is closed. */
   session(): Session;
 }
 
 export class Call<T> implements Endpoint, Sink, SourceOwner {
-  readonly source: Source<T> = new Source(this);
+  readonly source: Source<T>;
   /** With what the callee has accepted, once it has. */
   onAccepted: (payload: Uint8Array | null) => void = () => {};
   /** The reason with which the callee has closed the call normally. */
@@ -42,7 +44,8 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   readonly #cleanups: (() => void)[] = [];
 
   /** Open the call. Throws when its signal has aborted, an argument cannot travel, or the peer is closed. */
-  constructor(carrier: Carrier, request: Request) {
+  constructor(carrier: Carrier, request: Request, read?: (item: unknown) => T) {
+    this.source = new Source(this, read);
     const { signal, deadlineMs } = request.options ?? {};
     if (signal?.aborted) throw aborted(signal);
     const opening = openingOf(carrier.clock, request);

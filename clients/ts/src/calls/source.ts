@@ -31,13 +31,16 @@ const ENDED = { value: undefined, done: true } as const;
 
 export class Source<T> {
   readonly #owner: SourceOwner;
+  readonly #read: (item: unknown) => T;
   readonly #batches: Batch[] = [];
   readonly #waiters: Waiter<T>[] = [];
   #hasEnded = false;
   #error: unknown;
 
-  constructor(owner: SourceOwner) {
+  /** `read` makes what the program gets of an item that was decoded. */
+  constructor(owner: SourceOwner, read: (item: unknown) => T = (item) => item as T) {
     this.#owner = owner;
+    this.#read = read;
   }
 
   /** Take a batch that has arrived. */
@@ -101,7 +104,7 @@ export class Source<T> {
     const { reader } = batch;
     try {
       reader.allow(ITEM_VALUES_MAX);
-      const value = reader.value() as T;
+      const value = this.#read(reader.value());
       batch.left -= 1;
       if (batch.left === 0) {
         if (!reader.ended) throw new BadBytes("bytes follow the items of a batch");

@@ -1,6 +1,7 @@
 /** A call with many results, as a program iterates over it. */
 import { Cancelled } from "../errors.ts";
 import { Call, type Carrier, type Request } from "./call.ts";
+import { readableOf } from "./readable.ts";
 
 /**
  * The items of a call, for one `for await`. The call begins with the first `next`; leaving the loop cancels it.
@@ -11,12 +12,15 @@ import { Call, type Carrier, type Request } from "./call.ts";
 export class Stream<T> implements AsyncIterableIterator<T, undefined, void> {
   readonly #carrier: Carrier;
   readonly #request: Request;
+  readonly #read: ((item: unknown) => T) | undefined;
   #call: Call<T> | undefined;
   #isLeft = false;
 
-  constructor(carrier: Carrier, request: Request) {
+  /** `read` makes what the program gets of an item. */
+  constructor(carrier: Carrier, request: Request, read?: (item: unknown) => T) {
     this.#carrier = carrier;
     this.#request = request;
+    this.#read = read;
   }
 
   [Symbol.asyncIterator](): this {
@@ -30,7 +34,7 @@ export class Stream<T> implements AsyncIterableIterator<T, undefined, void> {
 
   async #begin(): Promise<IteratorResult<T, undefined>> {
     if (this.#isLeft) return { value: undefined, done: true };
-    this.#call = new Call(this.#carrier, this.#request);
+    this.#call = new Call(this.#carrier, this.#request, this.#read);
     return this.#call.source.next();
   }
 
@@ -53,16 +57,6 @@ export class Stream<T> implements AsyncIterableIterator<T, undefined, void> {
    * reaches the other side.
    */
   readable(): ReadableStream<T> {
-    return new ReadableStream<T>(
-      {
-        pull: async (controller) => {
-          const { value, done } = await this.next();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        },
-        cancel: async () => void (await this.return()),
-      },
-      { highWaterMark: 0 },
-    );
+    return readableOf(this);
   }
 }
