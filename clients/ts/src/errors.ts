@@ -66,6 +66,10 @@ export class Cancelled extends PenstockError {
   }
 }
 
+/** What a program gets that has given a call up by its signal. */
+export const aborted = (signal: AbortSignal): Cancelled =>
+  new Cancelled("the signal of the call was aborted", { cause: signal.reason });
+
 /** The connection went away before the call ended. What arrived before is valid. */
 export class ConnectionLost extends PenstockError {
   override readonly name = "ConnectionLost";
@@ -86,13 +90,16 @@ export function clean(text: string): string {
   });
 }
 
-/** The error that a status says; its details are empty when they cannot be decoded (6.3). */
-export function errorOf({ code, reason, message, details, started }: Status): PenstockError {
-  const options = { reason: clean(reason), details: decoded(details), started };
+/** How a call or an ask has failed, as the other side says it. */
+export type Failure = Pick<Status, "code" | "reason" | "message" | "started"> & { details: Record<string, unknown> };
+
+export function errorOf({ code, reason, message, ...more }: Failure): PenstockError {
+  const options = { reason: clean(reason), ...more };
   return code === Code.CANCELLED ? new Cancelled(clean(message), options) : new CallFailed(code, clean(message), options);
 }
 
-function decoded(details: Uint8Array): Record<string, unknown> {
+/** The details of a status; empty when they cannot be decoded (6.3). */
+export function detailsOf({ details }: Status): Record<string, unknown> {
   try {
     const value = decode(details);
     return value instanceof Map ? Object.fromEntries(value) : (value as Record<string, unknown>);

@@ -1,4 +1,6 @@
 /** The other side, as a program holds it: ways to call, and a life of its own. */
+import { Actor } from "./actors/actor.ts";
+import { Lane } from "./actors/lane.ts";
 import type { Carrier } from "./calls/call.ts";
 import { Follower, type FollowOptions, type Kept } from "./calls/follower.ts";
 import type { StreamOptions } from "./calls/options.ts";
@@ -13,6 +15,9 @@ import { Session, type SessionOptions, type SessionOwner } from "./session/sessi
 /** What a peer tells its program. */
 export type PeerState = "connected" | "disconnected" | "closed";
 
+/** How long `close` waits for the messages that were told. */
+const CLOSE_MS = 1_000;
+
 export type Arguments = readonly unknown[] | Record<string, unknown>;
 
 export class Peer implements Carrier {
@@ -21,6 +26,7 @@ export class Peer implements Carrier {
   /** Called when the state changes. `why` is for people. */
   onstate: ((state: PeerState, why: string) => void) | undefined;
   readonly #options: SessionOptions;
+  readonly #lanes = new Map<string, Lane>();
   #session: Session;
   #state: PeerState = "disconnected";
   /** Why nothing goes on any more. */
@@ -90,9 +96,29 @@ export class Peer implements Carrier {
     return resultOf(this, { target: "Penstock/kept", kind: 0, args: [name, null] });
   }
 
-  /** Close the connection. Calls that have not ended are cancelled. */
-  close(): void {
+  /** An actor at the other side. */
+  actor(address: string): Actor {
+    return new Actor(this, address, () => this.#laneTo(address));
+  }
+
+  /** Close the connection, when the messages that were told to actors are in their mailboxes. Other calls are cancelled. */
+  async close(): Promise<void> {
+    const lanes = [...this.#lanes.values()];
+    for (const lane of lanes) lane.end();
+    if (lanes.length > 0 && this.#state === "connected")
+      await Promise.race([
+        Promise.all(lanes.map((lane) => lane.ended)),
+        new Promise<void>((resolve) => this.clock.after(CLOSE_MS, resolve)),
+      ]);
     this.#close(new Cancelled("the peer was closed"));
+  }
+
+  #laneTo(address: string): Lane {
+    const before = this.#lanes.get(address);
+    if (before?.isOpen) return before;
+    const lane = new Lane(this, address, before);
+    this.#lanes.set(address, lane);
+    return lane;
   }
 
   #close(error: PenstockError): void {
@@ -117,6 +143,7 @@ export class Peer implements Carrier {
     if (from !== this.#session || this.#closed !== undefined) return;
     if (!this.reconnects) return;
     this.#session = this.#newSession();
+    for (const lane of this.#lanes.values()) lane.end();
     from.moveWaiting(this.#session);
     this.#tell("disconnected", `the server drains: ${message}`);
     this.#session.startSoon();

@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { actors } from "./cases/actors.ts";
 import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
 import { resume } from "./cases/resume.ts";
@@ -71,7 +72,7 @@ else
       await server?.stop();
     });
 
-    for (const name of Object.keys({ ...calls, ...follow, ...resume, ...slow }))
+    for (const name of Object.keys({ ...actors, ...calls, ...follow, ...resume, ...slow }))
       test(name, async () => {
         const run = page.evaluate(
           ([url, each]) => (window as never as Record<string, Function>).runCase?.(url, each),

@@ -1,7 +1,8 @@
-/** The cases of calls and retained streams, in Node, over TCP and over WebSocket. */
+/** The cases of calls, retained streams and actors, in Node, over TCP and over WebSocket. */
+import { actors } from "./cases/actors.ts";
 import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
 import { run } from "./node_world.ts";
 
-run("tcp", { ...calls, ...follow });
-run("ws", { ...calls, ...follow });
+run("tcp", { ...calls, ...follow, ...actors });
+run("ws", { ...calls, ...follow, ...actors });

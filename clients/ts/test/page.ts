@@ -1,5 +1,6 @@
 /** What runs in the page of a browser: the cases, one after the other, as the test asks for them. */
 import { connect, type ConnectOptions, type Peer } from "../src/index.ts";
+import { actors } from "./cases/actors.ts";
 import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
 import { resume } from "./cases/resume.ts";
@@ -12,7 +13,7 @@ interface Given {
   moveProxy(id: number, what: "cut" | "accept" | "refuse" | "connections"): Promise<number>;
 }
 
-const all: Cases = { ...calls, ...follow, ...resume, ...slow };
+const all: Cases = { ...actors, ...calls, ...follow, ...resume, ...slow };
 const given = window as unknown as Given;
 
 async function worldAt(url: string): Promise<World> {

@@ -18,9 +18,9 @@ export class PenstockServer {
     this.#process = process;
   }
 
-  /** Start `penstock serve` with the service of tests/clients/market.py. */
-  static serve(listen = "tcp://127.0.0.1:0"): Promise<PenstockServer> {
-    return PenstockServer.#start("penstock", "serve", "tests.clients.market:Market", "--listen", listen);
+  /** Start `penstock serve` with a service. */
+  static serve(listen = "tcp://127.0.0.1:0", service = "tests.clients.market:Market"): Promise<PenstockServer> {
+    return PenstockServer.#start("penstock", "serve", service, "--listen", listen);
   }
 
   /** Start tests/clients/serving.py, which has actors and kept streams, too. */

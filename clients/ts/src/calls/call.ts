@@ -2,7 +2,7 @@
 import type { Opening } from "../core/connection.ts";
 import { type BadBytes, encode } from "../core/msgpack.ts";
 import type { Stream } from "../core/stream.ts";
-import { CallFailed, Cancelled, clean, Code, errorOf, PenstockError } from "../errors.ts";
+import { aborted, CallFailed, Cancelled, clean, Code, detailsOf, errorOf, PenstockError } from "../errors.ts";
 import type { Endpoint, Session, StreamEvent } from "../session/session.ts";
 import type { Clock } from "../session/clock.ts";
 import { growingWindow, oneItem, PRIORITIES, type StreamOptions, windowOf } from "./options.ts";
@@ -34,6 +34,8 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   readonly source: Source<T>;
   /** With what the callee has accepted, once it has. */
   onAccepted: (payload: Uint8Array | null) => void = () => {};
+  /** How the call has ended, once it has. */
+  onEnd: (error: unknown) => void = () => {};
   /** The reason with which the callee has closed the call normally. */
   closeReason = "";
   readonly #stream: Stream;
@@ -87,7 +89,11 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
         return this.source.end();
       case "Ended":
         if (event.status?.code === 0) this.closeReason = clean(event.status.message);
-        return this.#end(event.status === null || event.status.code === 0 ? undefined : errorOf(event.status));
+        return this.#end(
+          event.status === null || event.status.code === 0
+            ? undefined
+            : errorOf({ ...event.status, details: detailsOf(event.status) }),
+        );
       case "OverBudget":
         return this.#end(new CallFailed(Code.RESOURCE_EXHAUSTED, "the items of all calls do not fit into maxConnectionBytes"));
       default: // what only a caller says
@@ -194,6 +200,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     this.#session.remove(this.#stream);
     this.source.end(error);
     this.#makeRoom?.();
+    this.onEnd(error);
   }
 }
 
@@ -213,6 +220,3 @@ function openingOf(clock: Clock, { target, kind, args, options = {} }: Request):
     wish: set,
   };
 }
-
-const aborted = (signal: AbortSignal): Cancelled =>
-  new Cancelled("the signal of the call was aborted", { cause: signal.reason });

@@ -96,7 +96,13 @@ export class Session {
   remove(stream: Stream): void {
     this.#endpoints.delete(stream);
     this.wake();
-    if (this.#isDrained && this.#endpoints.size === 0) this.close(new ConnectionLost("the server has drained"));
+    this.#closeDrained();
+  }
+
+  /** A session that the server drains is closed when its streams are over, and have been written. */
+  #closeDrained(): void {
+    if (this.#isDrained && this.#endpoints.size === 0 && this.connection.streams.size === 0)
+      this.close(new ConnectionLost("the server has drained"));
   }
 
   /** Something is to be written. */
@@ -111,6 +117,7 @@ export class Session {
 
   #wrote(): void {
     for (const call of this.#whenWritten.splice(0)) call();
+    this.#closeDrained();
   }
 
   /** Give the streams whose OPEN has not left to another session. */
@@ -175,8 +182,7 @@ export class Session {
       case "Draining":
         this.#isDrained = true;
         this.#owner.draining(clean(event.goaway.message));
-        if (this.#endpoints.size === 0) this.close(new ConnectionLost("the server drains"));
-        return;
+        return this.#closeDrained();
       case "Opened":
         return this.connection.answer(event.stream, { code: 12, message: "this side serves nothing", started: false });
       default:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from penstock.cli._typescript._types import RESERVED, doc, fields, identifier, key, written
+from penstock.cli._typescript._types import RESERVED_WORDS, doc, fields, identifier, key, written
 from penstock.errors import InvalidArgument
 from penstock.service import MethodDescription, ParameterDescription, ServiceDescription
 
@@ -76,7 +76,7 @@ def _parameters(parameters: Sequence[ParameterDescription]) -> list[str]:
 
 
 def _parameter(parameter: ParameterDescription, *, may_be_absent: bool) -> str:
-    name = f"{parameter.name}_" if parameter.name in RESERVED else parameter.name
+    name = f"{parameter.name}_" if parameter.name in RESERVED_WORDS else parameter.name
     if may_be_absent:
         return f"{name}?: {written(parameter.schema)}"
     return f"{name}: {written(parameter.schema)}{'' if parameter.required else ' | undefined'}"

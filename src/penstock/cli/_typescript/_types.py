@@ -10,12 +10,12 @@ from typing import Any, Final
 Schema = Mapping[str, Any]
 
 #: Names that a module of types must not declare: it uses them, or they cannot be declared.
-TAKEN: Final = frozenset(
+USED_NAMES: Final = frozenset(
     {"any", "await", "boolean", "CallOptions", "Date", "Items", "never", "null", "number", "object", "Promise", "Record"}
     | {"Service", "service", "Stream", "StreamOptions", "string", "symbol", "Uint8Array", "undefined", "unknown", "void"}
 )
 #: Words that cannot be the name of a parameter.
-RESERVED: Final = frozenset(
+RESERVED_WORDS: Final = frozenset(
     {"arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete", "do"}
     | {"else", "enum", "eval", "export", "extends", "false", "finally", "for", "function", "if", "implements", "import", "in"}
     | {"instanceof", "interface", "let", "new", "null", "package", "private", "protected", "public", "return", "static"}
@@ -29,7 +29,7 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][\w$]*\Z", re.ASCII)
 def identifier(name: str) -> str:
     """Return a name that can be declared, as near to `name` as can be."""
     plain = re.sub(r"[^\w$]", "_", name, flags=re.ASCII)
-    if plain in TAKEN or plain[:1].isdigit() or not plain:
+    if plain in USED_NAMES or plain[:1].isdigit() or not plain:
         return f"{plain}_" if plain and not plain[0].isdigit() else f"_{plain}"
     return plain
 
