@@ -101,7 +101,8 @@ export class Session {
 
   /** A session that the server drains is closed when its streams are over, and have been written. */
   #closeDrained(): void {
-    if (this.#isDrained && this.#endpoints.size === 0 && this.connection.streams.size === 0)
+    const { streams, isOver } = this.connection;
+    if (this.#isDrained && !isOver && this.#endpoints.size === 0 && streams.size === 0)
       this.close(new ConnectionLost("the server has drained"));
   }
 
