@@ -18,12 +18,12 @@ const block = (title: string): string => {
 
 test("the program of the page prints what the page says", async () => {
   const folder = mkdtempSync(join(tmpdir(), "penstock-"));
-  writeFileSync(join(folder, "prices.py"), block("prices.py"));
+  writeFileSync(join(folder, "shares.py"), block("shares.py"));
   const env = { ...process.env, PYTHONPATH: `${ROOT}/src` };
-  const types = spawnSync(python, ["-m", "penstock", "typescript", "prices.py:Prices"], { cwd: folder, env });
+  const types = spawnSync(python, ["-m", "penstock", "typescript", "shares.py:Prices"], { cwd: folder, env });
   assert.equal(types.status, 0, types.stderr.toString());
   writeFileSync(join(folder, "prices.ts"), types.stdout);
-  const server = await PenstockServer.serve("ws://127.0.0.1:0", join(folder, "prices.py:Prices"));
+  const server = await PenstockServer.serve("ws://127.0.0.1:0", join(folder, "shares.py:Prices"));
   try {
     writeFileSync(join(folder, "watch.ts"), block("watch.ts").replace("7700", `${server.port}`));
     const outfile = join(folder, "watch.mjs");
