@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from penstock.cli._typescript._types import RESERVED_WORDS, doc, fields, identifier, key, written
 from penstock.errors import InvalidArgument
-from penstock.service import MethodDescription, ParameterDescription, ServiceDescription
+from penstock.service import MethodDescription, ServiceDescription
 
 _HEAD: Final = "// Written by `penstock typescript`: write it anew when the service has changed.\n"
 _STREAMS_IN: Final = ("client_streaming", "bidirectional")
@@ -60,7 +60,7 @@ def _interface(service: ServiceDescription, name: str) -> str:
 
 
 def _method(method: MethodDescription) -> str:
-    parameters = _parameters(method.parameters)
+    parameters = _parameters(method)
     if method.kind in _STREAMS_IN:
         parameters.insert(0, f"requests: Items<{written(method.request or {})}>")
     parameters.append(f"options?: {'CallOptions' if method.kind == 'unary' else 'StreamOptions'}")
@@ -69,17 +69,15 @@ def _method(method: MethodDescription) -> str:
     return f"{doc(method.doc, '  ')}  {key(method.name)}({', '.join(parameters)}): {result}<{response}>;\n"
 
 
-def _parameters(parameters: Sequence[ParameterDescription]) -> list[str]:
+def _parameters(method: MethodDescription) -> list[str]:
     """Write the parameters. One with a default may be left out at the end, and be undefined before another."""
-    last = max((place for place, one in enumerate(parameters) if one.required), default=-1)
-    return [_parameter(one, may_be_absent=place > last) for place, one in enumerate(parameters)]
-
-
-def _parameter(parameter: ParameterDescription, *, may_be_absent: bool) -> str:
-    name = f"{parameter.name}_" if parameter.name in RESERVED_WORDS else parameter.name
-    if may_be_absent:
-        return f"{name}?: {written(parameter.schema)}"
-    return f"{name}: {written(parameter.schema)}{'' if parameter.required else ' | undefined'}"
+    last = max((place for place, one in enumerate(method.parameters) if one.required), default=-1)
+    each = []
+    for place, one in enumerate(method.parameters):
+        name = f"{one.name}_" if one.name in RESERVED_WORDS else one.name
+        absent = "" if one.required or place > last else " | undefined"
+        each.append(f"{name}{'?' if place > last else ''}: {written(one.schema)}{absent}")
+    return each
 
 
 def _description(service: ServiceDescription, name: str) -> str:
