@@ -27,6 +27,8 @@ export class Peer implements Carrier {
   onstate: ((state: PeerState, why: string) => void) | undefined;
   readonly #options: SessionOptions;
   readonly #lanes = new Map<string, Lane>();
+  /** The one that takes new streams, and those that drain. */
+  readonly #sessions = new Set<Session>();
   #session: Session;
   #state: PeerState = "disconnected";
   /** Why nothing goes on any more. */
@@ -105,11 +107,14 @@ export class Peer implements Carrier {
   async close(): Promise<void> {
     const lanes = [...this.#lanes.values()];
     for (const lane of lanes) lane.end();
-    if (lanes.length > 0 && this.#state === "connected")
-      await Promise.race([
-        Promise.all(lanes.map((lane) => lane.ended)),
-        new Promise<void>((resolve) => this.clock.after(CLOSE_MS, resolve)),
-      ]);
+    if (lanes.length > 0 && this.#state === "connected") {
+      let stop = () => {};
+      const late = new Promise<void>((resolve) => {
+        stop = this.clock.after(CLOSE_MS, resolve);
+      });
+      await Promise.race([Promise.all(lanes.map((lane) => lane.ended)), late]);
+      stop();
+    }
     this.#close(new Cancelled("the peer was closed"));
   }
 
@@ -123,7 +128,7 @@ export class Peer implements Carrier {
 
   #close(error: PenstockError): void {
     this.#closed ??= error;
-    this.#session.close(error);
+    for (const session of this.#sessions) session.close(error);
     this.#tell("closed", error.message);
   }
 
@@ -135,6 +140,7 @@ export class Peer implements Carrier {
       over: (error) => this.#over(session, error),
     };
     const session: Session = new Session(this.#options, owner);
+    this.#sessions.add(session);
     return session;
   }
 
@@ -150,6 +156,7 @@ export class Peer implements Carrier {
   }
 
   #over(session: Session, error: PenstockError): void {
+    this.#sessions.delete(session);
     if (session !== this.#session || this.#closed !== undefined) return;
     this.#closed = error;
     this.#tell("closed", error.message);

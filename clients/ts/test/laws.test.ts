@@ -238,3 +238,16 @@ test("what arrives is what was sent, within the credit, and a consumer that keep
   );
   fc.assert(property, runs(200));
 });
+
+test("a peer that asks without end and does not read is cut off (10.5)", () => {
+  const client = new Connection({ ...DEFAULTS });
+  const server = new Connection({ ...DEFAULTS, role: "server" });
+  client.beginLink();
+  server.beginLink();
+  client.receive(written(server));
+  const events = Array.from({ length: 40_000 }, (_, number) => client.receive(writeFrame(PING, 0, { number }))).flat();
+  assert.deepEqual(
+    events.map((event) => event.type === "Violated" && event.violation.rule),
+    ["10.5"],
+  );
+});

@@ -85,7 +85,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
         return this.source.push(event.payload, event.count);
       case "StopSending":
         return this.#stopRequests();
-      case "HalfClosed":
+      case "HalfClosed": // of a channel: this side may still send
         return this.source.end();
       case "Ended":
         if (event.status?.code === 0) this.closeReason = clean(event.status.message);

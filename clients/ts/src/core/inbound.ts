@@ -38,6 +38,8 @@ import { Violation } from "./violation.ts";
 /** A batch may be this much larger than the largest item (4.4). */
 const BATCH_BYTES = 65_536;
 const MSGPACK = 0;
+/** How many answers may wait for a peer that asks and does not read (10.5). */
+const ANSWERS_MAX = 32_768;
 /** The reasons of the codes with which a stream is refused here (6.4). */
 const REASONS: Record<number, string> = { 8: "resource_exhausted", 12: "unimplemented", 14: "unavailable" };
 
@@ -70,6 +72,7 @@ export class Inbound {
     if (type !== HELLO && !this.#isGreeted) throw new Violation("2.1", `${TYPE_NAMES[type]} before HELLO`);
     if (type !== OPEN && type !== ITEMS && type !== HELLO && body.length > connection.settings.max_header_bytes)
       throw new Violation("10.2", `${TYPE_NAMES[type]} of ${body.length} bytes`);
+    if (connection.outbox.answers > ANSWERS_MAX) throw new Violation("10.5", `${ANSWERS_MAX} answers wait to be read`);
     if (frame.stream > 0) return this.#ofStream(frame);
     switch (type) {
       case HELLO:

@@ -29,6 +29,11 @@ export class Outbox {
     this.#connection = connection;
   }
 
+  /** How many frames wait that answer the other side at once (10.5). */
+  get answers(): number {
+    return this.#ofLink.length + this.#control.length;
+  }
+
   beginLink(hello: Uint8Array): void {
     this.#ofLink = [hello];
   }

@@ -81,6 +81,7 @@ export class Session {
         return await this.#dial(url);
       } catch (error) {
         last = error;
+        if (this.#isOver) break;
       }
     }
     throw last;
