@@ -90,5 +90,9 @@ class Market:
         await asyncio.sleep(0.3)
         return value
 
+    async def late(self, first: int = 1, *, last: str) -> list[int | str]:
+        """Take an argument that can be given by name only."""
+        return [first, last]
+
     async def forever(self) -> None:
         await asyncio.Event().wait()

@@ -44,12 +44,10 @@ function requestOf(target: string, kind: Kind, parameters: string[], given: unkn
     throw new TypeError(`${target}: the requests come first`);
   if (given.length > parameters.length + 1) throw new TypeError(`${target} takes (${parameters.join(", ")}) and options`);
   const options = given[parameters.length] as StreamOptions | undefined;
-  return { target, kind: number, args: argumentsOf(parameters, given.slice(0, parameters.length)), requests, options };
+  return { target, kind: number, args: argumentsOf(parameters, given), requests, options };
 }
 
-/** Arguments by place; by name when one is left out before another. */
-function argumentsOf(parameters: string[], given: unknown[]): readonly unknown[] | Record<string, unknown> {
-  while (given.length > 0 && given.at(-1) === undefined) given.pop();
-  if (!given.includes(undefined)) return given;
-  return Object.fromEntries(given.map((value, index) => [parameters[index] as string, value]));
+/** Arguments by name, which a method takes in any case (3.8). One that is undefined is left out. */
+function argumentsOf(parameters: string[], given: unknown[]): Record<string, unknown> {
+  return Object.fromEntries(parameters.map((name, index) => [name, given[index]]));
 }

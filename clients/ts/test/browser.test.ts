@@ -5,12 +5,21 @@ import { createServer, type Server } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
+import WebSocket from "ws";
+import { connect } from "../src/node.ts";
+import type { WebSocketClass } from "../src/transports/websocket.ts";
 import { actors } from "./cases/actors.ts";
 import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
 import { resume } from "./cases/resume.ts";
 import { slow } from "./cases/slow.ts";
 import { PenstockServer, Proxy } from "./server.ts";
+
+/** What test/page.ts gives to the tests. */
+interface Given {
+  runCase(url: string, name: string): Promise<string>;
+  readOn(url: string, name: string): Promise<number[]>;
+}
 
 const KNOWN = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const executablePath = process.env.PENSTOCK_CHROMIUM ?? KNOWN.find(existsSync);
@@ -70,6 +79,26 @@ else
       pages?.close();
       for (const proxy of proxies) proxy.close();
       await server?.stop();
+    });
+
+    test("a reload in mid-stream goes on at the next item", async () => {
+      const name = "reloaded";
+      const caller = await connect(server.url, { WebSocket: WebSocket as unknown as WebSocketClass });
+      await caller.call("Runs/start", [name, 400, 1]);
+      const readOn = () =>
+        page.evaluate(([url, run]) => (window as never as Given).readOn(url, run), [server.url, name] as const);
+      const cutOff = assert.rejects(readOn());
+      await page.waitForFunction((run) => JSON.parse(sessionStorage.getItem(run) ?? "[]").length > 50, name);
+      await page.reload();
+      await cutOff;
+      await page.waitForFunction("window.readOn");
+      const before = await page.evaluate((run) => JSON.parse(sessionStorage.getItem(run) ?? "[]").length, name);
+      assert(before > 50 && before < 400, `${before} items before the reload`);
+      assert.deepEqual(
+        await readOn(),
+        Array.from({ length: 400 }, (_, index) => index),
+      );
+      await caller.close();
     });
 
     for (const name of Object.keys({ ...actors, ...calls, ...follow, ...resume, ...slow }))

@@ -54,4 +54,14 @@ async function runCase(url: string, name: string): Promise<string> {
   }
 }
 
-Object.assign(window, { runCase, caseNames: Object.keys(all) });
+/** Read a retained stream on, from where this tab was before; the items stand in its storage. */
+async function readOn(url: string, name: string): Promise<number[]> {
+  const peer = await connect(url);
+  const before = () => JSON.parse(sessionStorage.getItem(name) ?? "[]") as number[];
+  for await (const item of peer.follow<number>(name, { since: before().length }))
+    sessionStorage.setItem(name, JSON.stringify([...before(), item]));
+  await peer.close();
+  return before();
+}
+
+Object.assign(window, { runCase, readOn, caseNames: Object.keys(all) });

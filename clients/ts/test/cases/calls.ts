@@ -36,14 +36,18 @@ export const calls: Cases = {
     same(await collected(peer.stream("Market/double", [], { requests: [7] })), [14]);
   },
 
-  "an argument that is left out has its default, also before one that is given": async ({ peer }) => {
-    const market = peer.service(Market);
-    const Late = service<{ count(n: number | undefined, start: number): Stream<number> }>("Market", {
-      count: ["server_streaming", "n", "start"],
-    });
-    const error = await rejects(collected(peer.service(Late).count(undefined, 2)), { code: Code.INVALID_ARGUMENT });
+  "an argument that is undefined has its default, also before one that is given; one that is needed is missed": async ({
+    peer,
+  }) => {
+    const Odd = service<{
+      late(first: number | undefined, last: string): Promise<unknown>;
+      count(n: number | undefined, start: number): Stream<number>;
+    }>("Market", { late: ["unary", "first", "last"], count: ["server_streaming", "n", "start"] });
+    const odd = peer.service(Odd);
+    same(await odd.late(undefined, "x"), [1, "x"]);
+    same(await odd.late(5, "x"), [5, "x"]);
+    const error = await rejects(collected(odd.count(undefined, 2)), { code: Code.INVALID_ARGUMENT });
     check(/\bn\b/.test(error.message), error.message);
-    same(await market.total([1], undefined, {}), 1);
   },
 
   "values of all types go there and back": async ({ peer }) => {
