@@ -43,12 +43,12 @@ async def append(request: HttpRequest, stream: Retained[Any], streams: Streams, 
     numbered, seq = numbered_in(headers), seq_in(headers)
     body = await request.body(settings.append_bytes_max, "append_bytes_max")
     batch = Addition(body, headers.get("content-type", ""), numbered, seq, is_closing(headers), settings.append_items_max)
-    async with written_soon(kept, settings.write_s):
-        if kept.full:
+    if kept.full:
+        async with written_soon(kept, settings.write_s):
             await kept.room()
-        check_there(stream)
-        status, answered = keep(stream, batch)
-        await kept.flush()
+    check_there(stream)
+    status, answered = keep(stream, batch)
+    await until_written(kept, settings.write_s)
     streams.lives.use(kept)
     tail = {"stream-next-offset": offset_token(kept, kept.log.next), **closed_headers(kept)}
     return HttpResponse(status, headers={**tail, **answered})
@@ -63,6 +63,13 @@ async def written_soon(kept: KeptStream, write_s: float) -> AsyncIterator[None]:
     except TimeoutError:
         error = Unavailable(f"{kept.label} could not be written in {write_s:g} s (write_s); it may be written later")
         raise refused(HTTPStatus.SERVICE_UNAVAILABLE, error, {"retry-after": "1"}) from None
+
+
+async def until_written(kept: KeptStream, write_s: float) -> None:
+    """Wait until all that was added is in the file of a stream that has one. Raises as `written_soon`."""
+    if kept.readable_to < kept.log.next or (kept.outcome is not None and not kept.told):
+        async with written_soon(kept, write_s):
+            await kept.flush()
 
 
 def keep(stream: Retained[Any], batch: Addition) -> tuple[int, dict[str, str]]:
