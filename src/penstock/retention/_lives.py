@@ -18,6 +18,8 @@ from penstock.retention._stream import Retained
 
 #: The longest wait of one timer: the clock of the day may be set meanwhile, and a loop counts no longer times.
 WAIT_MAX_S: Final = 86_400.0
+#: How long a stream that is being copied into a fork is kept beyond its time, before it is looked at again.
+COPYING_S: Final = 0.1
 
 
 class Lives:
@@ -47,6 +49,10 @@ class Lives:
     @upkeep
     def forget(self, kept: KeptStream) -> None:
         """Forget a stream that has ended, with its items; its name stays taken while there are forks of it."""
+        if not all(map(_is_written, self._forks.get(kept.id, ()))) and kept in self.ended:  # they are copied from its items
+            self.ended[kept].cancel()
+            self.ended[kept] = asyncio.get_running_loop().call_later(COPYING_S, self.forget, kept)
+            return
         for timers in (self.ended, self._timers):
             timer = timers.pop(kept, None)
             if timer is not None:

@@ -166,7 +166,7 @@ class StreamInFile(KeptStream):
         self._notes_written = self._notes_written if change.notes is None else change.notes
         self._copied = None if change.copied is not None else self._copied
         if self.forgotten or self._emptied:
-            self._erased = change.forgotten if self.forgotten else change.emptied
+            self._erased = (change.forgotten and oldest is None) if self.forgotten else change.emptied
             if change.forgotten and oldest is not None:
                 self._store.note(self)  # it leaves the file in parts
             self.bell.notify()

@@ -3,16 +3,23 @@ import { DurableStream, IdempotentProducer, stream } from "@durable-streams/clie
 
 const [what, url, ...rest] = process.argv.slice(2)
 
-// follow URL OFFSET MODE: writes each item as a line of JSON until the stream is closed, then the last offset.
+// follow URL OFFSET MODE: writes each item as a line of JSON until the stream is closed, then the last offset. The client gives up
+// when a response is cut, so this goes on by the last offset, as its users do.
 async function follow(offset, mode) {
-  const response = await stream({ url, offset, live: mode })
-  const closed = new Promise((resolve) => {
-    response.subscribeJson(async (batch) => {
-      for (const item of batch.items) console.log(JSON.stringify(item))
-      if (batch.streamClosed) resolve(batch.offset)
+  let last = offset
+  const once = async () => {
+    const response = await stream({ url, offset: last, live: mode })
+    return await new Promise((resolve, reject) => {
+      response.closed.catch(reject)
+      response.subscribeJson(async (batch) => {
+        for (const item of batch.items) console.log(JSON.stringify(item))
+        last = batch.offset
+        if (batch.streamClosed) resolve(true)
+      })
     })
-  })
-  console.log(`closed at ${await closed}`)
+  }
+  while (!(await once().catch(() => false))) await new Promise((resolve) => setTimeout(resolve, 50))
+  console.log(`closed at ${last}`)
 }
 
 // produce URL COUNT: appends the numbers below COUNT as a producer whose batches are kept once, and closes the stream.
