@@ -13,7 +13,7 @@ import penstock
 from penstock.web import DurableStreams, StreamsOverHttp
 from penstock.web.durable_streams.subscriptions import _wakes
 from penstock.web.durable_streams.subscriptions._signing import SigningKey, Tokens
-from penstock.web.durable_streams.subscriptions._webhook import target_of
+from penstock.web.durable_streams.subscriptions._webhook import call, target_of
 from tests.web.durable_streams.kit import JSON, mounted
 from tests.web.kit import served
 
@@ -226,11 +226,37 @@ def test_a_webhook_leads_to_a_public_address_by_https(url):
 
 
 def test_a_name_that_leads_into_a_private_network_is_not_called():
-    from penstock.web.durable_streams.subscriptions._webhook import call
-
     target = target_of("https://localhost.example/", "public")._replace(host="localhost")
     with pytest.raises(ValueError, match="private network"):
         asyncio.run(call(target, "public", b"", {}))
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody and more", (200, b"body")),
+        (b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nbod\r\n1\r\ny\r\n0\r\n\r\n", (500, b"body")),
+        (b"HTTP/1.0 204\r\n\r\nbody", (204, b"body")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody", None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nbody\r\n", None),
+        (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000, None),
+        (b"SSH-2.0\r\n\r\n", None),
+        (b"", None),
+    ],
+)
+async def test_the_answer_of_a_webhook_is_read_as_its_server_frames_it(answer, read):
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
+        target = target_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?x=1", "local")
+        if read is None:
+            with pytest.raises((ValueError, OSError)):
+                await call(target, "local", b"{}", {})
+        else:
+            assert await call(target, "local", b"{}", {}) == read
 
 
 def test_a_token_is_good_for_its_subscription_and_its_wake():
