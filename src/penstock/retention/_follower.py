@@ -149,7 +149,8 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
         if offset >= log.first:
             self._add(*log.page(offset, min(log.page_items(self.page_items, AHEAD_BYTES), end - offset)))
         elif offset < kept.oldest:
-            self._finish("failed", kept.out_of_range(offset))
+            deleted = kept.outcome if kept.notes.deleted else None
+            self._finish("failed", kept.out_of_range(offset) if deleted is None else bare(deleted))
 
     def _add(self, items: list[Any], classes: list[Any]) -> None:
         self._next += len(items)

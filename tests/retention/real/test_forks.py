@@ -157,13 +157,15 @@ def test_the_followers_of_a_deleted_stream_are_told(path):
         for durable in (None, path):
             stream = penstock.retained(f"s-{durable}", durable=durable)
             await stream.send(1)
-            follower = stream.follow()
+            follower, behind = stream.follow(), stream.follow()
             assert await follower.receive() == 1
             waiting = asyncio.ensure_future(follower.receive())
             await asyncio.sleep(0)
             await streams_here().lives.delete(stream)
             with pytest.raises(penstock.NotFound, match="was deleted"):
                 await waiting
+            with pytest.raises(penstock.NotFound, match="was deleted"):
+                await behind.receive()
             with pytest.raises(penstock.StreamClosed):
                 await stream.send(2)
             assert penstock.retained(f"s-{durable}", durable=durable).next_offset == 0
