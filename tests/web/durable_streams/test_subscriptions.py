@@ -236,7 +236,7 @@ def test_a_name_that_leads_into_a_private_network_is_not_called():
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody and more", (200, b"body")),
         (b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nbod\r\n1\r\ny\r\n0\r\n\r\n", (500, b"body")),
-        (b"HTTP/1.0 204\r\n\r\nbody", (204, b"body")),
+        (b"HTTP/1.0 202 ok\r\n\r\nbody", (202, b"body")),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody", None),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nbody\r\n", None),
         (b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000, None),
