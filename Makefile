@@ -62,7 +62,7 @@ check-client:
 	echo "make: THE TYPESCRIPT CLIENT IS NOT TESTED: there is no npm" >&2; fi
 
 client: $(VENV)/.stamp-test ## the TypeScript client: types, tests against a real server, the size of its bundle (Node 20, npm)
-	cd clients/ts && npm ci --silent && npm run --silent types && npm run --silent size && \
+	cd clients/ts && npm ci --silent && npm run --silent check && npm run --silent size && \
 	PENSTOCK_PYTHON='$(abspath $(BIN)/python)' npm run --silent test -- $(ARGS)
 
 bench: $(VENV)/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under seven minutes)

@@ -1,5 +1,5 @@
 /** The errors of calls. A stream stops in one of four ways: it ends, and its loop with it; or one of these is thrown. */
-import { decode } from "./core/msgpack.ts";
+import { decode } from "./core/msgpack/index.ts";
 import type { Status } from "./core/frames.ts";
 
 /** The codes of PROTOCOL.md 6.4, which are those of gRPC. */

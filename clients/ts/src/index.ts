@@ -10,4 +10,4 @@ export { Follower, type FollowOptions, type Kept } from "./calls/follower.ts";
 export { Dropped } from "./calls/marks.ts";
 export { Stream } from "./calls/stream.ts";
 export { CallFailed, Cancelled, Code, ConnectionLost, PenstockError } from "./errors.ts";
-export { Extension } from "./core/msgpack.ts";
+export { Extension } from "./core/msgpack/index.ts";

@@ -5,7 +5,7 @@ import { Assembly } from "../src/core/assembly.ts";
 import { inflated } from "../src/core/compression.ts";
 import { Decoder } from "../src/core/decoder.ts";
 import * as frames from "../src/core/frames.ts";
-import { decode, encode } from "../src/core/msgpack.ts";
+import { decode, encode } from "../src/core/msgpack/index.ts";
 import { CALLEE, CALLER } from "../src/core/states.ts";
 import { flagBits, hex, load, plain, rich, typeOf, unhex, type VectorFrame } from "./vectors.ts";
 

@@ -6,7 +6,7 @@ import { Connection } from "../src/core/connection.ts";
 import { Decoder } from "../src/core/decoder.ts";
 import type { Event } from "../src/core/events.ts";
 import { PING, writeFrame } from "../src/core/frames.ts";
-import { decode, encode, Reader, Writer } from "../src/core/msgpack.ts";
+import { decode, encode, Reader, Writer } from "../src/core/msgpack/index.ts";
 import { Sequence } from "../src/core/sequence.ts";
 import { DEFAULTS } from "../src/core/settings.ts";
 import type { Stream } from "../src/core/stream.ts";

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Connection } from "../src/core/connection.ts";
 import type { Event } from "../src/core/events.ts";
 import { type Cancel, HELLO, type Hello, type Open, writeFrame } from "../src/core/frames.ts";
-import { decode, encode } from "../src/core/msgpack.ts";
+import { decode, encode } from "../src/core/msgpack/index.ts";
 import { DEFAULTS } from "../src/core/settings.ts";
 import type { Stream } from "../src/core/stream.ts";
 import { load, plain, readAll, rich, sessions, unhex, type VectorFrame } from "./vectors.ts";

@@ -1,6 +1,6 @@
 /** Reads `vectors/`, and says what the vectors say in the words of this implementation. */
 import { readdirSync, readFileSync } from "node:fs";
-import { decode } from "../src/core/msgpack.ts";
+import { decode } from "../src/core/msgpack/index.ts";
 import * as frames from "../src/core/frames.ts";
 
 const ROOT = findRoot();

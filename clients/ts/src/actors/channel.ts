@@ -1,7 +1,7 @@
 /** A channel with an actor: a conversation in two directions, accepted or refused at its start (PROTOCOL.md 6.11). */
 import { Call, type Carrier } from "../calls/call.ts";
 import type { StreamOptions } from "../calls/options.ts";
-import { decode } from "../core/msgpack.ts";
+import { decode } from "../core/msgpack/index.ts";
 import { CallFailed, Code } from "../errors.ts";
 
 /** Open a channel. Rejects with code 9 and the reason of the actor when it refuses. */

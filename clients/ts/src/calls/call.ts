@@ -1,6 +1,6 @@
 /** The caller's side of one call: what arrives goes to its source, its requests go out, and it ends in one of four ways. */
 import type { Opening } from "../core/connection.ts";
-import { type BadBytes, encode } from "../core/msgpack.ts";
+import { type BadBytes, encode } from "../core/msgpack/index.ts";
 import type { Stream } from "../core/stream.ts";
 import { aborted, CallFailed, Cancelled, clean, Code, detailsOf, errorOf, PenstockError } from "../errors.ts";
 import type { Endpoint, Session, StreamEvent } from "../session/session.ts";

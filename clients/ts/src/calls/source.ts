@@ -1,5 +1,5 @@
 /** The items of a call, decoded one by one as the program takes them: what it has not taken stays bytes. */
-import { BadBytes, Reader } from "../core/msgpack.ts";
+import { BadBytes, Reader } from "../core/msgpack/index.ts";
 
 interface Batch {
   reader: Reader;

@@ -25,7 +25,7 @@ import {
 } from "./frames.ts";
 import { Inbound } from "./inbound.ts";
 import type { Window } from "./ledgers.ts";
-import { encode } from "./msgpack.ts";
+import { encode } from "./msgpack/index.ts";
 import { Outbox } from "./outbox.ts";
 import type { Settings } from "./settings.ts";
 import { Stream } from "./stream.ts";

@@ -1,7 +1,7 @@
 /** What one side of a stream has to send: items, encoded and in order, and the frame that ends them. */
 import { ITEMS, LAST, MORE, PREFIX_BYTES, wrap, writeItems } from "./frames.ts";
 import type { SendLedger } from "./ledgers.ts";
-import { Writer } from "./msgpack.ts";
+import { Writer } from "./msgpack/index.ts";
 
 /** A batch takes no further item when it has reached this (4.4). */
 const BATCH_BYTES = 65_536;
