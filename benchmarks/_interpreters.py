@@ -25,7 +25,20 @@ _PROBE = (
     "print(json.dumps([sys.version.split()[0], {d.name: d.version for d in m.distributions()}]))"
 )
 #: What the versions table of the results names.
-NAMED = ("anyio", "casty", "grpcio", "msgspec", "nats-py", "protobuf", "pykka", "rsocket", "thespian", "uvloop")
+NAMED = (
+    "anyio",
+    "casty",
+    "fastapi",
+    "grpcio",
+    "msgspec",
+    "nats-py",
+    "protobuf",
+    "pykka",
+    "rsocket",
+    "sse-starlette",
+    "thespian",
+    "uvloop",
+)
 _NEWER_CASTY = "casty==0.30.2"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks._rounds import Bench
-from benchmarks.figures import _actors, _bounds, _calls, _retained, _streams
+from benchmarks.figures import _actors, _bounds, _calls, _events, _retained, _streams
 from benchmarks.figures._abc import Goal, Outcome, Row
 
 FIGURES: dict[str, Callable[[Bench], Outcome]] = {
@@ -34,6 +34,7 @@ FIGURES: dict[str, Callable[[Bench], Outcome]] = {
     "history": _actors.history,
     "retained": _retained.followed,
     "retained-latency": _retained.append_to_reader,
+    "gateway": _events.gateway,
 }
 
 __all__ = ["FIGURES", "Goal", "Outcome", "Row"]

@@ -24,6 +24,8 @@ _MODULES = {
     "rsocket": ("_rsocket", ""),
     "bare": ("_bare", ""),
     "raw": ("_raw", ""),
+    "events-penstock": ("_events", "Penstock"),
+    "events-fastapi": ("_events", "FastApi"),
     "retained-memory": ("_retained", "Memory"),
     "retained-file": ("_retained", "Durable"),
     "jetstream-memory": ("_jetstream", "Memory"),
