@@ -59,6 +59,15 @@ async def test_the_oldest_items_of_a_stream_that_a_client_made_go(site):
     assert (await site.get("/s")).json() == [3, 4, 5]
 
 
+@pytest.mark.parametrize("settings", [StreamsOverHttp(streams_max=2)])
+async def test_clients_make_so_many_streams_and_leave_room_for_those_of_the_program(site):
+    penstock.retained("own")
+    assert [(await site.put(f"/{name}")).status_code for name in "abc"] == [201, 201, 429]
+    assert (await site.put("/a")).status_code == 200
+    await site.delete("/a")
+    assert (await site.put("/c", headers={"stream-forked-from": "/v1/stream/own"})).status_code == 201
+
+
 @pytest.mark.parametrize("settings", [StreamsOverHttp(page_bytes=100)])
 async def test_a_response_has_a_page_and_says_that_there_is_more(site):
     await site.put("/s", headers=JSON, content=json.dumps(["x" * 20] * 10).encode())

@@ -190,6 +190,16 @@ async def test_a_subscription_that_means_nothing_is_refused(site, body, code):
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, code)
 
 
+async def test_the_record_of_a_subscription_cannot_be_forked_linked_or_written(site):
+    await made(site, type="pull-wake", wake_stream="w")
+    record = "__ds/subscriptions/s"
+    assert (await site.put("/copy", headers={"stream-forked-from": f"/v1/stream/{record}"})).status_code == 404
+    for fields in ({"wake_stream": record}, {"wake_stream": "w", "streams": [f"/{record}"]}):
+        refused = await site.put("/__ds/subscriptions/t", json={"type": "pull-wake", "pattern": "*", **fields})
+        assert refused.status_code == 400
+    assert (await site.post(f"{SUBSCRIPTION}/streams", json={"streams": [record]})).status_code == 400
+
+
 async def test_there_is_a_limit_to_subscriptions():
     async with site_of(StreamsOverHttp(subscriptions_max=1)) as site:
         assert (await made(site, type="pull-wake", wake_stream="w")).status_code == 201

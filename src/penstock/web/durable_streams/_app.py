@@ -18,9 +18,9 @@ from penstock.web.durable_streams._headers import REQUEST_HEADERS, RESPONSE_HEAD
 from penstock.web.durable_streams._items import content_type_of
 from penstock.web.durable_streams._live import LiveReaders
 from penstock.web.durable_streams._read import read, reading_in
-from penstock.web.durable_streams._seen import tail_headers
+from penstock.web.durable_streams._seen import RESERVED, tail_headers
 from penstock.web.durable_streams._settings import StreamsOverHttp
-from penstock.web.durable_streams.subscriptions import PREFIX, Subscriptions, handle
+from penstock.web.durable_streams.subscriptions import Subscriptions, handle
 
 METHODS: Final = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 
@@ -80,7 +80,7 @@ class DurableStreams:
             return self._allowed()
         name = request.path.removeprefix("/")
         streams = self.streams()
-        if name.startswith(PREFIX):
+        if name.startswith(RESERVED):
             if self.settings.read_only:
                 raise NotFound("this server has no subscriptions: it is read only (read_only)")
             return await handle(request, await self._subscribed(streams), self.settings)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from penstock.errors import FailedPrecondition, InvalidArgument, NotFound
+from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from penstock.retention import Fork, KeptStream, Notes, Retained, Streams, made_for_others, page_of
 from penstock.web._http import HttpRequest
 from penstock.web._response import HttpResponse, Refused, refused
@@ -14,7 +14,7 @@ from penstock.web.durable_streams._append import add, written_soon
 from penstock.web.durable_streams._headers import Wish, wish_in
 from penstock.web.durable_streams._items import content_type_of, is_json, items_in, media_of, piece_of
 from penstock.web.durable_streams._offsets import ANY_LINEAGE, Position, parsed
-from penstock.web.durable_streams._seen import lineage, resolved, tail_headers
+from penstock.web.durable_streams._seen import RESERVED, lineage, resolved, tail_headers
 from penstock.web.durable_streams._settings import StreamsOverHttp
 
 
@@ -34,6 +34,7 @@ async def create(request: HttpRequest, name: str, streams: Streams, settings: St
     existing = streams.named.get(name)
     if existing is not None:
         return await _already(existing, wish, settings)
+    _check_place(streams, settings)
     try:
         stream = _made(name, wish, source, streams, settings)
     except ValueError as error:  # no stream can have the name
@@ -53,6 +54,13 @@ async def create(request: HttpRequest, name: str, streams: Streams, settings: St
     async with written_soon(kept, settings.write_s):
         await kept.flush()
     return HttpResponse(HTTPStatus.CREATED, headers={**_head(stream), "location": request.url(request.path)})
+
+
+def _check_place(streams: Streams, settings: StreamsOverHttp) -> None:
+    """Raise `ResourceExhausted` when clients have made as many streams as they may: the program needs some, too."""
+    most = settings.streams_max
+    if len(streams.named) >= most and sum(stream._kept.notes.content_type != "" for stream in streams.named.values()) >= most:
+        raise ResourceExhausted(f"clients have made {most} streams (streams_max); delete some, or give them a lifetime")
 
 
 def _made(name: str, wish: Wish, source: _Source | None, streams: Streams, settings: StreamsOverHttp) -> Retained[Any]:
@@ -80,7 +88,7 @@ async def _source_of(request: HttpRequest, wish: Wish, streams: Streams) -> _Sou
     fork = wish.fork
     assert fork is not None  # noqa: S101 - for type checkers
     name = name_in(request, fork.path)
-    stream = streams.named.get(name)
+    stream = None if name.startswith(RESERVED) else streams.named.get(name)
     if stream is None:
         raise NotFound(f"stream {name!r}, which is to be forked, is not kept here")
     kept = stream._kept

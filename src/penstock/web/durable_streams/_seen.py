@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from penstock.errors import NotFound, StatusError
 from penstock.retention import KeptStream, Retained
 from penstock.web._response import refused
 from penstock.web.durable_streams._offsets import ANY_LINEAGE, NOW, Position, lineage_of, token
+
+#: The names of streams that are not those of clients: the records of subscriptions.
+RESERVED: Final = "__ds/"
 
 
 def offset_token(kept: KeptStream, place: int) -> str:

@@ -22,6 +22,7 @@ class StreamsOverHttp(msgspec.Struct, frozen=True, kw_only=True):
     durable: the path of the file that keeps the streams which clients make, as for `penstock.retained`; None for memory. One
         that the program has made stays where it is, and so do its forks.
     max_items, max_bytes: how much is kept of a stream that a client makes, 65,536 items and 16 MiB by default; the oldest go.
+    streams_max: how many streams clients may make, 8,192 by default: a half of those that a program has at most.
     append_bytes_max, append_items_max: of the body of one request, 4 MiB and 65,536 by default.
     page_bytes: bytes of the items of one response, about, 1 MiB by default; a live event has 64 KiB of them.
     long_poll_s: seconds that a long poll waits, 20 by default: less than clients and proxies wait for a response.
@@ -41,6 +42,7 @@ class StreamsOverHttp(msgspec.Struct, frozen=True, kw_only=True):
     durable: Any = None
     max_items: _Size = 65_536
     max_bytes: _Size = 16 * 1024 * 1024
+    streams_max: _Size = 8_192
     append_bytes_max: _Size = 4 * 1024 * 1024
     append_items_max: _Size = 65_536
     page_bytes: _Size = 1024 * 1024

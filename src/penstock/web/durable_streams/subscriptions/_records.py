@@ -8,13 +8,12 @@ from typing import Any, Final
 from penstock.codec import MSGPACK
 from penstock.errors import ResourceExhausted
 from penstock.retention import Notes, Retained, Streams, append_all, made_for_others, page_of
-from penstock.web.durable_streams._seen import offset_token
+from penstock.web.durable_streams._seen import RESERVED, offset_token
 from penstock.web.durable_streams._settings import StreamsOverHttp
 from penstock.web.durable_streams.subscriptions._record import BEFORE_ALL, SubscriptionRecord, Wanted, link, matches
 
 #: The names of the streams that keep the records.
-PREFIX: Final = "__ds/"
-RECORDS: Final = f"{PREFIX}subscriptions/"
+RECORDS: Final = f"{RESERVED}subscriptions/"
 RECORD_BYTES_MAX: Final = 4 * 1024 * 1024
 #: Streams of one subscription. A pattern that matches more does not link those.
 LINKS_MAX: Final = 1_024
@@ -55,7 +54,7 @@ class Records:
         record = SubscriptionRecord(name, wanted, base, datetime.now(UTC).isoformat(timespec="milliseconds"), {})
         link(record, wanted.streams, self.tail_of, explicit=True)
         if wanted.pattern is not None:
-            found = [name for name in self.streams.named if not name.startswith(PREFIX) and matches(wanted.pattern, name)]
+            found = [name for name in self.streams.named if not name.startswith(RESERVED) and matches(wanted.pattern, name)]
             link(record, found[: LINKS_MAX - len(record.links)], self.tail_of, explicit=False)
         self.named[name] = record
         await self.save(record)._kept.flush()

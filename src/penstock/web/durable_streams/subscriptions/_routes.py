@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, NoReturn
@@ -14,9 +15,10 @@ from penstock.codec import JSON, UNDECODABLE
 from penstock.retention import Streams
 from penstock.web._http import HttpRequest
 from penstock.web._response import HttpResponse, Refused, as_json
+from penstock.web.durable_streams._seen import RESERVED
 from penstock.web.durable_streams._settings import StreamsOverHttp
 from penstock.web.durable_streams.subscriptions._record import SubscriptionRecord, Wanted, link, streams_shown, unlink
-from penstock.web.durable_streams.subscriptions._records import LINKS_MAX, PREFIX, RECORDS, Records
+from penstock.web.durable_streams.subscriptions._records import LINKS_MAX, RECORDS, Records
 from penstock.web.durable_streams.subscriptions._wakes import Wakes
 from penstock.web.durable_streams.subscriptions._webhook import WEBHOOK_URL_MAX, target_of
 
@@ -82,7 +84,7 @@ class Subscriptions:
 async def handle(request: HttpRequest, subscriptions: Subscriptions, settings: StreamsOverHttp) -> HttpResponse:
     """Answer a request whose path begins with ``/__ds/``."""
     path = request.path.removeprefix("/")
-    if path == f"{PREFIX}jwks.json" and request.method == "GET":
+    if path == f"{RESERVED}jwks.json" and request.method == "GET":
         headers = {"content-type": "application/jwk-set+json", "cache-control": "public, max-age=300"}
         return as_json(subscriptions.wakes.deliveries.signing.key_set(), headers=headers)
     name, _, action = path.removeprefix(RECORDS).partition("/")
@@ -123,11 +125,18 @@ async def _make(request: HttpRequest, subscriptions: Subscriptions, settings: St
         lease_ttl_ms=asked.lease_ttl_ms,
         description=asked.description,
     )
+    _check_names((*wanted.streams, wanted.wake_stream or ""))
     known = subscriptions.records.named.get(name)
     if known is not None and known.wanted != wanted:
         _refuse(HTTPStatus.CONFLICT, "SUBSCRIPTION_ALREADY_EXISTS", "the subscription is there, and is another one")
     record = known or await subscriptions.records.make(name, wanted, request.url(""))
     return as_json(_shown(subscriptions, record), HTTPStatus.CREATED if known is None else HTTPStatus.OK)
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse the names of records: they are written by the server alone."""
+    if any(name.startswith(RESERVED) for name in names):
+        _refuse(HTTPStatus.BAD_REQUEST, "INVALID_REQUEST", f"streams whose names begin with {RESERVED} are those of the server")
 
 
 def _check_url(url: str, settings: StreamsOverHttp) -> None:
@@ -151,6 +160,7 @@ async def _delete(request: HttpRequest, subscriptions: Subscriptions, record: Su
 
 async def _link(request: HttpRequest, subscriptions: Subscriptions, record: SubscriptionRecord) -> HttpResponse:
     names = [one.strip("/") for one in (await _body(request, _Linking)).streams]
+    _check_names(names)
     if len(record.links.keys() | set(names)) > LINKS_MAX:
         _refuse(HTTPStatus.BAD_REQUEST, "INVALID_REQUEST", f"a subscription has at most {LINKS_MAX} streams")
     link(record, names, subscriptions.records.tail_of, explicit=True)
@@ -253,7 +263,7 @@ def _shown(subscriptions: Subscriptions, record: SubscriptionRecord) -> dict[str
         signing = {
             "alg": "ed25519",
             "kid": subscriptions.wakes.deliveries.signing.kid,
-            "jwks_url": f"{record.base}/{PREFIX}jwks.json",
+            "jwks_url": f"{record.base}/{RESERVED}jwks.json",
         }
         shown["webhook"] = {"url": wanted.url, "signing": signing}
     return shown

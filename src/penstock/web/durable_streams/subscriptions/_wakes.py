@@ -14,6 +14,7 @@ from penstock._outcomes import text_of
 from penstock._upkeep import upkeep
 from penstock.errors import FailedPrecondition, PenstockError
 from penstock.retention import KeptStream, append_all
+from penstock.web.durable_streams._seen import RESERVED
 from penstock.web.durable_streams._settings import StreamsOverHttp
 from penstock.web.durable_streams.subscriptions._deliveries import WebhookCalls
 from penstock.web.durable_streams.subscriptions._record import (
@@ -27,7 +28,7 @@ from penstock.web.durable_streams.subscriptions._record import (
     matches,
     pending,
 )
-from penstock.web.durable_streams.subscriptions._records import LINKS_MAX, PREFIX, Records
+from penstock.web.durable_streams.subscriptions._records import LINKS_MAX, Records
 from penstock.web.durable_streams.subscriptions._signing import Tokens
 
 #: A delivery that failed is tried again after this time, which doubles up to the other, give or take the part.
@@ -80,7 +81,7 @@ class Wakes:
 
     def _published(self, kept: KeptStream) -> None:
         """Note that a stream has new items; all of one turn of the loop are looked at together."""
-        if self._records.named and not kept.name.startswith(PREFIX):
+        if self._records.named and not kept.name.startswith(RESERVED):
             self._fresh[kept.name] = None
             if self._soon is None:
                 self._soon = asyncio.get_running_loop().call_soon(self._look)
