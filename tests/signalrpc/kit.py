@@ -37,5 +37,5 @@ class Bare:
 
 @asynccontextmanager
 async def bare(url: str, **options: Any) -> AsyncIterator[Bare]:
-    async with connect(url, **options) as socket:
+    async with connect(url, close_timeout=0.2, **options) as socket:
         yield Bare(socket, json.loads(await socket.recv()))

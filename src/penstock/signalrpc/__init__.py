@@ -12,6 +12,7 @@ from penstock.signalrpc._connect import connect
 from penstock.signalrpc._peer import RpcPeer
 from penstock.signalrpc._requests import RpcResponse
 from penstock.signalrpc.relay import Relay, RelayRules, RelaySettings, Visitor
+from penstock.signalrpc.streams import SentStream
 
 __all__ = [
     "Relay",
@@ -19,6 +20,7 @@ __all__ = [
     "RelaySettings",
     "RpcPeer",
     "RpcResponse",
+    "SentStream",
     "Visitor",
     "connect",
 ]

@@ -179,7 +179,7 @@ def decode(text: bytes | str) -> Message | StreamFrame:
         if kind.type is msgspec.UNSET or kind.stream_id is msgspec.UNSET:
             return _messages.decode(text)
         return _frames.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidArgument(f"not a message of the protocol: {error}") from None
 
 
@@ -195,7 +195,7 @@ def value_of(data: msgspec.Raw, expected: type[T] | Any = Any) -> T | Any:
     """Return the value of JSON, as the expected type. Raises `InvalidArgument` for another one."""
     try:
         return msgspec.json.decode(data, type=expected)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidArgument(f"{error}") from None
 
 

@@ -54,6 +54,9 @@ class Events(Protocol):
     def ended(self, error: Exception) -> None:
         """Learn that there will be no other connection."""
 
+    def writable(self) -> None:
+        """Learn that the connection takes messages again."""
+
     def took(self, message: Message | StreamFrame) -> None:
         """Take a message."""
 
@@ -153,6 +156,7 @@ class RpcWire:
         """Let senders go on."""
         self.choked = False
         self._changed.notify()
+        self._events.writable()
 
     def link_lost(self, error: Exception | None) -> None:
         """Learn of the end of the link."""

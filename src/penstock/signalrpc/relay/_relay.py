@@ -139,6 +139,7 @@ class Relay:
         try:
             yield place
         finally:
+            link.close()
             self._left.notify()
             if self._clients.leave(place):
                 asyncio.get_running_loop().call_later(self._settings.session_s, self._clients.forget, place)

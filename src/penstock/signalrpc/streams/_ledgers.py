@@ -59,9 +59,9 @@ class OutLedger(Generic[K]):
         self.arrived = max(self.arrived, arrived)
         self.limit = max(self.limit, limit)
 
-    def missing(self) -> list[tuple[int, K]]:
-        """Return the items that have not arrived, with their numbers, to be sent again."""
-        return list(enumerate(self._kept, self.arrived))
+    def missing(self) -> list[K]:
+        """Return the items that have not arrived, from number `arrived` on, to be sent again."""
+        return list(self._kept)
 
 
 class Taken(NamedTuple):

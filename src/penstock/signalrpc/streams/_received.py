@@ -1,0 +1,208 @@
+"""A stream that this peer receives: `Received`, its state, and `ReceivedSource`, the end that the program holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from penstock.errors import Busy, EndOfStream, InvalidArgument, ResourceExhausted, StatusError, StreamClosed
+from penstock.signalrpc._messages import value_of
+from penstock.signalrpc._rates import Rate
+from penstock.signalrpc.streams._ledgers import InLedger
+from penstock.streams import SECOND_RECEIVER, SOURCE_CLOSED, Pressure, Source, Statistics, StreamState, finalize_on, reraisable
+
+#: How many items of a stream without flow control may wait, and how many bytes of any stream.
+QUEUED_ITEMS: Final = 1024
+QUEUED_BYTES: Final = 16 * 1024 * 1024
+
+
+class Replies(Protocol):
+    """The frames that a received stream sends back."""
+
+    def credit(self, stream: Received, *, resend: bool = False) -> None:
+        """Tell the sender how far it may go."""
+
+    def left(self, stream: Received) -> None:
+        """Tell the sender that the program has left, and forget the stream."""
+
+
+class Received:
+    """The state of one stream.
+
+    sender: its address, when it is known. flow: whether it has flow control; None before a frame says so. claimed: whether the
+    program has asked for it. outcome: how it has ended, None before.
+    """
+
+    def __init__(self, stream_id: str, answers: Replies) -> None:
+        self.id = stream_id
+        self.answers = answers
+        self.ledger = InLedger(QUEUED_ITEMS, QUEUED_BYTES)
+        self.sender: str | None = None
+        self.flow: bool | None = None
+        self.claimed = False
+        self.expected: Any = Any
+        self.rate: tuple[float | None, float | None] | None = None
+        self.outcome: Exception | None = None
+        self.state: StreamState = "open"
+        self.pressure = Pressure()
+        self.reader: asyncio.Future[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.loop = asyncio.get_running_loop()
+        self.asked_at = -1
+        self.whole = False
+        self.buffer_size = QUEUED_ITEMS
+
+    def claim(self, size: int, expected: Any, rate: Rate) -> None:
+        """Let the program have the stream. Items that have come before are checked against its type now."""
+        self.claimed, self.expected, self.rate, self.buffer_size = True, expected, rate.asked, size
+        if self.flow:
+            self.ledger.size = size
+        if expected is not Any and self.ledger.waiting:
+            early = list(self.ledger.waiting)
+            self.ledger.take_out(len(early))
+            self.ledger.arrived -= len(early)
+            self._take_early(early)
+        self.credit(resend=False)
+
+    def begin_flow(self, sender: str) -> None:
+        """Learn that the stream has flow control, and give the sender credit if the program has asked for it."""
+        if self.flow is None:
+            self.flow, self.sender = True, sender
+            self.ledger.size = self.buffer_size
+            self.credit(resend=False)
+
+    def credit(self, *, resend: bool) -> None:
+        """Send credit where there is some, or where items are to be sent again."""
+        if self.outcome is None and self.flow and self.claimed and (self.ledger.grant() is not None or resend):
+            self.answers.credit(self, resend=resend)
+
+    def take_items(self, seq: int | None, items: Sequence[msgspec.Raw]) -> None:
+        """Take items that have arrived. Those of a wrong type, too many, or beyond the credit end the stream."""
+        if self.outcome is not None:
+            return
+        values: list[tuple[Any, int]] = []
+        try:
+            try:
+                values.extend((value_of(item, self.expected), len(item)) for item in items)
+            finally:  # the items before one that does not fit its type
+                self._take_values(seq, values)
+        except StatusError as error:
+            self.end("failed", error)
+            self.answers.left(self)
+        self._wake()
+
+    def _take_values(self, seq: int | None, values: list[tuple[Any, int]]) -> None:
+        if seq is None:
+            self._take_plain(values)
+        else:
+            self._take_numbered(seq, values)
+
+    def _take_numbered(self, seq: int, values: list[tuple[Any, int]]) -> None:
+        if self.ledger.take_in(seq, values).gap and self.asked_at != self.ledger.arrived:
+            self.asked_at = self.ledger.arrived
+            self.answers.credit(self, resend=True)
+        self.pressure.set(self.ledger.arrived >= self.ledger.granted)
+
+    def _take_plain(self, values: list[tuple[Any, int]]) -> None:
+        for value in values:
+            if self.ledger.full:
+                held = f"{len(self.ledger.waiting)} items, {self.ledger.waiting_bytes} bytes"
+                raise ResourceExhausted(f"{held} wait for the reader of the stream {self.id}, whose sender has no flow control")
+            self.ledger.put(value)
+
+    def take_end(self, seq: int | None, outcome: Exception) -> bool:
+        """Take the end, when all items before it are here; return whether it is taken."""
+        if self.outcome is None and seq is not None and seq > self.ledger.arrived:
+            self.answers.credit(self, resend=True)
+            return False
+        self.end("ended" if isinstance(outcome, EndOfStream) else "failed", outcome)
+        if seq is not None:
+            self.whole = True
+            self.answers.credit(self)
+        return True
+
+    @property
+    def next(self) -> int:
+        """The number that is expected next: the end has one, as an item has."""
+        return self.ledger.arrived + self.whole
+
+    def end(self, state: StreamState, outcome: Exception) -> None:
+        """End it, behind the items that wait."""
+        if self.outcome is None:
+            self.state, self.outcome = state, outcome
+            self.pressure.set(False)
+            if self.timer is not None:
+                self.timer.cancel()
+            self._wake()
+
+    def leave(self) -> None:
+        """Leave it: the items that wait are dropped, and the sender is told."""
+        self.ledger.take_out(len(self.ledger.waiting))
+        if self.outcome is None:
+            self.end("cancelled", StreamClosed(SOURCE_CLOSED))
+            self.answers.left(self)
+        elif self.state != "ended":
+            self.outcome = StreamClosed(SOURCE_CLOSED)
+
+    def _take_early(self, values: list[tuple[Any, int]]) -> None:
+        for value, size in values:
+            try:
+                self.ledger.put((msgspec.convert(value, self.expected), size))
+            except msgspec.ValidationError as error:
+                self.outcome = None
+                self.end("failed", InvalidArgument(f"{error}"))
+                return
+
+    def _wake(self) -> None:
+        if self.reader is not None and not self.reader.done() and (self.ledger.waiting or self.outcome is not None):
+            self.reader.set_result(None)
+
+
+class ReceivedSource(Source[Any]):
+    """The receiving end of a stream of another peer; see `Source`."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: Received) -> None:
+        self._state = state
+
+    def _take(self, max_items: int) -> list[Any]:
+        state = self._state
+        taken = state.ledger.take_out(max_items)
+        if taken:
+            state.credit(resend=False)
+            state.pressure.set(state.flow is True and state.outcome is None and state.ledger.arrived >= state.ledger.granted)
+        elif state.outcome is not None:
+            raise reraisable(state.outcome, None)
+        return taken
+
+    async def _readable(self) -> None:
+        state = self._state
+        if state.reader is not None:
+            raise Busy(SECOND_RECEIVER)
+        state.reader = waiter = asyncio.get_running_loop().create_future()
+        try:
+            await waiter
+        finally:
+            state.reader = None
+
+    async def aclose(self) -> None:
+        self._state.leave()
+
+    def statistics(self) -> Statistics:
+        state, ledger = self._state, self._state.ledger
+        credit = max(0, ledger.granted - ledger.arrived) if state.flow else 0
+        return Statistics(state.state, ledger.size, len(ledger.waiting), ledger.arrived, ledger.taken, credit, 0)
+
+    def _watch(self, on_change: Callable[[bool], None]) -> None:
+        self._state.pressure.watch(on_change)
+
+    def __del__(self) -> None:
+        if self._state.outcome is None:
+            finalize_on(self._state.loop, self._state.leave)
+
+    def __repr__(self) -> str:
+        return f"<ReceivedSource {self._state.id} {self._state.state}>"
