@@ -168,3 +168,30 @@ async def test_a_stream_that_it_aborts_is_cancelled_here(room):
         with pytest.raises(Cancelled, match="Stream aborted"):
             async for _ in source:
                 pass
+
+
+async def test_between_two_of_ours_demand_and_cancel_pass_through_their_relay(bun):
+    if not (Path(bun[1]["TS_RPC"]) / "api").exists():
+        pytest.skip("the package on the registry comes without the files that its server needs; name a checkout")
+    made, closed = 0, asyncio.Event()
+
+    async def endless():
+        nonlocal made
+        try:
+            while True:
+                made += 1
+                yield made
+        finally:
+            closed.set()
+
+    async with running(bun, "relay.ts") as port:
+        url = f"ws://127.0.0.1:{port}/room"
+        async with connect(url) as reader, connect(url) as sender:
+            sender.match(lambda data, _: {"streamId": sender.send_stream(endless()).id})
+            response = await reader.request({"method": "stream"})
+            _, source = reader.receive_stream(response.data["streamId"], buffer_size=8)
+            assert [await source.receive() for _ in range(20)] == list(range(1, 21))
+            await asyncio.sleep(0.1)
+            assert made <= 28
+            await source.aclose()
+            await closed.wait()
