@@ -138,7 +138,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         encryption: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         self._encrypted = encryption is not None
         self.certificate = _certificate_of(encryption)
-        _tune(connection)
+        tune(connection)
         receiver = self._receivers()
         if receiver is None:
             transport.abort()
@@ -276,7 +276,7 @@ def _bind_receiver(link: SocketLink, receiver: Receiver) -> None:
         setattr(link, name, getattr(receiver, name))
 
 
-def _tune(connection: Any) -> None:
+def tune(connection: Any) -> None:
     """Send small frames at once and keep the kernel's queue short. A socket without these options works all the same."""
     if connection is None or connection.family == getattr(socket, "AF_UNIX", None):
         return

@@ -16,7 +16,7 @@ from penstock._fork import hold, release
 from penstock.errors import Cause, InvalidArgument, Unavailable
 from penstock.transports._abc import CLOSE_TIMEOUT_S, HANDSHAKE_TIMEOUT_S, Link, Listener, Receiver, Transport
 from penstock.transports._race import Address, connected_socket, endpoints_of, resolved
-from penstock.transports._socket import BACKLOG, ListeningSocket, SocketLink, made_by
+from penstock.transports._socket import BACKLOG, ListeningSocket, SocketLink, made_by, tune
 from penstock.transports._tls import refusal_of
 from penstock.transports._url import host_and_port, url_of
 
@@ -177,6 +177,7 @@ def _bind(family: int, address: Address) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        tune(made)  # the connections of a listener inherit it
         made.bind(address)
         made.setblocking(False)  # noqa: FBT003
     except BaseException:

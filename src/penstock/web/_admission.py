@@ -26,29 +26,35 @@ def admit(scope: Scope, headers: Mapping[str, str], origins: Collection[str]) ->
     """Return the origin of a page of another site that is listed, or an empty text for any other request that may pass.
 
     Raises `Refused` (403) for a request of a page that is neither listed nor of this server, and for one that reached a server
-    of this machine alone under a name of another one (DNS rebinding).
+    of this machine alone under a name of another one (DNS rebinding). A listed origin is also a name of this server, which a
+    proxy in front passes on; and such a proxy may have ended TLS, so that the server's own page is one of https.
     """
     host = headers.get("host", "")
     origin = headers.get("origin", "")
     if origin and (ANY_ORIGIN in origins or origin in origins):
         return origin
-    if not _is_own_name(scope, host):
+    if not _is_own_name(scope, host, origins):
         raise _denied(f"this server listens at this machine only, and was asked for as {one_line(host, _NAME_CHARACTERS)!r}")
     scheme = scope.get("scheme", "http")
-    own = f"{_SECURE.get(scheme, scheme)}://{host}"
-    elsewhere = origin != own if origin else headers.get("sec-fetch-site", "") in {"cross-site", "same-site"}
+    own = (f"{_SECURE.get(scheme, scheme)}://{host}", f"https://{host}")
+    elsewhere = origin not in own if origin else headers.get("sec-fetch-site", "") in {"cross-site", "same-site"}
     if elsewhere:
         page = one_line(origin, _NAME_CHARACTERS) or "another site"
         raise _denied(f"a page of {page} may not use this server: its origin is not listed in Settings(origins=...)")
     return ""
 
 
-def _is_own_name(scope: Scope, host: str) -> bool:
-    """Whether a request may have this `Host`: any, unless the server listens at the loopback address."""
+def _is_own_name(scope: Scope, host: str, origins: Collection[str]) -> bool:
+    """Whether a request may have this `Host`: any, unless it has come to the loopback address and no listed origin has it."""
     bound = scope.get("server")
-    if not bound or not _is_loopback(str(bound[0])):
+    if not bound or not _is_loopback(str(bound[0])) or ANY_ORIGIN in origins:
         return True
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # half of an address of IPv6
+        return False
+    if any(host == origin.partition("://")[2] for origin in origins):
+        return True
     return name in {"", "localhost"} or name.endswith(".localhost") or _is_address(name)
 
 

@@ -55,6 +55,7 @@ class WebFace:
         self._stack = AsyncExitStack()
         self._joining = asyncio.Lock()
         self._peer: Peer | None = None
+        self._closing = False
         self._services: list[ServiceDescription] | None = None
         self._streams = DurableStreams(streams or StreamsOverHttp(origins=tuple(origins)))
         self._pages = pages or {}
@@ -78,6 +79,7 @@ class WebFace:
 
     async def aclose(self) -> None:
         """Close the connection within the process."""
+        self._closing = True
         await self._stack.aclose()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +90,7 @@ class WebFace:
         await carry(scope, receive, send, self._receivers)
 
     async def _handle(self, request: HttpRequest) -> HttpResponse:
-        path = request.path
+        path = request.path.removesuffix("/") or "/"  # Litestar ends the paths of a mounted application with a slash
         if request.method == "OPTIONS":
             return HttpResponse(HTTPStatus.NO_CONTENT, headers={"allow": "GET, HEAD, POST, OPTIONS"})
         if path.startswith(CALL):
@@ -144,9 +146,17 @@ class WebFace:
         return as_json({"status": "ready"})
 
     async def _joined(self) -> Peer:
-        """Return the peer of this face, made for its first request."""
+        """Return the peer of this face, made for its first request, and anew when its connection was given up.
+
+        All clients share it, so it may hold more than any other connection: then it ends when the process holds too much.
+        """
         async with self._joining:
+            if self._peer is not None and self._peer.state == "closed" and not self._closing:
+                self._peer = None
+                await self._stack.aclose()
             if self._peer is None:
+                if self._closing:
+                    raise Unavailable("this server is shutting down")
                 self._peer = await self._stack.enter_async_context(joined(self._receivers, _SETTINGS, self._url))
             return self._peer
 

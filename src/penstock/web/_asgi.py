@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from penstock.calls import Interceptor
+from penstock.errors import FailedPrecondition
 from penstock.peer import serve
 from penstock.protocol import Settings
 from penstock.transports import register
@@ -33,6 +34,7 @@ class WebApp:
         self._stack = AsyncExitStack()
         self._starting = asyncio.Lock()
         self._face: WebFace | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         await self._begun()
@@ -57,9 +59,18 @@ class WebApp:
         await face(scope, receive, send)
 
     async def _begun(self) -> WebFace:
-        """Begin at the first use."""
+        """Begin at the first use, and again in another event loop: a test client has one for each request.
+
+        Raises `FailedPrecondition` while the loop before it is open.
+        """
         from penstock.web._app import WebFace
 
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None and self._face is not None and not self._loop.is_closed():
+                raise FailedPrecondition("an application of penstock.asgi serves one event loop: make one for each")
+            self._loop, self._face = loop, None
+            self._stack, self._starting = AsyncExitStack(), asyncio.Lock()
         async with self._starting:
             if self._face is None:
                 server = await self._stack.enter_async_context(serve(*self._services, listen=[], **self._options))

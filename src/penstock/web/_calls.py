@@ -8,6 +8,7 @@ connection has room.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -110,9 +111,13 @@ def _checked(text: bytes, name: str) -> bytes:
 
 async def _lines(request: HttpRequest, bytes_max: int) -> AsyncIterator[msgspec.Raw]:
     """Iterate over the lines of the body, one JSON value each; empty ones are left out."""
-    begun, number = b"", 0
+    begun, number = bytearray(), 0
     async for piece in request.pieces():
-        *whole, begun = (begun + piece).split(b"\n")
+        *whole, last = piece.split(b"\n")
+        if whole:
+            whole[0] = bytes(begun) + whole[0]
+            begun.clear()
+        begun += last
         for line in whole:
             number += 1
             if line.strip():
@@ -120,7 +125,7 @@ async def _lines(request: HttpRequest, bytes_max: int) -> AsyncIterator[msgspec.
         if len(begun) > bytes_max:
             raise ResourceExhausted(f"line {number + 1} of the body is longer than {bytes_max} bytes (max_item_bytes)")
     if begun.strip():
-        yield msgspec.Raw(_checked(begun.strip(), f"line {number + 1} of the body"))
+        yield msgspec.Raw(_checked(bytes(begun.strip()), f"line {number + 1} of the body"))
 
 
 def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
@@ -131,12 +136,15 @@ def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
 def _timeout(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of ``Prefer: wait=5`` (RFC 7240); None without."""
     for preference in headers.get("prefer", "").split(","):
-        name, _, value = preference.partition("=")
+        name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "wait":
             try:
-                return max(float(value.strip(' "')), 0.001)
+                seconds = float(value.strip(' "'))
             except ValueError:
-                raise InvalidArgument(f"Prefer: wait={value.strip()} is not a number of seconds") from None
+                seconds = math.nan
+            if math.isnan(seconds):
+                raise InvalidArgument(f"Prefer: wait={value.strip()} is not a number of seconds")
+            return max(seconds, 0.001)
     return None
 
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
 from penstock._outcomes import as_answer, as_internal, log_error
-from penstock.errors import InvalidArgument, ResourceExhausted
+from penstock._per_loop import of_loop
+from penstock.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 from penstock.streams import Bell
 from penstock.web._response import HttpResponse, Refused, problem_of, refused
 
@@ -26,6 +27,16 @@ Send = Callable[[AsgiEvent], Awaitable[None]]
 
 #: Parameters of a query; one with more is refused.
 QUERY_FIELDS_MAX: Final = 64
+#: A body of these means nothing (RFC 9110, 9.3.1), and is not read.
+_BODYLESS: Final = ("GET", "HEAD", "OPTIONS")
+#: A body that is read whole is whole within this time, and a second more for each so many bytes that have come: a slow line
+#: takes longer, and a client that sends a byte now and then holds nothing for long.
+BODY_S: Final = 30.0
+BODY_BYTES_A_SECOND: Final = 16 * 1024
+#: What whole bodies hold together in one event loop while they come in, as much as one full connection. The next large one is
+#: refused then; a small one never is.
+BODIES_BYTES_MAX: Final = 256 * 1024 * 1024
+SMALL_BODY_BYTES: Final = 64 * 1024
 #: Characters of a path that need no escape (RFC 3986, pchar and the slash).
 _IN_PATH: Final = "/~!$&'()*+,;=:@"
 
@@ -52,8 +63,8 @@ class HttpRequest:
         self.path = path[len(self.mount) :] if path.startswith(f"{self.mount}/") else path
         self.headers = headers_of(scope)
         self.left = False
-        self._receive = receive
-        self._whole = False  # whether the last piece of the body was taken
+        self.receive = receive
+        self._whole = self.method in _BODYLESS  # whether the last piece of the body was taken
         self._pieces: list[AsgiEvent] = []  # of a request that is watched; one at most
         self._bell = Bell()
         self._watch: asyncio.Task[None] | None = None
@@ -78,19 +89,28 @@ class HttpRequest:
     async def body(self, bytes_max: int, setting: str) -> bytes:
         """Return the whole body. Raises `Refused` (413) with the name of the `setting` for one of more than `bytes_max`.
 
-        A body whose head announces too much is refused before it is read. Raises `ClientLeft` when it is cut.
+        A body whose head announces too much is refused before it is read; 408 for one that comes too slowly, and 503 while
+        all of them hold too much. Raises `ClientLeft` when it is cut.
         """
         announced = self.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > bytes_max:
             raise _too_large(announced, bytes_max, setting)
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in self.pieces():
-            size += len(piece)
-            if size > bytes_max:
-                raise _too_large(f"more than {bytes_max}", bytes_max, setting)
-            pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        whole = bytearray()
+        bodies = of_loop("_penstock_bodies", _Bodies)
+        end = asyncio.get_running_loop().time() + BODY_S
+        try:
+            async with asyncio.timeout_at(end) as limit:
+                async for piece in self.pieces():
+                    whole += piece
+                    bodies.held_bytes += len(piece)
+                    bodies.check(len(whole), bytes_max, setting)
+                    limit.reschedule(end + len(whole) / BODY_BYTES_A_SECOND)
+        except TimeoutError:
+            error = DeadlineExceeded(f"{len(whole)} bytes of the body have come: too few")
+            raise refused(HTTPStatus.REQUEST_TIMEOUT, error, {"connection": "close"}) from None
+        finally:
+            bodies.held_bytes -= len(whole)
+        return bytes(whole)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Iterate over the body as it comes in, without a limit for the whole. Raises `ClientLeft` when it is cut."""
@@ -106,7 +126,7 @@ class HttpRequest:
 
     async def _next(self) -> AsgiEvent:
         if self._watch is None:
-            return await self._receive()
+            return await self.receive()
         while not self._pieces:
             await self._bell.wait()
         event = self._pieces.pop()
@@ -127,11 +147,13 @@ class HttpRequest:
 
     async def _cancel_at_leaving(self, task: asyncio.Task[Any]) -> None:
         while True:
-            event = await self._receive()
+            event = await self.receive()
             if event["type"] == "http.disconnect":
                 self.left = True
                 task.cancel()
                 return
+            if self._whole:
+                continue
             self._pieces.append(event)
             self._bell.notify()
             while self._pieces and event.get("more_body", False):
@@ -141,6 +163,19 @@ class HttpRequest:
         """End the watch. `answer` calls it at the end of the request."""
         if self._watch is not None:
             self._watch.cancel()
+
+
+class _Bodies:
+    """The bodies that are coming in, in one event loop."""
+
+    held_bytes = 0
+
+    def check(self, size: int, bytes_max: int, setting: str) -> None:
+        """Raise `Refused` for a body of which `size` bytes have come, which are too many by itself or beside the others."""
+        if size > bytes_max:
+            raise _too_large(f"more than {bytes_max}", bytes_max, setting)
+        if size > SMALL_BODY_BYTES and self.held_bytes > BODIES_BYTES_MAX:
+            raise refused(HTTPStatus.SERVICE_UNAVAILABLE, ResourceExhausted("all bodies that are coming in hold too much"))
 
 
 Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
@@ -197,9 +232,17 @@ async def _response_of(request: HttpRequest, handler: Handler) -> HttpResponse:
 
 
 def _checked(request: HttpRequest, send: Send) -> Send:
-    """Return `send` as it is, but for one thing: a server that tells of a client which has left raises an `OSError` there."""
+    """Return a `send` that ends the request of a client which has left.
+
+    A server that tells of it raises an `OSError`. `uvicorn` drops what is sent, and shows it to one that looks: it matters
+    where a body that is not taken hides the end.
+    """
+    connection = getattr(request.receive, "__self__", None)
 
     async def checked(event: AsgiEvent) -> None:
+        if getattr(connection, "disconnected", False):
+            request.left = True
+            raise ClientLeft
         try:
             await send(event)
         except OSError:

@@ -25,6 +25,9 @@ IDLE_S: Final = 20
 #: How many connections may wait for `accept` in the kernel: enough for a thousand clients that come back at once.
 _BACKLOG: Final = 1024
 
+#: The bytes of a head, and of all else in a request beside its body, until the next part of the body.
+HEAD_BYTES_MAX: Final = 64 * 1024
+
 _ALPN: Final = ["http/1.1"]
 
 
@@ -57,7 +60,7 @@ class HttpListener(Listener):
 
     async def start(self, scheme: str, url: str, tls: ssl.SSLContext | None, timeout_s: float) -> None:
         """Bind the address and take requests. Cancelling it leaves nothing open."""
-        make = _protocols(self._answer, self._message_bytes)
+        make = _protocols(self._answer, self._message_bytes, timeout_s)
         if tls is not None:
             tls.set_alpn_protocols(_ALPN)
         self.url, sockets = await bind_tcp(scheme, url)
@@ -67,7 +70,7 @@ class HttpListener(Listener):
         serve = partial(loop.create_server, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=timeout_s if tls else None)
         try:
             while sockets:
-                self._servers.append(await serve(partial(_timed, make, timeout_s), sock=sockets[0]))
+                self._servers.append(await serve(make, sock=sockets[0]))
                 sockets.pop(0)
         except BaseException:
             await self.aclose()
@@ -96,7 +99,7 @@ class HttpListener(Listener):
             connection.transport.abort()
 
 
-def _protocols(app: Callable[[Scope, Receive, Send], Any], message_bytes: int) -> partial[Any]:
+def _protocols(app: Callable[[Scope, Receive, Send], Any], message_bytes: int, timeout_s: float) -> partial[Any]:
     """Return the class of a connection of `uvicorn` with its parameters. Raises `FailedPrecondition` where it is missing."""
     try:
         from uvicorn.config import Config
@@ -119,18 +122,89 @@ def _protocols(app: Callable[[Scope, Receive, Send], Any], message_bytes: int) -
         proxy_headers=False,
     )
     config.load()
-    protocol: Any = config.http_protocol_class
+    config.ws_protocol_class = _answering_the_last_ping(config.ws_protocol_class)
+    protocol = _with_timed_heads(_with_bounded_heads(config.http_protocol_class), timeout_s)
     return partial(protocol, config=config, server_state=ServerState(), app_state={})
 
 
-def _timed(make: partial[Any], seconds: float) -> Any:
-    """Make the protocol of a connection that is dropped unless its first request has arrived within this time."""
-    made = make()
-    loop = asyncio.get_running_loop()
+def _with_bounded_heads(protocol: Any) -> Any:
+    """Return the class of a connection that answers a head which is too large with 400.
 
-    def check() -> None:
-        if made.cycle is None and made.transport is not None and made in made.server_state.connections:
-            made.transport.abort()
+    Of the two packages that read HTTP for uvicorn, `h11` has such a bound itself, and `httptools` has none.
+    """
+    if not hasattr(protocol, "on_body"):
+        return protocol
 
-    loop.call_later(seconds, check)
-    return made
+    class Bounded(protocol):  # type: ignore[misc]
+        head_bytes = 0
+
+        def data_received(self, data: bytes) -> None:
+            self.head_bytes += len(data)
+            super().data_received(data)
+            if self.head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too large.")
+
+        def on_headers_complete(self) -> None:
+            self.head_bytes = 0
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            self.head_bytes = 0
+            super().on_body(body)
+
+    return Bounded
+
+
+def _with_timed_heads(protocol: Any, seconds: float) -> Any:
+    """Return the class of a connection that is dropped unless the first head, and each that has begun, is whole in time."""
+
+    class Timed(protocol):  # type: ignore[misc]
+        timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self.take_time(seconds)
+
+        def data_received(self, data: bytes) -> None:
+            before = self.cycle
+            super().data_received(data)
+            if self.cycle is not before or self not in self.connections:  # it is whole, or was that of a WebSocket
+                self.take_time(None)
+            elif self.timer is None and (before is None or before.response_complete):
+                self.take_time(seconds)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self.take_time(None)
+
+        def take_time(self, limit_s: float | None) -> None:
+            if self.timer is not None:
+                self.timer.cancel()
+            self.timer = None if limit_s is None else self.loop.call_later(limit_s, self.transport.abort)
+
+    return Timed
+
+
+def _answering_the_last_ping(protocol: Any) -> Any:
+    """Return the class of a WebSocket that answers the last of many pings (RFC 6455, 5.5.3) when its client does not read."""
+
+    class Answering(protocol):  # type: ignore[misc]
+        late_pong = b""
+
+        def handle_ping(self) -> None:
+            if self.writable.is_set():
+                super().handle_ping()
+            else:
+                self.late_pong = b"".join(self.conn.data_to_send())
+
+        def resume_writing(self) -> None:
+            if self.late_pong and not self.close_sent:
+                self.transport.write(self.late_pong)
+            self.late_pong = b""
+            super().resume_writing()
+
+        def handle_cont(self, event: Any) -> None:
+            if event.data or event.fin:  # an empty part is nothing, however many there are
+                super().handle_cont(event)
+
+    return Answering
