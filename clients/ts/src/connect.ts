@@ -1,5 +1,6 @@
 /** From a URL to a peer. */
 import { DEFAULTS, type Settings } from "./core/settings.ts";
+import { aborted } from "./errors.ts";
 import { Peer } from "./peer.ts";
 import { realClock } from "./session/clock.ts";
 import type { SessionOptions } from "./session/session.ts";
@@ -45,12 +46,12 @@ export async function connectWith(
   options: ConnectOptions,
 ): Promise<Peer> {
   const { signal } = options;
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw aborted(signal);
   const all: Transports = { "ws:": webSocket(options.WebSocket), "wss:": webSocket(options.WebSocket), ...transports };
   const urls = [url].flat().map((each) => new URL(each));
   for (const { protocol, href } of urls) if (!(protocol in all)) throw new TypeError(`${href}: ${protocol} is not known here`);
   const peer = new Peer(sessionOptions(urls, all, settings, options));
-  signal?.addEventListener("abort", () => peer.close(), { once: true });
+  signal?.addEventListener("abort", () => void peer.close(), { once: true });
   await peer.start();
   return peer;
 }

@@ -49,7 +49,7 @@ export class Peer implements Carrier {
     } catch (error) {
       const lost = new ConnectionLost(`no server answers: ${(error as Error).message}`, { cause: error, started: false });
       this.#close(lost);
-      throw lost;
+      throw this.#closed; // what came first: a signal may have closed the peer
     }
   }
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, type ConnectOptions, ConnectionLost, type Peer } from "../src/node.ts";
+import { Cancelled, connect, type ConnectOptions, ConnectionLost, type Peer } from "../src/node.ts";
 import { PenstockServer, Proxy } from "./server.ts";
 
 let server: PenstockServer;
@@ -81,6 +81,22 @@ test("a server that does not say HELLO in time is given up", async () => {
   undo.push(() => proxy.close());
   proxy.freeze();
   await assert.rejects(connect(`tcp://127.0.0.1:${proxy.port}`, { handshakeMs: 50 }), /did not say HELLO in 50 ms/);
+});
+
+test("a signal gives up connecting, and closes a peer that is connected", async () => {
+  const proxy = await Proxy.to(server.port);
+  undo.push(() => proxy.close());
+  proxy.freeze();
+  const early = new AbortController();
+  const connecting = connect(`tcp://127.0.0.1:${proxy.port}`, { signal: early.signal });
+  setImmediate(() => early.abort());
+  await assert.rejects(connecting, Cancelled);
+  const late = new AbortController();
+  const peer = await connect(server.url, { signal: late.signal });
+  const call = peer.call("Market/forever");
+  late.abort();
+  await assert.rejects(call, Cancelled);
+  assert.equal(peer.state, "closed");
 });
 
 test("of several URLs the first that answers is taken", async () => {
