@@ -31,7 +31,7 @@ MANY_SIDED = {
     "Channel": 23,  # its public verbs and attributes, and how Python uses them: no private step
     "RpcPeer": 23,  # the verbs of the original, and five events of its wire
     "RpcWire": 18,  # what the link calls, what the peer calls, and its life
-    "PeerStreams": 23,  # the verbs of a peer, what frames do, what the connection does
+    "PeerStreams": 26,  # the verbs of a peer, what frames do, what the connection does
     "WebSocketEnd": 20,  # seven steps of the link below, five of the session's link, hooks of the handshake: a line or two each
     "RemoteWire": 19,  # six steps of this side, nine events of its stream
     "Connection": 30,  # the whole of the pure core from outside: a line or two each

@@ -82,6 +82,22 @@ async def test_a_stream_that_nothing_asks_for_is_dropped_and_a_later_receiver_is
             await source.receive()
 
 
+async def test_a_stream_that_has_ended_before_it_is_asked_for_is_kept_as_long_and_no_longer(monkeypatch):
+    async with relayed() as (_, url), connect(url) as peer, bare(url) as other:
+        peer.match(lambda *_: "flushed")
+        for name in ("soon", "late"):
+            await other.say(data(name, 1))
+            await other.say(end(name))
+        await flushed(other, peer)
+        _, source = peer.receive_stream("soon")
+        assert [item async for item in source] == [1]
+        peer._streams._discard(peer._streams._received["late"])  # as its timer does
+        assert not peer._streams._received
+        _, source = peer.receive_stream("late")
+        with pytest.raises(NotFound):
+            await source.receive()
+
+
 async def test_many_streams_that_nothing_asks_for_are_bounded():
     async with relayed() as (_, url), connect(url) as peer, bare(url) as other:
         peer.match(lambda *_: "flushed")

@@ -15,6 +15,7 @@ from penstock.errors import (
     NotFound,
     StreamCancelled,
     StreamClosed,
+    Unavailable,
 )
 from penstock.peer import Reconnect
 from penstock.signalrpc import SentStream, connect
@@ -197,6 +198,53 @@ async def test_a_peer_that_does_not_come_again_loses_its_streams():
         with pytest.raises(ConnectionLost):
             await sent
         await numbers.closed.wait()
+
+
+async def test_a_sender_that_dies_loses_its_streams_and_one_that_closes_ends_them(monkeypatch):
+    monkeypatch.setattr("penstock.signalrpc.streams._table.ASK_S", 0.05)
+    async with relayed() as (_, url), connect(url, resume_s=0.05) as reader:
+        async with connect(url, reconnect=None) as sender:
+            _, stream_id = await asked(reader, sender, Numbers())
+            _, source = reader.receive_stream(stream_id, buffer_size=2)
+            assert await source.receive() == 0
+            sender._wire._link.abort()  # as a process that dies: it says nothing
+            with pytest.raises(ConnectionLost, match="the sender is gone"):
+                async for _ in source:
+                    pass
+        async with connect(url) as sender:
+            _, stream_id = await asked(reader, sender, Numbers(), stream_id="t")
+            _, source = reader.receive_stream(stream_id, buffer_size=2)
+            assert await source.receive() == 0
+        with pytest.raises(Cancelled, match="closed"):
+            async for _ in source:
+                pass
+        with pytest.raises(Unavailable):
+            sender.send_stream(Numbers())
+
+
+async def test_a_producer_that_is_no_iterable_or_cannot_be_closed_fails_its_stream():
+    class Stubborn(Numbers):
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            return 1
+
+        async def aclose(self):
+            raise OSError("stuck")
+
+    async with relayed() as (_, url), connect(url) as reader, connect(url) as sender:
+        for number, wrong in enumerate((5, Stubborn())):
+            sent, stream_id = await asked(reader, sender, wrong, stream_id=f"s{number}")
+            _, source = reader.receive_stream(stream_id)
+            if number:
+                await source.receive()
+                sender.abort_stream(stream_id)
+            with pytest.raises((Internal, Cancelled)):
+                await sent
+            with pytest.raises((Internal, Cancelled)):
+                async for _ in source:
+                    pass
 
 
 async def test_items_are_checked_against_the_type_of_the_reader():

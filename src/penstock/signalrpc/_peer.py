@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, Callable
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
-from penstock.errors import ConnectionLost, DeadlineExceeded
+from penstock.errors import ConnectionLost, DeadlineExceeded, Unavailable
 from penstock.peer import Reconnect
 from penstock.signalrpc._handlers import Handler, Handlers, requester
 from penstock.signalrpc._messages import (
@@ -98,6 +98,7 @@ class RpcPeer:
 
     async def aclose(self) -> None:
         """End the connection and all that goes over it, and wait for its handlers. Idempotent."""
+        self._streams.leave()
         await self._wire.aclose()
         await self._handlers.aclose()
         await self._streams.aclose()
@@ -164,8 +165,10 @@ class RpcPeer:
         bytes_per_s: how fast it may be. compress: whether batches of it are compressed, for a receiver of Penstock.
 
         The iterable is pulled as the receiver takes the items: exactly, when both peers are of Penstock and have exchanged a
-        request, else as fast as the connection takes them. Raises `AlreadyExists` for the id of a stream that is open.
+        request, else as fast as the connection takes them. Raises `AlreadyExists` for the id of a stream that is open, and
+        `Unavailable` when this peer is closed.
         """
+        _check_open(self)
         receiver = to or requester.get()
         flow = receiver in self._flowing
         how = StreamOptions(flow, priority, compress and flow)
@@ -186,6 +189,7 @@ class RpcPeer:
         items may wait, and one more fails the stream with `ResourceExhausted`. type: that of the items. items_per_s and
         bytes_per_s: how fast a sender of Penstock is asked to be. Raises `AlreadyExists` for a stream that is being received.
         """
+        _check_open(self)
         return self._streams.receive(stream_id, buffer_size, type, Rate(items_per_s, bytes_per_s))
 
     def abort_stream(self, stream_id: str) -> None:
@@ -242,3 +246,8 @@ class RpcPeer:
             self._flowing[message.from_] = None
             if len(self._flowing) > FLOWING_MAX:
                 del self._flowing[next(iter(self._flowing))]
+
+
+def _check_open(peer: RpcPeer) -> None:
+    if peer.state == "closed":
+        raise Unavailable("this peer is closed", started=False)

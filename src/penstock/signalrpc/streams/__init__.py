@@ -1,4 +1,4 @@
-"""PeerStreams of peers: how far a sender may go, and the items that wait for a reader."""
+"""Streams of peers: how far a sender may go, and the items that wait for a reader."""
 
 from penstock.signalrpc.streams._queue import StreamOptions
 from penstock.signalrpc.streams._sent import RESUME_S, SentStream

@@ -33,7 +33,7 @@ class Received:
     """The state of one stream.
 
     sender: its address, when it is known. flow: whether it has flow control; None before a frame says so. claimed: whether the
-    program has asked for it. outcome: how it has ended, None before.
+    program has asked for it. dropped: it has waited too long for that. outcome: how it has ended, None before.
     """
 
     def __init__(self, stream_id: str, answers: Replies) -> None:
@@ -53,6 +53,7 @@ class Received:
         self.loop = asyncio.get_running_loop()
         self.asked_at = -1
         self.whole = False
+        self.dropped = False
         self.buffer_size = QUEUED_ITEMS
 
     def claim(self, size: int, expected: Any, rate: Rate) -> None:
@@ -134,9 +135,16 @@ class Received:
         if self.outcome is None:
             self.state, self.outcome = state, outcome
             self.pressure.set(False)
-            if self.timer is not None:
+            if self.timer is not None and self.claimed:
                 self.timer.cancel()
             self._wake()
+
+    def drop(self, state: StreamState, outcome: Exception) -> None:
+        """Drop the items of a stream that the program has not asked for; it gets `outcome` when it asks later."""
+        self.ledger.take_out(len(self.ledger.waiting))
+        self.state, self.outcome, self.dropped = state, outcome, True
+        if self.timer is not None:
+            self.timer.cancel()
 
     def leave(self) -> None:
         """Leave it: the items that wait are dropped, and the sender is told."""

@@ -57,14 +57,14 @@ class SentStream:
         self._queue = queue
         self.flow = queue.flow
         self._task = asyncio.create_task(self._run(items), name=f"signalrpc stream {self.id}")
-        self._task.add_done_callback(lambda _: when_over(self))
+        self._task.add_done_callback(lambda _: self._end(when_over))
 
     def abort(self, error: StatusError | None = None, *, tell: bool = True) -> None:
         """End it before its end: the iterable is closed, and the receiver is told, unless it has left by itself."""
         if not self._done.done():
             error = error or Cancelled("Stream aborted")
             if tell:
-                self._queue.cut(self._failure(error))
+                self._queue.cut(_failure(self._queue, error))
             self._settle(error)
             self._task.cancel()
 
@@ -123,7 +123,7 @@ class SentStream:
                 raise
         finally:
             await close_iterator(iterator)
-        self._queue.finish(self._failure(outcome) if outcome is not None else StreamEnd(**self._queue.fields()))
+        self._queue.finish(_failure(self._queue, outcome) if outcome is not None else StreamEnd(**self._queue.fields()))
         while not (self._queue.settled or self._done.done()):
             await self._changed.wait()
         self._settle(outcome)
@@ -145,9 +145,11 @@ class SentStream:
             self._rate.spend(len(item))
             self._queue.put(item)
 
-    def _failure(self, error: StatusError) -> StreamFailure:
-        fault = fault_of(error)
-        return StreamFailure(**self._queue.fields(), error=fault.message, code=fault.code, reason=fault.reason)
+    def _end(self, when_over: Callable[[SentStream], None]) -> None:
+        """Forget it; a producer that could not even be closed has failed."""
+        if not self._task.cancelled() and (error := self._task.exception()) is not None:
+            self.abort(as_answer(error, "the producer") or as_internal(error, f"the stream {self.id}", exposed=False))
+        when_over(self)
 
     def _settle(self, error: Exception | None) -> None:
         if self._absent is not None:
@@ -158,3 +160,8 @@ class SentStream:
             else:
                 self._done.set_exception(error)
                 mark_retrieved(self._done)
+
+
+def _failure(queue: OutQueue, error: StatusError) -> StreamFailure:
+    fault = fault_of(error)
+    return StreamFailure(**queue.fields(), error=fault.message, code=fault.code, reason=fault.reason)

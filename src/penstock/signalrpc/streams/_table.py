@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from penstock._texts import peer_text
+from penstock._upkeep import upkeep
 from penstock.errors import (
     AlreadyExists,
     Cancelled,
@@ -43,7 +44,10 @@ from penstock.streams import checked_size
 #: Seconds for which a stream waits for the program to ask for it, as in the original.
 EARLY_S: Final = 10.0
 
-#: PeerStreams in each direction, streams that wait for the program to ask for them, and ended ones that are remembered.
+#: Seconds after which a receiver looks whether its sender is still there.
+ASK_S: Final = 10.0
+
+#: Streams in each direction, streams that wait for the program to ask for them, and ended ones that are remembered.
 PEER_STREAMS_MAX: Final = 1024
 EARLY_MAX: Final = 256
 ENDED_MAX: Final = 4096
@@ -61,6 +65,7 @@ class PeerStreams:
         self._sent: dict[str, SentStream] = {}
         self._received: dict[str, Received] = {}
         self._ended: dict[str, Received] = {}
+        self._asking: asyncio.TimerHandle | None = None
 
     def send(
         self, items: AsyncIterable[Any], stream_id: str | None, to: str | None, how: StreamOptions, rate: Rate
@@ -94,7 +99,10 @@ class PeerStreams:
             stream = known or self._begin(name)
         if stream.timer is not None:
             stream.timer.cancel()
+            stream.timer = None
         stream.claim(checked_size("buffer_size", buffer_size), expected, rate)
+        if stream.outcome is not None:
+            self._forget(stream)
         return name, ReceivedSource(stream)
 
     def abort(self, stream_id: str) -> None:
@@ -119,6 +127,9 @@ class PeerStreams:
             stream = self._unknown(frame)
         if stream is None or (stream.sender is not None and frame.from_ not in {None, stream.sender}):
             return
+        if stream.claimed and stream.timer is not None:  # its sender is there again
+            stream.timer.cancel()
+            stream.timer = None
         if isinstance(frame, StreamOpen):
             stream.begin_flow(frame.from_ or "")
             if frame.resume:
@@ -175,16 +186,15 @@ class PeerStreams:
         return [stream for stream in self._received.values() if not stream.claimed]
 
     def _discard(self, stream: Received) -> None:
-        """Drop the items of a stream that the program has not asked for; it gets an error when it asks later."""
-        stream.ledger.take_out(len(stream.ledger.waiting))
         why = f"the stream {stream.id} came before this program asked for it, and was dropped after {EARLY_S:g} s"
-        stream.end("failed", NotFound(why))
+        stream.drop("failed", NotFound(why))
         self.left(stream)
 
     # ── frames back ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def credit(self, stream: Received, *, resend: bool = False) -> None:
         """Tell the sender how far it may go, and how far its items have arrived."""
+        self._ask_later()
         frame = StreamCredit(
             **self._back(stream), limit=stream.ledger.granted, next=stream.next, resend=resend, rate=stream.rate
         )
@@ -200,6 +210,9 @@ class PeerStreams:
         return {"stream_id": stream.id, "to": stream.sender, "from_": self.outlet.link.client_id or None}
 
     def _forget(self, stream: Received) -> None:
+        """Remember only that it was there. One that the program has not asked for waits for that, or for its time."""
+        if not (stream.claimed or stream.dropped):
+            return
         if self._received.get(stream.id) is stream:
             del self._received[stream.id]
         self._ended[stream.id] = stream
@@ -215,6 +228,7 @@ class PeerStreams:
         for stream in tuple(self._received.values()):
             if stream.timer is not None and stream.claimed:
                 stream.timer.cancel()
+                stream.timer = None
             if not restored:
                 self._lose(stream, ConnectionLost("this peer has another address on its new connection"))
             stream.asked_at = -1
@@ -231,7 +245,7 @@ class PeerStreams:
         for stream in tuple(self._received.values()):
             if for_good or not stream.flow:
                 self._lose(stream, error)
-            elif stream.timer is None or stream.claimed:
+            elif stream.timer is None and stream.claimed:
                 stream.timer = stream.loop.call_later(self._resume_s, partial(self._lose, stream, error))
 
     def take_absence(self, client_id: str) -> None:
@@ -239,18 +253,48 @@ class PeerStreams:
         for sent in tuple(self._sent.values()):
             if sent.to == client_id:
                 sent.take_absence("the receiver is gone")
+        gone = ConnectionLost("the sender is gone")
+        for stream in tuple(self._received.values()):
+            if stream.sender == client_id and stream.claimed and stream.timer is None:
+                stream.timer = stream.loop.call_later(self._resume_s, self._lose, stream, gone)
+
+    def leave(self) -> None:
+        """End all streams, and tell the peers at their other ends."""
+        for sent in tuple(self._sent.values()):
+            sent.abort(Cancelled("the peer was closed"))
+        for stream in tuple(self._received.values()):
+            self._lose(stream, ConnectionLost("this peer was closed"))
+            self.left(stream)
 
     async def aclose(self) -> None:
         """Wait for the tasks of all streams, which have ended."""
+        if self._asking is not None:
+            self._asking.cancel()
         for sent in tuple(self._sent.values()):
-            sent.abort()
+            sent.abort(tell=False)
             await sent.wait_closed()
+
+    @upkeep
+    def _ask(self) -> None:
+        """Tell the senders again how far they may go: the relay answers for those that are gone."""
+        self._asking = None
+        for stream in tuple(self._received.values()):
+            if stream.flow and stream.claimed and stream.outcome is None:
+                self.credit(stream)
+                self._ask_later()
+
+    def _ask_later(self) -> None:
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().call_later(ASK_S, self._ask)
 
     def _lose(self, stream: Received, error: ConnectionLost) -> None:
         lost = ConnectionLost(error.message)
         lost.offset = stream.ledger.arrived
-        stream.end("lost", lost)
-        self._received.pop(stream.id, None)
+        if stream.claimed:
+            stream.end("lost", lost)
+        else:
+            stream.drop("lost", lost)
+        self._forget(stream)
 
 
 def _error_of(frame: StreamFailure) -> StatusError:
