@@ -310,3 +310,15 @@ async def test_actors_and_a_node_are_served_too() -> None:
         await system.spawn(Counter, name="counter")
         async with httpx.AsyncClient(transport=httpx.ASGITransport(flow), base_url="http://test") as client:
             assert (await client.post("/ask/counter/add", json=2)).json() == 2
+
+
+async def test_the_subscriptions_of_an_earlier_run_go_on_when_the_application_begins(tmp_path, monkeypatch) -> None:
+    begun = []
+    monkeypatch.setattr("penstock.web.durable_streams.DurableStreams.start", lambda streams: told(begun, streams))
+    streams = penstock.web.StreamsOverHttp(durable=tmp_path / "streams.db")
+    async with penstock.asgi(Numbers(), streams=streams):
+        assert [one.settings.durable for one in begun] == [tmp_path / "streams.db"]
+
+
+async def told(begun: list, streams: object) -> None:
+    begun.append(streams)

@@ -77,9 +77,15 @@ class WebFace:
             return
         await answer(scope, receive, send, self._handle, headers={"x-content-type-options": "nosniff", **cross_origin(origin)})
 
+    async def start(self) -> None:
+        """Take up the subscriptions to retained streams that an earlier run has left in a file."""
+        if not self._pages:
+            await self._streams.start()
+
     async def aclose(self) -> None:
-        """Close the connection within the process."""
+        """End the deliveries to webhooks, and close the connection within the process."""
         self._closing = True
+        await self._streams.aclose()
         await self._stack.aclose()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -76,6 +76,7 @@ class WebApp:
                 server = await self._stack.enter_async_context(serve(*self._services, listen=[], **self._options))
                 face = WebFace(server._new_session, self._options["settings"].origins, "http://asgi", streams=self._streams)
                 self._stack.push_async_callback(face.aclose)
+                await face.start()
                 self._face = face
             return self._face
 
