@@ -109,6 +109,17 @@ async def test_many_streams_that_nothing_asks_for_are_bounded():
         assert await newest.receive() == 999
 
 
+async def test_an_id_is_used_again_and_its_early_items_are_kept():
+    async with relayed() as (_, url), connect(url) as peer, bare(url) as other:
+        peer.match(lambda *_: "flushed")
+        for round_ in range(3):
+            await other.say(data("ticker", round_))
+            await other.say(end("ticker"))
+            await flushed(other, peer)
+            _, source = peer.receive_stream("ticker")
+            assert [item async for item in source] == [round_]
+
+
 async def test_a_stream_that_was_left_ignores_what_still_comes():
     async with relayed() as (_, url), connect(url) as peer, bare(url) as other:
         peer.match(lambda *_: "flushed")

@@ -98,6 +98,15 @@ async def test_all_items_arrive_in_order_and_the_end_is_the_end():
             assert source.statistics().state == "ended"
 
 
+async def test_an_id_is_used_again_at_once():
+    async with relayed() as (_, url), connect(url) as reader, connect(url) as sender:
+        for _ in range(5):
+            _, stream_id = await asked(reader, sender, Numbers(100))
+            await settled(lambda: True)  # the offer has come before the program asks for it
+            _, source = reader.receive_stream(stream_id)
+            assert [item async for item in source] == list(range(100))
+
+
 async def test_a_stream_from_the_client_to_the_handler_goes_the_same_way():
     async with relayed() as (_, url), connect(url) as client, connect(url) as server:
         totals = asyncio.Queue()

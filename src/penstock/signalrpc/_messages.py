@@ -122,10 +122,12 @@ class StreamFailure(OfStream, tag="StreamError"):
 class StreamOpen(OfStream, tag="StreamOpen"):
     """The sender of a stream with flow control offers it, and sends nothing before it has credit.
 
-    resume: the sender has a new connection, and asks how far its items have arrived.
+    resume: the sender has a new connection, and asks how far its items have arrived. run: tells streams of one id apart that
+    follow each other; credit and cancel repeat it.
     """
 
     resume: bool = False
+    run: str = ""
 
 
 class StreamBatch(OfStream, tag="StreamBatch"):
@@ -145,11 +147,14 @@ class StreamCredit(OfStream, tag="StreamCredit"):
     limit: int
     next: int
     resend: bool = False
+    run: str = ""
     rate: tuple[float | None, float | None] | None = None
 
 
 class StreamCancel(OfStream, tag="StreamCancel"):
     """The receiver has left: the sender sends nothing more."""
+
+    run: str = ""
 
 
 Message = Welcome | RpcRequest | Answer | RpcPing | RpcPong | RelayFault

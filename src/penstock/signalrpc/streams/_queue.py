@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +40,7 @@ class OutQueue:
         self, outlet: Outlet, stream_id: str, to: str | None, how: StreamOptions, on_change: Callable[[], None]
     ) -> None:
         self.flow = how.flow
+        self.run = secrets.token_hex(4)
         self.ledger: OutLedger[msgspec.Raw | None] = OutLedger()  # None is the end
         self._outlet = outlet
         self._names = (stream_id, to)
@@ -71,7 +73,7 @@ class OutQueue:
 
     def open(self, *, resume: bool = False) -> None:
         """Offer the stream to its receiver, or ask it on a new connection how far it is."""
-        self._outlet.link.send_now(encode(StreamOpen(**self.fields(), resume=resume)))
+        self._outlet.link.send_now(encode(StreamOpen(**self.fields(), resume=resume, run=self.run)))
 
     def put(self, item: msgspec.Raw) -> None:
         """Put an item in line. Those that come in the same turn of the event loop share a message."""

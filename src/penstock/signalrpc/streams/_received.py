@@ -33,7 +33,8 @@ class Received:
     """The state of one stream.
 
     sender: its address, when it is known. flow: whether it has flow control; None before a frame says so. claimed: whether the
-    program has asked for it. dropped: it has waited too long for that. outcome: how it has ended, None before.
+    program has asked for it. dropped: it has waited too long for that. over: its sender
+    has ended it. outcome: how it has ended, None before.
     """
 
     def __init__(self, stream_id: str, answers: Replies) -> None:
@@ -54,6 +55,8 @@ class Received:
         self.asked_at = -1
         self.whole = False
         self.dropped = False
+        self.over = False
+        self.run = ""
         self.buffer_size = QUEUED_ITEMS
 
     def claim(self, size: int, expected: Any, rate: Rate) -> None:
@@ -68,10 +71,10 @@ class Received:
             self._take_early(early)
         self.credit(resend=False)
 
-    def begin_flow(self, sender: str) -> None:
+    def begin_flow(self, sender: str, run: str) -> None:
         """Learn that the stream has flow control, and give the sender credit if the program has asked for it."""
         if self.flow is None:
-            self.flow, self.sender = True, sender
+            self.flow, self.sender, self.run = True, sender, run
             self.ledger.size = self.buffer_size
             self.credit(resend=False)
 

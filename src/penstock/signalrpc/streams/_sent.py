@@ -36,7 +36,7 @@ class SentStream:
         self._rate = rate
         self._resume_s = resume_s
         self._queue: OutQueue
-        self._changed = Bell()
+        self.changed = Bell()
         self._absent: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None]
         self._done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -46,6 +46,11 @@ class SentStream:
 
     def __await__(self) -> Generator[Any, None, str]:
         return asyncio.shield(self._done).__await__()
+
+    @property
+    def run(self) -> str:
+        """The word that tells this stream from others of its id, before and after it."""
+        return self._queue.run
 
     @property
     def pulled(self) -> int:
@@ -73,10 +78,6 @@ class SentStream:
         await asyncio.wait([self._task])
 
     # ── the calls of the table ────────────────────────────────────────────────────────────────────────────────────────
-
-    def changed(self) -> None:
-        """Look again whether an item may be sent, or all have arrived."""
-        self._changed.notify()
 
     def take_credit(self, credit: StreamCredit) -> None:
         """Take the credit of the receiver."""
@@ -125,14 +126,14 @@ class SentStream:
             await close_iterator(iterator)
         self._queue.finish(_failure(self._queue, outcome) if outcome is not None else StreamEnd(**self._queue.fields()))
         while not (self._queue.settled or self._done.done()):
-            await self._changed.wait()
+            await self.changed.wait()
         self._settle(outcome)
 
     async def _pull(self, iterator: AsyncIterator[Any]) -> None:
         loop = asyncio.get_running_loop()
         while True:
             while not self._queue.may_pull:
-                await self._changed.wait()
+                await self.changed.wait()
             if delay := self._rate.delay_s(loop.time()):
                 await asyncio.sleep(delay)
                 continue

@@ -77,7 +77,7 @@ class PeerStreams:
         if len(self._sent) >= PEER_STREAMS_MAX:
             raise ResourceExhausted(f"this peer sends {PEER_STREAMS_MAX} streams already")
         stream = SentStream(name, to, rate, self._resume_s)
-        queue = OutQueue(self.outlet, name, to, how, stream.changed)
+        queue = OutQueue(self.outlet, name, to, how, stream.changed.notify)
         self._sent[name] = stream
         stream.start(items, queue, self._over)
         return stream
@@ -131,7 +131,7 @@ class PeerStreams:
             stream.timer.cancel()
             stream.timer = None
         if isinstance(frame, StreamOpen):
-            stream.begin_flow(frame.from_ or "")
+            stream.begin_flow(frame.from_ or "", frame.run)
             if frame.resume:
                 stream.credit(resend=True)
             return
@@ -139,7 +139,7 @@ class PeerStreams:
 
     def _take_answer(self, frame: StreamCredit | StreamCancel) -> None:
         stream = self._sent.get(frame.stream_id)
-        if stream is None or stream.to is None or frame.from_ not in {None, stream.to}:
+        if stream is None or frame.run != stream.run or stream.to is None or frame.from_ not in {None, stream.to}:
             return
         if isinstance(frame, StreamCredit):
             stream.take_credit(frame)
@@ -158,13 +158,16 @@ class PeerStreams:
             if not stream.claimed and sum(one.ledger.waiting_bytes for one in self._waiting()) > QUEUED_BYTES:
                 self._discard(stream)
         elif stream.take_end(frame.seq, EndOfStream() if isinstance(frame, StreamEnd) else _error_of(frame)):
+            stream.over = True
             self._forget(stream)
 
     def _unknown(self, frame: StreamFrame) -> Received | None:
         """Return the state of a stream that the program has not asked for yet; None for one that is over."""
         ended = self._ended.get(frame.stream_id)
-        if ended is None:
+        if ended is None or _is_another(ended, frame):
+            self._ended.pop(frame.stream_id, None)
             return self._early(frame.stream_id)
+        ended.over = ended.over or isinstance(frame, StreamEnd | StreamFailure)
         if ended.flow and ended.whole:
             self.credit(ended)
         elif ended.flow and ended.claimed:
@@ -207,7 +210,7 @@ class PeerStreams:
         self._forget(stream)
 
     def _back(self, stream: Received) -> dict[str, Any]:
-        return {"stream_id": stream.id, "to": stream.sender, "from_": self.outlet.link.client_id or None}
+        return {"stream_id": stream.id, "to": stream.sender, "from_": self.outlet.link.client_id or None, "run": stream.run}
 
     def _forget(self, stream: Received) -> None:
         """Remember only that it was there. One that the program has not asked for waits for that, or for its time."""
@@ -295,6 +298,13 @@ class PeerStreams:
         else:
             stream.drop("lost", lost)
         self._forget(stream)
+
+
+def _is_another(ended: Received, frame: StreamFrame) -> bool:
+    """Whether a frame is of a new stream that has the id of one that is over."""
+    if isinstance(frame, StreamOpen):
+        return frame.run != ended.run
+    return ended.over and not ended.flow and not (isinstance(frame, StreamData) and frame.seq is not None)
 
 
 def _error_of(frame: StreamFailure) -> StatusError:
