@@ -138,3 +138,17 @@ def test_the_second_signal_stops_at_once(start, shop_file, announced):
     server.send_signal(signal.SIGINT)
     assert server.wait(10) == 130
     assert call.wait(10) == 78
+
+
+def test_it_serves_http_to_the_pages_of_an_origin(start, run, shop_file):
+    import httpx
+
+    server = start("serve", f"{shop_file}:Prices", "--listen", "http://127.0.0.1:0", "--origin", "http://localhost:5173")
+    line = next(line for line in server.stdout if line.startswith("try "))
+    words = shlex.split(line)[2:]
+    assert run(*words).returncode == 0
+    url = words[1].replace("ws://", "http://")
+    page, other = ({"origin": origin} for origin in ("http://localhost:5173", "http://localhost:5174"))
+    answered = httpx.post(f"{url}/call/Prices/quote", json={"symbol": "A"}, headers=page)
+    assert (answered.status_code, answered.headers["access-control-allow-origin"]) == (200, page["origin"])
+    assert httpx.post(f"{url}/call/Prices/quote", json={"symbol": "A"}, headers=other).status_code == 403

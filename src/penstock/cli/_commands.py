@@ -209,6 +209,7 @@ def follow(url: str, name: str, since: str, action: str | None, latest: bool, **
     help="The URL to listen at; may be repeated.",
 )
 @click.option("--expose-errors", is_flag=True, help="Send the text of unexpected errors to callers (for development).")
+@click.option("--origin", multiple=True, metavar="ORIGIN", help="Let web pages of this origin connect; may be repeated.")
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
@@ -224,8 +225,9 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
     MODULE:CLASS names a class in a module that can be imported from here, or in a file: path/to/file.py:Class. It may also
     name an object, or a function that returns one. An object that is an async context manager is entered and left.
 
-    A URL is tcp://host:port (port 0 takes a free port), tls://host:port, unix:///path, or ws:// and wss:// for WebSocket.
-    With --tls-ca, a tls:// server accepts only clients with a certificate of that authority.
+    A URL is tcp://host:port (port 0 takes a free port), tls://host:port, unix:///path, ws:// or wss:// for WebSocket, and
+    http:// or https:// for that and calls with JSON. With --tls-ca, a tls:// server accepts only clients with a certificate
+    of that authority. Pages of other sites may connect when --origin names theirs, as http://localhost:5173.
 
     The first signal drains the server: it accepts no new calls, and running calls have --grace SECONDS to end. A second
     signal stops at once.
@@ -239,7 +241,8 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
     refuse_memory_urls(listen)
     loaded = [(spec, load(spec)) for spec in services]
     stopping = asyncio.Event()
-    return run(start(ServeOptions(loaded, listen, tls, expose_errors, grace, hint), stopping), on_signal=stopping.set)
+    options = ServeOptions(loaded, listen, tls, expose_errors, grace, hint, values["origin"])
+    return run(start(options, stopping), on_signal=stopping.set)
 
 
 @commands.command(short_help="Show the services of a server.")

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from penstock import TLS, Server
+from penstock import TLS, Server, Settings
 from penstock import serve as serving
 from penstock.cli._format import example
 from penstock.cli._load import make
@@ -33,6 +33,7 @@ class ServeOptions(NamedTuple):
     expose_errors: bool
     grace_s: float
     hint: Sequence[str]
+    origins: Sequence[str]
 
 
 async def serve(options: ServeOptions, stopping: asyncio.Event) -> int:
@@ -56,7 +57,9 @@ def is_encrypted(url: str) -> bool:
 
 async def _begin(services: Sequence[object], options: ServeOptions, stack: AsyncExitStack) -> Server:
     try:
-        server = await stack.enter_async_context(serving(*services, listen=[], expose_errors=options.expose_errors))
+        settings = Settings(origins=tuple(options.origins))
+        exposed = options.expose_errors
+        server = await stack.enter_async_context(serving(*services, listen=[], settings=settings, expose_errors=exposed))
         await server.listen(*options.urls, tls=options.tls)
     except (TypeError, ValueError, InvalidArgument) as error:
         raise Unusable(str(error)) from None
@@ -89,6 +92,7 @@ def _announce(server: Server, services: Sequence[object], hint: Sequence[str]) -
 def _example_call(url: str, service: ServiceDescription, hint: Sequence[str]) -> str:
     """Return a command line that calls a method: the first one that reads no items, or else the first one."""
     method = min(service.methods, key=lambda method: method.request is not None)
+    url = f"ws{url.removeprefix('http')}" if url.startswith("http") else url  # a session runs over its WebSocket
     words = ["penstock", "call", *(hint if is_encrypted(url) else ()), url, method.target, *_example_argument(method, service)]
     line = " ".join(shlex.quote(word) for word in words)
     if method.request is None:
