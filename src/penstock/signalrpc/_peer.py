@@ -42,7 +42,7 @@ PriorityName = Literal["interactive", "normal", "bulk"]
 
 
 class RpcPeer:
-    """A peer at a relay: `signalrpc.connect` makes one at a URL, `Relay.join` one within the process of the relay.
+    """A peer at a relay; `signalrpc.connect` makes one.
 
     name: shown to other peers. request_type and response_type: the types of the data of requests and answers, as msgspec knows
     them; any by default. reconnect: how a lost connection is made again; None for never. heartbeat_s: a relay that is silent so
