@@ -374,3 +374,20 @@ async def test_retained_streams_are_served_beside_the_calls() -> None:
         answered = await client.get("/v1/stream/log?offset=-1")
         assert answered.json() == [{"n": 1}, {"n": 2}]
         log.close()
+
+
+async def test_a_stream_that_is_quiet_again_and_again_loses_no_item(monkeypatch) -> None:
+    monkeypatch.setattr(_calls, "KEEP_ALIVE_S", 0.002)
+
+    class Slow:
+        async def numbers(self) -> AsyncIterator[int]:
+            for number in range(40):
+                await asyncio.sleep(0.004 if number % 3 else 0)
+                yield number
+
+    async with penstock.serve(Slow(), listen=URL) as server, httpx.AsyncClient(base_url=server.urls[0]) as client:
+        answered = await client.post("/call/Slow/numbers", headers=EVENTS)
+        lines = answered.text.splitlines()
+        assert [line for line in lines if line.startswith("data: ")] == [f"data: {number}" for number in range(40)]
+        assert lines.count(":") > 10
+        assert answered.text.endswith("event: end\ndata:\n\n")

@@ -11,7 +11,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -175,19 +175,72 @@ async def _next(batches: AsyncIterator[list[msgspec.Raw]], seconds: float) -> li
         return None
 
 
+class _Waits:
+    """The waits of one stream for its next items, which end after `KEEP_ALIVE_S` without any; one timer serves all of them.
+
+    A time-out for each wait, as `asyncio.timeout` is one, costs a fifth of what a token costs.
+    """
+
+    def __init__(self, batches: AsyncIterator[list[msgspec.Raw]]) -> None:
+        self._batches = batches
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.Task[Any] | None = None
+        self._since = 0.0
+        self._over = False
+
+    async def next(self) -> list[msgspec.Raw] | None:
+        """Return the next items, none after the time, None at the end of the stream. Cancelling it loses no item."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        cancelled = task.cancelling()
+        self._since, self._waiting, self._over = self._loop.time(), task, False
+        if self._timer is None:
+            self._timer = self._loop.call_later(KEEP_ALIVE_S, self._look)
+        try:
+            return await anext(self._batches)
+        except StopAsyncIteration:
+            return None
+        except asyncio.CancelledError:
+            if self._over and task.uncancel() <= cancelled:
+                return []
+            raise
+        finally:
+            self._waiting = None
+
+    def _look(self) -> None:
+        """End a wait that has lasted, and otherwise look again when the present one may have."""
+        self._timer = None
+        if self._waiting is None:  # the next wait sets the timer
+            return
+        left_s = self._since + KEEP_ALIVE_S - self._loop.time()
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._look)
+            return
+        self._over = True
+        self._waiting.cancel()
+
+    def end(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 async def _events(
     stream: RemoteStream[msgspec.Raw], batches: AsyncIterator[list[msgspec.Raw]], batch: list[msgspec.Raw] | None
 ) -> AsyncGenerator[bytes, None]:
     """Yield server-sent events: one for each item, then ``end``, or ``failed`` with the problem."""
+    waits = _Waits(batches)
     async with stream:
         try:
             while batch is not None:
                 yield b"".join(map(_event, batch)) if batch else KEEP_ALIVE
-                batch = await _next(batches, KEEP_ALIVE_S)
+                batch = await waits.next()
         except StatusError as error:
             yield sse_event(bytes(_body_of(error)).decode(), event="failed")
         else:
             yield sse_event("", event="end")
+        finally:
+            waits.end()
 
 
 def _event(item: msgspec.Raw) -> bytes:
@@ -207,10 +260,16 @@ async def _json_lines(
 ) -> AsyncGenerator[bytes, None]:
     """Yield a line for each item. A failure cuts the connection, so that no client takes it for the end."""
     async with stream:
+        if batch:
+            yield _lines_of(batch)
         while batch is not None:
+            batch = await anext(batches, None)
             if batch:
-                yield b"\n".join(bytes(item).replace(b"\n", b" ") for item in batch) + b"\n"
-            batch = await _next(batches, KEEP_ALIVE_S)
+                yield _lines_of(batch)
+
+
+def _lines_of(batch: list[msgspec.Raw]) -> bytes:
+    return b"\n".join(bytes(item).replace(b"\n", b" ") for item in batch) + b"\n"
 
 
 def check_method(request: HttpRequest, method: MethodDescription) -> None:
