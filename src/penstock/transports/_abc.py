@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
@@ -23,6 +24,19 @@ CLOSE_TIMEOUT_S = 10.0
 
 #: How long a client may take for its TLS handshake by default, before the server drops it: a slow line needs a few round trips.
 HANDSHAKE_TIMEOUT_S = 10.0
+
+
+def fill(buffer: memoryview, waiting: deque[memoryview]) -> int:
+    """Move as many waiting bytes as fit into a buffer of a receiver, and return their number: small segments share a call."""
+    room, filled = len(buffer), 0
+    while waiting and filled < room:
+        segment = waiting.popleft()
+        size = min(len(segment), room - filled)
+        buffer[filled : filled + size] = segment[:size]
+        filled += size
+        if size < len(segment):
+            waiting.appendleft(segment[size:])
+    return filled
 
 
 class Receiver(Protocol):

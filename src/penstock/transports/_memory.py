@@ -22,6 +22,7 @@ from penstock.transports._abc import (
     Receiver,
     Segment,
     Transport,
+    fill,
 )
 from penstock.transports._url import name_of
 
@@ -112,16 +113,7 @@ class _MemoryLink(Link):
 
     def _fill_one_buffer(self, receiver: Receiver) -> int:
         """Copy as many waiting segments as fit into one buffer of the receiver: small ones share a call."""
-        waiting = self._waiting
-        buffer = receiver.get_buffer(self._waiting_bytes)
-        room, filled = len(buffer), 0
-        while waiting and filled < room:
-            segment = waiting.popleft()
-            size = min(len(segment), room - filled)
-            buffer[filled : filled + size] = segment[:size]
-            filled += size
-            if size < len(segment):
-                waiting.appendleft(segment[size:])
+        filled = fill(receiver.get_buffer(self._waiting_bytes), self._waiting)
         self._waiting_bytes -= filled
         receiver.buffer_updated(filled)
         return filled

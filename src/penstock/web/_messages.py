@@ -46,6 +46,7 @@ class AsgiMessages(Messages):
         self._dropped = False
         self._to_write, self._to_read = Bell(), Bell()
         self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._link: MessageLink | None = None
 
     async def run(self, receiver: Receiver) -> None:
@@ -63,6 +64,8 @@ class AsgiMessages(Messages):
             error = ConnectionAbortedError(errno.ECONNABORTED, "aborted by this side")
         finally:
             writing.cancel()
+            if self._timer is not None:  # it would hold the session for its time
+                self._timer.cancel()
             link.lose(error)
             await asyncio.gather(writing, return_exceptions=True)
 
@@ -90,7 +93,7 @@ class AsgiMessages(Messages):
         """Let the writer close the WebSocket after all that waits."""
         self._finished = True
         self._to_write.notify()
-        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.drop)
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.drop)
 
     def drop(self) -> None:
         """End the task of the WebSocket; the server then ends the connection."""

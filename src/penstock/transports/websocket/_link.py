@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from penstock.transports._abc import Link, Receiver, Segment
+from penstock.transports._abc import Link, Receiver, Segment, fill
 
 #: The largest message that is sent, and the largest part of one that is taken. A part is held whole before its bytes are handed
 #: on, so a connection without a session can make a side hold as much.
@@ -146,17 +146,7 @@ class MessageLink(Link):
             self._feeding = False
 
     def _fill_one_buffer(self, receiver: Receiver) -> None:
-        arrived = self._arrived
-        buffer = receiver.get_buffer(-1)
-        room, filled = len(buffer), 0
-        while arrived and filled < room:
-            data = arrived.popleft()
-            size = min(len(data), room - filled)
-            buffer[filled : filled + size] = data[:size]
-            filled += size
-            if size < len(data):
-                arrived.appendleft(data[size:])
-        receiver.buffer_updated(filled)
+        receiver.buffer_updated(fill(receiver.get_buffer(-1), self._arrived))
 
     def _go_on(self) -> None:
         """Hand on the bytes that were kept; when all of them are taken, take messages again."""
