@@ -3,8 +3,6 @@
 Ids and timestamps (milliseconds since 1970) are given by the server; no two messages of a room have the same.
 """
 
-from typing import Literal
-
 import penstock
 
 
@@ -14,6 +12,7 @@ class Message(penstock.Struct, kw_only=True):
     content: str = ""
     id: int = 0
     timestamp: int = 0
+    key: str = ""  # given by its sender, who may say it again after a loss: the room keeps it once
 
 
 class BatchSummary(penstock.Struct):
@@ -22,6 +21,18 @@ class BatchSummary(penstock.Struct):
     users: list[str]
     timestamp: int
 
+    def add(self, message: Message) -> None:
+        self.total_messages += 1
+        self.total_characters += len(message.content)
+        self.users = sorted({*self.users, message.user})
+        self.timestamp = message.timestamp
+
+
+class User(penstock.Struct):
+    name: str
+    joined_at: int
+    message_count: int = 0
+
 
 class SubscribeRequest(penstock.Struct):
     room: str
@@ -29,13 +40,5 @@ class SubscribeRequest(penstock.Struct):
     since_timestamp: int | None = None  # 0: all that is kept; None: only what is new
 
 
-class ChatResponse(penstock.Struct, kw_only=True, omit_defaults=True):
-    type: Literal["message", "user_joined", "user_left", "ack"]
-    message: Message | None = None
-    user_joined: str | None = None
-    user_left: str | None = None
-
-    def __str__(self) -> str:
-        if self.message is not None:
-            return f"[{self.message.room}] {self.message.user}: {self.message.content}"
-        return f"* {self.user_joined or self.user_left} {self.type.removeprefix('user_')}" if self.type != "ack" else "* ack"
+class ChatJoinRequest(SubscribeRequest):
+    """The same, of one who also talks."""
