@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every target may write to the one venv.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help client demo test test-3.13 test-eager attack soak fuzz check bench docs format clean check-format check-lint check-types check-layers check-house check-docs check-client vectors
+.PHONY: help chat client demo test test-3.13 test-eager attack soak fuzz check bench docs format clean check-format check-lint check-types check-layers check-house check-docs check-client vectors
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z0-9.-]*:.*##' Makefile | sed -E 's/^([a-z0-9.-]+):.*## */  make \1\t/' | expand -t 22
@@ -64,6 +64,10 @@ check-client:
 client: $(VENV)/.stamp-test ## the TypeScript client: types, tests against a real server, the size of its bundle (Node 20, npm)
 	cd clients/ts && npm ci --silent && npm run --silent check && npm run --silent size && \
 	PENSTOCK_PYTHON='$(abspath $(BIN)/python)' npm run --silent test -- $(ARGS)
+
+chat: $(VENV)/.stamp-test ## the chat of examples/chat, for terminals and browsers, until Ctrl-C (Node 20, npm)
+	cd clients/ts && npm ci --silent && npm run --silent chat
+	$(BIN)/python examples/chat/server.py $(ARGS)
 
 bench: $(VENV)/.stamp-all ## the benchmarks beside their peers, with a table and a chart (under seven minutes)
 	$(BIN)/python -m benchmarks $(ARGS)

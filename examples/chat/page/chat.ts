@@ -8,6 +8,9 @@ const STATES: Record<PeerState, string> = { connected: "connected", disconnected
 /** Where a tab keeps who has joined which room, for its next load. */
 const JOINED = "penstock-chat";
 
+/** Whether the page is being left: by a reload, as a rule, after which it joins again. */
+let isLeft = false;
+
 const form = at<HTMLFormElement>("join");
 const say = at<HTMLFormElement>("say");
 const text = at<HTMLTextAreaElement>("text");
@@ -31,7 +34,7 @@ async function open(join: ChatJoinRequest): Promise<void> {
   peer.onstate = show;
   show(peer.state);
   const leaving = new AbortController();
-  addEventListener("pagehide", () => void peer.close(), { signal: leaving.signal });
+  addEventListener("pagehide", () => void peer.close(), { signal: leaving.signal }); // or its user would be away, not gone
   try {
     await talk(peer, join, leaving);
   } finally {
@@ -76,6 +79,7 @@ async function join(asked: ChatJoinRequest): Promise<void> {
   } catch (error) {
     at("why").textContent = error instanceof PenstockError ? error.message : String(error);
   }
+  if (isLeft) return;
   sessionStorage.removeItem(JOINED);
   button.disabled = false;
   form.hidden = false;
@@ -90,6 +94,8 @@ function fit(): void {
   text.style.height = `${text.scrollHeight}px`;
 }
 
+addEventListener("pagehide", () => (isLeft = true));
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 text.oninput = fit;
 text.onkeydown = (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
