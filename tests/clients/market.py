@@ -42,6 +42,13 @@ class Market:
         finally:
             self.left += 1
 
+    async def texts(self, n: int, size: int) -> AsyncIterator[str]:
+        """Make large items, and say how many were made (`progress`)."""
+        self.made = 0
+        for number in range(n):
+            self.made += 1
+            yield f"{number} ".ljust(size, "x")
+
     async def prices(self, n: int) -> AsyncIterator[Price]:
         price = Price("ACME", 101.5, 1000, True, "NYSE")
         for _ in range(n):

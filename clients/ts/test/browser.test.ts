@@ -1,9 +1,8 @@
 /** The cases in Chromium, against a real server in Python. */
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:http";
+import type { Server } from "node:http";
 import { after, before, test } from "node:test";
-import { build } from "esbuild";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, CDPSession, Page } from "playwright-core";
 import WebSocket from "ws";
 import { connect } from "../src/node.ts";
 import type { WebSocketClass } from "../src/transports/websocket.ts";
@@ -12,31 +11,27 @@ import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
 import { resume } from "./cases/resume.ts";
 import { slow } from "./cases/slow.ts";
-import { inChromium, launch } from "./chromium.ts";
+import { inChromium, launch, servePage } from "./chromium.ts";
 import { PenstockServer, Proxy } from "./server.ts";
 
 /** What test/page.ts gives to the tests. */
 interface Given {
   runCase(url: string, name: string): Promise<string>;
   readOn(url: string, name: string): Promise<number[]>;
+  takeSlowly(url: string, size: number, bufferSize: number, seconds: number): Promise<void>;
 }
 
-async function pageServer(): Promise<[Server, string]> {
-  const { outputFiles } = await build({
-    entryPoints: ["test/page.ts"],
-    bundle: true,
-    format: "esm",
-    target: "es2022",
-    write: false,
-  });
-  const script = outputFiles[0]?.text ?? "";
-  const server = createServer((request, response) => {
-    const isScript = request.url === "/page.js";
-    response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
-    response.end(isScript ? script : '<!doctype html><title>cases</title><script type="module" src="/page.js"></script>');
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return [server, `http://127.0.0.1:${(server.address() as { port: number }).port}/`];
+/** The short form; the whole minute of it is PENSTOCK_SLOW_SECONDS=60. */
+const SLOW_SECONDS = Number(process.env.PENSTOCK_SLOW_SECONDS ?? 3);
+const ITEM_CHARACTERS = 50_000;
+const ITEMS_AHEAD = 16;
+const FLAT_BYTES = ITEM_CHARACTERS * ITEMS_AHEAD;
+
+/** What the page of a browser holds after a collection of garbage. */
+async function heapBytes(session: CDPSession): Promise<number> {
+  await session.send("HeapProfiler.collectGarbage");
+  const usage = (await session.send("Runtime.getHeapUsage")) as { usedSize: number; backingStorageSize?: number };
+  return usage.usedSize + (usage.backingStorageSize ?? 0);
 }
 
 async function giveProxies(page: Page, port: number, proxies: Proxy[]): Promise<void> {
@@ -63,7 +58,7 @@ inChromium("the cases", () => {
     server = await PenstockServer.start("ws://127.0.0.1:0");
     browser = await launch();
     page = await browser.newPage();
-    const [serving, url] = await pageServer();
+    const [serving, url] = await servePage("test/page.ts");
     pages = serving;
     await giveProxies(page, server.port, proxies);
     await page.goto(url);
@@ -94,6 +89,27 @@ inChromium("the cases", () => {
       Array.from({ length: 400 }, (_, index) => index),
     );
     await caller.close();
+  });
+
+  test(`one item a second for ${SLOW_SECONDS} s: its producer is bufferSize ahead, and the memory of the tab is flat`, async () => {
+    const asker = await connect(server.url, { WebSocket: WebSocket as unknown as WebSocketClass });
+    const session = await page.context().newCDPSession(page);
+    const taking = page.evaluate(
+      ([url, size, ahead, seconds]) => (window as never as Given).takeSlowly(url, size, ahead, seconds),
+      [server.url, ITEM_CHARACTERS, ITEMS_AHEAD, SLOW_SECONDS] as const,
+    );
+    const heaps: number[] = [];
+    for (let taken = 1; taken <= SLOW_SECONDS; taken++) {
+      await page.waitForFunction((count) => (window as never as { taken: number }).taken === count, taken);
+      heaps.push(await heapBytes(session));
+      const made = (await asker.call<[number, number]>("Market/progress"))[0];
+      assert(made <= taken + 1 + ITEMS_AHEAD, `${made} items made, where ${taken} were taken`);
+    }
+    await taking;
+    await asker.close();
+    const grown = Math.max(...heaps) - Math.min(...heaps);
+    if (SLOW_SECONDS > 3) console.error(`the heap of the tab: ${Math.min(...heaps)} to ${Math.max(...heaps)} bytes`);
+    assert(grown <= FLAT_BYTES, `the tab holds ${heaps}`);
   });
 
   for (const name of Object.keys({ ...actors, ...calls, ...follow, ...resume, ...slow }))

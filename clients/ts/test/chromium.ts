@@ -1,6 +1,8 @@
 /** A real browser: Chromium, that of the system or the one that `PENSTOCK_CHROMIUM` names. Continuous integration must have one. */
 import { existsSync } from "node:fs";
+import { createServer, type Server } from "node:http";
 import { describe, test } from "node:test";
+import { build } from "esbuild";
 import { type Browser, chromium } from "playwright-core";
 
 const KNOWN = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -16,4 +18,24 @@ export function inChromium(title: string, tests: () => void): void {
 
 export function launch(): Promise<Browser> {
   return chromium.launch({ executablePath: executablePath as string, args: ["--no-sandbox"] });
+}
+
+/** Serve a page that runs a script of the tests. */
+export async function servePage(entry: string): Promise<[Server, string]> {
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    define: { "process.nextTick": "queueMicrotask" }, // a dependency of the Durable Streams client counts on its bundler
+    write: false,
+  });
+  const script = outputFiles[0]?.text ?? "";
+  const server = createServer((request, response) => {
+    const isScript = request.url === "/page.js";
+    response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
+    response.end(isScript ? script : '<!doctype html><title>cases</title><script type="module" src="/page.js"></script>');
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return [server, `http://127.0.0.1:${(server.address() as { port: number }).port}/`];
 }

@@ -64,4 +64,17 @@ async function readOn(url: string, name: string): Promise<number[]> {
   return before();
 }
 
-Object.assign(window, { runCase, readOn, caseNames: Object.keys(all) });
+/** Take one item a second of a producer that could make many, each of `size` characters. */
+async function takeSlowly(url: string, size: number, bufferSize: number, seconds: number): Promise<void> {
+  const peer = await connect(url);
+  let taken = 0;
+  for await (const item of peer.stream<string>("Market/texts", [100_000, size], { bufferSize })) {
+    if (item.length !== size || Number.parseInt(item) !== taken) throw new Error(`${item.slice(0, 9)}, where ${taken} is next`);
+    Object.assign(window, { taken: ++taken });
+    if (taken === seconds + 1) break;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  await peer.close();
+}
+
+Object.assign(window, { runCase, readOn, takeSlowly, caseNames: Object.keys(all) });

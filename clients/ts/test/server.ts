@@ -53,7 +53,7 @@ function saidUrl(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     child.stdout?.on("data", (chunk: Buffer) => {
       said += chunk.toString();
-      const url = /\bat ((?:tcp|ws):\/\/\S+)/.exec(said)?.[1];
+      const url = /\bat ((?:tcp|ws|http):\/\/\S+)/.exec(said)?.[1];
       if (url !== undefined) resolve(url);
     });
     child.on("exit", () => reject(new Error(`penstock serve has said no URL: ${said}`)));
