@@ -25,7 +25,7 @@ async def test_the_first_message_is_the_welcome_with_an_address_and_a_secret():
 async def test_a_message_without_an_address_reaches_all_others_of_the_topic_and_no_other_topic():
     async with relayed() as (_, url), bare(url) as one, bare(url) as two, bare(url) as three, bare(f"{url}/other") as far:
         await one.say(REQUEST)
-        assert await two.hear() == await three.hear() == REQUEST
+        assert await two.hear() == await three.hear() == {**REQUEST, "from": one.id}
         await far.say({"category": "ping", "timestamp": 7})
         assert await far.hear() == {"category": "pong", "timestamp": 7}  # nothing came before it
         await one.say({"category": "ping", "timestamp": 8})
@@ -61,7 +61,7 @@ async def test_a_text_that_is_not_a_message_of_peers_is_answered_with_an_error(t
         await one.say(text)
         assert (await one.hear())["error"] == "Invalid message"
         await one.say(REQUEST)
-        assert await two.hear() == REQUEST  # the first that it has got
+        assert await two.hear() == {**REQUEST, "from": one.id}  # the first that it has got
 
 
 async def test_a_client_cannot_speak_as_another_one():
@@ -111,7 +111,7 @@ async def test_the_rules_say_which_clients_come_in_and_what_they_may_do():
             bare(f"{url}2?token=ann") as far,
         ):
             await ann.say(REQUEST)
-            assert await bob.hear() == REQUEST
+            assert await bob.hear() == {**REQUEST, "from": ann.id}
             await bob.say(REQUEST)
             assert (await bob.hear())["error"] == "Not authorized to publish to this topic"
             await bob.say({**REQUEST, "to": far.id})

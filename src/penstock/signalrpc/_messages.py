@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from penstock._outcomes import as_internal
 from penstock.errors import InvalidArgument, StatusError, status_error
 
 #: The parts of Penstock's own protocol that a peer names in its requests and responses, in `flow`.
@@ -197,11 +198,16 @@ def raw(value: object) -> msgspec.Raw:
 
 
 def value_of(data: msgspec.Raw, expected: type[T] | Any = Any) -> T | Any:
-    """Return the value of JSON, as the expected type. Raises `InvalidArgument` for another one."""
+    """Return the value of JSON, as the expected type. Raises `InvalidArgument` for another one.
+
+    A type can run code of the program; when that raises another error, `Internal` is raised, and the log has the error.
+    """
     try:
         return msgspec.json.decode(data, type=expected)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidArgument(f"{error}") from None
+    except Exception as error:  # noqa: BLE001 - code of the program may raise any
+        raise as_internal(error, "a type of signalrpc", exposed=False) from None
 
 
 def fault_of(error: StatusError) -> Fault:

@@ -63,7 +63,7 @@ class RpcPeer:
         self.name = name
         self._requests = Requests(response_type)
         self._wire = RpcWire(dial, self, reconnect, heartbeat_s)
-        self._handlers = Handlers(request_type, response_type, self._wire.send_now)
+        self._handlers = Handlers(request_type, response_type, self._wire)
         self._streams = PeerStreams(self._wire, resume_s)
         self._flowing: dict[str, None] = {}
         self._handlers.identity = lambda: (self._wire.client_id or None, self.name)
@@ -114,10 +114,10 @@ class RpcPeer:
         """
         request_id = str(uuid.uuid4())
         message = self._message(request_id, data, to)
-        answer = self._requests.begin(request_id, to)
         try:
             async with asyncio.timeout(timeout):
                 await self._wire.writable()
+                answer = self._requests.begin(request_id, to)
                 self._wire.send_now(message)
                 return await answer
         except TimeoutError:

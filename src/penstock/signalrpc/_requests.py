@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from penstock.errors import InvalidArgument, NotFound
+from penstock.errors import InvalidArgument, NotFound, StatusError
 from penstock.signalrpc._messages import Answer, RelayFault, error_of_fault, value_of
 
 
@@ -59,6 +59,9 @@ class Requests:
             data = value_of(message.data, self._type)
         except InvalidArgument as error:
             _fail(answer, InvalidArgument(f"Invalid response data: {error.message}"))
+            return
+        except StatusError as error:
+            _fail(answer, error)
             return
         answer.set_result(RpcResponse(data, message.from_, message.from_name, message.flow))
 

@@ -80,6 +80,8 @@ class RpcWire:
         self._outcome: Exception | None = None
         self._changed = Bell()
         self._heard_at = 0.0
+        self._late_pong: RpcPong | None = None
+        self._has_warned = False
         self.choked = False
         self.client_id = ""
         self.session_id = ""
@@ -96,7 +98,11 @@ class RpcWire:
 
     async def open(self) -> None:
         """Make the first connection. Raises `Unavailable`."""
-        await self._connect()
+        try:
+            await self._connect()
+        except BaseException:
+            self._drop()
+            raise
         self._life = asyncio.create_task(self._live(), name="signalrpc wire")
 
     async def aclose(self) -> None:
@@ -108,8 +114,7 @@ class RpcWire:
                 await asyncio.wait([self._lost], timeout=WELCOME_S)
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
-        if self._link is not None:
-            self._link.abort()
+        self._drop()
 
     # ── messages out ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,21 +135,24 @@ class RpcWire:
     def link_made(self, link: Carried) -> None:
         """Take the link."""
         self._link = link
-        self.choked = False
+        self.choked = self._has_warned = False
+        self._late_pong = None
         self._heard_at = monotonic()
 
     def take_text(self, text: bytes) -> None:
-        """Take a message. One that is not of the protocol is logged and ignored, as the original does."""
+        """Take a message. One that is not of the protocol is ignored; the first one of a connection is logged."""
         self._heard_at = monotonic()
         try:
             message = decode(text)
         except InvalidArgument as error:
-            logger.warning("ignored a message: %s: %s", error.message, one_line(repr(bytes(text[:_SHOWN])), _SHOWN))
+            if not self._has_warned:
+                self._has_warned = True
+                logger.warning("ignored a message: %s: %s", error.message, one_line(repr(bytes(text[:_SHOWN])), _SHOWN))
             return
         if isinstance(message, Welcome):
             self._take_welcome(message)
         elif isinstance(message, RpcPing):
-            self.send_now(encode(RpcPong(timestamp=message.timestamp)))
+            self._answer(RpcPong(timestamp=message.timestamp))
         elif not isinstance(message, RpcPong):
             self._events.took(message)
 
@@ -155,6 +163,8 @@ class RpcWire:
     def resume_writing(self) -> None:
         """Let senders go on."""
         self.choked = False
+        if self._late_pong is not None:
+            self._answer(self._late_pong)
         self._changed.notify()
         self._events.writable()
 
@@ -165,6 +175,12 @@ class RpcWire:
             self._lost.set_result(error)
         if self._welcomed is not None and not self._welcomed.done():
             self._welcomed.cancel()
+
+    def _answer(self, pong: RpcPong) -> None:
+        """Answer a ping; of many, while the relay reads nothing, the last one."""
+        self._late_pong = pong if self.choked else None
+        if not self.choked:
+            self.send_now(encode(pong))
 
     def _take_welcome(self, welcome: Welcome) -> None:
         restored = bool(self.client_id) and welcome.client_id == self.client_id
@@ -183,8 +199,7 @@ class RpcWire:
         await self._dial(self, self.session_id)
         await asyncio.wait([self._welcomed], timeout=WELCOME_S)
         if not self.up:
-            if self._link is not None:
-                self._link.abort()
+            self._drop()
             raise Unavailable(f"the relay sent no welcome within {WELCOME_S:g} s", started=False)
 
     async def _live(self) -> None:
@@ -221,6 +236,10 @@ class RpcWire:
             else:
                 return True
         return False
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.abort()
 
     def _finish(self, error: Exception) -> None:
         if self._outcome is None:

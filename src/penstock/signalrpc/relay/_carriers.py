@@ -55,6 +55,13 @@ class Outgoing:
                 self._texts.clear()
             self._bell.notify()
 
+    def discard(self) -> None:
+        """Forget the texts that wait, at its end; tasks that wait for room go on."""
+        self._closing = self._closing or (NORMAL, "")
+        self._texts.clear()
+        self._bytes = 0
+        self._bell.notify()
+
     async def drained(self) -> None:
         """Wait until it is not choked any more."""
         while self.choked:
@@ -103,6 +110,7 @@ class AsgiTexts(Outgoing):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self.discard()
         if not reader.cancelled():
             reader.result()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -34,10 +35,13 @@ class _Address(msgspec.Struct):
     """The fields of a message that a relay reads; a value of another type is not an address."""
 
     category: Any = None
-    from_: Any = msgspec.field(default=None, name="from")
+    from_: Any = msgspec.field(default=msgspec.UNSET, name="from")
     to: Any = None
     timestamp: Any = None
 
+
+#: The beginning of an object that has a key.
+_FIRST_KEY: Final = re.compile(r"\s*\{(?=\s*\")")
 
 _addresses: Final = msgspec.json.Decoder(_Address)
 
@@ -113,7 +117,7 @@ class Clients:
     def route(self, place: RelayClient, text: bytes | str) -> Route:
         """Return where a message of a member goes. Raises `msgspec.DecodeError` for one that a relay does not pass on.
 
-        A message that says another sender than its own gets the true one.
+        Each message says its sender: one without a sender, or with another one, gets the true one.
         """
         address = _addresses.decode(text)
         if address.category == "ping":
@@ -122,15 +126,17 @@ class Clients:
             return Route()
         if isinstance(address.category, str) and address.category in OF_RELAYS:
             raise msgspec.ValidationError(f"a message of the category {address.category} comes from a relay alone")
-        if address.from_ is not None and address.from_ != place.client_id:
-            text = _from(text, place.client_id)
+        if address.from_ != place.client_id:
+            text = _from(text, place.client_id, is_new=address.from_ is msgspec.UNSET)
         if not isinstance(address.to, str) or not address.to:
             return Route(list(self.others(place)), text)
         target = self._places.get(address.to)
         return Route([target], text, direct=True) if target is not None else Route(target=address.to)
 
 
-def _from(text: bytes | str, client_id: str) -> bytes:
+def _from(text: bytes | str, client_id: str, *, is_new: bool) -> bytes | str:
+    if is_new and isinstance(text, str) and (first := _FIRST_KEY.match(text)) is not None:
+        return f'{first[0]}"from":"{client_id}",{text[first.end() :]}'
     message = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     message["from"] = msgspec.Raw(msgspec.json.encode(client_id))
     return msgspec.json.encode(message)

@@ -9,9 +9,10 @@ import asyncio
 import logging
 import ssl
 import uuid
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from itertools import count
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -36,6 +37,16 @@ NO_TOPIC: Final = "none"
 #: A message that is so many times as large as allowed is answered with an error; a larger one ends the connection.
 SLACK: Final = 4
 
+#: Messages of one client that are passed on in a row before the others get their turn.
+PASSED_A_TURN: Final = 64
+
+#: Fields in the query of a URL, at most.
+VISITOR_FIELDS_MAX: Final = 64
+
+#: The way to a client that is gone: what is sent there is dropped.
+_GONE: Final = Outgoing()
+_GONE.close()
+
 Scope = MutableMapping[str, Any]
 
 
@@ -59,6 +70,7 @@ class Relay:
         self._rules = rules or RelayRules()
         self._settings = settings or RelaySettings()
         self._clients = Clients(lambda: str(uuid.uuid4()))
+        self._arriving = 0
         self._left = Bell()
 
     def __repr__(self) -> str:
@@ -103,8 +115,8 @@ class Relay:
             await _refuse_http(scope, receive, send)
             return
         await receive()
-        query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), max_num_fields=64))
-        user = await self._admitted(scope, query) if len(self._clients) < self._settings.clients else None
+        query = _query(scope)
+        user = await self._admitted(scope, query)
         if user is None:
             await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the server answers with 403
             return
@@ -114,15 +126,27 @@ class Relay:
             await texts.carry(self._read(place, texts))
 
     async def _admitted(self, scope: Scope, query: Mapping[str, str]) -> str | None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
-        if not admitted(scope, self._settings.origins):
+        if len(self._clients) + self._arriving >= self._settings.clients or not admitted(scope, self._settings.origins):
             return None
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
         token = headers.get("authorization", "").removeprefix("Bearer ") or query.get("token", "")
+        self._arriving += 1
         try:
-            return await self._rules.admit(Visitor(_topic(scope), token, headers, query))
+            return await self._asked(Visitor(_topic(scope), token, headers, query))
+        finally:
+            self._arriving -= 1
+
+    async def _asked(self, visitor: Visitor) -> str | None:
+        """Ask the rules for the name of a client; None for one that is refused. Rules that fail, or are late, refuse it."""
+        try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                return _name(await self._rules.admit(visitor))
         except (PermissionDenied, Unauthenticated):
             return None
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             logger.exception("a client was refused, because RelayRules.admit, or the relay, raised")
             return None
 
@@ -142,11 +166,12 @@ class Relay:
             link.close()
             self._left.notify()
             if self._clients.leave(place):
+                place.link = _GONE
                 asyncio.get_running_loop().call_later(self._settings.session_s, self._clients.forget, place)
 
     async def _read(self, place: RelayClient, texts: AsgiTexts) -> None:
         rate, pinged = Bucket(self._settings.messages_per_s), False
-        while True:
+        for number in count(1):
             try:
                 text = await texts.read(self._settings.ping_s)
             except TimeoutError:
@@ -160,8 +185,8 @@ class Relay:
             pinged = False
             await self.pass_on(place, text)
             rate.spend(1)
-            if delay := rate.delay_s(monotonic()):
-                await asyncio.sleep(delay)
+            if (delay := rate.delay_s(monotonic())) or number % PASSED_A_TURN == 0:
+                await asyncio.sleep(delay)  # one that sends much lets the others have their turn
 
     # ── one message ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,36 +207,62 @@ class Relay:
         else:
             await self._send(route)
         if place.link.choked:  # with answers of the relay
-            await self._wait_for(place)
+            await self._wait_for([place])
 
     def _fault(self, place: RelayClient, route: Route) -> RelayFault | None:
         if route.target:
             return RelayFault(error="Target peer not found", target_id=route.target)
         if not route.direct:
-            allowed = self._rules.may_publish(place.user, place.topic)
+            allowed = _allowed(self._rules.may_publish, place.user, place.topic)
             return None if allowed else RelayFault(error="Not authorized to publish to this topic")
         target = route.places[0]
-        if self._rules.may_write(place.user, target.user, place.topic, target.topic):
+        if _allowed(self._rules.may_write, place.user, target.user, place.topic, target.topic):
             return None
         return RelayFault(error="Not authorized to message this peer", target_id=target.client_id)
 
     async def _send(self, route: Route) -> None:
         for target in route.places:
             target.link.send(route.text)
-        for target in route.places:
-            if target.link.choked:
-                await self._wait_for(target)
+        if choked := [target for target in route.places if target.link.choked]:
+            await self._wait_for(choked)
 
-    async def _wait_for(self, target: RelayClient) -> None:
+    async def _wait_for(self, targets: list[RelayClient]) -> None:
+        """Wait until none of the clients is choked; those that still are after `stall_s` are closed."""
         try:
             async with asyncio.timeout(self._settings.stall_s):
-                await target.link.drained()
+                for target in targets:
+                    await target.link.drained()
         except TimeoutError:
-            logger.warning("closed %s, which has read nothing for %g s", target.client_id, self._settings.stall_s)
-            target.link.close(TRY_AGAIN, "this client reads too slowly")
+            for target in targets:
+                if target.link.choked:
+                    logger.warning("closed %s, which has read too little for %g s", target.client_id, self._settings.stall_s)
+                    target.link.close(TRY_AGAIN, "this client reads too slowly")
 
     def _say(self, place: RelayClient, message: msgspec.Struct) -> None:
         place.link.send(encode(message))
+
+
+def _name(user: object) -> str:
+    if not isinstance(user, str):
+        raise TypeError(f"RelayRules.admit has returned {user!r}, which is not the name of a user")
+    return user
+
+
+def _allowed(rule: Callable[..., bool], *names: str) -> bool:
+    """Ask a rule; one that fails allows nothing."""
+    try:
+        return rule(*names)
+    except Exception:
+        logger.exception("a message was refused, because RelayRules.%s raised", getattr(rule, "__name__", "?"))
+        return False
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    """Return the fields of a URL; of one with too many of them, none."""
+    try:
+        return dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), max_num_fields=VISITOR_FIELDS_MAX))
+    except ValueError:
+        return {}
 
 
 def _topic(scope: Scope) -> str:

@@ -28,7 +28,7 @@ class OutLedger(Generic[K]):
     def __init__(self) -> None:
         self.limit = 0
         self.arrived = 0
-        self._kept: deque[K] = deque()
+        self._kept: dict[int, K] = {}  # by their numbers, in order
 
     @property
     def sent(self) -> int:
@@ -47,21 +47,29 @@ class OutLedger(Generic[K]):
 
     def send(self, item: K) -> int:
         """Keep an item, or the end, that is sent now; return its number. The caller has seen that there is room for an item."""
-        self._kept.append(item)
-        return self.sent - 1
+        number = self.sent
+        self._kept[number] = item
+        return number
 
-    def credit(self, limit: int, arrived: int) -> None:
-        """Take the credit of the receiver. Older credit changes nothing. Raises `InvalidArgument` for an impossible one."""
+    def kept(self, first: int, count: int) -> list[K]:
+        """Return up to `count` items from number `first` on, which has not arrived."""
+        return [self._kept[number] for number in range(first, min(first + count, self.sent))]
+
+    def credit(self, limit: int, arrived: int) -> list[K]:
+        """Take the credit of the receiver; return the items that have arrived with it. Older credit changes nothing.
+
+        Raises `InvalidArgument` for an impossible one.
+        """
         if not (0 <= arrived <= self.sent and 0 <= limit <= SEQ_MAX):
             raise InvalidArgument(f"credit for {limit} items, {arrived} arrived, where {self.sent} were sent")
-        for _ in range(arrived - self.arrived):
-            self._kept.popleft()
+        items = [self._kept.pop(number) for number in range(self.arrived, arrived)]
         self.arrived = max(self.arrived, arrived)
         self.limit = max(self.limit, limit)
+        return items
 
     def missing(self) -> list[K]:
         """Return the items that have not arrived, from number `arrived` on, to be sent again."""
-        return list(self._kept)
+        return list(self._kept.values())
 
 
 class Taken(NamedTuple):

@@ -13,8 +13,9 @@ from penstock.signalrpc._messages import StreamBatch, StreamData, encode
 
 #: Bytes of items below which a batch is not compressed: a small one would not get smaller.
 COMPRESSED_MIN: Final = 512
-#: Bytes of a batch that is decompressed: more than a relay lets pass is not needed, and a larger one is an attack.
-UNPACKED_MAX: Final = 16 * 1024 * 1024
+#: Bytes of a batch that is decompressed, and its items: more than a sender puts into one (`MESSAGE_ITEMS`) is an attack.
+UNPACKED_MAX: Final = 2 * 1024 * 1024
+UNPACKED_ITEMS_MAX: Final = 1024
 #: The characters of base 64 for three bytes: a batch is sent compressed when it is smaller with them.
 _BASE64: Final = 4 / 3
 
@@ -35,11 +36,16 @@ def pack(stream: dict[str, Any], seq: int, items: Sequence[msgspec.Raw], *, comp
 
 def unpack(batch: StreamBatch) -> list[msgspec.Raw]:
     """Return the items of a batch. Raises `InvalidArgument` for one that cannot be read, or is too large."""
-    if batch.deflate is None:
-        return batch.payloads or []
+    items = batch.payloads or [] if batch.deflate is None else _inflated(batch.deflate)
+    if len(items) > UNPACKED_ITEMS_MAX:
+        raise InvalidArgument(f"a batch has {len(items)} items, more than {UNPACKED_ITEMS_MAX}")
+    return items
+
+
+def _inflated(deflate: bytes) -> list[msgspec.Raw]:
     try:
         reader = zlib.decompressobj()
-        plain = reader.decompress(batch.deflate, UNPACKED_MAX)
+        plain = reader.decompress(deflate, UNPACKED_MAX)
         if not reader.eof:
             raise InvalidArgument(f"a compressed batch is cut, or has more than {UNPACKED_MAX} bytes")
         return _lists.decode(plain)

@@ -18,6 +18,9 @@ from penstock.streams import SECOND_RECEIVER, SOURCE_CLOSED, Pressure, Source, S
 QUEUED_ITEMS: Final = 1024
 QUEUED_BYTES: Final = 16 * 1024 * 1024
 
+#: Bytes of a stream with flow control that may wait: those at the last credit, and what was on its way before and behind it.
+FLOWING_BYTES_MAX: Final = 3 * QUEUED_BYTES
+
 
 class Replies(Protocol):
     """The frames that a received stream sends back."""
@@ -60,15 +63,10 @@ class Received:
         self.buffer_size = QUEUED_ITEMS
 
     def claim(self, size: int, expected: Any, rate: Rate) -> None:
-        """Let the program have the stream. Items that have come before are checked against its type now."""
+        """Let the program have the stream."""
         self.claimed, self.expected, self.rate, self.buffer_size = True, expected, rate.asked, size
         if self.flow:
             self.ledger.size = size
-        if expected is not Any and self.ledger.waiting:
-            early = list(self.ledger.waiting)
-            self.ledger.take_out(len(early))
-            self.ledger.arrived -= len(early)
-            self._take_early(early)
         self.credit(resend=False)
 
     def begin_flow(self, sender: str, run: str) -> None:
@@ -84,46 +82,77 @@ class Received:
             self.answers.credit(self, resend=resend)
 
     def take_items(self, seq: int | None, items: Sequence[msgspec.Raw]) -> None:
-        """Take items that have arrived. Those of a wrong type, too many, or beyond the credit end the stream."""
+        """Take items that have arrived. Too many of them, or items beyond the credit, end the stream.
+
+        They wait as JSON until the program takes them: a value can need many times the bytes of its text.
+        """
         if self.outcome is not None:
             return
-        values: list[tuple[Any, int]] = []
+        fitting: list[msgspec.Raw] = []
         try:
             try:
-                values.extend((value_of(item, self.expected), len(item)) for item in items)
+                fitting.extend(filter(self._check, items))
             finally:  # the items before one that does not fit its type
-                self._take_values(seq, values)
+                self._take_in(seq, fitting)
         except StatusError as error:
             self.end("failed", error)
             self.answers.left(self)
         self._wake()
 
-    def _take_values(self, seq: int | None, values: list[tuple[Any, int]]) -> None:
-        if seq is None:
-            self._take_plain(values)
-        else:
-            self._take_numbered(seq, values)
+    def _check(self, item: msgspec.Raw) -> bool:
+        if self.expected is not Any:
+            value_of(item, self.expected)
+        return True
 
-    def _take_numbered(self, seq: int, values: list[tuple[Any, int]]) -> None:
-        if self.ledger.take_in(seq, values).gap and self.asked_at != self.ledger.arrived:
-            self.asked_at = self.ledger.arrived
-            self.answers.credit(self, resend=True)
+    def _take_in(self, seq: int | None, items: Sequence[msgspec.Raw]) -> None:
+        if (seq is not None) is not bool(self.flow):
+            raise InvalidArgument(f"an item {'without' if self.flow else 'with'} a number")
+        if seq is None:
+            self._take_plain(items)
+        else:
+            self._take_numbered(seq, items)
+
+    def _take_numbered(self, seq: int, items: Sequence[msgspec.Raw]) -> None:
+        if self.ledger.take_in(seq, [(item.copy(), len(item)) for item in items]).gap:
+            if self.asked_at != self.ledger.arrived:
+                self.asked_at = self.ledger.arrived
+                self.answers.credit(self, resend=True)
+        elif self.ledger.waiting_bytes > FLOWING_BYTES_MAX:
+            raise ResourceExhausted(self._held())
         self.pressure.set(self.ledger.arrived >= self.ledger.granted)
 
-    def _take_plain(self, values: list[tuple[Any, int]]) -> None:
-        for value in values:
+    def _take_plain(self, items: Sequence[msgspec.Raw]) -> None:
+        for item in items:
             if self.ledger.full:
-                held = f"{len(self.ledger.waiting)} items, {self.ledger.waiting_bytes} bytes"
-                raise ResourceExhausted(f"{held} wait for the reader of the stream {self.id}, whose sender has no flow control")
-            self.ledger.put(value)
+                raise ResourceExhausted(f"{self._held()}, whose sender has no flow control")
+            self.ledger.put((item.copy(), len(item)))
+
+    def _held(self) -> str:
+        waiting = f"{len(self.ledger.waiting)} items, {self.ledger.waiting_bytes} bytes"
+        return f"{waiting} wait for the reader of the stream {self.id}"
+
+    def take(self, max_items: int) -> list[Any]:
+        """Return up to `max_items` values for the program. One of a wrong type ends the stream behind those before it."""
+        values: list[Any] = []
+        try:
+            values.extend(value_of(item, self.expected) for item in self.ledger.take_out(max_items))
+        except StatusError as error:
+            was_open, self.outcome = self.outcome is None, None
+            self.ledger.take_out(len(self.ledger.waiting))
+            self.end("failed", error)
+            if was_open:
+                self.answers.left(self)
+        return values
 
     def take_end(self, seq: int | None, outcome: Exception) -> bool:
         """Take the end, when all items before it are here; return whether it is taken."""
-        if self.outcome is None and seq is not None and seq > self.ledger.arrived:
+        if self.outcome is None and seq is not None and self.flow and seq > self.ledger.arrived:
             self.answers.credit(self, resend=True)
             return False
+        if self.flow and seq != self.ledger.arrived and isinstance(outcome, EndOfStream):
+            outcome = InvalidArgument(f"the end has the number {seq}, and {self.ledger.arrived} items have arrived")
         self.end("ended" if isinstance(outcome, EndOfStream) else "failed", outcome)
-        if seq is not None:
+        if seq is not None and self.flow:
             self.whole = True
             self.answers.credit(self)
         return True
@@ -158,15 +187,6 @@ class Received:
         elif self.state != "ended":
             self.outcome = StreamClosed(SOURCE_CLOSED)
 
-    def _take_early(self, values: list[tuple[Any, int]]) -> None:
-        for value, size in values:
-            try:
-                self.ledger.put((msgspec.convert(value, self.expected), size))
-            except msgspec.ValidationError as error:
-                self.outcome = None
-                self.end("failed", InvalidArgument(f"{error}"))
-                return
-
     def _wake(self) -> None:
         if self.reader is not None and not self.reader.done() and (self.ledger.waiting or self.outcome is not None):
             self.reader.set_result(None)
@@ -182,7 +202,7 @@ class ReceivedSource(Source[Any]):
 
     def _take(self, max_items: int) -> list[Any]:
         state = self._state
-        taken = state.ledger.take_out(max_items)
+        taken = state.take(max_items)
         if taken:
             state.credit(resend=False)
             state.pressure.set(state.flow is True and state.outcome is None and state.ledger.arrived >= state.ledger.granted)
@@ -212,7 +232,7 @@ class ReceivedSource(Source[Any]):
         self._state.pressure.watch(on_change)
 
     def __del__(self) -> None:
-        if self._state.outcome is None:
+        if self._state.outcome is None or self._state.ledger.waiting:
             finalize_on(self._state.loop, self._state.leave)
 
     def __repr__(self) -> str:

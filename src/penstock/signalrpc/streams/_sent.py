@@ -68,8 +68,7 @@ class SentStream:
         """End it before its end: the iterable is closed, and the receiver is told, unless it has left by itself."""
         if not self._done.done():
             error = error or Cancelled("Stream aborted")
-            if tell:
-                self._queue.cut(_failure(self._queue, error))
+            self._queue.cut(_failure(self._queue, error) if tell else None)
             self._settle(error)
             self._task.cancel()
 
@@ -140,6 +139,8 @@ class SentStream:
             try:
                 item = raw(await anext(iterator))
             except StopAsyncIteration:
+                return
+            if self._done.done():  # it was aborted, and the iterable has gone on
                 return
             if len(item) > SENT_ITEM_BYTES_MAX:
                 raise ResourceExhausted(f"an item of {len(item)} bytes does not fit a message of {SENT_ITEM_BYTES_MAX}")

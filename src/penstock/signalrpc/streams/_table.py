@@ -127,6 +127,7 @@ class PeerStreams:
             stream = self._unknown(frame)
         if stream is None or (stream.sender is not None and frame.from_ not in {None, stream.sender}):
             return
+        stream.sender = stream.sender or frame.from_
         if stream.claimed and stream.timer is not None:  # its sender is there again
             stream.timer.cancel()
             stream.timer = None
