@@ -101,7 +101,7 @@ class RpcWire:
         try:
             await self._connect()
         except BaseException:
-            self._drop()
+            _drop(self._link)
             raise
         self._life = asyncio.create_task(self._live(), name="signalrpc wire")
 
@@ -114,7 +114,7 @@ class RpcWire:
                 await asyncio.wait([self._lost], timeout=WELCOME_S)
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
-        self._drop()
+        _drop(self._link)
 
     # ── messages out ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -152,7 +152,10 @@ class RpcWire:
         if isinstance(message, Welcome):
             self._take_welcome(message)
         elif isinstance(message, RpcPing):
-            self._answer(RpcPong(timestamp=message.timestamp))
+            pong = RpcPong(timestamp=message.timestamp)
+            self._late_pong = pong if self.choked else None  # of many, while the relay reads nothing, the last one
+            if not self.choked:
+                self.send_now(encode(pong))
         elif not isinstance(message, RpcPong):
             self._events.took(message)
 
@@ -164,7 +167,8 @@ class RpcWire:
         """Let senders go on."""
         self.choked = False
         if self._late_pong is not None:
-            self._answer(self._late_pong)
+            self.send_now(encode(self._late_pong))
+            self._late_pong = None
         self._changed.notify()
         self._events.writable()
 
@@ -175,12 +179,6 @@ class RpcWire:
             self._lost.set_result(error)
         if self._welcomed is not None and not self._welcomed.done():
             self._welcomed.cancel()
-
-    def _answer(self, pong: RpcPong) -> None:
-        """Answer a ping; of many, while the relay reads nothing, the last one."""
-        self._late_pong = pong if self.choked else None
-        if not self.choked:
-            self.send_now(encode(pong))
 
     def _take_welcome(self, welcome: Welcome) -> None:
         restored = bool(self.client_id) and welcome.client_id == self.client_id
@@ -199,7 +197,7 @@ class RpcWire:
         await self._dial(self, self.session_id)
         await asyncio.wait([self._welcomed], timeout=WELCOME_S)
         if not self.up:
-            self._drop()
+            _drop(self._link)
             raise Unavailable(f"the relay sent no welcome within {WELCOME_S:g} s", started=False)
 
     async def _live(self) -> None:
@@ -237,12 +235,13 @@ class RpcWire:
                 return True
         return False
 
-    def _drop(self) -> None:
-        if self._link is not None:
-            self._link.abort()
-
     def _finish(self, error: Exception) -> None:
         if self._outcome is None:
             self._outcome = error
             self._events.ended(error)
             self._changed.notify()
+
+
+def _drop(link: Carried | None) -> None:
+    if link is not None:
+        link.abort()

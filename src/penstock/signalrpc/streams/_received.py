@@ -91,18 +91,13 @@ class Received:
         fitting: list[msgspec.Raw] = []
         try:
             try:
-                fitting.extend(filter(self._check, items))
+                fitting.extend(item for item in items if _is_a(self.expected, item))
             finally:  # the items before one that does not fit its type
                 self._take_in(seq, fitting)
         except StatusError as error:
             self.end("failed", error)
             self.answers.left(self)
         self._wake()
-
-    def _check(self, item: msgspec.Raw) -> bool:
-        if self.expected is not Any:
-            value_of(item, self.expected)
-        return True
 
     def _take_in(self, seq: int | None, items: Sequence[msgspec.Raw]) -> None:
         if (seq is not None) is not bool(self.flow):
@@ -118,18 +113,14 @@ class Received:
                 self.asked_at = self.ledger.arrived
                 self.answers.credit(self, resend=True)
         elif self.ledger.waiting_bytes > FLOWING_BYTES_MAX:
-            raise ResourceExhausted(self._held())
+            raise ResourceExhausted(_held(self))
         self.pressure.set(self.ledger.arrived >= self.ledger.granted)
 
     def _take_plain(self, items: Sequence[msgspec.Raw]) -> None:
         for item in items:
             if self.ledger.full:
-                raise ResourceExhausted(f"{self._held()}, whose sender has no flow control")
+                raise ResourceExhausted(f"{_held(self)}, whose sender has no flow control")
             self.ledger.put((item.copy(), len(item)))
-
-    def _held(self) -> str:
-        waiting = f"{len(self.ledger.waiting)} items, {self.ledger.waiting_bytes} bytes"
-        return f"{waiting} wait for the reader of the stream {self.id}"
 
     def take(self, max_items: int) -> list[Any]:
         """Return up to `max_items` values for the program. One of a wrong type ends the stream behind those before it."""
@@ -190,6 +181,18 @@ class Received:
     def _wake(self) -> None:
         if self.reader is not None and not self.reader.done() and (self.ledger.waiting or self.outcome is not None):
             self.reader.set_result(None)
+
+
+def _is_a(expected: Any, item: msgspec.Raw) -> bool:
+    """Return True. Raises the error of an item of another type."""
+    if expected is not Any:
+        value_of(item, expected)
+    return True
+
+
+def _held(stream: Received) -> str:
+    waiting = f"{len(stream.ledger.waiting)} items, {stream.ledger.waiting_bytes} bytes"
+    return f"{waiting} wait for the reader of the stream {stream.id}"
 
 
 class ReceivedSource(Source[Any]):
