@@ -2,7 +2,7 @@
 
 from penstock.actors._actor import Actor
 from penstock.actors._host import ActorHost, actor_here
-from penstock.actors._info import ActorInfo, StreamInfo
+from penstock.actors._info import ActorInfo, StreamInfo, info_of, streams_of
 from penstock.actors._reactive import StreamConsumer, StreamProducer
 from penstock.actors._ref import ActorRef, Message, Router, VerbOptions, checked_address
 from penstock.actors._registry import check_name
@@ -34,6 +34,8 @@ __all__ = [
     "check_name",
     "checked_address",
     "handle_channel",
+    "info_of",
     "ref",
+    "streams_of",
     "tell",
 ]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from penstock._outcomes import shown
 from penstock.actors import ActorInfo
-from penstock.codec import MSGPACK, UNDECODABLE
 from penstock.errors import FailedPrecondition, InvalidArgument, NotFound, PenstockError, Unavailable, Unimplemented
 from penstock.history import History, HistoryEvent, Replay, replay
 from penstock.node._actor_control import ActorControl
@@ -21,6 +19,7 @@ from penstock.node._events import events_of, handling_since
 from penstock.node._history_control import HistoryControl
 from penstock.node._lookup import find, find_recorded
 from penstock.node._payload import payload_of, refuse_stream
+from penstock.node._sendable import sendable_state
 from penstock.node._types import (
     ALL_ACTORS,
     Activity,
@@ -48,11 +47,6 @@ _OWN_FILES: Final = (str(Path(__file__).parent.parent),)
 _TAKES: Final = {"channels": {"on_channel", "on_channel_open", "on_channel_message"}, "messages": {"receive"}}
 #: Streams and channels in one snapshot: a screen shows no more.
 STREAMS_MAX: Final = 200
-#: How deep an attribute may be nested to be sent: the reader decodes it with all others inside one answer.
-STATE_DEPTH_MAX: Final = 100
-#: How much is shown of a value that cannot travel.
-_REPR_CHARACTERS: Final = 200
-_DECODE: Final = MSGPACK.decode_for(Any).value
 
 
 class Control(ActorControl, HistoryControl):
@@ -130,7 +124,7 @@ class Control(ActorControl, HistoryControl):
 
     async def state(self, actor: str) -> dict[str, Any]:
         """Return the attributes of an actor; a value that cannot travel is its repr."""
-        return _sendable(self._node.state(find(self._node, actor).address))
+        return sendable_state(self._node.state(find(self._node, actor).address))
 
     async def inspect(self, actor: str) -> Inspection:
         """Return everything about an actor."""
@@ -143,7 +137,7 @@ class Control(ActorControl, HistoryControl):
             takes=[word for word, hooks in _TAKES.items() if hooks & cell.hooks],
             methods=methods,
             ports=list(cell.belongings.ports),
-            state=_sendable(self._node.state(info.address)),
+            state=sendable_state(self._node.state(info.address)),
         )
 
     async def doing(self, actor: str) -> Activity | None:
@@ -172,7 +166,7 @@ class Control(ActorControl, HistoryControl):
             await self.status(),
             self._node.list(ALL_ACTORS),
             streams[:STREAMS_MAX],
-            _history_view(self._node.history),
+            history_view(self._node.history),
             max(0, len(streams) - STREAMS_MAX),
         )
 
@@ -215,37 +209,7 @@ async def _activity(node: NodeBase, info: ActorInfo) -> Activity | None:
     return Activity(info.handling, None if begun is None else max(0.0, time.time() - begun))
 
 
-def _sendable(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state in which every value that cannot travel is its repr."""
-    return {name: value if _is_sendable(value) else _shown(value) for name, value in state.items()}
-
-
-def _is_sendable(value: Any) -> bool:
-    try:
-        return _depth(_DECODE(MSGPACK.encode(value))) <= STATE_DEPTH_MAX
-    except UNDECODABLE:  # also what cannot be encoded: it may run code of the user
-        return False
-
-
-def _depth(value: Any) -> int:
-    """Return how deep the containers of a value are nested, up to one more than `STATE_DEPTH_MAX`."""
-    depth, parts = 0, [value]
-    while parts and depth <= STATE_DEPTH_MAX:
-        parts = [each for part in parts for each in _inside(part)]
-        depth += 1
-    return depth
-
-
-def _inside(part: Any) -> Iterable[Any]:
-    return part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-
-
-def _shown(value: Any) -> str:
-    """Return the beginning of the repr of a value, or its class where that raises."""
-    return f"{shown(value):.{_REPR_CHARACTERS}}"
-
-
-def _history_view(history: History | None) -> HistoryView | None:
+def history_view(history: History | None) -> HistoryView | None:
     if history is None:
         return None
     return HistoryView(

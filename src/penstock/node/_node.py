@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from os import PathLike
 from typing import Final, Self
 from urllib.parse import quote
@@ -14,8 +14,10 @@ from penstock.errors import Cause, Unavailable
 from penstock.history import History
 from penstock.node._base import NodeBase
 from penstock.node._control import Control
+from penstock.node.watch import Channels, Watch
 from penstock.peer import Server, check_outside, serve
 from penstock.protocol import Settings
+from penstock.service import served
 from penstock.transports import TLS, socket_mode
 from penstock.web.console import serve_console
 
@@ -45,7 +47,8 @@ class Node(NodeBase):
     socket for the commands (``penstock list --socket PATH``), which only this user can open; None for none. name: the name of
     the node. tls: for ``tls://`` URLs. settings: limits of each connection. grace: seconds that calls and channels have to
     end when the node closes. console: where the live console listens on this machine, ``http://127.0.0.1:7780``, or None;
-    the attribute `console` then has the address to open, with a token that each request needs.
+    the attribute `console` then has the address to open, with a token that each request needs. services: objects whose methods
+    are served at `listen` beside the actors, as `serve` does it; none by default.
 
     Leaving the block drains the node: it accepts no new connection, running calls and channels learn that it drains and have
     the grace time, then the actors stop, children first, then the history is closed. Entering raises `Unavailable` for an
@@ -53,7 +56,7 @@ class Node(NodeBase):
     exit closes at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one part of a node
         self,
         *,
         listen: str | Sequence[str] = (),
@@ -64,6 +67,7 @@ class Node(NodeBase):
         settings: Settings | None = None,
         grace: float = NODE_GRACE_S,
         console: str | None = None,
+        services: Sequence[object] = (),
     ) -> None:
         super().__init__(name, History(history) if isinstance(history, str | PathLike) else history, socket)
         self.grace_s = grace
@@ -72,6 +76,7 @@ class Node(NodeBase):
         self._tls = tls
         self._settings = settings
         self._console = console
+        self._services = tuple(services)
         self.console: str | None = None
         self.commands: Server | None = None
         self._life = AsyncExitStack()
@@ -89,7 +94,7 @@ class Node(NodeBase):
             if self.socket is not None:
                 await self._listen_to_owner(self.commands, self.socket)
             if self._console is not None:
-                self.console = await stack.enter_async_context(serve_console((self, control), self._console, self._settings))
+                self.console = await stack.enter_async_context(self._serve_console(control, self._console))
             if self.history is not None:
                 await stack.enter_async_context(self.history)
                 await _end_the_dead(self.history)
@@ -97,11 +102,22 @@ class Node(NodeBase):
             stack.callback(control.ended.set)
             await super().__aenter__()
             stack.push_async_callback(super().aclose)
-            server = await stack.enter_async_context(serve(self, listen=[], settings=self._settings))
+            server = await stack.enter_async_context(serve(self, *self._services, listen=[], settings=self._settings))
             await server.listen(*self._listen, tls=self._tls)
             self.server = server
             self._life = stack.pop_all()
         return self
+
+    @asynccontextmanager
+    async def _serve_console(self, control: Control, url: str) -> AsyncIterator[str]:
+        """Serve the console, and return its address."""
+        watch = Watch(self, control, [served(service).schema for service in self._services])
+        services = (self, control, watch, Channels(self), *self._services)
+        try:
+            async with serve_console(services, url, self._settings) as address:
+                yield address
+        finally:
+            watch.forget()
 
     async def aclose(self) -> None:
         """Drain and close. Idempotent.

@@ -17,6 +17,7 @@ from penstock.protocol._frames import (
     Status,
     readable,
 )
+from penstock.protocol._links import sent_bytes_of
 from penstock.protocol._receive import Arrived, ReceiveHalf
 from penstock.protocol._send import BATCH_BYTES, SINGLE_BYTES_MIN, SendHalf
 from penstock.protocol._settings import Settings
@@ -51,5 +52,6 @@ __all__ = [
     "grant_for",
     "grant_wished",
     "readable",
+    "sent_bytes_of",
     "shorten_deadline",
 ]

@@ -58,6 +58,15 @@ class KeepAlive:
         """How long the peer may be silent, in seconds."""
         return 2 * self._interval_s if self.ready else self._handshake_s
 
+    @property
+    def measured_s(self) -> float | None:
+        """The shortest recent round trip, in seconds; None before the first one is measured on this link."""
+        return self.round_trip_s if self._measured else None
+
+    def silent_s(self, now_s: float) -> float:
+        """Return for how long the peer has been silent, in seconds."""
+        return max(0.0, now_s - self._heard_at_s)
+
     def handshake_done(self, now_s: float) -> None:
         """Begin to watch for silence: the peer's `HELLO` has arrived."""
         self.ready = True

@@ -243,3 +243,9 @@ ON_LINK: Final[dict[int, Any]] = {
     FrameType.ACK: _on_ack,
     FrameType.RESUMED: _on_resumed,
 }
+
+
+def sent_bytes_of(links: Links) -> int | None:
+    """Return the bytes of this side's sequence, over all links; None when the session cannot be resumed and counts none."""
+    sequence = links._state.sequence
+    return None if sequence is None else sequence.sent

@@ -1,7 +1,7 @@
 """Retained streams: kept under a name, for readers that come, leave and come back."""
 
 from penstock.retention._follower import Follower
-from penstock.retention._kept import Fork, KeptStream, Notes, page_of
+from penstock.retention._kept import Fork, HttpReader, KeptStream, Notes, page_of
 from penstock.retention._paged import PagedSource
 from penstock.retention._remote import RemoteFollower
 from penstock.retention._retained import made_for_others, retained
@@ -13,6 +13,7 @@ __all__ = [
     "FOLLOWING",
     "Follower",
     "Fork",
+    "HttpReader",
     "KeptStream",
     "Notes",
     "PagedSource",

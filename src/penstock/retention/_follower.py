@@ -88,7 +88,7 @@ def places(item: Any) -> int:
 class LocalFollower(Follower[T], KeptEncoded[T]):
     """A `Follower` in the process of the stream, which `stop` stops. With `announced`, a `Place` stands before the items."""
 
-    __slots__ = ("__weakref__", "_item_type", "_kept", "_raw", "_stop")
+    __slots__ = ("__weakref__", "_item_type", "_kept", "_raw", "_stop", "by")
 
     def __init__(
         self,
@@ -102,6 +102,8 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
     ) -> None:
         super().__init__(kept.name, None, latest=latest)
         self._kept = kept
+        self.by = ""
+        kept.shelf.readers.add(self)
         self._stop = stop
         self._item_type = kept.item_type if item_type is None else item_type
         self._raw = False
@@ -112,6 +114,16 @@ class LocalFollower(Follower[T], KeptEncoded[T]):
         else:
             if announced:
                 self._put(Place(kept.id, self._next))
+
+    @property
+    def kept(self) -> KeptStream:
+        """See `Shelf`."""
+        return self._kept
+
+    @property
+    def reads_at(self) -> int | None:
+        """The offset of the next item that the reader gets; None when it has ended."""
+        return self.offset if self._state == "open" else None
 
     def leave(self) -> None:
         """End this follower, because its side shuts down: it goes on at another one, or after the restart."""

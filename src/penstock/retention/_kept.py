@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from threading import get_ident
 from typing import Any, ClassVar, Final, Literal, Protocol
+from weakref import WeakSet
 
 import msgspec
 
@@ -98,10 +99,12 @@ class Notes(msgspec.Struct, omit_defaults=True):
 class Shelf(Protocol):
     """The place of all kept streams: it counts their bytes, and forgets those that have ended.
 
-    size: the bytes that all of them have in memory. watchers: called when a stream has more to read.
+    size: the bytes that all of them have in memory. watchers: called when a stream has more to read. readers: those that read
+    now, for a screen: each has `kept`, the stream, `by`, where it is, empty for this process, and `reads_at`, its offset.
     """
 
     size: int
+    readers: WeakSet[Any]
     watchers: list[Callable[[KeptStream], None]]
 
     def ended(self, kept: KeptStream) -> None:
@@ -318,3 +321,18 @@ def _beginning(items: list[Any], bytes_max: int) -> list[Any]:
 def is_unclaimed(kept: KeptStream) -> bool:
     """Whether this is an open stream of an earlier run that the program has not asked for, and that others do not write."""
     return not kept.wanted and kept.state == "open" and not kept.notes.content_type
+
+
+class HttpReader:
+    """The reader of a response over HTTP, for a screen, as long as the response holds it.
+
+    kept: the stream. by: the address of the client. reads_at: the offset of the next item that leaves.
+    """
+
+    __slots__ = ("__weakref__", "by", "kept", "reads_at")
+
+    def __init__(self, kept: KeptStream, by: str, reads_at: int) -> None:
+        self.kept = kept
+        self.by = by
+        self.reads_at = reads_at
+        kept.shelf.readers.add(self)

@@ -36,6 +36,7 @@ class Following:
         except ValueError as error:
             raise InvalidArgument(str(error)) from None
         call = context()
+        follower.by = call._scope.remote if call._scope is not None else ""
         if call.draining:
             follower.leave()
         elif call._scope is not None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakSet
 
 from penstock._per_loop import of_loop
 from penstock._upkeep import upkeep
@@ -49,7 +50,7 @@ class Streams:
     """The retained streams of one event loop, which ends them: it cancels their writers, and then closes their files.
 
     named: the streams by their names. size: the bytes that all of them keep in memory. watchers: called when one has more to
-    read. lives: how long each of them is kept.
+    read. readers: see `Shelf`. lives: how long each of them is kept.
     """
 
     def __init__(self) -> None:
@@ -57,6 +58,7 @@ class Streams:
         self.named: dict[str, Retained[Any]] = {}
         self.size = 0
         self.watchers: list[Callable[[KeptStream], None]] = []
+        self.readers: WeakSet[Any] = WeakSet()
         self.lives = Lives(self.named)
         self._awaited: dict[str, Bell] = {}
         self._files: dict[Path, OpenFile] = {}

@@ -63,6 +63,10 @@ class Crowd:
             self._leaving.discard(session)
         self.process.connections = len(self._weights)
 
+    def sessions(self) -> list[Weighed]:
+        """Return the sessions that are not over, in the order in which their connections were made."""
+        return list(self._weights)
+
     def _relieve_soon(self, budget: Budget) -> None:
         loop = self._loop()
         if loop is not None and not self._is_relieving:

@@ -84,6 +84,12 @@ class HttpRequest:
         where = quote(f"{self.mount}{path}", safe=_IN_PATH)
         return f"{self.scope.get('scheme', 'http')}://{host}{where}" if host else where
 
+    @property
+    def client(self) -> str:
+        """The address of the client, for people."""
+        host, port = self.scope.get("client") or ("somewhere", 0)
+        return f"{self.scope.get('scheme', 'http')}://{f'[{host}]' if ':' in host else host}:{port}"
+
     # ── the body ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def body(self, bytes_max: int, setting: str) -> bytes:

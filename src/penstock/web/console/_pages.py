@@ -12,19 +12,20 @@ from penstock.web._response import HttpResponse
 #: The content types of the files, by their endings.
 _TYPES: Final = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
-#: A page runs its own script alone, shows in no frame of another page, and talks to its own server.
+#: A page runs its own scripts alone, shows in no frame of another page, and talks to its own server.
 _HEADERS: Final = {
     "cache-control": "no-cache",
-    "content-security-policy": "default-src 'self'; img-src data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
 }
+#: The page itself; each other file is beside it.
+_FIRST: Final = "console.html"
 
 
 def console_pages() -> dict[str, HttpResponse]:
     """Return the live console of a node, by the paths of its files."""
-    folder = resources.files("penstock.web.console") / "pages"
-    files = {f"/pages/{name}": name for name in ("console.css", "console.js")}
-    return {path: _page((folder / name).read_bytes(), name) for path, name in {"/": "console.html", **files}.items()}
+    files = {file.name: file.read_bytes() for file in (resources.files("penstock.web.console") / "pages").iterdir()}
+    return {"/" if name == _FIRST else f"/pages/{name}": _page(content, name) for name, content in files.items()}
 
 
 def _page(content: bytes, name: str) -> HttpResponse:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from penstock.codec import JSON
-from penstock.retention import KeptStream, Retained, page_of
+from penstock.retention import HttpReader, KeptStream, Retained, page_of
 from penstock.web._http import HttpRequest
 from penstock.web._response import HttpResponse
 from penstock.web._sse import EVENT_STREAM, KEEP_ALIVE, KEEP_ALIVE_S, sse_event
@@ -44,16 +44,19 @@ class LiveReaders:
         headers = {"content-type": EVENT_STREAM, "cache-control": "no-cache", "x-accel-buffering": "no"}
         if not is_json(kept) and not is_text(kept):
             headers["stream-sse-data-encoding"] = "base64"
-        return HttpResponse(HTTPStatus.OK, self._events(kept, offset, cursor_after(reading.cursor)), headers)
+        return HttpResponse(
+            HTTPStatus.OK, self._events(HttpReader(kept, request.client, offset), cursor_after(reading.cursor)), headers
+        )
 
-    async def _events(self, kept: KeptStream, offset: int, cursor: str) -> AsyncGenerator[bytes, None]:
+    async def _events(self, reader: HttpReader, cursor: str) -> AsyncGenerator[bytes, None]:
+        kept, offset = reader.kept, reader.reads_at
         clock = asyncio.get_running_loop().time
         end = clock() + self._settings.live_s
         told = -1  # the offset of the last control event
         while not kept.notes.deleted:
             following, event = await self._next(kept, offset)
             if following > offset or told != offset or is_closed(kept):
-                offset = told = following
+                offset = told = reader.reads_at = following
                 yield event + self._control(kept, offset, cursor)
             if is_closed(kept) and offset == kept.readable_to:
                 return

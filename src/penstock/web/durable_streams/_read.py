@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from penstock.errors import InvalidArgument
-from penstock.retention import KeptStream, Retained, page_of
+from penstock.retention import HttpReader, KeptStream, Retained, page_of
 from penstock.web._http import HttpRequest
 from penstock.web._response import HttpResponse
 from penstock.web.durable_streams._items import body_of, content_type_of
@@ -62,7 +62,9 @@ async def read(request: HttpRequest, stream: Retained[Any], reading: ReadWish, s
     offset = resolved(kept, reading.place)
     if reading.live and offset == kept.readable_to and not is_closed(kept):
         request.watch()
-        await wait_beyond(kept, offset, settings.long_poll_s)
+        reader = HttpReader(kept, request.client, offset)
+        await wait_beyond(reader.kept, offset, settings.long_poll_s)
+        del reader
         check_there(stream)
     headers = {"content-type": content_type_of(kept), "cache-control": "no-cache"}
     if reading.live:

@@ -1,0 +1,119 @@
+// The actors as a tree, and one of them in detail.
+
+import { $, bar, button, compact, duration, element, facts, number, put, rate, shown } from "./draw.js";
+import { Grid, searched } from "./grid.js";
+import { control, watch } from "./wire.js";
+
+const section = $("#actors"), panel = $("aside", section);
+const folded = new Set();
+let act = {}; // what the other views do with an actor
+
+function drawName(cell, row) {
+  if (!cell.firstChild) {
+    const fold = element("button", { type: "button", className: "fold", tabIndex: -1 });
+    fold.onclick = (event) => { event.stopPropagation(); turn(cell.parentNode.item); };
+    cell.append(fold, element("span"), element("small"));
+  }
+  const tree = !grid.text && !grid.sort, { address, actor } = row.info, [fold, name, kind] = cell.children;
+  const above = tree && row.depth ? parentOf(address, row.depth) : "";
+  cell.style.setProperty("--depth", tree ? row.depth : 0);
+  fold.hidden = !tree || !row.below;
+  fold.ariaLabel = `${folded.has(address) ? "show" : "hide"} ${row.below} actors below ${address}`;
+  put(fold, folded.has(address) ? "▸" : "▾");
+  if (tree && row.below) cell.parentNode.ariaExpanded = String(!folded.has(address)); else cell.parentNode.ariaExpanded = null;
+  put(name, above ? address.slice(above.length + 1) : address);
+  put(kind, actor.split(":").at(-1) + (folded.has(address) && tree ? ` · ${number(row.below)} below` : ""));
+  cell.title = address;
+}
+
+/** The nearest actor above: a name like rooms/7 has none when no actor is called rooms. */
+function parentOf(address, depth) {
+  const known = new Set(grid.part.rows.map((row) => row.info.address));
+  const parts = address.split("/");
+  for (let at = parts.length - 1; at > 0; at--) {
+    const above = parts.slice(0, at).join("/");
+    if (known.has(above)) return above;
+  }
+  return parts.slice(0, depth).join("/");
+}
+
+function drawState(cell, { info }) {
+  const failed = info.error && info.state !== "running";
+  cell.className = `state ${failed ? "failed" : info.state}`;
+  put(cell, info.state);
+}
+
+function drawNow(cell, { info }) {
+  const text = info.handling || info.error;
+  cell.title = info.error;
+  cell.classList.toggle("failed", !info.handling && Boolean(info.error));
+  put(cell, text.slice(0, 80));
+}
+
+function turn(row, fold = !folded.has(row.info.address)) {
+  if (!row.below) return;
+  if (fold) folded.add(row.info.address); else folded.delete(row.info.address);
+  grid.refresh().catch(() => {});
+}
+
+const grid = new Grid($(".table", section), {
+  label: "Actors",
+  empty: "No actor runs on this node.",
+  load: (wish) => watch("actors", { wish: { ...wish, folded: [...folded] } }),
+  key: (row) => row.info.id,
+  onSelect: (row) => inspect(row.info.address),
+  onFold: turn,
+  columns: [
+    { label: "Actor", sort: "address", kind: "name", draw: drawName },
+    { label: "State", sort: "state", draw: drawState },
+    {
+      label: "Mailbox", sort: "mailbox", kind: "b wide", title: "messages that wait, of those that may",
+      draw: (cell, { info }) => bar(cell, info.mailbox, info.mailbox_size, `${compact(info.mailbox)} of ${compact(info.mailbox_size)}`),
+    },
+    { label: "Msg/s", sort: "rate", kind: "n", draw: (cell, row) => put(cell, rate(row.rate)) },
+    { label: "Handled", sort: "messages", kind: "n wider", draw: (cell, { info }) => put(cell, compact(info.messages)) },
+    {
+      label: "Restarts", sort: "restarts", kind: "n",
+      draw: (cell, { info }) => { put(cell, compact(info.restarts)); cell.classList.toggle("failed", info.restarts > 0); },
+    },
+    { label: "Streams", sort: "streams", kind: "n wider", draw: (cell, { info }) => put(cell, String(info.streams + info.channels)) },
+    { label: "Now", sort: "handling", kind: "long wider", draw: drawNow },
+  ],
+});
+searched(section, grid);
+
+async function inspect(address) {
+  const close = button("Close", () => { panel.hidden = true; grid.select(null); }, "quiet");
+  const heading = element("h2", { textContent: address, tabIndex: -1 });
+  try {
+    const { info, doing, takes, ports, state } = await control("inspect", { actor: address });
+    const list = element("dl");
+    const dangerous = (label, method) => button(label, async () => {
+      if (!confirm(`${label} ${address}?`)) return;
+      try {
+        await control(method, { actor: address });
+        if (method === "stop") panel.hidden = true; else inspect(address);
+      } catch (error) { alert(error.message); }
+    }, "danger");
+    facts(list, {
+      class: info.actor, id: info.id, up: duration(info.uptime_s), restarts: String(info.restarts),
+      handling: doing ? `${doing.handling}${doing.since_s === null ? "" : ` for ${duration(doing.since_s)}`}` : "nothing",
+      ports: ports.join(", ") || "none",
+    });
+    panel.replaceChildren(
+      element("div", { className: "title" }, heading, close), list,
+      ...(info.error ? [element("p", { className: "failed", textContent: info.error })] : []),
+      element("div", { className: "doing" },
+        button("Call a method", () => act.call(address)),
+        ...(takes.includes("channels") ? [button("Open a channel", () => act.channel(address))] : []),
+        ...(act.records() ? [button("History", () => act.history(address))] : []),
+        dangerous("Restart", "restart"), dangerous("Stop", "stop")),
+      element("h3", { textContent: "State" }), element("pre", { textContent: shown(state), tabIndex: 0 }),
+    );
+  } catch (error) {
+    panel.replaceChildren(element("div", { className: "title" }, heading, close), element("p", { className: "failed", textContent: error.message }));
+  }
+  panel.hidden = false;
+}
+
+export const actors = { refresh: () => grid.refresh(), uses: (given) => { act = given; } };
