@@ -76,12 +76,13 @@ class Watch:
         """Return a part of the table of actors, in the order of their names. Raises `InvalidArgument` for another column."""
         folded = set(wish.folded) if not wish.text and not wish.sort else set()
         found = await self._actors.part(wish, lambda rows: unfolded(rows, folded) if folded else rows)
-        return ActorsPart(*found)
+        return ActorsPart(found.all, found.matching, found.skip, found.rows)
 
     async def connections(self, wish: TableWish = TableWish()) -> ConnectionsPart:  # noqa: B008 - it is frozen
         """Return a part of the table of connections, the oldest first. Raises as `actors`."""
         self._note_console()
-        return ConnectionsPart(*await self._connections.connections.part(wish))
+        found = await self._connections.connections.part(wish)
+        return ConnectionsPart(found.all, found.matching, found.skip, found.rows)
 
     async def flows(self, wish: TableWish = TableWish()) -> FlowsPart:  # noqa: B008 - it is frozen
         """Return a part of the table of streams, those of the oldest connection first. Raises as `actors`."""
@@ -91,11 +92,13 @@ class Watch:
         def chosen(rows: list[Any]) -> Any:
             return (row for row in rows if number in {0, row.link} and not (waiting and not row.waits))
 
-        return FlowsPart(*await self._connections.flows.part(wish, chosen if number or waiting else iter))
+        found = await self._connections.flows.part(wish, chosen if number or waiting else iter)
+        return FlowsPart(found.all, found.matching, found.skip, found.rows)
 
     async def kept(self, wish: TableWish = TableWish()) -> KeptPart:  # noqa: B008 - it is frozen
         """Return a part of the table of retained streams, the oldest first. Raises as `actors`."""
-        return KeptPart(*await self._kept.part(wish))
+        found = await self._kept.part(wish)
+        return KeptPart(found.all, found.matching, found.skip, found.rows)
 
     async def methods(self) -> list[MethodRow]:
         """Return the methods of the services beside the actors, with the number of their open calls."""
