@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import penstock
 from tests.clients.market import Market
+from tests.clients.screen import Director
 
 
 class Counter(penstock.Actor):
@@ -87,7 +88,7 @@ async def main(urls: list[str], kept: str | None) -> None:
         await system.spawn(Counter, name="counters/blue")
         await system.spawn(Barber, name="barber")
         runs = penstock.exposed(Runs(), as_=Runs)
-        async with penstock.serve(runs, Market(), system, listen=urls, settings=settings) as server:
+        async with penstock.serve(runs, Market(), Director(), system, listen=urls, settings=settings) as server:
             for url in server.urls:
                 sys.stdout.write(f"at {url}\n")
             sys.stdout.flush()

@@ -3,7 +3,7 @@ import { DEFAULTS, type Settings } from "./core/settings.ts";
 import { aborted } from "./errors.ts";
 import { Peer } from "./peer.ts";
 import { realClock } from "./session/clock.ts";
-import type { SessionOptions } from "./session/session.ts";
+import type { Offered, SessionOptions } from "./session/session.ts";
 import type { Transport } from "./transports/transport.ts";
 import { type WebSocketClass, webSocket } from "./transports/websocket.ts";
 
@@ -22,6 +22,8 @@ export interface ConnectOptions {
   maxConnectionBytes?: number;
   /** The largest item that is taken, in bytes; 16 MiB unless said otherwise. */
   maxItemBytes?: number;
+  /** What the server may call at this side: each is made by `offer` of `@penstock/client/serve`. */
+  services?: readonly Offered[];
   /** The class of WebSockets to use, where there is none (Node before 22). */
   WebSocket?: WebSocketClass;
 }
@@ -72,5 +74,6 @@ function sessionOptions(urls: URL[], all: Transports, settings: Partial<Settings
     keepAliveMs: options.keepAliveMs ?? 15_000,
     handshakeMs: options.handshakeMs ?? 10_000,
     reconnects: options.reconnect ?? true,
+    services: options.services ?? [],
   };
 }

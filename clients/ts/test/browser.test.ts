@@ -10,6 +10,7 @@ import { actors } from "./cases/actors.ts";
 import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
 import { resume } from "./cases/resume.ts";
+import { serving } from "./cases/serving.ts";
 import { slow } from "./cases/slow.ts";
 import { inChromium, launch, servePage } from "./chromium.ts";
 import { PenstockServer, Proxy } from "./server.ts";
@@ -112,7 +113,7 @@ inChromium("the cases", () => {
     assert(grown <= FLAT_BYTES, `the tab holds ${heaps}`);
   });
 
-  for (const name of Object.keys({ ...actors, ...calls, ...follow, ...resume, ...slow }))
+  for (const name of Object.keys({ ...actors, ...calls, ...follow, ...resume, ...serving, ...slow }))
     test(name, async () => {
       const run = page.evaluate(
         ([url, each]) => (window as never as Record<string, Function>).runCase?.(url, each),

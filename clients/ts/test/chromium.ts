@@ -27,6 +27,7 @@ export async function servePage(entry: string): Promise<[Server, string]> {
     bundle: true,
     format: "esm",
     target: "es2022",
+    alias: { "@penstock/client": `${process.cwd()}/src/index.ts` },
     define: { "process.nextTick": "queueMicrotask" }, // a dependency of the Durable Streams client counts on its bundler
     write: false,
   });

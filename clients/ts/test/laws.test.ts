@@ -6,6 +6,7 @@ import { Connection } from "../src/core/connection.ts";
 import { Decoder } from "../src/core/decoder.ts";
 import type { Event } from "../src/core/events.ts";
 import { PING, writeFrame } from "../src/core/frames.ts";
+import { ReceiveLedger } from "../src/core/ledgers.ts";
 import { decode, encode, Reader, Writer } from "../src/core/msgpack/index.ts";
 import { Sequence } from "../src/core/sequence.ts";
 import { DEFAULTS } from "../src/core/settings.ts";
@@ -237,6 +238,25 @@ test("what arrives is what was sent, within the credit, and a consumer that keep
     },
   );
   fc.assert(property, runs(200));
+});
+
+test("a consumer that has taken all, and waits, leaves its sender with credit, however its window grows (5.6, 5.7)", () => {
+  const arrivals = fc.array(fc.tuple(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 400 })), { maxLength: 80 });
+  fc.assert(
+    fc.property(arrivals, fc.integer({ min: 1, max: 256 }), fc.integer({ min: 0, max: 4 }), (batches, items, idleWaits) => {
+      const ledger = new ReceiveLedger({ items, bytes: 1_000, fixed: false });
+      const credit = { items, bytes: 1_000 };
+      const tell = () => Object.assign(credit, ledger.credit());
+      for (const [wanted, size] of batches) {
+        const count = Math.min(wanted, credit.items - ledger.items);
+        ledger.arrived(count, count * size);
+        for (let taken = 0; taken < count; taken++) if (ledger.consume(1, size)) tell();
+        for (let waits = 0; waits <= idleWaits; waits++) if (ledger.waits(Infinity, Infinity)) tell();
+        assert(credit.items > ledger.items && credit.bytes > ledger.bytes, JSON.stringify([credit, ledger]));
+      }
+    }),
+    runs(500),
+  );
 });
 
 test("a peer that asks without end and does not read is cut off (10.5)", () => {

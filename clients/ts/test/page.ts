@@ -4,6 +4,7 @@ import { actors } from "./cases/actors.ts";
 import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
 import { resume } from "./cases/resume.ts";
+import { serving } from "./cases/serving.ts";
 import { slow } from "./cases/slow.ts";
 import type { Cases, Path, World } from "./cases/world.ts";
 
@@ -13,7 +14,7 @@ interface Given {
   moveProxy(id: number, what: "cut" | "accept" | "refuse" | "connections"): Promise<number>;
 }
 
-const all: Cases = { ...actors, ...calls, ...follow, ...resume, ...slow };
+const all: Cases = { ...actors, ...calls, ...follow, ...resume, ...serving, ...slow };
 const given = window as unknown as Given;
 
 async function worldAt(url: string): Promise<World> {

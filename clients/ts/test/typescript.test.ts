@@ -1,7 +1,7 @@
 /** The modules that `penstock typescript` writes: tsc reads them, and a program that uses them. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { ROOT, python } from "./server.ts";
 
@@ -22,6 +22,31 @@ void market.quote(5);
 // @ts-expect-error items are numbers
 void market.total(["a"]);
 void reader;
+`;
+
+const SCREEN_PROGRAM = `
+import { connect } from "@penstock/client";
+import { offer, type Implementation } from "@penstock/client/serve";
+import { Screen } from "./screen.ts";
+
+const screen: Implementation<Screen> = {
+  show: (text, times = 1, { signal } = {}) => (signal?.aborted ? "" : text.repeat(times)),
+  keys: async function* (n) { yield n; },
+  total: async (numbers, start = 0) => { for await (const number of numbers) start += number; return start; },
+  double: (numbers) => numbers,
+  some: async (numbers, wanted) => [wanted, (await numbers.next()).value ?? 0],
+  echo: (value) => value,
+  fail: () => {},
+  told: async () => ({}),
+  forever: () => new Promise(() => {}),
+};
+void connect("ws://127.0.0.1:1", { services: [offer(Screen, screen)] });
+// @ts-expect-error the text that is shown is a string
+void offer(Screen, { ...screen, show: () => 5 });
+// @ts-expect-error items are numbers
+void offer(Screen, { ...screen, keys: () => ["a"] });
+// @ts-expect-error the requests are numbers
+void offer(Screen, { ...screen, some: async (texts: AsyncIterable<string>) => [] });
 `;
 
 const ODD_PROGRAM = `
@@ -50,8 +75,12 @@ function write(name: string, spec: string, program: string): void {
 test("tsc reads what `penstock typescript` writes, and knows the types of each method", () => {
   mkdirSync(FOLDER, { recursive: true });
   write("market", "tests.clients.market:Market", MARKET_PROGRAM);
+  write("screen", "tests.clients.screen:Screen", SCREEN_PROGRAM);
+  assert.equal(readFileSync("test/cases/screen.ts", "utf8"), readFileSync(`${FOLDER}/screen.ts`, "utf8"));
   write("oddities", "tests.clients.oddities:Oddities", ODD_PROGRAM);
-  const compilerOptions = { paths: { "@penstock/client": ["../../src/index.ts"] } };
+  const compilerOptions = {
+    paths: { "@penstock/client": ["../../src/index.ts"], "@penstock/client/serve": ["../../src/serve.ts"] },
+  };
   writeFileSync(
     `${FOLDER}/tsconfig.json`,
     JSON.stringify({ extends: "../../tsconfig.json", compilerOptions, include: ["*.ts"] }),

@@ -17,6 +17,7 @@ await build({
   platform: "node",
   format: "esm",
   packages: "external",
+  alias: { "@penstock/client": process.cwd() + "/src/index.ts" },
   sourcemap: "inline",
   logLevel: "warning",
 });
@@ -26,7 +27,7 @@ const args = [
   "--enable-source-maps",
   "--test",
   `--test-reporter=${process.env.REPORTER ?? reporter}`,
-  "--test-timeout=60000",
+  "--test-timeout=180000",
   ...built,
 ];
 process.exit(spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1);

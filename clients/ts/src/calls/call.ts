@@ -6,11 +6,9 @@ import { aborted, CallFailed, Cancelled, clean, Code, detailsOf, errorOf, Pensto
 import type { Endpoint, Session, StreamEvent } from "../session/session.ts";
 import type { Clock } from "../session/clock.ts";
 import { growingWindow, oneItem, PRIORITIES, type StreamOptions, windowOf } from "./options.ts";
+import { Outlet } from "./outlet.ts";
 import { type Items, sendAll, type Sink } from "./requests.ts";
 import { Source, type SourceOwner } from "./source.ts";
-
-/** How many bytes of requests wait in a stream before the program is asked for more (10.7). */
-const UNSENT_BYTES_MAX = 1_048_576;
 
 export interface Request {
   target: string;
@@ -42,7 +40,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   #session: Session;
   #isOver = false;
   #wantsRequests = true;
-  #makeRoom: (() => void) | undefined;
+  readonly #outlet: Outlet;
   readonly #cleanups: (() => void)[] = [];
 
   /** Open the call. Throws when its signal has aborted, an argument cannot travel, or the peer is closed. */
@@ -53,6 +51,11 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     const opening = openingOf(carrier.clock, request);
     this.#session = carrier.session();
     this.#stream = this.#session.connection.open(opening);
+    this.#outlet = new Outlet(
+      this.#stream,
+      () => this.#session,
+      () => !this.#isOver && this.#wantsRequests,
+    );
     this.#session.add(this.#stream, this);
     if (signal !== undefined) this.#watchSignal(signal);
     if (deadlineMs !== undefined) this.#cleanups.push(carrier.clock.after(deadlineMs, () => this.#passDeadline(deadlineMs)));
@@ -78,9 +81,9 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     switch (event.type) {
       case "Accepted":
         this.onAccepted(event.accept.payload);
-        return this.#makeRoom?.();
+        return this.#outlet.wake();
       case "RoomMade":
-        return this.#makeRoom?.();
+        return this.#outlet.wake();
       case "ItemsArrived":
         return this.source.push(event.payload, event.count);
       case "StopSending":
@@ -115,7 +118,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   }
 
   waits(): void {
-    this.#session.connection.waits(this.#stream);
+    if (this.#session.connection.waits(this.#stream)) this.#session.wake();
   }
 
   broken(error: BadBytes): void {
@@ -125,17 +128,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   // What the requests say.
 
   room(): boolean | Promise<boolean> {
-    if (this.#isOver || !this.#wantsRequests) return false;
-    if (this.#hasRoom) return true;
-    return new Promise((resolve) => {
-      this.#makeRoom = () => {
-        const isWanted = !this.#isOver && this.#wantsRequests;
-        if (isWanted && !this.#hasRoom) return this.#waitForLine();
-        this.#makeRoom = undefined;
-        resolve(isWanted);
-      };
-      this.#waitForLine();
-    });
+    return this.#outlet.room();
   }
 
   send(item: unknown): void {
@@ -159,16 +152,6 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     this.#end();
   }
 
-  get #hasRoom(): boolean {
-    const { sending, outgoing } = this.#stream;
-    return outgoing.bytes < UNSENT_BYTES_MAX && sending.mayBegin(outgoing.items, outgoing.bytes);
-  }
-
-  /** When credit is there and bytes wait, the line has to take them first. */
-  #waitForLine(): void {
-    if (this.#stream.outgoing.bytes > 0) this.#session.whenWritten(() => this.#makeRoom?.());
-  }
-
   async #sendAll(requests: Items<unknown>): Promise<void> {
     try {
       await sendAll(requests, this);
@@ -180,7 +163,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
 
   #stopRequests(): void {
     this.#wantsRequests = false;
-    this.#makeRoom?.();
+    this.#outlet.wake();
   }
 
   #watchSignal(signal: AbortSignal): void {
@@ -199,7 +182,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     for (const cleanup of this.#cleanups) cleanup();
     this.#session.remove(this.#stream);
     this.source.end(error);
-    this.#makeRoom?.();
+    this.#outlet.wake();
     this.onEnd(error);
   }
 }

@@ -263,10 +263,11 @@ export class Connection {
     return stream.receiving.consume(items, bytes) && this.outbox.credit(stream);
   }
 
-  /** The program waits for an item: its window may grow. */
-  waits(stream: Stream): void {
+  /** The program waits for an item: its window may grow. True when the other side is to be told, with the next output. */
+  waits(stream: Stream): boolean {
     const { max_ahead_items: items = 0, max_ahead_bytes: bytes = 0 } = this.peer ?? {};
-    stream.receiving?.waits(items || Infinity, bytes || Infinity);
+    if (stream.isOver || !stream.receiving?.waits(items || Infinity, bytes || Infinity)) return false;
+    return this.outbox.credit(stream);
   }
 
   ping(number: number): void {

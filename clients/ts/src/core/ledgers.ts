@@ -92,14 +92,21 @@ export class ReceiveLedger {
     );
   }
 
-  /** The consumer waits. When only the latest credit allows what it waits for, the window was too small (5.7). */
-  waits(itemsMax: number, bytesMax: number): void {
+  /**
+   * The consumer waits. When only the latest credit allows what it waits for, the window was too small (5.7). True when it has
+   * grown: the sender must be told, because half of the larger window may be more than the credit that it has.
+   */
+  waits(itemsMax: number, bytesMax: number): boolean {
     const window = this.#window;
-    if (window.fixed) return;
+    if (window.fixed) return false;
+    const { items, bytes } = window;
     if (this.items >= this.#grantedBeforeItems && this.items > 0)
       window.items = Math.max(window.items, Math.min(window.items * 2, GROWN_ITEMS_MAX, itemsMax));
     if (this.bytes >= this.#grantedBeforeBytes && this.bytes > 0)
       window.bytes = Math.max(window.bytes, Math.min(window.bytes * 2, GROWN_BYTES_MAX, bytesMax));
+    if (window.items === items && window.bytes === bytes) return false;
+    this.#grantedBeforeItems = this.#grantedBeforeBytes = Infinity; // it grows once for each credit
+    return true;
   }
 
   /** Grant consumed + window, and say so. */

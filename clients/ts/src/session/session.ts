@@ -4,10 +4,12 @@
  */
 import { Connection } from "../core/connection.ts";
 import type { Event } from "../core/events.ts";
+import type { Open } from "../core/frames.ts";
 import type { Settings } from "../core/settings.ts";
 import type { Stream } from "../core/stream.ts";
 import { clean, ConnectionLost, type PenstockError } from "../errors.ts";
 import type { Transport } from "../transports/transport.ts";
+import type { Clock } from "./clock.ts";
 import { Backoff } from "./backoff.ts";
 import { Line, type LineOptions, type LineOwner } from "./line.ts";
 import { Turns } from "./turns.ts";
@@ -19,6 +21,15 @@ export interface SessionOptions extends LineOptions {
   settings: Settings;
   /** Whether a lost link is made again. */
   reconnects: boolean;
+  /** What the other side may call here. */
+  services: readonly Offered[];
+}
+
+/** A service of this side. */
+export interface Offered {
+  readonly name: string;
+  /** Begin a call of the other side; nothing of it may be sent before this has returned. */
+  begin(session: Session, stream: Stream, open: Open): Endpoint;
 }
 
 /** What is told of the session as a whole. */
@@ -62,6 +73,10 @@ export class Session {
     this.#options = options;
     this.#owner = owner;
     this.connection = new Connection(options.settings);
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
   }
 
   get isOver(): boolean {
@@ -186,10 +201,16 @@ export class Session {
         this.#owner.draining(clean(event.goaway.message));
         return this.#closeDrained();
       case "Opened":
-        return this.connection.answer(event.stream, { code: 12, message: "this side serves nothing", started: false });
+        return this.#opened(event.stream, event.open);
       default:
         this.#endpoints.get(event.stream)?.handle(event);
     }
+  }
+
+  #opened(stream: Stream, open: Open): void {
+    const offered = this.#options.services.find(({ name }) => open.target.startsWith(`${name}/`));
+    if (offered !== undefined) return this.add(stream, offered.begin(this, stream, open));
+    this.connection.answer(stream, { code: 12, message: `there is no ${clean(open.target)} here`, started: false });
   }
 
   #lost(line: Line, why: string): void {

@@ -41,7 +41,7 @@ export const tcp: Transport = {
 
 function listen(socket: Socket, receiver: Receiver, reject: (error: Error) => void): void {
   let why = "the other side has closed the connection";
-  socket.on("data", (bytes) => receiver.received(bytes));
+  socket.on("data", ({ buffer, byteOffset, length }) => receiver.received(new Uint8Array(buffer, byteOffset, length)));
   socket.on("drain", () => receiver.drained());
   socket.on("error", (error) => {
     why = error.message;
