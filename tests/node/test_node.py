@@ -30,6 +30,22 @@ async def test_its_actors_are_reached_where_it_listens():
             assert await peer.ask("counter", "add", 1) == 8
 
 
+class Prices:
+    async def quote(self, symbol: str) -> str:
+        return f"{symbol} 4.2"
+
+
+async def test_it_serves_objects_beside_its_actors(tmp_path):
+    async with penstock.Node(listen="tcp://127.0.0.1:0", services=[Prices()], socket=tmp_path / "node.sock") as node:
+        await node.spawn(Counter, name="counter")
+        async with penstock.connect(node.urls[0]) as peer:
+            assert await peer.service(Prices).quote("ACME") == "ACME 4.2"
+            assert await peer.ask("counter", "add", 1) == 1
+        async with penstock.connect(f"unix://{node.socket}") as commands:
+            with pytest.raises(Unimplemented):
+                await commands.service(Prices).quote("ACME")
+
+
 async def test_it_listens_at_several_urls(tmp_path):
     async with penstock.Node(listen=["tcp://127.0.0.1:0", f"unix://{tmp_path}/public.sock"]) as node:
         await node.spawn(Counter, name="counter")

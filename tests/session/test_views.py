@@ -92,16 +92,19 @@ async def test_a_connection_tells_its_peer_its_state_and_what_it_holds():
 
 
 async def test_a_session_without_a_link_is_detached_and_keeps_its_streams():
-    async with connected(TCP) as peer, peer.stream("Feed/watch", 10**6) as numbers:
+    async with connected() as peer, peer.stream("Feed/watch", 10**6) as numbers:
         await numbers.receive()
         session = served()
         session.link.abort()
         while view_of(session).state != "detached":  # noqa: ASYNC110 - a turn or two
             await asyncio.sleep(0)
         view = view_of(session)
-        assert (view.streams, view.remote[:6]) == (1, "tcp://")
-        while view_of(session).state != "connected":  # noqa: ASYNC110 - until its client has noticed
-            await asyncio.sleep(0)
+        assert (view.streams, view.remote[:6]) == (1, "memory")
+        async for state in peer.states():
+            if state == "reconnecting":
+                break
+        await peer.wait_connected()
+        assert view_of(session).state == "connected"
 
 
 async def test_sessions_that_are_over_are_not_listed():

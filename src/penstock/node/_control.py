@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -150,7 +151,7 @@ class Control(ActorControl, HistoryControl):
         return NodeView(
             name=node.name,
             pid=os.getpid(),
-            version=version("penstock"),
+            version=_version(),
             urls=node.urls,
             socket=node.socket,
             history=None if node.history is None else str(node.history.path.absolute()),
@@ -194,6 +195,12 @@ class Control(ActorControl, HistoryControl):
         except NotFound:  # it has stopped: its class is imported
             cls = None
         return await replay(history, address, cls)
+
+
+@cache
+def _version() -> str:
+    """Return the version of this package, which is in a file: to read it takes a millisecond."""
+    return version("penstock")
 
 
 def _history_of(node: NodeBase) -> History:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 import penstock
+from penstock.retention import streams_here
 from penstock.web.durable_streams import DurableStreams, StreamsOverHttp
 from tests.web.durable_streams.kit import JSON, TEXT, live, mounted
 from tests.web.kit import served
@@ -191,3 +192,20 @@ async def test_what_clients_made_is_there_after_a_restart(tmp_path):
 
     for steps in (before, after, last):
         await asyncio.to_thread(run, steps)
+
+
+async def test_readers_over_http_are_known_with_their_places_as_long_as_they_read(site):
+    def places() -> list[tuple[str, int]]:
+        return [(reader.by[:7], reader.reads_at) for reader in streams_here().readers if reader.kept.name == "numbers"]
+
+    await penstock.retained("numbers").send_many(range(5))
+    async with live(site, "/numbers?offset=-1&live=sse") as events:
+        await events.items(5)
+        assert places() == [("http://", 5)]
+        polling = asyncio.create_task(site.get("/numbers?offset=5&live=long-poll"))
+        while len(places()) < 2:  # noqa: ASYNC110 - until the request is there
+            await asyncio.sleep(0)
+        await penstock.retained("numbers").send(5)
+        assert (await polling).json() == [5]
+    while places():  # noqa: ASYNC110 - until the server has noticed
+        await asyncio.sleep(0)

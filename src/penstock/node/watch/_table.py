@@ -20,7 +20,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 #: Rows that are collected, looked through, or put in order, in one turn of the event loop: less than a millisecond of work.
-SLICE_ROWS: Final = 128
+SLICE_ROWS: Final = 64
 #: Rows of this age are shown again: a page that scrolls asks several times a second.
 FRESH_S: Final = 0.8
 #: Seconds after the last look until the rows are forgotten.

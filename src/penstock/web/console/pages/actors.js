@@ -23,6 +23,7 @@ function drawName(cell, row) {
   if (tree && row.below) cell.parentNode.ariaExpanded = String(!folded.has(address)); else cell.parentNode.ariaExpanded = null;
   put(name, above ? address.slice(above.length + 1) : address);
   put(kind, actor.split(":").at(-1) + (folded.has(address) && tree ? ` · ${number(row.below)} below` : ""));
+  cell.parentNode.ariaLevel = String(tree ? row.depth + 1 : 1);
   cell.title = address;
 }
 

@@ -2,7 +2,7 @@
 
 import { $, element, number, put, settled } from "./draw.js";
 
-const AROUND = 12; // rows that are drawn beyond each edge, so that a slow scroll finds them there
+const AROUND = 6; // rows that are drawn beyond each edge, so that a slow scroll finds them there
 
 export class Grid {
   /**
@@ -18,13 +18,14 @@ export class Grid {
     this.below = element("tbody", { ariaHidden: "true" }, element("tr", {}, element("td")));
     this.heads = columns.map((column) => this.#head(column));
     const head = element("thead", {}, element("tr", {}, ...this.heads));
-    this.table = element("table", { ariaLabel: label }, head, this.above, this.body, this.below);
+    this.table = element("table", { ariaLabel: label, role: onFold ? "treegrid" : "grid" }, head, this.above, this.body, this.below);
     this.empty = element("p", { className: "empty", textContent: empty, hidden: true });
     this.scroll = element("div", { className: "scroll", tabIndex: -1 }, this.table, this.empty);
     this.note = element("p", { className: "note", role: "status" });
     host.append(this.scroll, this.note);
     this.scroll.addEventListener("scroll", settled(() => this.refresh().catch(() => {}), 60), { passive: true });
     this.body.onkeydown = (event) => this.#onKey(event);
+    this.body.addEventListener("focusin", () => this.#keepStop());
     this.#showSort();
   }
 
@@ -49,7 +50,14 @@ export class Grid {
     });
   }
 
-  get rowHeight() { return this.body.rows[0]?.getBoundingClientRect().height || 32; }
+  /** All rows have one height. To measure it lays the page out, so it is measured once for each width of the window. */
+  get rowHeight() {
+    if (this.measuredAt !== innerWidth && this.body.rows[0]) {
+      const { height } = this.body.rows[0].getBoundingClientRect();
+      if (height) { this.height = height; this.measuredAt = innerWidth; }
+    }
+    return this.height ?? 32;
+  }
 
   /** Show the first rows, after a change of what is wanted. */
   top() { this.scroll.scrollTop = 0; return this.refresh().catch(() => {}); } // the next second tells of an error
@@ -93,10 +101,20 @@ export class Grid {
     const chosen = matching < all ? `, chosen from ${number(all)}` : "";
     put(this.note, rows.length ? `${number(skip + 1)}–${number(skip + rows.length)} of ${number(matching)}${chosen}` : this.text ? `none of ${number(all)} matches` : "");
     this.#keepFocus();
+    this.#keepStop();
+  }
+
+  /** One row can be reached by Tab, and the arrows lead to the others: the row that had the focus, or the first one. */
+  #keepStop() {
+    const focused = this.body.contains(document.activeElement) ? document.activeElement.closest("tr") : null;
+    const stop = focused ?? (this.stop?.isConnected ? this.stop : this.body.firstChild);
+    if (this.stop && this.stop !== stop) this.stop.tabIndex = -1;
+    if (stop) stop.tabIndex = 0;
+    this.stop = stop;
   }
 
   #line(key) {
-    const line = element("tr", { tabIndex: 0 }, ...this.columns.map(({ kind }) => element("td", { className: kind ?? "" })));
+    const line = element("tr", { tabIndex: -1 }, ...this.columns.map(({ kind }) => element("td", { className: kind ?? "" })));
     if (this.onSelect) line.onclick = () => this.select(key, line.item);
     return line;
   }
@@ -127,7 +145,7 @@ export class Grid {
   #keepFocus() {
     if (this.wanted === null) return;
     const line = this.body.rows[this.wanted - this.part.skip];
-    if (line) { line.focus({ preventScroll: true }); this.wanted = null; }
+    if (line) { line.focus({ preventScroll: true }); this.wanted = null; this.#keepStop(); }
   }
 }
 

@@ -3,7 +3,7 @@
 import { $, element, number, put, shown } from "./draw.js";
 import { control, lines, send, watch } from "./wire.js";
 
-const SHOWN = 500; // events on the page
+const SHOWN = 250; // events on the page: as many as one frame draws
 const section = $("#history"), form = $("form", section), list = $(".events", section);
 const note = $("form .note", section), verdict = $(".verdict", section);
 let following = null;
@@ -30,17 +30,16 @@ function unfold(line, one) {
 /** Events come in bursts: a burst is drawn once, in the next frame, and what would scroll off is not drawn at all. */
 function drawer() {
   let waiting = [], asked = false;
+  const draw = () => {
+    asked = false;
+    list.prepend(...waiting.reverse().map(eventLine));
+    waiting = [];
+    while (list.children.length > SHOWN) list.lastChild.remove();
+  };
   return (one) => {
     waiting.push(one);
     if (waiting.length > SHOWN) waiting = waiting.slice(-SHOWN);
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      list.prepend(...waiting.reverse().map(eventLine));
-      waiting = [];
-      while (list.children.length > SHOWN) list.lastChild.remove();
-    });
+    if (!asked) { asked = true; requestAnimationFrame(draw); }
   };
 }
 
