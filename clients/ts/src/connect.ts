@@ -48,14 +48,24 @@ export async function connectWith(
   options: ConnectOptions,
 ): Promise<Peer> {
   const { signal } = options;
+  judgeNumbers(options);
   if (signal?.aborted) throw aborted(signal);
   const all: Transports = { "ws:": webSocket(options.WebSocket), "wss:": webSocket(options.WebSocket), ...transports };
   const urls = [url].flat().map((each) => new URL(each));
   for (const { protocol, href } of urls) if (!(protocol in all)) throw new TypeError(`${href}: ${protocol} is not known here`);
   const peer = new Peer(sessionOptions(urls, all, settings, options));
-  signal?.addEventListener("abort", () => void peer.close(), { once: true });
+  const close = () => void peer.close();
+  signal?.addEventListener("abort", close, { once: true });
+  peer.whenClosed.add(() => signal?.removeEventListener("abort", close));
   await peer.start();
   return peer;
+}
+
+/** The numbers of the options, which are told to the server. */
+function judgeNumbers(options: ConnectOptions): void {
+  for (const [name, value] of Object.entries(options))
+    if (typeof value === "number" && !(Number.isSafeInteger(value) && value >= (name === "keepMs" ? 0 : 1)))
+      throw new RangeError(`${name} is ${value}`);
 }
 
 function sessionOptions(urls: URL[], all: Transports, settings: Partial<Settings>, options: ConnectOptions): SessionOptions {

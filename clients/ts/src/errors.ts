@@ -85,7 +85,7 @@ const TEXT_MAX = 4096;
 
 /** A text for people that the other side has written: control characters are escaped, and it is cut (10.6). */
 export function clean(text: string): string {
-  return text.slice(0, TEXT_MAX).replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]/g, (each) => {
+  return `${text}`.slice(0, TEXT_MAX).replace(/[\0-\x1f\x7f-\x9f\u2028\u2029]/g, (each) => {
     return `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 }

@@ -25,6 +25,7 @@ export class Peer implements Carrier {
   readonly reconnects: boolean;
   /** Called when the state changes. `why` is for people. */
   onstate: ((state: PeerState, why: string) => void) | undefined;
+  readonly whenClosed = new Set<() => void>();
   readonly #options: SessionOptions;
   readonly #lanes = new Map<string, Lane>();
   /** The one that takes new streams, and those that drain. */
@@ -165,6 +166,13 @@ export class Peer implements Carrier {
   #tell(state: PeerState, why: string): void {
     if (this.#state === state || this.#state === "closed") return;
     this.#state = state;
-    this.onstate?.(state, why);
+    if (state === "closed") for (const call of [...this.whenClosed]) call();
+    try {
+      this.onstate?.(state, why);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error; // an error of the program, and not one of the connection
+      });
+    }
   }
 }

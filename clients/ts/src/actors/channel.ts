@@ -17,7 +17,11 @@ export async function openChannel<In, Out>(
     call.onAccepted = resolve;
     call.onEnd = (error) => reject(error ?? new CallFailed(Code.DATA_LOSS, "the channel has ended before it was accepted"));
   });
-  return new Channel(call, accepted === null ? undefined : decode(accepted));
+  try {
+    return new Channel(call, accepted === null ? undefined : decode(accepted));
+  } catch (error) {
+    throw call.broken(error);
+  }
 }
 
 /**
@@ -75,6 +79,6 @@ export class Channel<In, Out> implements AsyncIterable<In> {
   /** Close both directions, behind what was sent. What has arrived is dropped. */
   close(reason = ""): void {
     this.#isHalfClosed = true;
-    void this.#turn.then(() => this.#call.close(reason));
+    void this.#turn.then(() => this.#call.close(`${reason}`));
   }
 }

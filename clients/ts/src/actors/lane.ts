@@ -1,7 +1,7 @@
 /** Messages to one actor, in their order (PROTOCOL.md 12.2 to 12.8). */
 import { Call, type Carrier } from "../calls/call.ts";
-import type { CallOptions } from "../calls/options.ts";
-import { aborted, CallFailed, Code, type PenstockError, errorOf } from "../errors.ts";
+import { type CallOptions, deadlineOf } from "../calls/options.ts";
+import { aborted, CallFailed, Code, errorOf, PenstockError } from "../errors.ts";
 
 export type Body = readonly unknown[] | Record<string, unknown>;
 
@@ -59,7 +59,7 @@ export class Lane {
     if (signal?.aborted) throw aborted(signal);
     const id = ++this.#lastId;
     const { clock } = this.#carrier;
-    const until = deadlineMs === undefined ? undefined : clock.now() + deadlineMs;
+    const left = deadlineOf(clock, deadlineMs);
     const answer = new Promise<unknown>((resolve, reject) => this.#asks.set(id, { resolve, reject }));
     const giveUp = (error: PenstockError): void => {
       this.#settle(id)?.reject(error);
@@ -69,7 +69,6 @@ export class Lane {
     const late = (): void => giveUp(new CallFailed(Code.DEADLINE_EXCEEDED, `the ask took longer than ${deadlineMs} ms`));
     const stop = deadlineMs === undefined ? undefined : clock.after(deadlineMs, late);
     signal?.addEventListener("abort", abort);
-    const left = (): number | null => (until === undefined ? null : Math.max(0, Math.ceil(until - clock.now())));
     this.#send(() => [id, name, body, 0, null, [], left(), metadata]).catch((error: unknown) =>
       this.#settle(id)?.reject(error),
     );
@@ -103,17 +102,20 @@ export class Lane {
     return ask;
   }
 
-  async #read({ source }: Call<Answer>): Promise<void> {
+  async #read(call: Call<Answer>): Promise<void> {
     try {
       for (;;) {
-        const { value, done } = await source.next();
+        const { value, done } = await call.source.next();
         if (done) return this.#lose(new CallFailed(Code.UNAVAILABLE, "the lane has ended"));
         const [id, result, error] = value;
-        if (error == null) this.#settle(id)?.resolve(result);
-        else this.#settle(id)?.reject(answered(error));
+        if (typeof id !== "number") throw new TypeError("an answer without its number");
+        const failure = error == null ? undefined : answered(error);
+        const ask = this.#settle(id);
+        if (failure === undefined) ask?.resolve(result);
+        else ask?.reject(failure);
       }
     } catch (error) {
-      this.#lose(error);
+      this.#lose(error instanceof PenstockError ? error : call.broken(error));
     }
   }
 

@@ -1,11 +1,11 @@
 /** The caller's side of one call: what arrives goes to its source, its requests go out, and it ends in one of four ways. */
 import type { Opening } from "../core/connection.ts";
-import { type BadBytes, encode } from "../core/msgpack/index.ts";
+import { encode } from "../core/msgpack/index.ts";
 import type { Stream } from "../core/stream.ts";
 import { aborted, CallFailed, Cancelled, clean, Code, detailsOf, errorOf, PenstockError } from "../errors.ts";
 import type { Endpoint, Session, StreamEvent } from "../session/session.ts";
 import type { Clock } from "../session/clock.ts";
-import { growingWindow, oneItem, PRIORITIES, type StreamOptions, windowOf } from "./options.ts";
+import { deadlineOf, growingWindow, judgeTexts, oneItem, PRIORITIES, type StreamOptions, windowOf } from "./options.ts";
 import { Outlet } from "./outlet.ts";
 import { type Items, sendAll, type Sink } from "./requests.ts";
 import { Source, type SourceOwner } from "./source.ts";
@@ -26,12 +26,15 @@ export interface Carrier {
   readonly reconnects: boolean;
   /** The session that takes new streams now. Throws when the peer is closed. */
   session(): Session;
+  /** Called when the peer is closed. */
+  readonly whenClosed: Set<() => void>;
 }
 
 export class Call<T> implements Endpoint, Sink, SourceOwner {
   readonly source: Source<T>;
   /** With what the callee has accepted, once it has. */
   onAccepted: (payload: Uint8Array | null) => void = () => {};
+  onLeft: () => void = () => {};
   /** How the call has ended, once it has. */
   onEnd: (error: unknown) => void = () => {};
   /** The reason with which the callee has closed the call normally. */
@@ -121,8 +124,10 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     if (this.#session.connection.waits(this.#stream)) this.#session.wake();
   }
 
-  broken(error: BadBytes): void {
-    this.cancel(new CallFailed(Code.DATA_LOSS, `an item cannot be read: ${error.message}`));
+  broken(error: unknown): PenstockError {
+    const why = new CallFailed(Code.DATA_LOSS, `what the other side has sent cannot be read: ${(error as Error).message}`);
+    this.cancel(why);
+    return why;
   }
 
   // What the requests say.
@@ -164,6 +169,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   #stopRequests(): void {
     this.#wantsRequests = false;
     this.#outlet.wake();
+    this.onLeft();
   }
 
   #watchSignal(signal: AbortSignal): void {
@@ -183,13 +189,15 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     this.#session.remove(this.#stream);
     this.source.end(error);
     this.#outlet.wake();
+    this.onLeft();
     this.onEnd(error);
   }
 }
 
 function openingOf(clock: Clock, { target, kind, args, options = {} }: Request): Opening {
   const { deadlineMs, metadata = {}, priority = "normal" } = options;
-  const deadline = deadlineMs === undefined ? undefined : clock.now() + deadlineMs;
+  judgeTexts(target, ...Object.values(metadata));
+  if (!(priority in PRIORITIES)) throw new TypeError(`the priority ${priority}`);
   const isOne = (kind & 2) === 0;
   const set = windowOf(options);
   return {
@@ -197,7 +205,7 @@ function openingOf(clock: Clock, { target, kind, args, options = {} }: Request):
     kind,
     argument: encode(args),
     metadata,
-    deadlineMs: () => (deadline === undefined ? null : Math.max(0, Math.ceil(deadline - clock.now()))),
+    deadlineMs: deadlineOf(clock, deadlineMs),
     priority: PRIORITIES[priority],
     window: isOne ? oneItem() : (set ?? growingWindow()),
     wish: set,

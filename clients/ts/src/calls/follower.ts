@@ -1,8 +1,8 @@
 /** A reader of a retained stream (PROTOCOL.md section 14): it goes on by its offset, whatever becomes of its calls. */
-import { Code, ConnectionLost, PenstockError } from "../errors.ts";
+import { CallFailed, Code, ConnectionLost, PenstockError } from "../errors.ts";
 import { Backoff } from "../session/backoff.ts";
 import type { Carrier } from "./call.ts";
-import { Dropped, withDropped } from "./marks.ts";
+import { Dropped, markOf, withDropped } from "./marks.ts";
 import type { StreamOptions } from "./options.ts";
 import { readableOf } from "./readable.ts";
 import { resultOf } from "./result.ts";
@@ -50,6 +50,8 @@ export class Follower<T> implements AsyncIterableIterator<T | Dropped, undefined
   #isLeft = false;
   /** Whether a call was lost, and no other has begun since. */
   #isAgain = false;
+  /** Ends the wait for the next call. */
+  #wake = () => {};
 
   constructor(carrier: Carrier, name: string, options: FollowOptions) {
     this.name = name;
@@ -80,6 +82,7 @@ export class Follower<T> implements AsyncIterableIterator<T | Dropped, undefined
 
   async return(): Promise<IteratorResult<T | Dropped, undefined>> {
     this.#isLeft = true;
+    this.#wake();
     await this.#stream?.return();
     return { value: undefined, done: true };
   }
@@ -121,7 +124,11 @@ export class Follower<T> implements AsyncIterableIterator<T | Dropped, undefined
     const stream = new Stream<T | Dropped>(this.#carrier, { target: "Penstock/follow", kind: 2, args, options }, withDropped);
     const { value, done } = await stream.next();
     if (done) throw new ConnectionLost(`${this.name} has ended without its place`);
-    const { id, offset } = value as unknown as Place;
+    const { id, offset } = (markOf(value) ?? {}) as Partial<Place>;
+    if (!(id instanceof Uint8Array) || !Number.isSafeInteger(offset)) {
+      await stream.return();
+      throw new CallFailed(Code.DATA_LOSS, `${this.name} begins without its place`);
+    }
     this.#id = id;
     this.#offset = offset;
     this.#isAgain = false;
@@ -135,7 +142,20 @@ export class Follower<T> implements AsyncIterableIterator<T | Dropped, undefined
       throw new ConnectionLost(`${this.name} cannot be followed on from ${this.#offset}: ${error.message}`, { cause: error });
     if (error.code !== Code.UNAVAILABLE) throw error;
     this.#isAgain = true;
-    await new Promise<void>((resolve) => this.#carrier.clock.after(this.#backoff.nextMs(), resolve));
+    const { clock, whenClosed } = this.#carrier;
+    const { signal } = this.#options;
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        stop();
+        whenClosed.delete(wake);
+        signal?.removeEventListener("abort", wake);
+        resolve();
+      };
+      const stop = clock.after(this.#backoff.nextMs(), wake);
+      whenClosed.add(wake);
+      signal?.addEventListener("abort", wake);
+      this.#wake = wake;
+    });
   }
 }
 

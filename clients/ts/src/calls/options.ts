@@ -1,4 +1,5 @@
 /** What a program may say of a call. */
+import type { Clock } from "../session/clock.ts";
 import type { Window } from "../core/ledgers.ts";
 import { WINDOW_BYTES, WINDOW_ITEMS } from "../core/ledgers.ts";
 
@@ -28,6 +29,19 @@ const AMPLE_BYTES = 67_108_864;
 const AMPLE_ITEMS = 16_384;
 
 export const PRIORITIES = { interactive: 0, normal: 1, bulk: 2 } as const;
+
+/** Return how many milliseconds are left when it is called; null without a deadline. */
+export function deadlineOf(clock: Clock, deadlineMs: number | undefined): () => number | null {
+  if (deadlineMs === undefined) return () => null;
+  if (!Number.isFinite(deadlineMs)) throw new RangeError(`a deadline of ${deadlineMs} ms`);
+  const deadline = clock.now() + deadlineMs;
+  return () => Math.min(Math.max(0, Math.ceil(deadline - clock.now())), Number.MAX_SAFE_INTEGER);
+}
+
+/** Texts that are written when the call leaves, where an error would be one of the connection. */
+export function judgeTexts(...texts: unknown[]): void {
+  for (const each of texts) if (typeof each !== "string") throw new TypeError(`${each} is no text: a target or metadata`);
+}
 
 /** The window of one result. */
 export const oneItem = (): Window => ({ items: 1, bytes: AMPLE_BYTES, fixed: true });

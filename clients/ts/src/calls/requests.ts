@@ -5,11 +5,14 @@ export type Items<T> = AsyncIterable<T> | Iterable<T> | ReadableStream<T>;
 
 type Puller<T> = Pick<AsyncIterator<T> | Iterator<T>, "next" | "return">;
 
-/** Iterate over anything with items. Not every browser can iterate over a `ReadableStream`. */
+/** Iterate over anything with items. */
 export function pullerOf<T>(items: Items<T>): Puller<T> {
-  if (Symbol.asyncIterator in items) return items[Symbol.asyncIterator]();
-  if (Symbol.iterator in items) return items[Symbol.iterator]();
-  const reader = (items as ReadableStream<T>).getReader();
+  if ("getReader" in items) return pullerOfReader(items.getReader());
+  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+}
+
+/** Not every browser can iterate over a `ReadableStream`; and its iterator is not left before the next item. */
+function pullerOfReader<T>(reader: ReadableStreamDefaultReader<T>): Puller<T> {
   return {
     next: () => reader.read() as Promise<IteratorResult<T>>,
     async return() {
@@ -25,12 +28,21 @@ export interface Sink {
   room(): boolean | Promise<boolean>;
   send(item: unknown): void;
   end(): void;
+  /** Called when no more items are wanted, also while one is awaited. */
+  onLeft: () => void;
 }
 
 /** Send all items. Rejects with what the program has thrown; resolves early when no more are wanted. */
 export async function sendAll(items: Items<unknown>, sink: Sink): Promise<void> {
   const puller = pullerOf(items);
   let isSpent = false;
+  let hasLeft = false;
+  const leave = (): void => {
+    if (hasLeft) return;
+    hasLeft = true;
+    (async () => puller.return?.())().catch(() => {});
+  };
+  sink.onLeft = leave;
   try {
     for (;;) {
       const room = sink.room();
@@ -42,6 +54,7 @@ export async function sendAll(items: Items<unknown>, sink: Sink): Promise<void> 
       sink.send(value);
     }
   } finally {
-    if (!isSpent) void Promise.resolve(puller.return?.()).catch(() => {});
+    sink.onLeft = () => {};
+    if (!isSpent) leave();
   }
 }

@@ -19,7 +19,7 @@ export interface SourceOwner {
   /** The program waits, and nothing is there. */
   waits(): void;
   /** An item is no msgpack, or has too many values. */
-  broken(error: BadBytes): void;
+  broken(error: unknown): unknown;
 }
 
 /** The array header of a batch (4.8). */

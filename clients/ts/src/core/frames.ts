@@ -250,8 +250,13 @@ const NO_HEADER = new Uint8Array(HEADER_BYTES);
 /** Write the body of a frame alone; a large OPEN is cut before it gets its headers. */
 export function writeBody<T extends keyof Bodies>(type: T, body: Bodies[T]): Uint8Array {
   const fields = LAYOUTS[type];
-  writer.arrayHeader(fields.length);
-  for (const { name, kind } of fields) kind.write(writer, body[name as keyof Bodies[T]] as never);
+  try {
+    writer.arrayHeader(fields.length);
+    for (const { name, kind } of fields) kind.write(writer, body[name as keyof Bodies[T]] as never);
+  } catch (error) {
+    writer.cut(0); // all connections write by this writer
+    throw error;
+  }
   return writer.take();
 }
 

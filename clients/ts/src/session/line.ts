@@ -147,6 +147,6 @@ export class Line implements Receiver {
       this.#connection.ping(this.#pings);
       this.write();
     }
-    this.#stopTimer = clock.after(this.#keepAlive.wakesAt - clock.now(), () => this.#watch());
+    if (!this.#isOver) this.#stopTimer = clock.after(this.#keepAlive.wakesAt - clock.now(), () => this.#watch());
   }
 }

@@ -13,6 +13,7 @@ export interface WebSocketLike {
   binaryType: string;
   readonly bufferedAmount: number;
   readonly protocol: string;
+  readonly readyState: number;
   send(data: Uint8Array<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
   onopen: ((event: never) => unknown) | null;
@@ -52,6 +53,7 @@ class WebSocketLink implements Link {
     this.#isAsking = true;
     setTimeout(() => {
       this.#isAsking = false;
+      if (this.#socket.readyState > 1) return; // it is closed, and its buffer stays as it is
       if (this.unsent > LOW_BYTES) this.#ask();
       else this.#receiver.drained();
     }, ASK_MS);
