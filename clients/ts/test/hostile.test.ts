@@ -234,34 +234,48 @@ describe("what the server says", () => {
       await peer.close();
     });
 
-  test("a link that is lost with bytes in its buffer asks for no room any more", async () => {
-    class Full {
-      binaryType = "";
-      bufferedAmount = 1_000_000;
-      protocol = "penstock.1";
-      readyState = 1;
-      onopen: ((event: never) => unknown) | null = null;
-      onmessage = null;
-      onerror = null;
-      onclose = null;
-      constructor() {
-        queueMicrotask(() => this.onopen?.({} as never));
-        made = this;
-      }
-      send(): void {}
-      close(): void {}
+  class Full {
+    binaryType = "";
+    bufferedAmount = 1_000_000;
+    protocol = "penstock.1";
+    readyState = 1;
+    onopen: ((event: never) => unknown) | null = null;
+    onmessage = null;
+    onerror = null;
+    onclose = null;
+    terminated = false;
+    constructor() {
+      queueMicrotask(() => this.onopen?.({} as never));
+      made = this;
     }
-    let made: Full | undefined;
-    const receiver = { received() {}, drained: () => assert.fail("it is full"), lost() {} };
-    const link = await webSocket(Full as unknown as WebSocketClass).dial(
-      new URL("ws://x/"),
-      receiver,
-      new AbortController().signal,
-    );
+    send(): void {}
+    close(): void {}
+    terminate(): void {
+      this.terminated = true;
+    }
+  }
+  let made: Full;
+  const dial = (drained: () => void) => {
+    const receiver = { received() {}, drained, lost() {} };
+    return webSocket(Full as unknown as WebSocketClass).dial(new URL("ws://x/"), receiver, new AbortController().signal);
+  };
+
+  test("a link that is lost with bytes in its buffer asks for no room any more", async () => {
+    const link = await dial(() => assert.fail("it is closed"));
     link.write(new Uint8Array(1));
-    made!.readyState = 3;
-    made!.bufferedAmount = 0; // as if there was room
+    made.readyState = 3;
+    made.bufferedAmount = 0; // as if there was room
     await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+
+  test("a WebSocket whose close is not answered is dropped", async ({ mock }) => {
+    const link = await dial(() => {});
+    mock.timers.enable({ apis: ["setTimeout"] });
+    link.close();
+    mock.timers.tick(999);
+    assert.equal(made.terminated, false);
+    mock.timers.tick(1);
+    assert.equal(made.terminated, true);
   });
 });
 

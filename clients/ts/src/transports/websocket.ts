@@ -7,6 +7,8 @@ const MESSAGE_BYTES_MAX = 131_072;
 /** A WebSocket does not say when its buffer has room, so it is asked. */
 const ASK_MS = 5;
 const LOW_BYTES = 131_072;
+/** How long the other side may take to answer a close. */
+const CLOSE_MS = 1_000;
 
 /** The part of a WebSocket that is used here. */
 export interface WebSocketLike {
@@ -16,6 +18,7 @@ export interface WebSocketLike {
   readonly readyState: number;
   send(data: Uint8Array<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
+  terminate?(): void;
   onopen: ((event: never) => unknown) | null;
   onmessage: ((event: never) => unknown) | null;
   onerror: ((event: never) => unknown) | null;
@@ -45,7 +48,7 @@ class WebSocketLink implements Link {
   }
 
   close(): void {
-    this.#socket.close(1000);
+    shut(this.#socket, 1000);
   }
 
   #ask(): void {
@@ -58,6 +61,13 @@ class WebSocketLink implements Link {
       else this.#receiver.drained();
     }, ASK_MS);
   }
+}
+
+/** Close a WebSocket. In Node one whose other side says nothing more would keep the program alive for half a minute. */
+function shut(socket: WebSocketLike, code: number, reason?: string): void {
+  socket.close(code, reason);
+  const timer = setTimeout(() => socket.terminate?.(), CLOSE_MS);
+  (timer as { unref?(): void }).unref?.(); // a number in a browser
 }
 
 /** A transport over a class of WebSockets. Without one, over that of the platform. */
@@ -85,7 +95,7 @@ function listen(socket: WebSocketLike, receiver: Receiver, reject: (error: Error
   socket.onmessage = ({ data }: { data: unknown }) => {
     if (data instanceof ArrayBuffer) return receiver.received(new Uint8Array(data));
     why = "the other side has sent a text message";
-    socket.close(1003, why);
+    shut(socket, 1003, why);
     return receiver.lost(why);
   };
   socket.onerror = ({ message }: { message?: string }) => {
