@@ -1,5 +1,6 @@
 /** From a URL to a peer. */
 import { DEFAULTS, type Settings } from "./core/settings.ts";
+import { judgeNumbers } from "./calls/options.ts";
 import { aborted } from "./errors.ts";
 import { Peer } from "./peer.ts";
 import { realClock } from "./session/clock.ts";
@@ -48,7 +49,6 @@ export async function connectWith(
   options: ConnectOptions,
 ): Promise<Peer> {
   const { signal } = options;
-  judgeNumbers(options);
   if (signal?.aborted) throw aborted(signal);
   const all: Transports = { "ws:": webSocket(options.WebSocket), "wss:": webSocket(options.WebSocket), ...transports };
   const urls = [url].flat().map((each) => new URL(each));
@@ -61,29 +61,37 @@ export async function connectWith(
   return peer;
 }
 
-/** The numbers of the options, which are told to the server. */
-function judgeNumbers(options: ConnectOptions): void {
-  for (const [name, value] of Object.entries(options))
-    if (typeof value === "number" && !(Number.isSafeInteger(value) && value >= (name === "keepMs" ? 0 : 1)))
-      throw new RangeError(`${name} is ${value}`);
-}
-
-function sessionOptions(urls: URL[], all: Transports, settings: Partial<Settings>, options: ConnectOptions): SessionOptions {
+function sessionOptions(
+  urls: URL[],
+  all: Transports,
+  settings: Partial<Settings>,
+  {
+    reconnect: reconnects = true,
+    keepMs = 30_000,
+    keepAliveMs = 15_000,
+    handshakeMs = 10_000,
+    maxConnectionBytes = DEFAULTS.max_connection_bytes,
+    maxItemBytes = DEFAULTS.max_item_bytes,
+    services = [],
+  }: ConnectOptions,
+): SessionOptions {
+  judgeNumbers({ keepAliveMs, handshakeMs, maxConnectionBytes, maxItemBytes });
+  judgeNumbers({ keepMs }, 0);
   return {
     urls,
     transportOf: (url) => all[url.protocol] as Transport,
     settings: {
       ...DEFAULTS,
       ...settings,
-      keep_ms: options.reconnect === false ? 0 : (options.keepMs ?? 30_000),
-      max_connection_bytes: options.maxConnectionBytes ?? DEFAULTS.max_connection_bytes,
-      max_item_bytes: options.maxItemBytes ?? DEFAULTS.max_item_bytes,
+      keep_ms: reconnects ? keepMs : 0,
+      max_connection_bytes: maxConnectionBytes,
+      max_item_bytes: maxItemBytes,
       instance: crypto.getRandomValues(new Uint8Array(16)),
     },
     clock: realClock,
-    keepAliveMs: options.keepAliveMs ?? 15_000,
-    handshakeMs: options.handshakeMs ?? 10_000,
-    reconnects: options.reconnect ?? true,
-    services: options.services ?? [],
+    keepAliveMs,
+    handshakeMs,
+    reconnects,
+    services,
   };
 }

@@ -46,7 +46,7 @@ export class PenstockError extends Error {
   constructor(code: number, message: string, { reason, details = {}, started = true, cause }: ErrorOptions = {}) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = NAMES.has(code) ? (code as Code) : Code.UNKNOWN;
-    this.reason = reason || (NAMES.get(this.code) as string);
+    this.reason = `${reason || NAMES.get(this.code)}`;
     this.details = details;
     this.started = started;
   }

@@ -166,7 +166,7 @@ export class Peer implements Carrier {
   #tell(state: PeerState, why: string): void {
     if (this.#state === state || this.#state === "closed") return;
     this.#state = state;
-    if (state === "closed") for (const call of [...this.whenClosed]) call();
+    if (state === "closed") this.whenClosed.forEach((call) => call());
     try {
       this.onstate?.(state, why);
     } catch (error) {

@@ -133,6 +133,39 @@ describe("values of the program", () => {
     });
   });
 
+  for (const how of ["signal", "cancel"])
+    test(`a loop is given up by its ${how} when all its items are here already`, async () => {
+      const url = await speaking((side, stream, { type }) => {
+        if (type !== "Opened") return;
+        side.accept(stream, WINDOW);
+        for (let item = 0; item < 50; item++) side.send(stream, item);
+        side.answer(stream, { code: 0 });
+      });
+      await using(url, async (peer) => {
+        const controller = new AbortController();
+        const stream = peer.stream("S/m", [], { signal: controller.signal });
+        const got: unknown[] = [];
+        const loop = async () => {
+          for await (const item of stream) {
+            got.push(item);
+            if (got.length < 3) continue;
+            if (how === "signal") controller.abort();
+            else stream.cancel();
+          }
+        };
+        assert((await failure(loop())) instanceof Cancelled);
+        assert.equal(got.length, 3);
+        assert.equal(getEventListeners(controller.signal, "abort").length, 0);
+        await failure(
+          peer.actor("a").tell("x", [], { signal: controller.signal.aborted ? controller.signal : AbortSignal.abort() }),
+        );
+      });
+    });
+
+  test("a deadline of Infinity is none", async () => {
+    await using(await speaking(), async (peer) => assert.equal(await peer.call("S/m", [], { deadlineMs: Infinity }), 7));
+  });
+
   test("an onstate that throws does not stop the connection from being made again", async () => {
     const url = await speaking();
     const errors: unknown[] = [];

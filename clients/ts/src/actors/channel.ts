@@ -62,7 +62,7 @@ export class Channel<In, Out> implements AsyncIterable<In> {
   }
 
   async #send(item: Out): Promise<void> {
-    if (!(await this.#call.room())) throw this.#closed();
+    if (!(await this.#call.outlet.room())) throw this.#closed();
     this.#call.send(item);
   }
 

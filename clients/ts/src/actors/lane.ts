@@ -50,8 +50,12 @@ export class Lane {
   }
 
   /** Send a message that nothing answers. Resolves when the other side has room for it. */
-  tell(name: string, body: Body, { metadata = {} }: CallOptions = {}): Promise<void> {
-    return this.#send([0, name, body, 0, null, [], null, metadata]);
+  async tell(name: string, body: Body, { deadlineMs, metadata = {}, signal }: CallOptions = {}): Promise<void> {
+    const left = deadlineOf(this.#carrier.clock, deadlineMs);
+    return this.#send(() => {
+      if (signal?.aborted) throw aborted(signal);
+      return [0, name, body, 0, null, [], left(), metadata];
+    });
   }
 
   /** Send a message, and wait for its answer. */
@@ -89,7 +93,7 @@ export class Lane {
   #send(message: unknown[] | (() => unknown[])): Promise<void> {
     const sent = this.#turn.then(async () => {
       const call = this.#call;
-      if (!(await call?.room())) throw new CallFailed(Code.UNAVAILABLE, "the lane has ended", { started: false });
+      if (!(await call?.outlet.room())) throw new CallFailed(Code.UNAVAILABLE, "the lane has ended", { started: false });
       call?.send(typeof message === "function" ? message() : message);
     });
     this.#turn = sent.catch(() => {});
@@ -108,7 +112,7 @@ export class Lane {
         const { value, done } = await call.source.next();
         if (done) return this.#lose(new CallFailed(Code.UNAVAILABLE, "the lane has ended"));
         const [id, result, error] = value;
-        if (typeof id !== "number") throw new TypeError("an answer without its number");
+        if (typeof id !== "number") throw new TypeError("an answer has no number");
         const failure = error == null ? undefined : answered(error);
         const ask = this.#settle(id);
         if (failure === undefined) ask?.resolve(result);

@@ -5,7 +5,16 @@ import type { Stream } from "../core/stream.ts";
 import { aborted, CallFailed, Cancelled, clean, Code, detailsOf, errorOf, PenstockError } from "../errors.ts";
 import type { Endpoint, Session, StreamEvent } from "../session/session.ts";
 import type { Clock } from "../session/clock.ts";
-import { deadlineOf, growingWindow, judgeTexts, oneItem, PRIORITIES, type StreamOptions, windowOf } from "./options.ts";
+import {
+  deadlineOf,
+  growingWindow,
+  judgeNumbers,
+  judgeTexts,
+  oneItem,
+  PRIORITIES,
+  type StreamOptions,
+  windowOf,
+} from "./options.ts";
 import { Outlet } from "./outlet.ts";
 import { type Items, sendAll, type Sink } from "./requests.ts";
 import { Source, type SourceOwner } from "./source.ts";
@@ -34,7 +43,6 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   readonly source: Source<T>;
   /** With what the callee has accepted, once it has. */
   onAccepted: (payload: Uint8Array | null) => void = () => {};
-  onLeft: () => void = () => {};
   /** How the call has ended, once it has. */
   onEnd: (error: unknown) => void = () => {};
   /** The reason with which the callee has closed the call normally. */
@@ -43,8 +51,8 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   #session: Session;
   #isOver = false;
   #wantsRequests = true;
-  readonly #outlet: Outlet;
-  readonly #cleanups: (() => void)[] = [];
+  readonly outlet: Outlet;
+  #stopTimer = () => {};
 
   /** Open the call. Throws when its signal has aborted, an argument cannot travel, or the peer is closed. */
   constructor(carrier: Carrier, request: Request, read?: (item: unknown) => T) {
@@ -53,15 +61,15 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     if (signal?.aborted) throw aborted(signal);
     const opening = openingOf(carrier.clock, request);
     this.#session = carrier.session();
+    if (signal !== undefined) this.#watchSignal(signal);
     this.#stream = this.#session.connection.open(opening);
-    this.#outlet = new Outlet(
+    this.outlet = new Outlet(
       this.#stream,
       () => this.#session,
       () => !this.#isOver && this.#wantsRequests,
     );
     this.#session.add(this.#stream, this);
-    if (signal !== undefined) this.#watchSignal(signal);
-    if (deadlineMs !== undefined) this.#cleanups.push(carrier.clock.after(deadlineMs, () => this.#passDeadline(deadlineMs)));
+    if (deadlineMs !== undefined) this.#stopTimer = carrier.clock.after(deadlineMs, () => this.#passDeadline(deadlineMs));
     if (request.requests !== undefined) void this.#sendAll(request.requests);
   }
 
@@ -71,10 +79,10 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
 
   /** Give the call up. Whoever waits for an item gets the error; what has arrived is dropped. */
   cancel(error: PenstockError = new Cancelled("the call was cancelled"), thrown: unknown = error): void {
+    this.source.drop(thrown);
     if (this.#isOver) return;
     const { code, reason, message } = error;
     this.#session.connection.cancel(this.#stream, { code, reason, message });
-    this.source.drop();
     this.#end(thrown);
   }
 
@@ -84,9 +92,9 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     switch (event.type) {
       case "Accepted":
         this.onAccepted(event.accept.payload);
-        return this.#outlet.wake();
+        return this.outlet.wake();
       case "RoomMade":
-        return this.#outlet.wake();
+        return this.outlet.wake();
       case "ItemsArrived":
         return this.source.push(event.payload, event.count);
       case "StopSending":
@@ -125,16 +133,12 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   }
 
   broken(error: unknown): PenstockError {
-    const why = new CallFailed(Code.DATA_LOSS, `what the other side has sent cannot be read: ${(error as Error).message}`);
+    const why = new CallFailed(Code.DATA_LOSS, `an item cannot be read: ${(error as Error).message}`);
     this.cancel(why);
     return why;
   }
 
   // What the requests say.
-
-  room(): boolean | Promise<boolean> {
-    return this.#outlet.room();
-  }
 
   send(item: unknown): void {
     if (this.#isOver) return;
@@ -168,14 +172,13 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
 
   #stopRequests(): void {
     this.#wantsRequests = false;
-    this.#outlet.wake();
-    this.onLeft();
+    this.outlet.wake();
   }
 
   #watchSignal(signal: AbortSignal): void {
     const abort = () => this.cancel(aborted(signal));
     signal.addEventListener("abort", abort, { once: true });
-    this.#cleanups.push(() => signal.removeEventListener("abort", abort));
+    this.source.onTold = () => signal.removeEventListener("abort", abort);
   }
 
   #passDeadline(deadlineMs: number): void {
@@ -185,11 +188,10 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   #end(error?: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const cleanup of this.#cleanups) cleanup();
+    this.#stopTimer();
     this.#session.remove(this.#stream);
     this.source.end(error);
-    this.#outlet.wake();
-    this.onLeft();
+    this.outlet.wake();
     this.onEnd(error);
   }
 }
@@ -197,7 +199,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
 function openingOf(clock: Clock, { target, kind, args, options = {} }: Request): Opening {
   const { deadlineMs, metadata = {}, priority = "normal" } = options;
   judgeTexts(target, ...Object.values(metadata));
-  if (!(priority in PRIORITIES)) throw new TypeError(`the priority ${priority}`);
+  judgeNumbers({ priority: PRIORITIES[priority] ?? -1 }, 0);
   const isOne = (kind & 2) === 0;
   const set = windowOf(options);
   return {

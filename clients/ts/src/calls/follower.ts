@@ -122,12 +122,11 @@ export class Follower<T> implements AsyncIterableIterator<T | Dropped, undefined
     const { since = 0, latest = false, id: _, ...options } = this.#options;
     const args = [this.name, this.#offset ?? since, this.#id ?? null, latest];
     const stream = new Stream<T | Dropped>(this.#carrier, { target: "Penstock/follow", kind: 2, args, options }, withDropped);
-    const { value, done } = await stream.next();
-    if (done) throw new ConnectionLost(`${this.name} has ended without its place`);
+    const { value } = await stream.next();
     const { id, offset } = (markOf(value) ?? {}) as Partial<Place>;
-    if (!(id instanceof Uint8Array) || !Number.isSafeInteger(offset)) {
+    if (!(id instanceof Uint8Array && Number.isSafeInteger(offset))) {
       await stream.return();
-      throw new CallFailed(Code.DATA_LOSS, `${this.name} begins without its place`);
+      throw new CallFailed(Code.DATA_LOSS, `${this.name} has no place`);
     }
     this.#id = id;
     this.#offset = offset;

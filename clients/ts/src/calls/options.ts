@@ -33,14 +33,20 @@ export const PRIORITIES = { interactive: 0, normal: 1, bulk: 2 } as const;
 /** Return how many milliseconds are left when it is called; null without a deadline. */
 export function deadlineOf(clock: Clock, deadlineMs: number | undefined): () => number | null {
   if (deadlineMs === undefined) return () => null;
-  if (!Number.isFinite(deadlineMs)) throw new RangeError(`a deadline of ${deadlineMs} ms`);
+  if (typeof deadlineMs !== "number" || Number.isNaN(deadlineMs)) throw new RangeError(`a deadline of ${deadlineMs} ms`);
   const deadline = clock.now() + deadlineMs;
   return () => Math.min(Math.max(0, Math.ceil(deadline - clock.now())), Number.MAX_SAFE_INTEGER);
 }
 
+/** Refuse an option that is no whole number from `low` on; one that is undefined is left out. */
+export function judgeNumbers(options: Record<string, number | undefined>, low = 1): void {
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= low)) throw new RangeError(`${name} is ${value}`);
+}
+
 /** Texts that are written when the call leaves, where an error would be one of the connection. */
 export function judgeTexts(...texts: unknown[]): void {
-  for (const each of texts) if (typeof each !== "string") throw new TypeError(`${each} is no text: a target or metadata`);
+  for (const each of texts) if (typeof each !== "string") throw new TypeError(`${each} is no text`);
 }
 
 /** The window of one result. */
@@ -49,8 +55,7 @@ export const oneItem = (): Window => ({ items: 1, bytes: AMPLE_BYTES, fixed: tru
 /** The window that a program has set; undefined when it has set none. */
 export function windowOf({ bufferSize, bufferBytes }: StreamOptions): Window | undefined {
   if (bufferSize === undefined && bufferBytes === undefined) return undefined;
-  for (const each of [bufferSize, bufferBytes])
-    if (each !== undefined && !(Number.isSafeInteger(each) && each >= 1)) throw new RangeError(`a buffer of ${each}`);
+  judgeNumbers({ bufferSize, bufferBytes });
   return { items: bufferSize ?? AMPLE_ITEMS, bytes: bufferBytes ?? AMPLE_BYTES, fixed: true };
 }
 

@@ -5,10 +5,14 @@ import type { Session } from "../session/session.ts";
 /** How many bytes wait in a stream before the program is asked for more (10.7). */
 const UNSENT_BYTES_MAX = 1_048_576;
 
+export const NOTHING = (): void => {};
+
 export class Outlet {
   readonly #stream: Stream;
   readonly #session: () => Session;
   readonly #isWanted: () => boolean;
+  /** Called when nothing is wanted any more, also while an item is awaited. */
+  onLeft = NOTHING;
   #makeRoom: (() => void) | undefined;
 
   /** `isWanted` says whether the other side still wants items. */
@@ -36,6 +40,7 @@ export class Outlet {
   /** Look again: there is credit, or the call is over. */
   wake(): void {
     this.#makeRoom?.();
+    if (!this.#isWanted()) this.onLeft();
   }
 
   get #hasRoom(): boolean {

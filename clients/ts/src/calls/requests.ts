@@ -1,5 +1,7 @@
 /** Pulls what a program wants to send, at the pace of the other side: an item is asked for when credit allows to send it. */
 
+import { NOTHING, type Outlet } from "./outlet.ts";
+
 /** Anything with items: a generator, an array, a `ReadableStream`. */
 export type Items<T> = AsyncIterable<T> | Iterable<T> | ReadableStream<T>;
 
@@ -24,28 +26,23 @@ function pullerOfReader<T>(reader: ReadableStreamDefaultReader<T>): Puller<T> {
 
 /** Where requests go. */
 export interface Sink {
-  /** Resolves when an item may be sent: true; or when none is wanted any more: false. */
-  room(): boolean | Promise<boolean>;
+  readonly outlet: Outlet;
   send(item: unknown): void;
   end(): void;
-  /** Called when no more items are wanted, also while one is awaited. */
-  onLeft: () => void;
 }
 
 /** Send all items. Rejects with what the program has thrown; resolves early when no more are wanted. */
 export async function sendAll(items: Items<unknown>, sink: Sink): Promise<void> {
   const puller = pullerOf(items);
+  const { outlet } = sink;
   let isSpent = false;
-  let hasLeft = false;
-  const leave = (): void => {
-    if (hasLeft) return;
-    hasLeft = true;
-    (async () => puller.return?.())().catch(() => {});
+  outlet.onLeft = () => {
+    outlet.onLeft = NOTHING;
+    (async () => puller.return?.())().catch(NOTHING);
   };
-  sink.onLeft = leave;
   try {
     for (;;) {
-      const room = sink.room();
+      const room = outlet.room();
       if (!(typeof room === "boolean" ? room : await room)) return;
       isSpent = true; // an iterator that has ended or thrown needs no return
       const { value, done } = await puller.next();
@@ -54,7 +51,7 @@ export async function sendAll(items: Items<unknown>, sink: Sink): Promise<void> 
       sink.send(value);
     }
   } finally {
-    sink.onLeft = () => {};
-    if (!isSpent) leave();
+    if (!isSpent) outlet.onLeft();
+    outlet.onLeft = NOTHING;
   }
 }

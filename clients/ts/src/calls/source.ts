@@ -34,6 +34,8 @@ export class Source<T> {
   readonly #read: (item: unknown) => T;
   readonly #batches: Batch[] = [];
   readonly #waiters: Waiter<T>[] = [];
+  /** Called when all items are taken or dropped, and the end is known. */
+  onTold = () => {};
   #hasEnded = false;
   #error: unknown;
 
@@ -49,22 +51,24 @@ export class Source<T> {
     while (this.#waiters.length > 0 && this.#batches.length > 0) this.#settle(this.#waiters.shift() as Waiter<T>);
   }
 
-  /** No more items follow; with an error, that is why. */
+  /** No more items follow; with an error, that is why; null says that the program has left. */
   end(error?: unknown): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#error = error;
     for (const waiter of this.#waiters.splice(0)) this.#settle(waiter);
+    this.#told();
   }
 
-  /** Forget the items that are here. */
-  drop(): void {
+  /** Forget the items that are here. A loop that has not come to the end behind them gets the error instead. */
+  drop(error?: unknown): void {
+    if (this.#batches.length > 0) this.#error = error;
     this.#batches.length = 0;
+    this.#told();
   }
 
-  /** Say the end without the error: the program has left on purpose. */
-  leave(): void {
-    this.#error = undefined;
+  #told(): void {
+    if (this.#hasEnded && this.#batches.length === 0) this.onTold();
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
@@ -89,7 +93,7 @@ export class Source<T> {
     if (batch === undefined) {
       const error = this.#error;
       this.#error = undefined; // it is thrown once; then the loop has ended
-      if (error === undefined) waiter.resolve(ENDED);
+      if (error == null) waiter.resolve(ENDED);
       else waiter.reject(error);
       return;
     }
@@ -109,6 +113,7 @@ export class Source<T> {
       if (batch.left === 0) {
         if (!reader.ended) throw new BadBytes("bytes follow the items of a batch");
         this.#batches.shift();
+        this.#told();
       }
       this.#owner.took(reader.at - batch.at);
       batch.at = reader.at;

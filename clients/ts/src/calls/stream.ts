@@ -41,8 +41,7 @@ export class Stream<T> implements AsyncIterableIterator<T, undefined, void> {
   /** Leave the stream. `for await` calls it when the loop is left early. */
   async return(): Promise<IteratorResult<T, undefined>> {
     this.#isLeft = true;
-    this.#call?.cancel();
-    this.#call?.source.leave();
+    this.#call?.cancel(undefined, null);
     return { value: undefined, done: true };
   }
 

@@ -253,11 +253,10 @@ export function writeBody<T extends keyof Bodies>(type: T, body: Bodies[T]): Uin
   try {
     writer.arrayHeader(fields.length);
     for (const { name, kind } of fields) kind.write(writer, body[name as keyof Bodies[T]] as never);
-  } catch (error) {
-    writer.cut(0); // all connections write by this writer
-    throw error;
+    return writer.take();
+  } finally {
+    writer.cut(0); // also after an error: all connections write by this writer
   }
-  return writer.take();
 }
 
 /** Write a frame with the header that goes before its body. */

@@ -5,6 +5,7 @@
 import { joined } from "./assembly.ts";
 import type { Connection, Opening } from "./connection.ts";
 import { CREDIT, END, ITEMS, LAST, MORE, OPEN, wrap, writeBody, writeFrame } from "./frames.ts";
+import type { ReceiveLedger } from "./ledgers.ts";
 import { Sequence } from "./sequence.ts";
 import type { Stream } from "./stream.ts";
 
@@ -135,8 +136,7 @@ export class Outbox {
   }
 
   #creditOf(stream: Stream): Uint8Array {
-    if (stream.receiving === undefined) throw new Error("a stream without requests has no credit to give");
-    return writeFrame(CREDIT, stream.id, stream.receiving.credit());
+    return writeFrame(CREDIT, stream.id, (stream.receiving as ReceiveLedger).credit()); // only such streams have credit to give
   }
 
   #opening(): Uint8Array | undefined {

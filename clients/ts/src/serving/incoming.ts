@@ -18,7 +18,7 @@ export class Incoming implements Endpoint, Sink, SourceOwner {
   readonly #stream: Stream;
   readonly #open: Open;
   readonly #source = new Source<unknown>(this);
-  readonly #outlet: Outlet;
+  readonly outlet: Outlet;
   readonly #giveUp = new AbortController();
   #stopTimer = () => {};
   #isOver = false;
@@ -28,7 +28,7 @@ export class Incoming implements Endpoint, Sink, SourceOwner {
     this.#session = session;
     this.#stream = stream;
     this.#open = open;
-    this.#outlet = new Outlet(
+    this.outlet = new Outlet(
       stream,
       () => session,
       () => !this.#isOver,
@@ -89,7 +89,7 @@ export class Incoming implements Endpoint, Sink, SourceOwner {
   handle(event: StreamEvent): void {
     switch (event.type) {
       case "RoomMade":
-        return this.#outlet.wake();
+        return this.outlet.wake();
       case "ItemsArrived":
         return this.#source.push(event.payload, event.count);
       case "Ended":
@@ -126,10 +126,6 @@ export class Incoming implements Endpoint, Sink, SourceOwner {
 
   // What the handler sends.
 
-  room(): boolean | Promise<boolean> {
-    return this.#outlet.room();
-  }
-
   send(item: unknown): void {
     if (this.#isOver) return;
     if (!this.#session.connection.send(this.#stream, item))
@@ -152,7 +148,7 @@ export class Incoming implements Endpoint, Sink, SourceOwner {
     if (this.#isOver) return;
     if (error instanceof PenstockError) {
       const { code, reason, message, details, started } = error;
-      return this.#answer({ code, reason, message, details: encode(details), started });
+      return this.#answer({ code, reason, message, details: encoded(details), started });
     }
     const id = Math.random().toString(16).slice(2, 10);
     console.error(`${clean(this.#open.target)} has failed (error ${id})`, error);
@@ -172,8 +168,17 @@ export class Incoming implements Endpoint, Sink, SourceOwner {
     this.#stopTimer();
     this.#session.remove(this.#stream);
     this.#source.end(error);
-    this.#outlet.wake();
+    this.outlet.wake();
     if (error !== undefined) this.#giveUp.abort(error);
+  }
+}
+
+/** Details that cannot travel are left out: the error itself must. */
+function encoded(details: Record<string, unknown>): Uint8Array {
+  try {
+    return encode(details);
+  } catch {
+    return encode({});
   }
 }
 

@@ -90,7 +90,7 @@ export class Session {
 
   /** Connect to the first URL that answers. Rejects when none does; later losses are made good without a word. */
   async start(): Promise<void> {
-    let last: unknown = new Error("there is no URL");
+    let last: unknown = new Error("no URL");
     for (const url of this.#options.urls) {
       try {
         return await this.#dial(url);

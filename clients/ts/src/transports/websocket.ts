@@ -76,7 +76,7 @@ export function webSocket(given?: WebSocketClass): Transport {
     dial: (url, receiver, signal) =>
       new Promise((resolve, reject) => {
         const type = given ?? (globalThis.WebSocket as unknown as WebSocketClass | undefined);
-        if (type === undefined) throw new TypeError("there is no WebSocket here: pass one as the option `WebSocket`");
+        if (type === undefined) throw new TypeError("no WebSocket here: pass the option `WebSocket`");
         const socket = new type(url.href, [SUBPROTOCOL]);
         socket.binaryType = "arraybuffer";
         signal.addEventListener("abort", () => socket.close(), { once: true });
