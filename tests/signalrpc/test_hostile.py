@@ -9,15 +9,16 @@ import json
 import zlib
 from contextlib import AsyncExitStack
 from itertools import count
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 from websockets.asyncio.server import serve
 from websockets.exceptions import InvalidStatus
 
-from penstock.errors import Internal, InvalidArgument, ResourceExhausted
+from penstock.errors import Internal, InvalidArgument, ResourceExhausted, Unavailable
 from penstock.signalrpc import Relay, RelayRules, RelaySettings, connect
-from penstock.signalrpc.relay import _carriers, _relay
+from penstock.signalrpc.relay import _carriers, _clients, _relay
 from penstock.signalrpc.relay._carriers import TRY_AGAIN, Outgoing
 from penstock.signalrpc.streams import _queue, _received
 from tests.signalrpc.kit import bare, relayed
@@ -175,6 +176,36 @@ async def test_a_client_that_is_gone_leaves_no_texts_behind(monkeypatch):
         assert not link.choked
         assert not link._texts
     assert place.link is not link  # the relay remembers its address, and nothing of its connection
+
+
+async def test_a_flood_of_small_messages_leaves_turns_to_the_others(monkeypatch):
+    turns, decode = [0], _clients._addresses.decode
+
+    def counted(text):
+        turns[-1] += 1
+        return decode(text)
+
+    async with relayed() as (_, url), bare(url) as hostile:
+        monkeypatch.setattr(_clients, "_addresses", SimpleNamespace(decode=counted))
+        flood = [asyncio.create_task(hostile.say({"category": "pong"})) for _ in range(5000)]
+        async with asyncio.timeout(10):
+            while sum(turns) < 5000:
+                await asyncio.sleep(0)
+                turns.append(0)
+        await asyncio.gather(*flood)
+    assert max(turns) <= 64 + 1
+
+
+async def test_an_error_of_a_dial_does_not_show_the_token():
+    for url in ("ws://127.0.0.1:1/room", "http://127.0.0.1:1/room"):
+        with pytest.raises((Unavailable, InvalidArgument)) as refused:
+            await connect(url, token="s3cret").__aenter__()
+        assert "s3cret" not in str(refused.value)
+    async with relayed(_Broken()) as (_, url):
+        with pytest.raises(Unavailable) as refused:
+            await connect(f"{url.removesuffix('room')}raises", token="s3cret").__aenter__()
+        assert "403" in str(refused.value)
+        assert "s3cret" not in str(refused.value)
 
 
 # ── a peer that sends ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -50,7 +50,7 @@ async def dial_texts(
     """
     transport = _scheme(url, tls).transport
     if not isinstance(transport, WebSocketTransport):
-        raise InvalidArgument(f"{url} carries no texts: dial ws:// or wss://")
+        raise InvalidArgument(f"{url.partition('?')[0]} carries no texts: dial ws:// or wss://")
     context = tls.client_context() if tls is not None else None
     return await transport.dial_texts(url, receiver, text_bytes, tls=context, timeout_s=timeout_s)
 

@@ -25,6 +25,9 @@ IDLE_S: Final = 20
 #: How many connections may wait for `accept` in the kernel: enough for a thousand clients that come back at once.
 _BACKLOG: Final = 1024
 
+#: The bytes of a WebSocket that are read in one turn of the loop: a message of one byte has seven of them.
+WEB_READ_BYTES: Final = 32 * 1024
+
 #: The bytes of a head, and of all else in a request beside its body, until the next part of the body.
 HEAD_BYTES_MAX: Final = 64 * 1024
 
@@ -190,6 +193,11 @@ def _answering_the_last_ping(protocol: Any) -> Any:
 
     class Answering(protocol):  # type: ignore[misc]
         late_pong = b""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if hasattr(transport, "max_size"):  # that of asyncio, 256 KiB; uvloop reads 64 KiB
+                transport.max_size = WEB_READ_BYTES
 
         def handle_ping(self) -> None:
             if self.writable.is_set():

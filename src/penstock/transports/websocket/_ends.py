@@ -128,7 +128,7 @@ class DialledEnd(WebSocketEnd, Generic[L]):
     def __init__(self, url: str, options: dict[str, Any], payload_of: Callable[[Any], bytes | str | None] = binary) -> None:
         parts = websockets()
         super().__init__(parts.client(parts.parse_uri(url), **options), payload_of)
-        self._url = url
+        self._place = url.partition("?")[0]  # the query can have a secret, and errors are logged
         self.opened: asyncio.Future[L] = asyncio.get_running_loop().create_future()
 
     @abstractmethod
@@ -159,7 +159,7 @@ class DialledEnd(WebSocketEnd, Generic[L]):
     def fail(self, why: str) -> None:
         """Fail the dial, unless it is over."""
         if not self.opened.done():
-            error = Unavailable(f"{self._url} did not open a WebSocket: {why}", cause=Cause.UNREACHABLE, started=False)
+            error = Unavailable(f"{self._place} did not open a WebSocket: {why}", cause=Cause.UNREACHABLE, started=False)
             self.opened.set_exception(error)
             self.opened.exception()  # a dial that was cancelled does not ask
 

@@ -45,7 +45,7 @@ class WebSocketTransport(Transport):
                 return await end.opened
         except TimeoutError:
             end.drop()
-            message = f"{url} took the connection but opened no WebSocket within {timeout_s:g} s"
+            message = f"{url.partition('?')[0]} took the connection but opened no WebSocket within {timeout_s:g} s"
             raise Unavailable(message, cause=Cause.TIMED_OUT, started=False) from None
         except BaseException:
             end.drop()
