@@ -86,12 +86,12 @@ async def test_actors_stand_below_their_parents_and_a_name_without_one_stands_al
         for name in ("a-b", "a/c", "a", "a/c/d", "rooms/7"):
             await it.node.spawn(Room, name=name)
         rows = (await it.watch.actors()).rows
-        assert [(row.info.address, row.depth, row.below) for row in rows] == [
-            ("a", 0, 2),
-            ("a/c", 1, 1),
-            ("a/c/d", 2, 0),
-            ("a-b", 0, 0),
-            ("rooms/7", 0, 0),
+        assert [(row.info.address, row.depth, row.above, row.below) for row in rows] == [
+            ("a", 0, "", 2),
+            ("a/c", 1, "a", 1),
+            ("a/c/d", 2, "a/c", 0),
+            ("a-b", 0, "", 0),
+            ("rooms/7", 0, "", 0),
         ]
         folded = await it.watch.actors(TableWish(folded=["a"]))
         assert [row.info.address for row in folded.rows] == ["a", "a-b", "rooms/7"]

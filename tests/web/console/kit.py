@@ -60,6 +60,7 @@ class Browser:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_pass_by)
         self._thread = threading.Thread(target=self._loop.run_forever, name="playwright", daemon=True)
         self._thread.start()
         self._stack: Any = None
@@ -99,6 +100,12 @@ class Browser:
     async def _end(self) -> None:
         await self._chromium.close()
         await self._stack.__aexit__(None, None, None)
+
+
+def _pass_by(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Pass by what Playwright asks a page that is closed, and awaits nowhere; tell of any other error."""
+    if type(context.get("exception")).__name__ != "TargetClosedError":
+        loop.default_exception_handler(context)
 
 
 def _across(work: Coroutine[Any, Any, R], loop: asyncio.AbstractEventLoop) -> asyncio.Future[R]:

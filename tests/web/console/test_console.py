@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 import penstock
 from penstock.errors import InvalidArgument, Unauthenticated
+from penstock.web import console
 
 URL = "http://127.0.0.1:0"
+PAGES = Path(console.__file__).parent / "pages"
 
 
 class Counter(penstock.Actor):
@@ -104,3 +107,9 @@ async def test_it_listens_on_this_machine_alone(url) -> None:
     with pytest.raises(InvalidArgument, match="open to other machines"):
         async with penstock.Node(console=url):
             pass
+
+
+def test_each_file_of_the_page_is_one_that_a_reader_can_keep_in_mind() -> None:
+    files = {file.name: len(file.read_text(encoding="utf-8").splitlines()) for file in PAGES.iterdir()}
+    assert max(files.values()) <= 400
+    assert sum(name.endswith(".js") for name in files) <= 12

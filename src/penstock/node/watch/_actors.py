@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import structs
-
 from penstock.actors import info_of
 from penstock.node._base import NodeBase
 from penstock.node._types import ALL_ACTORS
@@ -45,18 +43,20 @@ def actors_table(node: NodeBase) -> Table[ActorRow]:
 
 async def _nested(rows: list[ActorRow]) -> list[ActorRow]:
     """Return rows with their depths, and how many are below each. The name rooms/7 needs no parent."""
-    depths, below, above = [0] * len(rows), [0] * len(rows), list[int]()
+    depths, parents, below = [0] * len(rows), [""] * len(rows), [0] * len(rows)
+    above: list[int] = []
     async for place in in_slices(range(len(rows))):
         address = rows[place].info.address
         while above and not address.startswith(f"{rows[above[-1]].info.address}/"):
             parent = above.pop()
             below[parent] = place - parent - 1
         depths[place] = len(above)
+        parents[place] = rows[above[-1]].info.address if above else ""
         above.append(place)
     for parent in above:
         below[parent] = len(rows) - parent - 1
-    nested = zip(rows, depths, below, strict=True)
-    return [structs.replace(row, depth=depth, below=count) async for row, depth, count in in_slices(nested)]
+    places = zip(rows, depths, parents, below, strict=True)
+    return [ActorRow(row.info, row.rate, depth, parent, count) async for row, depth, parent, count in in_slices(places)]
 
 
 def unfolded(rows: list[ActorRow], folded: set[str]) -> Iterator[ActorRow]:

@@ -34,11 +34,16 @@ class TableWish(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ActorRow(msgspec.Struct, frozen=True):
-    """An actor. rate: messages a second since the last look. depth: how many actors are above it; below: how many below."""
+    """An actor.
+
+    rate: messages a second since the last look. depth: how many actors are above it; above: the address of the nearest of
+    them, empty for none. below: how many are below.
+    """
 
     info: ActorInfo
     rate: float = 0.0
     depth: int = 0
+    above: str = ""
     below: int = 0
 
 

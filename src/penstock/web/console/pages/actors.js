@@ -15,7 +15,7 @@ function drawName(cell, row) {
     cell.append(fold, element("span"), element("small"));
   }
   const tree = !grid.text && !grid.sort, { address, actor } = row.info, [fold, name, kind] = cell.children;
-  const above = tree && row.depth ? parentOf(address, row.depth) : "";
+  const above = tree ? row.above : "";
   cell.style.setProperty("--depth", tree ? row.depth : 0);
   fold.hidden = !tree || !row.below;
   fold.ariaLabel = `${folded.has(address) ? "show" : "hide"} ${row.below} actors below ${address}`;
@@ -25,17 +25,6 @@ function drawName(cell, row) {
   put(kind, actor.split(":").at(-1) + (folded.has(address) && tree ? ` · ${number(row.below)} below` : ""));
   cell.parentNode.ariaLevel = String(tree ? row.depth + 1 : 1);
   cell.title = address;
-}
-
-/** The nearest actor above: a name like rooms/7 has none when no actor is called rooms. */
-function parentOf(address, depth) {
-  const known = new Set(grid.part.rows.map((row) => row.info.address));
-  const parts = address.split("/");
-  for (let at = parts.length - 1; at > 0; at--) {
-    const above = parts.slice(0, at).join("/");
-    if (known.has(above)) return above;
-  }
-  return parts.slice(0, depth).join("/");
 }
 
 function drawState(cell, { info }) {

@@ -1,13 +1,14 @@
 // The history: its events as they are recorded, a check of its chain, and a replay of an actor.
 
 import { $, element, number, put, shown } from "./draw.js";
-import { control, lines, send, watch } from "./wire.js";
+import { control, lines, send, verify as verifyChain } from "./wire.js";
 
 const SHOWN = 250; // events on the page: as many as one frame draws
 const section = $("#history"), form = $("form", section), list = $(".events", section);
 const note = $("form .note", section), verdict = $(".verdict", section);
 let following = null;
 let recorded = null;
+let begun = false; // the first look shows the newest events, and later ones what the form says
 
 function eventLine(one) {
   const data = JSON.stringify(one.data);
@@ -46,6 +47,7 @@ function drawer() {
 async function show(event) {
   event?.preventDefault();
   following?.abort();
+  begun = true;
   const mine = following = new AbortController();
   list.replaceChildren();
   put(note, "");
@@ -74,7 +76,7 @@ function say(good, heading, text) {
 async function verify() {
   say(null, "Checking the chain …", "");
   try {
-    const { ok, text, head } = await watch("verify");
+    const { ok, text, head } = await verifyChain();
     say(ok, ok ? "The chain is whole." : "The chain is broken.", head ? `${text}. Its head is event ${number(head[0])}, ${head[1]}.` : `${text}.`);
   } catch (error) { say(false, "It could not be checked.", error.message); }
 }
@@ -98,8 +100,7 @@ $("[name=verify]", section).onclick = verify;
 $("[name=replay]", section).onclick = replay;
 
 export const history = {
-  refresh: async () => {},
-  opened: () => { if (recorded && !following && !list.firstChild) show(); },
+  refresh: async () => { if (recorded && !begun) show(); },
   of: (actor) => { form.actor.value = actor; show(); },
   records: () => Boolean(recorded),
   facts: (view) => {

@@ -75,7 +75,9 @@ function drawPanel(row) {
     put(line.children[0], reader.by || "this process");
     line.children[1].firstChild.style.width = `${(100 * reader.offset) / Math.max(1, row.next)}%`;
     line.children[1].classList.toggle("full", reader.lag > 0);
-    put(line.children[2], `at ${number(reader.offset)}${reader.lag ? `, ${number(reader.lag)} behind` : ", has everything"}`);
+    const lost = reader.offset < row.oldest ? ": that item is not kept any more" : "";
+    line.children[2].classList.toggle("failed", Boolean(lost));
+    put(line.children[2], `at ${number(reader.offset)}${reader.lag ? `, ${number(reader.lag)} behind` : ", has everything"}${lost}`);
   });
 }
 

@@ -114,7 +114,6 @@ function show(name) {
     document.getElementById(tab.getAttribute("aria-controls")).hidden = !chosen;
     if (chosen) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
-  views[name].opened?.();
   if (before) views[name].refresh().catch(() => {}); // the next second tells of an error
 }
 

@@ -33,9 +33,12 @@ export async function send(path, body, options = {}) {
   throw response.status === 401 ? new WrongToken(text) : new Error(text);
 }
 
+const LOOK_MOST = 8000; // milliseconds for a part of a table: a node that takes longer stands still
 const call = (service) => async (method, body, options) => (await send(`call/Penstock.${service}/${method}`, body, options)).json();
 export const control = call("Control");
-export const watch = call("Watch");
+const ask = call("Watch");
+export const watch = (method, body) => ask(method, body, { signal: AbortSignal.timeout(LOOK_MOST) });
+export const verify = () => ask("verify"); // it takes as long as the history is
 export const channels = call("Channels");
 export const describe = async () => (await send("call/Penstock/describe")).json();
 
