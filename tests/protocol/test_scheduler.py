@@ -24,10 +24,10 @@ class Line:
             self.scheduler.add(name, priority)
 
     def write(self, budget_bytes: int = WRITE_BYTES) -> None:
-        while budget_bytes > 0 and self.scheduler:
+        while budget_bytes > 0 and self.scheduler.count:
             name, priority = self.scheduler.next()
             size = self.streams[name][1]
-            self.scheduler.spent(priority, size)
+            self.scheduler.deficits[priority] -= size
             if name not in self.once:
                 self.scheduler.add(name, priority)
             self.sent[name] += size
@@ -118,4 +118,4 @@ def test_a_stream_that_is_forgotten_has_no_turn():
     scheduler.discard("a", 1)
     scheduler.discard("never there", 0)
     assert scheduler.next() == ("b", 1)
-    assert not scheduler
+    assert not scheduler.count

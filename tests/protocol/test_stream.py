@@ -69,14 +69,14 @@ def test_a_callee_ends_with_its_last_items_or_with_a_status():
     push(made, 1)
     made.end()
     assert [(seen.kind, seen.flags) for seen in drain(made)] == [("ITEMS", LAST)]
-    assert made.finished()
+    assert made.sending == "closed"
     made = accepted()
     push(made, 1)
     drain(made)
     made.end()
     (status,) = drain(made)
     assert status.body == Status(0, "", "", count=1)
-    assert made.finished()
+    assert made.sending == "closed"
 
 
 def test_an_end_while_the_last_message_is_in_fragments_is_a_frame_of_its_own():
@@ -182,7 +182,7 @@ def test_a_half_close_comes_after_the_queued_items_and_leaves_the_stream_open(ca
     *_, items, ending = drain(made)
     assert (items.kind, items.flags) == ("ITEMS", 0)
     assert (ending.kind, ending.body) == ("END", End(2, None))
-    assert not made.finished()
+    assert made.sending != "closed"
 
 
 @pytest.mark.parametrize("half_closed", [False, True])
@@ -197,7 +197,7 @@ def test_a_close_comes_after_the_queued_items_and_finishes_the_stream(callee, ha
     *before, ending = drain(made)
     assert [seen.kind for seen in before] == ([] if half_closed else ["ITEMS"] if callee else ["OPEN", "ITEMS"])
     assert ending.body == (Status(0, "", "done", count=1) if callee else End(1, "done"))
-    assert made.finished()
+    assert made.sending == "closed"
 
 
 def test_a_caller_may_close_after_its_last_item_has_ended_its_direction():

@@ -187,7 +187,8 @@ class ServerCall(Endpoint):
             elif self.sink is None:
                 await self._answer(_encoded(self._handle, await _begin(self, handler, args, kwargs)))
             else:
-                await _send(self, self.sink, _begin(self, handler, args, kwargs))
+                responses = _begin(self, handler, args, kwargs)
+                await self.sink.feed(_passed_on(self, await responses if self._method.awaited else responses))
             done = True
         except asyncio.CancelledError:
             error = self._cancelled()
@@ -221,7 +222,7 @@ class ServerCall(Endpoint):
             if self.sink is None:
                 answer = _encoded(self._handle, await responses)
             else:
-                await _send(self, self.sink, responses)
+                await self.sink.feed(_passed_on(self, await responses if self._method.awaited else responses))
         if answer is not None:
             await self._answer(answer)
 
@@ -321,12 +322,10 @@ def _encoded(handle: StreamHandle, result: Any) -> bytes:
         refuse_value(error, f"{handle.opened.target} returned a value that cannot travel", TypeError)
 
 
-async def _send(call: ServerCall, sink: RemoteSink[Any], responses: Any) -> None:
-    """Send the items of a handler."""
-    if call._method.awaited:
-        responses = await responses
+def _passed_on(call: ServerCall, responses: Any) -> Any:
+    """Return the items of a handler as they are to be sent: those that are kept encoded, as they are."""
     if isinstance(responses, Source):
         call._scope.deliveries.pass_on(responses)
     if isinstance(responses, KeptEncoded) and by_number(call._handle.opened.codec) is MSGPACK:
-        responses = responses._encoded()
-    await sink.feed(responses)
+        return responses._encoded()
+    return responses

@@ -49,6 +49,8 @@ LINK_BYTES: Final = 512 * 1024
 class Connection:
     """One connection, seen by the program that drives it. `role` is "client" for the side that dialled.
 
+    ready: puts a stream that has frames to send in line.
+
     Times are seconds of one steady clock. After any command, `has_data` says whether `data_to_send` has bytes to write. The
     properties are for reading; commands change them. `unread` says after `buffer_updated` whether frames may wait in `decoder`,
     and `has_grown` whether a message may be larger than its last frame, because it was compressed or in fragments.
@@ -72,6 +74,7 @@ class Connection:
         self.streams = state.streams
         self.keepalive = state.keepalive
         self.outbox = state.outbox
+        self.ready = state.outbox.ready
         self.links = Links(state, hello_of(settings, agent, keep_s, token, instance))
         self._inbound = Inbound(state, self.links)
         self.decoder = state.decoder
@@ -162,10 +165,6 @@ class Connection:
         self.outbox.put_control(ACCEPT, (0, 0, *credit, payload), stream.id)
         if payload is not None:
             self.outbox.charge()
-
-    def ready(self, stream: WireStream) -> None:
-        """Put a stream that has frames to send in line."""
-        self.outbox.ready(stream)
 
     def end(self, stream: WireStream) -> None:
         """End our direction of a stream normally, after its queued items. For a callee this ends the call."""

@@ -160,7 +160,7 @@ class Outbox:
 
     def has_data(self) -> bool:
         """Whether anything waits to be written."""
-        return bool(self._control or self._credits or self._scheduler or self.of_link or self._goodbye or self.again)
+        return bool(self._scheduler.count or self._control or self._credits or self.of_link or self._goodbye or self.again)
 
     def put_credits(self, now_s: float, round_trip_s: float) -> None:
         """Queue `CREDIT` for each stream that is owed it."""
@@ -212,21 +212,21 @@ class Outbox:
         `begin` is called before a stream's first frame, `finish` after its last.
         """
         scheduler = self._scheduler
-        while scheduler and budget_bytes > 0:
+        while scheduler.count and budget_bytes > 0:
             stream, priority = scheduler.next()
-            if not stream.has_frames():
-                stream.ready = False
-                continue
-            if not stream.begun:
+            if not stream.id and stream.has_frames():
                 begin(stream)
             frame = stream.next_frame(max_frame_bytes)
+            if not frame:
+                stream.ready = False
+                continue
             size = len(frame[0]) if len(frame) == 1 else sum(map(len, frame))
             out += frame
             budget_bytes -= size
-            scheduler.spent(priority, size)
+            scheduler.deficits[priority] -= size
             if stream.has_frames():
                 scheduler.add(stream, priority)
                 continue
             stream.ready = False
-            if stream.finished():
+            if stream.sending == "closed":  # nothing can follow in either direction
                 finish(stream)

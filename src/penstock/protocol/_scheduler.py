@@ -19,18 +19,19 @@ QUANTA_BYTES: Final = (4 * 256 * 1024, 256 * 1024, 64 * 1024)
 
 
 class Scheduler(Generic[S]):
-    """The streams that have frames to send, by class: their priority, 0 to 2."""
+    """The streams that have frames to send, by class: their priority, 0 to 2.
 
-    __slots__ = ("_classes", "_count", "_current", "_deficits")
+    count: how many are in line. deficits: the bytes that each class may still send in its round. Whoever takes a stream counts
+    the bytes of its frame there.
+    """
+
+    __slots__ = ("_classes", "_current", "count", "deficits")
 
     def __init__(self) -> None:
         self._classes: tuple[OrderedDict[S, None], ...] = tuple(OrderedDict() for _ in QUANTA_BYTES)
-        self._deficits: list[int] = list(QUANTA_BYTES)
+        self.deficits: list[int] = list(QUANTA_BYTES)
         self._current = 0
-        self._count = 0
-
-    def __bool__(self) -> bool:
-        return self._count > 0
+        self.count = 0
 
     def __iter__(self) -> Iterator[S]:
         return chain.from_iterable(self._classes)
@@ -38,32 +39,23 @@ class Scheduler(Generic[S]):
     def add(self, stream: S, priority: int) -> None:
         """Put a stream at the end of its class. It must not be in line already."""
         self._classes[priority][stream] = None
-        self._count += 1
+        self.count += 1
 
     def discard(self, stream: S, priority: int) -> None:
         """Take a stream out of line, if it is in line."""
         if self._classes[priority].pop(stream, stream) is None:
-            self._count -= 1
+            self.count -= 1
 
     def next(self) -> tuple[S, int]:
-        """Take the stream whose turn it is, with its class; only called when a stream is in line. Report its bytes by `spent`.
+        """Take the stream whose turn it is, with its class; only called when a stream is in line.
 
         The most urgent class goes first while its quantum of this round lasts; then the round goes on where it was.
         """
-        if self._classes[0] and self._deficits[0] > 0:
-            return self._take(0)
-        while True:
-            current = self._current
-            if self._classes[current] and self._deficits[current] > 0:
-                return self._take(current)
+        classes, deficits = self._classes, self.deficits
+        current = 0 if classes[0] and deficits[0] > 0 else self._current
+        while not classes[current] or deficits[current] <= 0:
             self._current = current = (current + 1) % len(QUANTA_BYTES)
-            owed = self._deficits[current] if self._classes[current] else 0  # the debt of an idle class is forgiven
-            self._deficits[current] = min(owed + QUANTA_BYTES[current], QUANTA_BYTES[current])
-
-    def _take(self, current: int) -> tuple[S, int]:
-        self._count -= 1
-        return self._classes[current].popitem(last=False)[0], current
-
-    def spent(self, priority: int, size: int) -> None:
-        """Charge the class of the stream just taken with the bytes that it has sent."""
-        self._deficits[priority] -= size
+            owed = deficits[current] if classes[current] else 0  # the debt of an idle class is forgiven
+            deficits[current] = min(owed + QUANTA_BYTES[current], QUANTA_BYTES[current])
+        self.count -= 1
+        return classes[current].popitem(last=False)[0], current

@@ -8,7 +8,10 @@ when a frame is wanted or at `BATCH_BYTES`. Nothing that was sent is kept here: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from struct import Struct
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from penstock.errors import ResourceExhausted
 from penstock.protocol._budget import Unsent
@@ -30,11 +33,16 @@ EncodeInto = Callable[[Any, bytearray, int], None]
 #: A batch that has reached this size takes no further item (rule 4.4), so a message is at most this much larger than
 #: its last item.
 BATCH_BYTES: Final = 64 * 1024
+FULL_BYTES: Final = BATCH_BYTES + ITEMS_HEADER_BYTES
 #: A `bytes` item of this size or more is handed to the transport uncopied, as a batch of its own.
 SINGLE_BYTES_MIN: Final = 16 * 1024
 
 #: An array of one item, without the item.
 ONE_ITEM: Final = b"\xdd\0\0\0\1"
+#: The number of items of an array, behind its first byte.
+_COUNT: Final = Struct(">I")
+#: The place of the header, in front of a payload: a frame of one batch is then one segment.
+_ROOM: Final = bytes(ITEMS_HEADER_BYTES)
 #: The head of a batch of one `bytes` item: an array of one, a `bin` with a length of four bytes.
 BYTES_HEAD: Final = ONE_ITEM + b"\xc6"
 BYTES_HEAD_BYTES: Final = len(BYTES_HEAD) + 4
@@ -46,16 +54,17 @@ def bytes_head(size: int) -> bytes:
 
 
 class Layout(NamedTuple):
-    """How a codec puts items side by side: the payload is one encoded array."""
+    """How a codec puts items side by side: the payload is one encoded array. `begin_frame`: with room for the header."""
 
     begin: bytes
     separator: bytes
     end: bytes
+    begin_frame: bytes
 
 
 #: Always an array with a count of four bytes, written when the batch is closed.
-MSGPACK_LAYOUT: Final = Layout(b"\xdd\0\0\0\0", b"", b"")
-JSON_LAYOUT: Final = Layout(b"[", b",", b"]")
+MSGPACK_LAYOUT: Final = Layout(b"\xdd\0\0\0\0", b"", b"", _ROOM + b"\xdd\0\0\0\0")
+JSON_LAYOUT: Final = Layout(b"[", b",", b"]", _ROOM + b"[")
 MSGPACK, JSON = 0, 1
 #: By codec number; the callee refuses a number that is not here with `Unimplemented` (rule 4.8).
 LAYOUTS: Final = {MSGPACK: MSGPACK_LAYOUT, JSON: JSON_LAYOUT}
@@ -71,17 +80,19 @@ class SendRules(NamedTuple):
     compress: Compress | None = None
 
 
-class Batch:
-    """Items that travel together: a closed, encoded array."""
+class Batch(msgspec.Struct, gc=False):
+    """Items that travel together: a closed, encoded array of `size` bytes. Its first segment begins with room for a header."""
 
-    __slots__ = ("count", "first", "flags", "segments", "size")
+    first: int
+    count: int
+    segments: list[Segment]
+    size: int
+    flags: int = 0
 
-    def __init__(self, first: int, count: int, segments: list[Segment], size: int) -> None:
-        self.first = first
-        self.count = count
-        self.segments = segments
-        self.size = size
-        self.flags = -1  # compression has not been tried yet
+    def payload(self) -> list[Segment]:
+        """Return the segments without the room for the header; nothing is copied."""
+        first, *rest = self.segments
+        return [memoryview(first)[ITEMS_HEADER_BYTES:], *rest]
 
 
 class SendHalf:
@@ -145,20 +156,20 @@ class SendHalf:
         """
         batch = self.batch
         before = len(batch)
-        batch += self.layout.separator if before else self.layout.begin
+        batch += self.layout.separator if before else self.layout.begin_frame
         try:
             encode_into(item, batch, -1)
         except BaseException:
             del batch[before:]
             raise
-        size = len(batch) - before
+        size = len(batch) - (before or ITEMS_HEADER_BYTES)
         if size > self.rules.max_item_bytes:
             del batch[before:]
             raise self._too_large(size)
         self.count += 1
         self.pushed += 1
         self.pushed_bytes += size
-        if len(batch) >= BATCH_BYTES:
+        if len(batch) >= FULL_BYTES:
             self.seal()
         return (  # has_room(), written out: a call for each item would cost more than the comparison
             self.pushed < self.limit.items
@@ -171,7 +182,7 @@ class SendHalf:
         size = len(self.layout.begin) + len(encoded)
         if size > self.rules.max_item_bytes:
             raise self._too_large(size)
-        self.batch += self.layout.begin
+        self.batch += self.layout.begin_frame
         self.batch += encoded
         self.count = 1
         self.pushed += 1
@@ -183,7 +194,7 @@ class SendHalf:
         if size > self.rules.max_item_bytes:
             raise self._too_large(size)
         self.seal()
-        self.unsent.append(Batch(self.pushed, 1, [bytes_head(len(item)), item], size))
+        self.unsent.append(Batch(self.pushed, 1, [bytearray(_ROOM + bytes_head(len(item))), item], size))
         self.budget.count(size)
         self.pushed += 1
         self.pushed_bytes += size
@@ -228,28 +239,23 @@ class SendHalf:
             batch = _sealed(self)
         self.sent += batch.count
         self.sent_bytes += batch.size
-        if batch.flags < 0:
-            self._compress_once(batch)
-        flags = batch.flags | (LAST if self.ended and not (self.unsent or self.count) else 0)
-        length = sum(map(len, batch.segments)) if flags & COMPRESSED else batch.size
-        if length + ITEMS_PREFIX_BYTES <= self.rules.max_frame_bytes:
-            head = ITEMS_HEADER.pack(length + ITEMS_PREFIX_BYTES, ITEMS, flags, stream_id, batch.first, batch.count)
-            return [head, *batch.segments]
-        self._fragments, self._uncut = self._cut(batch, flags, stream_id, length), length
-        self.budget.count(length)
+        rules, length = self.rules, batch.size
+        if rules.compress is not None:
+            length = _compress(batch, rules.compress)
+        flags = batch.flags | LAST if self.ended and not (self.unsent or self.count) else batch.flags
+        length += ITEMS_PREFIX_BYTES
+        if length <= rules.max_frame_bytes:
+            ITEMS_HEADER.pack_into(batch.segments[0], 0, length, ITEMS, flags, stream_id, batch.first, batch.count)
+            return batch.segments
+        self._uncut = length - ITEMS_PREFIX_BYTES
+        self._fragments = self._cut(batch, flags, stream_id, self._uncut)
+        self.budget.count(self._uncut)
         return _next_fragment(self, self._fragments)
-
-    def _compress_once(self, batch: Batch) -> None:
-        batch.flags = 0
-        compress = self.rules.compress
-        compressed = compress(batch.segments) if compress is not None else None
-        if compressed is not None:
-            batch.segments, batch.flags = compressed, COMPRESSED
 
     def _cut(self, batch: Batch, flags: int, stream_id: int, length: int) -> Iterator[list[Segment]]:
         """Iterate over the fragments of a message over the frame limit; all but the last carry `MORE`."""
         room = self.rules.max_frame_bytes - ITEMS_PREFIX_BYTES
-        pieces = _pieces(batch.segments, room)
+        pieces = _pieces(batch.payload(), room)
         left = length
         for piece in pieces:
             size = sum(map(len, piece))
@@ -279,16 +285,24 @@ def _next_fragment(half: SendHalf, fragments: Iterator[list[Segment]]) -> list[S
 
 def _sealed(half: SendHalf) -> Batch:
     """Close the open batch, which has items, and return it."""
-    batch = half.batch
+    batch, count = half.batch, half.count
     if half.layout.end:
         batch += half.layout.end
         half.pushed_bytes += len(half.layout.end)
     else:
-        batch[1:5] = half.count.to_bytes(4, "big")
-    sealed = Batch(half.pushed - half.count, half.count, [batch], len(batch))
+        _COUNT.pack_into(batch, ITEMS_HEADER_BYTES + 1, count)
     half.batch = bytearray()
     half.count = 0
-    return sealed
+    return Batch(half.pushed - count, count, [batch], len(batch) - ITEMS_HEADER_BYTES)
+
+
+def _compress(batch: Batch, compress: Compress) -> int:
+    """Compress the payload of a batch where that makes it smaller; return the size that it now has."""
+    compressed = compress(batch.payload())
+    if compressed is None:
+        return batch.size
+    batch.segments, batch.flags = [bytearray(ITEMS_HEADER_BYTES) + compressed[0], *compressed[1:]], COMPRESSED
+    return sum(map(len, compressed))
 
 
 def _pieces(segments: list[Segment], room: int) -> Iterator[list[Segment]]:

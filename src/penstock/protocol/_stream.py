@@ -159,7 +159,7 @@ class WireStream:
 
     def has_frames(self) -> bool:
         """Whether `next_frame` has a frame to return."""
-        return self._opening is not None or (self.send is not None and self.send.has_frames()) or self._ending is not None
+        return self._opening is not None or self._ending is not None or (self.send is not None and self.send.has_frames())
 
     def forget_argument(self) -> None:
         """Drop a large argument from `opened`, once it was decoded."""
@@ -167,17 +167,15 @@ class WireStream:
             self.opened = msgspec.structs.replace(self.opened, argument=None)
 
     def next_frame(self, max_frame_bytes: int) -> list[Segment]:
-        """Return the next frame of this stream: its opening, its items, its ending. Only called when `has_frames`."""
+        """Return the next frame of this stream: its opening, its items, its ending; no segment when it has none."""
         if self._opening is not None:
             return self._next_opening(max_frame_bytes)
         if self.send is not None and self.send.has_frames():
             return self.send.next_frame(self.id)
-        (kind, ending), self._ending = self._ending or (END, b""), None
+        if self._ending is None:
+            return []
+        (kind, ending), self._ending = self._ending, None
         return [HEADER.pack(len(ending), kind, 0, self.id) + ending]
-
-    def finished(self) -> bool:
-        """Whether the frame that closes the stream has left: nothing can follow in either direction."""
-        return self.sending == "closed" and not self.has_frames()
 
     def _next_opening(self, max_frame_bytes: int) -> list[Segment]:
         body = self._opening or b""

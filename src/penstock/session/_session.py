@@ -78,6 +78,7 @@ class Session:
         self.instance, self.role = instance, role
         self.unary_calls = self.unary_answers = 0  # calls of this side, and of the other side, without an answer
         self.get_buffer = self._connection.get_buffer
+        self._ready = self._connection.ready
         self.takes_calls = True
         self.draining = asyncio.Event()
         self.on_draining: Callable[[], None] = lambda: None
@@ -197,8 +198,9 @@ class Session:
 
     def touch(self, stream: WireStream) -> None:
         """Put a stream that has frames to send in line, and write at the end of this turn."""
-        self._connection.ready(stream)
-        self.flush_soon()
+        self._ready(stream)
+        if not self._flushing:
+            self.flush_soon()
 
     def flush(self) -> None:
         """Write the queued frames, as far as the link takes them; then wake the sinks that waited for a write."""

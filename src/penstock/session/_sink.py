@@ -105,7 +105,7 @@ class RemoteSink(Sink[T]):
             await self.send_many(items)
             return
         check_thread(self.session.thread, self)
-        half, wire, encode_into = self._half, self.wire, self._encode_into
+        half, wire, encode_into, touch = self._half, self.wire, self._encode_into, self.session.touch
         feeding.set(self)
         if isinstance(items, Source):
             self._demand = items._follow()
@@ -122,7 +122,7 @@ class RemoteSink(Sink[T]):
                 except UNENCODABLE as error:
                     refuse_value(error, *_unfit(self.wire))
                 if not wire.ready:
-                    self.session.touch(wire)
+                    touch(wire)
                 if half.count == 0 and (not large or half.pushed_bytes - half.sent_bytes >= LARGE_TURN_BYTES):
                     self.session.flush()  # a batch is full: write it, and give other tasks a turn
                     await asyncio.sleep(0)
