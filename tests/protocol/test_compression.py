@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from penstock.errors import ProtocolError
 from penstock.protocol import Settings
-from penstock.protocol._compression import DEFLATE, ZSTD, available, compressor, decompress, plain
+from penstock.protocol._compression import DEFLATE, ZSTD, available, compressor, decompress
 
 NAMES = available()
 
@@ -117,10 +117,3 @@ def test_a_bomb_in_a_bomb_is_only_bytes():
 def test_a_zstd_window_over_32_kib_breaks_rule_11_3():
     frame = bytes.fromhex("28b52ffd" + "00" + "58" + "010000")  # window of 2 MiB, one empty raw block
     assert rule_of(bytes((ZSTD,)) + frame) == "11.3"
-
-
-def test_the_limit_holds_without_compression_too():
-    assert plain(b"12345", 5, compressed=False) == b"12345"
-    with pytest.raises(ProtocolError) as caught:
-        plain(b"123456", 5, compressed=False)
-    assert caught.value.rule == "4.6"

@@ -29,8 +29,8 @@ def receiver(items: int = 10, bytes_: int = 100) -> ReceiveHalf:
 def test_batches_wait_encoded():
     half = receiver()
     assert half.check_start(0, 2)
-    half.add(Arrived(0, 2, b"payload"))
-    assert half.queue == [Arrived(0, 2, b"payload")]
+    half.add(Arrived(0, 2, b"payload", 7))
+    assert half.queue == [Arrived(0, 2, b"payload", 7)]
     assert (half.arrived, half.arrived_bytes, half.waiting_bytes) == (2, 7, 7)
 
 
@@ -48,30 +48,30 @@ def test_batches_wait_encoded():
 )
 def test_a_batch_begins_where_the_last_one_ended_and_within_credit(offset, count, rule_broken):
     half = receiver()
-    half.add(Arrived(0, 3, b"abc"))
+    half.add(Arrived(0, 3, b"abc", 3))
     assert broken(half.check_start, offset, count) == rule_broken
 
 
 @pytest.mark.parametrize(("offset", "count"), [(0, 3), (0, 1), (2, 1)])
 def test_a_batch_that_is_here_already_is_skipped(offset, count):
     half = receiver()
-    half.add(Arrived(0, 3, b"abc"))
+    half.add(Arrived(0, 3, b"abc", 3))
     assert not half.check_start(offset, count)
 
 
 def test_a_message_begins_while_byte_credit_is_left_however_large_it_is():
     half = receiver(bytes_=8)
     assert half.check_start(0, 1)
-    half.add(Arrived(0, 1, b"1234567"))
+    half.add(Arrived(0, 1, b"1234567", 7))
     assert half.check_start(1, 1)
-    half.add(Arrived(1, 1, b"12345678901234567890"))
+    half.add(Arrived(1, 1, b"12345678901234567890", 20))
     assert broken(half.check_start, 2, 1) == "5.2"
 
 
 @pytest.mark.parametrize(("granted", "rule_broken"), [(8, None), (7, "5.2"), (6, "5.2")])
 def test_the_last_byte_of_credit_is_the_last_at_which_a_message_begins(granted, rule_broken):
     half = receiver(bytes_=granted)
-    half.add(Arrived(0, 1, b"1234567"))
+    half.add(Arrived(0, 1, b"1234567", 7))
     assert broken(half.check_start, 1, 1) == rule_broken
 
 
@@ -79,14 +79,14 @@ def test_the_last_byte_of_credit_is_the_last_at_which_a_message_begins(granted, 
 def test_an_end_says_how_many_there_were(batches, said):
     half = receiver(100)
     for count in batches:
-        half.add(Arrived(half.arrived, count, b"x"))
+        half.add(Arrived(half.arrived, count, b"x", 1))
     assert broken(half.finish, said) == (None if said == sum(batches) else "6.2")
 
 
 def test_items_for_a_consumer_that_left_are_dropped():
     half = receiver()
     half.discarded = True
-    half.add(Arrived(0, 2, b"payload"))
+    half.add(Arrived(0, 2, b"payload", 7))
     assert (half.queue, half.arrived, half.waiting_bytes) == ([], 2, 0)
 
 

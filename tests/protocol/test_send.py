@@ -225,7 +225,7 @@ class OneDirection(RuleBasedStateMachine):
         whole = self.parts.add(7, (offset, count, 0), memoryview(part))
         if not more:
             self.parts.drop(7)
-            self.receiver.add(Arrived(offset, count, bytes(whole)))
+            self.receiver.add(Arrived(offset, count, bytes(whole), len(whole)))
 
     @precondition(lambda self: self.receiver.queue)
     @rule()

@@ -7,11 +7,21 @@ from itertools import product
 import pytest
 
 from penstock.errors import ProtocolError
+from penstock.protocol import WireStream
 from penstock.protocol._frames import COMPRESSED, LAST, MORE, FrameType
-from penstock.protocol._states import CALLEE, CALLER, advance
+from penstock.protocol._states import CALLEE, CALLER, Table
+from tests.protocol.kit import opening
 
 TABLES = [pytest.param(CALLER, id="caller"), pytest.param(CALLEE, id="callee")]
 STEPS = [(kind, flags) for kind, flags in product(FrameType, (0, LAST))]
+
+
+def advance(table: Table, state: str, kind: int, flags: int, *, remote: bool) -> str:
+    """Let a stream take a step, and return its state."""
+    stream = WireStream(opening(), callee=(table is CALLEE) is not remote)
+    stream.sending = stream.receiving = state
+    (stream.receives if remote else stream.sends)(kind, flags)
+    return stream.receiving if remote else stream.sending
 
 
 @pytest.mark.parametrize("table", TABLES)

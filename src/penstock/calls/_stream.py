@@ -191,8 +191,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
     def on_accepted(self, accept: Accept) -> None:
         self.on_room()
 
-    def on_items(self) -> None:
-        self.wake()
+    on_items = RemoteSource.wake
 
     def on_room(self) -> None:
         if self.sink is not None:

@@ -64,15 +64,6 @@ def compressor(name: str, threshold_bytes: int, peer_reads: list[str]) -> Compre
     return compress
 
 
-def plain(payload: bytes | bytearray, limit_bytes: int, *, compressed: bool) -> bytes | bytearray:
-    """Return a payload decompressed, if it was `compressed`; `ProtocolError` when it is over the limit (rules 4.6, 11.4)."""
-    if compressed:
-        return decompress(payload, limit_bytes)
-    if len(payload) > limit_bytes:
-        raise ProtocolError("4.6", f"a batch of {len(payload)} bytes, where at most {limit_bytes} are allowed")
-    return payload
-
-
 def decompress(payload: bytes | bytearray, limit_bytes: int) -> bytes:
     """Decompress; `ProtocolError` (§11) for data that are unknown, broken, unfinished or larger than `limit_bytes`."""
     number = payload[0] if payload else 0

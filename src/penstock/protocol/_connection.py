@@ -248,9 +248,7 @@ class Connection:
         half = stream.receive
         if half is None:
             return False
-        if size:
-            self.budget.give(half.consume(size))
-        if half.grant.consume(items, size) and half.final is None and stream.begun and not stream.over:
+        if half.consume(items, size, self.budget) and stream.begun and not stream.over:
             self.outbox.owe_credit(stream)
             return True
         return False

@@ -191,8 +191,10 @@ class Grant:
         self._waited |= item >= self._granted_before
 
     def until_due(self) -> int:
-        """Return how many more items may be consumed before credit is due, at least one."""
-        return max(1, (self.window_items + 1) // 2 - (self.consumed_items - self._announced_items))
+        """Return how many more items may be consumed before credit is due; half a window when it is due and not sent yet."""
+        half_window = (self.window_items + 1) // 2
+        left = half_window - (self.consumed_items - self._announced_items)
+        return left if left > 0 else half_window
 
     def next_credit(self, now_s: float, round_trip_s: float) -> Credit:
         """Grant the peer as far as the window reaches now, and return that as `CREDIT`; a limiting window doubles first."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from penstock.errors import ProtocolError
 from penstock.protocol._budget import Budget
-from penstock.protocol._frames import CONNECTION_TYPES, FLAGS, HEADER, HEADER_BYTES, IGNORABLE, FrameType
+from penstock.protocol._frames import CONNECTION_TYPES, FORBIDDEN_FLAGS, HEADER, HEADER_BYTES, IGNORABLE, FrameType
 
 #: Enough for a `HELLO`, little enough for ten thousand connections that never send one.
 HANDSHAKE_BYTES: Final = 4 * 1024
@@ -82,9 +82,9 @@ class FrameDecoder:
             if stop > self._end:
                 return None
             self._start = stop
-            allowed = FLAGS.get(kind)
-            if allowed is not None:
-                if flags & ~(allowed | IGNORABLE) or (kind in CONNECTION_TYPES) == (stream_id != 0):
+            forbidden = FORBIDDEN_FLAGS.get(kind)
+            if forbidden is not None:
+                if flags & forbidden or (kind in CONNECTION_TYPES) == (stream_id != 0):
                     raise ProtocolError("1.5", f"{FrameType(kind).name} with flags {flags:#x} on stream {stream_id}")
                 return kind, flags, stream_id, self._view[start + HEADER_BYTES : stop]
             if not flags & IGNORABLE:

@@ -73,9 +73,11 @@ IGNORABLE: Final = 0x80  # a reader that does not know this type skips the frame
 
 #: The flags that each type may carry; anything else breaks rule 1.5.
 FLAGS: Final[dict[int, int]] = dict.fromkeys(map(int, FrameType), 0) | {
-    FrameType.OPEN: MORE | LAST,
-    FrameType.ITEMS: MORE | LAST | COMPRESSED,
+    OPEN: MORE | LAST,
+    ITEMS: MORE | LAST | COMPRESSED,
 }
+#: The bits that a reader does not take, by the type.
+FORBIDDEN_FLAGS: Final[dict[int, int]] = {kind: 0xFF & ~(allowed | IGNORABLE) for kind, allowed in FLAGS.items()}
 
 #: The code of the `GOAWAY` that closes a session which could be resumed (rule 9.7).
 LEFT: Final = 1

@@ -9,10 +9,9 @@ from penstock._values import is_over, objects_bytes
 from penstock.errors import ProtocolError
 from penstock.protocol import _events as ev
 from penstock.protocol._budget import METADATA_ENTRY_BYTES, STREAM_BYTES
-from penstock.protocol._compression import plain
+from penstock.protocol._compression import decompress
 from penstock.protocol._connection_state import ConnectionState
 from penstock.protocol._credit import Limit
-from penstock.protocol._decoder import Frame
 from penstock.protocol._frames import (
     ACCEPT,
     CANCEL,
@@ -38,7 +37,16 @@ from penstock.protocol._frames import (
 )
 from penstock.protocol._links import ON_LINK, Links, check_greeting, leave_out
 from penstock.protocol._receive import Arrived, Reassembly
-from penstock.protocol._send import BATCH_BYTES, BYTES_HEAD_BYTES, JSON, MSGPACK, SINGLE_BYTES_MIN, bytes_head
+from penstock.protocol._send import (
+    ARRAY,
+    ARRAY_HEAD,
+    BATCH_BYTES,
+    BYTES_HEAD_BYTES,
+    JSON,
+    MSGPACK,
+    SINGLE_BYTES_MIN,
+    bytes_head,
+)
 from penstock.protocol._states import CLOSING
 from penstock.protocol._stream import LONG_MESSAGE, WireStream, refusal
 
@@ -61,29 +69,26 @@ class Inbound:
 
         A message that is compressed, or was in fragments, counts as `GROWN_FRAMES`. Raises `ProtocolError` at a bad frame.
         """
+        state, next_frame = self._state, self.decoder.next_frame
         self.decoder.buffer_updated(size)
         self.has_grown = False
         while frames_max > 0:
-            if self._state.failed or (frame := self.decoder.next_frame()) is None:
+            if state.failed or (frame := next_frame()) is None:
                 return False
-            self._on_frame(frame, events, now_s)
+            kind, flags, stream_id, body = frame
+            if not state.greeted and kind != FrameType.HELLO:
+                check_greeting(state, kind)
+            if kind == ITEMS:
+                self._on_items(flags, stream_id, body, events)
+            elif kind == OPEN:
+                self._on_open(flags, stream_id, body, events)
+            else:
+                self._on_control(kind, stream_id, body, events, now_s)
             frames_max -= 1
             if self._has_grown:
                 frames_max -= GROWN_FRAMES - 1
                 self._has_grown, self.has_grown = False, True
-        return not self._state.failed
-
-    def _on_frame(self, frame: Frame, events: list[ev.Event], now_s: float) -> None:
-        """Hand a frame to the method for its type; nothing but `HELLO` may come first."""
-        kind, flags, stream_id, body = frame
-        if not self._state.greeted and kind != FrameType.HELLO:
-            check_greeting(self._state, kind)
-        if kind == ITEMS:
-            self._on_items(flags, stream_id, body, events)
-        elif kind == OPEN:
-            self._on_open(flags, stream_id, body, events)
-        else:
-            self._on_control(kind, stream_id, body, events, now_s)
+        return not state.failed
 
     def _on_control(self, frame_type: int, stream_id: int, body: memoryview, events: list[ev.Event], now_s: float) -> None:
         """Decode a control frame and hand it to the method for its type, with its stream when it has one."""
@@ -171,7 +176,7 @@ class Inbound:
     def _on_items(self, flags: int, stream_id: int, body: memoryview, events: list[ev.Event]) -> None:
         """Check a batch against credit and offsets, put it together, queue it for its consumer."""
         state = self._state
-        stream = state.streams.find(ITEMS, stream_id)
+        stream = state.streams.begun.get(stream_id) or state.streams.find(ITEMS, stream_id)
         if stream is None:
             return
         if len(body) < ITEMS_PREFIX_BYTES:
@@ -192,9 +197,7 @@ class Inbound:
         if arrived is None:
             return
         stream.receives(ITEMS, flags)
-        size = half.add(arrived)
-        if size and (stream.callee or stream.opened.kind):  # the answer of a unary call is taken at once
-            state.budget.take(half.hold(size))
+        half.add(arrived, state.budget if stream.callee or stream.opened.kind else None)  # a unary answer is taken at once
         events.append(ev.ItemsArrived(stream))
         if flags & LAST:
             half.final = half.arrived
@@ -328,39 +331,37 @@ def _arrived(
     if waits and not state.budget.fits(len(part)):
         raise _OverLimit(state.budget.refusal(len(part), "items"))
     limit_bytes = settings.max_item_bytes + BATCH_BYTES
-    if flags in _PLAIN and codec == MSGPACK and not begun and len(part) <= limit_bytes:
-        single = _single_bytes(offset, count, part)
-        if single is not None:
-            return single
-    payload = _whole(batches, stream.id, flags, (offset, count, flags & ~MORE), part)
+    if flags in _PLAIN and not begun:
+        if count == 1 and SINGLE_BYTES_MIN + BYTES_HEAD_BYTES <= len(part) <= limit_bytes and codec == MSGPACK:
+            size = len(part) - BYTES_HEAD_BYTES
+            if part[:BYTES_HEAD_BYTES] == bytes_head(size):  # one large `bytes` item, as it will be handed out
+                return Arrived(offset, 1, bytes(part[BYTES_HEAD_BYTES:]), len(part), is_single_bytes=True)
+        payload: bytes | bytearray | None = bytes(part)
+    else:
+        payload = _whole(batches, stream.id, flags, (offset, count, flags & ~MORE), part)
     if payload is None:
         return None
-    payload = plain(payload, limit_bytes, compressed=bool(flags & COMPRESSED))
-    if flags & COMPRESSED and not state.budget.fits(len(payload)):
-        raise _OverLimit(state.budget.refusal(len(payload), "items"))
-    if codec == MSGPACK and payload[:5] != b"\xdd" + count.to_bytes(4, "big"):
+    if flags & COMPRESSED:
+        payload = decompress(payload, limit_bytes)
+        if not state.budget.fits(len(payload)):
+            raise _OverLimit(state.budget.refusal(len(payload), "items"))
+    elif len(payload) > limit_bytes:
+        raise ProtocolError("4.6", f"a batch of {len(payload)} bytes, where at most {limit_bytes} are allowed")
+    if codec == MSGPACK and payload[: ARRAY_HEAD.size] != ARRAY_HEAD.pack(ARRAY, count):
         raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
     one_by_one = stream.receive is not None and stream.receive.refuses_items
     values_max = settings.max_item_values + (BATCH_BYTES if count > 1 and not one_by_one else 0)
     if len(payload) <= values_max or not is_over(payload, values_max, json=codec == JSON):
-        return Arrived(offset, count, payload)
+        return Arrived(offset, count, payload, len(payload))
     if not one_by_one:
         raise _OverLimit(f"an item of more than {settings.max_item_values} values (Settings.max_item_values)")
-    return Arrived(offset, count, payload, is_over_values=True)
+    return Arrived(offset, count, payload, len(payload), is_over_values=True)
 
 
 def _extra_weight(opened: Open, values_max: int) -> int:
     """Return the weight of the objects that become of an `OPEN` which is not small."""
     weight = objects_bytes(opened.argument or b"", values_max, json=opened.codec == JSON)
     return weight + len(opened.metadata) * METADATA_ENTRY_BYTES + (STREAM_BYTES // 2 if opened.kind == BIDIRECTIONAL else 0)
-
-
-def _single_bytes(offset: int, count: int, part: memoryview) -> Arrived | None:
-    """Return a batch of one large `bytes` item as it will be handed out, None for any other batch."""
-    size = len(part) - BYTES_HEAD_BYTES
-    if count == 1 and size >= SINGLE_BYTES_MIN and part[:BYTES_HEAD_BYTES] == bytes_head(size):
-        return Arrived(offset, 1, bytes(part[BYTES_HEAD_BYTES:]), is_single_bytes=True)
-    return None
 
 
 def _whole(

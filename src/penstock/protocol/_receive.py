@@ -5,31 +5,28 @@ Batches wait for their consumer encoded: a batch is decoded when the consumer ge
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from penstock.errors import ProtocolError
 from penstock.protocol._budget import BATCH_COST_BYTES, UNFINISHED_COST_BYTES, Budget
 from penstock.protocol._credit import Grant
-from penstock.protocol._send import BYTES_HEAD_BYTES, bytes_head
+from penstock.protocol._send import bytes_head
 
 
-class Arrived(NamedTuple):
+class Arrived(msgspec.Struct, frozen=True, gc=False):
     """A batch that waits for its consumer: the offset of its first item, the number of its items, their encoded array.
 
-    `is_single_bytes`: the batch is one large `bytes` item in msgpack, and `payload` is the item itself, copied once, out of
-    the read buffer. `is_over_values`: it has more than `max_item_values` values, and its items are refused one by one.
+    `size`: the number of bytes of the array. `is_single_bytes`: the batch is one large `bytes` item in msgpack, and `payload`
+    is the item itself, copied once, out of the read buffer. `is_over_values`: it has more than `max_item_values` values, and
+    its items are refused one by one.
     """
 
     first: int
     items: int
     payload: bytes | bytearray
+    size: int
     is_single_bytes: bool = False
     is_over_values: bool = False
-
-    @property
-    def size(self) -> int:
-        """The number of bytes of the encoded array."""
-        return len(self.payload) + (BYTES_HEAD_BYTES if self.is_single_bytes else 0)
 
     def encoded(self) -> bytes | bytearray:
         """Return the encoded array, for an item type other than `bytes`."""
@@ -75,29 +72,33 @@ class ReceiveHalf:
             raise ProtocolError("5.2", f"items begun at byte {self.arrived_bytes}, where credit ends at {self.grant.bytes}")
         return True
 
-    def add(self, arrived: Arrived) -> int:
-        """Queue a complete batch that passed `check_start`; return its size, 0 when it is dropped. `hold` is to follow."""
+    def add(self, arrived: Arrived, budget: Budget | None = None) -> None:
+        """Queue a complete batch that passed `check_start`; a consumer that has left gets none.
+
+        budget: charged for it while it waits; None for one that is taken at once.
+        """
         size = arrived.size
         self.arrived += arrived.items
         self.arrived_bytes += size
         if self.discarded:
             self.grant.consumed_bytes = self.arrived_bytes
-            return 0
+            return
         self.queue.append(arrived)
-        return size
+        if budget is not None:
+            self.held_bytes += size + BATCH_COST_BYTES
+            budget.take(size + BATCH_COST_BYTES)
 
-    def hold(self, size: int) -> int:
-        """Return the bytes to charge for a batch of this size that waits from now on."""
-        self.held_bytes += size + BATCH_COST_BYTES
-        return size + BATCH_COST_BYTES
+    def consume(self, items: int, size: int, budget: Budget) -> bool:
+        """Count items that the consumer took; return whether credit is due.
 
-    def consume(self, size: int) -> int:
-        """Return the bytes to give back for a batch of this size that its consumer has taken whole; 0 for a part of one."""
-        if not size:
-            return 0
-        freed = min(size + BATCH_COST_BYTES, self.held_bytes)
-        self.held_bytes -= freed
-        return freed
+        size: that of the batch that it has taken whole, which is given back to the budget; 0 for a part of one.
+        """
+        if size:
+            freed = min(size + BATCH_COST_BYTES, self.held_bytes)
+            self.held_bytes -= freed
+            budget.held_bytes -= freed
+            budget.process.held_bytes -= freed
+        return self.grant.consume(items, size) and self.final is None
 
     def finish(self, count: int) -> None:
         """End the direction after `count` items; `ProtocolError` unless all of them are here (rule 6.2)."""

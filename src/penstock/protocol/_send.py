@@ -39,8 +39,9 @@ SINGLE_BYTES_MIN: Final = 16 * 1024
 
 #: An array of one item, without the item.
 ONE_ITEM: Final = b"\xdd\0\0\0\1"
-#: The number of items of an array, behind its first byte.
-_COUNT: Final = Struct(">I")
+#: The head of an array with a count of four bytes: `ARRAY`, the count.
+ARRAY: Final = 0xDD
+ARRAY_HEAD: Final = Struct(">BI")
 #: The place of the header, in front of a payload: a frame of one batch is then one segment.
 _ROOM: Final = bytes(ITEMS_HEADER_BYTES)
 #: The head of a batch of one `bytes` item: an array of one, a `bin` with a length of four bytes.
@@ -290,7 +291,7 @@ def _sealed(half: SendHalf) -> Batch:
         batch += half.layout.end
         half.pushed_bytes += len(half.layout.end)
     else:
-        _COUNT.pack_into(batch, ITEMS_HEADER_BYTES + 1, count)
+        ARRAY_HEAD.pack_into(batch, ITEMS_HEADER_BYTES, ARRAY, count)
     half.batch = bytearray()
     half.count = 0
     return Batch(half.pushed - count, count, [batch], len(batch) - ITEMS_HEADER_BYTES)

@@ -13,7 +13,7 @@ directions; in the tables it is a step of its own, `END` with `CLOSING`.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
 from penstock.errors import ProtocolError
 from penstock.protocol._frames import (
@@ -72,11 +72,8 @@ def step_name(frame_type: int, flags: int) -> str:
     return FrameType(frame_type).name + ("" if not flags & LAST else "+reason" if frame_type == END else "+LAST")
 
 
-def advance(table: Table, state: str, frame_type: int, flags: int, *, remote: bool) -> str:
-    """Return the state after this frame; raise `ProtocolError` (rule 3.4) when the table has no such step."""
-    following = table[state].get((frame_type, flags & LAST))
-    if following is None:
-        side = "caller" if table is CALLER else "callee"
-        step = step_name(frame_type, flags)
-        raise ProtocolError("3.4", f"{step} from the {side} of a stream whose direction is {state}", remote=remote)
-    return following
+def refuse_step(table: Table, state: str, frame_type: int, flags: int, *, remote: bool) -> NoReturn:
+    """Raise `ProtocolError` (rule 3.4): the table has no such step."""
+    side = "caller" if table is CALLER else "callee"
+    step = step_name(frame_type, flags)
+    raise ProtocolError("3.4", f"{step} from the {side} of a stream whose direction is {state}", remote=remote)

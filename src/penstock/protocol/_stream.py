@@ -26,7 +26,7 @@ from penstock.protocol._frames import (
 from penstock.protocol._receive import ReceiveHalf
 from penstock.protocol._send import JSON, LAYOUTS, SendHalf
 from penstock.protocol._settings import Settings
-from penstock.protocol._states import CALLEE, CALLER, CLOSING, advance
+from penstock.protocol._states import CALLEE, CALLER, CLOSING, refuse_step
 
 #: From this size on, an argument is dropped from `Open` once it was decoded; for a smaller one the copy costs more.
 LARGE_ARGUMENT_BYTES: Final = 4096
@@ -85,11 +85,13 @@ class WireStream:
 
     def sends(self, frame_type: int, flags: int = 0) -> None:
         """Take a step of our own direction; `ProtocolError(remote=False)` when the table has no such step."""
-        self.sending = advance(CALLEE if self.callee else CALLER, self.sending, frame_type, flags, remote=False)
+        table, state = CALLEE if self.callee else CALLER, self.sending
+        self.sending = table[state].get((frame_type, flags & LAST)) or refuse_step(table, state, frame_type, flags, remote=False)
 
     def receives(self, frame_type: int, flags: int = 0) -> None:
         """Take a step of the peer's direction; `ProtocolError` when the table has no such step."""
-        self.receiving = advance(CALLER if self.callee else CALLEE, self.receiving, frame_type, flags, remote=True)
+        table, state = CALLER if self.callee else CALLEE, self.receiving
+        self.receiving = table[state].get((frame_type, flags & LAST)) or refuse_step(table, state, frame_type, flags, remote=True)
 
     @property
     def begun(self) -> bool:

@@ -324,7 +324,7 @@ class LaneInbox(RemoteSource[LaneMessage]):
     def note_arrival(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note when the last batch arrived, unless its one message is taken in this turn."""
         queue = self._half.queue
-        if queue and (self.waiter is None or queue[-1].items > 1):
+        if queue and (not self.waits or queue[-1].items > 1):
             self._times[queue[-1].first] = loop.time()
 
     def _next_batch(self) -> list[LaneMessage]:
@@ -338,7 +338,7 @@ class LaneInbox(RemoteSource[LaneMessage]):
     def pop_single(self) -> LaneMessage | None:
         """Return the only message in the queue; None when there are more, or when the reader does not wait for one."""
         queue = self._half.queue
-        if self.waiter is None or len(queue) != 1 or queue[0].items != 1:
+        if not self.waits or len(queue) != 1 or queue[0].items != 1:
             return None
         try:
             return self._take(1)[0]

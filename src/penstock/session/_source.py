@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from operator import length_hint
 from threading import get_ident
 from types import TracebackType
@@ -157,21 +157,26 @@ class RemoteSource(Source[T]):
             raise _told(self, self.outcome)
         return taken
 
-    async def _readable(self) -> None:
-        check_thread(self.session.thread, self)
-        if self.waiter is not None:
+    def _readable(self) -> Awaitable[None]:
+        if self.session.thread != get_ident():
+            check_thread(self.session.thread, self)
+        if self.waits:
             raise Busy(SECOND_RECEIVER)
-        loop = self.session.loop
         self._burst = 0
-        self.waiter = waiter = loop.create_future()
-        timer = loop.call_later(self.idle_timeout_s, self._on_idle, waiter) if self.idle_timeout_s is not None else None
+        self.waiter = waiter = self.session.loop.create_future()
+        return waiter if self.idle_timeout_s is None else self._within_idle_timeout(waiter, self.idle_timeout_s)
+
+    async def _within_idle_timeout(self, waiter: asyncio.Future[None], seconds: float) -> None:
+        timer = self.session.loop.call_later(seconds, self._on_idle, waiter)
         try:
             await waiter
         finally:
-            if timer is not None:
-                timer.cancel()
-            if self.waiter is waiter:
-                self.waiter = None
+            timer.cancel()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a task waits for an item; one that was cancelled does not."""
+        return self.waiter is not None and not self.waiter.done()
 
     async def aclose(self) -> None:
         self.discard(StreamClosed(SOURCE_CLOSED))
@@ -274,7 +279,7 @@ class RemoteSource(Source[T]):
             items = self._next_batch()
             if not items:  # the first item of the batch cannot be decoded
                 return self._refill()
-        step = self._half.grant.until_due()
+        step = self._half.grant.until_due() if len(items) > 1 else 1
         self._rest = items[step:]
         if self._rest:
             items = items[:step]
@@ -294,12 +299,13 @@ class RemoteSource(Source[T]):
     def _next_batch(self) -> list[T]:
         """Decode the next batch. At an item that cannot be decoded, return those before it and keep the error."""
         arrived = self._half.queue.pop(0)
-        first, count = arrived.first, arrived.items
+        first, count, payload = arrived.first, arrived.items, arrived.payload
         self._pending_bytes = arrived.size
         self._burst += count * ITEM_COST_BYTES + arrived.size
-        if arrived.is_single_bytes and self._decode.of_bytes is not None:
-            return [self._decode.of_bytes(arrived.payload)]
-        payload = arrived.encoded()
+        if arrived.is_single_bytes:
+            if self._decode.of_bytes is not None:
+                return [self._decode.of_bytes(payload)]
+            payload = arrived.encoded()
         if self._decode.grows and not _charge_objects(self, payload):
             return _dropped_batch(self)
         try:

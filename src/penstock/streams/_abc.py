@@ -17,7 +17,7 @@ All decisions are made without waiting (`_take`, `send_nowait`); the coroutines 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, Literal, NamedTuple, Self, TypeVar
@@ -202,7 +202,7 @@ class Source(Paced, ABC, Generic[T_co]):
         """Return up to `max_items` buffered items, or an empty list. At the end it raises `EndOfStream` or the failure."""
 
     @abstractmethod
-    async def _readable(self) -> None:
+    def _readable(self) -> Awaitable[None]:
         """Wait until `_take` may return an item or raise the outcome. Raises `Busy` when another task waits already."""
 
     @abstractmethod
