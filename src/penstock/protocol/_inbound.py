@@ -338,14 +338,10 @@ def _arrived(
                 return Arrived(offset, 1, bytes(part[BYTES_HEAD_BYTES:]), len(part), is_single_bytes=True)
         payload: bytes | bytearray | None = bytes(part)
     else:
-        payload = _whole(batches, stream.id, flags, (offset, count, flags & ~MORE), part)
+        payload = _unpacked(state, stream, flags, place, part)
     if payload is None:
         return None
-    if flags & COMPRESSED:
-        payload = decompress(payload, limit_bytes)
-        if not state.budget.fits(len(payload)):
-            raise _OverLimit(state.budget.refusal(len(payload), "items"))
-    elif len(payload) > limit_bytes:
+    if len(payload) > limit_bytes:
         raise ProtocolError("4.6", f"a batch of {len(payload)} bytes, where at most {limit_bytes} are allowed")
     if codec == MSGPACK and payload[: ARRAY_HEAD.size] != ARRAY_HEAD.pack(ARRAY, count):
         raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
@@ -356,6 +352,19 @@ def _arrived(
     if not one_by_one:
         raise _OverLimit(f"an item of more than {settings.max_item_values} values (Settings.max_item_values)")
     return Arrived(offset, count, payload, len(payload), is_over_values=True)
+
+
+def _unpacked(
+    state: ConnectionState, stream: WireStream, flags: int, place: tuple[int, int], part: memoryview
+) -> bytes | bytearray | None:
+    """Return the batch that this frame completes, put together and decompressed; None while fragments are missing."""
+    payload = _whole(state.batches, stream.id, flags, (*place, flags & ~MORE), part)
+    if payload is None or not flags & COMPRESSED:
+        return payload
+    payload = decompress(payload, state.settings.max_item_bytes + BATCH_BYTES)
+    if not state.budget.fits(len(payload)):
+        raise _OverLimit(state.budget.refusal(len(payload), "items"))
+    return payload
 
 
 def _extra_weight(opened: Open, values_max: int) -> int:

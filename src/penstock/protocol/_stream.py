@@ -85,13 +85,19 @@ class WireStream:
 
     def sends(self, frame_type: int, flags: int = 0) -> None:
         """Take a step of our own direction; `ProtocolError(remote=False)` when the table has no such step."""
-        table, state = CALLEE if self.callee else CALLER, self.sending
-        self.sending = table[state].get((frame_type, flags & LAST)) or refuse_step(table, state, frame_type, flags, remote=False)
+        table = CALLEE if self.callee else CALLER
+        following = table[self.sending].get((frame_type, flags & LAST))
+        if following is None:
+            refuse_step(table, self.sending, frame_type, flags, remote=False)
+        self.sending = following
 
     def receives(self, frame_type: int, flags: int = 0) -> None:
         """Take a step of the peer's direction; `ProtocolError` when the table has no such step."""
-        table, state = CALLER if self.callee else CALLEE, self.receiving
-        self.receiving = table[state].get((frame_type, flags & LAST)) or refuse_step(table, state, frame_type, flags, remote=True)
+        table = CALLER if self.callee else CALLEE
+        following = table[self.receiving].get((frame_type, flags & LAST))
+        if following is None:
+            refuse_step(table, self.receiving, frame_type, flags, remote=True)
+        self.receiving = following
 
     @property
     def begun(self) -> bool:
