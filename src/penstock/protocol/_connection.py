@@ -49,7 +49,7 @@ LINK_BYTES: Final = 512 * 1024
 class Connection:
     """One connection, seen by the program that drives it. `role` is "client" for the side that dialled.
 
-    ready: puts a stream that has frames to send in line.
+    ready: puts a stream that has frames to send in line. has_data: whether `data_to_send` would return anything.
 
     Times are seconds of one steady clock. After any command, `has_data` says whether `data_to_send` has bytes to write. The
     properties are for reading; commands change them. `unread` says after `buffer_updated` whether frames may wait in `decoder`,
@@ -74,7 +74,7 @@ class Connection:
         self.streams = state.streams
         self.keepalive = state.keepalive
         self.outbox = state.outbox
-        self.ready = state.outbox.ready
+        self.ready, self.has_data = state.outbox.ready, state.outbox.has_data
         self.links = Links(state, hello_of(settings, agent, keep_s, token, instance))
         self._inbound = Inbound(state, self.links)
         self.decoder = state.decoder
@@ -296,10 +296,6 @@ class Connection:
 
     # ── bytes out ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def has_data(self) -> bool:
-        """Whether `data_to_send` would return anything."""
-        return self.outbox.has_data()
-
     def data_to_send(self, budget_bytes: int, now_s: float) -> list[Segment]:
         """Return the bytes to write now: control frames, then frames of streams in turn until `budget_bytes` are reached."""
         state = self._state
@@ -359,7 +355,8 @@ class Connection:
         self.has_grown = self._inbound.has_grown
         if state.sequence is not None and self.decoder.arrived_bytes >= state.sequence.ack_alone_due:
             self.links.acknowledge()
-        state.check_outbox(events)
+        if state.outbox.overflowing:
+            state.fail_unread(events)
         return events
 
     def receive_data(self, data: bytes | memoryview, now_s: float) -> list[ev.Event]:
@@ -391,5 +388,6 @@ class Connection:
             message = f"the peer was silent for {state.keepalive.patience_s:g} s"
             state.failed = state.sequence is None
             events.append(ev.Failed(None, message) if state.failed else ev.Silent(message))
-        state.check_outbox(events)
+        if state.outbox.overflowing:
+            state.fail_unread(events)
         return events

@@ -187,7 +187,7 @@ class ConnectionState:
         self.outbox.put_goodbye(GoAway(self.streams.highest_peer_id, 13, message))
         events.append(ev.Failed(error, str(error)))
 
-    def check_outbox(self, events: list[ev.Event]) -> None:
+    def fail_unread(self, events: list[ev.Event]) -> None:
         """End the connection of a peer that provokes answers and does not read them (rule 10.5)."""
-        if self.outbox.overflowing and not self.failed:
+        if not self.failed:
             self.fail(ProtocolError("10.5", "the peer makes this side answer and does not read the answers"), events)

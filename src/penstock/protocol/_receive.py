@@ -75,7 +75,7 @@ class ReceiveHalf:
     def add(self, arrived: Arrived, budget: Budget | None = None) -> None:
         """Queue a complete batch that passed `check_start`; a consumer that has left gets none.
 
-        budget: charged for it while it waits; None for one that is taken at once.
+        budget: charged for it while it waits, and was asked whether it fits; None for one that is taken at once.
         """
         size = arrived.size
         self.arrived += arrived.items
@@ -85,8 +85,10 @@ class ReceiveHalf:
             return
         self.queue.append(arrived)
         if budget is not None:
-            self.held_bytes += size + BATCH_COST_BYTES
-            budget.take(size + BATCH_COST_BYTES)
+            size += BATCH_COST_BYTES
+            self.held_bytes += size
+            budget.held_bytes += size
+            budget.process.held_bytes += size
 
     def consume(self, items: int, size: int, budget: Budget) -> bool:
         """Count items that the consumer took; return whether credit is due.

@@ -230,14 +230,16 @@ class SendHalf:
         return self._fragments is not None or bool(self.unsent) or self.count > 0
 
     def next_frame(self, stream_id: int) -> list[Segment]:
-        """Return the next frame, header first. Only called when `has_frames`."""
+        """Return the next frame, header first; no segment when it has none."""
         if self._fragments is not None:
             return _next_fragment(self, self._fragments)
         if self.unsent:
             batch = self.unsent.pop(0)
             self.budget.count(-batch.size)
-        else:
+        elif self.count:
             batch = _sealed(self)
+        else:
+            return []
         self.sent += batch.count
         self.sent_bytes += batch.size
         rules, length = self.rules, batch.size

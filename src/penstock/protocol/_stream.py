@@ -178,8 +178,8 @@ class WireStream:
         """Return the next frame of this stream: its opening, its items, its ending; no segment when it has none."""
         if self._opening is not None:
             return self._next_opening(max_frame_bytes)
-        if self.send is not None and self.send.has_frames():
-            return self.send.next_frame(self.id)
+        if self.send is not None and (frame := self.send.next_frame(self.id)):
+            return frame
         if self._ending is None:
             return []
         (kind, ending), self._ending = self._ending, None

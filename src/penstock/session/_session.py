@@ -317,7 +317,7 @@ class Session:
                 log_error(log, error, "%.500r could not be handled", event)
                 if ends_the_loop(error):
                     raise
-        if self._connection.has_data():
+        if not self._flushing and self._connection.has_data():
             self.flush_soon()
         return calls
 

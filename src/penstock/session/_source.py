@@ -160,7 +160,7 @@ class RemoteSource(Source[T]):
     def _readable(self) -> Awaitable[None]:
         if self.session.thread != get_ident():
             check_thread(self.session.thread, self)
-        if self.waits:
+        if self.waiter is not None and not self.waiter.done():
             raise Busy(SECOND_RECEIVER)
         self._burst = 0
         self.waiter = waiter = self.session.loop.create_future()
