@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -81,8 +81,8 @@ class HttpListener(Listener):
                 one.close()
             raise
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._face(scope, receive, send)
+    def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._face(scope, receive, send)
 
     async def aclose(self) -> None:
         """Take no new connections, and no further request of those that are open."""
