@@ -165,8 +165,8 @@ def fragments() -> list[Vector]:
     sender.push(encode_into, "x" * 100)
     sender.end()
     pieces = []
-    while sender.has_frames():
-        pieces.append(b"".join(sender.next_frame(3)))
+    while segments := sender.next_frame(3):
+        pieces.append(b"".join(segments))
     whole = array("x" * 100)
     opened = encode(Open("S/upload", 0, 0, 1, 1000, b"y" * 80))
     opening = [

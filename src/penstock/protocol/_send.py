@@ -100,16 +100,17 @@ class SendHalf:
     """One direction of a stream, seen by its sender.
 
     Counted in items and bytes: `pushed` by the program, `sent` in frames. `batch` is open and holds `count` items; `unsent` are
-    closed batches, counted in `budget` as the fragments of one are that has begun to leave. `ended`: no item follows.
+    closed batches, counted in `budget` as the `fragments` of one are that has begun to leave. It has a frame to send while one
+    of these three is there. `ended`: no item follows.
     """
 
     __slots__ = (
-        "_fragments",
         "_uncut",
         "batch",
         "budget",
         "count",
         "ended",
+        "fragments",
         "layout",
         "limit",
         "pushed",
@@ -131,7 +132,7 @@ class SendHalf:
         self.sent = self.sent_bytes = 0
         self.unsent: list[Batch] = []
         self.ended = False
-        self._fragments: Iterator[list[Segment]] | None = None
+        self.fragments: Iterator[list[Segment]] | None = None
         self._uncut = 0  # the bytes of the fragments that have not left
 
     def has_room(self) -> bool:
@@ -222,17 +223,13 @@ class SendHalf:
         self.unsent.clear()
         self.batch = bytearray()
         self.count = 0
-        self._fragments, self._uncut = None, 0
+        self.fragments, self._uncut = None, 0
         self.sent, self.sent_bytes = self.pushed, self.pushed_bytes
-
-    def has_frames(self) -> bool:
-        """Whether `next_frame` has a frame to return."""
-        return self._fragments is not None or bool(self.unsent) or self.count > 0
 
     def next_frame(self, stream_id: int) -> list[Segment]:
         """Return the next frame, header first; no segment when it has none."""
-        if self._fragments is not None:
-            return _next_fragment(self, self._fragments)
+        if self.fragments is not None:
+            return _next_fragment(self, self.fragments)
         if self.unsent:
             batch = self.unsent.pop(0)
             self.budget.count(-batch.size)
@@ -251,9 +248,9 @@ class SendHalf:
             ITEMS_HEADER.pack_into(batch.segments[0], 0, length, ITEMS, flags, stream_id, batch.first, batch.count)
             return batch.segments
         self._uncut = length - ITEMS_PREFIX_BYTES
-        self._fragments = self._cut(batch, flags, stream_id, self._uncut)
+        self.fragments = self._cut(batch, flags, stream_id, self._uncut)
         self.budget.count(self._uncut)
-        return _next_fragment(self, self._fragments)
+        return _next_fragment(self, self.fragments)
 
     def _cut(self, batch: Batch, flags: int, stream_id: int, length: int) -> Iterator[list[Segment]]:
         """Iterate over the fragments of a message over the frame limit; all but the last carry `MORE`."""
@@ -282,7 +279,7 @@ def _next_fragment(half: SendHalf, fragments: Iterator[list[Segment]]) -> list[S
     half._uncut -= size
     half.budget.count(-size)
     if not frame[0][5] & MORE:
-        half._fragments = None
+        half.fragments = None
     return frame
 
 

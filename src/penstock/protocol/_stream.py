@@ -167,7 +167,9 @@ class WireStream:
 
     def has_frames(self) -> bool:
         """Whether `next_frame` has a frame to return."""
-        return self._opening is not None or self._ending is not None or (self.send is not None and self.send.has_frames())
+        half = self.send
+        items = half is not None and (half.count or half.unsent or half.fragments)
+        return bool(items) or self._opening is not None or self._ending is not None
 
     def forget_argument(self) -> None:
         """Drop a large argument from `opened`, once it was decoded."""

@@ -17,14 +17,14 @@ from typing import Any, Final, cast
 
 from penstock._outcomes import ends_the_loop, log_error
 from penstock._upkeep import upkeep
-from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable, Unimplemented
+from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable
 from penstock.protocol import Connection, Hello, Open, ReceiveHalf, Settings, WireStream
 from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
 from penstock.session._events import DISPATCH
 from penstock.session._process import LINK_COST_BYTES, READY_COST_BYTES, crowd
 from penstock.session._sink import RemoteSink
-from penstock.session._stream import StreamHandle
+from penstock.session._stream import StreamHandle, refuse
 from penstock.session._turns import CALLS_PER_TURN, FRAMES_PER_LOOK, WorkTurns
 from penstock.streams import Bell, check_thread
 from penstock.transports import Link
@@ -78,16 +78,16 @@ class Session:
         self.instance, self.role = instance, role
         self.unary_calls = self.unary_answers = 0  # calls of this side, and of the other side, without an answer
         self.get_buffer = self._connection.get_buffer
-        self._ready = self._connection.ready
         self.takes_calls = True
         self.draining = asyncio.Event()
         self.on_draining: Callable[[], None] = lambda: None
-        self.accept = accept or _refuse
+        self.accept = accept or refuse
         self.context = Context()
         self._turns = WorkTurns(self._work, self._now, self.context)
         self.buffer_updated: partial[None] = partial(cast("Any", self.context.run), self._read)
         self._untold: Iterator[WireStream] | None = None
-        self._link_is_gone = self._paused = self._flushing = self._closing = self._close_when_written = False
+        self._link_is_gone = self._paused = self._closing = self._close_when_written = False
+        self._flushing = self._urgent = False  # whether it is written later in this turn, and whether a lone call waits for it
         self._announced = False  # whether the other side was told to open no more calls
         self._timer: asyncio.TimerHandle | None = None
         self._written = Bell()
@@ -185,7 +185,8 @@ class Session:
 
         To wait for the next turn of the loop costs a lone call more than its own write (a fifth of its round trip, measured).
         """
-        if calls == 1 and not self._flushing:
+        self._urgent = calls == 1
+        if self._urgent and not self._flushing:
             self.flush()
         else:
             self.flush_soon()
@@ -198,7 +199,7 @@ class Session:
 
     def touch(self, stream: WireStream) -> None:
         """Put a stream that has frames to send in line, and write at the end of this turn."""
-        self._ready(stream)
+        self._connection.ready(stream)
         if not self._flushing:
             self.flush_soon()
 
@@ -309,6 +310,7 @@ class Session:
     def _handle(self, events: Sequence[ev.Event]) -> int:
         """Hand events to their endpoints, and have the answers written; return how many calls were begun."""
         calls = CALLS_PER_TURN if self._connection.has_grown else 0  # the handler of a large message decodes it in this turn
+        flushing, self._flushing, self._urgent = self._flushing, True, False  # all that they send leaves behind the last one
         for event in events:
             calls += type(event) is ev.Opened
             try:
@@ -317,8 +319,9 @@ class Session:
                 log_error(log, error, "%.500r could not be handled", event)
                 if ends_the_loop(error):
                     raise
-        if not self._flushing and self._connection.has_data():
-            self.flush_soon()
+        self._flushing = flushing
+        if not flushing and self._connection.has_data():
+            (self.flush if self._urgent else self.flush_soon)()
         return calls
 
     def _end_stream(self, error: StatusError) -> int | None:
@@ -392,10 +395,6 @@ class Session:
         if self.lost is None:
             self._arm()
             self.flush()
-
-
-def _refuse(stream: StreamHandle) -> None:
-    stream.fail(Unimplemented("this side takes no calls", started=False))
 
 
 _DISPATCH: Final[dict[type[ev.Event], Any]] = {**DISPATCH, ev.Opened: Session._on_opened}

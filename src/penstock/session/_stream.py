@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from penstock.codec import Codec, Decode
-from penstock.errors import StatusError
+from penstock.errors import StatusError, Unimplemented
 from penstock.protocol import (
     Arrived,
     Budget,
@@ -229,3 +229,8 @@ class StreamHandle:
     def __repr__(self) -> str:
         state = "over" if self.over else "open"
         return f"<StreamHandle {self.opened.target} {CallKind(self.opened.kind).label}, {state}>"
+
+
+def refuse(stream: StreamHandle) -> None:
+    """Refuse a call of the peer: this side takes none."""
+    stream.fail(Unimplemented("this side takes no calls", started=False))

@@ -233,9 +233,7 @@ class _Waits:
             self._timer.cancel()
 
 
-async def _events(
-    stream: RemoteStream[msgspec.Raw], batch: list[msgspec.Raw] | None
-) -> AsyncGenerator[bytes, None]:
+async def _events(stream: RemoteStream[msgspec.Raw], batch: list[msgspec.Raw] | None) -> AsyncGenerator[bytes, None]:
     """Yield server-sent events: one for each item, then ``end``, or ``failed`` with the problem."""
     waits = _Waits(stream)
     async with stream:
@@ -263,9 +261,7 @@ def _body_of(error: StatusError) -> bytes:
     return body if isinstance(body, bytes) else b""
 
 
-async def _json_lines(
-    stream: RemoteStream[msgspec.Raw], batch: list[msgspec.Raw] | None
-) -> AsyncGenerator[bytes, None]:
+async def _json_lines(stream: RemoteStream[msgspec.Raw], batch: list[msgspec.Raw] | None) -> AsyncGenerator[bytes, None]:
     """Yield a line for each item. A failure cuts the connection, so that no client takes it for the end."""
     async with stream:
         if batch:
