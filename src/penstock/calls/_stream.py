@@ -191,7 +191,7 @@ class RemoteStream(RemoteSource[T], Stream[T], Endpoint):
     def on_accepted(self, accept: Accept) -> None:
         self.on_room()
 
-    on_items = RemoteSource.wake
+    on_items: Any = RemoteSource.wake  # as it is: a method that calls it would be one call more for each frame
 
     def on_room(self) -> None:
         if self.sink is not None:
