@@ -288,7 +288,7 @@ def decode_marked(codec: Codec, hint: Any, *marked: type[msgspec.Struct]) -> Dec
         return plain.value(raw)
 
     def batch(payload: bytes | bytearray | memoryview) -> list[Any]:
-        if tag not in (bytes(payload) if type(payload) is memoryview else payload):
+        if (bytes(payload) if type(payload) is memoryview else payload).find(tag) < 0:  # `in` would try a number first
             return plain.batch(payload)
         return MarkedBatch([value(raw) for raw in plain.raws(payload)])
 

@@ -47,6 +47,7 @@ from penstock.protocol._send import (
     SINGLE_BYTES_MIN,
     bytes_head,
 )
+from penstock.protocol._settings import Settings
 from penstock.protocol._states import CLOSING
 from penstock.protocol._stream import LONG_MESSAGE, WireStream, refusal
 
@@ -188,7 +189,8 @@ class Inbound:
         begun = stream_id in state.batches.parts
         if not begun and not half.check_start(offset, count):
             return
-        self._has_grown = not flags & MORE and bool(begun or flags & COMPRESSED)
+        if begun or flags & COMPRESSED:
+            self._has_grown = not flags & MORE
         try:
             arrived = _arrived(state, stream, flags, (offset, count), body[ITEMS_PREFIX_BYTES:])
         except _OverLimit as over:
@@ -227,10 +229,8 @@ class Inbound:
     def _on_credit(self, stream: WireStream, credit: Any, events: list[ev.Event]) -> None:
         stream.receives(CREDIT)
         half = stream.send
-        if half is not None:
-            more = half.limit.raise_to(credit, half.sent)
-            if more:
-                events.append(ev.RoomMade(stream))
+        if half is not None and half.limit.raise_to(credit, half.sent):
+            events.append(ev.RoomMade(stream))
 
     def _on_end(self, stream: WireStream, end: Any, events: list[ev.Event]) -> None:
         """End the peer's direction; with a reason, the whole call."""
@@ -325,33 +325,37 @@ def _arrived(
 
     Raises `_OverLimit`, and `ProtocolError` for a payload that is not a batch.
     """
-    settings, batches, (offset, count), codec = state.settings, state.batches, place, stream.opened.codec
-    begun = stream.id in batches.parts
-    waits = stream.callee or stream.opened.kind or flags not in _PLAIN or begun
-    if waits and not state.budget.fits(len(part)):
-        raise _OverLimit(state.budget.refusal(len(part), "items"))
-    limit_bytes = settings.max_item_bytes + BATCH_BYTES
-    if flags in _PLAIN and not begun:
-        if count == 1 and SINGLE_BYTES_MIN + BYTES_HEAD_BYTES <= len(part) <= limit_bytes and codec == MSGPACK:
-            size = len(part) - BYTES_HEAD_BYTES
-            if part[:BYTES_HEAD_BYTES] == bytes_head(size):  # one large `bytes` item, as it will be handed out
-                return Arrived(offset, 1, bytes(part[BYTES_HEAD_BYTES:]), len(part), is_single_bytes=True)
-        payload: bytes | bytearray | None = bytes(part)
+    opened, (offset, count), size = stream.opened, place, len(part)
+    is_whole = flags in _PLAIN and stream.id not in state.batches.parts
+    if (stream.callee or opened.kind or not is_whole) and not state.budget.fits(size):
+        raise _OverLimit(state.budget.refusal(size, "items"))
+    if is_whole:
+        if size > state.settings.max_item_bytes + BATCH_BYTES:
+            raise ProtocolError("4.6", f"a batch of {size} bytes, where an item may have {state.settings.max_item_bytes}")
+        is_single = size >= SINGLE_BYTES_MIN and count == 1 and opened.codec == MSGPACK
+        if is_single and part[:BYTES_HEAD_BYTES] == bytes_head(size - BYTES_HEAD_BYTES):
+            return Arrived(offset, 1, bytes(part[BYTES_HEAD_BYTES:]), size, is_single_bytes=True)
+        payload: bytes | bytearray = bytes(part)
     else:
-        payload = _unpacked(state, stream, flags, place, part)
-    if payload is None:
-        return None
-    if len(payload) > limit_bytes:
-        raise ProtocolError("4.6", f"a batch of {len(payload)} bytes, where at most {limit_bytes} are allowed")
-    if codec == MSGPACK and payload[: ARRAY_HEAD.size] != ARRAY_HEAD.pack(ARRAY, count):
+        unpacked = _unpacked(state, stream, flags, place, part)
+        if unpacked is None:
+            return None
+        payload, size = unpacked, len(unpacked)
+    if opened.codec == MSGPACK and payload[: ARRAY_HEAD.size] != ARRAY_HEAD.pack(ARRAY, count):
         raise ProtocolError("4.9", f"ITEMS of {count} items whose payload is not an array of as many")
+    is_over_values = size > state.settings.max_item_values and _is_over_values(state.settings, stream, count, payload)
+    return Arrived(offset, count, payload, size, is_over_values=is_over_values)
+
+
+def _is_over_values(settings: Settings, stream: WireStream, count: int, payload: bytes | bytearray) -> bool:
+    """Whether a batch has too many values, and its receiver refuses single items. Raises `_OverLimit` for another receiver."""
     one_by_one = stream.receive is not None and stream.receive.refuses_items
     values_max = settings.max_item_values + (BATCH_BYTES if count > 1 and not one_by_one else 0)
-    if len(payload) <= values_max or not is_over(payload, values_max, json=codec == JSON):
-        return Arrived(offset, count, payload, len(payload))
+    if len(payload) <= values_max or not is_over(payload, values_max, json=stream.opened.codec == JSON):
+        return False
     if not one_by_one:
         raise _OverLimit(f"an item of more than {settings.max_item_values} values (Settings.max_item_values)")
-    return Arrived(offset, count, payload, len(payload), is_over_values=True)
+    return True
 
 
 def _unpacked(
