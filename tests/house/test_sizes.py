@@ -34,8 +34,8 @@ MANY_SIDED = {
     "PeerStreams": 26,  # the verbs of a peer, what frames do, what the connection does
     "WebSocketEnd": 20,  # seven steps of the link below, five of the session's link, hooks of the handshake: a line or two each
     "RemoteWire": 19,  # six steps of this side, nine events of its stream
-    "Connection": 30,  # the whole of the pure core from outside: a line or two each
-    "Inbound": 17,  # a method for each frame type of a stream
+    "Connection": 28,  # the whole of the pure core from outside: a line or two each
+    "Inbound": 16,  # a method for each frame type of a stream
     "KeptStream": 23,  # what followers read, what the writer and notes and forks say, what the shelf asks: a line or two each
     "StreamInFile": 19,  # those of them that a file answers otherwise, and what its store asks
     "Retained": 24,  # the verbs of a sink, those of its followers, and how Python uses them
@@ -47,8 +47,8 @@ MANY_SIDED = {
     "StreamHandle": 31,  # the verbs of a stream, of a callee, a caller and both: a line or two each
     "RemoteSource": 21,
     "RemoteSink": 17,
-    "RemoteStream": 18,  # the endpoint of its stream, whether its server shuts down, and what interceptors add
-    "WireStream": 19,  # its two halves, and the order of what it sends
+    "RemoteStream": 17,  # the endpoint of its stream, whether its server shuts down, and what interceptors add
+    "WireStream": 18,  # its two halves, and the order of what it sends
 }
 LONG: dict[str, int] = {}
 DEEP = {"_iterate": 4}  # the hot loop of a remote source: a call per item would cost more than the item

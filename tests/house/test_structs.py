@@ -13,7 +13,7 @@ import msgspec
 
 from tests.house._source import PACKAGE, functions, modules, where
 
-ATOMS = (bool, bytes, float, int, str, type(None), msgspec.Raw)
+ATOMS = (bool, bytearray, bytes, float, int, str, type(None), msgspec.Raw)
 CONTAINERS = (dict, list, tuple, Union, types.UnionType)
 
 

@@ -81,7 +81,7 @@ class SendRules(NamedTuple):
     compress: Compress | None = None
 
 
-class Batch(msgspec.Struct, gc=False):
+class Batch(msgspec.Struct):
     """Items that travel together: a closed, encoded array of `size` bytes. Its first segment begins with room for a header."""
 
     first: int

@@ -321,6 +321,11 @@ class LaneInbox(RemoteSource[LaneMessage]):
         self.bad_item = InvalidArgument
         half.refuse_items()
 
+    @property
+    def waits(self) -> bool:
+        """Whether the reader waits for a message; one that was cancelled does not."""
+        return self.waiter is not None and not self.waiter.done()
+
     def note_arrival(self, loop: asyncio.AbstractEventLoop) -> None:
         """Note when the last batch arrived, unless its one message is taken in this turn."""
         queue = self._half.queue

@@ -164,19 +164,7 @@ class RemoteSource(Source[T]):
             raise Busy(SECOND_RECEIVER)
         self._burst = 0
         self.waiter = waiter = self.session.loop.create_future()
-        return waiter if self.idle_timeout_s is None else self._within_idle_timeout(waiter, self.idle_timeout_s)
-
-    async def _within_idle_timeout(self, waiter: asyncio.Future[None], seconds: float) -> None:
-        timer = self.session.loop.call_later(seconds, self._on_idle, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
-
-    @property
-    def waits(self) -> bool:
-        """Whether a task waits for an item; one that was cancelled does not."""
-        return self.waiter is not None and not self.waiter.done()
+        return waiter if self.idle_timeout_s is None else _idle_at_most(self, waiter, self.idle_timeout_s)
 
     async def aclose(self) -> None:
         self.discard(StreamClosed(SOURCE_CLOSED))
@@ -337,6 +325,15 @@ class RemoteSource(Source[T]):
         now = self.statistics()
         name = type(self).__name__.removeprefix("Remote")
         return f"<{name} {self.target} {now.state}, {now.buffered} of {now.buffer_size} buffered, {now.received} received>"
+
+
+async def _idle_at_most(source: RemoteSource[Any], waiter: asyncio.Future[None], seconds: float) -> None:
+    """Wait for an item, and look at the stream again when the time has passed without one."""
+    timer = source.session.loop.call_later(seconds, source._on_idle, waiter)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
 
 
 def _charge_objects(source: RemoteSource[Any], payload: bytes | bytearray) -> bool:
