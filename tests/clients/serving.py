@@ -48,6 +48,11 @@ class Barber(penstock.Actor):
             await channel.reject("no beards on Friday")
             return
         await channel.accept({"price": 20})
+        if channel.payload == "in a hurry":
+            await channel.send("done")
+            channel.close_send()
+            await channel.receive()
+            raise penstock.ResourceExhausted("there is no time")
         async for wish in channel:
             if wish == "enough":
                 await channel.close("the shop is closed")

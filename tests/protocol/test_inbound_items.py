@@ -28,6 +28,16 @@ def test_items_with_last_end_the_direction():
     assert stream.id in made.connection.streams.begun  # our own direction goes on
 
 
+def test_a_batch_that_is_sent_again_is_ignored_with_its_flags_and_in_any_state():
+    """Rule 4.3."""
+    made = side()
+    stream = made.answer(1, 3)
+    made.feed(items_frame(1, 0, 1, 2), items_frame(1, 0, 1, 2, flags=LAST), items_frame(1, 1, 2, flags=LAST))
+    assert (stream.receiving, stream.receive.arrived) == ("open", 2)
+    made.feed(items_frame(1, 2, 3, flags=LAST), items_frame(1, 2, 3, flags=LAST), items_frame(1, 0, 1))
+    assert (stream.receiving, stream.receive.arrived, made.connection.failed) == ("ended", 3, False)
+
+
 def test_items_with_last_from_the_callee_end_the_stream():
     made = side("client")
     stream = made.call(0)

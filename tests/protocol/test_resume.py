@@ -222,6 +222,24 @@ def test_a_refused_client_is_told_why_and_its_link_carries_a_new_session():
     assert told == events.NotResumed("no such session")
 
 
+@pytest.mark.parametrize("beyond", [-1, 1, 2**40])
+def test_an_answer_at_a_position_that_cannot_be_breaks_rule_9_3(beyond: int):
+    wire = Wire()
+    wire.client.open(opening(1), ReceiveHalf(Grant(1, 100)))
+    wire.pump()
+    sequence = wire.client._state.sequence
+    assert sequence is not None
+    sequence.acknowledge(sequence.sent)
+    wire.cut()
+    wire.client.data_to_send(ALL, 0.0)
+    answer = frame(FrameType.RESUMED, Resumed(0, sequence.sent + beyond))
+    (failed,) = wire.client.receive_data(hello(keep_ms=9, token=TOKENS[100]) + answer, 0.0)
+    assert isinstance(failed, events.Failed)
+    assert failed.error is not None
+    assert failed.error.rule == "9.3"
+    assert wire.client.links.void
+
+
 def test_a_server_that_keeps_no_session_need_not_answer():
     wire = Wire()
     wire.cut()

@@ -156,6 +156,18 @@ async def test_a_position_that_was_never_sent_is_refused(received: int):
         assert server.link is not None
 
 
+async def test_a_server_that_tells_a_position_that_cannot_be_has_lost_the_session_at_once():
+    async with house() as home:
+        client, server = await home.client()
+        sequence = server._connection._state.sequence
+        assert sequence is not None
+        sequence._outside -= 10**6
+        await cut(home, client)
+        assert isinstance(client.lost, ConnectionLost)
+        assert "9.3" in str(client.lost)
+        assert "9.3" in str(server.lost)
+
+
 async def test_of_two_that_take_a_session_up_at_once_the_older_link_is_closed():
     async with house() as home:
         client, server = await home.client()

@@ -47,6 +47,11 @@ class Links:
         return self._state.sequence is not None and not self._state.failed
 
     @property
+    def void(self) -> bool:
+        """Whether the session can go on over no link, because the server has told a position that cannot be."""
+        return self._state.sequence is not None and self._state.sequence.void
+
+    @property
     def begun(self) -> bool:
         """Whether anything has come from the peer after its first `HELLO`."""
         return self._sequence().begun
@@ -207,9 +212,13 @@ def _on_resumed(links: Links, resumed: Resumed, events: list[ev.Event], now_s: f
     state, sequence = links._state, links._state.sequence
     if state.greeted or sequence is None or sequence.offered is None:
         return
-    if resumed.code or not sequence.can_repeat(resumed.received):
+    if resumed.code:
         _refused(links, resumed.message, events)
         return
+    if not sequence.can_repeat(resumed.received):
+        sequence.void = True
+        told = f"{resumed.received}, where {sequence.acknowledged} was told before and {sequence.sent} bytes were sent"
+        raise ProtocolError("9.3", f"RESUMED at the position {told}")
     sequence.token = sequence.offered.token
     state.outbox.again += sequence.repeat(resumed.received)
     links.begin(now_s)

@@ -219,7 +219,7 @@ class LastingSession(Session):
         super()._on_ready()
 
     def _on_failed(self, event: ev.Failed) -> None:
-        if self.detached:  # over a link that does not carry the session yet
+        if self.detached and not self._links.void:  # over a link that does not carry the session yet
             self._detach()
         else:
             super()._on_failed(event)

@@ -13,6 +13,7 @@ export async function openChannel<In, Out>(
 ): Promise<Channel<In, Out>> {
   const args = payload === undefined ? [] : [payload];
   const call = new Call<In>(carrier, { target: `/${address}!channel`, kind: 3, args, options });
+  call.onHalfClosed = () => call.source.end(); // this side may still send
   const accepted = await new Promise<Uint8Array | null>((resolve, reject) => {
     call.onAccepted = resolve;
     call.onEnd = (error) => reject(error ?? new CallFailed(Code.DATA_LOSS, "the channel has ended before it was accepted"));
@@ -32,12 +33,14 @@ export class Channel<In, Out> implements AsyncIterable<In> {
   /** With what the actor has accepted. */
   readonly accepted: unknown;
   readonly #call: Call<In>;
+  #error: unknown;
   #turn: Promise<void> = Promise.resolve();
   #isHalfClosed = false;
 
   constructor(call: Call<In>, accepted: unknown) {
     this.#call = call;
     this.accepted = accepted;
+    call.onEnd = (error) => (this.#error = error);
   }
 
   /** Why the other side has closed the channel; empty when it has not, or has given no reason. */
@@ -54,7 +57,7 @@ export class Channel<In, Out> implements AsyncIterable<In> {
     return this.#call.source.next();
   }
 
-  /** Send an item. Resolves when the other side has room for it; rejects with code 9 when the channel is closed. */
+  /** Send an item. Resolves when the other side has room for it; rejects with code 9 when the channel is closed, or with the error that has ended it. */
   send(item: Out): Promise<void> {
     const sent = this.#isHalfClosed ? Promise.reject(this.#closed()) : this.#turn.then(() => this.#send(item));
     this.#turn = sent.catch(() => {});
@@ -66,8 +69,8 @@ export class Channel<In, Out> implements AsyncIterable<In> {
     this.#call.send(item);
   }
 
-  #closed(): CallFailed {
-    return new CallFailed(Code.FAILED_PRECONDITION, `the channel is closed${this.reason && `: ${this.reason}`}`);
+  #closed(): unknown {
+    return this.#error ?? new CallFailed(Code.FAILED_PRECONDITION, `the channel is closed${this.reason && `: ${this.reason}`}`);
   }
 
   /** Send no more, and go on receiving. */

@@ -43,6 +43,8 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   readonly source: Source<T>;
   /** With what the callee has accepted, once it has. */
   onAccepted: (payload: Uint8Array | null) => void = () => {};
+  /** The callee sends no more items; how the call ends is still to come (6.10). */
+  onHalfClosed: () => void = () => {};
   /** How the call has ended, once it has. */
   onEnd: (error: unknown) => void = () => {};
   /** The reason with which the callee has closed the call normally. */
@@ -99,8 +101,8 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
         return this.source.push(event.payload, event.count);
       case "StopSending":
         return this.#stopRequests();
-      case "HalfClosed": // of a channel: this side may still send
-        return this.source.end();
+      case "HalfClosed":
+        return this.onHalfClosed();
       case "Ended":
         if (event.status?.code === 0) this.closeReason = clean(event.status.message);
         return this.#end(

@@ -256,12 +256,13 @@ export class Inbound {
   }
 
   #items({ flags, body }: Frame, stream: Stream): void {
-    const next = stream.judge(ITEMS, flags);
     const { offset, count, payload } = readItems(body);
     if (count === 0) throw new Violation("4.2", "ITEMS with no item");
     const ledger = stream.receiving;
+    if (stream.assembly === undefined && ledger?.hasHad(offset, count)) return;
+    const next = stream.judge(ITEMS, flags);
     if (ledger === undefined) throw new Violation("3.4", "ITEMS of a kind that has no requests");
-    if (stream.assembly === undefined && !ledger.admits(offset, count)) return;
+    if (stream.assembly === undefined) ledger.admit(offset, count);
     const { max_item_bytes, max_connection_bytes } = this.#connection.settings;
     const bytesMax = max_item_bytes + BATCH_BYTES;
     let whole: Uint8Array = payload.slice(); // not a view of what the link has read, which is larger

@@ -66,15 +66,18 @@ export class ReceiveLedger {
     this.grantedBytes = this.#grantedBeforeBytes = window.bytes;
   }
 
-  /** Judge the first fragment of a batch: false for one that was sent again (4.3). */
-  admits(offset: number, count: number): boolean {
-    if (offset + count <= this.items) return false;
+  /** Whether a batch was sent again: it is ignored, with its flags (4.3). */
+  hasHad(offset: number, count: number): boolean {
+    return offset + count <= this.items;
+  }
+
+  /** Judge the first fragment of a batch. */
+  admit(offset: number, count: number): void {
     if (offset !== this.items) throw new Violation("4.3", `ITEMS at offset ${offset}, where ${this.items} is next`);
     if (offset + count > this.grantedItems)
       throw new Violation("5.1", `items up to ${offset + count}, where credit ends at ${this.grantedItems}`);
     if (this.bytes >= this.grantedBytes)
       throw new Violation("5.2", `a batch begins at byte ${this.bytes}, where credit ends at ${this.grantedBytes}`);
-    return true;
   }
 
   arrived(items: number, bytes: number): void {

@@ -11,6 +11,8 @@ export class Sequence {
   #base = 0;
   /** How many of the chunks the present link has had. */
   #written = 0;
+  /** The highest position that the other side has told. */
+  #told = 0;
 
   /** How many bytes are kept. */
   get kept(): number {
@@ -35,6 +37,7 @@ export class Sequence {
   acknowledge(position: number): void {
     const written = this.#chunks.slice(0, this.#written).reduce((sum, chunk) => sum + chunk.length, this.#base);
     if (position > written) throw new Violation("9.4", `the position ${position}, where ${written} bytes were sent`);
+    this.#told = Math.max(this.#told, position);
     let count = 0;
     let size = 0;
     for (const chunk of this.#chunks) {
@@ -48,7 +51,11 @@ export class Sequence {
 
   /** Go on over a new link at the position up to which the other side has the sequence. */
   rewind(position: number): void {
-    if (position < this.#base) throw new Violation("9.3", `the position ${position}, where ${this.#base} was told before`);
+    if (position < this.#told || position > this.end)
+      throw new Violation(
+        "9.3",
+        `the position ${position}, where ${this.#told} was told before and ${this.end} bytes were sent`,
+      );
     this.acknowledge(position);
     const [first] = this.#chunks;
     const past = position - this.#base;

@@ -107,6 +107,23 @@ export const actors: Cases = {
     same(await collected(other), []);
   },
 
+  "a channel that fails behind its half-close has ended for its reader, and fails for what is sent (6.10)": async ({
+    peer,
+  }) => {
+    const channel = await peer.actor("barber").openChannel<string, string>("in a hurry");
+    same(await collected(channel), ["done"]);
+    await channel.send("shorter, please");
+    const refused = { code: Code.RESOURCE_EXHAUSTED, message: "there is no time" };
+    await until(() =>
+      channel.send("please").then(
+        () => false,
+        () => true,
+      ),
+    );
+    await rejects(channel.send("please"), refused);
+    same((await channel.receive()).done, true);
+  },
+
   "a channel that is refused rejects with the reason": async ({ peer }) => {
     const error = (await rejects(peer.actor("barber").openChannel("beard"), CallFailed)) as CallFailed;
     same([error.code, error.reason, error.message], [Code.FAILED_PRECONDITION, "channel_rejected", "no beards on Friday"]);
