@@ -23,6 +23,8 @@ class Listeners:
             except penstock.WouldBlock:
                 sink.fail(penstock.ResourceExhausted(f"you are {BEHIND_MAX} messages behind; join again"))
                 del self._names[sink]
+            except penstock.StreamClosed:
+                del self._names[sink]  # it has said its last word, or was lost, and is about to leave
 
     @contextmanager
     def added(self, name: str) -> Iterator[tuple[penstock.Sink[ChatResponse], penstock.Source[ChatResponse]]]:

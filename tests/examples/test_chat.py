@@ -114,6 +114,14 @@ async def test_a_listener_that_does_not_keep_up_is_told_and_the_others_hear_on(m
             [response async for response in slow]
 
 
+async def test_a_listener_that_is_about_to_leave_disturbs_nobody(modules):
+    room = modules.room.Room()
+    with room.joined("leaving") as (sink, _), room.joined("staying") as (_, staying):
+        sink.close()
+        room.add(modules.messages.Message(user="ann", room="general", content="hello"))
+        assert staying.receive_nowait().message.content == "hello"
+
+
 async def test_messages_of_one_room_have_rising_timestamps(modules):
     room = modules.room.Room()
     for _ in range(10):
