@@ -30,13 +30,17 @@ from penstock.protocol._stream import LONG_MESSAGE
 
 
 class Links:
-    """The links of one session, one after the other. `hello` is what this side says first on each of them."""
+    """The links of one session, one after the other. `hello` is what this side says first on each of them.
 
-    __slots__ = ("_hello", "_state")
+    `void`: the session can go on over no link, because the server has told a position that cannot be.
+    """
+
+    __slots__ = ("_hello", "_state", "void")
 
     def __init__(self, state: ConnectionState, hello: Hello) -> None:
         self._state = state
         self._hello = hello
+        self.void = False
         state.outbox.put_of_link(FrameType.HELLO, hello)
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -45,11 +49,6 @@ class Links:
     def resumable(self) -> bool:
         """Whether the session can go on over another link."""
         return self._state.sequence is not None and not self._state.failed
-
-    @property
-    def void(self) -> bool:
-        """Whether the session can go on over no link, because the server has told a position that cannot be."""
-        return self._state.sequence is not None and self._state.sequence.void
 
     @property
     def begun(self) -> bool:
@@ -216,7 +215,7 @@ def _on_resumed(links: Links, resumed: Resumed, events: list[ev.Event], now_s: f
         _refused(links, resumed.message, events)
         return
     if not sequence.can_repeat(resumed.received):
-        sequence.void = True
+        links.void = True
         told = f"{resumed.received}, where {sequence.acknowledged} was told before and {sequence.sent} bytes were sent"
         raise ProtocolError("9.3", f"RESUMED at the position {told}")
     sequence.token = sequence.offered.token

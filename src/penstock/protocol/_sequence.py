@@ -40,8 +40,7 @@ class Sequence:
     `sent`, `acknowledged`: positions in this side's sequence, in bytes. `up`: the link carries the session; before that, and
     between two links, only frames of the link are sent. `flows`: new frames of the session may be sent now. `token`: by which
     the client takes the session up again; `offered` is the `HELLO` of the new link, whose token replaces it then.
-    `unconfirmed`: the client may not know yet that the session goes on. `void`: it cannot go on, because the server has told a
-    position that cannot be. `ack_due`, `ack_alone_due`: how many bytes the
+    `unconfirmed`: the client may not know yet that the session goes on. `ack_due`, `ack_alone_due`: how many bytes the
     decoder has when an `ACK` leaves with the next write, and when it leaves alone.
     """
 
@@ -66,7 +65,6 @@ class Sequence:
         "token",
         "unconfirmed",
         "up",
-        "void",
     )
 
     def __init__(self, decoder: FrameDecoder, token: bytes, budget: Budget) -> None:
@@ -85,7 +83,6 @@ class Sequence:
         self.sent = 0
         self.acknowledged = 0
         self.up = self.flows = True
-        self.void = False
         self._outside = self._hello_bytes = decoder.taken_bytes  # with the `HELLO` of the first link
         self.ack_due, self.ack_alone_due = ACK_BYTES, ACK_ALONE_BYTES
 
