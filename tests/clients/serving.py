@@ -60,6 +60,48 @@ class Barber(penstock.Actor):
             await channel.send(f"{wish}: done")
 
 
+class Ends:
+    """Ends of streams as values."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.left = 0
+        self.heard: list[object] = []
+
+    async def source(self, n: int) -> penstock.SourceRef[int]:
+        return penstock.SourceRef(self._numbers(n))
+
+    async def _numbers(self, n: int) -> AsyncIterator[int]:
+        self.made = 0
+        try:
+            for number in range(n):
+                self.made += 1
+                yield number
+        finally:
+            self.left += 1
+
+    async def sink(self) -> penstock.SinkRef[int]:
+        """Give an end whose items `taken` tells."""
+        sink, source = penstock.pipe(4)
+        self.heard = []
+        self.hearing = asyncio.create_task(self._hear(source))
+        return penstock.SinkRef(sink)
+
+    async def _hear(self, source: penstock.Source[int]) -> None:
+        try:
+            async for number in source:
+                self.heard.append(number)
+        except penstock.PenstockError as error:
+            self.heard.append(type(error).__name__)
+
+    async def taken(self) -> list[object]:
+        await self.hearing
+        return self.heard
+
+    async def counts(self) -> list[int]:
+        return [self.made, self.left]
+
+
 class Runs(Market):
     """Streams that are kept."""
 
@@ -93,7 +135,7 @@ async def main(urls: list[str], kept: str | None) -> None:
         await system.spawn(Counter, name="counters/blue")
         await system.spawn(Barber, name="barber")
         runs = penstock.exposed(Runs(), as_=Runs)
-        async with penstock.serve(runs, Market(), Director(), system, listen=urls, settings=settings) as server:
+        async with penstock.serve(runs, Market(), Director(), Ends(), system, listen=urls, settings=settings) as server:
             for url in server.urls:
                 sys.stdout.write(f"at {url}\n")
             sys.stdout.flush()

@@ -9,6 +9,7 @@ import type { WebSocketClass } from "../src/transports/websocket.ts";
 import { actors } from "./cases/actors.ts";
 import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
+import { refs } from "./cases/refs.ts";
 import { resume } from "./cases/resume.ts";
 import { serving } from "./cases/serving.ts";
 import { slow } from "./cases/slow.ts";
@@ -113,7 +114,7 @@ inChromium("the cases", () => {
     assert(grown <= FLAT_BYTES, `the tab holds ${heaps}`);
   });
 
-  for (const name of Object.keys({ ...actors, ...calls, ...follow, ...resume, ...serving, ...slow }))
+  for (const name of Object.keys({ ...actors, ...calls, ...follow, ...refs, ...resume, ...serving, ...slow }))
     test(name, async () => {
       const run = page.evaluate(
         ([url, each]) => (window as never as Record<string, Function>).runCase?.(url, each),

@@ -60,8 +60,9 @@ test("the package that is built can be imported in Node, and its bundle", () => 
     import { connect, service, Stream } from "./build/dist/node.js";
     import { offer } from "./build/dist/serve.js";
     import * as bundle from "./build/dist/penstock.min.js";
-    import * as both from "./build/dist/penstock-serve.min.js";
-    if (!connect || !service || !Stream || !offer || !bundle.connect || !both.connect || !both.offer) throw new Error("a name is missing");`;
+    import { itemsOf } from "./build/dist/refs.js";
+    import * as all from "./build/dist/penstock-all.min.js";
+    if (!connect || !service || !Stream || !offer || !itemsOf || !bundle.connect || !all.connect || !all.offer || !all.itemsOf) throw new Error("a name is missing");`;
   const ran = spawnSync(process.execPath, ["--input-type=module", "--eval", program]);
   assert.equal(ran.status, 0, ran.stderr.toString());
 });

@@ -11,6 +11,7 @@ const BELOW: Record<string, string[]> = {
   "src/transports": ["src/core"],
   "src/session": ["src/core", "src/transports", "src"],
   "src/calls": ["src/core", "src/session", "src"],
+  "src/refs": ["src/core", "src/session", "src/calls", "src"],
   "src/serving": ["src/core", "src/session", "src/calls", "src"],
   "src/actors": ["src/core", "src/session", "src/calls", "src"],
 };

@@ -3,6 +3,7 @@ import { connect, type ConnectOptions, type Peer } from "../src/index.ts";
 import { actors } from "./cases/actors.ts";
 import { calls } from "./cases/calls.ts";
 import { follow } from "./cases/follow.ts";
+import { refs } from "./cases/refs.ts";
 import { resume } from "./cases/resume.ts";
 import { serving } from "./cases/serving.ts";
 import { slow } from "./cases/slow.ts";
@@ -14,7 +15,7 @@ interface Given {
   moveProxy(id: number, what: "cut" | "accept" | "refuse" | "connections"): Promise<number>;
 }
 
-const all: Cases = { ...actors, ...calls, ...follow, ...resume, ...serving, ...slow };
+const all: Cases = { ...actors, ...calls, ...follow, ...refs, ...resume, ...serving, ...slow };
 const given = window as unknown as Given;
 
 async function worldAt(url: string): Promise<World> {
