@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { accept } from "../src/core/callee.ts";
 import { Connection } from "../src/core/connection.ts";
 import type { Event } from "../src/core/events.ts";
 import { DEFAULTS, type Settings } from "../src/core/settings.ts";
@@ -54,7 +55,7 @@ class Side {
         window: { ...WINDOW },
         wish: undefined,
       });
-    if (step.accept !== undefined) this.connection.accept(this.streams.get(step.accept) as Stream, { ...WINDOW });
+    if (step.accept !== undefined) accept(this.connection, this.streams.get(step.accept) as Stream, { ...WINDOW });
     this.written();
   }
 }

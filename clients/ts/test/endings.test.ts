@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connectWith } from "../src/connect.ts";
+import { accept, halfClose } from "../src/core/callee.ts";
 import { Connection } from "../src/core/connection.ts";
 import type { Event } from "../src/core/events.ts";
 import { LAST, writeItems } from "../src/core/frames.ts";
@@ -39,13 +40,13 @@ async function peerOf(...steps: Step[]): Promise<Peer> {
   return connectWith({ "core:": transport }, {}, "core://here", { reconnect: false });
 }
 
-const accept: Step = (server, stream) => server.accept(stream, { items: 1, bytes: 1, fixed: true });
+const accepted: Step = (server, stream) => accept(server, stream, { items: 1, bytes: 1, fixed: true });
 
 test("an error behind the END of a stream is its outcome, after the items (6.10)", async () => {
   const peer = await peerOf(
-    accept,
+    accepted,
     (server, stream) => server.send(stream, 1),
-    (server, stream) => server.halfClose(stream),
+    (server, stream) => halfClose(server, stream),
     (server, stream) => server.answer(stream, { code: Code.ABORTED, reason: "aborted", message: "all for nothing" }),
   );
   const items: unknown[] = [];
@@ -59,9 +60,9 @@ test("an error behind the END of a stream is its outcome, after the items (6.10)
 
 test("a normal end behind the END of a stream is its end (6.10)", async () => {
   const peer = await peerOf(
-    accept,
+    accepted,
     (server, stream) => server.send(stream, 1),
-    (server, stream) => server.halfClose(stream),
+    (server, stream) => halfClose(server, stream),
     (server, stream) => server.answer(stream, { code: 0 }),
   );
   const items: unknown[] = [];
@@ -89,7 +90,7 @@ test("a batch that is sent again is ignored, with its flags and in any state (4.
   });
   const [opened] = carry(client, server);
   assert(opened?.type === "Opened");
-  server.accept(opened.stream, window);
+  accept(server, opened.stream, window);
   carry(server, client);
   const batch = (offset: number, items: number[], flags = 0): Event[] =>
     server.receive(writeItems(ours.id, { offset, count: items.length, payload: payloadOf(items) }, flags));

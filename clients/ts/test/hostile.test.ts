@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { after, afterEach, describe, test } from "node:test";
+import { accept } from "../src/core/callee.ts";
 import { Connection } from "../src/core/connection.ts";
 import type { Event } from "../src/core/events.ts";
 import { DEFAULTS, type Settings } from "../src/core/settings.ts";
@@ -49,7 +50,7 @@ const speaking = (
     socket.on("data", (bytes) => {
       for (const event of side.receive(new Uint8Array(bytes))) {
         if (!("stream" in event) || on(side, event.stream, event) !== false || event.type !== "Opened") continue;
-        side.accept(event.stream, WINDOW);
+        accept(side, event.stream, WINDOW);
         side.send(event.stream, 7);
         side.answer(event.stream, { code: 0 });
       }
@@ -115,7 +116,7 @@ describe("values of the program", () => {
   test("requests that are awaited are left when the call ends", async () => {
     const url = await speaking((side, stream, { type }) => {
       if (type !== "Opened") return;
-      side.accept(stream, WINDOW);
+      accept(side, stream, WINDOW);
       side.answer(stream, { code: 8, message: "enough" });
     });
     await using(url, async (peer) => {
@@ -137,7 +138,7 @@ describe("values of the program", () => {
     test(`a loop is given up by its ${how} when all its items are here already`, async () => {
       const url = await speaking((side, stream, { type }) => {
         if (type !== "Opened") return;
-        side.accept(stream, WINDOW);
+        accept(side, stream, WINDOW);
         for (let item = 0; item < 50; item++) side.send(stream, item);
         side.answer(stream, { code: 0 });
       });
@@ -200,7 +201,7 @@ describe("what the server says", () => {
   for (const answer of [5, null, [], ["1", 2], [1, null, 5]])
     test(`the answer ${JSON.stringify(answer)} of an actor fails its asks, and the next ones`, async () => {
       const url = await speaking((side, stream, event) => {
-        if (event.type === "Opened") side.accept(stream, WINDOW);
+        if (event.type === "Opened") accept(side, stream, WINDOW);
         else if (event.type === "ItemsArrived") side.send(stream, answer);
       });
       await using(url, async (peer) => {
@@ -213,7 +214,7 @@ describe("what the server says", () => {
   test("a channel whose payload cannot be read is given up", async () => {
     let cancelled = 0;
     const url = await speaking((side, stream, event) => {
-      if (event.type === "Opened") side.accept(stream, WINDOW, Uint8Array.of(0xc1));
+      if (event.type === "Opened") accept(side, stream, WINDOW, Uint8Array.of(0xc1));
       else if (event.type === "CallCancelled") cancelled += 1;
     });
     await using(url, async (peer) => {
@@ -227,7 +228,7 @@ describe("what the server says", () => {
     test(`${JSON.stringify(place)} is no place in a retained stream`, async () => {
       const url = await speaking((side, stream, { type }) => {
         if (type !== "Opened") return;
-        side.accept(stream, WINDOW);
+        accept(side, stream, WINDOW);
         side.send(stream, place);
         side.send(stream, 7);
       });
@@ -248,7 +249,7 @@ describe("what the server says", () => {
       const url = await speaking((side, stream, { type }) => {
         if (type !== "Opened") return;
         calls += 1;
-        side.accept(stream, WINDOW);
+        accept(side, stream, WINDOW);
         side.send(stream, { $penstock: "place", id: new Uint8Array(16), offset: 0 });
         side.answer(stream, { code: 14, message: "later" });
       });

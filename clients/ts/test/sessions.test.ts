@@ -1,6 +1,7 @@
 /** Whole conversations of `vectors/sessions/`: this implementation plays one side, the bytes of the vector are the other. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { accept, drain, halfClose, stopRequests } from "../src/core/callee.ts";
 import { Connection } from "../src/core/connection.ts";
 import type { Event } from "../src/core/events.ts";
 import { type Cancel, HELLO, type Hello, type Open, writeFrame } from "../src/core/frames.ts";
@@ -79,7 +80,7 @@ class Player {
         this.#streams.set(id, connection.open(openingOf(said as unknown as Open)));
         return undefined;
       case "ACCEPT":
-        return connection.accept(stream, { items: said.credit_items, bytes: said.credit_bytes, fixed: true }, said.payload);
+        return accept(connection, stream, { items: said.credit_items, bytes: said.credit_bytes, fixed: true }, said.payload);
       case "ITEMS":
         for (const item of decode(said.payload) as unknown[]) assert(connection.send(stream, item));
         if (!flags.includes("LAST")) return undefined;
@@ -89,17 +90,17 @@ class Player {
         return undefined;
       case "END":
         if (said.reason !== null) return connection.close(stream, said.reason);
-        return stream.isOurs ? connection.end(stream) : connection.halfClose(stream);
+        return stream.isOurs ? connection.end(stream) : halfClose(connection, stream);
       case "STATUS":
         return connection.answer(stream, { ...(said as object), code: said.code, details: encode(said.details) });
       case "CANCEL":
         return stream.isOurs
           ? connection.cancel(stream, said as unknown as Cancel)
-          : connection.stopRequests(stream, said as unknown as Cancel);
+          : stopRequests(connection, stream, said as unknown as Cancel);
       case "PING":
         return connection.ping(said.number);
       case "GOAWAY":
-        return connection.drain(said.message);
+        return drain(connection, said.message);
       default:
         return undefined; // PONG and ACK come by themselves
     }

@@ -6,9 +6,7 @@
  */
 import type { Event } from "./events.ts";
 import {
-  ACCEPT,
   ACK,
-  type Accept,
   CANCEL,
   type Cancel,
   END,
@@ -207,36 +205,15 @@ export class Connection {
   /** Say that no more items follow: the callee's answer is still to come. */
   end(stream: Stream): void {
     if (stream.ourState === "ended") return;
-    this.#endWith(stream, { type: END, isPlain: true, write: (count) => writeFrame(END, stream.id, { count, reason: null }) });
+    this.endWith(stream, { type: END, isPlain: true, write: (count) => writeFrame(END, stream.id, { count, reason: null }) });
   }
 
   /** Close the whole call normally, behind the items that wait (6.10). */
   close(stream: Stream, reason: string): void {
-    this.#endWith(stream, { type: END, isPlain: false, write: (count) => writeFrame(END, stream.id, { count, reason }) });
+    this.endWith(stream, { type: END, isPlain: false, write: (count) => writeFrame(END, stream.id, { count, reason }) });
   }
 
-  // What a callee says.
-
-  accept(stream: Stream, window: Window, payload: Uint8Array | null = null): void {
-    const credit = stream.hasRequests ? window : { items: 0, bytes: 0 };
-    if (stream.hasRequests) stream.receiveWith(window);
-    stream.steppedHere(ACCEPT, 0);
-    const accept: Accept = { epoch: 0, offset: 0, credit_items: credit.items, credit_bytes: credit.bytes, payload };
-    this.outbox.send(writeFrame(ACCEPT, stream.id, accept));
-  }
-
-  /** Send no more items, and go on reading (6.10). */
-  halfClose(stream: Stream): void {
-    this.#endWith(stream, { type: END, isPlain: false, write: (count) => writeFrame(END, stream.id, { count, reason: null }) });
-  }
-
-  /** Want no more requests (6.6). */
-  stopRequests(stream: Stream, cancel: Cancel): void {
-    if (stream.isOver || stream.hasStopped) return;
-    stream.hasStopped = true;
-    this.release(stream, stream.held);
-    this.outbox.send(writeFrame(CANCEL, stream.id, cancel));
-  }
+  // What a callee says; the rest of it is in `callee.ts`.
 
   /** End the call behind the items that wait. */
   answer(stream: Stream, status: Partial<Status> & { code: number }): void {
@@ -244,7 +221,7 @@ export class Connection {
     const whole = { reason: "", message: "", started: true, ...status, details };
     const isPlain = status.code === 0 && whole.message === "";
     const write = (count: number) => writeFrame(STATUS, stream.id, { ...whole, count: status.code === 0 ? count : 0 });
-    this.#endWith(stream, { type: STATUS, isPlain, write });
+    this.endWith(stream, { type: STATUS, isPlain, write });
   }
 
   // What both say.
@@ -272,13 +249,6 @@ export class Connection {
 
   ping(number: number): void {
     if (this.peer !== undefined) this.outbox.sendOfLink(writeFrame(PING, 0, { number }));
-  }
-
-  /** Take no new streams of the other side (8.2). */
-  drain(message: string): void {
-    if (this.isDraining) return;
-    this.isDraining = true;
-    this.outbox.send(this.#goaway(0, message));
   }
 
   /** End the session on purpose (9.7). */
@@ -311,7 +281,8 @@ export class Connection {
     return isOurs ? id < this.#nextId : id <= this.highest;
   }
 
-  #endWith(stream: Stream, ending: Stream["ending"]): void {
+  /** End what this side sends, behind the items that wait. */
+  endWith(stream: Stream, ending: Stream["ending"]): void {
     if (stream.isOver) return;
     stream.ending = ending;
     this.outbox.wake(stream);

@@ -1,4 +1,5 @@
 /** The callee's side of one call: its handler runs, its items leave at the caller's pace, and it is answered once. */
+import { accept, stopRequests } from "../core/callee.ts";
 import type { Cancel, Open, Status } from "../core/frames.ts";
 import { type BadBytes, encode } from "../core/msgpack/index.ts";
 import type { Window } from "../core/ledgers.ts";
@@ -58,7 +59,7 @@ export class Incoming implements Endpoint, Sink, SourceOwner {
     const window = windowFor(this.#open);
     window.items = Math.min(window.items, items || Infinity);
     window.bytes = Math.min(window.bytes, bytes || Infinity);
-    connection.accept(this.#stream, window);
+    accept(connection, this.#stream, window);
     this.#session.wake();
   }
 
@@ -78,7 +79,7 @@ export class Incoming implements Endpoint, Sink, SourceOwner {
     this.#source.end();
     if (!this.#isOver) {
       const message = "the handler takes no more requests";
-      this.#session.connection.stopRequests(this.#stream, { code: Code.CANCELLED, reason: "stream_cancelled", message });
+      stopRequests(this.#session.connection, this.#stream, { code: Code.CANCELLED, reason: "stream_cancelled", message });
       this.#session.wake();
     }
     return { value: undefined, done: true };
