@@ -108,6 +108,19 @@ async def test_a_connection_and_its_streams_show_which_side_waits(chromium):
         stalled.cancel()
 
 
+async def test_a_session_that_waits_for_its_client_to_come_back_is_detached(chromium):
+    late = penstock.Reconnect(first_s=1e6, max_s=1e6)
+    node = penstock.Node(console=URL, listen="tcp://127.0.0.1:0", services=[Prices()])
+    async with node, penstock.connect(*node.urls, reconnect=late) as peer, chromium.page(node.console) as page:
+        stream = peer.stream("Prices/watch", "ACME")
+        await stream.receive()
+        peer._scope.session.link.abort()
+        await page.see("#facts", "detached sessions")
+        await page.click("#tab-connections")
+        await page.see("#connections .rows tr", "detached", "within this process")
+        stream.cancel()
+
+
 async def test_a_retained_stream_is_drawn_with_its_readers(chromium):
     log = penstock.retained(EVIL)
     await log.send_many(range(50))

@@ -30,6 +30,7 @@ function drawHead(now) {
   put($("#node"), node.name || `node ${node.pid}`);
   facts($("#facts"), {
     up: duration(node.uptime_s), process: String(node.pid), version: node.version, "held for peers": bytes(now.held_bytes),
+    ...(now.detached ? { "detached sessions": compact(now.detached) } : {}),
     "waiting messages": compact(now.mailbox), "dead letters": compact(node.dead_letters), listens: node.urls.join(", ") || "nowhere",
   });
   const counts = {
