@@ -99,6 +99,17 @@ async def test_statistics_tell_how_the_stream_stands(pair, numbers, size):
 # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_a_wait_that_is_cancelled_while_the_stream_gets_its_last_look_fails_nothing(pair):
+    stream = pair.stub(Numbers, idle_timeout=2).endless(pause_s=5)
+    assert await stream.receive() == 0
+    waiting = await started(stream.receive())
+    await asyncio.sleep(1.9995)
+    waiting.cancel()
+    await asyncio.sleep(4)
+    assert await stream.receive() == 1
+    stream.cancel()
+
+
 async def test_idle_timeout_is_the_time_without_an_item_while_somebody_waits(pair, numbers):
     stream = pair.stub(Numbers, idle_timeout=2).endless(pause_s=1.5)
     assert [await stream.receive() for _ in range(4)] == [0, 1, 2, 3]

@@ -232,7 +232,7 @@ class RemoteSource(Source[T]):
         self.session.loop.call_later(LAST_LOOK_S, self._fail_if_idle, waiter)
 
     def _fail_if_idle(self, waiter: asyncio.Future[None]) -> None:
-        if self.waiter is waiter:
+        if self.waiter is waiter and not waiter.done():
             self.fail_locally(IdleTimeout(f"{self.target}: no item for {self.idle_timeout_s:g} s"))
 
     def fail_locally(self, error: StatusError) -> None:
