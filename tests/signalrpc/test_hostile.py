@@ -16,11 +16,11 @@ import pytest
 from websockets.asyncio.server import serve
 from websockets.exceptions import InvalidStatus
 
-from penstock.errors import Internal, InvalidArgument, ResourceExhausted, Unavailable
+from penstock.errors import ConnectionLost, DeadlineExceeded, Internal, InvalidArgument, ResourceExhausted, Unavailable
 from penstock.signalrpc import Relay, RelayRules, RelaySettings, connect
 from penstock.signalrpc.relay import _carriers, _clients, _relay
 from penstock.signalrpc.relay._carriers import TRY_AGAIN, Outgoing
-from penstock.signalrpc.streams import _queue, _received
+from penstock.signalrpc.streams import _queue, _received, _table
 from tests.signalrpc.kit import bare, relayed
 
 
@@ -48,7 +48,8 @@ async def flowing(client, peer, items):
     sent = []
     forget = peer.match(lambda data, from_: sent.append(peer.send_stream(items, "s")))
     await client.say({"category": "request", "requestId": "1", "flow": 1, "to": peer.client_id})
-    offer = await client.hear()
+    while (offer := await client.hear())["type"] != "StreamOpen":
+        pass
     forget()
     return sent[0], {"type": "StreamCredit", "streamId": "s", "to": offer["from"], "run": offer["run"], "next": 0}
 
@@ -278,6 +279,33 @@ async def test_a_credit_of_wrong_types_is_ignored_and_a_right_one_counts(wrong):
         await client.say({**credit, **wrong})
         await client.say({**credit, "limit": 3})
         await until(lambda: sent.pulled == 3)
+
+
+async def test_a_receiver_that_is_gone_before_it_has_asked_for_its_streams_leaves_none_behind(monkeypatch):
+    monkeypatch.setattr(_table, "ASK_S", 0.05)
+    async with relayed() as (_, url), connect(url, resume_s=0.05) as sender:
+        async with bare(url) as client:
+            sent, _ = await flowing(client, sender, forever())
+        with pytest.raises(ConnectionLost):
+            await asyncio.wait_for(sent, 2)
+        assert not sender._streams._sent
+
+
+async def test_a_receiver_that_never_asks_for_its_streams_loses_them(monkeypatch):
+    monkeypatch.setattr(_table, "ASK_S", 0.02)
+    async with relayed() as (_, url), connect(url) as sender, bare(url) as client:
+        sent, _ = await flowing(client, sender, forever())
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(sent, 2)
+
+
+async def test_a_receiver_that_asks_for_one_item_keeps_its_stream(monkeypatch):
+    monkeypatch.setattr(_table, "ASK_S", 0.02)
+    async with relayed() as (_, url), connect(url) as sender, bare(url) as client:
+        sent, credit = await flowing(client, sender, forever())
+        await client.say({**credit, "limit": 1})
+        await until(lambda: sent._offers > 5)
+        assert sent.pulled == 1
 
 
 # ── a peer that receives ──────────────────────────────────────────────────────────────────────────────────────────────

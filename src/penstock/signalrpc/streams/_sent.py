@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator
 from typing import Any, Final
 
 from penstock._outcomes import as_answer, as_internal, ends_the_loop
-from penstock.errors import Cancelled, ConnectionLost, InvalidArgument, ResourceExhausted, StatusError
+from penstock.errors import Cancelled, ConnectionLost, DeadlineExceeded, InvalidArgument, ResourceExhausted, StatusError
 from penstock.signalrpc._messages import StreamCredit, StreamEnd, StreamFailure, fault_of, raw
 from penstock.signalrpc._rates import Rate
 from penstock.signalrpc.streams._queue import OutQueue
@@ -16,6 +16,9 @@ from penstock.streams import Bell, close_iterator, mark_retrieved
 #: The bytes of one item: a relay passes on messages of 1 MiB by default.
 SENT_ITEM_BYTES_MAX: Final = 1024 * 1024 - 4096
 
+#: How often a stream is offered again to a receiver that does not ask for it; one of ours says in 10 seconds that it does not.
+OFFERS_MAX: Final = 3
+
 #: Seconds in which a peer that is gone may come again, before its streams are lost.
 RESUME_S: Final = 30.0
 
@@ -23,7 +26,8 @@ RESUME_S: Final = 30.0
 class SentStream:
     """A stream on its way, as `RpcPeer.send_stream` returns it. ``await`` it for its end: it returns the id of the stream.
 
-    id: of the stream. to: the address of the receiver; None for all of the topic. flow: whether the receiver bounds it.
+    id: of the stream. to: the address of the receiver; None for all of the topic. flow: whether the receiver bounds it. run: the
+    word that tells it from other streams of its id, before and after it.
 
     It raises the error with which the stream has failed, `StreamCancelled` when the receiver has left, `Cancelled` after
     `abort`, and `ConnectionLost`. With flow control its end is when all items have arrived, else when the connection has them.
@@ -33,11 +37,13 @@ class SentStream:
         self.id = stream_id
         self.to = to
         self.flow = False
+        self.run = ""
         self._rate = rate
         self._resume_s = resume_s
         self._queue: OutQueue
         self.changed = Bell()
         self._absent: asyncio.TimerHandle | None = None
+        self._offers = 0
         self._task: asyncio.Task[None]
         self._done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
@@ -48,11 +54,6 @@ class SentStream:
         return asyncio.shield(self._done).__await__()
 
     @property
-    def run(self) -> str:
-        """The word that tells this stream from others of its id, before and after it."""
-        return self._queue.run
-
-    @property
     def pulled(self) -> int:
         """How many items were taken from the iterable."""
         return self._queue.ledger.sent
@@ -60,7 +61,7 @@ class SentStream:
     def start(self, items: AsyncIterable[Any], queue: OutQueue, when_over: Callable[[SentStream], None]) -> None:
         """Begin to send."""
         self._queue = queue
-        self.flow = queue.flow
+        self.flow, self.run = queue.flow, queue.run
         self._task = asyncio.create_task(self._run(items), name=f"signalrpc stream {self.id}")
         self._task.add_done_callback(lambda _: self._end(when_over))
 
@@ -97,6 +98,14 @@ class SentStream:
         elif self._absent is None:
             lost = ConnectionLost(f"{why}, and it did not come again within {self._resume_s:g} s")
             self._absent = asyncio.get_running_loop().call_later(self._resume_s, lambda: self.abort(lost, tell=False))
+
+    def offer_again(self) -> None:
+        """Look whether the receiver is still there. One that has not asked for the stream after some offers wants none."""
+        self._offers += 1
+        if self._queue.ledger.limit == 0 and self._offers > OFFERS_MAX:
+            self.abort(DeadlineExceeded("the receiver has not asked for the stream in time"))
+        elif self._absent is None:
+            self._queue.open()
 
     def came_up(self, *, restored: bool) -> None:
         """Ask the receiver how far it is, on a new connection; under another address it would not know this peer."""

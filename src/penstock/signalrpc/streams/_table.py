@@ -44,7 +44,7 @@ from penstock.streams import checked_size
 #: Seconds for which a stream waits for the program to ask for it, as in the original.
 EARLY_S: Final = 10.0
 
-#: Seconds after which a receiver looks whether its sender is still there.
+#: Seconds after which a receiver looks whether its sender is still there, and a sender whether its receiver is.
 ASK_S: Final = 10.0
 
 #: Streams in each direction, streams that wait for the program to ask for them, and ended ones that are remembered.
@@ -80,6 +80,8 @@ class PeerStreams:
         queue = OutQueue(self.outlet, name, to, how, stream.changed.notify)
         self._sent[name] = stream
         stream.start(items, queue, self._over)
+        if stream.flow:
+            self._ask_later()
         return stream
 
     def _over(self, stream: SentStream) -> None:
@@ -280,8 +282,12 @@ class PeerStreams:
 
     @upkeep
     def _ask(self) -> None:
-        """Tell the senders again how far they may go: the relay answers for those that are gone."""
+        """Tell the senders again how far they may go, and offer streams again: the relay answers for peers that are gone."""
         self._asking = None
+        for sent in tuple(self._sent.values()):
+            if sent.flow:
+                sent.offer_again()
+                self._ask_later()
         for stream in tuple(self._received.values()):
             if stream.flow and stream.claimed and stream.outcome is None:
                 self.credit(stream)
