@@ -26,8 +26,8 @@ RESUME_S: Final = 30.0
 class SentStream:
     """A stream on its way, as `RpcPeer.send_stream` returns it. ``await`` it for its end: it returns the id of the stream.
 
-    id: of the stream. to: the address of the receiver; None for all of the topic. flow: whether the receiver bounds it. run: the
-    word that tells it from other streams of its id, before and after it.
+    id: of the stream. to: the address of the receiver; None for all of the topic. flow: whether the receiver bounds it.
+    run: the word that tells it from other streams of its id, before and after it.
 
     It raises the error with which the stream has failed, `StreamCancelled` when the receiver has left, `Cancelled` after
     `abort`, and `ConnectionLost`. With flow control its end is when all items have arrived, else when the connection has them.
