@@ -288,7 +288,7 @@ async def test_a_receiver_that_is_gone_before_it_has_asked_for_its_streams_leave
             sent, _ = await flowing(client, sender, forever())
         with pytest.raises(ConnectionLost):
             await asyncio.wait_for(sent, 2)
-        assert not sender._streams._sent
+        await until(lambda: not sender._streams._sent)
 
 
 async def test_a_receiver_that_never_asks_for_its_streams_loses_them(monkeypatch):
