@@ -79,8 +79,8 @@ class SentStream:
 
     # ── the calls of the table ────────────────────────────────────────────────────────────────────────────────────────
 
-    def take_credit(self, credit: StreamCredit) -> None:
-        """Take the credit of the receiver."""
+    def take_credit(self, credit: StreamCredit) -> bool:
+        """Take the credit of the receiver; return whether it has all items, and the end."""
         if self._absent is not None:
             self._absent.cancel()
             self._absent = None
@@ -90,6 +90,7 @@ class SentStream:
             self._queue.take_credit(credit)
         except InvalidArgument as error:
             self.abort(error)
+        return self._queue.settled
 
     def take_absence(self, why: str) -> None:
         """Learn that the receiver cannot be reached: with flow control it may come again."""

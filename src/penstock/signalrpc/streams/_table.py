@@ -85,7 +85,8 @@ class PeerStreams:
         return stream
 
     def _over(self, stream: SentStream) -> None:
-        del self._sent[stream.id]
+        if self._sent.get(stream.id) is stream:
+            del self._sent[stream.id]
 
     def receive(self, stream_id: str | None, buffer_size: int, expected: Any, rate: Rate) -> tuple[str, ReceivedSource]:
         """Return a stream of another peer, which may have begun already."""
@@ -145,7 +146,8 @@ class PeerStreams:
         if stream is None or frame.run != stream.run or stream.to is None or frame.from_ not in {None, stream.to}:
             return
         if isinstance(frame, StreamCredit):
-            stream.take_credit(frame)
+            if stream.take_credit(frame):
+                self._over(stream)  # before its task ends: the next message may be a request for a stream of the same id
         else:
             stream.abort(StreamCancelled("the receiver has left"), tell=False)
 
