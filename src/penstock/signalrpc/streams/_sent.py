@@ -17,7 +17,7 @@ from penstock.streams import Bell, close_iterator, mark_retrieved
 SENT_ITEM_BYTES_MAX: Final = 1024 * 1024 - 4096
 
 #: How often a stream is offered again to a receiver that does not ask for it; one of ours says in 10 seconds that it does not.
-OFFERS_MAX: Final = 3
+OFFERED_AGAIN_MAX: Final = 3
 
 #: Seconds in which a peer that is gone may come again, before its streams are lost.
 RESUME_S: Final = 30.0
@@ -103,7 +103,7 @@ class SentStream:
     def offer_again(self) -> None:
         """Look whether the receiver is still there. One that has not asked for the stream after some offers wants none."""
         self._offers += 1
-        if self._queue.ledger.limit == 0 and self._offers > OFFERS_MAX:
+        if self._queue.ledger.limit == 0 and self._offers > OFFERED_AGAIN_MAX:
             self.abort(DeadlineExceeded("the receiver has not asked for the stream in time"))
         elif self._absent is None:
             self._queue.open()
