@@ -36,8 +36,8 @@ def _listed(path: Path) -> list[str]:
 
 @cache
 def public(package: Path = PACKAGE) -> frozenset[Definition]:
-    """Return the names for users: those of the package itself, of its lab, and its command."""
-    rooms = (package.name, f"{package.name}.testing")
+    """Return the names for users: those of the package itself, of its lab, of the clients of a server, and its command."""
+    rooms = (package.name, f"{package.name}.testing", f"{package.name}.auth")
     command = definition(f"{package.name}.cli", "main", package)
     names = {origin for (module, _), origin in exported(package).items() if module in rooms}
     return frozenset(names | ({command} if command else set()))

@@ -25,7 +25,7 @@ import pytest
 
 import penstock
 import penstock.web
-from penstock import errors, signalrpc, testing
+from penstock import auth, errors, signalrpc, testing
 from tests.house._source import ROOT, modules, short
 
 MADE = {"docs/reference/command.md"}  # and docs/project/: docs/_site/pages.py writes them for the site, not for the repository
@@ -217,7 +217,17 @@ def _names() -> set[str]:
     web = {f"penstock.web.{name}" for name in penstock.web.__all__} - {"penstock.web.asgi"}
     web -= {f"penstock.web.{name}" for name in ("HttpListener", "admitted")}  # for signalrpc
     rpc = {f"penstock.signalrpc.{name}" for name in signalrpc.__all__}
-    return {f"penstock.{name}" for name in own} | lab | web | rpc | {"penstock.errors", "penstock.from_thread"}
+    trust = {
+        "Authenticator",
+        "Authorize",
+        "Trust",
+        "expired",
+        "hash_of",
+        "line_of",
+        "without_ends",
+    }  # for other rooms
+    known = {f"penstock.auth.{name}" for name in auth.__all__ if name not in trust}
+    return {f"penstock.{name}" for name in own} | lab | web | rpc | known | {"penstock.errors", "penstock.from_thread"}
 
 
 ABOUT_THE_SOURCE = ["ARCHITECTURE.md", "CONTRIBUTING.md", *(page for page in SITE if page.startswith("docs/explanation/"))]

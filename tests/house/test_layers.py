@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "compression": ["protocol/_compression.py"],
     "cryptography": ["transports/_certificate.py", "web/durable_streams/subscriptions/_signing.py"],  # two kinds of keys
     "h11": ["web/durable_streams/subscriptions/_webhook.py"],
+    "jwt": ["auth/_jwt.py"],
     "msgspec": ["*.py"],
     "prompt_toolkit": ["cli/_prompt.py"],
     "psutil": ["demo/_metrics.py"],

@@ -31,6 +31,8 @@ Outcome = tuple[list[str], str | None]
 
 
 TOKEN = bytes(range(16))
+#: A client that says this talks to a server that wants to know it.
+CREDENTIALS = "s3cret"
 #: How a server answers a client that takes its session up again.
 RETURNS = {
     "goes on": hello(keep_ms=9, token=b"new") + frame(FrameType.RESUMED, Resumed(0)) + frame(FrameType.ACK, Ack(0)),
@@ -41,7 +43,9 @@ RETURNS = {
     "refused": hello(keep_ms=9) + frame(FrameType.RESUMED, Resumed(9, 0, "no such session")) + frame(FrameType.PING, Ping(1)),
     "keeps nothing": hello(),
     "leaves": hello(keep_ms=9) + frame(FrameType.RESUMED, Resumed(0)) + frame(FrameType.GOAWAY, GoAway(0, 1, "closed")),
-    "closes the link": hello(keep_ms=9) + frame(FrameType.GOAWAY, GoAway(0, 8, "overloaded")) + frame(FrameType.PING, Ping(1)),
+    "closes the link": hello(keep_ms=9) + frame(FrameType.GOAWAY, GoAway(0, 13, "a fault")) + frame(FrameType.PING, Ping(1)),
+    "takes it no longer": frame(FrameType.GOAWAY, GoAway(0, 16, "the token has expired")) + frame(FrameType.PING, Ping(1)),
+    "is full": hello(keep_ms=9) + frame(FrameType.GOAWAY, GoAway(0, 8, "overloaded")) + frame(FrameType.PING, Ping(1)),
     "drains meanwhile": hello(keep_ms=9) + frame(FrameType.GOAWAY, GoAway(0)) + frame(FrameType.RESUMED, Resumed(0)),
     "talks too early": hello(keep_ms=9) + frame(FrameType.CREDIT, Credit(1, 1, 0), stream=1),
     "twice": hello(keep_ms=9) + 2 * frame(FrameType.RESUMED, Resumed(0)) + hello(),
@@ -59,11 +63,17 @@ def detached(role: str) -> Side:
 
 
 class Program:
-    """A server that greets, calls and answers like any other. It keeps one session, whose token is `TOKEN`."""
+    """A server that greets, calls and answers like any other. It keeps one session, whose token is `TOKEN`.
 
-    def __init__(self) -> None:
+    waits: whether it decides about its client first. It takes those whose credentials are `CREDENTIALS`.
+    """
+
+    def __init__(self, *, waits: bool) -> None:
         self.side = Side("server", Settings(**LIMITS), keep_s=9.0, token=b"second")
+        if waits:
+            self.side.connection.links.introduction.wait()
         self.kept = detached("server")
+        self.refused = False
         self.seen: list[events.Event] = []
 
     def read(self, data: bytes) -> None:
@@ -71,6 +81,17 @@ class Program:
             self.seen.append(event)
             getattr(self, f"on_{type(event).__name__.lower()}", lambda _event: None)(event)
         self.side.write()
+
+    def on_introduced(self, event: events.Introduced) -> None:
+        connection = self.side.connection
+        if event.hello.credentials != CREDENTIALS:
+            connection.links.introduction.refuse(16, "unknown credentials")
+            self.refused = True
+            return
+        greeted = connection.links.introduction.greet(60.0, 0.0)
+        self.seen.append(greeted)
+        self.side.write()
+        (self.on_ready if isinstance(greeted, events.Ready) else self.on_resumeasked)(greeted)
 
     def on_resumeasked(self, event: events.ResumeAsked) -> None:
         links, kept = self.side.connection.links, self.kept.connection.links
@@ -129,7 +150,7 @@ class Program:
         rule = rule_of(self.seen)
         assert rule is None or rule in RULES
         assert [type(event) for event in self.seen].count(events.Failed) <= 1
-        assert connection.failed == any(isinstance(event, events.Failed | events.Left) for event in self.seen)
+        assert connection.failed == (self.refused or any(isinstance(e, events.Failed | events.Left) for e in self.seen))
         assert connection.streams.theirs <= LIMITS["max_streams"]
         assert 0 <= connection.budget.held_bytes <= LIMITS["max_connection_bytes"] + 40_000
 
@@ -140,7 +161,7 @@ def pieces(data: bytes, size: int) -> list[bytes]:
 
 def play(data: bytes, size: int) -> Program:
     """Let a server read the first frame, which makes it call, and then the rest in pieces."""
-    program = Program()
+    program = Program(waits=CREDENTIALS.encode() in data)
     first = HEADER_BYTES + HEADER.unpack_from(data)[0] if len(data) >= HEADER_BYTES else 0
     for piece in (data[:first], *pieces(data[first:], size)):
         program.read(piece)

@@ -55,7 +55,7 @@ def test_hello_is_answered_with_a_ping_that_measures_the_round_trip():
 
 def test_a_longer_hello_of_a_later_version_is_understood():
     check_hello(known(version=2))
-    fields = ["penstock", 7, 2**14, 2**10, 2**10, 9, ["brotli"], "agent", 0, b"", b"", 0, 0, 0, {"new": True}]
+    fields = ["penstock", 7, 2**14, 2**10, 2**10, 9, ["brotli"], "agent", 0, b"", b"", 0, 0, 0, "", 0, {"new": True}]
     assert rule_of(side(greeted=False).feed(frame(FrameType.HELLO, encode(fields)))) is None
 
 

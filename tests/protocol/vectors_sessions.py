@@ -336,6 +336,43 @@ def resumed_before_the_first_item() -> Recorder:
     return talk
 
 
+def _introduced() -> Recorder:
+    """A client that has said by what the server may know it, to a server that waits for that."""
+    talk = Recorder.__new__(Recorder)
+    talk.steps, talk.now_s, talk.opened = [], 0.0, {}
+    talk.kept = Connection("server", Settings(), 0.0)
+    talk.kept.links.introduction.wait()
+    talk.sides = {"client": Connection("client", Settings(), 0.0), "server": talk.kept}
+    talk.sides["client"].data_to_send(ALL, 0.0)
+    said = hello(**LIMITS, compressions=["deflate"], agent="client", credentials="s3cret")
+    talk.tell("client", said, "connects, and shows its credentials")
+    return talk
+
+
+def proven() -> Recorder:
+    talk = _introduced()
+    talk.kept.links.introduction.greet(60.0, talk.now_s)
+    talk.kept.data_to_send(ALL, talk.now_s)
+    greeting = hello(**LIMITS, compressions=["deflate"], agent="server", valid_ms=60_000)
+    talk.tell("server", greeting, "knows the client, and takes its credentials for a minute")
+    call = talk.call("client", "Prices/quote", 0, ["AAPL"], Grant(1, 67_108_864))
+    talk.write("client", "calls Prices/quote('AAPL')")
+    answer = talk.opened[call.id]
+    talk.push("server", answer, 187.5)
+    talk.sides["server"].end(answer)
+    talk.write("server", "returns a price")
+    talk.kept.links.introduction.refuse(16, "the credentials have expired")
+    talk.write("server", "takes the client no longer: the minute is over")
+    return talk
+
+
+def refused() -> Recorder:
+    talk = _introduced()
+    talk.kept.links.introduction.refuse(16, "the token is not known")
+    talk.write("server", "does not take the client")
+    return talk
+
+
 SESSIONS: Final = {
     play.__name__: play
     for play in (
@@ -353,5 +390,7 @@ SESSIONS: Final = {
         resume_refused,
         resumed_items,
         resumed_before_the_first_item,
+        proven,
+        refused,
     )
 }

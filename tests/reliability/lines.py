@@ -180,9 +180,13 @@ FAULTS: Final = (
     Line(
         "19 a certificate expires, a token expires in the middle of a stream",
         ("session/test_lasting.py::test_a_token_that_has_expired_is_refused",),
-        ("transports/test_tls.py::test_an_expired_certificate_is_refused",),
-        why_not="A certificate is looked at in a handshake: a stream goes on, and the next link is refused. Tokens that "
-        "prove a principal are not built.",
+        (
+            "transports/test_tls.py::test_an_expired_certificate_is_refused",
+            "peer/test_admission.py::test_the_end_of_the_credentials_ends_the_connection_and_the_client_learns_which",
+            "peer/test_admission.py::test_a_stream_goes_on_while_its_client_shows_newer_tokens",
+        ),
+        why_not="A certificate without `auth.Certificates` is looked at in a handshake: a stream goes on, and the next link is "
+        "refused.",
     ),
     Line(
         "20 1,000 clients come back at once: jitter, and the server answers throughout",
@@ -278,7 +282,13 @@ BAD_INPUTS: Final = (
             "session/test_lasting.py::test_a_token_of_which_nothing_was_heard_is_taken_by_nobody_who_knows_a_position",
         ),
     ),
-    Line("the token of another tenant", ("session/test_lasting.py::test_the_token_of_another_principal_is_refused",)),
+    Line(
+        "the token of another tenant",
+        (
+            "session/test_lasting.py::test_the_token_of_another_principal_is_refused",
+            "peer/test_admission.py::test_a_session_is_not_taken_up_by_another_principal",
+        ),
+    ),
     Line(
         "positions beyond what was sent, or below what was consumed",
         (

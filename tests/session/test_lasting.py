@@ -10,7 +10,8 @@ import pytest
 
 from penstock.errors import ConnectionLost
 from penstock.protocol import Settings
-from penstock.session import LastingSession, _kept
+from penstock.session import LastingSession
+from penstock.session.lasting import _kept
 from penstock.testing import memory_pair
 
 KEEP_S = 30.0
@@ -126,7 +127,7 @@ async def test_a_token_that_was_used_is_refused():
 async def test_the_token_of_another_principal_is_refused():
     async with house() as home:
         client, server = await home.client()
-        server.principal = "alice"
+        server.proof.principal = "alice"
         thief = await home.thief(token=token_of(client))
         assert "no such session" in str(thief.lost)
         assert server.lost is None

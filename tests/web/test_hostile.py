@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 import penstock
+from penstock._per_loop import of_loop
 from penstock.errors import FailedPrecondition
 from penstock.web import _http
 from tests.web.kit import Wire, served
@@ -98,6 +99,9 @@ async def test_large_bodies_hold_a_bounded_number_of_bytes_together_and_small_on
         wire = await Wire.to(server.urls[0])
         wire.send("POST", "/call/Numbers/double", content_length=str(len(large)), host="localhost", **JSON)
         wire.writer.write(large[:-1])
+        bodies = of_loop("_penstock_bodies", _http._Bodies)
+        while bodies.held_bytes < len(large) - 1:  # noqa: ASYNC110 - a count, which no event tells
+            await asyncio.sleep(0.01)
 
         async def refused() -> bool:
             answered = await client.post("/call/Numbers/double", content=large, headers=JSON)

@@ -41,7 +41,7 @@ class CallInfo(Generic[P]):
     deadline: the time by which the call must be over, in seconds of the event loop's clock; None for no limit.
     priority: the priority that the caller has set: "interactive", "normal" (the default, and that of a message to an actor) or
         "bulk".
-    principal: the proven identity of the caller; None without a proof.
+    principal: the proven identity of the caller, an `auth.Principal`; None without a proof.
     sink: the sink for the items of a streaming handler, whose statistics show how far the consumer is behind; else None.
     outcome: how the call has ended: "ended" normally, "failed" with an error, "cancelled" by one of the sides, "deadline" when
         its deadline or idle time-out passed, "lost" with its connection; None while it runs. An interceptor reads it after its
@@ -91,7 +91,7 @@ class CallInfo(Generic[P]):
         self._outcome: Outcome | None = None
         self._departed = False
         self._crash: tuple[BaseException, str] | None = None
-        self.principal: Any = None if scope is None else scope.principal
+        self.principal: Any = None if scope is None else scope.session.proof.principal
 
     @property
     def peer(self) -> P | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from penstock._outcomes import ends_the_loop, log_error
 from penstock.calls._context import Interceptor
@@ -18,6 +18,10 @@ from penstock.service import Arguments, Method, served, suggest
 from penstock.session import StreamHandle
 
 log = logging.getLogger("penstock.calls")
+
+
+#: The start of the targets of built-in services. Each client may call them; those that give something away ask for access.
+BUILT_IN_TARGETS: Final = "Penstock/"
 
 
 class Found(NamedTuple):
@@ -122,6 +126,8 @@ class Dispatcher:
         target = handle.opened.target
         if not target.startswith("/"):
             found = self._methods.get(target)
+            if scope.guarded and not target.startswith(BUILT_IN_TARGETS):
+                scope.check_access(target, "stream" if handle.opened.kind else "call")
             if found is None:
                 raise Unimplemented(self._unknown(target), started=False)
         elif self._find_actor is None:

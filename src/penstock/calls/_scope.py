@@ -181,7 +181,8 @@ class CallScope:
     """The session, interceptors and tasks of one connection.
 
     peer: the object that the program holds, a `Peer`.
-    principal: the proven identity of the other side; None without a proof.
+    guarded: whether the other side may do some things only. check_access: called with a target and a verb; raises
+        `PermissionDenied` for another thing.
     tasks: the running handlers, request streams and interceptors.
     waiting: the calls of the other side that wait until a handler has ended.
     deliveries: what was sent into streams and is not at the other side yet.
@@ -196,7 +197,8 @@ class CallScope:
         self.session = session
         self.interceptors = tuple(interceptors)
         self.peer = peer
-        self.principal: Any = None
+        self.guarded = False
+        self.check_access: Callable[[str, str], None] = lambda _target, _verb: None
         self.closing = False
         self.on_gone: Callable[[], None] = lambda: None
         self.leaving: set[Session] = set()

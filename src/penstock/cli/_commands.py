@@ -17,13 +17,17 @@ from penstock.cli._options import (
     EXIT_CODES,
     SECONDS,
     JsonCommand,
+    Reach,
     metadata_option,
     options_of,
     pairs,
     place_of,
+    reach_options,
     refuse_memory_urls,
     tls_of,
     tls_options,
+    trust_of,
+    trust_options,
 )
 from penstock.cli._run import INTERRUPTED, fill_standard_descriptors, output_error, print_notice, run
 from penstock.cli._typescript import typescript
@@ -45,7 +49,7 @@ SECTIONS: Final = {
         "inspect",
     ),
     "History": ("logs", "events", "replay", "verify"),
-    "Tools": ("new", "typescript", "completion"),
+    "Tools": ("new", "token", "typescript", "completion"),
 }
 #: The default of `serve --listen`: this machine only.
 DEFAULT_URL: Final = "tcp://127.0.0.1:7700"
@@ -112,7 +116,9 @@ class Sectioned(click.Group):
     cls=Sectioned, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version.")
-def commands() -> None:
+@reach_options
+@click.pass_context
+def commands(context: click.Context, /, node: str | None, token_file: str | None, **tls: Any) -> None:
     """Typed streams under backpressure, from the command line.
 
     \b
@@ -124,7 +130,11 @@ def commands() -> None:
     \b
     penstock server                                   run a node: actors, a history
     penstock new project greetings                    begin a project
+
+    \b
+    penstock --node tls://10.1.2.3:7700 --token-file token list
     """  # noqa: D301 - click wants the character, not the backslash
+    context.obj = Reach(node, token_file, tls)
 
 
 # ── the commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -218,6 +228,7 @@ def follow(url: str, name: str, since: str, action: str | None, latest: bool, **
     metavar="SECONDS",
     help="How long running calls may go on after the first signal.",
 )
+@trust_options
 @tls_options
 def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, grace: float, **values: Any) -> int:  # noqa: FBT001
     """Serve classes or objects until Ctrl-C or SIGTERM.
@@ -237,11 +248,12 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
     from penstock.cli._serve import serve as start
 
     hint = ["--dev-tls"] if values["dev_tls"] else []
+    trust = trust_of(values)
     tls = tls_of(listen, values, server=True)
     refuse_memory_urls(listen)
     loaded = [(spec, load(spec)) for spec in services]
     stopping = asyncio.Event()
-    options = ServeOptions(loaded, listen, tls, expose_errors, grace, hint, values["origin"])
+    options = ServeOptions(loaded, listen, tls, expose_errors, grace, hint, values["origin"], trust)
     return run(start(options, stopping), on_signal=stopping.set)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from penstock import TLS, Reconnect, connect
+from penstock.cli._options import Reach
 from penstock.cli._run import OK, Unusable, harmless_json, print_notice
 from penstock.codec import with_references
 from penstock.errors import Cause, InvalidArgument, Unavailable, Unimplemented
@@ -59,7 +60,10 @@ async def connecting(
     logging.getLogger("penstock").setLevel(logging.CRITICAL)  # warnings of the connection would repeat the error
     async with AsyncExitStack() as stack:
         try:
-            peer = await stack.enter_async_context(connect(url, tls=tls, timeout=timeout_s, reconnect=reconnect))
+            reach = Reach.here()
+            peer = await stack.enter_async_context(
+                connect(url, tls=tls, timeout=timeout_s, reconnect=reconnect, token=reach.token)
+            )
         except InvalidArgument as error:
             raise Unusable(error.message) from None
         except Unavailable as error:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 import click
@@ -49,6 +52,8 @@ def together(*decorators: Callable[[C], C]) -> Callable[[C], C]:
 
 
 EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False)
+#: The environment variable with a token for servers.
+TOKEN_VARIABLE: Final = "PENSTOCK_TOKEN"  # noqa: S105 - the name of a variable
 _NEGATIVE: Final = re.compile(r"-\d")
 SECONDS: Final = click.FloatRange(min=0, min_open=True)
 
@@ -66,6 +71,36 @@ tls_options = together(
         "--key", type=EXISTING_FILE, metavar="PATH", help="The private key of --cert, a PEM file (default: in the same file)."
     ),
 )
+trust_options = together(
+    click.option(
+        "--tokens", type=EXISTING_FILE, metavar="PATH", help="Take only clients with a token of this file (penstock token)."
+    ),
+    click.option(
+        "--access",
+        type=EXISTING_FILE,
+        metavar="PATH",
+        help="Give clients the rights in the table [access] of this TOML file (default: everything but to end things).",
+    ),
+)
+
+
+def trust_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Remove the values of `trust_options`, and return the arguments of `serve`. Raises `Unusable` for a wrong file."""
+    tokens, access = values.pop("tokens"), values.pop("access")
+    if access and not tokens:
+        raise click.UsageError("--access needs --tokens, by which clients are known")
+    if not tokens:
+        return {}
+    from penstock import auth
+    from penstock.errors import InvalidArgument
+
+    try:
+        rights = auth.Access.from_file(access) if access else None
+        return {"authenticate": auth.Tokens.from_file(tokens), "authorize": rights}
+    except InvalidArgument as error:
+        raise Unusable(error.message) from None
+
+
 metadata_option = click.option(
     "-m", "--metadata", multiple=True, metavar="KEY=VALUE", help="Send this pair of strings with the call; may be repeated."
 )
@@ -79,14 +114,56 @@ class JsonCommand(click.Command):
         return super().parse_args(ctx, [f" {word}" if _NEGATIVE.match(word) else word for word in args])
 
 
+class Reach(NamedTuple):
+    """How the commands reach a server, by the options before the name of a command.
+
+    node: the URL of the node; None for the socket of this user. token_file: the file with the token to show. tls: the values of
+    `tls_options`, for the node.
+    """
+
+    node: str | None = None
+    token_file: str | None = None
+    tls: Mapping[str, Any] = MappingProxyType({})
+
+    @classmethod
+    def here(cls) -> Reach:
+        """Return that of the command that runs."""
+        context = click.get_current_context(silent=True)
+        found = None if context is None else context.find_root().obj
+        return found if isinstance(found, Reach) else cls()
+
+    def token(self) -> str:
+        """Return the token: from the file, else from the environment, else none. Raises `Unusable` for an unreadable file."""
+        if self.token_file is None:
+            return os.environ.get(TOKEN_VARIABLE, "")
+        try:
+            return Path(self.token_file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unusable(f"{self.token_file}: the token cannot be read: {error}") from None
+
+
+reach_options = together(
+    click.option("--node", metavar="URL", help="Use the node at this URL (default: the socket of this user)."),
+    click.option(
+        "--token-file",
+        type=EXISTING_FILE,
+        metavar="PATH",
+        help=f"Show the token in this file to the server (default: ${TOKEN_VARIABLE}).",
+    ),
+    tls_options,
+)
+
+
 class NodeOptions(NamedTuple):
     """The options of every command that talks to a node.
 
-    socket: the path of the node's socket; None for the default one. as_json: the output is for a program.
+    socket: the path of the node's socket; None for the default one. as_json: the output is for a program. reach: how another
+    node is reached.
     """
 
     socket: str | None
     as_json: bool
+    reach: Reach = Reach()
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: one document, or one a line.")
@@ -98,7 +175,10 @@ node_options = together(json_option, socket_option)
 
 def take_node_options(values: dict[str, Any]) -> NodeOptions:
     """Remove the values of `node_options` from the values of a command, and return them."""
-    return NodeOptions(values.pop("socket"), values.pop("as_json"))
+    options = NodeOptions(values.pop("socket"), values.pop("as_json"), Reach.here())
+    if options.reach.node is not None and options.socket is not None:
+        raise click.UsageError("--node reaches a node over the network, --socket one of this user: give one of them")
+    return options
 
 
 def refuse_memory_urls(urls: Sequence[str]) -> None:

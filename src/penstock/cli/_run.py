@@ -59,7 +59,7 @@ _ADVICE: Final[tuple[tuple[type[StatusError], str], ...]] = (
     (DeadlineExceeded, "give it more time with --timeout"),
     (Cancelled, "the other side cancelled it; its log may say why"),
     (ResourceExhausted, "ask for less at a time, or try again later"),
-    (Unauthenticated, "pass your credentials with -m key=value, or with --cert and --key"),
+    (Unauthenticated, "show credentials by `penstock --token-file PATH …`, by -m key=value, or by --cert and --key"),
 )
 
 

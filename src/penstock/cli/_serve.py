@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -34,6 +34,7 @@ class ServeOptions(NamedTuple):
     grace_s: float
     hint: Sequence[str]
     origins: Sequence[str]
+    trust: dict[str, Any]
 
 
 async def serve(options: ServeOptions, stopping: asyncio.Event) -> int:
@@ -58,8 +59,8 @@ def is_encrypted(url: str) -> bool:
 async def _begin(services: Sequence[object], options: ServeOptions, stack: AsyncExitStack) -> Server:
     try:
         settings = Settings(origins=tuple(options.origins))
-        exposed = options.expose_errors
-        server = await stack.enter_async_context(serving(*services, listen=[], settings=settings, expose_errors=exposed))
+        behind = {"settings": settings, "expose_errors": options.expose_errors, **options.trust}
+        server = await stack.enter_async_context(serving(*services, listen=[], **behind))
         await server.listen(*options.urls, tls=options.tls)
     except (TypeError, ValueError, InvalidArgument) as error:
         raise Unusable(str(error)) from None

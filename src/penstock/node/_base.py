@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from penstock.actors import ActorInfo, ActorSystem, Mailbox, Supervision
-from penstock.errors import AlreadyExists
+from penstock.auth import Access, Authorize, Principal
+from penstock.errors import AlreadyExists, FailedPrecondition
 from penstock.history import History
 from penstock.node._manifest import Manifest, read_manifest
 from penstock.peer import Server
@@ -20,7 +21,8 @@ class NodeBase(ActorSystem):
     """An actor system that starts actors from manifests. `Node` gives it listeners, a control service and an end.
 
     server: the listeners of its actors, None before the node is ready. draining: True from the moment it begins to close.
-    socket: the absolute path of the control socket, None for none.
+    socket: the absolute path of the control socket, None for none. proves: whether its clients are proven. rights: those of
+    clients to the actors of manifests that say so, by the names of the actors.
     """
 
     def __init__(self, name: str, history: History | None, socket: str | PathLike[str] | None) -> None:
@@ -29,6 +31,8 @@ class NodeBase(ActorSystem):
         self.socket = None if socket is None else str(Path(socket).absolute())
         self.server: Server | None = None
         self.draining = False
+        self.proves = False
+        self.rights: dict[str, Access] = {}
 
     @property
     def urls(self) -> list[str]:
@@ -43,14 +47,38 @@ class NodeBase(ActorSystem):
         """
         read = await asyncio.to_thread(read_manifest, os.fspath(manifest))
         cls = read.load()
-        arguments = read.arguments(cls)
+        arguments, rights = read.arguments(cls), read.rights()
+        if rights is not None and not self.proves:
+            text = "this node takes every client, so the table would mean nothing: give it authenticate=, or --tokens"
+            raise FailedPrecondition(f"{read.path}: key `access`: {text}")
         mailbox, supervision = _mailbox(read, cls.mailbox), _supervision(read, self._host.supervision)
+        before = self.rights.get(read.name)
+        self._set_rights(read.name, rights)  # before its first message
         try:
             await self._host.spawn(None, cls, (), arguments, name=read.name, mailbox=mailbox, supervision=supervision)
         except AlreadyExists as error:
             text = f"an actor {read.name!r} runs already; stop it, or give this one another name"
             raise AlreadyExists(f"{read.path}: key `name`: {text}") from error
+        except BaseException:
+            self._set_rights(read.name, before)
+            raise
         return self.info(read.name)
+
+    def _set_rights(self, name: str, rights: Access | None) -> None:
+        if rights is None:
+            self.rights.pop(name, None)
+        else:
+            self.rights[name] = rights
+
+    def authorize(self, otherwise: Authorize, principal: Principal, target: str, verb: str) -> bool | None:
+        """Say whether a principal may use a target: by the manifest of the actor, or of one above it, else by `otherwise`."""
+        if self.rights and target.startswith("/"):
+            name = target[1:]
+            while name:
+                if name in self.rights:
+                    return self.rights[name](principal, target, verb)
+                name = name.rpartition("/")[0]
+        return otherwise(principal, target, verb)
 
 
 def _mailbox(manifest: Manifest, base: Mailbox) -> Mailbox:

@@ -15,6 +15,7 @@ from penstock._files import open_regular
 from penstock._outcomes import text_of
 from penstock.actors import Actor, check_name
 from penstock.actors.cell import Overflow
+from penstock.auth import Access
 from penstock.errors import InvalidArgument
 from penstock.node.loading import Search, Unloadable, load
 from penstock.service import hints_of, suggest
@@ -50,13 +51,14 @@ class Restarts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The content of a manifest, and the path of its file."""
+    """The content of a manifest, and the path of its file. access: the rights of clients to the actor and those below it."""
 
     name: str
     actor: str
     init: dict[str, Any] = {}
     limits: MailboxLimits = MailboxLimits()
     supervision: Restarts = Restarts()
+    access: dict[str, list[str] | dict[str, list[str]]] | None = None
     path: str = ""
 
     def load(self) -> type[Actor]:
@@ -68,6 +70,17 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         if not (isinstance(loaded, type) and _is_actor(loaded)):
             raise InvalidArgument(f"{self.path}: key `actor`: {self.actor} is not a class derived from penstock.Actor")
         return loaded
+
+    def rights(self) -> Access | None:
+        """Return ``[access]`` as a table; None without one. Raises `InvalidArgument` that names file, key and reason."""
+        if self.access is None:
+            return None
+        for pattern in self.access:
+            if pattern.removeprefix("/") != self.name and not pattern.removeprefix("/").startswith(f"{self.name}/"):
+                raise wrong(
+                    self.path, "access", f"{pattern!r} is not {self.name!r}, and does not begin with {self.name + '/'!r}"
+                )
+        return Access.from_table(self.access, f"{self.path}: key `access`")
 
     def arguments(self, cls: type[Actor]) -> dict[str, Any]:
         """Return ``[init]`` with the types of ``cls.__init__``. Raises `InvalidArgument` that names file, key and reason."""

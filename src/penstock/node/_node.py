@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import ipaddress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from os import PathLike
-from typing import Final, Self
-from urllib.parse import quote
+from typing import Any, Final, Self
+from urllib.parse import quote, urlsplit
 
 from penstock.actors.cell import handling
-from penstock.errors import Cause, Unavailable
+from penstock.auth import Authenticator, Authorize, without_ends
+from penstock.errors import Cause, FailedPrecondition, Unavailable
 from penstock.history import History
 from penstock.node._base import NodeBase
 from penstock.node._control import Control
@@ -31,6 +34,8 @@ FAREWELL_S: Final = 1.0
 _SOCKET_MODE: Final = 0o600
 #: The recorded reason of an actor without an end in the history: `kill -9`, or a machine that went down.
 _NEVER_STOPPED: Final = "the node ended without stopping it"
+#: The schemes whose addresses have a host.
+_NETWORK: Final = frozenset({"tcp", "tls", "ws", "wss", "http", "https"})
 
 
 class Node(NodeBase):
@@ -42,16 +47,20 @@ class Node(NodeBase):
             counter = await node.spawn(Counter, name="counter")
             await node.wait_closed()
 
-    listen: a URL or several. A client that connects there can ask, tell, stream and stop every actor; clients are not
-    authenticated. history: the file to record to, a `History` with options of its own, or None. socket: the path of a Unix
+    listen: a URL or several. Without `authenticate`, each client there can ask, tell, stream and stop every actor, so these are
+    addresses of this machine alone, and Unix sockets that only this user can open. authenticate: returns the `auth.Principal`
+    of a client. authorize: says what a principal may do; both as for `serve`. Those to whom it allows ``Penstock.Control/*``
+    may use the commands over the network (``penstock --node URL list``). insecure: True to listen anywhere without
+    `authenticate`. history: the file to record to, a `History` with options of its own, or None. socket: the path of a Unix
     socket for the commands (``penstock list --socket PATH``), which only this user can open; None for none. name: the name of
-    the node. tls: for ``tls://`` URLs. settings: limits of each connection. grace: seconds that calls and channels have to
-    end when the node closes. console: where the live console listens on this machine, ``http://127.0.0.1:7780``, or None;
-    the attribute `console` then has the address to open, with a token that each request needs. services: objects whose methods
-    are served at `listen` beside the actors, as `serve` does it; none by default.
+    the node. tls: for ``tls://`` URLs. settings: limits of each connection. grace: seconds that calls and channels have to end
+    when the node closes. console: where the live console listens on this machine, ``http://127.0.0.1:7780``, or None; the
+    attribute `console` then has the address to open, with a token that each request needs. services: objects
+    whose methods are served at `listen` beside the actors, as `serve` does it; none by default.
 
     Leaving the block drains the node: it accepts no new connection, running calls and channels learn that it drains and have
-    the grace time, then the actors stop, children first, then the history is closed. Entering raises `Unavailable` for an
+    the grace time, then the actors stop, children first, then the history is closed. Raises `FailedPrecondition` for an address
+    that others can reach, without `authenticate` and without `insecure`. Entering raises `Unavailable` for an
     address or socket in use, and the errors of opening a `History`; nothing is left running then. Cancelling the entry or the
     exit closes at once.
     """
@@ -68,6 +77,9 @@ class Node(NodeBase):
         grace: float = NODE_GRACE_S,
         console: str | None = None,
         services: Sequence[object] = (),
+        authenticate: Authenticator | None = None,
+        authorize: Authorize | None = None,
+        insecure: bool = False,
     ) -> None:
         super().__init__(name, History(history) if isinstance(history, str | PathLike) else history, socket)
         self.grace_s = grace
@@ -77,6 +89,13 @@ class Node(NodeBase):
         self._settings = settings
         self._console = console
         self._services = tuple(services)
+        self._insecure = insecure
+        self.proves = authenticate is not None
+        rule = partial(self.authorize, authorize or without_ends) if self.proves else authorize
+        self._trust: dict[str, Any] = {"authenticate": authenticate, "authorize": rule}
+        if authenticate is None and not insecure:
+            for url in self._listen:
+                _check_local(url)
         self.console: str | None = None
         self.commands: Server | None = None
         self._life = AsyncExitStack()
@@ -102,8 +121,11 @@ class Node(NodeBase):
             stack.callback(control.ended.set)
             await super().__aenter__()
             stack.push_async_callback(super().aclose)
-            server = await stack.enter_async_context(serve(self, *self._services, listen=[], settings=self._settings))
-            await server.listen(*self._listen, tls=self._tls)
+            server = await stack.enter_async_context(
+                serve(*self._served(control), listen=[], settings=self._settings, **self._trust)
+            )
+            with self._for_owner_only():
+                await server.listen(*self._listen, tls=self._tls)
             self.server = server
             self._life = stack.pop_all()
         return self
@@ -180,6 +202,19 @@ class Node(NodeBase):
         """Wait until the node is closed. Safe to cancel."""
         await self._closed.wait()
 
+    def _served(self, control: Control) -> tuple[object, ...]:
+        """Return what clients of the network reach: actors, services and, where clients are proven, the commands."""
+        return (self, *self._services, control) if self.proves else (self, *self._services)
+
+    @contextmanager
+    def _for_owner_only(self) -> Iterator[None]:
+        """Let no other user open the Unix sockets that are made in this block, unless clients are proven, or may be any."""
+        mode = socket_mode.set(None if self.proves or self._insecure else _SOCKET_MODE)
+        try:
+            yield
+        finally:
+            socket_mode.reset(mode)
+
     async def _listen_to_owner(self, server: Server, path: str) -> None:
         """Listen at a socket that only this user can open, from its first moment on."""
         mode = socket_mode.set(_SOCKET_MODE)
@@ -201,3 +236,27 @@ async def _end_the_dead(history: History) -> None:
     """Record an end for each actor that has none, before the first event of this run."""
     for actor in await history.unended():
         history.record(actor, "stopped", {"reason": _NEVER_STOPPED})
+
+
+def _check_local(url: str) -> None:
+    """Raise `FailedPrecondition` for a URL that other machines can reach."""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in _NETWORK or _is_this_machine(url):
+        return
+    raise FailedPrecondition(
+        f"{url} can be reached from other machines, and this node takes every client: any could use and stop its actors. Give "
+        "it authenticate= (penstock.auth), listen at 127.0.0.1, or write insecure=True"
+    )
+
+
+def _is_this_machine(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:  # to listen there raises the error that explains it
+        return True
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

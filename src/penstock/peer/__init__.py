@@ -2,7 +2,7 @@
 
 from penstock.peer._context import CallInfo, context
 from penstock.peer._descriptions import BUILT_IN, find_method, method_called, services_of
-from penstock.peer._joined import joined
+from penstock.peer._joined import JoinedPeers
 from penstock.peer._peer import Peer
 from penstock.peer._reconnect import Reconnect
 from penstock.peer._server import Server, check_outside, connect, serve
@@ -10,6 +10,7 @@ from penstock.peer._server import Server, check_outside, connect, serve
 __all__ = [
     "BUILT_IN",
     "CallInfo",
+    "JoinedPeers",
     "Peer",
     "Reconnect",
     "Server",
@@ -17,7 +18,6 @@ __all__ = [
     "connect",
     "context",
     "find_method",
-    "joined",
     "method_called",
     "serve",
     "services_of",

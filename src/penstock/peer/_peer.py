@@ -10,6 +10,7 @@ from penstock.actors import ActorRef, ActorStub, Router, checked_address, ref
 from penstock.actors.cell import is_actor_class
 from penstock.calls import Call, CallScope, Dispatcher, Interceptor, RemoteStream, Stream, Stub, call_unary, untyped_request
 from penstock.codec import MSGPACK, Codec
+from penstock.peer._credentials import Admission
 from penstock.peer._sessions import PeerState, Sessions
 from penstock.protocol import CallKind, Settings
 from penstock.refs import offers, register_route
@@ -45,6 +46,7 @@ class Peer(Router):
         keep_s: float = 0.0,
         kept: Any = None,
         servers: int = 1,
+        admission: Admission | None = None,
     ) -> None:
         instance = offers().instance
         make = partial(
@@ -55,6 +57,8 @@ class Peer(Router):
         if keep_s and role == "client":
             self._scope.next_session = sessions.wait_next
         self._dispatcher = dispatcher
+        if admission is not None:
+            admission.watch(sessions.now, self._scope)
         sessions.enter = self._enter
         sessions.begin(sessions.now)
 
@@ -215,8 +219,8 @@ class Peer(Router):
 
     @property
     def principal(self) -> Any:
-        """The proven identity of the other side; None without a proof."""
-        return self._scope.principal
+        """The proven identity of the other side, an `auth.Principal`; None without a proof."""
+        return self._scope.session.proof.principal
 
     @property
     def draining(self) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from penstock._fields import check_fields
 from penstock._upkeep import upkeep
-from penstock.errors import Cause, ConnectionLost, StatusError
+from penstock.errors import Cause, ConnectionLost, StatusError, Unauthenticated
 from penstock.peer._sessions import Sessions
 from penstock.session import LastingSession
 
@@ -121,6 +121,9 @@ class Reconnector:
                 self._attempts += 1
                 try:
                     await self._attempt(self._reaches[self._at])
+                except Unauthenticated as error:
+                    self._give_up(error)
+                    return
                 except StatusError as error:
                     self._sessions.failure = error.message
                     self._at = (self._at + 1) % len(self._reaches)
@@ -129,7 +132,9 @@ class Reconnector:
                     self._away_s += loop.time() - began_s
                     log.info("connected to %s after %.1f s", self._sessions.now.remote, loop.time() - began_s)
                     return
-            self._give_up()
+            sessions = self._sessions
+            why = f"{self._policy.attempts} attempts to make it again have failed, the last one because {sessions.failure}"
+            self._give_up(ConnectionLost(f"the connection to {sessions.now.remote} was lost: {why}", cause=Cause.LOST))
         finally:
             self._task = None
             if self._sessions.now.spare is not None:
@@ -159,14 +164,15 @@ class Reconnector:
             session.abort()
             raise
 
-    def _give_up(self) -> None:
+    def _give_up(self, error: StatusError) -> None:
+        """Try no more: what is open ends with `error`, and so does each later call."""
         sessions = self._sessions
-        remote = sessions.now.remote
-        why = f"{self._policy.attempts} attempts to make it again have failed, the last one because {sessions.failure}"
-        log.error("the connection to %s was lost: %s", remote, why)
+        log.error("%s is not connected again: %s", sessions.now.remote, error.message)
         sessions.connector = None
-        if sessions.now.detached or sessions.now.lost is not None:
-            sessions.now.end(ConnectionLost(f"the connection to {remote} was lost: {why}", cause=Cause.LOST))
+        if sessions.now.lost is not None:
+            sessions.now.lost = error
+        elif sessions.now.detached:
+            sessions.now.end(error)
         sessions.changed.notify()
 
     async def aclose(self) -> None:

@@ -10,9 +10,11 @@ from typing import Any, Final, cast
 
 from penstock.actors import ActorSystem
 from penstock.actors.cell import handling
+from penstock.auth import Authenticator, Authorize
 from penstock.calls import Dispatcher, Interceptor, context
-from penstock.errors import Cause, FailedPrecondition, Unavailable
+from penstock.errors import Cause, FailedPrecondition, Unauthenticated, Unavailable
 from penstock.peer._block import block
+from penstock.peer._credentials import Admission, Authentication, Renewal, Token, admission_of, token_now
 from penstock.peer._first import first_to_answer
 from penstock.peer._peer import Peer
 from penstock.peer._reconnect import RECONNECT, Reconnect, Reconnector
@@ -36,8 +38,9 @@ class Server:
     peers: the clients that are connected now.
     """
 
-    def __init__(self, dispatcher: Dispatcher, settings: Settings) -> None:
+    def __init__(self, dispatcher: Dispatcher, settings: Settings, admission: Admission | None = None) -> None:
         self._dispatcher = dispatcher
+        self._admission = admission
         self._settings = settings
         self._listeners: list[Listener] = []
         self._leaving: list[Listener] = []
@@ -129,7 +132,7 @@ class Server:
     def _new_session(self) -> Session:
         """Return the session of a peer whose link arrives."""
         keep_s = self._settings.detach_ttl_s
-        peer = Peer("server", self._settings, self._dispatcher, (), keep_s=keep_s, kept=self._kept)
+        peer = Peer("server", self._settings, self._dispatcher, (), keep_s=keep_s, kept=self._kept, admission=self._admission)
         peer._scope.on_gone = lambda: self.peers.discard(peer)
         self.peers.add(peer)
         return peer._scope.session
@@ -149,7 +152,13 @@ def check_outside(peers: Collection[Peer]) -> None:
         )
 
 
-def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor], *, expose_errors: bool) -> Dispatcher:
+def _dispatcher(
+    services: Sequence[object],
+    interceptors: Sequence[Interceptor],
+    *,
+    expose_errors: bool,
+    admission: Admission | None = None,
+) -> Dispatcher:
     """Return the dispatcher of one side: its services, its actors, and the claims of refs."""
     systems = [service for service in services if isinstance(service, ActorSystem)]
     if len(systems) > 1:
@@ -157,11 +166,12 @@ def _dispatcher(services: Sequence[object], interceptors: Sequence[Interceptor],
     system = systems[0] if systems else None
     others = [service for service in services if not isinstance(service, ActorSystem)]
     find_actor = None if system is None else partial(find_handler, system._host)
-    return Dispatcher(others, interceptors, expose_errors=expose_errors, find_actor=find_actor, built_in=(CLAIMS, FOLLOWING))
+    built_in = (CLAIMS, FOLLOWING, *(() if admission is None else (Authentication(admission),)))
+    return Dispatcher(others, interceptors, expose_errors=expose_errors, find_actor=find_actor, built_in=built_in)
 
 
 @block
-async def serve(
+async def serve(  # noqa: PLR0913 - each is a decision of the program that serves
     *services: object,
     listen: str | Sequence[str],
     as_: type[Any] | None = None,
@@ -170,6 +180,8 @@ async def serve(
     settings: Settings | None = None,
     interceptors: Sequence[Interceptor] = (),
     expose_errors: bool = False,
+    authenticate: Authenticator | None = None,
+    authorize: Authorize | None = None,
 ) -> AsyncIterator[Server]:
     """Serve objects: their public async methods can be called at `listen`.
 
@@ -187,19 +199,25 @@ async def serve(
     settings: limits, windows and keep-alive of each connection; ``Settings()`` by default.
     interceptors: entered around every call of a peer, the first one outermost; none by default.
     expose_errors: whether callers get the text of unexpected errors; False by default. Use it in development only.
+    authenticate: returns the `auth.Principal` of a client by its credentials: an authenticator of `penstock.auth`, or an async
+        function. A client that is not known gets `Unauthenticated`. None, the default, takes every client.
+    authorize: the rights of principals: an `auth.Access` table, or a function of principal, target and verb. With
+        `authenticate` alone, a client may do everything but stop actors and retained streams.
 
-    Raises `TypeError` for a service with a type or method that cannot be served, naming it; `Unavailable` for an address
-    that cannot be used; `InvalidArgument` for a URL that cannot be parsed. Leaving the block, also by cancelling it, drains and
-    closes the server: open calls have 1 s (`Server.aclose`). Call ``await server.wait_closed()`` to serve for ever.
+    Raises `TypeError` for a service with a type or method that cannot be served, naming it, and for `authorize` without
+    `authenticate`; `Unavailable` for an address that cannot be used; `InvalidArgument` for a URL that cannot be parsed. Leaving
+    the block, also by cancelling it, drains and closes the server: open calls have 1 s (`Server.aclose`). Call
+    ``await server.wait_closed()`` to serve for ever.
     """
     reflection = Reflection()
     if as_ is not None or expose:
         if len(services) != 1:
             raise TypeError(f"as_ and expose are for one service, and {len(services)} are given; use penstock.exposed for each")
         services = (exposed(services[0], *expose, as_=as_),)
-    dispatcher = _dispatcher([*services, reflection], interceptors, expose_errors=expose_errors)
+    admission = admission_of(authenticate, authorize)
+    dispatcher = _dispatcher([*services, reflection], interceptors, expose_errors=expose_errors, admission=admission)
     reflection.describes = [one.schema for one in dispatcher.services]
-    server = Server(dispatcher, settings or Settings())
+    server = Server(dispatcher, settings or Settings(), admission)
     try:
         urls = [listen] if isinstance(listen, str) or not isinstance(listen, Iterable) else [*listen]
         await server.listen(*urls, tls=tls)
@@ -217,6 +235,7 @@ async def connect(
     interceptors: Sequence[Interceptor] = (),
     timeout: float = 10.0,
     reconnect: Reconnect | None = RECONNECT,
+    token: Token = "",
 ) -> AsyncIterator[Peer]:
     """Connect to a server, and return it as a `Peer`.
 
@@ -234,11 +253,14 @@ async def connect(
         Everything that runs over it goes on exactly where it was, both ways. New calls wait until it has been lost for
         `Settings.detach_ttl_s` (30 s), then they raise `Unavailable` at once. None: the loss is the end, and all calls raise
         `ConnectionLost`.
+    token: shown to the server, which may want to know its clients. A function, async or not, is called for each connection,
+        and again before the server takes its last token no longer: the connection goes on. Anyone on the way can read a token
+        that travels over ``tcp://``, ``ws://`` or ``http://``.
 
-    Raises `Unavailable` when no server answers in time, `InvalidArgument` for a URL that cannot be parsed, `TypeError` for a
-    service with a type that cannot travel, `ValueError` for a `timeout` that is not above zero. Leaving the block, also by
-    cancelling it, delivers what was sent through completed refs, cancels the open calls and closes the connection
-    (`Peer.aclose`). Call `Peer.service` next.
+    Raises `Unauthenticated` when the server does not accept the credentials of this side, `Unavailable` when no server answers
+    in time, `InvalidArgument` for a URL that cannot be parsed, `TypeError` for a service with a type that cannot travel,
+    `ValueError` for a `timeout` that is not above zero. Leaving the block, also by cancelling it, delivers what was sent
+    through completed refs, cancels the open calls and closes the connection (`Peer.aclose`). Call `Peer.service` next.
     """
     if not urls:
         raise TypeError("connect() takes at least one URL")
@@ -253,9 +275,9 @@ async def connect(
             "client", limits, dispatcher, interceptors, keep_s=limits.detach_ttl_s if reconnect else 0.0, servers=len(urls)
         )
         try:
-            await _shake_hands(peer._sessions.now, url, tls_of[url], timeout_s)
+            await _shake_hands(peer._sessions.now, url, tls_of[url], timeout_s, token)
         except BaseException as error:
-            if isinstance(error, Unavailable):
+            if isinstance(error, Unavailable | Unauthenticated):
                 error.came_from(url)
             await peer.aclose()
             raise
@@ -266,18 +288,22 @@ async def connect(
         peer = await first_to_answer(urls, reach)
     else:
         peer = await reach(first)
-    reaches = [partial(_shake_hands, url=url, tls=tls_of[url], timeout_s=timeout_s) for url in urls]
+    reaches = [partial(_shake_hands, url=url, tls=tls_of[url], timeout_s=timeout_s, token=token) for url in urls]
     at = next((number for number, url in enumerate(urls) if url == peer.remote), 0)
     if reconnect is not None:
         Reconnector(peer._sessions, reconnect, reaches, at)
+    if not isinstance(token, str):
+        Renewal(peer._sessions, peer._scope, token)
     try:
         yield peer
     finally:
         await peer.aclose()
 
 
-async def _shake_hands(session: LastingSession, url: str, tls: TLS | None, timeout_s: float) -> None:
+async def _shake_hands(session: LastingSession, url: str, tls: TLS | None, timeout_s: float, token: Token) -> None:
     """Connect a session to `url`, and wait until it is ready or goes on. Raises as `connect`. Cancelling it drops the link."""
+    if token:
+        session.proof.show(await token_now(token))
     await dial(url, session, tls=tls, timeout_s=timeout_s)
     try:
         async with asyncio.timeout(timeout_s):

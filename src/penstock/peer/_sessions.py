@@ -28,12 +28,20 @@ class Connector(Protocol):
         """End the attempts: the sessions have no connector any more. Safe to cancel."""
 
 
+class Watcher(Protocol):
+    """Looks after the sessions of a peer."""
+
+    def look(self) -> None:
+        """See to a change of the sessions."""
+
+
 class Sessions:
     """The present session of a peer, its state, and what happens when it is lost.
 
     make: makes a session, which has no link yet.
     patience_s: so long after the loss of a connection a call waits for the next session; later ones fail at once.
     enter: called with each session that calls use from now on.
+    renewal: renews the credentials of a client; None without a function that returns newer ones.
     connector: makes the connection again; None when a loss is the end. failure: why its last attempt has failed.
     now: the session that new calls use. leaving: those before it whose server shuts down, until what is open there has ended.
     closing: whether this side has begun to close.
@@ -44,6 +52,7 @@ class Sessions:
         self.patience_s = patience_s
         self.enter: Callable[[LastingSession], None] = lambda _session: None
         self.connector: Connector | None = None
+        self.renewal: Watcher | None = None
         self.closing = False
         self.failure = ""
         self._away_s: float | None = None  # the time since which no session takes calls
@@ -72,8 +81,9 @@ class Sessions:
             elif self._away_s is None:
                 self._away_s = session.loop.time()
             self.changed.notify()
-            if self.connector is not None:
-                self.connector.look()
+            for watcher in (self.connector, self.renewal):
+                if watcher is not None:
+                    watcher.look()
 
     def _see_drain(self, session: LastingSession, tell: Callable[[], None]) -> None:
         tell()

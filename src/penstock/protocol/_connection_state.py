@@ -35,8 +35,9 @@ class ConnectionState:
     """Settings, streams, peer, output, keep-alive and counters of one connection.
 
     `failed`: nothing is read or written any more. `draining`: this side refuses new streams. `peer_draining`: the peer does.
-    `budget`: charged by every ledger. `promises`: the sum of the windows. `greeted`: the link is ready, and any
-    frame may come. `sequence`: what is sent until it has arrived; None when the session cannot be resumed.
+    `waits`: this server has not said `HELLO`, because it decides about its client first. `budget`: charged by every ledger.
+    `promises`: the sum of the windows. `greeted`: the link is ready, and any frame may come. `sequence`: what is sent until it
+    has arrived; None when the session cannot be resumed.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class ConnectionState:
         "settings",
         "streams",
         "unsent",
+        "waits",
     )
 
     def __init__(self, role: str, settings: Settings, now_s: float) -> None:
@@ -70,6 +72,7 @@ class ConnectionState:
         self.unsent = Unsent(settings.max_unsent_bytes, budget)
         self.peer: Hello | None = None
         self.greeted = False
+        self.waits = False
         self.sequence: Sequence | None = None
         self.failed = False
         self.draining = False
@@ -186,6 +189,11 @@ class ConnectionState:
         message = readable(f"PROTOCOL.md rule {error.rule}: {error.message}", LONG_MESSAGE)
         self.outbox.put_goodbye(GoAway(self.streams.highest_peer_id, 13, message))
         events.append(ev.Failed(error, str(error)))
+
+    def refuse(self, code: int, message: str) -> None:
+        """End the connection of a client that this server does not take, or takes no longer (rule 2.9)."""
+        self.failed = True
+        self.outbox.put_goodbye(GoAway(self.streams.highest_peer_id, code, readable(message, LONG_MESSAGE)))
 
     def fail_unread(self, events: list[ev.Event]) -> None:
         """End the connection of a peer that provokes answers and does not read them (rule 10.5)."""

@@ -19,6 +19,12 @@ class Ready(Event, frozen=True):
     hello: Hello
 
 
+class Introduced(Event, frozen=True):
+    """A client has said `HELLO` to a server that decides about it first: `Introduction.greet` or `refuse` goes on."""
+
+    hello: Hello
+
+
 class Opened(Event, frozen=True):
     """The peer opened a stream; its `OPEN` is `stream.opened`."""
 
@@ -118,8 +124,10 @@ class Left(Event, frozen=True):
 class Failed(Event, frozen=True):
     """The connection cannot go on: the peer broke a rule, reports that we did, or is silent. Close it after the last write.
 
-    `error` is the broken rule when this side noticed it, else None.
+    `error` is the broken rule when this side noticed it, else None. `code`: one of `REFUSALS` when the server does not
+    take this client, else 0.
     """
 
     error: ProtocolError | None
     message: str
+    code: int = 0

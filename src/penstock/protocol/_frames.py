@@ -81,6 +81,9 @@ FORBIDDEN_FLAGS: Final[dict[int, int]] = {kind: 0xFF & ~(allowed | IGNORABLE) fo
 
 #: The code of the `GOAWAY` that closes a session which could be resumed (rule 9.7).
 LEFT: Final = 1
+#: The codes of the `GOAWAY` of a server that does not take a client (rule 2.9), or, with the last one, takes it no longer.
+UNAUTHENTICATED: Final = 16
+REFUSALS: Final = frozenset({7, 8, 14, UNAUTHENTICATED})
 
 #: Types that belong to one link: they are not in the sequence of a session (rule 9.2).
 LINK_TYPES: Final = frozenset({FrameType.HELLO, FrameType.PING, FrameType.PONG, FrameType.ACK, FrameType.RESUMED})
@@ -139,7 +142,8 @@ class Hello(Body, frozen=True, gc=False):
 
     `keep_ms`: for how long the session is kept without a link; 0 for a side that cannot resume. `token`: of a server, by which
     the client takes this session up again; of a client that does so over a later link, that which it was given. `received`: the
-    position up to which that client has the sequence of the server.
+    position up to which that client has the sequence of the server. `credentials`: of a client, by which the server may know
+    it. `valid_ms`: of a server, for how long it takes these credentials; 0 for no end.
     """
 
     magic: str
@@ -156,6 +160,11 @@ class Hello(Body, frozen=True, gc=False):
     max_ahead_items: Number = 0
     max_ahead_bytes: Number = 0
     received: Number = 0
+    credentials: str = ""
+    valid_ms: Number = 0
+
+    def __repr__(self) -> str:  # what is secret stays out of logs
+        return f"<Hello of {self.agent!r}, version {self.version}>"
 
 
 class Open(Body, frozen=True, gc=False):

@@ -25,7 +25,9 @@ from penstock.protocol._frames import (
     LEFT,
     MORE,
     OPEN,
+    REFUSALS,
     STATUS,
+    UNAUTHENTICATED,
     CallKind,
     Cancel,
     FrameType,
@@ -282,7 +284,10 @@ class Inbound:
         """
         state = self._state
         if not state.greeted and state.sequence is not None:  # it is about a link that does not carry the session
-            if goaway.code:
+            if goaway.code in REFUSALS:
+                state.failed = True
+                events.append(ev.Failed(None, goaway.message, goaway.code))
+            elif goaway.code:
                 state.failed = True
                 events.append(ev.Silent(f"the peer closed the connection: {goaway.message}"))
             return
@@ -291,6 +296,10 @@ class Inbound:
             events.append(ev.Left())
             return
         drained, state.peer_draining = state.peer_draining, True
+        if goaway.code == UNAUTHENTICATED or (goaway.code in REFUSALS and not state.greeted):
+            state.failed = True
+            events.append(ev.Failed(None, goaway.message, goaway.code))
+            return
         if goaway.code:
             state.failed = True
             events.append(ev.Failed(None, f"the peer closed the connection: {goaway.message}"))

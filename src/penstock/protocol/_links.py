@@ -16,6 +16,7 @@ from penstock.protocol._frames import (
     HEADER_BYTES,
     LEFT,
     LINK_TYPES,
+    MAX_NUMBER,
     Ack,
     FrameType,
     GoAway,
@@ -35,12 +36,13 @@ class Links:
     `void`: the session can go on over no link, because the server has told a position that cannot be.
     """
 
-    __slots__ = ("_hello", "_state", "void")
+    __slots__ = ("_hello", "_state", "introduction", "void")
 
     def __init__(self, state: ConnectionState, hello: Hello) -> None:
         self._state = state
         self._hello = hello
         self.void = False
+        self.introduction = Introduction(self)
         state.outbox.put_of_link(FrameType.HELLO, hello)
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,6 +149,45 @@ class Links:
         send_ping(state, now_s)
 
 
+class Introduction:
+    """How a client is known to its server, and for how long (rules 2.8 to 2.10).
+
+    valid_ms: for how long the server takes the credentials that were shown over the present link; 0 for no end.
+    """
+
+    __slots__ = ("_links", "valid_ms")
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self.valid_ms = 0
+
+    def present(self, credentials: str) -> None:
+        """Say by what the server may know this side, on the next link and on those after it (client only)."""
+        links, state = self._links, self._links._state
+        links._hello = msgspec.structs.replace(links._hello, credentials=credentials)
+        if state.peer is None:
+            state.outbox.forget_link()
+            state.outbox.put_of_link(FrameType.HELLO, links._hello)
+
+    def wait(self) -> None:
+        """Decide about the client before this side says `HELLO` (server only). Nothing was written yet."""
+        self._links._state.waits = True
+        self._links._state.outbox.forget_link()
+
+    def greet(self, valid_s: float | None, now_s: float) -> ev.Event:
+        """Take the client that was `Introduced`, for so long; None for no end. Return the event that follows (server only)."""
+        links, state = self._links, self._links._state
+        valid_ms = 0 if valid_s is None else max(1, min(MAX_NUMBER, int(valid_s * 1000)))
+        links._hello = msgspec.structs.replace(links._hello, valid_ms=valid_ms)
+        state.waits = False
+        state.outbox.put_of_link(FrameType.HELLO, links._hello)
+        return _greeted(links, state.known_peer(), now_s)
+
+    def refuse(self, code: int, message: str) -> None:
+        """End the connection of a client that this server does not take, or takes no longer."""
+        self._links._state.refuse(code, message)
+
+
 def send_ping(state: ConnectionState, now_s: float) -> None:
     """Send `PING`, to measure a round trip."""
     state.outbox.put_of_link(FrameType.PING, Ping(state.keepalive.next_ping(now_s)))
@@ -158,8 +199,10 @@ def send_ping(state: ConnectionState, now_s: float) -> None:
 def check_greeting(state: ConnectionState, frame_type: int) -> None:
     """Check a frame that arrives before the link is ready: before `HELLO`, or between `HELLO` and `RESUMED`."""
     if state.peer is None:
-        if frame_type != FrameType.HELLO:
+        if frame_type != FrameType.HELLO and (frame_type != FrameType.GOAWAY or state.role == "server"):
             raise ProtocolError("2.1", f"{FrameType(frame_type).name} before HELLO")
+    elif state.waits:
+        raise ProtocolError("2.8", f"{FrameType(frame_type).name} before the HELLO of this side")
     elif frame_type not in LINK_TYPES and frame_type != FrameType.GOAWAY:
         raise ProtocolError("9.3", f"{FrameType(frame_type).name} before RESUMED")
 
@@ -188,11 +231,16 @@ def _on_hello(links: Links, hello: Hello, events: list[ev.Event], now_s: float) 
     state.decoder.grow(state.settings.max_frame_bytes)
     if hello.keep_ms and links._hello.keep_ms:
         state.sequence = Sequence(state.decoder, hello.token, state.budget)
-    if hello.token and state.role == "server":
-        events.append(ev.ResumeAsked(hello))
-    else:
-        links.begin(now_s)
-        events.append(ev.Ready(hello))
+    events.append(ev.Introduced(hello) if state.waits else _greeted(links, hello, now_s))
+
+
+def _greeted(links: Links, hello: Hello, now_s: float) -> ev.Event:
+    """Begin a session with a peer that both sides have greeted, unless it asks for an earlier one."""
+    if hello.token and links._state.role == "server":
+        return ev.ResumeAsked(hello)
+    links.introduction.valid_ms = hello.valid_ms
+    links.begin(now_s)
+    return ev.Ready(hello)
 
 
 def _on_ping(links: Links, ping: Ping, _events: list[ev.Event], _now_s: float) -> None:
@@ -219,6 +267,7 @@ def _on_resumed(links: Links, resumed: Resumed, events: list[ev.Event], now_s: f
         told = f"{resumed.received}, where {sequence.acknowledged} was told before and {sequence.sent} bytes were sent"
         raise ProtocolError("9.3", f"RESUMED at the position {told}")
     sequence.token = sequence.offered.token
+    links.introduction.valid_ms = sequence.offered.valid_ms
     state.outbox.again += sequence.repeat(resumed.received)
     links.begin(now_s)
     state.outbox.put_of_link(FrameType.ACK, (sequence.tell(),))

@@ -51,7 +51,8 @@ _MESSAGES: Final = salvaging(LaneMessage, 2)
 class LaneServer(Endpoint):
     """One lane, from one peer to one address. Raises `Unimplemented` for a wrong kind of call, `NotFound` without an actor.
 
-    With interceptors, the lane to an unknown actor is open, too: each message gets its `NotFound` inside of them.
+    With interceptors, or where not each client may do everything, the lane to an unknown actor is open, too: each message gets
+    its `NotFound` after them.
     """
 
     def __init__(self, host: ActorHost, address: str, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
@@ -59,7 +60,7 @@ class LaneServer(Endpoint):
         if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
         self._to = Addressee(host, address, scope)
-        if not dispatcher.interceptors:
+        if not dispatcher.interceptors and not scope.guarded:
             self._to.current()
         self.scope = scope
         self._host = host
@@ -179,6 +180,7 @@ class LaneServer(Endpoint):
         """Return a message as an envelope to post; None when it was answered here, inline or with an error."""
         number, to = message.id, self._to
         try:
+            to.check_access(message)
             cell = to.current()
             entry = to.entries.get(message.name) or to.resolve(cell, message.name)
             info = entry.info
@@ -219,8 +221,10 @@ class LaneServer(Endpoint):
         if message.id in self._asks.open or self._asks.is_full():
             return False
         try:
+            if not self._to.check_access(message):
+                return False
             args, kwargs = entry.arguments(message)
-        except StatusError:  # the reader decodes it again and reports the error
+        except StatusError:  # the reader does this again and reports the error
             return False
         self._handled += 1
         self._handle_now(cell, entry, message.id, args, kwargs)

@@ -83,12 +83,13 @@ class Addressee:
     cell: the actor; None before `current` has found one. entries: how its messages are handled, by name.
     """
 
-    __slots__ = ("_address", "_host", "_scope", "cell", "entries")
+    __slots__ = ("_address", "_host", "_principal", "_scope", "cell", "entries")
 
     def __init__(self, host: ActorHost, address: str, scope: CallScope) -> None:
         self._host = host
         self._address = address
         self._scope = scope
+        self._principal = scope.session.proof.principal
         self.cell: Cell | None = None
         self.entries: dict[str, MethodEntry] = {}
 
@@ -131,9 +132,27 @@ class Addressee:
             self.current()
         return self.described(message, arrived_s)
 
+    def check_access(self, message: LaneMessage) -> bool:
+        """Return whether the entries still hold: the sender may have proven its identity anew, with other roles.
+
+        Raises `PermissionDenied` for a message that its sender may not send, to an actor of any name.
+        """
+        if not self._scope.guarded:
+            return True
+        with suppress(NotFound):
+            self.current()
+        address = self._address if self.cell is None else self.cell.address
+        self._scope.check_access(f"/{address}/{message.name}", "ask" if message.id else "tell")
+        principal, before = self._scope.session.proof.principal, self._principal
+        if principal is not before:
+            self._principal = principal
+            self.entries.clear()
+        return principal is before
+
     def unwrap(self, message: LaneMessage, info: CallInfo, asks: OpenAsks) -> Envelope:
         """Return a message as its actor gets it. Raises the `StatusError` of one that cannot be handled, as not started."""
         try:
+            self.check_access(message)
             cell = self.current()
             entry = self.entries.get(message.name) or self.resolve(cell, message.name)
             self.check(cell, message)

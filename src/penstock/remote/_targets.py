@@ -26,7 +26,7 @@ from penstock.actors.cell import Cell, Envelope, SideTask, ask, subscribe, subsc
 from penstock.calls import CallScope, Dispatcher, Found, context
 from penstock.channel import accept_channel
 from penstock.codec import by_number
-from penstock.errors import InvalidArgument, Unimplemented
+from penstock.errors import InvalidArgument, NotFound, Unimplemented
 from penstock.protocol import CallKind
 from penstock.refs import encode_for_many
 from penstock.remote._lane_server import LaneServer
@@ -67,18 +67,36 @@ def find_handler(host: ActorHost, dispatcher: Dispatcher, scope: CallScope, hand
     address, is_verb, verb = target[1:].partition("!")
     if not is_verb:
         address, _slash, name = address.rpartition("/")
-        return _method(host.cell(address), name, scope, target)
+        return _method(_cell(host, scope, address, "stream" if handle.opened.kind else "ask", name), name, scope, target)
     if verb == "lane":
         LaneServer(host, address, dispatcher, scope, handle)
         return None
     if verb == "channel":
-        _begin_channel(host.cell(address), dispatcher, scope, handle)
+        _begin_channel(_cell(host, scope, address, "channel"), dispatcher, scope, handle)
         return None
     find_verb = _VERBS.get(verb)
     if find_verb is None:
         hint = suggest(verb, ["lane", "channel", *_VERBS], "verbs")
         raise Unimplemented(f"{target}: unknown verb {verb!r} of an actor; {hint}", started=False)
-    return find_verb(host.cell(address), scope, handle)
+    if verb == "stop":
+        return find_verb(_cell(host, scope, address, "stop"), scope, handle)
+    return find_verb(_cell(host, scope, address), scope, handle)
+
+
+def _cell(host: ActorHost, scope: CallScope, address: str, verb: str = "", name: str = "") -> Cell:
+    """Return an actor to which the other side may do this; without a verb, that is checked when more is known.
+
+    Raises `PermissionDenied`, also for an actor that there is not, else `NotFound`.
+    """
+    path = f"/{name}" if name else ""
+    try:
+        cell = host.cell(address)
+    except NotFound:
+        scope.check_access(f"/{address}{path}", verb or "ask")
+        raise
+    if verb:
+        scope.check_access(f"/{cell.address}{path}", verb)
+    return cell
 
 
 def _method(cell: Cell, name: str, scope: CallScope, target: str) -> Found:
@@ -109,6 +127,7 @@ def _stream(cell: Cell, scope: CallScope, handle: StreamHandle) -> Found:
     """Return the handler of a streaming method by name, as if it had been called by its own target."""
     opened = handle.opened
     (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
+    scope.check_access(f"/{cell.address}/{type_}", "stream")
     method = cell.service.method(type_, of=cell.address)
     if method.kind != CallKind.SERVER_STREAMING:
         raise Unimplemented(
@@ -118,10 +137,11 @@ def _stream(cell: Cell, scope: CallScope, handle: StreamHandle) -> Found:
     return _beside(cell, method._replace(target=f"/{cell.address}/{type_}"), scope, arguments)
 
 
-def _port(cell: Cell, _scope: CallScope, handle: StreamHandle) -> Found:
+def _port(cell: Cell, scope: CallScope, handle: StreamHandle) -> Found:
     """Return the handler of a subscription. It raises `InvalidArgument` for options that the port does not allow."""
 
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
+        scope.check_access(f"/{cell.address}/{name}", "subscribe")
         try:
             subscriber_size(buffer_size, overflow)
         except ValueError as error:

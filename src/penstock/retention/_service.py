@@ -29,6 +29,7 @@ class Following:
 
         Raises `NotFound` when the stream is not kept, `Aborted` when another stream has its name now, and `OutOfRange`.
         """
+        _check_access(name, "follow")
         stream = streams_here().find(name) if stream_id is None else await _returned(name)
         _check_same(stream, stream_id)
         try:
@@ -45,15 +46,24 @@ class Following:
 
     async def kept(self, name: str, stream_id: bytes | None) -> StreamDescription:
         """Describe a stream. Raises as `stop`."""
+        _check_access(name, "follow")
         stream = streams_here().find(name)
         _check_same(stream, stream_id)
         return stream._kept.describe()
 
     async def stop(self, name: str, stream_id: bytes | None) -> None:
         """Stop a stream, and return when its writer has cleaned up. Raises as `follow`; without an id, it is any stream."""
+        _check_access(name, "stop")
         stream = streams_here().find(name)
         _check_same(stream, stream_id)
         await stream.stop()
+
+
+def _check_access(name: str, verb: str) -> None:
+    """Raise `PermissionDenied` unless the caller may do this to the stream, which perhaps there is not."""
+    scope = context()._scope
+    if scope is not None:
+        scope.check_access(f"streams/{name}", verb)
 
 
 def _check_same(stream: Retained[Any], stream_id: bytes | None) -> None:

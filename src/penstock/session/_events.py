@@ -34,6 +34,10 @@ def _resume_asked(session: Any, event: ev.ResumeAsked) -> None:
         session._on_ready()
 
 
+def _introduced(session: Any, event: ev.Introduced) -> None:
+    session.proof.introduced(event.hello)
+
+
 def _draining(session: Any, _event: ev.Draining) -> None:
     session.takes_calls = False
     session.draining.set()
@@ -58,6 +62,7 @@ DISPATCH: Final[dict[type[ev.Event], Callable[[Any, Any], None]]] = {
     ev.CallCancelled: _cancelled,
     ev.Ready: lambda session, _event: session._on_ready(),
     ev.Draining: _draining,
+    ev.Introduced: _introduced,
     ev.ResumeAsked: _resume_asked,
     ev.WentOn: lambda session, _event: session._go_on(),
     ev.NotResumed: lambda session, event: session._on_not_resumed(event),

@@ -23,7 +23,9 @@ from penstock.protocol import events as ev
 from penstock.session._endpoint import NULL_ENDPOINT, Endpoint
 from penstock.session._events import DISPATCH
 from penstock.session._process import LINK_COST_BYTES, READY_COST_BYTES, crowd
+from penstock.session._proof import Proof
 from penstock.session._sink import RemoteSink
+from penstock.session._status import before_it_began, error_of_failure
 from penstock.session._stream import StreamHandle, refuse
 from penstock.session._turns import CALLS_PER_TURN, FRAMES_PER_LOOK, WorkTurns
 from penstock.streams import Bell, check_thread
@@ -75,7 +77,7 @@ class Session:
         self.ready: asyncio.Future[None] = self.loop.create_future()
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.waiting_sinks: dict[RemoteSink[Any], None] = {}
-        self.instance, self.role = instance, role
+        self.instance, self.role, self.proof = instance, role, Proof(self)
         self.unary_calls = self.unary_answers = 0  # calls of this side, and of the other side, without an answer
         self.get_buffer = self._connection.get_buffer
         self.takes_calls = True
@@ -331,7 +333,7 @@ class Session:
         """
         if self._untold is None:
             if not self.ready.done():
-                self.ready.set_exception(Unavailable(error.message, error.details, started=False))
+                self.ready.set_exception(before_it_began(error))
                 self.ready.exception()  # mark it as retrieved: there may be no waiter
             self._untold = iter(self._connection.streams.all())
         stream = next(self._untold, None)
@@ -371,14 +373,12 @@ class Session:
             self.accept(StreamHandle(self, event.stream))
 
     def _on_failed(self, event: ev.Failed) -> None:
-        log.warning("connection to %s: %s", self.remote, event.message)
+        if not event.code:
+            log.warning("connection to %s: %s", self.remote, event.message)
         self.flush()
-        self.lose(ConnectionLost(f"the connection to {self.remote} was given up: {event.message}", cause=Cause.LOST))
+        self.lose(error_of_failure(event, self.remote))
         if self.link is not None:
-            if event.error is None:
-                self.link.abort()
-            else:
-                self.link.close()
+            (self.link.close if event.error is not None else self.link.abort)()
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

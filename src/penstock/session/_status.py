@@ -10,8 +10,18 @@ import msgspec
 
 from penstock._outcomes import shown, sole_error
 from penstock.codec import MSGPACK, UNDECODABLE
-from penstock.errors import CODES, EndOfStream, StatusError, Unknown, status_error
-from penstock.protocol import LONG_MESSAGE, NO_DETAILS, Cancel, Status, readable
+from penstock.errors import (
+    CODES,
+    Cancelled,
+    Cause,
+    ConnectionLost,
+    EndOfStream,
+    StatusError,
+    Unavailable,
+    Unknown,
+    status_error,
+)
+from penstock.protocol import LONG_MESSAGE, NO_DETAILS, Cancel, Status, events, readable
 
 #: Characters of an error's message that travel.
 MESSAGE_MAX: Final = 4096
@@ -72,6 +82,20 @@ def _decode_details(encoded: bytes) -> dict[str, Any]:
     except UNDECODABLE:
         return {}
     return details
+
+
+def error_of_failure(event: events.Failed, remote: str) -> StatusError:
+    """Return the error of a connection that has failed: why the server does not take this side, or that it is lost."""
+    if event.code:
+        return status_error(event.code, "", event.message, None, started=False).came_from(remote)
+    return ConnectionLost(f"the connection to {remote} was given up: {event.message}", cause=Cause.LOST)
+
+
+def before_it_began(error: StatusError) -> StatusError:
+    """Return the error of a connection that was never ready: `Unavailable`, unless the server has refused this side."""
+    if isinstance(error, Unavailable | Cancelled):
+        return Unavailable(error.message, error.details, started=False)
+    return error.fresh_copy()
 
 
 def error_of_cancel(cancel: Cancel) -> StatusError:

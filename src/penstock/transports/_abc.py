@@ -76,6 +76,8 @@ class Link(ABC):
     remote: str
     #: The peer's verified certificate as `ssl.SSLSocket.getpeercert` gives it; None without mutual TLS.
     certificate: dict[str, object] | None = None
+    #: The user at the other end of a Unix socket, as the kernel has it: its number, that of its group, and that of its process.
+    user: tuple[int, int, int] | None = None
 
     @abstractmethod
     def write(self, segments: Sequence[Segment]) -> None:

@@ -138,6 +138,7 @@ class SocketLink(Link, asyncio.BufferedProtocol):
         encryption: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
         self._encrypted = encryption is not None
         self.certificate = _certificate_of(encryption)
+        self.user = _user_of(connection)
         tune(connection)
         receiver = self._receivers()
         if receiver is None:
@@ -264,6 +265,14 @@ def _read_the_rest(descriptor: int, receiver: Receiver) -> None:
         while rest_bytes > 0 and (size := connection.recv_into(receiver.get_buffer(-1))):
             receiver.buffer_updated(size)
             rest_bytes -= size
+
+
+def _user_of(connection: socket.socket | None) -> tuple[int, int, int] | None:
+    """Return user, group and process at the other end of a Unix socket; None where the system does not say (Linux does)."""
+    if connection is None or connection.family != getattr(socket, "AF_UNIX", None) or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    pid, uid, gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return uid, gid, pid
 
 
 def _certificate_of(encryption: ssl.SSLObject | None) -> dict[str, object] | None:

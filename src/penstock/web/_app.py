@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Final
 
-from penstock.errors import NotFound, StatusError, Unavailable, Unimplemented
-from penstock.peer import Peer, find_method, joined, method_called, services_of
+from penstock.errors import NotFound, StatusError, Unauthenticated, Unavailable, Unimplemented
+from penstock.peer import JoinedPeers, Peer, find_method, method_called, services_of
 from penstock.protocol import Settings
 from penstock.service import MethodDescription, ServiceDescription
 from penstock.transports import Receiver
 from penstock.web._admission import admit, cross_origin
 from penstock.web._calls import answer_call, check_method, metadata_of
-from penstock.web._http import HttpRequest, Receive, Scope, Send, answer, headers_of
+from penstock.web._http import HttpRequest, Receive, Scope, Send, answer, bearer, headers_of
 from penstock.web._messages import carry
 from penstock.web._openapi import openapi
 from penstock.web._response import HttpResponse, Refused, as_json, problem_of, refused
@@ -52,12 +50,9 @@ class WebFace:
         self._receivers = receivers
         self._origins = origins
         self._url = url
-        self._stack = AsyncExitStack()
-        self._joining = asyncio.Lock()
-        self._peer: Peer | None = None
-        self._closing = False
+        self._peers = JoinedPeers(receivers, _SETTINGS, url)
         self._services: list[ServiceDescription] | None = None
-        self._streams = DurableStreams(streams or StreamsOverHttp(origins=tuple(origins)))
+        self._streams = DurableStreams(streams or StreamsOverHttp(origins=tuple(origins)), may=self._may)
         self._pages = pages or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,9 +79,8 @@ class WebFace:
 
     async def aclose(self) -> None:
         """End the deliveries to webhooks, and close the connection within the process."""
-        self._closing = True
         await self._streams.aclose()
-        await self._stack.aclose()
+        await self._peers.aclose()
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not admitted(scope, self._origins):
@@ -117,11 +111,12 @@ class WebFace:
         if path == "/readyz":
             return await self._ready()
         if path == "/openapi.json":
-            return as_json(openapi(await self._described(), request.url("")))
+            peer = await self._peers.get(bearer(request.headers))
+            return as_json(openapi(await self._described(peer), request.url("")))
         raise refused(HTTPStatus.NOT_FOUND, NotFound(f"{path} is not known here; see {request.url('/openapi.json')}"))
 
     async def _call(self, request: HttpRequest, target: str) -> HttpResponse:
-        peer = await self._joined()
+        peer = await self._peers.get(bearer(request.headers))
         method = await self._method(peer, target, metadata_of(request.headers))
         check_method(request, method)
         try:
@@ -134,37 +129,32 @@ class WebFace:
         try:
             if target.startswith("/"):
                 return await method_called(peer, target, metadata)
-            return find_method(await self._described(), target)
+            return find_method(await self._described(peer), target)
         except Unimplemented as error:
             raise refused(HTTPStatus.NOT_FOUND, error) from None
 
-    async def _described(self) -> list[ServiceDescription]:
+    async def _described(self, peer: Peer) -> list[ServiceDescription]:
         """Return the services of the server, which stay the same."""
         if self._services is None:
-            self._services = await services_of(await self._joined(), {})
+            self._services = await services_of(peer, {})
         return self._services
+
+    async def _may(self, request: HttpRequest, name: str, verb: str) -> None:
+        """Raise the error of a client that may not do this to a retained stream, at a server that proves its clients."""
+        if self._peers.proves is not False:
+            peer = await self._peers.get(bearer(request.headers))
+            if self._peers.proves:
+                await peer.call("Penstock/may", f"streams/{name}", verb)
 
     async def _ready(self) -> HttpResponse:
         """Answer whether the server takes calls."""
-        peer = await self._joined()
+        try:
+            peer = await self._peers.get("")
+        except Unauthenticated:  # a probe has no credentials, and the server has answered
+            return as_json({"status": "ready"})
         if peer.draining or peer.state != "connected":
             raise Unavailable("this server is shutting down")
         return as_json({"status": "ready"})
-
-    async def _joined(self) -> Peer:
-        """Return the peer of this face, made for its first request, and anew when its connection was given up.
-
-        All clients share it, so it may hold more than any other connection: then it ends when the process holds too much.
-        """
-        async with self._joining:
-            if self._peer is not None and self._peer.state == "closed" and not self._closing:
-                self._peer = None
-                await self._stack.aclose()
-            if self._peer is None:
-                if self._closing:
-                    raise Unavailable("this server is shutting down")
-                self._peer = await self._stack.enter_async_context(joined(self._receivers, _SETTINGS, self._url))
-            return self._peer
 
 
 def admitted(scope: Scope, origins: Collection[str]) -> bool:

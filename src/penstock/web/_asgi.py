@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from penstock.auth import Authenticator, Authorize
 from penstock.calls import Interceptor
 from penstock.errors import FailedPrecondition
 from penstock.peer import serve
@@ -98,6 +99,8 @@ def asgi(
     settings: Settings | None = None,
     interceptors: Sequence[Interceptor] = (),
     expose_errors: bool = False,
+    authenticate: Authenticator | None = None,
+    authorize: Authorize | None = None,
     streams: StreamsOverHttp | None = None,
 ) -> WebApp:
     """Return services, or an `ActorSystem` or `Node`, as an application of ASGI: HTTP and WebSocket for browsers and curl.
@@ -117,14 +120,20 @@ def asgi(
     settings: limits of each connection, and `Settings.origins`: the pages of other sites that may use it; none by default.
     interceptors: entered around every call; none by default.
     expose_errors: whether callers get the text of unexpected errors; False by default. Use it in development only.
-
+    authenticate, authorize: as for `serve`: which clients it takes, by their ``Authorization: Bearer``, and what they may do.
     streams: how the retained streams of this event loop are served at ``/v1/stream/``, by the open Durable Streams protocol.
 
     It has the life of the ASGI server, or of a block: see `WebApp`. Without either it begins at its first request. `serve`,
     `Node` and ``penstock serve`` serve the same at ``http://host:port`` by themselves. Needs no framework; for a listener of
     its own, and for `ws://`, the extra ``penstock[web]``.
     """
-    options = {"settings": settings or Settings(), "interceptors": interceptors, "expose_errors": expose_errors}
+    options = {
+        "settings": settings or Settings(),
+        "interceptors": interceptors,
+        "expose_errors": expose_errors,
+        "authenticate": authenticate,
+        "authorize": authorize,
+    }
     return WebApp(services, options, streams)
 
 

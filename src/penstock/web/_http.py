@@ -196,6 +196,12 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
+def bearer(headers: Mapping[str, str]) -> str:
+    """Return the token of ``Authorization: Bearer`` (RFC 6750); empty without one."""
+    scheme, _space, token = headers.get("authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 def _too_large(size: str, bytes_max: int, setting: str) -> Refused:
     error = ResourceExhausted(f"the body has {size} bytes; {bytes_max} are allowed ({setting})")
     return refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error)

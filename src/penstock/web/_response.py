@@ -93,7 +93,8 @@ def problem_of(error: StatusError, status: int = 0, headers: Mapping[str, str] |
     except UNENCODABLE:  # the details are the program's own values
         problem["details"] = {shown(name, str): shown(value, ascii) for name, value in error.details.items()}
         body = JSON.encode(problem)
-    return HttpResponse(status, body, {"content-type": PROBLEM_JSON, "cache-control": "no-store", **(headers or {})})
+    wanted = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}  # RFC 9110, 11.6.1
+    return HttpResponse(status, body, {"content-type": PROBLEM_JSON, "cache-control": "no-store", **wanted, **(headers or {})})
 
 
 def title_of(status: int) -> str:

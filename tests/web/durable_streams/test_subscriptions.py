@@ -12,7 +12,7 @@ import pytest
 import penstock
 from penstock.web import DurableStreams, StreamsOverHttp
 from penstock.web.durable_streams.subscriptions import _wakes
-from penstock.web.durable_streams.subscriptions._signing import SigningKey, Tokens
+from penstock.web.durable_streams.subscriptions._signing import SigningKey, SubscriptionTokens
 from penstock.web.durable_streams.subscriptions._webhook import call, target_of
 from tests.web.durable_streams.kit import JSON, mounted
 from tests.web.kit import served
@@ -270,11 +270,11 @@ async def test_the_answer_of_a_webhook_is_read_as_its_server_frames_it(answer, r
 
 
 def test_a_token_is_good_for_its_subscription_and_its_wake():
-    tokens = Tokens()
+    tokens = SubscriptionTokens()
     token = tokens.make("s", 7)
     assert tokens.generation("s", token) == 7
     assert tokens.generation("t", token) is None
-    assert Tokens().generation("s", token) is None
+    assert SubscriptionTokens().generation("s", token) is None
     for bad in ("", ".", "a.b", token[:-2], f"{token}x", "é.é"):
         assert tokens.generation("s", bad) is None
 

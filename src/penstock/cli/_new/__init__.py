@@ -1,4 +1,4 @@
-"""`penstock new` and `penstock completion`: a project or an actor to begin with, and completion for a shell."""
+"""`penstock new`, `penstock token` and `penstock completion`: files to begin with, a token, completion for a shell."""
 
 from penstock.cli._new._commands import TOOLS
 

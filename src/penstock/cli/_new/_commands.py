@@ -1,14 +1,16 @@
-"""`penstock new` and `penstock completion`, as click knows them."""
+"""`penstock new`, `penstock token` and `penstock completion`, as click knows them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import click
 from click.shell_completion import get_completion_class
 
-from penstock.cli._run import OK
+from penstock.cli._run import OK, run
 
 
 @click.group(short_help="Begin a project, or add an actor to one.")
@@ -46,6 +48,26 @@ def actor(name: str, as_json: bool) -> int:  # noqa: FBT001
     return _print_files(made, then, as_json=as_json)
 
 
+@click.command(short_help="Make a token, by which a server knows a client.")
+@click.argument("name")
+@click.option("--role", multiple=True, metavar="ROLE", help="A role of the client; may be repeated.")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="The last day of the token (UTC).")
+@click.option("--file", "path", type=click.Path(dir_okay=False), metavar="PATH", help="Add its line to this file of tokens.")
+def token(name: str, role: Sequence[str], expires: datetime | None, path: str | None) -> int:
+    """Make a token for the client NAME, and print it: show it to `connect(token=)`, or save it for --token-file.
+
+    The file of a server has the hash of the token alone, in a line with the name and the roles. Without --file, the line is
+    printed to standard error. The token itself is shown this once.
+
+    \b
+    penstock token alice --role reader --file tokens.txt > alice.token
+    penstock server --listen tls://0.0.0.0:7700 --cert node.pem --tokens tokens.txt
+    """  # noqa: D301 - click wants the character, not the backslash
+    from penstock.cli._new._token import make
+
+    return run(make(name, role, expires.date() if expires else None, path))
+
+
 def _print_files(made: list[str], then: list[str], *, as_json: bool) -> int:
     """Print the files that were made, and the next commands."""
     if as_json:
@@ -76,4 +98,4 @@ def completion(context: click.Context, shell: str) -> int:
     return OK
 
 
-TOOLS: Final[tuple[click.Command, ...]] = (new, completion)
+TOOLS: Final[tuple[click.Command, ...]] = (new, token, completion)

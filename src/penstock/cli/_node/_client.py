@@ -15,7 +15,7 @@ from penstock import Peer, Unavailable
 from penstock.cli._describe import connecting
 from penstock.cli._format import as_json
 from penstock.cli._node._paths import refuse_strangers, socket_path
-from penstock.cli._options import NodeOptions
+from penstock.cli._options import NodeOptions, tls_of
 from penstock.errors import Cause
 from penstock.node import ActorControl
 from penstock.service import service_of
@@ -51,6 +51,11 @@ class NodeConnection:
 @asynccontextmanager
 async def connected_node(options: NodeOptions, service: type = ActorControl) -> AsyncIterator[NodeConnection]:
     """Connect to the node, to call `service`. Raises `Unavailable` that says how to start one."""
+    reach = options.reach
+    if reach.node is not None:
+        async with connecting(reach.node, tls_of([reach.node], dict(reach.tls), server=False)) as peer:
+            yield NodeConnection(peer)
+        return
     service_of(service)  # reading a class takes milliseconds, in which a connection would not be answered
     path = socket_path(options.socket)
     refuse_strangers(path)

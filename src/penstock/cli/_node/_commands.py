@@ -9,7 +9,17 @@ from typing import Any, Final
 import click
 
 from penstock.cli._node._completion import actor_names
-from penstock.cli._options import SECONDS, JsonCommand, node_options, refuse_memory_urls, take_node_options, tls_of, tls_options
+from penstock.cli._options import (
+    SECONDS,
+    JsonCommand,
+    node_options,
+    refuse_memory_urls,
+    take_node_options,
+    tls_of,
+    tls_options,
+    trust_of,
+    trust_options,
+)
 from penstock.cli._run import run
 
 #: How long calls, channels and actors may go on when a node is told to stop.
@@ -40,6 +50,8 @@ ID_HELP: Final = "ID is the name of an actor, its id, or the beginning of its id
     metavar="SECONDS",
     help="How long running calls, streams and channels may go on after the first signal.",
 )
+@click.option("--insecure", is_flag=True, help="Listen beyond this machine without --tokens: every client may do everything.")
+@trust_options
 @tls_options
 @node_options
 def server(manifests: Sequence[str], listen: Sequence[str], history: str | None, name: str, grace: float, **values: Any) -> int:
@@ -48,8 +60,9 @@ def server(manifests: Sequence[str], listen: Sequence[str], history: str | None,
     A MANIFEST is a TOML file that names an actor; `penstock new actor` makes one.
 
     The other commands reach the node at its socket, which only this user can open. --listen URLs serve the actors to
-    programs and other nodes. Clients are not authenticated there: anyone who can connect may use and stop the actors, but
-    not start new ones.
+    programs and other nodes. With --tokens, only clients with a token are taken, and --access says what each may do; those
+    to whom it allows Penstock.Control/* may use the commands, too (`penstock --node URL`). Without --tokens, every client
+    may use and stop the actors, so such a node listens at this machine only, unless --insecure is given.
 
     The first SIGINT or SIGTERM drains the node: running calls and channels have --grace SECONDS to end, then the actors
     stop, children first. A second signal stops at once.
@@ -62,11 +75,12 @@ def server(manifests: Sequence[str], listen: Sequence[str], history: str | None,
     from penstock.cli._node._server import ServerOptions, serve
 
     node = take_node_options(values)
+    trust = {**trust_of(values), "insecure": values["insecure"]}
     tls = tls_of(listen, values, server=True) if listen or values["dev_tls"] or values["cert"] else None
     refuse_memory_urls(listen)
     stopping = asyncio.Event()
     return run(
-        serve(ServerOptions(node, manifests, listen, history, name, grace, tls, values["console"]), stopping),
+        serve(ServerOptions(node, manifests, listen, history, name, grace, tls, values["console"], trust), stopping),
         on_signal=stopping.set,
     )
 

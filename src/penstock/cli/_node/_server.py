@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import penstock
 from penstock import TLS
@@ -19,7 +19,7 @@ from penstock.cli._logs import log_to_stderr
 from penstock.cli._node._paths import history_path, make_folder, socket_path
 from penstock.cli._options import NodeOptions
 from penstock.cli._run import OK, Unusable, noting_a_slow_stop, print_notice, print_traceback
-from penstock.errors import InvalidArgument, PenstockError
+from penstock.errors import FailedPrecondition, InvalidArgument, PenstockError
 from penstock.history import History
 from penstock.node import Node, error_text, user_traceback
 
@@ -42,6 +42,7 @@ class ServerOptions(NamedTuple):
     grace_s: float
     tls: TLS | None
     console: str | None
+    trust: dict[str, Any]
 
 
 async def serve(options: ServerOptions, stopping: asyncio.Event) -> int:
@@ -50,15 +51,7 @@ async def serve(options: ServerOptions, stopping: asyncio.Event) -> int:
     socket = socket_path(options.node.socket)
     make_folder(socket)
     try:
-        node = Node(
-            listen=options.urls,
-            history=_history(options.history),
-            socket=socket,
-            name=options.name,
-            tls=options.tls,
-            grace=options.grace_s,
-            console=options.console,
-        )
+        node = _made(options, socket)
         async with AsyncExitStack() as stack:
             stop_begins = stack.enter_context(noting_a_slow_stop())
             await stack.enter_async_context(node)
@@ -73,6 +66,24 @@ async def serve(options: ServerOptions, stopping: asyncio.Event) -> int:
     if not node.drained:
         print_notice(f"stopped; work that still ran after {options.grace_s:g} s was cancelled (--grace gives it more time)")
     return OK
+
+
+def _made(options: ServerOptions, socket: Path) -> Node:
+    """Return the node. Raises `FailedPrecondition` for an address that others can reach, when it takes every client."""
+    try:
+        return Node(
+            listen=options.urls,
+            history=_history(options.history),
+            socket=socket,
+            name=options.name,
+            tls=options.tls,
+            grace=options.grace_s,
+            console=options.console,
+            **options.trust,
+        )
+    except FailedPrecondition as error:
+        error.add_note("on the command line: --tokens PATH, or --insecure")
+        raise
 
 
 async def _started(node: Node, manifest: str) -> ActorInfo:

@@ -8,9 +8,9 @@ from typing import Final, Literal
 import msgspec
 
 from penstock.protocol import CallKind, ReceiveHalf, SendHalf, WireStream, sent_bytes_of
-from penstock.session._lasting import LastingSession
 from penstock.session._process import crowd
 from penstock.session._session import Session
+from penstock.session.lasting import LastingSession
 
 ConnectionState = Literal["handshake", "connected", "draining", "detached"]
 #: Why a producer sends nothing: its consumer has granted nothing more, or its link takes nothing more.

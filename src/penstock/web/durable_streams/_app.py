@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from penstock.retention import Retained, Streams, streams_here
 from penstock.web._http import HttpRequest, Receive, Scope, Send, answer
 from penstock.web._response import HttpResponse, refused
 from penstock.web.durable_streams._append import append, check_writable, written_soon
-from penstock.web.durable_streams._create import create
+from penstock.web.durable_streams._create import create, name_in
 from penstock.web.durable_streams._headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from penstock.web.durable_streams._items import content_type_of
 from penstock.web.durable_streams._live import LiveReaders
@@ -22,6 +22,8 @@ from penstock.web.durable_streams._seen import RESERVED, tail_headers
 from penstock.web.durable_streams._settings import StreamsOverHttp
 from penstock.web.durable_streams.subscriptions import Subscriptions, handle
 
+#: What each method does to a stream, as `authorize` has it.
+VERBS: Final = {"GET": "follow", "HEAD": "follow", "PUT": "append", "POST": "append", "DELETE": "delete"}
 METHODS: Final = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
 
 
@@ -32,12 +34,20 @@ class DurableStreams:
     a client makes is a retained stream: `Peer.follow` follows it. A stream that the program makes by `penstock.retained` can be
     read, and be written unless the program writes it.
 
-    settings: see `StreamsOverHttp`. streams: returns the streams; those of the running event loop by default.
+    settings: see `StreamsOverHttp`. streams: returns the streams; those of the running event loop by default. may: raises the
+    error of a client that may not do this to the stream with a name ("follow", "append" or "delete"); None lets each client do
+    everything.
     """
 
-    def __init__(self, settings: StreamsOverHttp | None = None, streams: Callable[[], Streams] = streams_here) -> None:
+    def __init__(
+        self,
+        settings: StreamsOverHttp | None = None,
+        streams: Callable[[], Streams] = streams_here,
+        may: Callable[[HttpRequest, str, str], Awaitable[None]] | None = None,
+    ) -> None:
         self.settings = StreamsOverHttp() if settings is None else settings
         self._streams_of_loop = streams
+        self._may = may
         self._live = LiveReaders(self.settings)
         self._subscriptions: Subscriptions | None = None
         self._beginning = asyncio.Lock()
@@ -79,6 +89,7 @@ class DurableStreams:
         if request.method == "OPTIONS":
             return self._allowed()
         name = request.path.removeprefix("/")
+        await self._check_access(request, name)
         streams = self.streams()
         if name.startswith(RESERVED):
             if self.settings.read_only:
@@ -92,6 +103,12 @@ class DurableStreams:
                 {"allow": "GET, HEAD, OPTIONS" if self.settings.read_only else METHODS},
             )
         return await method(self, request, name, streams)
+
+    async def _check_access(self, request: HttpRequest, name: str) -> None:
+        if self._may is not None:
+            await self._may(request, name, VERBS.get(request.method, "append"))
+            if "stream-forked-from" in request.headers:
+                await self._may(request, name_in(request, request.headers["stream-forked-from"]), "follow")
 
     async def start(self) -> None:
         """Open the file, and take up the subscriptions that it has. Without it, they wait for the first request for one."""

@@ -15,7 +15,7 @@ from penstock.codec import JSON
 from penstock.web.durable_streams._settings import StreamsOverHttp
 from penstock.web.durable_streams.subscriptions._record import SubscriptionRecord, streams_shown
 from penstock.web.durable_streams.subscriptions._records import RECORDS, Records
-from penstock.web.durable_streams.subscriptions._signing import SigningKey, Tokens
+from penstock.web.durable_streams.subscriptions._signing import SigningKey, SubscriptionTokens
 from penstock.web.durable_streams.subscriptions._webhook import call, target_of
 
 #: Webhooks that are called at the same time.
@@ -36,7 +36,7 @@ class WebhookCalls:
     def __init__(
         self,
         records: Records,
-        tokens: Tokens,
+        tokens: SubscriptionTokens,
         settings: StreamsOverHttp,
         delivered: Callable[[SubscriptionRecord, str | None, str], None],
     ) -> None:

@@ -18,8 +18,8 @@ from penstock.errors import FailedPrecondition
 TOKEN_S: Final = 3600
 
 
-class Tokens:
-    """Tokens for one wake each. They end with the program: its workers are woken again."""
+class SubscriptionTokens:
+    """SubscriptionTokens for one wake each. They end with the program: its workers are woken again."""
 
     def __init__(self) -> None:
         self._secret = secrets.token_bytes(32)

@@ -29,7 +29,7 @@ from penstock.web.durable_streams.subscriptions._record import (
     pending,
 )
 from penstock.web.durable_streams.subscriptions._records import LINKS_MAX, Records
-from penstock.web.durable_streams.subscriptions._signing import Tokens
+from penstock.web.durable_streams.subscriptions._signing import SubscriptionTokens
 
 #: A delivery that failed is tried again after this time, which doubles up to the other, give or take the part.
 WEBHOOK_RETRY_S: Final = 1.0
@@ -46,7 +46,7 @@ class Wakes:
     """
 
     def __init__(self, records: Records, settings: StreamsOverHttp) -> None:
-        self.tokens = Tokens()
+        self.tokens = SubscriptionTokens()
         self.deliveries = WebhookCalls(records, self.tokens, settings, self._delivered)
         self._records = records
         self._timers: dict[str, asyncio.TimerHandle] = {}  # of a lease, or of the next delivery

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from penstock.errors import Cause, ConnectionLost, StatusError
+from penstock.session._proof import Proof
 
 #: Sessions that one server keeps without a link: as many clients as come back at once to one process. So many tokens are kept,
 #: too, of which no client has said yet that it has them.
@@ -17,9 +18,9 @@ RESUME_TOKEN_BYTES: Final = 16
 
 
 class Keepable(Protocol):
-    """A session, as the table sees it. principal: the only identity that may take it up."""
+    """A session, as the table sees it. proof: has the only identity that may take it up."""
 
-    principal: Any
+    proof: Proof
 
     @property
     @abstractmethod
@@ -82,7 +83,7 @@ class KeptSessions(Generic[K]):
     def find(self, token: bytes, principal: Any) -> K | None:
         """Return the session with this token; None when there is none, or when it belongs to another principal."""
         session = self._by_token.get(token)
-        return session if session is not None and session.principal == principal else None
+        return session if session is not None and session.proof.principal == principal else None
 
     def keep(self, session: K, *tokens: bytes) -> None:
         """Let a client take up `session` with these tokens, and no others."""

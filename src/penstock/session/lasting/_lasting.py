@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
 
 from penstock.errors import Cancelled, Cause, ConnectionLost, StatusError, Unavailable
 from penstock.protocol import Hello, Settings
 from penstock.protocol import events as ev
-from penstock.session._kept import KeptSessions
 from penstock.session._session import Session
+from penstock.session._status import error_of_failure
+from penstock.session.lasting._kept import KeptSessions
+from penstock.session.lasting._spare import SpareLink, drop
 from penstock.streams import Bell
-from penstock.transports import Link, Receiver
+from penstock.transports import Link
 
 
 class LastingSession(Session):
@@ -26,8 +27,8 @@ class LastingSession(Session):
     kept: where the server finds it again; None at a client.
 
     `on_ready` is called when it is ready, before its first frame is handled; `on_change` when a link is lost, when the session
-    goes on over another one, and when it is over. `principal` is the proven identity of the other side, the only one that may
-    take it up. `servers`: at how many URLs a client may ask for it, before the answer of servers that do not have it counts.
+    goes on over another one, and when it is over. `proof` has the identity of the other side, the only one that may take it up.
+    `servers`: at how many URLs a client may ask for it, before the answer of servers that do not have it counts.
     `spare`: the link over which that answer came, for the next session.
     """
 
@@ -53,8 +54,7 @@ class LastingSession(Session):
         self._servers = servers
         self._refusals = 0
         self.spare: SpareLink | None = None
-        self.principal: Any = None
-        self._proof: tuple[bool, object] = (False, None)  # whether the first link was encrypted, and its certificate
+        self._protection: tuple[bool, object] = (False, None)  # whether the first link was encrypted, and its certificate
         self.on_ready: Callable[[], None] = lambda: None
         self.on_change: Callable[[], None] = lambda: None
 
@@ -94,6 +94,8 @@ class LastingSession(Session):
             await self._changed.wait()
         if self.lost is not None:
             raise self.lost.fresh_copy()
+        if self.link is None and self.proof.refusal is not None:
+            raise self.proof.refusal.fresh_copy()
         if self.link is None:
             raise Unavailable(f"{self.remote} closed the connection at once", cause=Cause.LOST, started=False)
 
@@ -101,8 +103,9 @@ class LastingSession(Session):
 
     def link_made(self, link: Link) -> None:
         if self.lost is not None:
-            _drop(link)
+            drop(link)
             return
+        self.proof.refusal = None
         if self.detached:
             self._links.rejoin(self._now())
         self._paused = False
@@ -129,7 +132,7 @@ class LastingSession(Session):
         link, self.link = self.link, None
         if link is not None:
             self._last_remote = link.remote
-            _drop(link)
+            drop(link)
 
     def _detach(self) -> None:
         """Wait for another link, for as long as both sides keep the session."""
@@ -185,6 +188,7 @@ class LastingSession(Session):
 
     def lose(self, error: StatusError) -> None:
         self._end_patience()
+        self.proof.forget()
         if self._kept is not None:
             self._kept.forget(self)
         super().lose(error)
@@ -214,12 +218,13 @@ class LastingSession(Session):
     def _on_ready(self) -> None:
         if self._kept is not None and self._links.resumable:
             self._kept.keep(self, self._token)
-        self._proof = _proof_of(self.link)
+        self._protection = _protection_of(self.link)
         self.on_ready()
         super()._on_ready()
 
     def _on_failed(self, event: ev.Failed) -> None:
         if self.detached and not self._links.void:  # over a link that does not carry the session yet
+            self.proof.refusal = error_of_failure(event, self.remote) if event.code else None
             self._detach()
         else:
             super()._on_failed(event)
@@ -254,8 +259,13 @@ class LastingSession(Session):
             if self._links.resumable:
                 self._kept.keep(self, hello.token, self._token)
             return 0, ""
-        wanted = self._kept.find(hello.token, self.principal) if self._kept is not None else None
-        if wanted is None or wanted.draining.is_set() or self._connection.failed or wanted._proof != _proof_of(self.link):
+        wanted = self._kept.find(hello.token, self.proof.principal) if self._kept is not None else None
+        if (
+            wanted is None
+            or wanted.draining.is_set()
+            or self._connection.failed
+            or wanted._protection != _protection_of(self.link)
+        ):
             return 9, "this server has no such session: it was restarted, or the session has ended"
         if not wanted._links.can_resume(hello):
             return 11, f"position {hello.received} is not one that this session can go on from"
@@ -274,6 +284,7 @@ class LastingSession(Session):
         link.hand_over(self)
         self.link = link
         self._paused = False
+        self.proof.take_over(other.proof)
         self._links.resume(hello, other._links, self._now())
         if self._kept is not None:
             self._kept.keep(self, *self._kept.tokens(self), other._token)
@@ -281,80 +292,6 @@ class LastingSession(Session):
         self.buffer_updated(0)
 
 
-def _proof_of(link: Link | None) -> tuple[bool, object]:
+def _protection_of(link: Link | None) -> tuple[bool, object]:
     """Return whether a link is encrypted, and the certificate of the other side: another link must have the same."""
     return link is not None and link.remote.startswith(("tls:", "wss:")), None if link is None else link.certificate
-
-
-def _drop(link: Link) -> None:
-    link.hand_over(_UNHEARD)
-    link.abort()
-
-
-class SpareLink(Receiver):
-    """A link that carries a new session at the server, because that does not have the one that was asked for (rule 9.6).
-
-    hello: what the server has said over it. It is not read until a session takes it.
-    """
-
-    def __init__(self, link: Link, hello: Hello, rest: bytes) -> None:
-        self.link: Link | None = link
-        self.hello = hello
-        self._buffer = bytearray(4096)
-        self._rest = bytearray(rest)
-        link.hand_over(self)
-        link.pause_reading()
-
-    def begin(self, session: LastingSession) -> bool:
-        """Begin a session over this link; return whether that is so: it may be lost."""
-        link, self.link = self.link, None
-        if link is None:
-            return False
-        session.link = link
-        session._handle([session._links.begin_over(self.hello, session._now())])
-        link.hand_over(session)
-        link.resume_reading()
-        while self._rest:
-            buffer = session.get_buffer(-1)
-            part = self._rest[: len(buffer)]
-            del self._rest[: len(buffer)]
-            buffer[: len(part)] = part
-            session.buffer_updated(len(part))
-        return True
-
-    def drop(self) -> None:
-        """Abort the link, unless a session has begun over it."""
-        link, self.link = self.link, None
-        if link is not None:
-            _drop(link)
-
-    def link_made(self, link: Link) -> None: ...
-
-    def get_buffer(self, size_hint: int) -> memoryview:
-        return memoryview(self._buffer)
-
-    def buffer_updated(self, size: int) -> None:
-        self._rest += self._buffer[:size]
-
-    def link_lost(self, error: Exception | None) -> None:
-        self.link = None
-
-    def pause_writing(self) -> None: ...
-    def resume_writing(self) -> None: ...
-
-
-class _Unheard(Receiver):
-    """Takes the bytes of a link that is given up."""
-
-    def link_made(self, link: Link) -> None: ...
-
-    def get_buffer(self, size_hint: int) -> memoryview:
-        return memoryview(bytearray(4096))
-
-    def buffer_updated(self, size: int) -> None: ...
-    def link_lost(self, error: Exception | None) -> None: ...
-    def pause_writing(self) -> None: ...
-    def resume_writing(self) -> None: ...
-
-
-_UNHEARD: Final = _Unheard()

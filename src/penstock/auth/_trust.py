@@ -1,0 +1,80 @@
+"""`Trust`: the two decisions of a server about its clients, by the authenticator and the rule of the program."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from penstock._outcomes import ends_the_loop, log_error
+from penstock.auth._access import Authorize
+from penstock.auth._principal import Authenticator, Credentials, Principal
+from penstock.errors import PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
+
+log: Final = logging.getLogger("penstock.auth")
+
+#: The errors of an authenticator that are for the client. Any other one is for the log.
+_FOR_CLIENTS: Final = (Unauthenticated, PermissionDenied, ResourceExhausted, Unavailable)
+#: The verbs that end something for all other clients, and the targets of the commands: refused unless the program allows them.
+_ENDING: Final = frozenset({"stop", "delete"})
+_CONTROL: Final = "Penstock.Control/"
+
+
+class Trust:
+    """Decides which principal a client is, and which targets it may use.
+
+    authenticate: returns the principal. authorize: says whether a principal may use a target; None for everything but to end
+        things for others and to control the node.
+    """
+
+    def __init__(self, authenticate: Authenticator, authorize: Authorize | None = None) -> None:
+        self._authenticate = authenticate
+        self._authorize: Authorize = authorize or without_ends
+
+    async def prove(self, credentials: Credentials) -> Principal:
+        """Return the principal of these credentials. Safe to cancel.
+
+        Raises an error for the client: `Unauthenticated` for credentials that are missing, unknown or expired, or the one that
+        the authenticator raises on purpose; `Unavailable` when it fails, which is logged.
+        """
+        try:
+            principal = await self._authenticate(credentials)
+        except _FOR_CLIENTS:
+            raise
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            log_error(log, error, "the authenticator could not check the credentials of %s", credentials.remote)
+            if ends_the_loop(error):
+                raise
+            raise Unavailable("this server could not check the credentials of this client", started=False) from None
+        if principal is None:
+            raise _unknown(credentials)
+        left_s = principal.remaining_s()
+        if left_s is not None and left_s <= 0:
+            raise expired(principal)
+        return principal
+
+    def check_access(self, principal: Principal, target: str, verb: str) -> None:
+        """Raise `PermissionDenied` unless the principal may do this to the target."""
+        if self._authorize(principal, target, verb) in (False, 0):
+            roles = ", ".join(sorted(map(str, principal.roles))) or "none"
+            text = f"{principal.name!r} is not allowed {verb!r} on {target!r} (roles: {roles})"
+            raise PermissionDenied(text, started=False)
+
+
+def expired(principal: Principal) -> Unauthenticated:
+    """Return the error of a client whose proof has ended."""
+    return Unauthenticated(f"the credentials of {principal.name!r} have expired; connect with newer ones", started=False)
+
+
+def _unknown(credentials: Credentials) -> Unauthenticated:
+    if credentials.token:
+        return Unauthenticated("this server does not know the token of this client", started=False)
+    text = "this server takes only clients that prove their identity: connect with token=, or with a certificate"
+    return Unauthenticated(text, started=False)
+
+
+def without_ends(_principal: Principal, target: str, verb: str) -> bool:
+    """Allow everything but to end things for others and to control the node: the rule where the program names no other one."""
+    return verb not in _ENDING and not target.startswith(_CONTROL)
