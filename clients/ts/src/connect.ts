@@ -23,6 +23,8 @@ export interface ConnectOptions {
   maxConnectionBytes?: number;
   /** The largest item that is taken, in bytes; 16 MiB unless said otherwise. */
   maxItemBytes?: number;
+  /** Shown to the server, which may want to know its clients. A function is asked at each connection, and before the last one ends. */
+  token?: string | (() => string | Promise<string>);
   /** What the server may call at this side: each is made by `offer` of `@penstock/client/serve`. */
   services?: readonly Offered[];
   /** The class of WebSockets to use, where there is none (Node before 22). */
@@ -73,6 +75,7 @@ function sessionOptions(
     maxConnectionBytes = DEFAULTS.max_connection_bytes,
     maxItemBytes = DEFAULTS.max_item_bytes,
     services = [],
+    token = "",
   }: ConnectOptions,
 ): SessionOptions {
   judgeNumbers({ keepAliveMs, handshakeMs, maxConnectionBytes, maxItemBytes });
@@ -93,5 +96,6 @@ function sessionOptions(
     handshakeMs,
     reconnects,
     services,
+    token: typeof token === "string" ? () => token : token,
   };
 }

@@ -28,6 +28,11 @@ export class PenstockServer {
     return PenstockServer.#start("tests.clients.serving", listen, ...more);
   }
 
+  /** Start tests/clients/known.py, which knows its clients. */
+  static known(listen: string): Promise<PenstockServer> {
+    return PenstockServer.#start("tests.clients.known", listen);
+  }
+
   static async #start(...module: string[]): Promise<PenstockServer> {
     const args = ["-m", ...module];
     const env = { ...process.env, PYTHONPATH: `${ROOT}/src:${ROOT}`, PYTHONUNBUFFERED: "1" };

@@ -15,7 +15,7 @@ PRINCIPAL_CHARACTERS_MAX: Final = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Principal:
-    """The proven identity of a client: `context().principal` in a handler of its calls, and `Peer.principal`.
+    """The proven identity of a client: ``context().principal`` in a handler of its calls.
 
     ::
 

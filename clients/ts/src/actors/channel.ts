@@ -16,7 +16,7 @@ export async function openChannel<In, Out>(
   call.onHalfClosed = () => call.source.end(); // this side may still send
   const accepted = await new Promise<Uint8Array | null>((resolve, reject) => {
     call.onAccepted = resolve;
-    call.onEnd = (error) => reject(error ?? new CallFailed(Code.DATA_LOSS, "the channel has ended before it was accepted"));
+    call.onEnd = (error) => reject(error ?? new CallFailed(Code.DATA_LOSS, "the channel was not accepted"));
   });
   try {
     return new Channel(call, accepted === null ? undefined : decode(accepted));

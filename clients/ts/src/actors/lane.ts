@@ -70,7 +70,7 @@ export class Lane {
       this.#send([-id, ""]).catch(() => {});
     };
     const abort = (): void => giveUp(aborted(signal as AbortSignal));
-    const late = (): void => giveUp(new CallFailed(Code.DEADLINE_EXCEEDED, `the ask took longer than ${deadlineMs} ms`));
+    const late = (): void => giveUp(new CallFailed(Code.DEADLINE_EXCEEDED, `the call took longer than ${deadlineMs} ms`));
     const stop = deadlineMs === undefined ? undefined : clock.after(deadlineMs, late);
     signal?.addEventListener("abort", abort);
     this.#send(() => [id, name, body, 0, null, [], left(), metadata]).catch((error: unknown) =>

@@ -111,7 +111,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
             : errorOf({ ...event.status, details: detailsOf(event.status) }),
         );
       case "OverBudget":
-        return this.#end(new CallFailed(Code.RESOURCE_EXHAUSTED, "the items of all calls do not fit into maxConnectionBytes"));
+        return this.#end(new CallFailed(Code.RESOURCE_EXHAUSTED, "items do not fit into maxConnectionBytes"));
       default: // what only a caller says
     }
   }

@@ -11,7 +11,7 @@ export function inflated(payload: Uint8Array, decompress: Settings["decompress"]
   try {
     return read(payload.subarray(1), bytesMax);
   } catch (error) {
-    if (error instanceof RangeError) throw new Violation("11.4", `more than ${bytesMax} bytes when decompressed`);
+    if (error instanceof RangeError) throw new Violation("11.4", `over ${bytesMax} bytes when decompressed`);
     throw new Violation("11.3", `${name}: ${error instanceof Error ? error.message : "broken data"}`);
   }
 }

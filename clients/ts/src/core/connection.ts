@@ -59,6 +59,8 @@ export class Connection {
   readonly outbox: Outbox;
   /** The position up to which this side has the sequence of the other. */
   received = 0;
+  /** By what the server may know this side (2.8). */
+  credentials = "";
   /** The highest stream id of the other side. */
   highest = 0;
   /** How many bytes the streams hold together (10.8). */
@@ -112,9 +114,8 @@ export class Connection {
         keep_ms: settings.keep_ms,
         token: this.#token,
         instance: settings.instance,
-        max_ahead_items: 0,
-        max_ahead_bytes: 0,
         received: this.received,
+        credentials: this.credentials,
       }),
     );
   }

@@ -68,7 +68,7 @@ export class Decoder {
 
   #size(bytes: Uint8Array, at: number): number {
     const length = new DataView(bytes.buffer, bytes.byteOffset + at).getUint32(0);
-    if (length > this.bodyMax) throw new Violation("1.2", `a frame of ${length} bytes, where ${this.bodyMax} are allowed`);
+    if (length > this.bodyMax) throw new Violation("1.2", `a frame of ${length} bytes, over ${this.bodyMax}`);
     return HEADER_BYTES + length;
   }
 }

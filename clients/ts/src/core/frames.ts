@@ -78,6 +78,8 @@ export interface Hello {
   max_ahead_items: number;
   max_ahead_bytes: number;
   received: number;
+  credentials: string;
+  valid_ms: number;
 }
 
 export interface Open {
@@ -187,6 +189,8 @@ const LAYOUTS: Record<keyof Bodies, Field[]> = {
     field("max_ahead_items", number(), 0),
     field("max_ahead_bytes", number(), 0),
     field("received", number(), 0),
+    field("credentials", text, ""),
+    field("valid_ms", number(), 0),
   ],
   [OPEN]: [
     field("target", text),
@@ -247,12 +251,12 @@ function frame(type: number, flags: number, stream: number): Uint8Array {
 
 const NO_HEADER = new Uint8Array(HEADER_BYTES);
 
-/** Write the body of a frame alone; a large OPEN is cut before it gets its headers. */
-export function writeBody<T extends keyof Bodies>(type: T, body: Bodies[T]): Uint8Array {
+/** Write the body of a frame alone, a field that is left out with its default; a large OPEN is cut before it gets its headers. */
+export function writeBody<T extends keyof Bodies>(type: T, body: Partial<Bodies[T]>): Uint8Array {
   const fields = LAYOUTS[type];
   try {
     writer.arrayHeader(fields.length);
-    for (const { name, kind } of fields) kind.write(writer, body[name as keyof Bodies[T]] as never);
+    for (const { name, kind, missing } of fields) kind.write(writer, (body[name as keyof Bodies[T]] ?? missing) as never);
     return writer.take();
   } finally {
     writer.cut(0); // also after an error: all connections write by this writer
@@ -260,7 +264,7 @@ export function writeBody<T extends keyof Bodies>(type: T, body: Bodies[T]): Uin
 }
 
 /** Write a frame with the header that goes before its body. */
-export function writeFrame<T extends keyof Bodies>(type: T, stream: number, body: Bodies[T], flags = 0): Uint8Array {
+export function writeFrame<T extends keyof Bodies>(type: T, stream: number, body: Partial<Bodies[T]>, flags = 0): Uint8Array {
   return wrap(type, flags, stream, writeBody(type, body));
 }
 

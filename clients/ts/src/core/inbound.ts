@@ -69,7 +69,8 @@ export class Inbound {
   #act(frame: Frame): void {
     const { type, body } = frame;
     const connection = this.#connection;
-    if (type !== HELLO && !this.#isGreeted) throw new Violation("2.1", `${TYPE_NAMES[type]} before HELLO`);
+    const isFirst = type === HELLO || (type === GOAWAY && connection.isClient);
+    if (!isFirst && !this.#isGreeted) throw new Violation("2.1", `${TYPE_NAMES[type]} before HELLO`);
     if (type !== OPEN && type !== ITEMS && type !== HELLO && body.length > connection.settings.max_header_bytes)
       throw new Violation("10.2", `${TYPE_NAMES[type]} of ${body.length} bytes`);
     if (connection.outbox.answers > ANSWERS_MAX) throw new Violation("10.5", `${ANSWERS_MAX} answers wait to be read`);
@@ -169,7 +170,7 @@ export class Inbound {
   /** A frame of a stream that is over is ignored; its body is checked all the same (3.5). */
   #late({ type, stream: id, body }: Frame): void {
     if (id > NUMBER_MAX || !this.#connection.wasOpened(id))
-      throw new Violation("3.3", `${TYPE_NAMES[type]} on stream ${id}, which was never opened`);
+      throw new Violation("3.3", `${TYPE_NAMES[type]} on stream ${id}, not opened`);
     if (type === ITEMS) readItems(body);
     else readBody(type as typeof STATUS, body);
   }
@@ -199,13 +200,13 @@ export class Inbound {
     const connection = this.#connection;
     const isTheirs = id % 2 === (connection.isClient ? 0 : 1);
     if (!isTheirs || id <= connection.highest || id > NUMBER_MAX)
-      throw new Violation("3.2", `OPEN with the id ${id}, where ${connection.highest} was the highest`);
+      throw new Violation("3.2", `OPEN with the id ${id}, after ${connection.highest}`);
     connection.highest = id;
   }
 
   #refuseUnfinished(id: number): void {
     this.#openings.set(id, null);
-    this.#refuse(id, 8, "the OPEN does not fit into max_connection_bytes");
+    this.#refuse(id, 8, "items do not fit into maxConnectionBytes");
   }
 
   #opened(id: number, flags: number, body: Uint8Array): void {
@@ -292,7 +293,7 @@ export class Inbound {
 
   #overBudget(stream: Stream): void {
     const connection = this.#connection;
-    const message = "the items do not fit into max_connection_bytes";
+    const message = "items do not fit into maxConnectionBytes";
     this.#events.push({ type: "OverBudget", stream });
     if (stream.isOurs) return connection.cancel(stream, { code: 8, reason: "resource_exhausted", message });
     stream.outgoing.drop();
@@ -334,7 +335,7 @@ export class Inbound {
   #judgeCount(stream: Stream, name: string, count: number): void {
     if (stream.assembly !== undefined) throw new Violation("4.5", `${name} between the fragments of a batch`);
     const arrived = stream.receiving?.items ?? 0;
-    if (count !== arrived) throw new Violation("6.2", `${name} counts ${count} items, where ${arrived} arrived`);
+    if (count !== arrived) throw new Violation("6.2", `${name} counts ${count} items, not ${arrived}`);
   }
 
   #cancel({ body }: Frame, stream: Stream): void {
@@ -362,5 +363,5 @@ export class Inbound {
 function judgeArray(payload: Uint8Array, count: number): void {
   const isArray = payload.length >= 5 && payload[0] === 0xdd;
   const said = isArray ? new DataView(payload.buffer, payload.byteOffset).getUint32(1) : 0;
-  if (said !== count) throw new Violation("4.9", `an array of ${said} items, where the prefix says ${count}`);
+  if (said !== count) throw new Violation("4.9", `an array of ${said} items, not ${count}`);
 }

@@ -84,8 +84,7 @@ export class Line implements Receiver {
     for (const event of this.#connection.receive(bytes)) {
       this.#owner.handle(event);
       if (event.type === "Ready" || event.type === "WentOn") this.#greeted();
-      else if (event.type === "Gone")
-        return this.#end(`the other side has closed the session: ${event.goaway.message || event.goaway.code}`);
+      else if (event.type === "Gone") return this.#end(event.goaway.message || "the other side has closed the connection");
       else if (event.type === "Violated") {
         this.write();
         return this.#end(event.violation.message);
@@ -124,7 +123,7 @@ export class Line implements Receiver {
   /** Give the link up. The owner does not hear of it. */
   close(): void {
     this.#isOpen = false;
-    this.#end("the link was given up");
+    this.#end("closed");
   }
 
   #end(why: string): void {
@@ -141,7 +140,7 @@ export class Line implements Receiver {
   #watch(): void {
     const { clock } = this.#options;
     const due = this.#keepAlive.check(clock.now());
-    if (due === "lost") return this.#end("the other side does not answer");
+    if (due === "lost") return this.#end("no answer");
     if (due === "ask") {
       this.#pings += 1;
       this.#connection.ping(this.#pings);

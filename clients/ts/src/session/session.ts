@@ -7,7 +7,7 @@ import type { Event } from "../core/events.ts";
 import type { Open } from "../core/frames.ts";
 import type { Settings } from "../core/settings.ts";
 import type { Stream } from "../core/stream.ts";
-import { clean, ConnectionLost, type PenstockError } from "../errors.ts";
+import { CallFailed, clean, Code, ConnectionLost, type PenstockError } from "../errors.ts";
 import type { Transport } from "../transports/transport.ts";
 import type { Clock } from "./clock.ts";
 import { Backoff } from "./backoff.ts";
@@ -21,6 +21,8 @@ export interface SessionOptions extends LineOptions {
   settings: Settings;
   /** Whether a lost link is made again. */
   reconnects: boolean;
+  /** By what the server may know this side, at each dial. */
+  token(): string | Promise<string>;
   /** What the other side may call here. */
   services: readonly Offered[];
 }
@@ -176,25 +178,24 @@ export class Session {
     };
     const line = new Line(this.connection, owner, this.#options);
     this.#line = line;
+    this.connection.credentials = await this.#options.token();
+    if (this.#isOver) throw new Error();
     await line.dial(this.#options.transportOf(url), url);
   }
 
   #handle(event: Event): void {
     switch (event.type) {
       case "Gone":
+        if (event.goaway.code === Code.UNAUTHENTICATED) this.#unknown(clean(event.goaway.message));
+        return;
       case "Violated":
         return;
       case "Ready":
-        this.#stopExpiry();
-        return this.#owner.connected();
       case "WentOn":
         this.#stopExpiry();
         return this.#owner.connected();
       case "Refused":
-        return this.#lose(
-          event.lost,
-          new ConnectionLost(`the server does not have the session any more: ${clean(event.message)}`),
-        );
+        return this.#lose(event.lost, new ConnectionLost(`the server has the session no more: ${clean(event.message)}`));
       case "Draining":
         this.#isDrained = true;
         this.#owner.draining(clean(event.goaway.message));
@@ -204,6 +205,15 @@ export class Session {
       default:
         this.#endpoints.get(event.stream)?.handle(event);
     }
+  }
+
+  /** The server does not take this side, or takes it no longer: then it may with a newer token. */
+  #unknown(message: string): void {
+    const error = new CallFailed(Code.UNAUTHENTICATED, message, { started: false });
+    if (!this.connection.isOpen || !this.#options.reconnects) return this.#end(error);
+    this.#renew(error);
+    this.#owner.disconnected(message);
+    this.startSoon();
   }
 
   #opened(stream: Stream, open: Open): void {

@@ -54,7 +54,7 @@ export class Writer {
   }
 
   #object(value: object, depth: number): void {
-    if (depth === DEPTH_MAX) throw new TypeError(`a value is nested deeper than ${DEPTH_MAX}, or contains itself`);
+    if (depth === DEPTH_MAX) throw new TypeError(`values are nested deeper than ${DEPTH_MAX}`);
     if (Array.isArray(value)) {
       this.arrayHeader(value.length);
       for (const each of value) this.#value(each, depth + 1);
