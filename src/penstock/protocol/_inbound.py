@@ -283,27 +283,21 @@ class Inbound:
         A second drain has nothing new to say: no call was opened since the first one.
         """
         state = self._state
-        if not state.greeted and state.sequence is not None:  # it is about a link that does not carry the session
-            if goaway.code in REFUSALS:
-                state.failed = True
-                events.append(ev.Failed(None, goaway.message, goaway.code))
-            elif goaway.code:
+        refused = goaway.code == UNAUTHENTICATED or (goaway.code in REFUSALS and not state.greeted)
+        if (
+            not state.greeted and state.sequence is not None and not refused
+        ):  # it is about a link that does not carry the session
+            if goaway.code:
                 state.failed = True
                 events.append(ev.Silent(f"the peer closed the connection: {goaway.message}"))
             return
-        if goaway.code == LEFT:
-            state.failed = True
-            events.append(ev.Left())
-            return
-        drained, state.peer_draining = state.peer_draining, True
-        if goaway.code == UNAUTHENTICATED or (goaway.code in REFUSALS and not state.greeted):
-            state.failed = True
-            events.append(ev.Failed(None, goaway.message, goaway.code))
-            return
         if goaway.code:
             state.failed = True
-            events.append(ev.Failed(None, f"the peer closed the connection: {goaway.message}"))
+            message = goaway.message if refused else f"the peer closed the connection: {goaway.message}"
+            left = goaway.code == LEFT
+            events.append(ev.Left() if left else ev.Failed(None, message, goaway.code if refused else 0))
             return
+        drained, state.peer_draining = state.peer_draining, True
         if drained:
             return
         events.append(ev.Draining(goaway))
