@@ -278,10 +278,7 @@ class Inbound:
     # ── frames of the connection ──────────────────────────────────────────────────────────────────────────────────────
 
     def _on_goaway(self, goaway: GoAway, events: list[ev.Event]) -> None:
-        """Note that the peer drains and end the calls that it did not take; with a code, the connection is over.
-
-        A second drain has nothing new to say: no call was opened since the first one.
-        """
+        """Note that the peer drains and end the calls that it did not take; with a code, the connection is over."""
         state = self._state
         refused = goaway.code == UNAUTHENTICATED or (goaway.code in REFUSALS and not state.greeted)
         if (
@@ -294,11 +291,10 @@ class Inbound:
         if goaway.code:
             state.failed = True
             message = goaway.message if refused else f"the peer closed the connection: {goaway.message}"
-            left = goaway.code == LEFT
-            events.append(ev.Left() if left else ev.Failed(None, message, goaway.code if refused else 0))
+            events.append(ev.Left() if goaway.code == LEFT else ev.Failed(None, message, goaway.code if refused else 0))
             return
         drained, state.peer_draining = state.peer_draining, True
-        if drained:
+        if drained:  # no call was opened since the first one
             return
         events.append(ev.Draining(goaway))
         message = f"the peer is draining and did not take this call. {goaway.message}".rstrip()
