@@ -62,7 +62,7 @@ def limits() -> str:
     """List the default of every limit."""
     lines = ["| setting | default | where it is told |", "|---|---|---|"]
     told = {"max_frame_bytes", "max_item_bytes", "max_header_bytes", "max_streams", "max_ahead_items", "max_ahead_bytes"}
-    names = ("max_item_values", "max_connection_bytes", "max_process_bytes", "max_unsent_bytes", *_TIMES)
+    names = ("max_item_values", "max_connection_bytes", "max_process_bytes", "max_unsent_bytes", "max_connections", *_TIMES)
     for name in (*sorted(told, key=list(Settings.__struct_fields__).index), *names):
         value = getattr(Settings(), name)
         amount = f"{value:g} s" if name.endswith("_s") else f"{value:,}"

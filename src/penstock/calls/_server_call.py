@@ -47,6 +47,7 @@ class ServerCall(Endpoint):
         "_exposed",
         "_handle",
         "_interceptors",
+        "_is_capped",
         "_method",
         "_name",
         "_patience",
@@ -85,7 +86,12 @@ class ServerCall(Endpoint):
             self.sink = handle.sink(by_number(opened.codec))
         if method.kind and not interceptors:
             _accept(self, handle.accept_on_arrival)
-        deadline = None if opened.deadline_ms is None else session.loop.time() + opened.deadline_ms / 1000
+        left_s = None if opened.deadline_ms is None else opened.deadline_ms / 1000
+        limit_s = session.settings.max_call_s
+        self._is_capped = limit_s is not None and not method.kind and (left_s is None or left_s > limit_s)
+        if self._is_capped:
+            left_s = limit_s
+        deadline = None if left_s is None else session.loop.time() + left_s
         self.call = CallInfo(
             method.target,
             method.kind.label,
@@ -265,7 +271,10 @@ class ServerCall(Endpoint):
         if self._departure is not None:
             return None
         if self._expired:
-            return DeadlineExceeded(f"{self._name}: the deadline passed before the handler was done")
+            why = "the deadline passed before the handler was done"
+            if self._is_capped:
+                why = f"its server gives a call {self._scope.session.settings.max_call_s:g} s (Settings.max_call_s)"
+            return DeadlineExceeded(f"{self._name}: {why}")
         if self._scope.closing:
             self.call._depart("cancelled")
             return Unavailable(f"{self._name}: its side is shutting down")

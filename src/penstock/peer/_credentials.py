@@ -32,18 +32,22 @@ class Admission:
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
 
-    def watch(self, session: LastingSession, scope: CallScope) -> None:
-        """Decide about the client of a session, which waits for that, as soon as the client has introduced itself."""
+    def watch(self, session: LastingSession, scope: CallScope, check_room: Callable[[Hello], None]) -> None:
+        """Decide about the client of a session, which waits for that, as soon as the client has introduced itself.
+
+        check_room: raises the error of a client that is one too many.
+        """
         trust = self._trust
         scope.guarded = True
         scope.check_access = lambda target, verb: trust.check_access(scope.session.proof.principal, target, verb)
-        session.proof.wait(lambda hello: scope.share(scope.session.loop.create_task(self._admit(session, hello))))
+        session.proof.wait(lambda hello: scope.share(scope.session.loop.create_task(self._admit(session, hello, check_room))))
 
-    async def _admit(self, session: LastingSession, hello: Hello) -> None:
+    async def _admit(self, session: LastingSession, hello: Hello, check_room: Callable[[Hello], None]) -> None:
         refusal: StatusError = Unavailable("this server could not check the credentials of this client in time", started=False)
         try:
             async with asyncio.timeout(session.settings.handshake_timeout_s * _PART_OF_HANDSHAKE):
                 await self.prove(session, hello.credentials)
+            check_room(hello)
             session.proof.greet()
         except StatusError as error:
             refusal = error.fresh_copy()

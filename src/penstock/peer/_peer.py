@@ -10,7 +10,6 @@ from penstock.actors import ActorRef, ActorStub, Router, checked_address, ref
 from penstock.actors.cell import is_actor_class
 from penstock.calls import Call, CallScope, Dispatcher, Interceptor, RemoteStream, Stream, Stub, call_unary, untyped_request
 from penstock.codec import MSGPACK, Codec
-from penstock.peer._credentials import Admission
 from penstock.peer._sessions import PeerState, Sessions
 from penstock.protocol import CallKind, Settings
 from penstock.refs import offers, register_route
@@ -46,7 +45,6 @@ class Peer(Router):
         keep_s: float = 0.0,
         kept: Any = None,
         servers: int = 1,
-        admission: Admission | None = None,
     ) -> None:
         instance = offers().instance
         make = partial(
@@ -57,8 +55,6 @@ class Peer(Router):
         if keep_s and role == "client":
             self._scope.next_session = sessions.wait_next
         self._dispatcher = dispatcher
-        if admission is not None:
-            admission.watch(sessions.now, self._scope)
         sessions.enter = self._enter
         sessions.begin(sessions.now)
 

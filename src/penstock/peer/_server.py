@@ -12,14 +12,14 @@ from penstock.actors import ActorSystem
 from penstock.actors.cell import handling
 from penstock.auth import Authenticator, Authorize
 from penstock.calls import Dispatcher, Interceptor, context
-from penstock.errors import Cause, FailedPrecondition, Unauthenticated, Unavailable
+from penstock.errors import Cause, FailedPrecondition, ResourceExhausted, Unauthenticated, Unavailable
 from penstock.peer._block import block
 from penstock.peer._credentials import Admission, Authentication, Renewal, Token, admission_of, token_now
 from penstock.peer._first import first_to_answer
 from penstock.peer._peer import Peer
 from penstock.peer._reconnect import RECONNECT, Reconnect, Reconnector
 from penstock.peer._reflection import Reflection
-from penstock.protocol import Settings
+from penstock.protocol import Hello, Settings
 from penstock.refs import CLAIMS
 from penstock.remote import find_handler
 from penstock.retention import FOLLOWING
@@ -48,6 +48,7 @@ class Server:
         self._draining = False
         self._kept = LastingSession.table(settings)
         self._thread = get_ident()
+        self._connected = 0  # clients that are taken, and not gone
         self.peers: set[Peer] = set()
 
     @property
@@ -132,10 +133,38 @@ class Server:
     def _new_session(self) -> Session:
         """Return the session of a peer whose link arrives."""
         keep_s = self._settings.detach_ttl_s
-        peer = Peer("server", self._settings, self._dispatcher, (), keep_s=keep_s, kept=self._kept, admission=self._admission)
-        peer._scope.on_gone = lambda: self.peers.discard(peer)
+        peer = Peer("server", self._settings, self._dispatcher, (), keep_s=keep_s, kept=self._kept)
+        session = peer._sessions.now
+        peer._scope.on_gone = lambda: self._forget(peer)
         self.peers.add(peer)
-        return peer._scope.session
+        session.ready.add_done_callback(self._count)
+        if self._admission is not None:
+            self._admission.watch(session, peer._scope, self._check_room)
+        elif self._connected >= self._settings.max_connections:
+            session.proof.wait(partial(self._take_or_refuse, session))
+        return session
+
+    def _count(self, ready: asyncio.Future[None]) -> None:
+        self._connected += not ready.cancelled() and ready.exception() is None
+
+    def _forget(self, peer: Peer) -> None:
+        self.peers.discard(peer)
+        ready = peer._scope.session.ready
+        self._connected -= ready.done() and not ready.cancelled() and ready.exception() is None
+
+    def _check_room(self, hello: Hello) -> None:
+        """Raise `ResourceExhausted` for a client that is one too many, unless it comes back to its session."""
+        most = self._settings.max_connections
+        if self._connected >= most and not self._kept.has(hello.token):
+            raise ResourceExhausted(f"this server has {most} clients, as many as it takes (max_connections)", started=False)
+
+    def _take_or_refuse(self, session: LastingSession, hello: Hello) -> None:
+        try:
+            self._check_room(hello)
+        except ResourceExhausted as error:
+            session.proof.refuse(error)
+        else:
+            session.proof.greet()
 
     def __repr__(self) -> str:
         return f"<Server {', '.join(self.urls) or 'closed'}, {len(self.peers)} peers>"

@@ -59,6 +59,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: the bare number of connections (84 KiB each), pass it, the one that holds most is ended. The default is a quarter of a
     #: small server, and four full connections.
     max_process_bytes: Positive = 1024 * MIB
+    #: Clients that a server has at the same time; a further one is told so, and leaves. One that comes back to its session is
+    #: none more. Each holds 84 KiB at least, so that `max_process_bytes` of the default ends some before. Set it to the number
+    #: that this server is made for.
+    max_connections: Positive = 16_384
+    #: The longest time that a call of a service with one answer may take here, whatever its caller allows; then its handler is
+    #: cancelled. None by default: a model may answer after a minute, and a caller that gives up cancels its call by itself.
+    max_call_s: Seconds | None = None
     #: Bytes that one stream holds unsent before its sender waits, at any credit (rule 10.7): a peer that grants without end
     #: and reads nothing must not make this side grow. 1 MiB is four frames.
     max_unsent_bytes: Positive = MIB

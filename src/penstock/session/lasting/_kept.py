@@ -80,6 +80,10 @@ class KeptSessions(Generic[K]):
             session.end(ConnectionLost("its client has come back over another connection", cause=Cause.LOST))
         return expected is not None
 
+    def has(self, token: bytes) -> bool:
+        """Return whether a client that has this token comes back to its session."""
+        return token in self._by_token or token in self._unheard
+
     def find(self, token: bytes, principal: Any) -> K | None:
         """Return the session with this token; None when there is none, or when it belongs to another principal."""
         session = self._by_token.get(token)
