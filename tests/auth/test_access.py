@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import penstock
 from penstock.auth import Access, Principal, Trust
 from penstock.errors import InvalidArgument, PermissionDenied
 from tests.auth.kit import tokens
@@ -15,6 +16,7 @@ TABLE = Access(
         "Orders": {"admin": ["call"]},
         "chat/rooms/*": {"member": ["ask", "stream", "channel"], "admin": ["stop", "tell"]},
         "/clock": ["ask"],
+        "doors/*/open": {"member": ["tell"]},
         "board/*/news": ["subscribe"],
         "streams/run-*": ["follow"],
     }
@@ -43,6 +45,12 @@ TABLE = Access(
         ("streams/run-7", "append", []),
         ("streams/other", "follow", []),
         ("Penstock.Control/list", "call", []),
+        ("/board/a/accepts", "ask", []),
+        ("/chat/rooms/42/accepts", "ask", [MEMBER, ADMIN]),
+        ("/doors/front/accepts", "ask", [MEMBER, ADMIN]),
+        ("/doors/front/accepts", "tell", []),
+        ("/doors/accepts", "ask", []),
+        ("doors/front/accepts", "ask", []),
         ("", "ask", []),
         ("/", "ask", []),
     ],
@@ -75,15 +83,31 @@ def test_without_a_table_nothing_can_be_ended():
             trust.check_access(NOBODY, target, verb)
 
 
-def test_a_function_refuses_by_false_or_with_its_own_words():
+def test_a_function_allows_by_true_alone():
     def own(principal: Principal, target: str, verb: str) -> bool | None:
         if verb == "tell":
             raise PermissionDenied("not on Sundays")
-        return None if verb == "ask" else False
+        return {"ask": True, "call": False}.get(verb)
 
     trust = Trust(tokens(), own)
     trust.check_access(MEMBER, "/x/y", "ask")
+    with pytest.raises(PermissionDenied, match="'m' is not allowed 'call' on '/x'"):
+        trust.check_access(MEMBER, "/x", "call")
     with pytest.raises(PermissionDenied, match=r"'m' is not allowed 'stop' on '/x' \(roles: member\)"):
         trust.check_access(MEMBER, "/x", "stop")
     with pytest.raises(PermissionDenied, match="not on Sundays"):
         trust.check_access(MEMBER, "/x/y", "tell")
+
+
+async def test_what_cannot_decide_is_refused_when_the_server_begins():
+    async def later(_principal: Principal, _target: str, _verb: str) -> bool:
+        return True
+
+    for wrong in ({"Prices/*": ["call"]}, later):
+        with pytest.raises(TypeError, match="authorize= is auth"):
+            Trust(tokens(), wrong)
+        with pytest.raises(TypeError, match="authorize= is auth"):
+            penstock.Node(authenticate=tokens(), authorize=wrong)
+    with pytest.raises(TypeError, match="authenticate= is an authenticator"):
+        async with penstock.serve(listen="memory://nothing", authenticate={"token": "alice"}):
+            pass

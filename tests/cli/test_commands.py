@@ -118,6 +118,7 @@ def certificate(environment):
 def test_development_certificates_are_shared_by_the_commands_of_a_user(start, run, announced, shop_file):
     (url,) = announced(start("serve", f"{shop_file}:Prices", "--listen", "tls://127.0.0.1:0", "--dev-tls"))
     assert run("call", "--dev-tls", url, "Prices/quote", '"A"').returncode == 0
+    assert run("--dev-tls", "call", url, "Prices/quote", '"A"').returncode == 0
     refused = run("call", url, "Prices/quote", '"A"')
     assert refused.returncode == 78
     assert "--dev-tls for a server with --dev-tls" in refused.stderr

@@ -224,7 +224,7 @@ def _names() -> set[str]:
         "expired",
         "hash_of",
         "line_of",
-        "without_ends",
+        "rule_of",
     }  # for other rooms
     known = {f"penstock.auth.{name}" for name in auth.__all__ if name not in trust}
     return {f"penstock.{name}" for name in own} | lab | web | rpc | known | {"penstock.errors", "penstock.from_thread"}

@@ -5,7 +5,7 @@ from penstock.auth._certificates import Certificates, UnixUsers
 from penstock.auth._jwt import JWT
 from penstock.auth._principal import AnyOf, Authenticator, Credentials, Principal, UnixUser
 from penstock.auth._tokens import Tokens, hash_of, line_of, new_token
-from penstock.auth._trust import Trust, expired, without_ends
+from penstock.auth._trust import Trust, expired, rule_of
 
 __all__ = [
     "JWT",
@@ -24,5 +24,5 @@ __all__ = [
     "hash_of",
     "line_of",
     "new_token",
-    "without_ends",
+    "rule_of",
 ]

@@ -16,12 +16,15 @@ from penstock.errors import InvalidArgument
 #: The ways to use a target: see `Access`.
 Verb = Literal["call", "stream", "ask", "tell", "channel", "subscribe", "stop", "follow", "append", "delete"]
 
-#: Says whether a principal may do this to a target: False, or `PermissionDenied` with a text of your own, refuses the call.
+#: Says whether a principal may do this to a target. True allows it. Anything else refuses it, and so does
+#: `PermissionDenied`, with a text of your own.
 Authorize = Callable[[Principal, str, str], bool | None]
 
 _VERBS: Final[frozenset[str]] = frozenset(get_args(Verb))
 #: The verbs of methods of actors and of services, whose targets end with the name of the method or of the port.
 _OF_METHODS: Final = frozenset({"call", "stream", "ask", "tell", "subscribe"})
+#: Those that use a method of an actor.
+_OF_ACTORS: Final = frozenset({"ask", "tell", "stream"})
 #: Decisions that an `Access` keeps, for targets that are used again.
 _KEPT_MAX: Final = 4096
 
@@ -43,6 +46,8 @@ class Access:
     methods and ports, or "address/method"; a leading slash says that an actor is meant. That of a retained stream is
     "streams/NAME".
 
+    Whoever may use a method of an actor may also ask it what methods it has (``accepts``), as HTTP and `penstock call` do.
+
     The verbs: of a service ``call`` (one answer) and ``stream``; of an actor ``ask``, ``tell``, ``stream``, ``channel``,
     ``subscribe`` (a port) and ``stop``; of a retained stream ``follow``, ``append`` (over HTTP), ``stop`` and ``delete``.
 
@@ -51,11 +56,15 @@ class Access:
 
     def __init__(self, rules: Mapping[str, Collection[str] | Mapping[str, Collection[str]]]) -> None:
         self._rules: list[tuple[Pattern, bool, str | None, frozenset[str]]] = []
+        self._looks: list[tuple[Pattern, str | None]] = []
         for pattern, rule in rules.items():
             by_role: list[tuple[str | None, Collection[str]]] = [*rule.items()] if isinstance(rule, Mapping) else [(None, rule)]
             for role, verbs in by_role:
                 for_actors = pattern.startswith("/")
-                self._rules.append((compiled(pattern.lstrip("/")), for_actors, role, _checked(pattern, verbs)))
+                checked, name = _checked(pattern, verbs), pattern.lstrip("/")
+                self._rules.append((compiled(name), for_actors, role, checked))
+                if checked & _OF_ACTORS:
+                    self._looks += [(compiled(one), role) for one in (name, name.rpartition("/")[0]) if one]
         self._decided: dict[tuple[frozenset[str], str, str], bool] = {}
 
     @classmethod
@@ -96,10 +105,17 @@ class Access:
         names = [target.removeprefix("/")]
         if verb in _OF_METHODS:
             names.append(names[0].rpartition("/")[0])
-        return any(
+        return (of_actor and verb == "ask" and self._may_look(roles, names[0])) or any(
             verb in verbs and (role is None or role in roles) and any(map(pattern.matches, names))
             for pattern, for_actors, role, verbs in self._rules
             if of_actor or not for_actors
+        )
+
+    def _may_look(self, roles: frozenset[str], name: str) -> bool:
+        """Return whether this asks an actor for its methods, one of which a principal with these roles may use."""
+        address, _slash, method = name.rpartition("/")
+        return method == "accepts" and any(
+            (role is None or role in roles) and pattern.matches(address) for pattern, role in self._looks
         )
 
     def __repr__(self) -> str:

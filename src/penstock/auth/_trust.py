@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from inspect import iscoroutinefunction
+from typing import Any, Final
 
 from penstock._outcomes import ends_the_loop, log_error
 from penstock.auth._access import Authorize
@@ -23,13 +24,18 @@ _CONTROL: Final = "Penstock.Control/"
 class Trust:
     """Decides which principal a client is, and which targets it may use.
 
-    authenticate: returns the principal. authorize: says whether a principal may use a target; None for everything but to end
-        things for others and to control the node.
+    authenticate: returns the principal. authorize: says whether a principal may use a target, see `rule_of`.
+
+    Raises `TypeError` for an authenticator that cannot be called, and as `rule_of`.
     """
 
     def __init__(self, authenticate: Authenticator, authorize: Authorize | None = None) -> None:
+        given: Any = authenticate
+        if not callable(given):
+            text = f"authenticate= is an authenticator, as auth.Tokens({{token: name}}) makes one, and not {authenticate!r:.40}"
+            raise TypeError(text)
         self._authenticate = authenticate
-        self._authorize: Authorize = authorize or without_ends
+        self._authorize = rule_of(authorize)
 
     async def prove(self, credentials: Credentials) -> Principal:
         """Return the principal of these credentials. Safe to cancel.
@@ -56,8 +62,8 @@ class Trust:
         return principal
 
     def check_access(self, principal: Principal, target: str, verb: str) -> None:
-        """Raise `PermissionDenied` unless the principal may do this to the target."""
-        if self._authorize(principal, target, verb) in (False, 0):
+        """Raise `PermissionDenied` unless the principal may do this to the target: unless the rule says True."""
+        if self._authorize(principal, target, verb) is not True:
             roles = ", ".join(sorted(map(str, principal.roles))) or "none"
             text = f"{principal.name!r} is not allowed {verb!r} on {target!r} (roles: {roles})"
             raise PermissionDenied(text, started=False)
@@ -71,10 +77,22 @@ def expired(principal: Principal) -> Unauthenticated:
 def _unknown(credentials: Credentials) -> Unauthenticated:
     if credentials.token:
         return Unauthenticated("this server does not know the token of this client", started=False)
-    text = "this server takes only clients that prove their identity: connect with token=, or with a certificate"
-    return Unauthenticated(text, started=False)
+    text = "connect with token= (in HTTP: Authorization: Bearer TOKEN), or with a certificate"
+    return Unauthenticated(f"this server takes only clients that prove their identity: {text}", started=False)
 
 
-def without_ends(_principal: Principal, target: str, verb: str) -> bool:
-    """Allow everything but to end things for others and to control the node: the rule where the program names no other one."""
+def rule_of(authorize: Authorize | None) -> Authorize:
+    """Return the rule of a server: for None, everything but to end things for others and to control the node.
+
+    Raises `TypeError` for a value that cannot be called, and for an async function, whose result would never be known.
+    """
+    if authorize is None:
+        return _all_but_ends
+    given: Any = authorize
+    if not callable(given) or iscoroutinefunction(given):
+        raise TypeError(f"authorize= is auth.Access({{…}}) or a function that is not async, and not {authorize!r:.40}")
+    return authorize
+
+
+def _all_but_ends(_principal: Principal, target: str, verb: str) -> bool:
     return verb not in _ENDING and not target.startswith(_CONTROL)

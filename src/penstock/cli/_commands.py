@@ -18,6 +18,7 @@ from penstock.cli._options import (
     SECONDS,
     JsonCommand,
     Reach,
+    client_options,
     metadata_option,
     options_of,
     pairs,
@@ -155,7 +156,7 @@ def commands(context: click.Context, /, node: str | None, token_file: str | None
 )
 @metadata_option
 @click.option("--pretty", is_flag=True, help="Indent the JSON.")
-@tls_options
+@client_options
 def call(url: str, method: str, argument: str | None, **values: Any) -> int:
     """Call a method of a service, with JSON in and out. /ACTOR/METHOD calls a method of an actor of a node.
 
@@ -188,7 +189,7 @@ def call(url: str, method: str, argument: str | None, **values: Any) -> int:
 @click.option("--describe", "action", flag_value="describe", help="Show what is known of the stream, and end.")
 @click.option("--stop", "action", flag_value="stop", help="Stop the stream and its writer, and end.")
 @metadata_option
-@tls_options
+@client_options
 def follow(url: str, name: str, since: str, action: str | None, latest: bool, **values: Any) -> int:  # noqa: FBT001 - as click calls it
     """Follow a stream that a server keeps (penstock.retained), one JSON value a line, from any item on.
 
@@ -262,7 +263,7 @@ def serve(services: Sequence[str], listen: Sequence[str], expose_errors: bool, g
 @click.argument("service", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with JSON Schema on a terminal, too.")
 @metadata_option
-@tls_options
+@client_options
 def describe(url: str, service: str | None, as_json: bool, **values: Any) -> int:  # noqa: FBT001 - click passes it by name
     """Show the services of a server: an outline on a terminal, else JSON with JSON Schema.
 

@@ -79,7 +79,8 @@ trust_options = together(
         "--access",
         type=EXISTING_FILE,
         metavar="PATH",
-        help="Give clients the rights in the table [access] of this TOML file (default: everything but to end things).",
+        help="Give clients the rights in the table [access] of this TOML file (default: everything but to end things and to "
+        "use the commands).",
     ),
 )
 
@@ -118,7 +119,7 @@ class Reach(NamedTuple):
     """How the commands reach a server, by the options before the name of a command.
 
     node: the URL of the node; None for the socket of this user. token_file: the file with the token to show. tls: the values of
-    `tls_options`, for the node.
+    `tls_options`, for the node, and for a command with a URL that has none of its own.
     """
 
     node: str | None = None
@@ -142,16 +143,25 @@ class Reach(NamedTuple):
             raise Unusable(f"{self.token_file}: the token cannot be read: {error}") from None
 
 
+def _show_token_of(context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
+    """Have the command that runs show the token in this file, as if the option stood before its name."""
+    if path is not None and context.parent is not None:
+        context.find_root().obj = Reach.here()._replace(token_file=path)
+    return path
+
+
+def _token_option(**more: Any) -> Callable[[C], C]:
+    text = f"Show the token in this file to the server (default: ${TOKEN_VARIABLE})."
+    return click.option("--token-file", type=EXISTING_FILE, metavar="PATH", help=text, **more)
+
+
 reach_options = together(
     click.option("--node", metavar="URL", help="Use the node at this URL (default: the socket of this user)."),
-    click.option(
-        "--token-file",
-        type=EXISTING_FILE,
-        metavar="PATH",
-        help=f"Show the token in this file to the server (default: ${TOKEN_VARIABLE}).",
-    ),
+    _token_option(),
     tls_options,
 )
+#: Those of a command that connects to the server at a URL of its own. They may stand before its name, too.
+client_options = together(_token_option(callback=_show_token_of, expose_value=False), tls_options)
 
 
 class NodeOptions(NamedTuple):
@@ -190,12 +200,17 @@ def refuse_memory_urls(urls: Sequence[str]) -> None:
 def tls_of(urls: Sequence[str], values: dict[str, Any], *, server: bool) -> TLS | None:
     """Return the TLS configuration for `urls`, None when none of them is encrypted.
 
-    Raises `click.UsageError` for options that contradict each other or the URLs.
+    A client takes those before the name of its command where it has none of its own. Raises `click.UsageError` for options that
+    contradict each other or the URLs.
     """
     from penstock import TLS
     from penstock.cli._serve import is_encrypted
 
-    dev, cert, key, ca = (values.pop(name) for name in ("dev_tls", "cert", "key", "tls_ca"))
+    names = ("dev_tls", "cert", "key", "tls_ca")
+    given = {name: values.pop(name) for name in names}
+    if not server and not any(given.values()):
+        given |= Reach.here().tls
+    dev, cert, key, ca = (given[name] for name in names)
     own = cert or key or ca
     if dev and own:
         raise click.UsageError("--dev-tls brings its own certificate; leave out --cert, --key and --tls-ca")

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
 
 from penstock.actors.cell import handling
-from penstock.auth import Authenticator, Authorize, without_ends
+from penstock.auth import Authenticator, Authorize, rule_of
 from penstock.errors import Cause, FailedPrecondition, Unavailable
 from penstock.history import History
 from penstock.node._base import NodeBase
@@ -91,7 +91,7 @@ class Node(NodeBase):
         self._services = tuple(services)
         self._insecure = insecure
         self.proves = authenticate is not None
-        rule = partial(self.authorize, authorize or without_ends) if self.proves else authorize
+        rule = partial(self.authorize, rule_of(authorize)) if self.proves else authorize
         self._trust: dict[str, Any] = {"authenticate": authenticate, "authorize": rule}
         if authenticate is None and not insecure:
             for url in self._listen:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Final
 
-from penstock.errors import NotFound, StatusError, Unauthenticated, Unavailable, Unimplemented
+from penstock.errors import NotFound, PermissionDenied, StatusError, Unauthenticated, Unavailable, Unimplemented
 from penstock.peer import JoinedPeers, Peer, find_method, method_called, services_of
 from penstock.protocol import Settings
 from penstock.service import MethodDescription, ServiceDescription
@@ -111,19 +111,26 @@ class WebFace:
         if path == "/readyz":
             return await self._ready()
         if path == "/openapi.json":
-            peer = await self._peers.get(bearer(request.headers))
+            peer = await self._peer(request)
             return as_json(openapi(await self._described(peer), request.url("")))
         raise refused(HTTPStatus.NOT_FOUND, NotFound(f"{path} is not known here; see {request.url('/openapi.json')}"))
 
     async def _call(self, request: HttpRequest, target: str) -> HttpResponse:
-        peer = await self._peers.get(bearer(request.headers))
-        method = await self._method(peer, target, metadata_of(request.headers))
-        check_method(request, method)
+        peer = await self._peer(request)
         try:
+            method = await self._method(peer, target, metadata_of(request.headers))
+            check_method(request, method)
             hello = peer._scope.session.hello
             return await answer_call(request, peer, method, hello.max_item_bytes if hello else _SETTINGS.max_item_bytes)
         except StatusError as error:  # not as the error of a server that stands behind this one
             return problem_of(error)
+
+    async def _peer(self, request: HttpRequest) -> Peer:
+        """Return the peer that makes the calls of a client. Raises `Refused` for a client that is not taken."""
+        try:
+            return await self._peers.get(bearer(request.headers))
+        except StatusError as error:  # by this server, and not by one behind it
+            raise refused(0, error) from None
 
     async def _method(self, peer: Peer, target: str, metadata: Mapping[str, str]) -> MethodDescription:
         try:
@@ -142,9 +149,12 @@ class WebFace:
     async def _may(self, request: HttpRequest, name: str, verb: str) -> None:
         """Raise the error of a client that may not do this to a retained stream, at a server that proves its clients."""
         if self._peers.proves is not False:
-            peer = await self._peers.get(bearer(request.headers))
+            peer = await self._peer(request)
             if self._peers.proves:
-                await peer.call("Penstock/may", f"streams/{name}", verb)
+                try:
+                    await peer.call("Penstock/may", f"streams/{name}", verb)
+                except PermissionDenied as error:
+                    raise refused(0, error) from None
 
     async def _ready(self) -> HttpResponse:
         """Answer whether the server takes calls."""

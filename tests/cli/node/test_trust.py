@@ -54,7 +54,9 @@ def test_a_server_of_services_takes_clients_with_a_token(known, start, run, tmp_
     process = start("serve", f"{shop_file}:Prices", "--listen", "tcp://127.0.0.1:0", *known[:2])
     url = next(line for line in process.stdout if line.startswith("at ")).split()[1]
     assert run("describe", url).returncode == 80
-    assert run("--token-file", tmp_path / "bob.token", "describe", url).returncode == 0
+    shown = "--token-file", tmp_path / "bob.token"
+    assert run(*shown, "describe", url).returncode == 0
+    assert run("describe", url, *shown).returncode == 0
 
 
 @pytest.mark.parametrize("listen", ["tcp://0.0.0.0:0", "http://[::]:0"])
