@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { getEventListeners, once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { after, afterEach, describe, test } from "node:test";
+import { after, afterEach, describe, type MockTracker, test } from "node:test";
 import { accept } from "../src/core/callee.ts";
 import { Connection } from "../src/core/connection.ts";
 import type { Event } from "../src/core/events.ts";
@@ -13,6 +13,8 @@ import { webSocket, type WebSocketClass } from "../src/transports/websocket.ts";
 import { load, unhex } from "./vectors.ts";
 
 const WINDOW = { items: 100, bytes: 1_000_000, fixed: true };
+/** What the first wait of back-off lasts at most. */
+const BACKOFF_MS_MAX = 50;
 const open: Server[] = [];
 const sockets = new Set<Socket>();
 const stray: unknown[] = [];
@@ -71,10 +73,27 @@ async function using<T>(
   }
 }
 
+/** Let no wait of back-off come to its end, and count those that last; other timers are as they were. */
+function waitsWithoutAnEnd(mock: MockTracker): Set<NodeJS.Timeout> {
+  const { setTimeout: set, clearTimeout: clear } = globalThis;
+  const waits = new Set<NodeJS.Timeout>();
+  mock.method(globalThis, "setTimeout", (call: () => void, ms = 0) => {
+    if (ms > BACKOFF_MS_MAX) return set(call, ms);
+    const timer = set(() => {}, 2 ** 31 - 1).unref();
+    waits.add(timer);
+    return timer;
+  });
+  mock.method(globalThis, "clearTimeout", (timer: NodeJS.Timeout) => {
+    waits.delete(timer);
+    clear(timer);
+  });
+  return waits;
+}
+
 /** Wait for an error, and not for ever. */
 async function failure(promise: Promise<unknown>): Promise<PenstockError> {
   let stop: NodeJS.Timeout | undefined;
-  const late = new Promise((resolve) => (stop = setTimeout(resolve, 3_000, "hangs")));
+  const late = new Promise((resolve) => (stop = setTimeout(resolve, 20_000, "hangs")));
   const got = await Promise.race([promise, late]).then(
     (value) => assert.fail(`no error, but ${String(value)}`),
     (error: unknown) => error as PenstockError,
@@ -244,28 +263,30 @@ describe("what the server says", () => {
     ["given up by its signal", (_, controller) => controller.abort()],
     ["closed with its peer", (_, __, peer) => peer.close()],
   ] as [string, (follower: AsyncIterator<unknown>, controller: AbortController, peer: Peer) => unknown][])
-    test(`a follower that waits for another try ends at once when it is ${how}`, async () => {
-      let calls = 0;
+    test(`a follower that waits for another try ends, without that wait, when it is ${how}`, async ({ mock }) => {
       const url = await speaking((side, stream, { type }) => {
         if (type !== "Opened") return;
-        calls += 1;
         accept(side, stream, WINDOW);
         side.send(stream, { $penstock: "place", id: new Uint8Array(16), offset: 0 });
         side.answer(stream, { code: 14, message: "later" });
       });
-      const peer = await connect(url);
-      const controller = new AbortController();
-      const follower = peer.follow("run", { signal: controller.signal });
-      const next = follower.next().then(
-        ({ done }) => done,
-        (error: unknown) => error instanceof Cancelled,
+      await using(
+        url,
+        async (peer) => {
+          const waits = waitsWithoutAnEnd(mock);
+          const controller = new AbortController();
+          const follower = peer.follow("run", { signal: controller.signal });
+          const next = follower.next().then(
+            ({ done }) => done,
+            (error: unknown) => error instanceof Cancelled,
+          );
+          while (waits.size === 0) await new Promise(setImmediate);
+          await end(follower, controller, peer);
+          assert.equal(await next, true);
+          assert.equal(waits.size, 0, "the wait is given up, too");
+        },
+        {},
       );
-      while (calls < 6) await new Promise((resolve) => setTimeout(resolve, 10));
-      const before = performance.now();
-      await end(follower, controller, peer);
-      assert.equal(await next, true);
-      assert(performance.now() - before < 400); // the next wait is of 800 ms at least
-      await peer.close();
     });
 
   class Full {

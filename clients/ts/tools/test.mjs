@@ -1,6 +1,7 @@
 // Bundle test/*.test.ts into build/test and run them with Node's own runner. Arguments name files: `npm test -- vectors`.
 import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { build } from "esbuild";
 
 const names = process.argv.slice(2);
@@ -23,9 +24,11 @@ await build({
 });
 const built = files.map((name) => `build/test/${name.replace(/\.ts$/, ".js")}`);
 const reporter = process.stdout.isTTY ? "spec" : "dot";
+// Most files wait for a server or a browser, so two share a processor; by itself Node leaves one of two unused.
 const args = [
   "--enable-source-maps",
   "--test",
+  `--test-concurrency=${process.env.JOBS ?? Math.max(3, availableParallelism())}`,
   `--test-reporter=${process.env.REPORTER ?? reporter}`,
   "--test-timeout=180000",
   ...built,
