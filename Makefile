@@ -7,8 +7,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV = .venv
 BIN := $(VENV)/bin
-# The processes that share the tests: a number, `logical` for one each processor, 0 for none but pytest's own.
-JOBS ?= logical
+# The processes that share the tests: a number, 0 for none but pytest's own. Three for two processors, because half the time of
+# the suite is other processes, sockets and browsers that it waits for.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + (n + 1) / 2)))
 EAGER_ROOMS = $(addprefix tests/,streams session channel calls refs actors remote)
 # What `make test` installs: `test` also has what `make check` needs.
 EXTRA = test

@@ -1,12 +1,16 @@
 /** A real browser: Chromium, that of the system or the one that `PENSTOCK_CHROMIUM` names. Continuous integration must have one. */
 import { existsSync } from "node:fs";
 import { createServer, type Server } from "node:http";
+import { delimiter, join } from "node:path";
 import { describe, test } from "node:test";
 import { build } from "esbuild";
 import { type Browser, chromium } from "playwright-core";
 
-const KNOWN = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const executablePath = process.env.PENSTOCK_CHROMIUM ?? KNOWN.find(existsSync);
+/** As in tests/web/console/kit.py. */
+const NAMES = ["chromium", "chromium-browser", "google-chrome"];
+const FOLDERS = (process.env.PATH ?? "").split(delimiter);
+const executablePath =
+  process.env.PENSTOCK_CHROMIUM || NAMES.flatMap((name) => FOLDERS.map((folder) => join(folder, name))).find(existsSync);
 
 /** Describe tests that need a browser. A machine of your own may have none, and says so. */
 export function inChromium(title: string, tests: () => void): void {

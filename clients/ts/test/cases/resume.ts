@@ -7,19 +7,19 @@ export const resume: Cases = {
   "a stream that is cut again and again loses no item, and doubles none": async ({ through }) => {
     const [peer, path] = await through();
     let next = 0;
-    for await (const item of peer.stream<number>("Market/count", [30_000], { bufferSize: 64 })) {
+    for await (const item of peer.stream<number>("Market/count", [10_000], { bufferSize: 64 })) {
       same(item, next++);
-      if (next % 3000 === 0) await path.cut();
+      if (next % 1000 === 0) await path.cut();
     }
-    same(next, 30_000);
+    same(next, 10_000);
     check((await path.connections()) > 5, `${await path.connections()} connections`);
   },
 
   "requests that are cut lose no item, and double none": async ({ through }) => {
     const [peer, path] = await through();
     async function* numbers() {
-      for (let number = 1; number <= 5000; number++) {
-        if (number % 1000 === 0) await path.cut();
+      for (let number = 1; number <= 2000; number++) {
+        if (number % 400 === 0) await path.cut();
         yield number;
       }
     }
@@ -28,7 +28,7 @@ export const resume: Cases = {
       answers.push(answer);
     same(
       answers,
-      Array.from({ length: 5000 }, (_, index) => (index + 1) * 2),
+      Array.from({ length: 2000 }, (_, index) => (index + 1) * 2),
     );
   },
 
