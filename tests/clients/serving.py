@@ -117,11 +117,15 @@ class Runs(Market):
                 await asyncio.sleep(pause_ms / 1000)
 
     async def append(self, name: str, items: list[int]) -> int:
-        """Append items to the durable stream of `--kept`, and return the offset of the next one."""
+        """Append items to a stream, as to the durable one of `--kept`, and return the offset of the next one."""
         stream: penstock.Retained[int] = penstock.retained(name)
         await stream.send_many(items)
         await stream.flush()
         return stream.next_offset
+
+    async def end(self, name: str) -> None:
+        """End a stream that was appended to."""
+        penstock.retained(name).close()
 
 
 async def main(urls: list[str], kept: str | None) -> None:

@@ -72,7 +72,7 @@ const texts = (page: Page, user = ""): Promise<string[]> =>
 /** By its keyboard alone, as everything here. */
 async function joined(browser: Browser, url: string, name: string, size = { width: 1000, height: 700 }): Promise<Page> {
   const page = await browser.newPage({ viewport: size });
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   await page.goto(url);
   await page.keyboard.type(name);
   await page.keyboard.press("Enter");

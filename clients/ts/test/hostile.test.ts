@@ -197,7 +197,7 @@ describe("values of the program", () => {
         throw new Error("of the program");
       };
       for (const socket of sockets) socket.destroy();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      while (errors.length === 0) await new Promise(setImmediate);
       assert.equal(await peer.call("S/m"), 7);
       await peer.close();
       await new Promise(setImmediate);

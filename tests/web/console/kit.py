@@ -14,6 +14,8 @@ R = TypeVar("R")
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("PENSTOCK_CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+#: A machine with much other work draws late; pytest's own limit is above this one.
+PATIENCE_MS = 40_000
 #: What the browser says of a request that failed: the page says it, too, and a test may have meant it.
 _OF_REQUESTS = "Failed to load resource"
 
@@ -46,7 +48,7 @@ class Page:
     async def see(self, selector: str, *texts: str) -> None:
         """Wait until an element is there, in sight, with these texts."""
         having = "".join(f":has-text({_quoted(text)})" for text in texts)
-        await self.wait_for_selector(f"{selector}{having} >> visible=true", timeout=15_000)
+        await self.wait_for_selector(f"{selector}{having} >> visible=true", timeout=PATIENCE_MS)
 
     async def count(self, selector: str) -> int:
         return len(await self.query_selector_all(selector))
