@@ -27,6 +27,7 @@ PAGES: Final = {
     "CONTRIBUTING.md": "project/contributing.md",
     "PROTOCOL.md": "project/protocol.md",
     "README.md": "project/readme.md",
+    "SECURITY.md": "project/security.md",
     "examples/README.md": "project/examples.md",
 }
 COMMAND: Final = "reference/command.md"

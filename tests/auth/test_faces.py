@@ -15,6 +15,7 @@ import penstock
 from penstock import auth
 from penstock.auth import Credentials, Principal
 from penstock.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented
+from penstock.peer import JoinedPeers
 from penstock.transports import TLS
 from tests.auth.kit import ALICE, BOB, STRANGER, Desk, Room, good_for, tokens
 from tests.transports.authority import Authority
@@ -104,6 +105,33 @@ async def test_retained_streams_are_followed_written_and_deleted_by_those_who_ma
         assert (kept.status_code, "upstream" in kept.text) == (403, False)
         assert (await client.get("/v1/stream/__ds/subscriptions/x", headers=bearer(ALICE))).status_code == 403
         assert (await client.delete("/v1/stream/log", headers=bearer(ALICE))).status_code == 204
+
+
+async def test_a_client_may_ask_what_it_may_do():
+    """Rule 2.11."""
+    async with (
+        penstock.serve(Desk(), listen="memory://asked", authenticate=tokens(), authorize=TABLE) as server,
+        penstock.connect(*server.urls, token=BOB) as peer,
+    ):
+        assert await peer.call("Penstock/may", "streams/log", "follow") is None
+        with pytest.raises(PermissionDenied, match="'bob' is not allowed 'delete' on 'streams/log'"):
+            await peer.call("Penstock/may", "streams/log", "delete")
+
+
+async def test_a_server_that_had_no_room_for_a_moment_proves_no_client_for_that():
+    """A session that waits for its turn has no principal."""
+    async with penstock.serve(Desk(), listen="memory://crowd", settings=penstock.Settings(max_connections=1)) as server:
+
+        def new_session() -> object:
+            server._connected = 1
+            session = server._new_session()
+            server._connected = 0
+            return session
+
+        peers = JoinedPeers(new_session, penstock.Settings(), "http://crowd")
+        await peers.get("")
+        assert peers.proves is False
+        await peers.aclose()
 
 
 async def test_a_stream_is_forked_only_by_those_who_may_read_it():

@@ -30,7 +30,7 @@ from tests.house._source import ROOT, modules, short
 
 MADE = {"docs/reference/command.md"}  # and docs/project/: docs/_site/pages.py writes them for the site, not for the repository
 SITE = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
-PAGES = ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CONTRIBUTING.md", *SITE]
+PAGES = ["README.md", "ARCHITECTURE.md", "PROTOCOL.md", "CONTRIBUTING.md", "SECURITY.md", *SITE]
 README_LINES_MAX = 200
 CHANGELOG_COLUMNS_MAX = 150
 PROGRAM_SECONDS_MAX = 30

@@ -126,7 +126,7 @@ class Dispatcher:
         target = handle.opened.target
         if not target.startswith("/"):
             found = self._methods.get(target)
-            if scope.guarded and not target.startswith(BUILT_IN_TARGETS):
+            if scope.restricted and not target.startswith(BUILT_IN_TARGETS):
                 scope.check_access(target, "stream" if handle.opened.kind else "call")
             if found is None:
                 raise Unimplemented(self._unknown(target), started=False)

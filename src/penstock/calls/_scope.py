@@ -181,7 +181,7 @@ class CallScope:
     """The session, interceptors and tasks of one connection.
 
     peer: the object that the program holds, a `Peer`.
-    guarded: whether the other side may do some things only. check_access: called with a target and a verb; raises
+    restricted: whether the other side may do some things only. check_access: called with a target and a verb; raises
         `PermissionDenied` for another thing.
     tasks: the running handlers, request streams and interceptors.
     waiting: the calls of the other side that wait until a handler has ended.
@@ -197,7 +197,7 @@ class CallScope:
         self.session = session
         self.interceptors = tuple(interceptors)
         self.peer = peer
-        self.guarded = False
+        self.restricted = False
         self.check_access: Callable[[str, str], None] = lambda _target, _verb: None
         self.closing = False
         self.on_gone: Callable[[], None] = lambda: None

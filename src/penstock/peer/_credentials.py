@@ -38,7 +38,7 @@ class Admission:
         check_room: raises the error of a client that is one too many.
         """
         trust = self._trust
-        scope.guarded = True
+        scope.restricted = True
         scope.check_access = lambda target, verb: trust.check_access(scope.session.proof.principal, target, verb)
         session.proof.wait(lambda hello: scope.share(scope.session.loop.create_task(self._admit(session, hello, check_room))))
 

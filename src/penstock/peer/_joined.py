@@ -90,7 +90,7 @@ class JoinedPeers:
         session: LastingSession = self._new_session()
         stack = AsyncExitStack()
         peer = await stack.enter_async_context(joined(session, self._settings, self._url, token))
-        self.proves = session.proof.introduced is not None
+        self.proves = session.proof.principal is not None
         self._peers[key if self.proves else ""] = peer, stack
         return peer
 

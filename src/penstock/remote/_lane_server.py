@@ -60,7 +60,7 @@ class LaneServer(Endpoint):
         if opened.kind != CallKind.BIDIRECTIONAL or opened.codec != MSGPACK.number:
             raise Unimplemented(f"{opened.target} is a lane: a bidirectional call in msgpack", started=False)
         self._to = Addressee(host, address, scope)
-        if not dispatcher.interceptors and not scope.guarded:
+        if not dispatcher.interceptors and not scope.restricted:
             self._to.current()
         self.scope = scope
         self._host = host

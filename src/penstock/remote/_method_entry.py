@@ -137,7 +137,7 @@ class Addressee:
 
         Raises `PermissionDenied` for a message that its sender may not send, to an actor of any name.
         """
-        if not self._scope.guarded:
+        if not self._scope.restricted:
             return True
         with suppress(NotFound):
             self.current()
