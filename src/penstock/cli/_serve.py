@@ -13,6 +13,7 @@ import msgspec
 
 from penstock import TLS, Server, Settings
 from penstock import serve as serving
+from penstock._stalls import Stalls
 from penstock.cli._format import example
 from penstock.cli._load import make
 from penstock.cli._logs import log_to_stderr
@@ -42,6 +43,7 @@ async def serve(options: ServeOptions, stopping: asyncio.Event) -> int:
     log_to_stderr()
     async with AsyncExitStack() as stack:
         stop_begins = stack.enter_context(noting_a_slow_stop())
+        await stack.enter_async_context(Stalls())
         services = [await make(loaded, spec, stack) for spec, loaded in options.loaded]
         server = await _begin(services, options, stack)
         _announce(server, services, options.hint)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from penstock._stalls import Stalls
 from penstock.actors import ActorInfo, ActorSystem, Mailbox, Supervision
 from penstock.auth import Access, Authorize, Principal
 from penstock.errors import AlreadyExists, FailedPrecondition
@@ -21,8 +22,8 @@ class NodeBase(ActorSystem):
     """An actor system that starts actors from manifests. `Node` gives it listeners, a control service and an end.
 
     server: the listeners of its actors, None before the node is ready. draining: True from the moment it begins to close.
-    socket: the absolute path of the control socket, None for none. proves: whether its clients are proven. rights: those of
-    clients to the actors of manifests that say so, by the names of the actors.
+    socket: the absolute path of the control socket, None for none. stalls: when its event loop has stood still. proves: whether
+    its clients are proven. rights: those of clients to the actors of manifests that say so, by the names of the actors.
     """
 
     def __init__(self, name: str, history: History | None, socket: str | PathLike[str] | None) -> None:
@@ -31,6 +32,7 @@ class NodeBase(ActorSystem):
         self.socket = None if socket is None else str(Path(socket).absolute())
         self.server: Server | None = None
         self.draining = False
+        self.stalls = Stalls()
         self.proves = False
         self.rights: dict[str, Access] = {}
 

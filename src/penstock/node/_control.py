@@ -148,6 +148,7 @@ class Control(ActorControl, HistoryControl):
     async def status(self) -> NodeView:
         """Return the state of the node."""
         node, now = self._node, time.monotonic()
+        stalled = node.stalls.last
         return NodeView(
             name=node.name,
             pid=os.getpid(),
@@ -158,6 +159,9 @@ class Control(ActorControl, HistoryControl):
             time_s=now,
             uptime_s=now - self._born_s,
             dead_letters=node.dead_letters.count,
+            stalls=node.stalls.count,
+            stalled_s=0.0 if stalled is None else stalled.seconds,
+            stalled_in="" if stalled is None else stalled.where,
         )
 
     async def snapshot(self) -> Snapshot:

@@ -107,6 +107,7 @@ class Node(NodeBase):
     async def __aenter__(self) -> Self:
         control = Control(self)
         async with AsyncExitStack() as stack:  # left in reverse order: commands are answered until the end
+            await stack.enter_async_context(self.stalls)
             self.commands = await stack.enter_async_context(
                 serve(self, control, listen=[], settings=self._settings, expose_errors=True)
             )

@@ -85,6 +85,8 @@ class NodeView(msgspec.Struct, frozen=True):
     """The state of the node.
 
     time_s: the reading of a monotonic clock; a rate is the difference of two views divided by the difference of their times.
+    stalls: how often its event loop has stood still for more than 0.1 s. stalled_s, stalled_in: for how long the last time, and
+    in which function.
     """
 
     name: str
@@ -96,6 +98,9 @@ class NodeView(msgspec.Struct, frozen=True):
     time_s: float
     uptime_s: float
     dead_letters: int
+    stalls: int = 0
+    stalled_s: float = 0.0
+    stalled_in: str = ""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -53,6 +53,15 @@ def test_no_cell_is_cut(width):
     assert ("MESSAGES" in text) == (width >= 100)
 
 
+def test_a_loop_that_has_stood_still_is_told_of_with_the_function():
+    now = look(1.0)
+    node = msgspec.structs.replace(now.node, stalls=3, stalled_s=0.34, stalled_in="Desk.wait (desk.py:7)")
+    assert "the event loop has stood still 3 times, the last time 340 ms in Desk.wait (desk.py:7)" in drawn(
+        msgspec.structs.replace(now, node=node), 130
+    )
+    assert "stood still" not in drawn(now, 130)
+
+
 def test_a_low_terminal_shows_who_is_busy_and_says_how_many_are_not_shown():
     actors = [msgspec.structs.replace(ACTOR, id=str(at), address=f"actor-{at:02}") for at in range(34)]
     actors[30] = msgspec.structs.replace(actors[30], handling="measure")

@@ -105,7 +105,8 @@ def draw(snapshot: RatedSnapshot, width: int, height: int | None = None, hint: s
     busy_first = sorted(snapshot.actors, key=lambda info: (-info.messages_per_s, not info.handling, info.address))
     fast_first = sorted(snapshot.streams, key=lambda stream: -stream.items_per_s)
     streams = fast_first if height is None else fast_first[: max(1, height // 4)]
-    actors = busy_first if height is None else busy_first[: max(1, height - _FRAME_LINES - len(streams))]
+    frame = _FRAME_LINES + (snapshot.node.stalls > 0)
+    actors = busy_first if height is None else busy_first[: max(1, height - frame - len(streams))]
     parts: list[Any] = [_head(snapshot.node, len(snapshot.actors)), Text(), _actors(actors, wide=width >= ALL_COLUMNS_MIN)]
     parts += _left_out(len(busy_first) - len(actors))
     if streams:
@@ -136,7 +137,12 @@ def _head(node: NodeView, actors: int) -> Any:
         _count(node.dead_letters, "dead letter"),
     ]
     where = "  ".join(map(one_line, node.urls or [node.socket or ""]))
-    return Text.assemble(("penstock top  ", "bold cyan"), (name, "bold"), "  ", "  ".join(facts), "  ", (where, "dim"))
+    head = Text.assemble(("penstock top  ", "bold cyan"), (name, "bold"), "  ", "  ".join(facts), "  ", (where, "dim"))
+    if node.stalls:
+        times = "once" if node.stalls == 1 else f"{node.stalls:,} times"
+        last = f"the last time {node.stalled_s * 1000:,.0f} ms in {one_line(node.stalled_in)}"
+        head.append(f"\nthe event loop has stood still {times}, {last}", "yellow")
+    return head
 
 
 def _count(number: int, noun: str) -> str:

@@ -31,7 +31,8 @@ function drawHead(now) {
   facts($("#facts"), {
     up: duration(node.uptime_s), process: String(node.pid), version: node.version, "held for peers": bytes(now.held_bytes),
     ...(now.detached ? { "detached sessions": compact(now.detached) } : {}),
-    "waiting messages": compact(now.mailbox), "dead letters": compact(node.dead_letters), listens: node.urls.join(", ") || "nowhere",
+    "waiting messages": compact(now.mailbox), "dead letters": compact(node.dead_letters),
+    ...(node.stalls ? { "loop stood still": `${node.stalls} ×, last in ${node.stalled_in}` } : {}), listens: node.urls.join(", ") || "nowhere",
   });
   const counts = {
     actors: now.actors, connections: now.connections, streams: now.streams, kept: now.kept, services: now.methods, history: recorded?.events,
