@@ -8,12 +8,14 @@ import threading
 import time
 
 import penstock
-from penstock._stalls import STALL_S, Stalls, where_in
+from penstock._stalls import STANDSTILL_S, Stalls, where_in
 
 
 def stand_still() -> None:
-    """Hold up the loop: the subject of these tests, so the sleep is a real one."""
-    time.sleep(3 * STALL_S)
+    """Hold up the loop."""
+    until = time.monotonic() + 3 * STANDSTILL_S
+    while time.monotonic() < until:
+        pass
 
 
 class Desk:
@@ -21,7 +23,7 @@ class Desk:
         stand_still()
 
     async def wait(self) -> None:
-        await asyncio.sleep(2 * STALL_S)
+        await asyncio.sleep(2 * STANDSTILL_S)
 
 
 class Clerk(penstock.Actor):
@@ -34,7 +36,7 @@ async def told(stalls: Stalls, count: int) -> str:
         while stalls.count < count:  # noqa: ASYNC110 - a count, which no event tells
             await asyncio.sleep(0.01)
     assert stalls.last is not None
-    assert stalls.last.seconds >= STALL_S
+    assert stalls.last.seconds >= STANDSTILL_S
     return stalls.last.where
 
 
@@ -69,13 +71,16 @@ async def test_its_thread_ends_with_it():
 
 
 def test_a_stack_without_a_function_of_the_program_is_nobodys_stall():
+    idles = threading.Event()
+
     async def idle() -> None:
-        await asyncio.sleep(0.05)
+        asyncio.get_running_loop().call_soon(idles.set)
+        await asyncio.sleep(0.1)
 
     seen: list[str] = []
 
     def look(thread: int) -> None:
-        time.sleep(0.02)
+        idles.wait(10)
         seen.append(where_in(sys._current_frames()[thread]))
 
     looking = threading.Thread(target=look, args=(threading.get_ident(),))

@@ -21,7 +21,7 @@ log: Final = logging.getLogger("penstock.stalls")
 
 #: A loop that gives no pulse for this time stands still: so long a small call must never wait (asyncio's debug mode has the
 #: same bound for one callback).
-STALL_S: Final = 0.1
+STANDSTILL_S: Final = 0.1
 #: Seconds between two pulses, and between two looks: at most so much later a stall is seen. Both cost some 20 µs each.
 PULSE_S: Final = 0.05
 #: Where the frames of the loop begin, and of this package: the others are those of the program.
@@ -69,7 +69,7 @@ class Stalls:
         if self._timer is not None:
             self._timer.cancel()
         if self._thread is not None:
-            self._thread.join(STALL_S)  # it ends at once
+            self._thread.join(STANDSTILL_S)  # it ends at once
 
     @upkeep
     def _pulse(self) -> None:
@@ -77,7 +77,7 @@ class Stalls:
         late_s = now_s - self._pulse_s - PULSE_S
         self._pulse_s = now_s
         where, self._where = self._where, ""
-        if late_s >= STALL_S and where:
+        if late_s >= STANDSTILL_S and where:
             self.count += 1
             self.last = Stall(late_s, where)
             log.warning("the event loop stood still for %.0f ms in %s", late_s * 1000, where)
@@ -86,7 +86,7 @@ class Stalls:
     def _watch(self, thread: int) -> None:
         """Look at the pulse from a thread of its own, until the end."""
         while not self._over.wait(PULSE_S):
-            if not self._where and time.monotonic() - self._pulse_s - PULSE_S >= STALL_S:
+            if not self._where and time.monotonic() - self._pulse_s - PULSE_S >= STANDSTILL_S:
                 frame = sys._current_frames().get(thread)
                 self._where = "" if frame is None else where_in(frame)
                 del frame  # it holds the variables of a handler
