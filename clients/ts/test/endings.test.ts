@@ -5,13 +5,14 @@ import { connectWith } from "../src/connect.ts";
 import { accept, halfClose } from "../src/core/callee.ts";
 import { Connection } from "../src/core/connection.ts";
 import type { Event } from "../src/core/events.ts";
-import { LAST, writeItems } from "../src/core/frames.ts";
+import { HELLO, LAST, type Hello, PING, RESUMED, writeFrame, writeItems } from "../src/core/frames.ts";
 import { encode } from "../src/core/msgpack/index.ts";
 import { Sequence } from "../src/core/sequence.ts";
 import { DEFAULTS } from "../src/core/settings.ts";
 import type { Stream } from "../src/core/stream.ts";
 import { CallFailed, Code, type Peer } from "../src/index.ts";
 import type { Transport } from "../src/transports/transport.ts";
+import { readAll } from "./vectors.ts";
 
 type Step = (server: Connection, stream: Stream) => void;
 
@@ -123,4 +124,30 @@ test("a server that tells a position that cannot be breaks rule 9.3", () => {
     sequence.rewind(40);
     assert.equal(sequence.next()?.length, 60);
   }
+});
+
+test("a client that has much to acknowledge does so when its session goes on, and not before RESUMED (9.3, 9.4)", () => {
+  const client = new Connection({ ...DEFAULTS, role: "client", keep_ms: 1000 });
+  const server = new Connection({ ...DEFAULTS, role: "server", keep_ms: 1000 });
+  server.beginLink();
+  const [said] = readAll(server.output(65_536) as Uint8Array);
+  const token = Uint8Array.of(1, 2, 3);
+  const hello = writeFrame(HELLO, 0, { ...(said?.body as unknown as Hello), instance: token, token });
+  const written = (): string[] => {
+    const types: string[] = [];
+    for (let out = client.output(65_536); out !== undefined; out = client.output(65_536))
+      types.push(...readAll(out).map(({ type }) => type));
+    return types;
+  };
+  client.beginLink();
+  client.receive(hello);
+  written();
+  client.received = 300_000;
+  client.beginLink();
+  assert.deepEqual(written(), ["HELLO"]);
+  client.receive(hello);
+  client.receive(writeFrame(PING, 0, { number: 1 }));
+  assert.deepEqual(written(), ["PONG"]);
+  client.receive(writeFrame(RESUMED, 0, { code: 0, received: 0, message: "" }));
+  assert.deepEqual(written(), ["ACK"]);
 });

@@ -170,8 +170,9 @@ export class Connection {
     return lost;
   }
 
+  /** Tell the position that this side has. Over a link that carries no session yet, an ACK would break rule 9.4. */
   acknowledge(): void {
-    if (!this.outbox.sequence.keeps) return;
+    if (!this.isOpen || !this.outbox.sequence.keeps) return;
     this.#told = this.received;
     this.outbox.sendOfLink(writeFrame(ACK, 0, { received: this.received }));
   }
