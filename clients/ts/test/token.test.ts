@@ -70,6 +70,21 @@ test("a token that ends fails what is open, and the next one is asked for", asyn
   await peer.close();
 });
 
+test("a newer token is shown while a stream goes on", async () => {
+  const peer = await connected({ token: "brief:1" });
+  const renewing = setInterval(() => void peer.call("Penstock/authenticate", ["brief:2"]), 300);
+  try {
+    const seen: number[] = [];
+    for await (const number of peer.stream<number>("Desk/ticks", [15])) seen.push(number);
+    assert.equal(seen.length, 15); // half a second longer than the first token
+    const holdsMs = await peer.call<number>("Penstock/authenticate", ["brief:3"]);
+    assert(holdsMs > 0 && holdsMs <= 1000);
+  } finally {
+    clearInterval(renewing);
+    await peer.close();
+  }
+});
+
 test("a client whose token is not accepted any more stops trying", async () => {
   let token = "brief:1";
   const peer = await connected({ token: () => token });

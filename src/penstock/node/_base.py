@@ -22,8 +22,7 @@ class NodeBase(ActorSystem):
     """An actor system that starts actors from manifests. `Node` gives it listeners, a control service and an end.
 
     server: the listeners of its actors, None before the node is ready. draining: True from the moment it begins to close.
-    socket: the absolute path of the control socket, None for none. stalls: when its event loop has stood still. proves: whether
-    its clients are proven. rights: those of clients to the actors of manifests that say so, by the names of the actors.
+    socket: the absolute path of the control socket, None for none. stalls: when its event loop has stood still.
     """
 
     def __init__(self, name: str, history: History | None, socket: str | PathLike[str] | None) -> None:
@@ -33,8 +32,8 @@ class NodeBase(ActorSystem):
         self.server: Server | None = None
         self.draining = False
         self.stalls = Stalls()
-        self.proves = False
-        self.rights: dict[str, Access] = {}
+        self._proves = False  # whether its clients are proven
+        self._rights: dict[str, Access] = {}  # of clients, to the actors of manifests that say so, by the names of the actors
 
     @property
     def urls(self) -> list[str]:
@@ -50,11 +49,11 @@ class NodeBase(ActorSystem):
         read = await asyncio.to_thread(read_manifest, os.fspath(manifest))
         cls = read.load()
         arguments, rights = read.arguments(cls), read.rights()
-        if rights is not None and not self.proves:
+        if rights is not None and not self._proves:
             text = "this node takes every client, so the table would mean nothing: give it authenticate=, or --tokens"
             raise FailedPrecondition(f"{read.path}: key `access`: {text}")
         mailbox, supervision = _mailbox(read, cls.mailbox), _supervision(read, self._host.supervision)
-        before = self.rights.get(read.name)
+        before = self._rights.get(read.name)
         self._set_rights(read.name, rights)  # before its first message
         try:
             await self._host.spawn(None, cls, (), arguments, name=read.name, mailbox=mailbox, supervision=supervision)
@@ -68,17 +67,17 @@ class NodeBase(ActorSystem):
 
     def _set_rights(self, name: str, rights: Access | None) -> None:
         if rights is None:
-            self.rights.pop(name, None)
+            self._rights.pop(name, None)
         else:
-            self.rights[name] = rights
+            self._rights[name] = rights
 
-    def authorize(self, otherwise: Authorize, principal: Principal, target: str, verb: str) -> bool | None:
+    def _authorize(self, otherwise: Authorize, principal: Principal, target: str, verb: str) -> bool | None:
         """Say whether a principal may use a target: by the manifest of the actor, or of one above it, else by `otherwise`."""
-        if self.rights and target.startswith("/"):
+        if self._rights and target.startswith("/"):
             name = target[1:]
             while name:
-                if name in self.rights:
-                    return self.rights[name](principal, target, verb)
+                if name in self._rights:
+                    return self._rights[name](principal, target, verb)
                 name = name.rpartition("/")[0]
         return otherwise(principal, target, verb)
 

@@ -90,8 +90,8 @@ class Node(NodeBase):
         self._console = console
         self._services = tuple(services)
         self._insecure = insecure
-        self.proves = authenticate is not None
-        rule = partial(self.authorize, rule_of(authorize)) if self.proves else authorize
+        self._proves = authenticate is not None
+        rule = partial(self._authorize, rule_of(authorize)) if self._proves else authorize
         self._trust: dict[str, Any] = {"authenticate": authenticate, "authorize": rule}
         if authenticate is None and not insecure:
             for url in self._listen:
@@ -205,12 +205,12 @@ class Node(NodeBase):
 
     def _served(self, control: Control) -> tuple[object, ...]:
         """Return what clients of the network reach: actors, services and, where clients are proven, the commands."""
-        return (self, *self._services, control) if self.proves else (self, *self._services)
+        return (self, *self._services, control) if self._proves else (self, *self._services)
 
     @contextmanager
     def _for_owner_only(self) -> Iterator[None]:
         """Let no other user open the Unix sockets that are made in this block, unless clients are proven, or may be any."""
-        mode = socket_mode.set(None if self.proves or self._insecure else _SOCKET_MODE)
+        mode = socket_mode.set(None if self._proves or self._insecure else _SOCKET_MODE)
         try:
             yield
         finally:

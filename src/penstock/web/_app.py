@@ -11,11 +11,11 @@ from penstock.peer import JoinedPeers, Peer, find_method, method_called, service
 from penstock.protocol import Settings
 from penstock.service import MethodDescription, ServiceDescription
 from penstock.transports import Receiver
-from penstock.web._admission import admit, cross_origin
 from penstock.web._calls import answer_call, check_method, metadata_of
 from penstock.web._http import HttpRequest, Receive, Scope, Send, answer, bearer, headers_of
 from penstock.web._messages import carry
 from penstock.web._openapi import openapi
+from penstock.web._origins import admit, cross_origin
 from penstock.web._response import HttpResponse, Refused, as_json, problem_of, refused
 from penstock.web.durable_streams import DurableStreams, StreamsOverHttp
 
