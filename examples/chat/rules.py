@@ -1,5 +1,7 @@
 """What the chat refuses, and the words of it."""
 
+import unicodedata
+
 import penstock
 from messages import ChatJoinRequest, Message, SubscribeRequest
 
@@ -22,6 +24,8 @@ def wrong_message(message: Message, joined: ChatJoinRequest | None = None) -> st
         return f"you are {joined.user} in {joined.room} here"
     if not message.content.strip() or len(message.content) > CONTENT_MAX:
         return f"a message has 1 to {CONTENT_MAX} characters"
+    if any(unicodedata.category(each) == "Cc" and each not in "\n\t" for each in message.content):
+        return "a message has no control characters"  # a terminal would obey them
     return wrong_name(message)
 
 

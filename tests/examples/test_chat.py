@@ -192,6 +192,14 @@ async def test_what_is_said_while_one_joins_again_comes_once_and_before_its_ack(
         assert (await anext(heard)).message.content == "four"
 
 
+@pytest.mark.parametrize("content", ["\x1b[2J", "a\rb", "\x9b2J", "\x00"])
+async def test_a_message_that_a_terminal_would_obey_is_refused(chat, content):
+    answer = await chat.chat.send_message(chat.messages.Message(user="ann", room="general", content=content))
+    assert (answer.type, answer.error_message) == ("error", "a message has no control characters")
+    answer = await chat.chat.send_message(chat.messages.Message(user="ann", room="general", content="two\n\tlines 👩\u200d🚀"))
+    assert answer.type == "ack"
+
+
 @pytest.mark.parametrize("name", ["", " ", "n" * 41, "a\nb"])
 async def test_a_name_that_cannot_be_shown_is_refused(chat, name):
     with pytest.raises(penstock.InvalidArgument, match="1 to 40 characters"):

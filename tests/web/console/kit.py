@@ -86,7 +86,7 @@ class Browser:
         made = self._chromium.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
         context = await _across(made, self._loop)
         try:
-            page = Page(await _across(context.new_page(), self._loop), self._loop)
+            page = Page(await _across(_new_page(context), self._loop), self._loop)
             await page.goto(url)
             yield page
             assert not page.errors
@@ -102,6 +102,18 @@ class Browser:
     async def _end(self) -> None:
         await self._chromium.close()
         await self._stack.__aexit__(None, None, None)
+
+
+async def _new_page(context: Any) -> Any:
+    """Open a page. On a busy machine Chromium now and then loses its own command to open one, and says so."""
+    from playwright.async_api import Error
+
+    try:
+        return await context.new_page()
+    except Error as error:
+        if "Cannot find command to respond" not in str(error):
+            raise
+        return await context.new_page()
 
 
 def _pass_by(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

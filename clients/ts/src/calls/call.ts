@@ -31,9 +31,11 @@ export interface Request {
 /** Where a call finds what carries it. */
 export interface Carrier {
   readonly clock: Clock;
+  /** Whether calls are for the session of now alone. */
+  readonly isFixed?: boolean;
   /** Whether a lost connection is made again. */
   readonly reconnects: boolean;
-  /** The session that takes new streams now. Throws when the peer is closed. */
+  /** The session that takes new streams now. Throws when the peer is closed, or another session takes them, which may not. */
   session(): Session;
   /** Called when the peer is closed. */
   readonly whenClosed: Set<() => void>;
@@ -50,6 +52,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
   /** The reason with which the callee has closed the call normally. */
   closeReason = "";
   readonly #stream: Stream;
+  readonly #isFixed: boolean | undefined;
   #session: Session;
   #isOver = false;
   #wantsRequests = true;
@@ -62,8 +65,8 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
     const { signal, deadlineMs } = request.options ?? {};
     if (signal?.aborted) throw aborted(signal);
     const opening = openingOf(carrier.clock, request);
+    this.#isFixed = carrier.isFixed;
     this.#session = carrier.session();
-    if (signal !== undefined) this.#watchSignal(signal);
     this.#stream = this.#session.connection.open(opening);
     this.outlet = new Outlet(
       this.#stream,
@@ -71,6 +74,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
       () => !this.#isOver && this.#wantsRequests,
     );
     this.#session.add(this.#stream, this);
+    if (signal !== undefined) this.#watchSignal(signal);
     if (deadlineMs !== undefined) this.#stopTimer = carrier.clock.after(deadlineMs, () => this.#passDeadline(deadlineMs));
     if (request.requests !== undefined) void this.#sendAll(request.requests);
   }
@@ -122,6 +126,7 @@ export class Call<T> implements Endpoint, Sink, SourceOwner {
 
   moved(session: Session): void {
     this.#session = session;
+    if (this.#isFixed) this.cancel(new CallFailed(Code.UNAVAILABLE, "the server has drained"));
   }
 
   // What the source says.

@@ -23,9 +23,9 @@ export async function* itemsOf<T = unknown>(
   source: unknown,
   options: StreamOptions = {},
 ): AsyncGenerator<T, undefined> {
-  const token = await claimed(peer, source, SOURCE);
+  const { token, carrier } = await claimed(peer, source, [SOURCE], options.signal);
   const args = [token, options.bufferSize ?? null];
-  yield* new Stream<T>(peer, { target: "Penstock/claim_source", kind: 2, args, options });
+  yield* new Stream<T>(carrier, { target: "Penstock/claim_source", kind: 2, args, options });
 }
 
 /**
@@ -33,11 +33,14 @@ export async function* itemsOf<T = unknown>(
  * those that came before: with the code of a `PenstockError`, and no text of any other error. Then this rejects with the error.
  */
 export async function sendTo(peer: Carrier, sink: unknown, items: Items<unknown>, options: StreamOptions = {}): Promise<void> {
-  const token = await claimed(peer, sink, SINK);
+  const { token, carrier } = await claimed(peer, sink, [SINK], options.signal).catch((error: unknown) => {
+    void (async () => pullerOf(items).return?.())().catch(() => {}); // they are not wanted any more
+    throw error;
+  });
   const args = [token, options.bufferSize ?? null];
   const failures: unknown[] = [];
   const requests = withFailure(items, failures);
-  const answer = resultOf(peer, { target: "Penstock/claim_sink", kind: 1, args, requests, options });
+  const answer = resultOf(carrier, { target: "Penstock/claim_sink", kind: 1, args, requests, options });
   await answer.catch((error: unknown) => {
     throw failures.length > 0 ? failures[0] : error;
   });
@@ -71,16 +74,22 @@ function failureOf(error: unknown): [code: number, reason: string, message: stri
 
 /** End a `SourceRef` or a `SinkRef` that is not wanted. Otherwise it is taken back after a while. */
 export async function release(peer: Carrier, end: unknown): Promise<void> {
-  const token = await claimed(peer, end, SOURCE, SINK);
-  await resultOf(peer, { target: "Penstock/release", kind: 0, args: [token] });
+  const { token, carrier } = await claimed(peer, end, [SOURCE, SINK]);
+  await resultOf(carrier, { target: "Penstock/release", kind: 0, args: [token] });
+}
+
+interface Claim {
+  token: Uint8Array;
+  /** The session that has proven to be the one, and no other. */
+  carrier: Carrier;
 }
 
 /** The token of a value, for the process that offers it alone. */
-async function claimed(peer: Carrier, end: unknown, ...types: number[]): Promise<Uint8Array> {
+async function claimed(peer: Carrier, end: unknown, types: number[], signal?: AbortSignal): Promise<Claim> {
   if (!(end instanceof Extension) || !types.includes(end.type) || end.data.length !== 2 * INSTANCE_BYTES)
     throw new TypeError(
       types.length === 1 ? `this is no ${types[0] === SOURCE ? "SourceRef" : "SinkRef"}` : "this is no end of a stream",
     );
-  await prove(peer, end.data.subarray(0, INSTANCE_BYTES));
-  return end.data.slice(INSTANCE_BYTES);
+  const carrier = await prove(peer, end.data.subarray(0, INSTANCE_BYTES), signal);
+  return { token: end.data.slice(INSTANCE_BYTES), carrier };
 }

@@ -2,7 +2,8 @@
 import type { Carrier } from "../calls/call.ts";
 import { resultOf } from "../calls/result.ts";
 import type { Connection } from "../core/connection.ts";
-import { CallFailed, Code } from "../errors.ts";
+import { aborted, CallFailed, Code } from "../errors.ts";
+import type { Session } from "../session/session.ts";
 
 /** The group of 2,048 bits of RFC 3526, as in src/penstock/refs/_proof.py. */
 const PRIME = BigInt(
@@ -22,9 +23,13 @@ const ANSWER_MS = 10_000;
 /** What is known of the connections of this program: each is asked once. */
 const proofs = new WeakMap<Connection, Promise<void>>();
 
-/** Make sure that the other side is `instance`, before it is told a token. Rejects with code 16 when it is not. */
-export async function prove(carrier: Carrier, instance: Uint8Array): Promise<void> {
-  const { connection } = carrier.session();
+/**
+ * Make sure that the other side is `instance`, before it is told a token, and return what carries calls over the session that has
+ * proven it, and over no other one. Rejects with code 16 when it is not, and when the signal aborts.
+ */
+export async function prove(carrier: Carrier, instance: Uint8Array, signal?: AbortSignal): Promise<Carrier> {
+  const only = within(carrier, carrier.session());
+  const { connection } = only.session();
   const said = connection.peer?.instance;
   if (said === undefined || !isSame(said, instance))
     throw new CallFailed(Code.UNAVAILABLE, "the value belongs to another process than the one at the other side", {
@@ -32,11 +37,34 @@ export async function prove(carrier: Carrier, instance: Uint8Array): Promise<voi
     });
   let proof = proofs.get(connection);
   if (proof === undefined) {
-    proof = ask(carrier, connection, said);
+    proof = ask(only, connection, said);
     proofs.set(connection, proof);
-    proof.catch(() => {});
+    proof.catch(({ code }: CallFailed) => {
+      if (code === Code.UNAVAILABLE) proofs.delete(connection); // it was not asked
+    });
   }
-  return proof;
+  await unlessAborted(proof, signal);
+  return only;
+}
+
+function within(carrier: Carrier, its: Session): Carrier {
+  const { clock, reconnects, whenClosed } = carrier;
+  const session = () => {
+    if (carrier.session() === its) return its;
+    throw new CallFailed(Code.UNAVAILABLE, "the process at the other side takes no new streams", { started: false });
+  };
+  return { clock, isFixed: true, reconnects, whenClosed, session };
+}
+
+/** The proof goes on when one of those that wait for it gives up. */
+function unlessAborted(proof: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return proof;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(aborted(signal));
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    void proof.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 async function ask(carrier: Carrier, connection: Connection, instance: Uint8Array): Promise<void> {

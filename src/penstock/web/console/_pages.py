@@ -15,7 +15,7 @@ _TYPES: Final = {"html": "text/html; charset=utf-8", "css": "text/css; charset=u
 #: A page runs its own scripts alone, shows in no frame of another page, and talks to its own server.
 _HEADERS: Final = {
     "cache-control": "no-cache",
-    "content-security-policy": "default-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
 }
 #: The page itself; each other file is beside it.

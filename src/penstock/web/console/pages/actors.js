@@ -7,6 +7,7 @@ import { control, watch } from "./wire.js";
 const section = $("#actors"), panel = $("aside", section);
 const folded = new Set();
 let act = {}; // what the other views do with an actor
+let chosen = null; // the actor in the panel: its address, its id, and how its facts are drawn anew
 
 function drawName(cell, row) {
   if (!cell.firstChild) {
@@ -73,23 +74,26 @@ const grid = new Grid($(".table", section), {
 searched(section, grid);
 
 async function inspect(address) {
-  const close = button("Close", () => { panel.hidden = true; grid.select(null); }, "quiet");
+  const mine = chosen = { address, id: "", draw: () => {} };
+  const close = button("Close", () => { chosen = null; panel.hidden = true; grid.leave(); }, "quiet");
   const heading = element("h2", { textContent: address, tabIndex: -1 });
   try {
     const { info, doing, takes, ports, state } = await control("inspect", { actor: address });
+    if (chosen !== mine) return; // another one was chosen since
     const list = element("dl");
     const dangerous = (label, method) => button(label, async () => {
       if (!confirm(`${label} ${address}?`)) return;
       try {
         await control(method, { actor: address });
-        if (method === "stop") panel.hidden = true; else inspect(address);
+        if (method === "stop") close.click(); else inspect(address);
       } catch (error) { alert(error.message); }
     }, "danger");
-    facts(list, {
-      class: info.actor, id: info.id, up: duration(info.uptime_s), restarts: String(info.restarts),
-      handling: doing ? `${doing.handling}${doing.since_s === null ? "" : ` for ${duration(doing.since_s)}`}` : "nothing",
-      ports: ports.join(", ") || "none",
+    const draw = (now, handling) => facts(list, {
+      class: now.actor, id: now.id, up: duration(now.uptime_s), restarts: String(now.restarts),
+      handling: handling || "nothing", ports: ports.join(", ") || "none",
     });
+    draw(info, doing && `${doing.handling}${doing.since_s === null ? "" : ` for ${duration(doing.since_s)}`}`);
+    Object.assign(mine, { id: info.id, draw });
     panel.replaceChildren(
       element("div", { className: "title" }, heading, close), list,
       ...(info.error ? [element("p", { className: "failed", textContent: info.error })] : []),
@@ -98,12 +102,30 @@ async function inspect(address) {
         ...(takes.includes("channels") ? [button("Open a channel", () => act.channel(address))] : []),
         ...(act.records() ? [button("History", () => act.history(address))] : []),
         dangerous("Restart", "restart"), dangerous("Stop", "stop")),
-      element("h3", { textContent: "State" }), element("pre", { textContent: shown(state), tabIndex: 0 }),
+      element("h3", { textContent: `State at ${new Date().toLocaleTimeString([], { hour12: false })}` }),
+      element("pre", { textContent: shown(state), tabIndex: 0 }),
     );
   } catch (error) {
+    if (chosen !== mine) return;
     panel.replaceChildren(element("div", { className: "title" }, heading, close), element("p", { className: "failed", textContent: error.message }));
   }
   panel.hidden = false;
 }
 
-export const actors = { refresh: () => grid.refresh(), uses: (given) => { act = given; } };
+/** Draw the facts of the chosen actor anew; one that has stopped can be neither called nor stopped any more. */
+async function follow() {
+  if (!chosen?.id) return;
+  const mine = chosen, row = await grid.find(mine.id, mine.address);
+  if (chosen !== mine || row === undefined) return;
+  if (row) { mine.draw(row.info, row.info.handling); return; }
+  mine.id = "";
+  for (const one of panel.querySelectorAll(".doing button")) one.disabled = one.textContent !== "History";
+  $(".doing", panel).before(element("p", { className: "failed", textContent: "This actor has stopped." }));
+}
+
+async function refresh() {
+  await grid.refresh();
+  await follow();
+}
+
+export const actors = { refresh, uses: (given) => { act = given; } };

@@ -1,7 +1,7 @@
 // Call any method from a form that is made from its types, and watch the stream of its results.
 
-import { $, bytes, element, number, put, rate, settled, shown } from "./draw.js";
-import { batches, control, describe, send, watch } from "./wire.js";
+import { $, bytes, element, number, plain, put, rate, settled, shown } from "./draw.js";
+import { batches, control, describe, exact, send, watch } from "./wire.js";
 
 const ITEMS_SHOWN = 1000; // items of a stream on the page
 const ITEMS_A_FRAME = 200; // … and of those that come in one frame; the others would have scrolled by
@@ -12,6 +12,7 @@ const section = $("#call"), choose = $(".choose", section), form = $(".arguments
 let methods = [];
 let described = null;
 let running = null;
+const fields = new Map(); // of the form, by the names of their parameters
 
 const services = (() => { // they stay the same as long as the node runs
   let known = null;
@@ -39,51 +40,81 @@ async function look(wanted = "") {
   drawForm();
 }
 
+/** The types that a schema allows, by their names. */
+const typesOf = (schema) => (schema.anyOf ?? schema.oneOf)?.flatMap(typesOf) ?? [schema.type ?? schema.$ref?.split("/").at(-1) ?? "any"];
+
 function field({ name, schema, required }) {
-  const kind = SIMPLE[schema.type];
+  const kind = SIMPLE[schema.type], types = typesOf(schema);
   const input = schema.enum
     ? element("select", {}, ...schema.enum.map((one) => element("option", { value: one, textContent: String(one) })))
-    : kind ? element("input", { type: kind }) : element("textarea", { rows: 2, placeholder: "JSON" });
+    : kind ? element("input", { type: kind })
+    : element("textarea", { rows: 2, placeholder: types.includes("string") ? "JSON or a text" : "JSON" });
   if (schema.type === "number") input.step = "any";
   if (schema.default !== undefined) {
     if (schema.type === "boolean") input.checked = schema.default;
-    else input.value = kind || schema.enum ? schema.default : JSON.stringify(schema.default);
+    else if (schema.enum || schema.type === "string") input.value = schema.default;
+    else input.value = JSON.stringify(schema.default);
   }
   Object.assign(input, { name, required: required && schema.type !== "boolean", autocomplete: "off" });
-  const type = schema.type ?? schema.$ref?.split("/").at(-1) ?? "any";
-  return element("label", { title: JSON.stringify(schema) }, element("span", { textContent: `${name}: ${type}${required ? "" : ", optional"}` }), input);
+  const label = `${name}: ${types.join(" or ")}${required ? "" : ", optional"}`;
+  fields.set(name, input); // form.elements has names of its own, as "length"
+  return element("label", { title: JSON.stringify(schema) }, element("span", { textContent: label }), input);
+}
+
+function itemsField() {
+  const input = element("textarea", { name: ITEMS, rows: 3 });
+  fields.set(ITEMS, input);
+  return element("label", { className: "items" }, element("span", { textContent: "items, one JSON value a line" }), input);
 }
 
 function drawForm() {
   const method = methods[choose.method.selectedIndex];
   form.replaceChildren();
+  fields.clear();
   if (!method) return;
   const takes = method.kind === "client_streaming" || method.kind === "bidirectional";
   form.append(
     ...(method.doc ? [element("p", { className: "doc", textContent: method.doc.split("\n")[0] })] : []),
     ...method.parameters.map(field),
-    ...(takes ? [element("label", { className: "items" }, element("span", { textContent: "items, one JSON value a line" }), element("textarea", { name: ITEMS, rows: 3 }))] : []),
-    element("button", { textContent: "Call" }));
+    ...(takes ? [itemsField()] : []), element("button", { textContent: "Call" }));
 }
 
-function argumentsOf(method) {
-  const given = {};
-  for (const { name, schema, required } of method.parameters) {
-    const input = form.elements[name];
-    if (schema.type === "boolean") { given[name] = input.checked; continue; }
-    if (input.value === "" && !required) continue;
-    if (schema.type === "string" && !schema.enum) { given[name] = input.value; continue; }
-    const plain = schema.enum?.every((one) => typeof one === "string");
-    try { given[name] = plain ? input.value : JSON.parse(input.value); } catch { throw new Error(`${name} is not JSON: ${input.value.slice(0, 100)}`); }
+/** The JSON of what was typed for a parameter, as it was typed: a number of this page may hold less. */
+function written({ name, schema }) {
+  const { checked, value, selectedIndex } = fields.get(name);
+  if (schema.enum) return JSON.stringify(schema.enum[selectedIndex]);
+  if (schema.type === "boolean") return String(checked);
+  if (schema.type === "string") return JSON.stringify(value);
+  if (SIMPLE[schema.type]) return /^-?(0|[1-9]\d*)(\.\d+)?$/.test(value) ? value : String(Number(value));
+  const types = typesOf(schema);
+  try {
+    const isText = typeof JSON.parse(value) === "number" && types.includes("string") && !types.includes("integer") && !types.includes("number");
+    return isText ? JSON.stringify(value) : value;
+  } catch {
+    if (types.includes("string")) return JSON.stringify(value);
+    throw new Error(`${name} is not JSON: ${value.slice(0, 100)}`);
   }
-  return given;
+}
+
+/** The JSON of each argument that is given, by its name. */
+function argumentsOf(method) {
+  const given = method.parameters.filter(({ name, schema, required }) => required || schema.type === "boolean" || fields.get(name).value !== "");
+  return new Map(given.map((parameter) => [parameter.name, written(parameter)]));
+}
+
+/** One payload for a method of an actor: a map for its one parameter would be taken as that argument, so this stands alone. */
+function payloadOf(method, given) {
+  const byName = `{${[...given].map(([name, json]) => `${JSON.stringify(name)}:${json}`).join()}}`;
+  if (!method.path.startsWith("ask/") || method.parameters.length !== 1) return byName;
+  const [{ name, required }] = method.parameters, json = given.get(name) ?? "null";
+  return json === "null" && given.has(name) && !required ? byName : json;
 }
 
 async function begin(method, signal) {
-  const given = argumentsOf(method), items = form.elements[ITEMS];
-  if (!items) return send(method.path, given, { signal });
-  const written = Object.entries(given).map(([name, one]) => [name, typeof one === "string" ? one : JSON.stringify(one)]);
-  return send(`${method.path}?${new URLSearchParams(written)}`, null, { body: items.value, signal, headers: { "content-type": "application/x-ndjson" } });
+  const given = argumentsOf(method), items = fields.get(ITEMS);
+  if (!items) return send(method.path, payloadOf(method, given), { signal });
+  const query = [...given].map(([name, json]) => [name, json.startsWith('"') ? JSON.parse(json) : json]);
+  return send(`${method.path}?${new URLSearchParams(query)}`, null, { body: items.value, signal, headers: { "content-type": "application/x-ndjson" } });
 }
 
 /** Show the items of a stream, the newest of those that have come since the last frame: a fast one must not hold up the page. */
@@ -115,7 +146,7 @@ async function showStream(response, stop, begun) {
   say(`— the end after ${number(count)} items —`);
 }
 
-const cut = (line) => (line.length <= ITEM_MOST ? line : `${line.slice(0, ITEM_MOST)} … ${bytes(line.length)} in all`);
+const cut = (line) => (line.length <= ITEM_MOST ? plain(line) : `${plain(line.slice(0, ITEM_MOST))} … ${bytes(line.length)} in all`);
 const say = (text) => { result.append(element("div", { className: "note", textContent: text })); result.scrollTop = result.scrollHeight; };
 
 form.onsubmit = async (event) => {
@@ -131,7 +162,7 @@ form.onsubmit = async (event) => {
     const response = await begin(method, mine.signal);
     if (response.headers.get("content-type")?.includes("ndjson")) await showStream(response, call, begun);
     else {
-      showResult(shown(await response.json(), ITEM_MOST));
+      showResult(shown(exact(await response.text()), ITEM_MOST));
       say(`— after ${Math.round(performance.now() - begun)} ms —`);
     }
   } catch (error) {

@@ -2,7 +2,7 @@
 
 import { $, element, put, shown } from "./draw.js";
 import { offerNames } from "./call.js";
-import { channels, lines, send } from "./wire.js";
+import { channels, exact, lines, send } from "./wire.js";
 
 const SHOWN = 500; // messages on the page
 const section = $("#channel"), opening = $(".opening", section), talk = $(".talk", section);
@@ -11,7 +11,7 @@ let open = null; // {id, actor, leave} of the channel
 
 /** What was typed: a JSON value, or else the text itself. */
 function valueOf(text) {
-  try { return JSON.parse(text); } catch { return text; }
+  try { return exact(text); } catch { return text; }
 }
 
 function add(who, className, value) {
@@ -35,7 +35,7 @@ async function begin() {
   try {
     const payload = opening.payload.value.trim();
     const body = { actor: mine.actor, ...(payload ? { payload: valueOf(payload) } : {}) };
-    for await (const event of lines(await send("call/Penstock.Channels/open", body, { signal: mine.leave.signal }))) take(mine, JSON.parse(event));
+    for await (const event of lines(await send("call/Penstock.Channels/open", body, { signal: mine.leave.signal }))) take(mine, exact(event));
     if (mine.id) add("", "said", "The stream of its events has ended.");
   } catch (error) {
     put(note, error.name === "AbortError" ? "The channel was left." : error.message);

@@ -57,16 +57,17 @@ const grid = new Grid($(".table", section), {
 });
 searched(section, grid);
 
-const inside = flowsGrid($(".table", below), () => ({ link: chosen?.id ?? -1 }), "No stream is open on this connection.");
+const inside = flowsGrid($(".table", below), () => ({ link: chosen?.id ?? -1 }), "");
 
 function choose(row) {
   chosen = row;
   below.hidden = !row;
   if (!row) return;
   put($("h2", below), `Streams of ${row.view.remote}`);
+  put(inside.empty, row.console ? "The calls of the console itself are not shown." : "No stream is open on this connection.");
   inside.top();
 }
-$("button", below).onclick = () => { choose(null); grid.select(null); };
+$("button", below).onclick = () => { choose(null); grid.leave(); };
 
 async function refresh() {
   await grid.refresh();

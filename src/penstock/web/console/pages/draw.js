@@ -8,8 +8,16 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** A text of others in the order in which it was written: marks that turn it around, and controls, show as their numbers. */
+export const plain = (text) => text.replace(UNSEEN, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 /** Give a node its text. Nothing is drawn anew when it stays the same. */
-export const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
+export function put(node, text) {
+  const seen = plain(text);
+  if (node.textContent !== seen) node.textContent = seen;
+}
 
 const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -34,7 +42,7 @@ export function duration(seconds) {
 /** A value as JSON; of a large one the beginning, because a page that draws megabytes stands still. */
 export function shown(value, most = 20_000) {
   const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
-  return text.length <= most ? text : `${text.slice(0, most)}\n… ${bytes(text.length)} in all; the rest is not shown`;
+  return text.length <= most ? plain(text) : `${plain(text.slice(0, most))}\n… ${bytes(text.length)} in all; the rest is not shown`;
 }
 
 /** A bar in a cell: which part of a whole is used. */

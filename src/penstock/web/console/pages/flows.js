@@ -60,7 +60,7 @@ export function flowsGrid(host, wish, empty) {
       { label: "Lag", sort: "buffered", kind: "n lag wide", title: "items that the consumer has not taken, and how long they last", draw: drawLag },
       { label: "Credit", sort: "credit", kind: "n wider", draw: (cell, row) => put(cell, row.window ? compact(row.credit) : "") },
       { label: "Sent", sort: "sent", kind: "n wider", draw: (cell, row) => put(cell, row.kind === "unary" ? "" : compact(row.sent)) },
-      { label: "Waits", sort: "waited_s", kind: "n wider", draw: (cell, row) => put(cell, row.waits ? duration(Math.max(1, row.waited_s)) : "") },
+      { label: "Waits", sort: "waited_s", kind: "n wider", title: "since this console began to look", draw: (cell, row) => put(cell, row.waits ? duration(Math.max(1, row.waited_s)) : "") },
       { label: "Kind", sort: "kind", kind: "wide", draw: (cell, row) => put(cell, KINDS[row.kind] ?? row.kind) },
     ],
   });

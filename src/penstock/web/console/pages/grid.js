@@ -2,6 +2,7 @@
 
 import { $, element, number, put, settled } from "./draw.js";
 
+const FOUND_MOST = 500; // rows that a look for one of them gets
 const AROUND = 6; // rows that are drawn beyond each edge, so that a slow scroll finds them there
 
 export class Grid {
@@ -122,7 +123,22 @@ export class Grid {
   select(key, item) {
     this.selected = key;
     for (const [one, line] of this.known) line.ariaSelected = String(one === key);
-    this.onSelect?.(item);
+    if (item) this.onSelect?.(item);
+  }
+
+  /** Select no row any more: the panel of one was closed, and the focus goes back to it. */
+  leave() {
+    const line = this.known.get(this.selected) ?? this.stop;
+    this.select(null);
+    line?.focus();
+  }
+
+  /** The row with a key as it is now; null when it is gone, undefined when too many others have this text. */
+  async find(key, text) {
+    const named = (row) => this.key(row) === key, here = this.part.rows.find(named);
+    if (here) return here;
+    const { rows, matching } = await this.load({ text, limit: FOUND_MOST });
+    return rows.find(named) ?? (matching > rows.length ? undefined : null);
   }
 
   #onKey(event) {

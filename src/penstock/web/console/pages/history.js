@@ -1,7 +1,7 @@
 // The history: its events as they are recorded, a check of its chain, and a replay of an actor.
 
-import { $, element, number, put, shown } from "./draw.js";
-import { control, lines, send, verify as verifyChain } from "./wire.js";
+import { $, element, number, plain, put, shown } from "./draw.js";
+import { control, exact, lines, NoAnswer, send, verify as verifyChain } from "./wire.js";
 
 const SHOWN = 250; // events on the page: as many as one frame draws
 const section = $("#history"), form = $("form", section), list = $(".events", section);
@@ -9,14 +9,15 @@ const note = $("form .note", section), verdict = $(".verdict", section);
 let following = null;
 let recorded = null;
 let begun = false; // the first look shows the newest events, and later ones what the form says
+let cut = false; // the connection was lost while events came: they are asked for again when the node answers
 
 function eventLine(one) {
   const data = JSON.stringify(one.data);
-  const line = element("li", { tabIndex: 0, title: one.hash },
+  const line = element("li", { tabIndex: -1, title: one.hash },
     element("span", { className: "offset", textContent: `#${one.offset}` }),
     element("time", { textContent: new Date(one.time * 1000).toLocaleTimeString([], { hour12: false }) }),
     element("span", { className: "actor", textContent: one.actor }), element("span", { className: one.kind, textContent: one.kind }),
-    element("span", { className: "data", textContent: data.length > 300 ? `${data.slice(0, 300)}…` : data }));
+    element("span", { className: "data", textContent: plain(data.length > 300 ? `${data.slice(0, 300)}…` : data) }));
   line.onclick = () => unfold(line, one);
   line.onkeydown = (event) => { if (event.key === "Enter") unfold(line, one); };
   return line;
@@ -48,6 +49,7 @@ async function show(event) {
   event?.preventDefault();
   following?.abort();
   begun = true;
+  cut = false;
   const mine = following = new AbortController();
   list.replaceChildren();
   put(note, "");
@@ -57,12 +59,13 @@ async function show(event) {
   try {
     for await (const line of lines(await send("call/Penstock.Control/events", { query }, { signal: mine.signal }))) {
       if (mine.signal.aborted) return;
-      draw(JSON.parse(line));
+      draw(exact(line));
       any = true;
     }
     put(note, any ? "These are the last events." : "No event matches.");
   } catch (error) {
     if (error.name !== "AbortError") put(note, error.message);
+    if (following === mine) cut = error instanceof NoAnswer || error instanceof TypeError;
   }
   if (following === mine) following = null;
 }
@@ -95,12 +98,21 @@ async function replay() {
   } catch (error) { say(false, "It could not be replayed.", error.message); }
 }
 
+/** The list is one stop of Tab, and the arrows lead through its events. */
+list.onkeydown = (event) => {
+  const now = event.target.closest("li");
+  const next = { ArrowDown: now ? now.nextElementSibling : list.firstChild, ArrowUp: now?.previousElementSibling, Home: list.firstChild, End: list.lastChild }[event.key];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+};
+
 form.onsubmit = show;
 $("[name=verify]", section).onclick = verify;
 $("[name=replay]", section).onclick = replay;
 
 export const history = {
-  refresh: async () => { if (recorded && !begun) show(); },
+  refresh: async () => { if (recorded && (!begun || cut)) show(); },
   of: (actor) => { form.actor.value = actor; show(); },
   records: () => Boolean(recorded),
   facts: (view) => {

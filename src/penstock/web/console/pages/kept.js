@@ -56,7 +56,7 @@ function drawPanel(row) {
   panel.hidden = false;
   if (panel.dataset.name !== row.name) {
     panel.dataset.name = row.name;
-    const close = button("Close", () => { chosen = null; panel.hidden = true; grid.select(null); }, "quiet");
+    const close = button("Close", () => { chosen = null; panel.hidden = true; grid.leave(); }, "quiet");
     panel.replaceChildren(element("div", { className: "title" }, element("h2", { textContent: row.name }), close),
       element("dl"), element("h3"), element("ol", { className: "readers" }));
   }
@@ -83,8 +83,11 @@ function drawPanel(row) {
 
 async function refresh() {
   await grid.refresh();
-  const row = grid.part.rows.find((one) => one.name === chosen);
+  if (chosen === null) return;
+  const name = chosen, row = await grid.find(name, name);
+  if (chosen !== name) return;
   if (row) drawPanel(row);
+  else if (row === null) put($("h3", panel), "This stream is not kept any more.");
 }
 
 export const kept = { refresh };

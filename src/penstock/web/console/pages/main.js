@@ -82,7 +82,7 @@ function fail(error) {
   if (error instanceof WrongToken) {
     document.body.dataset.state = "locked";
     before = null;
-    $("#lock").hidden = false;
+    lock();
     trouble("");
     $("#lock input").focus();
     return;
@@ -96,12 +96,16 @@ function fail(error) {
 }
 let lostAt = new Date();
 
+/** Ask for the token. Nothing behind the question can be used meanwhile. */
+function lock() {
+  $("#lock").hidden = false;
+  for (const part of document.querySelectorAll("header, nav, main")) part.inert = true;
+}
+
 $("#lock form").onsubmit = (event) => {
   event.preventDefault();
   setToken($("#lock input").value);
-  $("#lock").hidden = true;
-  document.body.dataset.state = "";
-  look();
+  location.reload(); // it may be another node, with other services
 };
 document.onvisibilitychange = () => { if (!document.hidden && document.body.dataset.state !== "locked") look(); };
 

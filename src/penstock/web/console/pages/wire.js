@@ -21,7 +21,7 @@ export async function send(path, body, options = {}) {
   let response;
   try {
     response = await fetch(path, {
-      method: "POST", body: JSON.stringify(body ?? {}), ...options,
+      method: "POST", body: typeof body === "string" ? body : JSON.stringify(body ?? {}), ...options,
       headers: { "content-type": "application/json", ...options.headers, authorization: `Bearer ${token}` },
     });
   } catch (error) {
@@ -35,12 +35,18 @@ export async function send(path, body, options = {}) {
 
 const LOOK_MOST = 8000; // milliseconds for a part of a table: a node that takes longer stands still
 const call = (service) => async (method, body, options) => (await send(`call/Penstock.${service}/${method}`, body, options)).json();
-export const control = call("Control");
+export const control = async (method, body) => exact(await (await send(`call/Penstock.Control/${method}`, body)).text());
 const ask = call("Watch");
 export const watch = (method, body) => ask(method, body, { signal: AbortSignal.timeout(LOOK_MOST) });
 export const verify = () => ask("verify"); // it takes as long as the history is
 export const channels = call("Channels");
-export const describe = async () => (await send("call/Penstock/describe")).json();
+export const describe = async () => exact(await (await send("call/Penstock/describe")).text());
+
+/** Values of the program from their JSON. An integer that a number of this page cannot hold stays as it was written. */
+export function exact(text) {
+  if (!/\d{16}/.test(text) || !JSON.rawJSON) return JSON.parse(text);
+  return JSON.parse(text, (_, value, { source } = {}) => (/^-?\d{16,}$/.test(source) ? JSON.rawJSON(source) : value));
+}
 
 /** The items of a stream of results, those that come together in one list, each as its JSON. A long one is put together once. */
 export async function* batches(response) {
