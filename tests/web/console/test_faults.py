@@ -117,6 +117,13 @@ async def test_the_events_of_a_history_are_one_stop_of_the_tab_key(chromium, tmp
         for key in ("ArrowDown", "ArrowDown", "Enter"):
             await page.press(key)
         await page.see("#history li:nth-child(2) pre", '"args": [')
+        shown = await page.count("#history .events li")
+        await node.ask("taker", "anything", 6)
+        await page.see("#history form .note", "Newer events wait")
+        assert await page.count("#history .events li") == shown
+        await page.press("Enter")
+        await page.see("#history .events li:first-child", '{"n":2')
+        assert await page.count("#history .events li") == shown + 2
 
 
 async def test_a_history_that_is_cut_is_followed_again(chromium, tmp_path):

@@ -4,10 +4,12 @@ import { $, element, number, plain, put, shown } from "./draw.js";
 import { control, exact, lines, NoAnswer, send, verify as verifyChain } from "./wire.js";
 
 const SHOWN = 250; // events on the page: as many as one frame draws
+const WAIT = "Newer events wait until no event is shown whole.";
 const section = $("#history"), form = $("form", section), list = $(".events", section);
 const note = $("form .note", section), verdict = $(".verdict", section);
 let following = null;
 let recorded = null;
+let drawWaiting = () => {};
 let begun = false; // the first look shows the newest events, and later ones what the form says
 let cut = false; // the connection was lost while events came: they are asked for again when the node answers
 
@@ -25,15 +27,22 @@ function eventLine(one) {
 
 function unfold(line, one) {
   const open = $("pre", line);
-  if (open) { open.remove(); return; }
+  if (open) { open.remove(); drawWaiting(); return; }
   if (!String(getSelection())) line.append(element("pre", { textContent: shown(one.data) }));
 }
 
-/** Events come in bursts: a burst is drawn once, in the next frame, and what would scroll off is not drawn at all. */
+/**
+ * Events come in bursts: a burst is drawn once, in the next frame, and what would scroll off is not drawn at all. While one is
+ * shown whole, newer ones wait, so that it stays where it is read.
+ */
 function drawer() {
   let waiting = [], asked = false;
-  const draw = () => {
+  const draw = drawWaiting = () => {
     asked = false;
+    const isRead = Boolean($("pre", list));
+    if (isRead && waiting.length) put(note, WAIT);
+    else if (note.textContent === WAIT) put(note, "");
+    if (isRead) return;
     list.prepend(...waiting.reverse().map(eventLine));
     waiting = [];
     while (list.children.length > SHOWN) list.lastChild.remove();
