@@ -6,7 +6,7 @@ import pytest
 
 import penstock
 from penstock.auth import Access, Principal, Trust
-from penstock.errors import InvalidArgument, PermissionDenied
+from penstock.errors import Internal, InvalidArgument, PermissionDenied
 from tests.auth.kit import tokens
 
 MEMBER, ADMIN, NOBODY = Principal("m", roles={"member"}), Principal("a", roles={"member", "admin"}), Principal("n")
@@ -111,3 +111,21 @@ async def test_what_cannot_decide_is_refused_when_the_server_begins():
     with pytest.raises(TypeError, match="authenticate= is an authenticator"):
         async with penstock.serve(listen="memory://nothing", authenticate={"token": "alice"}):
             pass
+
+
+def test_a_rule_that_fails_allows_nothing_and_is_logged(caplog):
+    def rule(principal: Principal, target: str, verb: str) -> bool:
+        raise KeyError("secret")
+
+    with pytest.raises(Internal) as caught:
+        Trust(tokens(), rule).check_access(MEMBER, "/x", "ask")
+    assert "secret" not in str(caught.value)
+    assert "authorize could not decide about 'ask' on '/x'" in caplog.text
+
+
+def test_a_target_that_is_too_long_is_refused_unread_and_not_repeated():
+    table = Access({"**": ["ask"]})
+    with pytest.raises(PermissionDenied) as caught:
+        Trust(tokens(), table).check_access(Principal("m", roles=[*map(str, range(10_000))]), "/" + "x" * 1_000_000, "ask")
+    assert len(str(caught.value)) < 1000
+    assert not table._decided

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 import penstock
 from penstock import auth
 from penstock.auth import Credentials, Principal
-from penstock.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated, Unimplemented
+from penstock.errors import FailedPrecondition, InvalidArgument, PermissionDenied, Unauthenticated, Unavailable, Unimplemented
 from penstock.peer import JoinedPeers
 from penstock.transports import TLS
 from tests.auth.kit import ALICE, BOB, STRANGER, Desk, Room, good_for, tokens
@@ -129,8 +130,8 @@ async def test_a_server_that_had_no_room_for_a_moment_proves_no_client_for_that(
             return session
 
         peers = JoinedPeers(new_session, penstock.Settings(), "http://crowd")
-        await peers.get("")
-        assert peers.proves is False
+        async with peers.use(""):
+            assert peers.proves is False
         await peers.aclose()
 
 
@@ -175,6 +176,85 @@ async def test_clients_with_tokens_of_their_own_are_bounded(monkeypatch):
         for number in range(12):
             said = await client.post("/call/Desk/name", headers=bearer(f"client-{number}"))
             assert said.json() == f"client-{number} []"
+
+
+async def test_more_tokens_than_are_kept_are_refused_and_end_no_call_of_others(monkeypatch):
+    monkeypatch.setattr("penstock.peer._joined.CLIENTS_MAX", 4)
+    release = asyncio.Event()
+
+    class Slow:
+        service_name = "Slow"
+
+        async def wait(self) -> str:
+            await release.wait()
+            return str(penstock.context().principal)
+
+    async def anyone(credentials: Credentials) -> Principal | None:
+        return Principal(credentials.token)
+
+    async with (
+        penstock.serve(Slow(), listen=URL, authenticate=anyone) as server,
+        httpx.AsyncClient(base_url=server.urls[0], timeout=10) as client,
+    ):
+
+        async def call(number: int) -> int:
+            return (await client.post("/call/Slow/wait", headers=bearer(f"client-{number}"))).status_code
+
+        calls = [asyncio.create_task(call(number)) for number in range(40)]
+        done: list[int] = []
+        for each in asyncio.as_completed(calls):
+            done.append(await each)
+            if len(done) == 36:
+                release.set()
+        assert sorted(done) == [200] * 4 + [429] * 36
+        assert len(server.peers) <= 4
+
+
+async def test_a_token_that_is_refused_takes_the_place_of_none(monkeypatch):
+    monkeypatch.setattr("penstock.peer._joined.CLIENTS_MAX", 1)
+    async with penstock.serve(Desk(), listen=URL, authenticate=tokens()) as server, httpx.AsyncClient(timeout=10) as client:
+        url = f"{server.urls[0]}/call/Desk/name"
+        assert (await client.post(url, headers=bearer(ALICE))).status_code == 200
+        (peer,) = server.peers
+        assert (await client.post(url, headers=bearer(STRANGER))).status_code == 401
+        assert server.peers == {peer}
+
+
+async def test_a_token_that_was_taken_back_is_refused_soon_also_at_a_connection_that_is_kept(monkeypatch):
+    known = {ALICE: Principal("alice", roles={"reader"})}
+
+    async def check(credentials: Credentials) -> Principal | None:
+        if not credentials.token:
+            raise PermissionDenied("not without a token")
+        if not known:
+            raise Unavailable("the registry is away")
+        return known.get(credentials.token)
+
+    monkeypatch.setattr("penstock.peer._joined.PROVEN_S", 0.0)
+    async with (
+        penstock.serve(Desk(), listen=URL, authenticate=check) as server,
+        httpx.AsyncClient(base_url=server.urls[0], timeout=10) as client,
+    ):
+
+        async def name() -> tuple[int, str]:
+            answer = await client.post("/call/Desk/name", headers=bearer(ALICE))
+            return answer.status_code, answer.json() if answer.status_code == 200 else ""
+
+        assert await name() == (200, "alice ['reader']")
+        (peer,) = server.peers
+        known[ALICE] = Principal("alice", roles={"writer"})
+        assert await name() == (200, "alice ['writer']")
+        assert server.peers == {peer}
+        principal = known.pop(ALICE)
+        assert await name() == (503, "")
+        known[BOB] = Principal("bob")
+        assert await name() == (401, "")
+        assert not server.peers
+        known[ALICE] = principal
+        assert await name() == (200, "alice ['writer']")
+        known[ALICE] = Principal("alice of another team")
+        assert await name() == (200, "alice of another team []")
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
 
 
 async def test_an_application_of_asgi_knows_its_clients_in_fastapi():
@@ -230,6 +310,8 @@ async def test_the_parts_of_a_certificate():
     for name, part in (("subject", "common name"), ("san", "alternative name")):
         with pytest.raises(Unauthenticated, match=f"has no {part}"):
             await auth.Certificates(name=name)(Credentials(certificate={"serialNumber": "1"}))
+    with pytest.raises(Unauthenticated, match="that can be printed"):
+        await auth.Certificates()(Credentials(certificate={"subject": ((("commonName", "a\nb"),),)}))
     with pytest.raises(ValueError, match="it is 'subject' or 'san'"):
         auth.Certificates(name="cn")
 

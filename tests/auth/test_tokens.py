@@ -37,10 +37,16 @@ def test_a_token_that_can_be_guessed_is_refused():
         Tokens({"secret": "alice"})
 
 
-@pytest.mark.parametrize("name", ["", "a" * 257])
+@pytest.mark.parametrize("name", ["", "a" * 257, "alice\nERROR all is lost", "alice\x1b[2J", "\u202eecila", 7, None])
 def test_a_principal_has_a_name(name):
     with pytest.raises(InvalidArgument, match="a text of 1 to 256 characters"):
         Principal(name)
+
+
+@pytest.mark.parametrize("end", [float("nan"), float("inf"), "2027-01-31", dt.datetime(2027, 1, 31, tzinfo=dt.UTC)])
+def test_a_proof_ends_at_a_time_that_there_is(end):
+    with pytest.raises(InvalidArgument, match="the end of a proof is a number of seconds since 1970"):
+        Principal("alice", expires_at=end)
 
 
 def test_principals_of_one_name_are_one():

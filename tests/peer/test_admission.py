@@ -16,6 +16,8 @@ from penstock.errors import (
     Cause,
     ConnectionLost,
     FailedPrecondition,
+    InvalidArgument,
+    NotFound,
     PenstockError,
     PermissionDenied,
     ResourceExhausted,
@@ -195,6 +197,53 @@ async def test_a_token_function_that_fails_says_so():
         assert "returned int, where a text is" in (await refused(wrong)).message
 
 
+@pytest.mark.parametrize("size", [1, 5_000, 16 * 1024])
+async def test_a_token_may_be_as_long_as_a_header_of_http(size):
+    """PROTOCOL.md rule 1.2: a JWT with the groups of its user does not fit into 4 KiB."""
+
+    async def check(credentials: auth.Credentials) -> Principal:
+        return Principal(f"{len(credentials.token)}")
+
+    async with guarded(check), penstock.connect(URL, token="x" * size) as peer:
+        assert await peer.service(Desk).name() == f"{size} []"
+
+
+@pytest.mark.parametrize("token", ["x" * (16 * 1024 + 1), "\ud800"])
+async def test_a_token_that_cannot_be_sent_says_so_and_is_not_tried(token):
+    async with guarded(tokens()) as (network, _desk):
+        assert type(await refused(token)) is InvalidArgument
+        assert "connections=0" in repr(network)
+
+
+async def test_a_token_function_has_the_time_of_the_connection():
+    async def never() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async def late() -> str:
+        raise TimeoutError("the key store")
+
+    async with guarded(tokens()):
+        began_s = asyncio.get_running_loop().time()
+        error = await refused(never, timeout=3.0)
+        assert type(error) is Unavailable
+        assert error.message == "the token function of this client has not returned within 3 s"
+        assert asyncio.get_running_loop().time() - began_s == pytest.approx(3.0, abs=0.1)
+        assert "TimeoutError('the key store')" in (await refused(late)).message
+
+
+@pytest.mark.parametrize("answer", [True, "alice", object()])
+async def test_an_authenticator_that_returns_something_else_takes_no_client(answer, caplog):
+    async def check(credentials: auth.Credentials) -> object:
+        return answer
+
+    async with guarded(check):
+        error = await refused("x")
+        assert type(error) is Unavailable
+        assert error.message == "this server could not check the credentials of this client"
+    assert "where an auth.Principal or None is" in caplog.text
+
+
 async def test_authorize_needs_authenticate():
     with pytest.raises(TypeError, match="authenticate= is missing"):
         async with penstock.serve(Desk(), listen=[], authorize=auth.Access({})):
@@ -292,6 +341,54 @@ async def test_an_actor_is_judged_by_its_name_also_when_it_is_called_by_its_id()
         hidden = await system.spawn(Room, name="secret")
         assert set((await each_way(peer, penstock.ref(hidden).id)).values()) == {PermissionDenied}
         assert (await each_way(peer, system.info("rooms/one").id))["ask"] == "bob"
+
+
+class Inbox(penstock.Actor):
+    """Takes messages of any name."""
+
+    async def receive(self, message: penstock.Message) -> str:
+        return message.type
+
+
+async def test_the_name_of_a_message_cannot_stand_for_another_actor():
+    table = auth.Access({"chat/rooms/*": ["ask"], "/chat/rooms%2F*": {"admin": ["ask"]}})
+    async with rooms(table) as system, penstock.connect(URL, token=BOB) as bob, penstock.connect(URL, token=ALICE) as alice:
+        await system.spawn(Inbox, name="chat")
+        await system.spawn(Inbox, name="chat/rooms/one")
+        for name in ("rooms/one", "rooms/one/x", "rooms%2Fone", "rooms%252Fone", "../chat/rooms/one"):
+            with pytest.raises(PermissionDenied):
+                await bob.ref("chat").ask(name)
+        assert await bob.ref("chat/rooms/one").ask("a/b%") == "a/b%"
+        assert await alice.ref("chat").ask("rooms/one") == "rooms/one"
+
+
+@pytest.mark.parametrize("address", ["secret", "nothing"])
+async def test_a_call_that_is_wrong_does_not_tell_which_actors_there_are(address):
+    async with rooms() as system, penstock.connect(URL, token=BOB) as peer:
+        await system.spawn(Room, name="secret")
+        for verb, arguments, why in (
+            ("stream", (1,), Unimplemented),
+            ("port", (1,), Unimplemented),
+            ("what", (), Unimplemented),
+        ):
+            with pytest.raises(StatusError) as caught:
+                await peer.call(f"/{address}!{verb}", *arguments)
+            assert type(caught.value) is why
+        for verb, bad, good in (("stream", (1,), ("lines", None)), ("port", (), ("news", None, None))):
+            with pytest.raises(InvalidArgument):
+                [item async for item in peer._stream(f"/{address}!{verb}", bad)]
+            with pytest.raises(PermissionDenied):
+                [item async for item in peer._stream(f"/{address}!{verb}", good)]
+
+
+async def test_an_actor_that_there_is_not_tells_no_names_of_others():
+    async with rooms() as system, penstock.connect(URL, token=BOB) as peer:
+        await system.spawn(Room, name="rooms-of-the-board")
+        for call in (peer.ref("rooms/two").ask("name"), peer.actor(Room, "rooms/two").name(), peer.call("/rooms/two/name")):
+            with pytest.raises(NotFound) as caught:
+                await call
+            assert "rooms/two" in str(caught.value)
+            assert "board" not in str(caught.value)
 
 
 async def test_a_tell_that_is_not_allowed_is_a_dead_letter():
@@ -448,6 +545,33 @@ async def test_a_client_whose_token_is_not_accepted_any_more_stops_trying(caplog
             await peer.service(Desk).name()
         assert peer.state == "closed"
         await desk.left.wait()
+
+
+@pytest.mark.parametrize(("stale", "goes_on"), [(1, True), (2, False)])
+async def test_a_client_that_comes_back_with_a_stale_token_asks_for_one_more(stale, goes_on):
+    """A key of the server was changed, or the token has ended on the way (nats.go 499, socket.io 1409)."""
+    issuer = Issuer(60)
+    left = 0
+
+    async def token() -> str:
+        nonlocal left
+        fresh = await issuer.token()
+        left -= 1
+        return fresh if left < 0 else "stale"
+
+    async with guarded(issuer) as (network, _desk), penstock.connect(URL, token=token, reconnect=AGAIN) as peer:
+        ticks = peer.service(Ticking).ticks(4)
+        seen = [await anext(ticks)]
+        left, checks = stale, issuer.checks
+        network.cut("client", "server")
+        if goes_on:
+            seen += [number async for number in ticks]
+            assert seen == [0, 1, 2, 3]
+        else:
+            with pytest.raises(Unauthenticated):
+                [number async for number in ticks]
+            assert peer.state == "closed"
+        assert issuer.checks - checks == 2
 
 
 async def test_a_session_is_not_taken_up_by_another_principal():

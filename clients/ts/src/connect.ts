@@ -23,7 +23,7 @@ export interface ConnectOptions {
   maxConnectionBytes?: number;
   /** The largest item that is taken, in bytes; 16 MiB unless said otherwise. */
   maxItemBytes?: number;
-  /** Shown to the server, which may want to know its clients. A function is asked at each connection, and before the last one ends. */
+  /** Shown to the server, which may want to know its clients. A function is asked at each connection. When the server takes the last token no longer, streams end, and a new session begins with the next one. */
   token?: string | (() => string | Promise<string>);
   /** What the server may call at this side: each is made by `offer` of `@penstock/client/serve`. */
   services?: readonly Offered[];

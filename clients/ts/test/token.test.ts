@@ -42,6 +42,11 @@ test("a token function that fails fails the connection", async () => {
   await assert.rejects(connected({ token }), /no server answers: the key store is locked/);
 });
 
+test("a token function that does not return has the time of a handshake", async () => {
+  const token = () => new Promise<string>(() => {});
+  await assert.rejects(connected({ token, handshakeMs: 200 }), /did not say HELLO in 200 ms/);
+});
+
 test("a connection that returns shows the token of the moment, and streams go on", async () => {
   const proxy = await Proxy.to(server.port);
   let asked = 0;

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
 from penstock.auth._principal import Credentials, Principal
-from penstock.errors import Unauthenticated
+from penstock.errors import InvalidArgument, Unauthenticated
 
 
 class Certificates:
@@ -44,12 +44,15 @@ class Certificates:
             part = "common name" if self._name == "subject" else "alternative name"
             raise Unauthenticated(f"the certificate of this client has no {part}", started=False)
         ends = certificate.get("notAfter")
-        return Principal(
-            name,
-            roles=self._roles.get(name, ()),
-            attributes={"subject": subject, "san": alternatives, "serial": certificate.get("serialNumber", "")},
-            expires_at=None if ends is None else float(ssl.cert_time_to_seconds(str(ends))),
-        )
+        try:
+            return Principal(
+                name,
+                roles=self._roles.get(name, ()),
+                attributes={"subject": subject, "san": alternatives, "serial": certificate.get("serialNumber", "")},
+                expires_at=None if ends is None else float(ssl.cert_time_to_seconds(str(ends))),
+            )
+        except InvalidArgument as error:
+            raise Unauthenticated(f"the certificate of this client is not accepted: {error.message}", started=False) from None
 
     def __repr__(self) -> str:
         return f"Certificates(name={self._name!r})"

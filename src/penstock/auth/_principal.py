@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ class Principal:
     expires_at: when the proof ends, in seconds since 1970 (`time.time`); None for no end. The server then ends the connection,
         unless the client has shown newer credentials.
 
-    Raises `InvalidArgument` for a name that is empty or longer than 256 characters.
+    Raises `InvalidArgument` for a name that is empty, longer than 256 characters, or has one that cannot be printed (a new line
+    would begin another line of a log), and for an end that is not a finite number.
     """
 
     name: str
@@ -36,8 +38,13 @@ class Principal:
     expires_at: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.name) <= PRINCIPAL_CHARACTERS_MAX:
-            raise InvalidArgument(f"the name of a principal is a text of 1 to {PRINCIPAL_CHARACTERS_MAX} characters")
+        name: Any = self.name  # of the claims of a token, say
+        if not isinstance(name, str) or not 0 < len(name) <= PRINCIPAL_CHARACTERS_MAX or not name.isprintable():
+            text = f"the name of a principal is a text of 1 to {PRINCIPAL_CHARACTERS_MAX} characters that can be printed"
+            raise InvalidArgument(text)
+        ends: Any = self.expires_at
+        if ends is not None and not (isinstance(ends, int | float) and math.isfinite(ends)):
+            raise InvalidArgument(f"the end of a proof is a number of seconds since 1970, and not {ends!r:.80}")
         object.__setattr__(self, "roles", frozenset({self.roles} if isinstance(self.roles, str) else self.roles))
 
     def remaining_s(self) -> float | None:
@@ -70,7 +77,7 @@ class Credentials:
     token: what the client has given as ``connect(..., token=)``, or as ``Authorization: Bearer`` of HTTP; empty for none.
     certificate: that of the client, verified, as `ssl.SSLSocket.getpeercert` has it; None without one.
     user: at the other end of a Unix socket; None for another transport.
-    remote: the address of the client, for people.
+    remote: the address of the client, for people; of a request of HTTP, that of this server. Prove no client by it.
     """
 
     token: str = field(default="", repr=False)

@@ -55,7 +55,8 @@ class Tokens:
         path: lines of ``NAME sha256:HEX role=ROLE … expires=DATE``, as `penstock token` prints them; ``#`` begins a comment. A
             date is UTC, its day included.
 
-        A connection that is open stays so when its token is removed; give tokens an end, or restart the server.
+        A connection that is open stays so when its token is removed; give tokens an end, or restart the server. Over HTTP, a
+        token that is removed works for 10 s at most.
         Raises `InvalidArgument`, naming the line, for a file that cannot be read. A change that cannot be read is refused with
         that error for each client, until it can.
         """

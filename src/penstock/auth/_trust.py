@@ -10,7 +10,7 @@ from typing import Any, Final
 from penstock._outcomes import ends_the_loop, log_error
 from penstock.auth._access import Authorize
 from penstock.auth._principal import Authenticator, Credentials, Principal
-from penstock.errors import PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable
+from penstock.errors import Internal, PermissionDenied, ResourceExhausted, StatusError, Unauthenticated, Unavailable
 
 log: Final = logging.getLogger("penstock.auth")
 
@@ -19,6 +19,11 @@ _FOR_CLIENTS: Final = (Unauthenticated, PermissionDenied, ResourceExhausted, Una
 #: The verbs that end something for all other clients, and the targets of the commands: refused unless the program allows them.
 _ENDING: Final = frozenset({"stop", "delete"})
 _CONTROL: Final = "Penstock.Control/"
+#: Longer targets are refused unread: the names of an actor and of a method have 256 characters each, and a rule takes time for
+#: each character.
+TARGET_CHARACTERS_MAX: Final = 2048
+#: Characters of a target, and of the roles, in the text of a refusal.
+_SHOWN_MAX: Final = 256
 
 
 class Trust:
@@ -44,7 +49,7 @@ class Trust:
         the authenticator raises on purpose; `Unavailable` when it fails, which is logged.
         """
         try:
-            principal = await self._authenticate(credentials)
+            principal = _checked(await self._authenticate(credentials))
         except _FOR_CLIENTS:
             raise
         except asyncio.CancelledError:
@@ -62,11 +67,30 @@ class Trust:
         return principal
 
     def check_access(self, principal: Principal, target: str, verb: str) -> None:
-        """Raise `PermissionDenied` unless the principal may do this to the target: unless the rule says True."""
-        if self._authorize(principal, target, verb) is not True:
-            roles = ", ".join(sorted(map(str, principal.roles))) or "none"
-            text = f"{principal.name!r} is not allowed {verb!r} on {target!r} (roles: {roles})"
-            raise PermissionDenied(text, started=False)
+        """Raise `PermissionDenied` unless the principal may do this to the target: unless the rule says True.
+
+        Raises `Internal` when the rule fails, which is logged.
+        """
+        try:
+            if len(target) <= TARGET_CHARACTERS_MAX and self._authorize(principal, target, verb) is True:
+                return
+        except StatusError:
+            raise
+        except BaseException as error:
+            log_error(log, error, "authorize could not decide about %r on %.256r", verb, target)
+            if ends_the_loop(error):
+                raise
+            raise Internal("this server could not decide about the rights of this client", started=False) from None
+        roles = ", ".join(sorted(map(str, principal.roles)))[:_SHOWN_MAX] or "none"
+        text = f"{principal.name!r} is not allowed {verb!r} on {target[:_SHOWN_MAX]!r} (roles: {roles})"
+        raise PermissionDenied(text, started=False)
+
+
+def _checked(principal: Any) -> Principal | None:
+    """Return what an authenticator has returned. Raises `TypeError` for anything but a principal or None."""
+    if principal is not None and not isinstance(principal, Principal):
+        raise TypeError(f"the authenticator returned {type(principal).__name__}, where an auth.Principal or None is")
+    return principal
 
 
 def expired(principal: Principal) -> Unauthenticated:

@@ -121,19 +121,28 @@ _RENEW_AFTER: Final = 0.75
 #: … and the part of what is left then, after which that is tried again when it fails; at least so many seconds.
 _AGAIN_AFTER: Final = 0.25
 _AGAIN_S: Final = 1.0
-#: Seconds that the server may take for its answer.
+#: Seconds that the function of the program may take, and the server for its answer.
 _ANSWER_S: Final = 10.0
 
 
-async def token_now(token: Token) -> str:
-    """Return the present token. Raises `Unavailable` when the function of the program fails. Safe to cancel."""
+async def token_now(token: Token, timeout_s: float) -> str:
+    """Return the present token. Safe to cancel.
+
+    Raises `Unavailable` when the function of the program fails, or has not returned within `timeout_s`.
+    """
     if isinstance(token, str):
         return token
+    limit = asyncio.timeout(timeout_s)
     try:
-        given = token()
-        text = await given if inspect.isawaitable(given) else given
+        async with limit:
+            given = token()
+            text = await given if inspect.isawaitable(given) else given
     except StatusError:
         raise
+    except TimeoutError as error:
+        if not limit.expired():  # its own
+            raise Unavailable(f"the token of this client could not be had: {error!r}", started=False) from error
+        raise Unavailable(f"the token function of this client has not returned within {timeout_s:g} s", started=False) from None
     except Exception as error:
         raise Unavailable(f"the token of this client could not be had: {error!r}", started=False) from error
     if not isinstance(text, str):
@@ -177,10 +186,11 @@ class Renewal:
     async def _renew(self, session: LastingSession, left_s: float) -> None:
         began_s = session.loop.time()
         try:
-            valid_s = await self._show(await token_now(self._token))
+            valid_s = await self._show(await token_now(self._token, _ANSWER_S))
         except StatusError as error:
             left_s -= session.loop.time() - began_s
-            log.warning("%s: the credentials end in %.0f s and are not renewed: %s", session.remote, left_s, error.message)
+            text = "%s: the credentials end in %.0f s and are not renewed: %s"
+            log.warning(text, session.remote, max(0.0, left_s), error.message)
             if left_s > _AGAIN_S and session is self._sessions.now:
                 self._wait(session, max(_AGAIN_S / _AGAIN_AFTER, left_s), _AGAIN_AFTER)
         else:

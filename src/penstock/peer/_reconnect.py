@@ -55,6 +55,10 @@ RECONNECT: Final = Reconnect()
 #: Sessions whose servers shut down, before no other one is begun: as many restarts within one grace time.
 LEAVING_MAX: Final = 16
 
+#: Refusals of the credentials after which a client stops that can have others: its token may have ended on the way, or may be
+#: of a key that the server has just changed.
+TOKENS_REFUSED_MAX: Final = 2
+
 #: Connects a session to one URL, and waits until it is ready or goes on. Raises `Unavailable` when it does not.
 Reach = Callable[[LastingSession], Awaitable[None]]
 
@@ -65,17 +69,21 @@ class Reconnector:
     sessions: those of the peer. The present one goes on; when it cannot, a new one takes its place.
     policy: when to try, and how often.
     reaches: a function for each URL; they are tried in turn, beginning with the one that has answered last, at first `first`.
+    renews: whether each attempt may show another token: then one that the server does not accept is not the end, but two are.
 
     The times between attempts begin anew after a connection that was of use: it has carried something of the session, or has
     lasted. A path that cuts right after each handshake, or a server that shuts down at once, is tried less and less often.
     """
 
-    def __init__(self, sessions: Sessions, policy: Reconnect, reaches: Sequence[Reach], first: int = 0) -> None:
+    def __init__(
+        self, sessions: Sessions, policy: Reconnect, reaches: Sequence[Reach], first: int = 0, *, renews: bool = False
+    ) -> None:
         self._sessions = sessions
         self._policy = policy
         self._reaches = reaches
         self._at = first  # the URL that is tried next: after a loss, the one that has answered last
         self._task: asyncio.Task[None] | None = None
+        self._refusals_max = TOKENS_REFUSED_MAX if renews else 1
         self._attempts = 0  # since a connection was of use …
         self._away_s = 0.0  # … and the seconds without a connection
         self._note_connected()
@@ -112,19 +120,18 @@ class Reconnector:
     async def _try(self) -> None:
         """Try until the session goes on, or a new one has taken its place."""
         loop = asyncio.get_running_loop()
-        began_s = loop.time()
+        began_s, refusals, refusal = loop.time(), 0, None
         try:
-            while self._policy.attempts is None or self._attempts < self._policy.attempts:
+            while refusals < self._refusals_max and (self._policy.attempts is None or self._attempts < self._policy.attempts):
                 await _pause(loop, self._policy.delay_s(self._away_s + loop.time() - began_s))
                 if self._sessions.closing:
                     return
                 self._attempts += 1
                 try:
                     await self._attempt(self._reaches[self._at])
-                except Unauthenticated as error:
-                    self._give_up(error)
-                    return
                 except StatusError as error:
+                    refusal = error.fresh_copy() if isinstance(error, Unauthenticated) else None
+                    refusals += refusal is not None
                     self._sessions.failure = error.message
                     self._at = (self._at + 1) % len(self._reaches)
                 else:
@@ -134,7 +141,8 @@ class Reconnector:
                     return
             sessions = self._sessions
             why = f"{self._policy.attempts} attempts to make it again have failed, the last one because {sessions.failure}"
-            self._give_up(ConnectionLost(f"the connection to {sessions.now.remote} was lost: {why}", cause=Cause.LOST))
+            lost = ConnectionLost(f"the connection to {sessions.now.remote} was lost: {why}", cause=Cause.LOST)
+            self._give_up(refusal or lost)
         finally:
             self._task = None
             if self._sessions.now.spare is not None:

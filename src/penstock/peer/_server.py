@@ -277,7 +277,7 @@ async def connect(
     tls: the certificates that this side trusts, for ``tls://`` and ``wss://`` URLs.
     settings: limits, windows and keep-alive of the connection; ``Settings()`` by default.
     interceptors: entered around every call of this side, the first one outermost; none by default.
-    timeout: seconds for the connection to each URL, and again for its handshake; 10 by default.
+    timeout: seconds for the connection to each URL, again for its handshake, and for the `token` function; 10 by default.
     reconnect: how a connection that is lost is made again; by default ``Reconnect()``, which tries until the block ends.
         Everything that runs over it goes on exactly where it was, both ways. New calls wait until it has been lost for
         `Settings.detach_ttl_s` (30 s), then they raise `Unavailable` at once. None: the loss is the end, and all calls raise
@@ -320,7 +320,7 @@ async def connect(
     reaches = [partial(_shake_hands, url=url, tls=tls_of[url], timeout_s=timeout_s, token=token) for url in urls]
     at = next((number for number, url in enumerate(urls) if url == peer.remote), 0)
     if reconnect is not None:
-        Reconnector(peer._sessions, reconnect, reaches, at)
+        Reconnector(peer._sessions, reconnect, reaches, at, renews=not isinstance(token, str))
     if not isinstance(token, str):
         Renewal(peer._sessions, peer._scope, token)
     try:
@@ -332,7 +332,7 @@ async def connect(
 async def _shake_hands(session: LastingSession, url: str, tls: TLS | None, timeout_s: float, token: Token) -> None:
     """Connect a session to `url`, and wait until it is ready or goes on. Raises as `connect`. Cancelling it drops the link."""
     if token:
-        session.proof.show(await token_now(token))
+        session.proof.show(await token_now(token, timeout_s))
     await dial(url, session, tls=tls, timeout_s=timeout_s)
     try:
         async with asyncio.timeout(timeout_s):

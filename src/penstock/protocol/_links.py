@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from penstock.errors import ProtocolError
+from penstock.errors import InvalidArgument, ProtocolError
 from penstock.protocol import _events as ev
 from penstock.protocol._connection_state import ConnectionState
+from penstock.protocol._decoder import HANDSHAKE_BYTES
 from penstock.protocol._frames import (
     HEADER_BYTES,
     LEFT,
@@ -28,6 +29,11 @@ from penstock.protocol._frames import (
 from penstock.protocol._sequence import Sequence
 from penstock.protocol._settings import check_hello
 from penstock.protocol._stream import LONG_MESSAGE
+
+#: The longest credentials, in bytes: a header of HTTP is no longer.
+CREDENTIALS_BYTES_MAX: Final = 16 * 1024
+#: The longest body of `HELLO` that a server which decides about its clients takes: of one with such credentials (rule 1.2).
+_HELLO_BYTES_MAX: Final = HANDSHAKE_BYTES - HEADER_BYTES + CREDENTIALS_BYTES_MAX
 
 
 class Links:
@@ -162,7 +168,17 @@ class Introduction:
         self.valid_ms = 0
 
     def present(self, credentials: str) -> None:
-        """Say by what the server may know this side, on the next link and on those after it (client only)."""
+        """Say by what the server may know this side, on the next link and on those after it (client only).
+
+        Raises `InvalidArgument` for credentials that are too long, or no text that can be written.
+        """
+        try:
+            size = len(credentials.encode())
+        except UnicodeEncodeError:
+            raise InvalidArgument("the token of this client has half of a character in it", started=False) from None
+        if size > CREDENTIALS_BYTES_MAX:
+            text = f"the token of this client has {size} bytes, and {CREDENTIALS_BYTES_MAX} are allowed (PROTOCOL.md 1.2)"
+            raise InvalidArgument(text, started=False)
         links, state = self._links, self._links._state
         links._hello = msgspec.structs.replace(links._hello, credentials=credentials)
         if state.peer is None:
@@ -172,6 +188,7 @@ class Introduction:
     def wait(self) -> None:
         """Decide about the client before this side says `HELLO` (server only). Nothing was written yet."""
         self._links._state.waits = True
+        self._links._state.decoder.limit_bytes = _HELLO_BYTES_MAX
         self._links._state.outbox.forget_link()
 
     def greet(self, valid_s: float | None, now_s: float) -> ev.Event:

@@ -108,7 +108,7 @@ class Addressee:
         if cell is not None and cell.state != "stopped":
             return cell
         try:
-            self.cell = self._host.cell(self._address)
+            self.cell = actor_for(self._host, self._address, self._scope)
         except NotFound:
             if cell is None:
                 raise
@@ -142,7 +142,7 @@ class Addressee:
         with suppress(NotFound):
             self.current()
         address = self._address if self.cell is None else self.cell.address
-        self._scope.check_access(f"/{address}/{message.name}", "ask" if message.id else "tell")
+        self._scope.check_access(target_of(address, message.name), "ask" if message.id else "tell")
         principal, before = self._scope.session.proof.principal, self._principal
         if principal is not before:
             self._principal = principal
@@ -182,6 +182,30 @@ class Addressee:
             )
         if message.deadline_ms is not None and message.deadline_ms <= 0:
             raise DeadlineExceeded(f"{cell.address}: the deadline of {message.name!r} passed before it began")
+
+
+def actor_for(host: ActorHost, address: str, scope: CallScope) -> Cell:
+    """Return the actor with this name or id.
+
+    Raises `NotFound`, without the names of others for a peer with rights of its own.
+    """
+    try:
+        return host.cell(address)
+    except NotFound:
+        if not scope.restricted:
+            raise
+        ended = host.registry.ended(address)
+        raise NotFound(f"no actor {address!r} here{f'; {ended}' if ended else ''}", started=False) from None
+
+
+def target_of(address: str, name: str) -> str:
+    """Return a message, method or port of an actor as a target of `authorize`.
+
+    A slash in the name is escaped: it must not look like a part of the address of another actor.
+    """
+    if "/" in name or "%" in name:
+        name = name.replace("%", "%25").replace("/", "%2F")
+    return f"/{address}/{name}"
 
 
 def envelope_of(

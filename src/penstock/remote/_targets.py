@@ -30,12 +30,15 @@ from penstock.errors import InvalidArgument, NotFound, Unimplemented
 from penstock.protocol import CallKind
 from penstock.refs import encode_for_many
 from penstock.remote._lane_server import LaneServer
+from penstock.remote._method_entry import actor_for, target_of
 from penstock.remote._wire import WAITING, WAITING_MAX
 from penstock.service import Method, arguments_in, service_of, suggest
 from penstock.session import StreamHandle
 from penstock.streams import Overflow
 
 BoundArguments = tuple[tuple[Any, ...], dict[str, Any]]
+#: Returns the actor of a target to which the other side may do this: called with a verb, and the name of a method or port.
+FindCell = Callable[..., Cell]
 
 
 class _Verbs:
@@ -78,24 +81,21 @@ def find_handler(host: ActorHost, dispatcher: Dispatcher, scope: CallScope, hand
     if find_verb is None:
         hint = suggest(verb, ["lane", "channel", *_VERBS], "verbs")
         raise Unimplemented(f"{target}: unknown verb {verb!r} of an actor; {hint}", started=False)
-    if verb == "stop":
-        return find_verb(_cell(host, scope, address, "stop"), scope, handle)
-    return find_verb(_cell(host, scope, address), scope, handle)
+    return find_verb(partial(_cell, host, scope, address), scope, handle)
 
 
-def _cell(host: ActorHost, scope: CallScope, address: str, verb: str = "", name: str = "") -> Cell:
-    """Return an actor to which the other side may do this; without a verb, that is checked when more is known.
+def _cell(host: ActorHost, scope: CallScope, address: str, verb: str, name: str | None = None) -> Cell:
+    """Return an actor to which the other side may do this.
 
-    Raises `PermissionDenied`, also for an actor that there is not, else `NotFound`.
+    Raises `PermissionDenied`, also for an actor that there is not, else `NotFound`. Whatever else can be wrong with the call is
+    found before, or after: else a caller would learn which actors there are.
     """
-    path = f"/{name}" if name else ""
     try:
-        cell = host.cell(address)
+        cell = actor_for(host, address, scope)
     except NotFound:
-        scope.check_access(f"/{address}{path}", verb or "ask")
+        scope.check_access(f"/{address}" if name is None else target_of(address, name), verb)
         raise
-    if verb:
-        scope.check_access(f"/{cell.address}{path}", verb)
+    scope.check_access(f"/{cell.address}" if name is None else target_of(cell.address, name), verb)
     return cell
 
 
@@ -123,11 +123,19 @@ def _beside(cell: Cell, method: Method, scope: CallScope, arguments: BoundArgume
     return Found(method, work.call_method, (work.around,), arguments)
 
 
-def _stream(cell: Cell, scope: CallScope, handle: StreamHandle) -> Found:
+def _arguments(verb: str, handle: StreamHandle) -> BoundArguments:
+    """Return the arguments of a verb. Raises `Unimplemented` for another kind of call, `InvalidArgument`."""
+    opened, shape = handle.opened, _SHAPES[verb]
+    if opened.kind != shape.kind:
+        raise Unimplemented(f"{opened.target} is {shape.kind.label}, not {CallKind(opened.kind).label}", started=False)
+    return shape.arguments.decode(by_number(opened.codec), opened.argument)
+
+
+def _stream(find: FindCell, scope: CallScope, handle: StreamHandle) -> Found:
     """Return the handler of a streaming method by name, as if it had been called by its own target."""
     opened = handle.opened
-    (type_, payload), _names = _SHAPES["stream"].arguments.decode(by_number(opened.codec), opened.argument)
-    scope.check_access(f"/{cell.address}/{type_}", "stream")
+    (type_, payload), _names = _arguments("stream", handle)
+    cell = find("stream", type_)
     method = cell.service.method(type_, of=cell.address)
     if method.kind != CallKind.SERVER_STREAMING:
         raise Unimplemented(
@@ -137,11 +145,12 @@ def _stream(cell: Cell, scope: CallScope, handle: StreamHandle) -> Found:
     return _beside(cell, method._replace(target=f"/{cell.address}/{type_}"), scope, arguments)
 
 
-def _port(cell: Cell, scope: CallScope, handle: StreamHandle) -> Found:
+def _port(find: FindCell, _scope: CallScope, handle: StreamHandle) -> Found:
     """Return the handler of a subscription. It raises `InvalidArgument` for options that the port does not allow."""
+    arguments = _arguments("port", handle)
+    cell = find("subscribe", arguments[0][0])
 
     def handler(name: str, buffer_size: int | None, overflow: Overflow | None) -> AsyncIterator[Any]:
-        scope.check_access(f"/{cell.address}/{name}", "subscribe")
         try:
             subscriber_size(buffer_size, overflow)
         except ValueError as error:
@@ -149,11 +158,11 @@ def _port(cell: Cell, scope: CallScope, handle: StreamHandle) -> Found:
         items: AsyncIterator[Any] = subscribe(cell, name, buffer_size, overflow, encode_for_many)
         return items
 
-    return Found(_SHAPES["port"]._replace(target=handle.opened.target), handler)
+    return Found(_SHAPES["port"]._replace(target=handle.opened.target), handler, arguments=arguments)
 
 
-def _stop(cell: Cell, _scope: CallScope, handle: StreamHandle) -> Found:
-    return Found(_SHAPES["stop"]._replace(target=handle.opened.target), partial(cell.stop, "a peer stopped it"))
+def _stop(find: FindCell, _scope: CallScope, handle: StreamHandle) -> Found:
+    return Found(_SHAPES["stop"]._replace(target=handle.opened.target), partial(find("stop").stop, "a peer stopped it"))
 
 
 def _begin_channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle: StreamHandle) -> None:
@@ -166,4 +175,8 @@ def _begin_channel(cell: Cell, dispatcher: Dispatcher, scope: CallScope, handle:
         scope.share(work.task)
 
 
-_VERBS: Final[dict[str, Callable[[Cell, CallScope, StreamHandle], Found]]] = {"stream": _stream, "port": _port, "stop": _stop}
+_VERBS: Final[dict[str, Callable[[FindCell, CallScope, StreamHandle], Found]]] = {
+    "stream": _stream,
+    "port": _port,
+    "stop": _stop,
+}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Final
 
@@ -111,26 +112,29 @@ class WebFace:
         if path == "/readyz":
             return await self._ready()
         if path == "/openapi.json":
-            peer = await self._peer(request)
-            return as_json(openapi(await self._described(peer), request.url("")))
+            async with self._peer(request) as peer:
+                return as_json(openapi(await self._described(peer), request.url("")))
         raise refused(HTTPStatus.NOT_FOUND, NotFound(f"{path} is not known here; see {request.url('/openapi.json')}"))
 
     async def _call(self, request: HttpRequest, target: str) -> HttpResponse:
-        peer = await self._peer(request)
-        try:
-            method = await self._method(peer, target, metadata_of(request.headers))
-            check_method(request, method)
-            hello = peer._scope.session.hello
-            return await answer_call(request, peer, method, hello.max_item_bytes if hello else _SETTINGS.max_item_bytes)
-        except StatusError as error:  # not as the error of a server that stands behind this one
-            return problem_of(error)
+        async with self._peer(request) as peer:
+            try:
+                method = await self._method(peer, target, metadata_of(request.headers))
+                check_method(request, method)
+                hello = peer._scope.session.hello
+                return await answer_call(request, peer, method, hello.max_item_bytes if hello else _SETTINGS.max_item_bytes)
+            except StatusError as error:  # not as the error of a server that stands behind this one
+                return problem_of(error)
 
-    async def _peer(self, request: HttpRequest) -> Peer:
+    @asynccontextmanager
+    async def _peer(self, request: HttpRequest) -> AsyncIterator[Peer]:
         """Return the peer that makes the calls of a client. Raises `Refused` for a client that is not taken."""
-        try:
-            return await self._peers.get(bearer(request.headers))
-        except StatusError as error:  # by this server, and not by one behind it
-            raise refused(0, error) from None
+        async with AsyncExitStack() as stack:
+            try:
+                peer = await stack.enter_async_context(self._peers.use(bearer(request.headers)))
+            except StatusError as error:  # by this server, and not by one behind it
+                raise refused(0, error) from None
+            yield peer
 
     async def _method(self, peer: Peer, target: str, metadata: Mapping[str, str]) -> MethodDescription:
         try:
@@ -149,21 +153,25 @@ class WebFace:
     async def _may(self, request: HttpRequest, name: str, verb: str) -> None:
         """Raise the error of a client that may not do this to a retained stream, at a server that proves its clients."""
         if self._peers.proves is not False:
-            peer = await self._peer(request)
-            if self._peers.proves:
-                try:
-                    await peer.call("Penstock/may", f"streams/{name}", verb)
-                except PermissionDenied as error:
-                    raise refused(0, error) from None
+            async with self._peer(request) as peer:
+                if self._peers.proves:
+                    await self._check(peer, f"streams/{name}", verb)
+
+    @staticmethod
+    async def _check(peer: Peer, target: str, verb: str) -> None:
+        try:
+            await peer.call("Penstock/may", target, verb)
+        except PermissionDenied as error:
+            raise refused(0, error) from None
 
     async def _ready(self) -> HttpResponse:
         """Answer whether the server takes calls."""
         try:
-            peer = await self._peers.get("")
-        except Unauthenticated:  # a probe has no credentials, and the server has answered
-            return as_json({"status": "ready"})
-        if peer.draining or peer.state != "connected":
-            raise Unavailable("this server is shutting down")
+            async with self._peers.use("") as peer:
+                if peer.draining or peer.state != "connected":
+                    raise Unavailable("this server is shutting down")
+        except (Unauthenticated, PermissionDenied):  # a probe has no credentials, and the server has answered
+            pass
         return as_json({"status": "ready"})
 
 

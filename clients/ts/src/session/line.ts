@@ -9,6 +9,8 @@ export interface LineOptions {
   clock: Clock;
   keepAliveMs: number;
   handshakeMs: number;
+  /** By what the server may know this side. It has the time of the handshake. */
+  token(): string | Promise<string>;
 }
 
 /** What a session hears of its link. */
@@ -62,11 +64,17 @@ export class Line implements Receiver {
       this.#fail = reject;
     });
     this.#stopTimer = clock.after(handshakeMs, () => this.#end(`${url} did not say HELLO in ${handshakeMs} ms`));
-    transport.dial(url, this, this.#attempt.signal).then(
+    this.#make(transport, url).then(
       (link) => this.#begin(link),
       (error: unknown) => this.#end(error instanceof Error ? error.message : String(error)),
     );
     await opened;
+  }
+
+  async #make(transport: Transport, url: URL): Promise<Link> {
+    this.#connection.credentials = await this.#options.token();
+    this.#attempt.signal.throwIfAborted();
+    return transport.dial(url, this, this.#attempt.signal);
   }
 
   #begin(link: Link): void {

@@ -21,8 +21,6 @@ export interface SessionOptions extends LineOptions {
   settings: Settings;
   /** Whether a lost link is made again. */
   reconnects: boolean;
-  /** By what the server may know this side, at each dial. */
-  token(): string | Promise<string>;
   /** What the other side may call here. */
   services: readonly Offered[];
 }
@@ -178,8 +176,6 @@ export class Session {
     };
     const line = new Line(this.connection, owner, this.#options);
     this.#line = line;
-    this.connection.credentials = await this.#options.token();
-    if (this.#isOver) throw new Error();
     await line.dial(this.#options.transportOf(url), url);
   }
 
