@@ -397,7 +397,7 @@ async def test_a_node_is_controlled_over_the_network_by_those_who_may():
 
 MANIFEST = """
 name = "chat"
-actor = "room.py:Room"
+actor = "guarded_room.py:Room"
 {access}
 """
 MODULE = "from tests.auth.kit import Room\n"
@@ -407,7 +407,7 @@ MODULE = "from tests.auth.kit import Room\n"
 async def test_a_manifest_says_who_may_use_its_actor(tmp_path, table):
     path = tmp_path / "chat.toml"
     path.write_text(MANIFEST.format(access=f"[access]\n{table}"))
-    (tmp_path / "room.py").write_text(MODULE)
+    (tmp_path / "guarded_room.py").write_text(MODULE)
     own = auth.Access({"**": ["ask", "stream", "stop"]})
     async with penstock.Node(listen="tcp://127.0.0.1:0", authenticate=tokens(), authorize=own) as node:
         await node.start(path)
@@ -436,7 +436,7 @@ async def test_a_manifest_says_who_may_use_its_actor(tmp_path, table):
 async def test_a_table_of_a_manifest_that_cannot_be_read_is_named(tmp_path, table, why):
     path = tmp_path / "chat.toml"
     path.write_text(MANIFEST.format(access=f"[access]\n{table}"))
-    (tmp_path / "room.py").write_text(MODULE)
+    (tmp_path / "guarded_room.py").write_text(MODULE)
     async with penstock.Node(authenticate=tokens()) as node:
         with pytest.raises(InvalidArgument, match=why):
             await node.start(path)

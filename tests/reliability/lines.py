@@ -66,7 +66,7 @@ FAULTS: Final = (
             "sim/test_cuts.py::test_a_half_open_connection_is_found_dead_within_two_keep_alives_by_both_sides",
             "session/test_session.py::test_a_half_open_peer_is_found_dead_within_two_keep_alives",
         ),
-        ("interop/test_faults.py::test_half_open_links_are_found_dead_within_two_keep_alives_and_the_session_goes_on",),
+        ("interop/test_faults.py::test_half_open_links_are_found_dead_by_their_keep_alive_and_the_session_goes_on",),
     ),
     Line(
         "6 the server restarts: the resume is refused honestly; a durable source goes on exactly",

@@ -39,7 +39,7 @@ export class SendLedger {
 
   /** Take what the consumer grants; old news changes nothing (5.3). */
   grant({ items, bytes, consumed }: Credit): void {
-    if (consumed > this.items) throw new Violation("5.4", `${consumed} items consumed, where ${this.items} were sent`);
+    if (consumed > this.items) throw new Violation("5.4", `${consumed} items consumed of ${this.items}`);
     this.creditItems = Math.max(this.creditItems, items);
     this.creditBytes = Math.max(this.creditBytes, bytes);
     this.consumed = Math.max(this.consumed, consumed);
@@ -73,11 +73,11 @@ export class ReceiveLedger {
 
   /** Judge the first fragment of a batch. */
   admit(offset: number, count: number): void {
-    if (offset !== this.items) throw new Violation("4.3", `ITEMS at offset ${offset}, where ${this.items} is next`);
+    if (offset !== this.items) throw new Violation("4.3", `ITEMS at offset ${offset}, not ${this.items}`);
     if (offset + count > this.grantedItems)
-      throw new Violation("5.1", `items up to ${offset + count}, where credit ends at ${this.grantedItems}`);
+      throw new Violation("5.1", `items to ${offset + count}, where credit ends at ${this.grantedItems}`);
     if (this.bytes >= this.grantedBytes)
-      throw new Violation("5.2", `a batch begins at byte ${this.bytes}, where credit ends at ${this.grantedBytes}`);
+      throw new Violation("5.2", `items at byte ${this.bytes}, where credit ends at ${this.grantedBytes}`);
   }
 
   arrived(items: number, bytes: number): void {

@@ -36,7 +36,7 @@ export class Sequence {
   /** The other side has the sequence up to a position (9.4). */
   acknowledge(position: number): void {
     const written = this.#chunks.slice(0, this.#written).reduce((sum, chunk) => sum + chunk.length, this.#base);
-    if (position > written) throw new Violation("9.4", `the position ${position}, where ${written} bytes were sent`);
+    if (position > written) throw new Violation("9.4", `the position ${position}, over ${written}`);
     this.#told = Math.max(this.#told, position);
     let count = 0;
     let size = 0;
@@ -52,10 +52,7 @@ export class Sequence {
   /** Go on over a new link at the position up to which the other side has the sequence. */
   rewind(position: number): void {
     if (position < this.#told || position > this.end)
-      throw new Violation(
-        "9.3",
-        `the position ${position}, where ${this.#told} was told before and ${this.end} bytes were sent`,
-      );
+      throw new Violation("9.3", `the position ${position}, which is not in ${this.#told} to ${this.end}`);
     this.acknowledge(position);
     const [first] = this.#chunks;
     const past = position - this.#base;

@@ -168,7 +168,7 @@ export class Writer {
   }
 
   #bigint(value: bigint): void {
-    if (value < -(2n ** 63n) || value >= 2n ** 64n) throw new TypeError("an integer of more than 64 bits cannot travel");
+    if (value < -(2n ** 63n) || value >= 2n ** 64n) throw new TypeError("an integer over 64 bits cannot travel");
     this.#room(9);
     this.#view.setUint8(this.#at, value < 0n ? 0xd3 : 0xcf);
     if (value < 0n) this.#view.setBigInt64(this.#at + 1, value);
