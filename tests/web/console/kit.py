@@ -6,8 +6,9 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -43,7 +44,7 @@ class Page:
         return self._into(self._page.keyboard.press)(key)
 
     def _into(self, method: Any) -> Any:
-        return lambda *args, **kwargs: _across(method(*args, **kwargs), self._loop)
+        return lambda *args, **kwargs: _across(_answered(partial(method, *args, **kwargs)), self._loop)
 
     async def see(self, selector: str, *texts: str) -> None:
         """Wait until an element is there, in sight, with these texts."""
@@ -83,15 +84,15 @@ class Browser:
     async def page(self, url: str, *, width: int = 1280, height: int = 760, scheme: str = "light") -> AsyncIterator[Page]:
         """Open a page of its own, with no storage of an earlier one. No script of it may have failed at its end."""
         size = {"width": width, "height": height}
-        made = self._chromium.new_context(viewport=size, color_scheme=scheme, reduced_motion="reduce")
-        context = await _across(made, self._loop)
+        make = partial(self._chromium.new_context, viewport=size, color_scheme=scheme, reduced_motion="reduce")
+        context = await _across(_answered(make), self._loop)
         try:
-            page = Page(await _across(_new_page(context), self._loop), self._loop)
+            page = Page(await _across(_answered(context.new_page), self._loop), self._loop)
             await page.goto(url)
             yield page
             assert not page.errors
         finally:
-            await _across(context.close(), self._loop)
+            await _across(_answered(context.close), self._loop)
 
     def close(self) -> None:
         self._run(self._end())
@@ -104,16 +105,19 @@ class Browser:
         await self._stack.__aexit__(None, None, None)
 
 
-async def _new_page(context: Any) -> Any:
-    """Open a page. On a busy machine Chromium now and then loses its own command to open one, and says so."""
+async def _answered(call: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    """Make a call of Playwright, once more when it raises the error of an earlier one, before it has sent anything.
+
+    The answer to a call that was cancelled finds no call any more, and Playwright raises that in the next one.
+    """
     from playwright.async_api import Error
 
     try:
-        return await context.new_page()
+        return await call()
     except Error as error:
         if "Cannot find command to respond" not in str(error):
             raise
-        return await context.new_page()
+        return await call()
 
 
 def _pass_by(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
