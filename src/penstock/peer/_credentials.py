@@ -101,8 +101,7 @@ class Authentication:
         if not isinstance(session, LastingSession):
             raise FailedPrecondition("a call in one process has no credentials")
         await self._admission.prove(session, token)
-        remaining_s = session.proof.remaining_s()
-        return 0 if remaining_s is None else max(1, int(remaining_s * 1000))
+        return session.proof.remaining_ms()
 
     async def may(self, target: str, verb: str) -> None:
         """Raise `PermissionDenied` unless the client of this connection may do this to a target."""

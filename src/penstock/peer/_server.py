@@ -145,12 +145,11 @@ class Server:
         return session
 
     def _count(self, ready: asyncio.Future[None]) -> None:
-        self._connected += not ready.cancelled() and ready.exception() is None
+        self._connected += _is_connected(ready)
 
     def _forget(self, peer: Peer) -> None:
         self.peers.discard(peer)
-        ready = peer._scope.session.ready
-        self._connected -= ready.done() and not ready.cancelled() and ready.exception() is None
+        self._connected -= _is_connected(peer._scope.session.ready)
 
     def _check_room(self, hello: Hello) -> None:
         """Raise `ResourceExhausted` for a client that is one too many, unless it comes back to its session."""
@@ -168,6 +167,11 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {', '.join(self.urls) or 'closed'}, {len(self.peers)} peers>"
+
+
+def _is_connected(ready: asyncio.Future[None]) -> bool:
+    """Return whether the client of a session was taken."""
+    return ready.done() and not ready.cancelled() and ready.exception() is None
 
 
 def check_outside(peers: Collection[Peer]) -> None:

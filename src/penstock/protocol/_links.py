@@ -194,11 +194,15 @@ class Introduction:
     def greet(self, valid_s: float | None, now_s: float) -> ev.Event:
         """Take the client that was `Introduced`, for so long; None for no end. Return the event that follows (server only)."""
         links, state = self._links, self._links._state
-        valid_ms = 0 if valid_s is None else max(1, min(MAX_NUMBER, int(valid_s * 1000)))
-        links._hello = msgspec.structs.replace(links._hello, valid_ms=valid_ms)
+        links._hello = msgspec.structs.replace(links._hello, valid_ms=self.milliseconds(valid_s))
         state.waits = False
         state.outbox.put_of_link(FrameType.HELLO, links._hello)
         return _greeted(links, state.known_peer(), now_s)
+
+    @staticmethod
+    def milliseconds(valid_s: float | None) -> int:
+        """Return a time for which credentials hold as it travels: 0 for no end."""
+        return 0 if valid_s is None else max(1, min(MAX_NUMBER, int(valid_s * 1000)))
 
     def refuse(self, code: int, message: str) -> None:
         """End the connection of a client that this server does not take, or takes no longer."""

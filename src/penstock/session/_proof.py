@@ -67,6 +67,10 @@ class Proof:
         """Return the seconds until the end of the proof; None for no end."""
         return None if self._ends_s is None else max(0.0, self._ends_s - self._session.loop.time())
 
+    def remaining_ms(self) -> int:
+        """Return the same as it travels: milliseconds, 0 for no end."""
+        return self._session._connection.links.introduction.milliseconds(self.remaining_s())  # type: ignore[no-any-return]
+
     def greet(self) -> None:
         """Take the client that was introduced, whose identity is proven: say `HELLO`, and begin or go on with its session."""
         session = self._session
